@@ -1,0 +1,33 @@
+/**
+ * A lock in one Int32 word of shared memory.
+ *
+ *   0  free
+ *   1  held, nobody sleeps
+ *   2  held, somebody may sleep on the word
+ *
+ * Taking a free lock is one compare-and-swap. A thread that finds it held spins briefly, since most
+ * critical sections last well under a microsecond, then sleeps in `Atomics.wait` (a futex). The third
+ * state saves the holder a wake-up call when nobody sleeps (Drepper, "Futexes Are Tricky", mutex 2).
+ */
+
+const SPINS_MAX = 200;
+
+/** A sleeper looks again after this long, so that a lost wake-up could only ever cost a delay. */
+const SLEEP_MS_MAX = 50;
+
+/** Takes the lock at `words[index]`, waiting as long as it takes. */
+export function acquireLock(words: Int32Array, index: number): void {
+  if (Atomics.compareExchange(words, index, 0, 1) !== 0) acquireContended(words, index);
+}
+
+function acquireContended(words: Int32Array, index: number): void {
+  for (let spin = 0; spin < SPINS_MAX; spin++) {
+    if (Atomics.load(words, index) === 0 && Atomics.compareExchange(words, index, 0, 1) === 0) return;
+  }
+  while (Atomics.exchange(words, index, 2) !== 0) Atomics.wait(words, index, 2, SLEEP_MS_MAX);
+}
+
+/** Releases a lock that this thread holds. */
+export function releaseLock(words: Int32Array, index: number): void {
+  if (Atomics.exchange(words, index, 0) === 2) Atomics.notify(words, index, 1);
+}

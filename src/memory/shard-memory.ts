@@ -1,0 +1,91 @@
+/**
+ * The memory of one shard: one SharedArrayBuffer and this thread's views over it.
+ *
+ *   byte 0          header words (HeaderWord), a cache line each for what is hot
+ *   byte 1024       free-list heads of the arena, one word per size class
+ *   byte 8192       databases: DATABASE_BYTES each (keyspace/shard.ts)
+ *   then            table of watched keys (keyspace/watched-keys.ts)
+ *   then            boundary bitmap of the arena: one bit per 8-byte granule of the whole buffer
+ *   arenaStart      blocks
+ *
+ * The buffer is reserved at its full size and the operating system commits a page when it is first
+ * touched, so an empty shard costs a few KiB. Offsets are byte offsets from the start of the buffer and
+ * stay below 2^31, so V8 keeps them in registers as int32; 0 means "none".
+ */
+
+/** Largest size of a shard's buffer; a little below 2 GiB so that every length is an int32. */
+export const SHARD_BYTES_MAX = 0x7fff0000;
+
+export const GRANULE_BYTES = 8;
+
+/** Indices of the header's words. */
+export const enum HeaderWord {
+  Lock = 0,
+  // The arena (second cache line onwards).
+  ArenaTop = 16,
+  ArenaUsedBytes = 17,
+  ArenaStart = 18,
+  ArenaEnd = 19,
+  /** The highest the arena's top has been since its unused pages were last given back. */
+  ArenaHighWater = 20,
+  /** Used bytes as last added to the process-wide sum. */
+  PublishedUsedBytes = 21,
+  BinSummary = 22,
+  BinBitmapStart = 24, // 25 words
+  // The keyspace.
+  DatabaseCount = 64,
+  WatchedKeyCount = 65,
+  DirtyCount = 66,
+  LazyFreeHead = 67,
+  LazyFreePending = 68,
+  WatchTableStart = 69,
+  /** Keys with an expiry, over all databases. */
+  VolatileKeyCount = 70,
+  /** Bumped by whatever empties the whole shard at once. */
+  FlushEpoch = 71,
+}
+
+export const BIN_HEADS_START_BYTE = 1024;
+export const DATABASES_START_BYTE = 8192;
+export const DATABASE_BYTES = 64;
+export const WATCH_TABLE_SLOTS = 4096;
+export const WATCH_SLOT_BYTES = 16;
+
+function watchTableStartByte(databaseCount: number): number {
+  return (DATABASES_START_BYTE + databaseCount * DATABASE_BYTES + 63) & ~63;
+}
+
+/** Where the boundary bitmap of a shard with so many databases begins. */
+export function bitmapStartByte(databaseCount: number): number {
+  return (watchTableStartByte(databaseCount) + WATCH_TABLE_SLOTS * WATCH_SLOT_BYTES + 4095) & ~4095;
+}
+
+export class ShardMemory {
+  readonly buffer: SharedArrayBuffer;
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  /** For unaligned 4-byte access; always little-endian. */
+  readonly view: DataView;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.bytes = new Uint8Array(buffer);
+    this.words = new Int32Array(buffer);
+    this.view = new DataView(buffer);
+  }
+
+  /** Reserves and formats a new shard of `sizeBytes` (at most SHARD_BYTES_MAX). */
+  static create(sizeBytes: number, databaseCount: number): ShardMemory {
+    const memory = new ShardMemory(new SharedArrayBuffer(Math.min(sizeBytes, SHARD_BYTES_MAX) & ~4095));
+    const { words } = memory;
+    const bitmapBytes = Math.ceil(memory.buffer.byteLength / (GRANULE_BYTES * 8));
+    const arenaStart = (bitmapStartByte(databaseCount) + bitmapBytes + 4095) & ~4095;
+    words[HeaderWord.DatabaseCount] = databaseCount;
+    words[HeaderWord.WatchTableStart] = watchTableStartByte(databaseCount);
+    words[HeaderWord.ArenaStart] = arenaStart;
+    words[HeaderWord.ArenaTop] = arenaStart;
+    words[HeaderWord.ArenaHighWater] = arenaStart;
+    words[HeaderWord.ArenaEnd] = memory.buffer.byteLength;
+    return memory;
+  }
+}
