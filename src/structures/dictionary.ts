@@ -1,0 +1,552 @@
+/**
+ * The hash table: extendible hashing over segments of cache lines (Fagin et al., 1979; the segment
+ * with a stash after Lu et al., "Dash", VLDB 2020). It grows one segment at a time, so no operation ever
+ * rehashes more than some 700 records and there never are two tables in memory.
+ *
+ *   root (in the caller's memory)                 directory: 2^depth words
+ *   +---------------------------------+           +---+---+---+---+
+ *   | directory | depth | count | seg |---------->| A | A | B | C |   indexed by the hash's top bits
+ *   +---------------------------------+           +---+---+---+---+
+ *
+ *   segment, at a multiple of 64 bytes
+ *   +--------+------+------+-----+------+-------+-----+
+ *   | header | line | line | ... | line | stash | ... |   64 bytes each
+ *   +--------+------+------+-----+------+-------+-----+
+ *   header words: 0 local depth, 1 log2 of lines, 2 count, 3 stash lines, 4 prefix (left-aligned)
+ *
+ *   line
+ *   +-----------------------------+----------------------+----------+
+ *   | 12 words: offsets of records| 12 bytes: tags       | overflow |
+ *   +-----------------------------+----------------------+----------+
+ *
+ * Of the 32 bits of a hash the low 6 choose the line, the next 8 are the tag, and the top bits choose the
+ * segment. A tag of 0 marks an empty slot. A lookup compares 12 tags with a few word operations and
+ * then touches the one record whose tag fits: one table line, one record. A record that does not fit into
+ * its line goes to the segment's stash, and the line counts it in `overflow`; only lookups in such lines
+ * go on to the stash.
+ *
+ * A small dictionary is one segment of 1, 2, 4 … 64 lines that doubles; then segments split in two.
+ *
+ * Records belong to the caller, who says how to compare and to hash them by overriding two methods.
+ *
+ * SCAN: a cursor is a position in the order (top 24 bits, line). Splitting and doubling only refine that
+ * order, so whoever was there during the whole scan is seen at least once.
+ */
+
+import type { Arena } from '../memory/arena.js';
+import type { ShardMemory } from '../memory/shard-memory.js';
+
+/** Words of a dictionary's root. */
+export const enum DictionaryRoot {
+  Directory = 0,
+  Depth = 1,
+  Count = 2,
+  Segments = 3,
+  WORDS = 4,
+}
+
+const enum Segment {
+  Depth = 0,
+  LinesLog2 = 1,
+  Count = 2,
+  StashLines = 3,
+  Prefix = 4,
+}
+
+const LINE_BYTES = 64;
+const LINE_SLOTS = 12;
+const TAGS_WORD = 12;
+const OVERFLOW_WORD = 15;
+const LINES_LOG2_MAX = 6;
+
+/** Bits of the hash that may choose a segment; deeper than that, segments grow their stash instead. */
+const DEPTH_MAX = 24;
+
+/** Slots tried at random before `random` searches in order. */
+const RANDOM_TRIES_MAX = 64;
+
+/** A scan step emits one line and its stashed records; this bounds how many. */
+export const SCAN_STEP_RECORDS_MAX = 4096;
+
+function stashLinesFor(linesLog2: number): number {
+  return linesLog2 < 4 ? 0 : 1 << (linesLog2 - 4);
+}
+
+function segmentBytes(linesLog2: number, stashLines: number): number {
+  return (1 + (1 << linesLog2) + stashLines) * LINE_BYTES;
+}
+
+function tagOf(hash: number): number {
+  const tag = (hash >>> 6) & 0xff;
+  return tag === 0 ? 1 : tag;
+}
+
+export abstract class Dictionary {
+  protected readonly memory: ShardMemory;
+  protected readonly arena: Arena;
+  protected readonly words: Int32Array;
+
+  /** Records of the last `scan` step. */
+  readonly scanned = new Int32Array(SCAN_STEP_RECORDS_MAX);
+  scannedCount = 0;
+
+  constructor(memory: ShardMemory, arena: Arena) {
+    this.memory = memory;
+    this.arena = arena;
+    this.words = memory.words;
+  }
+
+  /** Whether the record's key is `bytes[offset, offset + length)`; `view` covers the same bytes. */
+  protected abstract recordMatches(
+    record: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean;
+
+  /** The hash of the record's key. */
+  protected abstract recordHash(record: number): number;
+
+  count(root: number): number {
+    return this.words[root + DictionaryRoot.Count];
+  }
+
+  /** Bytes that the table takes, without the records. */
+  tableBytes(root: number): number {
+    const { words } = this;
+    if (words[root] === 0) return 0;
+    let total = 4 << words[root + DictionaryRoot.Depth];
+    for (let prefix = 0; prefix < 1 << DEPTH_MAX; ) {
+      const segment = this.segmentAt(root, prefix);
+      total += segmentBytes(words[segment + Segment.LinesLog2], words[segment + Segment.StashLines]);
+      prefix += 1 << (DEPTH_MAX - words[segment + Segment.Depth]);
+    }
+    return total;
+  }
+
+  /**
+   * Finds the record with a key. Returns the index of the word that holds the record's offset (so that
+   * the caller can put another in its place), or 0. `root` is a word index.
+   */
+  find(
+    root: number,
+    hash: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const { words } = this;
+    const directory = words[root];
+    if (directory === 0) return 0;
+    const depth = words[root + DictionaryRoot.Depth];
+    const segment = words[(directory >> 2) + (depth === 0 ? 0 : hash >>> (32 - depth))] >> 2;
+    const linesLog2 = words[segment + Segment.LinesLog2];
+    const line = segment + ((1 + ((hash & 63) >> (LINES_LOG2_MAX - linesLog2))) << 4);
+    const pattern = Math.imul(tagOf(hash), 0x01010101);
+    for (let group = 0; group < 3; group++) {
+      const differences = words[line + TAGS_WORD + group] ^ pattern;
+      let matches = (differences - 0x01010101) & ~differences & 0x80808080;
+      while (matches !== 0) {
+        const slot = line + (group << 2) + ((31 - Math.clz32(matches & -matches)) >> 3);
+        const record = words[slot];
+        if (record !== 0 && this.recordMatches(record, bytes, view, offset, lengthBytes)) return slot;
+        matches &= matches - 1;
+      }
+    }
+    if (words[line + OVERFLOW_WORD] === 0) return 0;
+    return this.findInStash(segment, pattern, bytes, view, offset, lengthBytes);
+  }
+
+  private findInStash(
+    segment: number,
+    pattern: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const { words } = this;
+    let line = this.stashStart(segment);
+    const end = line + (words[segment + Segment.StashLines] << 4);
+    for (; line < end; line += 16) {
+      for (let group = 0; group < 3; group++) {
+        const differences = words[line + TAGS_WORD + group] ^ pattern;
+        let matches = (differences - 0x01010101) & ~differences & 0x80808080;
+        while (matches !== 0) {
+          const slot = line + (group << 2) + ((31 - Math.clz32(matches & -matches)) >> 3);
+          const record = words[slot];
+          if (record !== 0 && this.recordMatches(record, bytes, view, offset, lengthBytes)) return slot;
+          matches &= matches - 1;
+        }
+      }
+    }
+    return 0;
+  }
+
+  /**
+   * Reads the line that a hash leads to, so that it is in the cache when `find` comes, and returns
+   * the first record whose tag fits, or 0. A hint only: taken without a lock, it may be anything.
+   */
+  hint(root: number, hash: number): number {
+    const { words } = this;
+    const directory = words[root];
+    if (directory === 0) return 0;
+    const depth = words[root + DictionaryRoot.Depth] & 31;
+    const segment = words[(directory >> 2) + (depth === 0 ? 0 : hash >>> (32 - depth))] >> 2;
+    const linesLog2 = words[segment + Segment.LinesLog2] & 7;
+    const line = segment + ((1 + ((hash & 63) >> (LINES_LOG2_MAX - linesLog2))) << 4);
+    const pattern = Math.imul(tagOf(hash), 0x01010101);
+    for (let group = 0; group < 3; group++) {
+      const differences = words[line + TAGS_WORD + group] ^ pattern;
+      const matches = (differences - 0x01010101) & ~differences & 0x80808080;
+      if (matches !== 0) return words[line + (group << 2) + ((31 - Math.clz32(matches & -matches)) >> 3)] | 0;
+    }
+    return 0;
+  }
+
+  /**
+   * Adds a record whose key is not there yet. Returns false, with nothing changed, if the table
+   * would have to grow and there is no memory.
+   */
+  insert(root: number, hash: number, record: number): boolean {
+    const { words } = this;
+    if (words[root] === 0 && !this.createFirstSegment(root)) return false;
+    for (;;) {
+      const segment = this.segmentAt(root, hash >>> 8);
+      if (this.place(segment, hash, record)) {
+        words[segment + Segment.Count]++;
+        words[root + DictionaryRoot.Count]++;
+        return true;
+      }
+      if (!this.grow(root, segment)) return false;
+    }
+  }
+
+  /** Removes the record at `slot` (as `find` returned it). The record itself stays the caller's to free. */
+  erase(root: number, hash: number, slot: number): void {
+    const { words } = this;
+    const segment = this.segmentAt(root, hash >>> 8);
+    this.clearSlot(slot);
+    if (slot >= this.stashStart(segment)) words[this.homeLine(segment, hash) + OVERFLOW_WORD]--;
+    words[segment + Segment.Count]--;
+    words[root + DictionaryRoot.Count]--;
+    if (words[root + DictionaryRoot.Count] === 0) this.releaseTable(root);
+  }
+
+  /** Frees the table (not the records) and leaves an empty dictionary. */
+  releaseTable(root: number): void {
+    const { words } = this;
+    if (words[root] === 0) return;
+    for (let prefix = 0; prefix < 1 << DEPTH_MAX; ) {
+      const segment = this.segmentAt(root, prefix);
+      prefix += 1 << (DEPTH_MAX - words[segment + Segment.Depth]);
+      this.arena.free(
+        segment << 2,
+        segmentBytes(words[segment + Segment.LinesLog2], words[segment + Segment.StashLines]),
+      );
+    }
+    this.arena.free(words[root], 4 << words[root + DictionaryRoot.Depth]);
+    words.fill(0, root, root + DictionaryRoot.WORDS);
+  }
+
+  /**
+   * One step of a scan: puts the records of one line into `scanned` and returns the next cursor, 0 at
+   * the end. A scan starts with cursor 0. Any number from 0 to 2^30 - 1 is a valid cursor.
+   */
+  scan(root: number, cursor: number): number {
+    const { words } = this;
+    this.scannedCount = 0;
+    if (words[root] === 0) return 0;
+    const prefix = (cursor >>> 6) & 0xffffff;
+    const segment = this.segmentAt(root, prefix);
+    const linesLog2 = words[segment + Segment.LinesLog2];
+    const lineIndex = (cursor & 63) >> (LINES_LOG2_MAX - linesLog2);
+    this.collectLine(segment, lineIndex);
+    const start = words[segment + Segment.Prefix];
+    if (lineIndex + 1 < 1 << linesLog2) return start * 64 + ((lineIndex + 1) << (LINES_LOG2_MAX - linesLog2));
+    const next = start + (1 << (DEPTH_MAX - words[segment + Segment.Depth]));
+    return next >= 1 << DEPTH_MAX ? 0 : next * 64;
+  }
+
+  private collectLine(segment: number, lineIndex: number): void {
+    const { words } = this;
+    const line = segment + ((1 + lineIndex) << 4);
+    for (let slot = line; slot < line + LINE_SLOTS; slot++) {
+      if (words[slot] !== 0) this.scanned[this.scannedCount++] = words[slot];
+    }
+    let left = words[line + OVERFLOW_WORD];
+    if (left === 0) return;
+    const shift = LINES_LOG2_MAX - words[segment + Segment.LinesLog2];
+    const stash = this.stashStart(segment);
+    const end = stash + (words[segment + Segment.StashLines] << 4);
+    for (let stashLine = stash; stashLine < end && left > 0; stashLine += 16) {
+      for (let slot = stashLine; slot < stashLine + LINE_SLOTS && left > 0; slot++) {
+        const record = words[slot];
+        if (record === 0 || (this.recordHash(record) & 63) >> shift !== lineIndex) continue;
+        if (this.scannedCount < SCAN_STEP_RECORDS_MAX) this.scanned[this.scannedCount++] = record;
+        left--;
+      }
+    }
+  }
+
+  /**
+   * A record drawn uniformly (slots of a random segment are tried until one is taken), or 0 if there is
+   * none. `random` holds 32 random bits and is stepped by the dictionary as it needs more.
+   */
+  random(root: number, random: number): number {
+    const { words } = this;
+    if (words[root] === 0 || words[root + DictionaryRoot.Count] === 0) return 0;
+    for (let tries = 0; tries < RANDOM_TRIES_MAX; tries++) {
+      random = (Math.imul(random, 1664525) + 1013904223) | 0;
+      const segment = this.segmentAt(root, random >>> 8);
+      const lines = (1 << words[segment + Segment.LinesLog2]) + words[segment + Segment.StashLines];
+      random = (Math.imul(random, 1664525) + 1013904223) | 0;
+      const pick = Math.floor(((random >>> 0) / 0x100000000) * lines * LINE_SLOTS);
+      const line = Math.floor(pick / LINE_SLOTS);
+      const record = words[segment + ((1 + line) << 4) + (pick - line * LINE_SLOTS)];
+      if (record !== 0) return record;
+    }
+    let cursor = random & 0x3fffffff;
+    for (;;) {
+      cursor = this.scan(root, cursor);
+      if (this.scannedCount > 0) return this.scanned[(random >>> 8) % this.scannedCount];
+    }
+  }
+
+  private segmentAt(root: number, prefix: number): number {
+    const { words } = this;
+    return words[(words[root] >> 2) + (prefix >>> (DEPTH_MAX - words[root + DictionaryRoot.Depth]))] >> 2;
+  }
+
+  private homeLine(segment: number, hash: number): number {
+    return segment + ((1 + ((hash & 63) >> (LINES_LOG2_MAX - this.words[segment + Segment.LinesLog2]))) << 4);
+  }
+
+  private stashStart(segment: number): number {
+    return segment + ((1 + (1 << this.words[segment + Segment.LinesLog2])) << 4);
+  }
+
+  private clearSlot(slot: number): void {
+    const position = slot & 15;
+    this.words[slot] = 0;
+    this.words[slot - position + TAGS_WORD + (position >> 2)] &= ~(0xff << ((position & 3) << 3));
+  }
+
+  private placeInLine(line: number, tag: number, record: number): boolean {
+    const { words } = this;
+    for (let group = 0; group < 3; group++) {
+      const tags = words[line + TAGS_WORD + group];
+      const free = (tags - 0x01010101) & ~tags & 0x80808080;
+      if (free === 0) continue;
+      // The lowest flag is exact; higher ones may be borrowed from it.
+      const byte = (31 - Math.clz32(free & -free)) >> 3;
+      words[line + (group << 2) + byte] = record;
+      words[line + TAGS_WORD + group] = tags | (tag << (byte << 3));
+      return true;
+    }
+    return false;
+  }
+
+  private place(segment: number, hash: number, record: number): boolean {
+    const { words } = this;
+    const line = this.homeLine(segment, hash);
+    const tag = tagOf(hash);
+    if (this.placeInLine(line, tag, record)) return true;
+    const stash = this.stashStart(segment);
+    const end = stash + (words[segment + Segment.StashLines] << 4);
+    for (let stashLine = stash; stashLine < end; stashLine += 16) {
+      if (!this.placeInLine(stashLine, tag, record)) continue;
+      words[line + OVERFLOW_WORD]++;
+      return true;
+    }
+    return false;
+  }
+
+  private createFirstSegment(root: number): boolean {
+    const { words } = this;
+    const directory = this.arena.allocate(4);
+    if (directory === 0) return false;
+    const segment = this.createSegment(0, 0, 0, 0);
+    if (segment === 0) {
+      this.arena.free(directory, 4);
+      return false;
+    }
+    words[directory >> 2] = segment << 2;
+    words[root] = directory;
+    words[root + DictionaryRoot.Depth] = 0;
+    words[root + DictionaryRoot.Count] = 0;
+    words[root + DictionaryRoot.Segments] = 1;
+    return true;
+  }
+
+  /** Returns the word index of a new empty segment, or 0. */
+  private createSegment(depth: number, prefix: number, linesLog2: number, stashLines: number): number {
+    const { words } = this;
+    const lengthBytes = segmentBytes(linesLog2, stashLines);
+    const segment = this.arena.allocateLines(lengthBytes) >> 2;
+    if (segment === 0) return 0;
+    words.fill(0, segment, segment + (lengthBytes >> 2));
+    words[segment + Segment.Depth] = depth;
+    words[segment + Segment.LinesLog2] = linesLog2;
+    words[segment + Segment.StashLines] = stashLines;
+    words[segment + Segment.Prefix] = prefix;
+    return segment;
+  }
+
+  /** Makes room around a full segment: doubles it, splits it or lengthens its stash. */
+  private grow(root: number, segment: number): boolean {
+    const { words } = this;
+    const depth = words[segment + Segment.Depth];
+    const linesLog2 = words[segment + Segment.LinesLog2];
+    const prefix = words[segment + Segment.Prefix];
+    const stashLines = words[segment + Segment.StashLines];
+    if (linesLog2 < LINES_LOG2_MAX) {
+      return this.replaceSegment(root, segment, linesLog2 + 1, stashLinesFor(linesLog2 + 1));
+    }
+    // Many records that share a line can fill the stash of a segment that is mostly empty; splitting does
+    // not part them, a longer stash does. So does it at the last bit of the hash.
+    const slots = ((1 << linesLog2) + stashLines) * LINE_SLOTS;
+    if (depth >= DEPTH_MAX || words[segment + Segment.Count] < slots >> 2) {
+      return this.replaceSegment(root, segment, linesLog2, stashLines * 2);
+    }
+    if (depth === words[root + DictionaryRoot.Depth] && !this.doubleDirectory(root)) return false;
+    const stashOfHalf = stashLinesFor(linesLog2);
+    const left = this.createSegment(depth + 1, prefix, linesLog2, stashOfHalf);
+    if (left === 0) return false;
+    const rightPrefix = prefix + (1 << (DEPTH_MAX - depth - 1));
+    const right = this.createSegment(depth + 1, rightPrefix, linesLog2, stashOfHalf);
+    if (right === 0 || !this.distribute(segment, left, right)) {
+      this.arena.free(left << 2, segmentBytes(linesLog2, stashOfHalf));
+      if (right === 0) return false;
+      this.arena.free(right << 2, segmentBytes(linesLog2, stashOfHalf));
+      return this.replaceSegment(root, segment, linesLog2, stashLines * 2);
+    }
+    this.arena.free(segment << 2, segmentBytes(linesLog2, stashLines));
+    this.pointDirectory(root, left);
+    this.pointDirectory(root, right);
+    words[root + DictionaryRoot.Segments]++;
+    return true;
+  }
+
+  private replaceSegment(root: number, segment: number, linesLog2: number, stashLines: number): boolean {
+    const { words } = this;
+    const oldBytes = segmentBytes(words[segment + Segment.LinesLog2], words[segment + Segment.StashLines]);
+    const depth = words[segment + Segment.Depth];
+    const prefix = words[segment + Segment.Prefix];
+    const larger = this.createSegment(depth, prefix, linesLog2, stashLines);
+    if (larger === 0) return false;
+    if (!this.distribute(segment, larger, larger)) {
+      this.arena.free(larger << 2, segmentBytes(linesLog2, stashLines));
+      return this.replaceSegment(root, segment, linesLog2, Math.max(1, stashLines * 2));
+    }
+    this.arena.free(segment << 2, oldBytes);
+    this.pointDirectory(root, larger);
+    return true;
+  }
+
+  /** Copies all records of `source` to `left` or `right` by the bit of the hash that parts them. */
+  private distribute(source: number, left: number, right: number): boolean {
+    const { words } = this;
+    const shift = 31 - words[source + Segment.Depth];
+    const lines = (1 << words[source + Segment.LinesLog2]) + words[source + Segment.StashLines];
+    for (let line = source + 16; line < source + ((1 + lines) << 4); line += 16) {
+      for (let slot = line; slot < line + LINE_SLOTS; slot++) {
+        const record = words[slot];
+        if (record === 0) continue;
+        const hash = this.recordHash(record);
+        const target = ((hash >>> shift) & 1) === 0 ? left : right;
+        if (!this.place(target, hash, record)) return false;
+        words[target + Segment.Count]++;
+      }
+    }
+    return true;
+  }
+
+  private doubleDirectory(root: number): boolean {
+    const { words } = this;
+    const depth = words[root + DictionaryRoot.Depth];
+    const old = words[root];
+    const directory = this.arena.allocate(8 << depth);
+    if (directory === 0) return false;
+    for (let index = 0; index < 1 << depth; index++) {
+      const segment = words[(old >> 2) + index];
+      words[(directory >> 2) + 2 * index] = segment;
+      words[(directory >> 2) + 2 * index + 1] = segment;
+    }
+    words[root] = directory;
+    words[root + DictionaryRoot.Depth] = depth + 1;
+    this.arena.free(old, 4 << depth);
+    return true;
+  }
+
+  private pointDirectory(root: number, segment: number): void {
+    const { words } = this;
+    const depth = words[root + DictionaryRoot.Depth];
+    const first = (words[root] >> 2) + (words[segment + Segment.Prefix] >>> (DEPTH_MAX - depth));
+    words.fill(segment << 2, first, first + (1 << (depth - words[segment + Segment.Depth])));
+  }
+
+  /** Throws if an invariant is broken. For tests. */
+  verify(root: number): void {
+    const { words } = this;
+    if (words[root] === 0) {
+      if (words[root + DictionaryRoot.Count] !== 0) throw new Error('dictionary: count without a table');
+      return;
+    }
+    const depth = words[root + DictionaryRoot.Depth];
+    let count = 0;
+    let segments = 0;
+    for (let prefix = 0; prefix < 1 << DEPTH_MAX; ) {
+      const segment = this.segmentAt(root, prefix);
+      const localDepth = words[segment + Segment.Depth];
+      if (localDepth > depth) throw new Error('dictionary: segment deeper than the directory');
+      if (words[segment + Segment.Prefix] !== prefix) throw new Error('dictionary: wrong prefix');
+      const first = (words[root] >> 2) + (prefix >>> (DEPTH_MAX - depth));
+      for (let index = 0; index < 1 << (depth - localDepth); index++) {
+        if (words[first + index] !== segment << 2) throw new Error('dictionary: directory hole');
+      }
+      count += this.verifySegment(segment);
+      segments++;
+      prefix += 1 << (DEPTH_MAX - localDepth);
+    }
+    if (count !== words[root + DictionaryRoot.Count]) throw new Error('dictionary: wrong count');
+    if (segments !== words[root + DictionaryRoot.Segments]) throw new Error('dictionary: wrong segments');
+  }
+
+  private verifySegment(segment: number): number {
+    const { words } = this;
+    const localDepth = words[segment + Segment.Depth];
+    const lines = 1 << words[segment + Segment.LinesLog2];
+    const allLines = lines + words[segment + Segment.StashLines];
+    const overflow = new Int32Array(lines);
+    let count = 0;
+    for (let lineIndex = 0; lineIndex < allLines; lineIndex++) {
+      const line = segment + ((1 + lineIndex) << 4);
+      for (let position = 0; position < LINE_SLOTS; position++) {
+        const tag = (words[line + TAGS_WORD + (position >> 2)] >>> ((position & 3) << 3)) & 0xff;
+        const record = words[line + position];
+        if ((record === 0) !== (tag === 0)) throw new Error('dictionary: tag without record or record without tag');
+        if (record === 0) continue;
+        const hash = this.recordHash(record);
+        if (tag !== tagOf(hash)) throw new Error('dictionary: wrong tag');
+        const prefix = words[segment + Segment.Prefix];
+        if ((hash >>> 8) >>> (DEPTH_MAX - localDepth) !== prefix >>> (DEPTH_MAX - localDepth)) {
+          throw new Error('dictionary: record in the wrong segment');
+        }
+        const home = (hash & 63) >> (LINES_LOG2_MAX - words[segment + Segment.LinesLog2]);
+        if (lineIndex >= lines) overflow[home]++;
+        else if (home !== lineIndex) throw new Error('dictionary: record in the wrong line');
+        count++;
+      }
+    }
+    for (let lineIndex = 0; lineIndex < lines; lineIndex++) {
+      if (words[segment + ((1 + lineIndex) << 4) + OVERFLOW_WORD] !== overflow[lineIndex]) {
+        throw new Error('dictionary: wrong overflow count');
+      }
+    }
+    if (count !== words[segment + Segment.Count]) throw new Error('dictionary: wrong count of a segment');
+    return count;
+  }
+}
