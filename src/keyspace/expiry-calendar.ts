@@ -1,0 +1,322 @@
+/**
+ * Which keys expire when: a hierarchical timing wheel (Varghese and Lauck, SOSP 1987, scheme 7).
+ *
+ * Time is counted in ticks of 256 ms. Level 0 has a slot for each of the next 64 ticks, level 1 for
+ * each of the next 64 stretches of 64 ticks, and so on; level 5 takes what lies years ahead. When a
+ * stretch begins, its slot is dealt out to the level below. Adding, removing and moving a key are O(1);
+ * a key that is given a new expiry in the same slot, as a refreshed session is, does not move at all.
+ *
+ *   calendar: one block of a shard's arena, made when the first key of a database gets an expiry
+ *     words 0-383    heads: first chunk of each slot (level * 64 + slot), 0 if empty
+ *     384 current tick   385 keys   386 chunk table   387 its capacity   388 chunks
+ *
+ *   chunk: 128 bytes at a multiple of 64
+ *     word 0 next   1 previous   2 slot   3 count   4 index in the chunk table   5-31 cells: entries
+ *
+ * A cell is named by chunk offset | index; the entry keeps that name. Only the first chunk of a slot
+ * may be less than full, so removing takes the last cell of the first chunk to fill the hole.
+ *
+ * The chunk table lists all chunks. A random cell of a random chunk, tried again if empty, is a
+ * uniform sample of the keys with an expiry, which is what the volatile-* eviction policies need.
+ */
+
+import type { Arena } from '../memory/arena.js';
+import type { ShardMemory } from '../memory/shard-memory.js';
+import { calendarCell, expiresAtMs, setCalendarCell } from './entry.js';
+
+const TICK_MS = 256;
+const LEVELS = 6;
+const SLOTS = 64;
+const HEADS = LEVELS * SLOTS;
+const TICKS_MAX = 2 ** 31 - 1;
+
+const enum Calendar {
+  CurrentTick = 384,
+  Keys = 385,
+  ChunkTable = 386,
+  ChunkTableCapacity = 387,
+  Chunks = 388,
+  WORDS = 390,
+}
+
+const enum Chunk {
+  Next = 0,
+  Previous = 1,
+  Slot = 2,
+  Count = 3,
+  TableIndex = 4,
+  CellsStart = 5,
+  CELLS = 27,
+  BYTES = 128,
+}
+
+const CHUNK_TABLE_CAPACITY_MIN = 16;
+const SAMPLE_TRIES_MAX = 64;
+
+/** Ticks count from here, so that they stay int32 for 17 years. */
+const EPOCH_MS = Date.UTC(2026, 0, 1);
+
+function tickOf(timeMs: number): number {
+  return Math.min(TICKS_MAX, Math.max(0, Math.floor((timeMs - EPOCH_MS) / TICK_MS)));
+}
+
+export class ExpiryCalendar {
+  private readonly words: Int32Array;
+  private readonly arena: Arena;
+
+  constructor(memory: ShardMemory, arena: Arena) {
+    this.words = memory.words;
+    this.arena = arena;
+  }
+
+  /** Makes an empty calendar; returns its word index, or 0 if there is no memory. */
+  create(nowMs: number): number {
+    const table = this.arena.allocate(CHUNK_TABLE_CAPACITY_MIN * 4);
+    if (table === 0) return 0;
+    const calendar = this.arena.allocate(Calendar.WORDS * 4) >> 2;
+    if (calendar === 0) {
+      this.arena.free(table, CHUNK_TABLE_CAPACITY_MIN * 4);
+      return 0;
+    }
+    const { words } = this;
+    words.fill(0, calendar, calendar + Calendar.WORDS);
+    words[calendar + Calendar.CurrentTick] = tickOf(nowMs);
+    words[calendar + Calendar.ChunkTable] = table;
+    words[calendar + Calendar.ChunkTableCapacity] = CHUNK_TABLE_CAPACITY_MIN;
+    return calendar;
+  }
+
+  /** Frees an empty calendar or one whose keys are gone too. */
+  release(calendar: number): void {
+    const { words } = this;
+    const table = words[calendar + Calendar.ChunkTable];
+    for (let index = 0; index < words[calendar + Calendar.Chunks]; index++) {
+      this.arena.free(words[(table >> 2) + index], Chunk.BYTES);
+    }
+    this.arena.free(table, words[calendar + Calendar.ChunkTableCapacity] * 4);
+    this.arena.free(calendar << 2, Calendar.WORDS * 4);
+  }
+
+  count(calendar: number): number {
+    return this.words[calendar + Calendar.Keys];
+  }
+
+  /** Files an entry under a time; returns its cell, or 0 if there is no memory. */
+  add(calendar: number, entry: number, timeMs: number): number {
+    const { words } = this;
+    const slot = this.slotOf(calendar, timeMs);
+    let chunk = words[calendar + slot] >> 2;
+    if (chunk === 0 || words[chunk + Chunk.Count] === Chunk.CELLS) {
+      chunk = this.addChunk(calendar, slot);
+      if (chunk === 0) return 0;
+    }
+    const index = words[chunk + Chunk.Count]++;
+    words[chunk + Chunk.CellsStart + index] = entry;
+    words[calendar + Calendar.Keys]++;
+    return (chunk << 2) | index;
+  }
+
+  remove(calendar: number, cell: number): void {
+    const { words } = this;
+    const chunk = (cell & ~63) >> 2;
+    const slot = words[chunk + Chunk.Slot];
+    const first = words[calendar + slot] >> 2;
+    const lastIndex = --words[first + Chunk.Count];
+    const last = words[first + Chunk.CellsStart + lastIndex];
+    const hole = chunk + Chunk.CellsStart + (cell & 63);
+    if (hole !== first + Chunk.CellsStart + lastIndex) {
+      words[hole] = last;
+      setCalendarCell(words, last, cell);
+    }
+    if (lastIndex === 0) this.dropChunk(calendar, first);
+    words[calendar + Calendar.Keys]--;
+  }
+
+  /** Refiles an entry under another time; returns its cell, or 0 (and the old one stays) without memory. */
+  move(calendar: number, cell: number, entry: number, timeMs: number): number {
+    const chunk = (cell & ~63) >> 2;
+    if (this.words[chunk + Chunk.Slot] === this.slotOf(calendar, timeMs)) return cell;
+    const added = this.add(calendar, entry, timeMs);
+    if (added === 0) return 0;
+    this.remove(calendar, cell);
+    return added;
+  }
+
+  /** Tells the calendar that the entry in a cell now lives elsewhere. */
+  relocate(cell: number, entry: number): void {
+    this.words[((cell & ~63) >> 2) + Chunk.CellsStart + (cell & 63)] = entry;
+  }
+
+  /**
+   * Lets time pass up to `nowMs` and returns an entry whose slot has come (it may have a few ms left), or
+   * 0 when there is no more. The caller deletes or refiles the entry before asking again. At most
+   * `steps.left` units of dealing out are spent; when they are used up it returns 0 too.
+   */
+  nextDue(calendar: number, nowMs: number, steps: { left: number }): number {
+    const { words } = this;
+    const nowTick = tickOf(nowMs);
+    for (;;) {
+      const current = words[calendar + Calendar.CurrentTick];
+      if (!this.dealOut(calendar, current, steps)) return 0;
+      const chunk = words[calendar + (current & 63)] >> 2;
+      if (chunk !== 0) {
+        const entry = words[chunk + Chunk.CellsStart + words[chunk + Chunk.Count] - 1];
+        if (current < nowTick || expiresAtMs(words, entry) <= nowMs) return entry;
+      }
+      if (current >= nowTick || steps.left-- <= 0) return 0;
+      words[calendar + Calendar.CurrentTick] = current + 1;
+    }
+  }
+
+  /** Deals out the slots of the higher levels whose stretch begins at `tick`; false if steps ran out. */
+  private dealOut(calendar: number, tick: number, steps: { left: number }): boolean {
+    const { words } = this;
+    for (let level = LEVELS - 1; level >= 1; level--) {
+      const shift = 6 * level;
+      if (shift < 31 && (tick & ((1 << shift) - 1)) !== 0) continue;
+      const slot = level === LEVELS - 1 ? level * SLOTS : level * SLOTS + ((tick >> shift) & 63);
+      if (level === LEVELS - 1 && (tick & 0xffffff) !== 0) continue;
+      let left = level === LEVELS - 1 ? this.slotKeys(calendar, slot) : Number.MAX_SAFE_INTEGER;
+      for (let chunk = words[calendar + slot] >> 2; chunk !== 0 && left > 0; chunk = words[calendar + slot] >> 2) {
+        if (steps.left-- <= 0) return false;
+        left--;
+        const cell = (chunk << 2) | (words[chunk + Chunk.Count] - 1);
+        const entry = words[chunk + Chunk.CellsStart + words[chunk + Chunk.Count] - 1];
+        if (this.slotOf(calendar, expiresAtMs(words, entry)) === slot) break;
+        const moved = this.move(calendar, cell, entry, expiresAtMs(words, entry));
+        if (moved === 0) return false;
+        setCalendarCell(words, entry, moved);
+      }
+    }
+    return true;
+  }
+
+  private slotKeys(calendar: number, slot: number): number {
+    let keys = 0;
+    for (let chunk = this.words[calendar + slot]; chunk !== 0; chunk = this.words[chunk >> 2]) {
+      keys += this.words[(chunk >> 2) + Chunk.Count];
+    }
+    return keys;
+  }
+
+  /** A uniformly random entry with an expiry, or 0 if there is none or none was hit. */
+  random(calendar: number, random: number): number {
+    const { words } = this;
+    const chunks = words[calendar + Calendar.Chunks];
+    if (chunks === 0) return 0;
+    const table = words[calendar + Calendar.ChunkTable] >> 2;
+    for (let tries = 0; tries < SAMPLE_TRIES_MAX; tries++) {
+      random = (Math.imul(random, 1664525) + 1013904223) | 0;
+      const pick = Math.floor(((random >>> 0) / 0x100000000) * chunks * Chunk.CELLS);
+      const index = Math.floor(pick / Chunk.CELLS);
+      const chunk = words[table + index] >> 2;
+      const cell = pick - index * Chunk.CELLS;
+      if (cell < words[chunk + Chunk.Count]) return words[chunk + Chunk.CellsStart + cell];
+    }
+    return 0;
+  }
+
+  /** An entry of the earliest slot that is not empty: about the next to expire. 0 if there is none. */
+  earliest(calendar: number): number {
+    const { words } = this;
+    const tick = words[calendar + Calendar.CurrentTick];
+    for (let level = 0; level < LEVELS; level++) {
+      const start = (tick >> Math.min(30, 6 * level)) & 63;
+      for (let step = 0; step < SLOTS; step++) {
+        const chunk = words[calendar + level * SLOTS + ((start + step) & 63)] >> 2;
+        if (chunk !== 0) return words[chunk + Chunk.CellsStart + words[chunk + Chunk.Count] - 1];
+      }
+    }
+    return 0;
+  }
+
+  private slotOf(calendar: number, timeMs: number): number {
+    const current = this.words[calendar + Calendar.CurrentTick];
+    const tick = Math.max(current, tickOf(timeMs));
+    const delta = tick - current;
+    if (delta < 64) return tick & 63;
+    // A level is chosen so that the slot's stretch has not begun yet.
+    for (let level = 1; level < LEVELS - 1; level++) {
+      const shift = 6 * level;
+      if ((tick >> shift) - (current >> shift) < 64) return level * SLOTS + ((tick >> shift) & 63);
+    }
+    return (LEVELS - 1) * SLOTS;
+  }
+
+  private addChunk(calendar: number, slot: number): number {
+    const { words, arena } = this;
+    let table = words[calendar + Calendar.ChunkTable];
+    const capacity = words[calendar + Calendar.ChunkTableCapacity];
+    const chunks = words[calendar + Calendar.Chunks];
+    if (chunks === capacity) {
+      const larger = arena.allocate(capacity * 8);
+      if (larger === 0) return 0;
+      words.copyWithin(larger >> 2, table >> 2, (table >> 2) + capacity);
+      arena.free(table, capacity * 4);
+      table = larger;
+      words[calendar + Calendar.ChunkTable] = larger;
+      words[calendar + Calendar.ChunkTableCapacity] = capacity * 2;
+    }
+    const offset = arena.allocateLines(Chunk.BYTES);
+    if (offset === 0) return 0;
+    const chunk = offset >> 2;
+    const next = words[calendar + slot];
+    words[chunk + Chunk.Next] = next;
+    words[chunk + Chunk.Previous] = 0;
+    words[chunk + Chunk.Slot] = slot;
+    words[chunk + Chunk.Count] = 0;
+    words[chunk + Chunk.TableIndex] = chunks;
+    if (next !== 0) words[(next >> 2) + Chunk.Previous] = offset;
+    words[calendar + slot] = offset;
+    words[(table >> 2) + chunks] = offset;
+    words[calendar + Calendar.Chunks] = chunks + 1;
+    return chunk;
+  }
+
+  /** Drops the first chunk of its slot, which is empty. */
+  private dropChunk(calendar: number, chunk: number): void {
+    const { words } = this;
+    const next = words[chunk + Chunk.Next];
+    words[calendar + words[chunk + Chunk.Slot]] = next;
+    if (next !== 0) words[(next >> 2) + Chunk.Previous] = 0;
+    const table = words[calendar + Calendar.ChunkTable] >> 2;
+    const lastIndex = --words[calendar + Calendar.Chunks];
+    const last = words[table + lastIndex];
+    const index = words[chunk + Chunk.TableIndex];
+    words[table + index] = last;
+    words[(last >> 2) + Chunk.TableIndex] = index;
+    this.arena.free(chunk << 2, Chunk.BYTES);
+  }
+
+  /** Throws if an invariant is broken. For tests. */
+  verify(calendar: number): void {
+    const { words } = this;
+    let keys = 0;
+    let chunks = 0;
+    for (let slot = 0; slot < HEADS; slot++) {
+      let previous = 0;
+      for (let offset = words[calendar + slot]; offset !== 0; offset = words[offset >> 2]) {
+        const chunk = offset >> 2;
+        const count = words[chunk + Chunk.Count];
+        const fail = (what: string) => {
+          throw new Error(`calendar: chunk ${offset} of slot ${slot}: ${what}`);
+        };
+        if (count < 1 || count > Chunk.CELLS) fail('wrong count');
+        if (previous !== 0 && count !== Chunk.CELLS) fail('not full and not first');
+        if (words[chunk + Chunk.Previous] !== previous) fail('wrong back link');
+        if (words[chunk + Chunk.Slot] !== slot) fail('wrong slot');
+        const table = words[calendar + Calendar.ChunkTable] >> 2;
+        if (words[table + words[chunk + Chunk.TableIndex]] !== offset) fail('wrong table index');
+        for (let index = 0; index < count; index++) {
+          const entry = words[chunk + Chunk.CellsStart + index];
+          if (calendarCell(words, entry) !== (offset | index)) fail('entry does not know its cell');
+        }
+        previous = offset;
+        keys += count;
+        chunks++;
+      }
+    }
+    if (keys !== words[calendar + Calendar.Keys]) throw new Error('calendar: wrong number of keys');
+    if (chunks !== words[calendar + Calendar.Chunks]) throw new Error('calendar: wrong number of chunks');
+  }
+}
