@@ -9,6 +9,7 @@
  *   calendar: one block of a shard's arena, made when the first key of a database gets an expiry
  *     words 0-383    heads: first chunk of each slot (level * 64 + slot), 0 if empty
  *     384 current tick   385 keys   386 chunk table   387 its capacity   388 chunks
+ *     389 tick of the last look through the top level
  *
  *   chunk: 128 bytes at a multiple of 64
  *     word 0 next   1 previous   2 slot   3 count   4 index in the chunk table   5-31 cells: entries
@@ -29,6 +30,7 @@ const LEVELS = 6;
 const SLOTS = 64;
 const HEADS = LEVELS * SLOTS;
 const TICKS_MAX = 2 ** 31 - 1;
+const TOP_PERIOD_MASK = (1 << 24) - 1;
 
 const enum Calendar {
   CurrentTick = 384,
@@ -36,6 +38,8 @@ const enum Calendar {
   ChunkTable = 386,
   ChunkTableCapacity = 387,
   Chunks = 388,
+  /** The tick at which the top level was last looked through. */
+  TopDealtTick = 389,
   WORDS = 390,
 }
 
@@ -171,32 +175,50 @@ export class ExpiryCalendar {
   /** Deals out the slots of the higher levels whose stretch begins at `tick`; false if steps ran out. */
   private dealOut(calendar: number, tick: number, steps: { left: number }): boolean {
     const { words } = this;
-    for (let level = LEVELS - 1; level >= 1; level--) {
+    if ((tick & 63) !== 0) return true;
+    if ((tick & TOP_PERIOD_MASK) === 0 && words[calendar + Calendar.TopDealtTick] !== tick) {
+      words[calendar + Calendar.TopDealtTick] = tick;
+      this.dealOutTop(calendar);
+    }
+    for (let level = LEVELS - 2; level >= 1; level--) {
       const shift = 6 * level;
-      if (shift < 31 && (tick & ((1 << shift) - 1)) !== 0) continue;
-      const slot = level === LEVELS - 1 ? level * SLOTS : level * SLOTS + ((tick >> shift) & 63);
-      if (level === LEVELS - 1 && (tick & 0xffffff) !== 0) continue;
-      let left = level === LEVELS - 1 ? this.slotKeys(calendar, slot) : Number.MAX_SAFE_INTEGER;
-      for (let chunk = words[calendar + slot] >> 2; chunk !== 0 && left > 0; chunk = words[calendar + slot] >> 2) {
+      if ((tick & ((1 << shift) - 1)) !== 0) continue;
+      const slot = level * SLOTS + ((tick >> shift) & 63);
+      for (let chunk = words[calendar + slot] >> 2; chunk !== 0; chunk = words[calendar + slot] >> 2) {
         if (steps.left-- <= 0) return false;
-        left--;
-        const cell = (chunk << 2) | (words[chunk + Chunk.Count] - 1);
-        const entry = words[chunk + Chunk.CellsStart + words[chunk + Chunk.Count] - 1];
-        if (this.slotOf(calendar, expiresAtMs(words, entry)) === slot) break;
-        const moved = this.move(calendar, cell, entry, expiresAtMs(words, entry));
-        if (moved === 0) return false;
-        setCalendarCell(words, entry, moved);
+        if (!this.dealOutCell(calendar, (chunk << 2) | (words[chunk + Chunk.Count] - 1))) return false;
       }
     }
     return true;
   }
 
-  private slotKeys(calendar: number, slot: number): number {
-    let keys = 0;
-    for (let chunk = this.words[calendar + slot]; chunk !== 0; chunk = this.words[chunk >> 2]) {
-      keys += this.words[(chunk >> 2) + Chunk.Count];
+  /** Refiles the entry of a cell as time stands now; false if there is no memory. */
+  private dealOutCell(calendar: number, cell: number): boolean {
+    const { words } = this;
+    const entry = words[((cell & ~63) >> 2) + Chunk.CellsStart + (cell & 63)];
+    const moved = this.move(calendar, cell, entry, expiresAtMs(words, entry));
+    if (moved === 0) return false;
+    setCalendarCell(words, entry, moved);
+    return true;
+  }
+
+  /** The top level has one slot without a stretch of its own; every 49 days it gives up what has come near. */
+  private dealOutTop(calendar: number): void {
+    const { words } = this;
+    const slot = (LEVELS - 1) * SLOTS;
+    for (let offset = words[calendar + slot]; offset !== 0; ) {
+      const chunk = offset >> 2;
+      const next = words[chunk + Chunk.Next];
+      let index = words[chunk + Chunk.Count] - 1;
+      while (index >= 0 && words[chunk + Chunk.Slot] === slot && index < words[chunk + Chunk.Count]) {
+        const entry = words[chunk + Chunk.CellsStart + index];
+        if (this.slotOf(calendar, expiresAtMs(words, entry)) === slot) index--;
+        else if (!this.dealOutCell(calendar, offset | index)) return;
+        else if (words[calendar + slot] === 0) return;
+        else index = Math.min(index, words[chunk + Chunk.Count] - 1);
+      }
+      offset = next;
     }
-    return keys;
   }
 
   /** A uniformly random entry with an expiry, or 0 if there is none or none was hit. */

@@ -185,6 +185,39 @@ export abstract class Dictionary {
     return 0;
   }
 
+  /** A record with exactly this hash, or 0. Two keys with one hash are one chance in four billion. */
+  findHash(root: number, hash: number): number {
+    const slot = this.findSlot(root, hash, 0);
+    return slot === 0 ? 0 : this.words[slot];
+  }
+
+  /** The slot of a record that is known to be in the dictionary. */
+  slotOf(root: number, hash: number, record: number): number {
+    return this.findSlot(root, hash, record);
+  }
+
+  hashOf(record: number): number {
+    return this.recordHash(record);
+  }
+
+  /** The slot of `record`, or with record 0 of any record with this hash; 0 if there is none. */
+  private findSlot(root: number, hash: number, record: number): number {
+    const { words } = this;
+    if (words[root] === 0) return 0;
+    const segment = this.segmentAt(root, hash >>> 8);
+    let line = this.homeLine(segment, hash);
+    const stash = this.stashStart(segment);
+    const end = words[line + OVERFLOW_WORD] === 0 ? 0 : stash + (words[segment + Segment.StashLines] << 4);
+    do {
+      for (let slot = line; slot < line + LINE_SLOTS; slot++) {
+        const found = words[slot];
+        if (found !== 0 && (record === 0 ? this.recordHash(found) === hash : found === record)) return slot;
+      }
+      line = line < stash ? stash : line + 16;
+    } while (line < end);
+    return 0;
+  }
+
   /**
    * Reads the line that a hash leads to, so that it is in the cache when `find` comes, and returns
    * the first record whose tag fits, or 0. A hint only: taken without a lock, it may be anything.
@@ -527,7 +560,8 @@ export abstract class Dictionary {
       for (let position = 0; position < LINE_SLOTS; position++) {
         const tag = (words[line + TAGS_WORD + (position >> 2)] >>> ((position & 3) << 3)) & 0xff;
         const record = words[line + position];
-        if ((record === 0) !== (tag === 0)) throw new Error('dictionary: tag without record or record without tag');
+        if ((record === 0) !== (tag === 0))
+          throw new Error('dictionary: tag without record or record without tag');
         if (record === 0) continue;
         const hash = this.recordHash(record);
         if (tag !== tagOf(hash)) throw new Error('dictionary: wrong tag');

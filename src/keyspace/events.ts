@@ -1,0 +1,41 @@
+/** What can happen to a key, as the gate is told of it; the numbers index EVENT_NAMES. */
+export const enum KeyEvent {
+  Set = 0,
+  Delete = 1,
+  Expire = 2,
+  Persist = 3,
+  Expired = 4,
+  Evicted = 5,
+  RenameFrom = 6,
+  RenameTo = 7,
+  CopyTo = 8,
+  MoveFrom = 9,
+  MoveTo = 10,
+  SetRange = 11,
+  IncrementBy = 12,
+  IncrementByFloat = 13,
+  Append = 14,
+  SetBit = 15,
+  New = 16,
+}
+
+/** The names under which keyspace notifications report the events. */
+export const EVENT_NAMES: readonly string[] = [
+  'set',
+  'del',
+  'expire',
+  'persist',
+  'expired',
+  'evicted',
+  'rename_from',
+  'rename_to',
+  'copy_to',
+  'move_from',
+  'move_to',
+  'setrange',
+  'incrby',
+  'incrbyfloat',
+  'append',
+  'setbit',
+  'new',
+];

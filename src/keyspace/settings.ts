@@ -1,0 +1,25 @@
+/** The configuration that the keyspace itself reads, kept up to date by its thread. */
+
+import type { LfuSettings } from './access-clock.js';
+
+export const enum EvictionPolicy {
+  NoEviction = 0,
+  AllKeysLru = 1,
+  AllKeysLfu = 2,
+  AllKeysRandom = 3,
+  VolatileLru = 4,
+  VolatileLfu = 5,
+  VolatileRandom = 6,
+  VolatileTtl = 7,
+}
+
+export interface KeyspaceSettings {
+  /** 0: no limit. */
+  maxMemoryBytes: number;
+  policy: EvictionPolicy;
+  samples: number;
+  lfu: LfuSettings;
+  /** Whether the access clock counts (LFU) or dates (LRU). */
+  usesLfu: boolean;
+  activeExpire: boolean;
+}

@@ -1,0 +1,511 @@
+/**
+ * One shard of the keyspace as one thread sees it: finding, creating, changing, expiring and deleting
+ * keys. Whoever calls these methods holds the shard's lock.
+ *
+ *   database root: DATABASE_BYTES at DATABASES_START_BYTE + database * DATABASE_BYTES
+ *     words 0-3   the dictionary's root (structures/dictionary.ts)
+ *     word 4      expiry calendar (word index), 0 until a key of this database expires
+ *
+ * Every change of a key passes `changed`, the gate: what has to see writes hangs there and nowhere else.
+ * The methods that replace or delete entries leave that call to the command, which knows the event's name;
+ * expiry and eviction, which no command asked for, make it themselves.
+ */
+
+import { Arena } from '../memory/arena.js';
+import { acquireLock, releaseLock } from '../memory/lock.js';
+import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
+import { copyBytes } from '../structures/copy.js';
+import { DictionaryRoot } from '../structures/dictionary.js';
+import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
+import { KeyspaceCounter } from './counters.js';
+import {
+  calendarCell,
+  EntryFlag,
+  entryAccess,
+  entryBytes,
+  entryFlags,
+  expiresAtMs,
+  headerBytes,
+  isExpired,
+  keyLength,
+  keyOffset,
+  SHORT_KEY_BYTES_MAX,
+  SHORT_VALUE_BYTES_MAX,
+  setCalendarCell,
+  setEntryAccess,
+  setExpiresAtMs,
+  setValueLength,
+  ValueType,
+  valueCapacity,
+  valueLength,
+  valueOffset,
+} from './entry.js';
+import { KeyEvent } from './events.js';
+import { ExpiryCalendar } from './expiry-calendar.js';
+import { KeyDictionary } from './key-dictionary.js';
+import type { KeyspaceSettings } from './settings.js';
+import { WatchedKeys } from './watched-keys.js';
+
+const ROOT_WORDS = DATABASE_BYTES >> 2;
+const ROOT_CALENDAR = DictionaryRoot.WORDS;
+
+/** A value that grows in place gets room for as much again, up to this much. */
+const GROWTH_BYTES_MAX = 1 << 20;
+
+export class Shard {
+  readonly index: number;
+  readonly memory: ShardMemory;
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  readonly view: DataView;
+  readonly arena: Arena;
+  readonly dictionary: KeyDictionary;
+  readonly calendar: ExpiryCalendar;
+  readonly watchedKeys: WatchedKeys;
+  private readonly settings: KeyspaceSettings;
+  private readonly counters: Float64Array;
+
+  constructor(index: number, buffer: SharedArrayBuffer, settings: KeyspaceSettings, counters: Float64Array) {
+    this.index = index;
+    this.memory = new ShardMemory(buffer);
+    this.bytes = this.memory.bytes;
+    this.words = this.memory.words;
+    this.view = this.memory.view;
+    this.arena = new Arena(this.memory);
+    this.dictionary = new KeyDictionary(this.memory, this.arena);
+    this.calendar = new ExpiryCalendar(this.memory, this.arena);
+    this.watchedKeys = new WatchedKeys(this.memory);
+    this.settings = settings;
+    this.counters = counters;
+  }
+
+  lock(): void {
+    acquireLock(this.words, HeaderWord.Lock);
+  }
+
+  unlock(): void {
+    releaseLock(this.words, HeaderWord.Lock);
+  }
+
+  /** Word index of a database's root. */
+  root(database: number): number {
+    return (DATABASES_START_BYTE >> 2) + database * ROOT_WORDS;
+  }
+
+  keyCount(database: number): number {
+    return this.words[this.root(database) + DictionaryRoot.Count];
+  }
+
+  /** Word index of a database's expiry calendar, 0 if it has none. */
+  calendarOf(database: number): number {
+    return this.words[this.root(database) + ROOT_CALENDAR];
+  }
+
+  volatileKeyCount(database: number): number {
+    const calendar = this.calendarOf(database);
+    return calendar === 0 ? 0 : this.calendar.count(calendar);
+  }
+
+  /**
+   * Finds a key; one that is past its expiry is deleted and not found. Returns the word index of the
+   * dictionary slot that holds the entry's offset, or 0.
+   */
+  find(
+    database: number,
+    hash: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+    nowMs: number,
+  ): number {
+    const slot = this.dictionary.find(this.root(database), hash, bytes, view, offset, lengthBytes);
+    if (slot === 0 || !isExpired(this.words, this.words[slot], nowMs)) return slot;
+    this.expire(database, hash, slot);
+    return 0;
+  }
+
+  /** Notes an access in the entry's clock, as the eviction policy wants it. */
+  touch(entry: number, nowMs: number): void {
+    const { words, settings } = this;
+    const access = entryAccess(words, entry);
+    const next = settings.usesLfu ? lfuAccessed(access, nowMs, settings.lfu) : lruClock(nowMs);
+    if (next !== access) setEntryAccess(words, entry, next);
+  }
+
+  /**
+   * Adds a key that is not there. The value's bytes are the caller's to fill. Returns the entry, or 0
+   * with nothing changed if there is no memory. `expiresAt` is -1 for none.
+   */
+  create(
+    database: number,
+    hash: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+    type: ValueType,
+    valueBytes: number,
+    expiresAt: number,
+    nowMs: number,
+  ): number {
+    const entry = this.newEntry(
+      database,
+      bytes,
+      view,
+      offset,
+      lengthBytes,
+      type,
+      valueBytes,
+      valueBytes,
+      expiresAt,
+      this.settings.usesLfu ? lfuInitial(nowMs) : lruClock(nowMs),
+      nowMs,
+    );
+    if (entry === 0) return 0;
+    if (!this.dictionary.insert(this.root(database), hash, entry)) {
+      this.freeEntry(database, entry);
+      return 0;
+    }
+    return entry;
+  }
+
+  /**
+   * Gives the key at `slot` another value of `valueBytes` bytes (to be filled by the caller) and another
+   * expiry (-1: none). Returns the entry, which may have moved, or 0 with nothing changed.
+   */
+  replace(
+    database: number,
+    slot: number,
+    type: ValueType,
+    valueBytes: number,
+    expiresAt: number,
+    nowMs: number,
+  ): number {
+    const { words } = this;
+    const old = words[slot];
+    const flags = entryFlags(words, old);
+    const keyBytes = keyLength(words, old);
+    const plain = (flags & ~EntryFlag.Raw) === 0 && expiresAt < 0 && valueBytes <= SHORT_VALUE_BYTES_MAX;
+    if (plain && ((valueLength(words, old) + keyBytes + 7) & ~7) === ((valueBytes + keyBytes + 7) & ~7)) {
+      // Same block: only what describes the value changes.
+      this.freeValue(old);
+      words[old >> 2] = (words[old >> 2] & ~0xff) | (type << 4);
+      words[(old >> 2) + 1] = (keyBytes << 20) | valueBytes;
+      this.touch(old, nowMs);
+      return old;
+    }
+    const entry = this.newEntry(
+      database,
+      this.bytes,
+      this.view,
+      keyOffset(words, old),
+      keyBytes,
+      type,
+      valueBytes,
+      valueBytes,
+      expiresAt,
+      entryAccess(words, old),
+      nowMs,
+    );
+    if (entry === 0) return 0;
+    this.freeValue(old);
+    this.freeEntry(database, old);
+    words[slot] = entry;
+    this.touch(entry, nowMs);
+    return entry;
+  }
+
+  /**
+   * Changes the length of the string at `slot`, keeping its bytes up to the smaller length; what is new is
+   * zero. The entry becomes "raw" and gets room to grow. Returns the entry, or 0 with nothing changed.
+   */
+  resizeString(database: number, slot: number, lengthBytes: number, nowMs: number): number {
+    const { words } = this;
+    let entry = words[slot];
+    const oldLength = valueLength(words, entry);
+    if (lengthBytes > valueCapacity(words, entry) || (entryFlags(words, entry) & EntryFlag.Wide) === 0) {
+      const capacity = lengthBytes < 64 ? lengthBytes : lengthBytes + Math.min(lengthBytes, GROWTH_BYTES_MAX);
+      const old = entry;
+      entry = this.newEntry(
+        database,
+        this.bytes,
+        this.view,
+        keyOffset(words, old),
+        keyLength(words, old),
+        ValueType.String,
+        lengthBytes,
+        Math.max(capacity, lengthBytes),
+        expiresAtMs(words, old),
+        entryAccess(words, old),
+        nowMs,
+      );
+      if (entry === 0) return 0;
+      const kept = Math.min(oldLength, lengthBytes);
+      const from = valueOffset(words, old);
+      this.bytes.copyWithin(valueOffset(words, entry), from, from + kept);
+      this.freeEntry(database, old);
+      words[slot] = entry;
+    } else {
+      setValueLength(words, entry, lengthBytes);
+    }
+    words[entry >> 2] |= EntryFlag.Raw;
+    if (lengthBytes > oldLength) {
+      const start = valueOffset(words, entry);
+      this.bytes.fill(0, start + oldLength, start + lengthBytes);
+    }
+    return entry;
+  }
+
+  /** Sets (or with -1 removes) the expiry of the key at `slot`. Returns the entry, or 0 with nothing changed. */
+  setExpiry(database: number, slot: number, expiresAt: number, nowMs: number): number {
+    const { words } = this;
+    const entry = words[slot];
+    const had = (entryFlags(words, entry) & EntryFlag.Expires) !== 0;
+    if (had && expiresAt >= 0) {
+      const cell = calendarCell(words, entry);
+      const moved = this.calendar.move(this.calendarOf(database), cell, entry, expiresAt);
+      if (moved === 0) return 0;
+      setCalendarCell(words, entry, moved);
+      setExpiresAtMs(words, entry, expiresAt);
+      return entry;
+    }
+    if (had === expiresAt >= 0) return entry;
+    const oldValue = valueOffset(words, entry);
+    const valueBytes = valueLength(words, entry);
+    const moved = this.newEntry(
+      database,
+      this.bytes,
+      this.view,
+      keyOffset(words, entry),
+      keyLength(words, entry),
+      (words[entry >> 2] >> 4) & 15,
+      valueBytes,
+      valueCapacity(words, entry),
+      expiresAt,
+      entryAccess(words, entry),
+      nowMs,
+    );
+    if (moved === 0) return 0;
+    words[moved >> 2] |= entryFlags(words, entry) & EntryFlag.Raw;
+    this.bytes.copyWithin(valueOffset(words, moved), oldValue, oldValue + valueBytes);
+    this.freeEntry(database, entry);
+    words[slot] = moved;
+    return moved;
+  }
+
+  /** Deletes the key at `slot`. */
+  remove(database: number, hash: number, slot: number): void {
+    const entry = this.words[slot];
+    this.dictionary.erase(this.root(database), hash, slot);
+    this.freeValue(entry);
+    this.freeEntry(database, entry);
+  }
+
+  /** Deletes a key that is past its expiry. */
+  expire(database: number, hash: number, slot: number): void {
+    this.remove(database, hash, slot);
+    this.counters[KeyspaceCounter.ExpiredKeys]++;
+    this.changed(database, hash, KeyEvent.Expired);
+  }
+
+  /** Deletes a key to make room. */
+  evict(database: number, hash: number, slot: number): void {
+    this.remove(database, hash, slot);
+    this.counters[KeyspaceCounter.EvictedKeys]++;
+    this.changed(database, hash, KeyEvent.Evicted);
+  }
+
+  /**
+   * The gate: a key of this shard has changed. Called once per changed key, after the change and before
+   * the lock is released.
+   */
+  changed(database: number, hash: number, _event: KeyEvent): void {
+    const { words } = this;
+    words[HeaderWord.DirtyCount]++;
+    if (words[HeaderWord.WatchedKeyCount] !== 0) this.watchedKeys.touch(database, hash);
+  }
+
+  /** Changes since the counter was last reset; a running number. */
+  get dirtyCount(): number {
+    return this.words[HeaderWord.DirtyCount];
+  }
+
+  /** Whether a database has a key with this hash: exact but for one chance in four billion. */
+  hasHash(database: number, hash: number, nowMs: number): boolean {
+    const record = this.dictionary.findHash(this.root(database), hash);
+    return record !== 0 && !isExpired(this.words, record, nowMs);
+  }
+
+  /** Deletes all keys of a database; returns how many there were. */
+  flush(database: number, nowMs: number): number {
+    const { words } = this;
+    const count = this.keyCount(database);
+    if (count === 0) return 0;
+    this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
+    words[HeaderWord.DirtyCount] += count;
+    if (this.isOnlyDatabase(database)) {
+      this.reset();
+      return count;
+    }
+    this.freeAllEntries(database);
+    return count;
+  }
+
+  private isOnlyDatabase(database: number): boolean {
+    for (let other = 0; other < this.words[HeaderWord.DatabaseCount]; other++) {
+      if (other !== database && this.keyCount(other) !== 0) return false;
+    }
+    return true;
+  }
+
+  /** Forgets everything in the arena at once, which takes no longer for ten million keys than for one. */
+  private reset(): void {
+    const { words } = this;
+    for (let database = 0; database < words[HeaderWord.DatabaseCount]; database++) {
+      const root = this.root(database);
+      words.fill(0, root, root + ROOT_WORDS);
+    }
+    words[HeaderWord.FlushEpoch]++;
+    this.arena.reset();
+  }
+
+  private freeAllEntries(database: number): void {
+    const root = this.root(database);
+    let cursor = 0;
+    do {
+      cursor = this.dictionary.scan(root, cursor);
+      for (let index = 0; index < this.dictionary.scannedCount; index++) {
+        const entry = this.dictionary.scanned[index];
+        this.freeValue(entry);
+        this.arena.free(entry, entryBytes(this.words, entry));
+      }
+    } while (cursor !== 0);
+    this.dictionary.releaseTable(root);
+    const calendar = this.words[root + ROOT_CALENDAR];
+    if (calendar !== 0) this.calendar.release(calendar);
+    this.words[root + ROOT_CALENDAR] = 0;
+  }
+
+  /** Exchanges two databases. The caller holds the locks of all shards. */
+  swapDatabases(left: number, right: number, nowMs: number): void {
+    const { words } = this;
+    const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
+    this.watchedKeys.touchWhere(left, affected);
+    this.watchedKeys.touchWhere(right, affected);
+    const leftRoot = this.root(left);
+    const rightRoot = this.root(right);
+    for (let word = 0; word < ROOT_WORDS; word++) {
+      const kept = words[leftRoot + word];
+      words[leftRoot + word] = words[rightRoot + word];
+      words[rightRoot + word] = kept;
+    }
+    words[HeaderWord.DirtyCount]++;
+  }
+
+  /**
+   * Deletes keys whose time has come, at most `limit`, under a lock already held. Returns how many were
+   * deleted; less than `limit` means that no more are due now.
+   */
+  expireDue(database: number, nowMs: number, limit: number): number {
+    const calendar = this.calendarOf(database);
+    if (calendar === 0) return 0;
+    const steps = { left: limit };
+    let expired = 0;
+    while (expired < limit) {
+      const entry = this.calendar.nextDue(calendar, nowMs, steps);
+      if (entry === 0) break;
+      if (!isExpired(this.words, entry, nowMs)) {
+        // Its slot is over but it is not: the clock went back. It is filed anew.
+        break;
+      }
+      const hash = this.dictionary.hashOf(entry);
+      const slot = this.dictionary.slotOf(this.root(database), hash, entry);
+      this.expire(database, hash, slot);
+      expired++;
+    }
+    return steps.left <= 0 ? limit : expired;
+  }
+
+  /** Frees what a value holds outside its entry. Strings hold nothing. */
+  private freeValue(_entry: number): void {}
+
+  private newEntry(
+    database: number,
+    key: Uint8Array,
+    keyView: DataView,
+    keyAt: number,
+    keyBytes: number,
+    type: ValueType,
+    valueBytes: number,
+    capacityBytes: number,
+    expiresAt: number,
+    access: number,
+    nowMs: number,
+  ): number {
+    const { words } = this;
+    const wide =
+      keyBytes > SHORT_KEY_BYTES_MAX || valueBytes > SHORT_VALUE_BYTES_MAX || capacityBytes !== valueBytes;
+    const flags = (wide ? EntryFlag.Wide : 0) | (expiresAt >= 0 ? EntryFlag.Expires : 0);
+    const lengthBytes = headerBytes(flags) + keyBytes + capacityBytes;
+    const entry = this.arena.allocate(lengthBytes);
+    if (entry === 0) return 0;
+    const at = entry >> 2;
+    words[at] = (access << 8) | (type << 4) | flags;
+    if (wide) {
+      words[at + 1] = 0;
+      words[at + 2] = keyBytes;
+      words[at + 3] = valueBytes;
+      words[at + 4] = capacityBytes;
+    } else {
+      words[at + 1] = (keyBytes << 20) | valueBytes;
+    }
+    if (expiresAt >= 0) {
+      setExpiresAtMs(words, entry, expiresAt);
+      const cell = this.addToCalendar(database, entry, expiresAt, nowMs);
+      if (cell === 0) {
+        this.arena.free(entry, lengthBytes);
+        return 0;
+      }
+      setCalendarCell(words, entry, cell);
+    }
+    copyBytes(this.bytes, this.view, entry + headerBytes(flags), key, keyView, keyAt, keyBytes);
+    return entry;
+  }
+
+  private addToCalendar(database: number, entry: number, expiresAt: number, nowMs: number): number {
+    const root = this.root(database);
+    let calendar = this.words[root + ROOT_CALENDAR];
+    if (calendar === 0) {
+      calendar = this.calendar.create(nowMs);
+      if (calendar === 0) return 0;
+      this.words[root + ROOT_CALENDAR] = calendar;
+    }
+    return this.calendar.add(calendar, entry, expiresAt);
+  }
+
+  /** Frees an entry's block and its place in the calendar, but not what its value refers to. */
+  private freeEntry(database: number, entry: number): void {
+    const { words } = this;
+    if ((entryFlags(words, entry) & EntryFlag.Expires) !== 0) {
+      const root = this.root(database);
+      const calendar = words[root + ROOT_CALENDAR];
+      this.calendar.remove(calendar, calendarCell(words, entry));
+      if (this.calendar.count(calendar) === 0) {
+        this.calendar.release(calendar);
+        words[root + ROOT_CALENDAR] = 0;
+      }
+    }
+    this.arena.free(entry, entryBytes(words, entry));
+  }
+
+  /** Throws if an invariant is broken. For tests. */
+  verify(): void {
+    this.arena.verify();
+    for (let database = 0; database < this.words[HeaderWord.DatabaseCount]; database++) {
+      this.dictionary.verify(this.root(database));
+      const calendar = this.calendarOf(database);
+      if (calendar !== 0) this.calendar.verify(calendar);
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Copying and comparing bytes between two buffers without allocating a view for short lengths.
+ *
+ * `TypedArray.prototype.set` needs a subarray, which costs about as much as copying a hundred bytes in
+ * 4-byte steps; only above COPY_LOOP_BYTES_MAX is it worth it.
+ */
+
+const COPY_LOOP_BYTES_MAX = 192;
+
+/** Copies `lengthBytes` bytes; each `view` covers the same bytes as its array. The ranges must not overlap. */
+export function copyBytes(
+  target: Uint8Array,
+  targetView: DataView,
+  targetOffset: number,
+  source: Uint8Array,
+  sourceView: DataView,
+  sourceOffset: number,
+  lengthBytes: number,
+): void {
+  if (lengthBytes > COPY_LOOP_BYTES_MAX) {
+    target.set(source.subarray(sourceOffset, sourceOffset + lengthBytes), targetOffset);
+    return;
+  }
+  const end = sourceOffset + lengthBytes;
+  const endOfFours = sourceOffset + (lengthBytes & ~3);
+  for (; sourceOffset < endOfFours; sourceOffset += 4, targetOffset += 4) {
+    targetView.setInt32(targetOffset, sourceView.getInt32(sourceOffset, true), true);
+  }
+  for (; sourceOffset < end; sourceOffset++, targetOffset++) target[targetOffset] = source[sourceOffset];
+}
+
+/** Whether two ranges of `lengthBytes` bytes are equal. */
+export function equalBytes(
+  left: Uint8Array,
+  leftView: DataView,
+  leftOffset: number,
+  right: Uint8Array,
+  rightView: DataView,
+  rightOffset: number,
+  lengthBytes: number,
+): boolean {
+  const end = leftOffset + lengthBytes;
+  const endOfFours = leftOffset + (lengthBytes & ~3);
+  for (; leftOffset < endOfFours; leftOffset += 4, rightOffset += 4) {
+    if (leftView.getInt32(leftOffset, true) !== rightView.getInt32(rightOffset, true)) return false;
+  }
+  for (; leftOffset < end; leftOffset++, rightOffset++) {
+    if (left[leftOffset] !== right[rightOffset]) return false;
+  }
+  return true;
+}
