@@ -1,0 +1,293 @@
+/**
+ * Writes replies in RESP2 or RESP3 into one buffer, which the network layer sends.
+ *
+ * One writer per worker serves all its connections; `protocol` is set to the connection's before its
+ * commands run. The buffer grows by doubling and is replaced then: `generation` tells the owner of its
+ * address. All text given as a string constant must be ASCII unless the method says UTF-8.
+ */
+
+import { copyBytes } from '../structures/copy.js';
+import { formatDouble, integerLength, writeInteger } from './numbers.js';
+
+const INITIAL_BYTES = 256 * 1024;
+const KEEP_BYTES_MAX = 4 * 1024 * 1024;
+
+const CR = 13;
+const LF = 10;
+
+const enum Type {
+  Simple = 0x2b,
+  Error = 0x2d,
+  Integer = 0x3a,
+  Bulk = 0x24,
+  Array = 0x2a,
+  Map = 0x25,
+  Set = 0x7e,
+  Push = 0x3e,
+  Double = 0x2c,
+  Boolean = 0x23,
+  BigNumber = 0x28,
+  Verbatim = 0x3d,
+  Attribute = 0x7c,
+}
+
+const textEncoder = new TextEncoder();
+
+export class ReplyWriter {
+  bytes: Uint8Array;
+  view: DataView;
+  length = 0;
+  protocol: 2 | 3 = 2;
+  /** Changes whenever `bytes` is another buffer. */
+  generation = 0;
+  /** Counts error replies written, so that callers can see whether a command failed. */
+  errors = 0;
+  /** The last error's first word, for INFO's error statistics. */
+  lastError = '';
+
+  constructor(initialBytes = INITIAL_BYTES) {
+    this.bytes = new Uint8Array(initialBytes);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  reset(): void {
+    this.length = 0;
+    if (this.bytes.length > KEEP_BYTES_MAX) this.replaceBuffer(INITIAL_BYTES);
+  }
+
+  /** Makes room for `lengthBytes` more. Throws RangeError if the buffer can't grow that far. */
+  reserve(lengthBytes: number): void {
+    if (this.length + lengthBytes > this.bytes.length) this.grow(lengthBytes);
+  }
+
+  private grow(lengthBytes: number): void {
+    let capacity = this.bytes.length;
+    while (capacity < this.length + lengthBytes) capacity *= 2;
+    const old = this.bytes;
+    this.replaceBuffer(capacity);
+    this.bytes.set(old.subarray(0, this.length));
+  }
+
+  private replaceBuffer(capacity: number): void {
+    this.bytes = new Uint8Array(capacity);
+    this.view = new DataView(this.bytes.buffer);
+    this.generation++;
+  }
+
+  ok(): void {
+    this.reserve(5);
+    this.view.setInt32(this.length, 0x0d4b4f2b, true); // "+OK\r"
+    this.bytes[this.length + 4] = LF;
+    this.length += 5;
+  }
+
+  /** A status line. */
+  simple(text: string): void {
+    this.line(Type.Simple, text);
+  }
+
+  /** An error line, without the leading minus; its code comes first, as in "ERR syntax error". */
+  error(text: string): void {
+    this.errors++;
+    const space = text.indexOf(' ');
+    this.lastError = space < 0 ? text : text.slice(0, space);
+    this.line(Type.Error, text.replace(/[\r\n]/g, ' '));
+  }
+
+  integer(value: number): void {
+    this.reserve(24);
+    this.header(Type.Integer, value);
+  }
+
+  integerBig(value: bigint): void {
+    this.line(Type.Integer, value.toString());
+  }
+
+  array(count: number): void {
+    this.aggregate(Type.Array, count);
+  }
+
+  /** A map of `count` pairs; in RESP2 a flat array. */
+  map(count: number): void {
+    if (this.protocol === 3) this.aggregate(Type.Map, count);
+    else this.aggregate(Type.Array, count * 2);
+  }
+
+  /** A set; in RESP2 an array. */
+  set(count: number): void {
+    this.aggregate(this.protocol === 3 ? Type.Set : Type.Array, count);
+  }
+
+  /** Out-of-band data; in RESP2 an array. */
+  push(count: number): void {
+    this.aggregate(this.protocol === 3 ? Type.Push : Type.Array, count);
+  }
+
+  attribute(count: number): void {
+    this.aggregate(Type.Attribute, count);
+  }
+
+  /** The null of RESP3, the null bulk string of RESP2. */
+  nullBulk(): void {
+    if (this.protocol === 3) this.raw3(0x5f);
+    else this.text('$-1\r\n');
+  }
+
+  /** The null of RESP3, the null array of RESP2. */
+  nullArray(): void {
+    if (this.protocol === 3) this.raw3(0x5f);
+    else this.text('*-1\r\n');
+  }
+
+  boolean(value: boolean): void {
+    if (this.protocol === 3) this.text(value ? '#t\r\n' : '#f\r\n');
+    else this.integer(value ? 1 : 0);
+  }
+
+  /** A double; in RESP2 a bulk string. */
+  double(value: number): void {
+    const text = formatDouble(value);
+    if (this.protocol === 3) this.line(Type.Double, text);
+    else this.bulkString(text);
+  }
+
+  bigNumber(text: string): void {
+    if (this.protocol === 3) this.line(Type.BigNumber, text);
+    else this.bulkString(text);
+  }
+
+  /** Text with a format of three letters; in RESP2 a bulk string. */
+  verbatim(text: string, format: string): void {
+    if (this.protocol === 3) {
+      const encoded = textEncoder.encode(`${format}:${text}`);
+      this.reserve(encoded.length + 32);
+      this.header(Type.Verbatim, encoded.length);
+      this.raw(encoded, 0, encoded.length);
+      this.crlf();
+    } else {
+      this.bulkString(text);
+    }
+  }
+
+  /** A bulk string of `lengthBytes` bytes from `source`. */
+  bulkCopy(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
+    this.reserve(lengthBytes + 32);
+    this.header(Type.Bulk, lengthBytes);
+    copyBytes(this.bytes, this.view, this.length, source, sourceView, offset, lengthBytes);
+    this.length += lengthBytes;
+    this.bytes[this.length++] = CR;
+    this.bytes[this.length++] = LF;
+  }
+
+  bulkBuffer(source: Uint8Array): void {
+    this.reserve(source.length + 32);
+    this.header(Type.Bulk, source.length);
+    this.bytes.set(source, this.length);
+    this.length += source.length;
+    this.crlf();
+  }
+
+  /** A bulk string of UTF-8. */
+  bulkString(text: string): void {
+    const length = text.length;
+    let ascii = length < 256;
+    for (let index = 0; ascii && index < length; index++) ascii = text.charCodeAt(index) < 0x80;
+    if (!ascii) {
+      this.bulkBuffer(textEncoder.encode(text));
+      return;
+    }
+    this.reserve(length + 32);
+    this.header(Type.Bulk, length);
+    this.text(text);
+    this.crlf();
+  }
+
+  bulkInteger(value: number): void {
+    this.reserve(48);
+    this.header(Type.Bulk, integerLength(value));
+    this.length += writeInteger(this.bytes, this.length, value);
+    this.crlf();
+  }
+
+  /** Bytes as they are. */
+  raw(source: Uint8Array, offset: number, lengthBytes: number): void {
+    this.reserve(lengthBytes);
+    this.bytes.set(
+      offset === 0 && lengthBytes === source.length ? source : source.subarray(offset, offset + lengthBytes),
+      this.length,
+    );
+    this.length += lengthBytes;
+  }
+
+  /**
+   * Starts an aggregate whose size is not known yet; `patchAggregate` with the returned position writes
+   * its header once it is. At most one million elements.
+   */
+  reserveAggregate(): number {
+    const position = this.length;
+    this.reserve(16);
+    this.length += AGGREGATE_HEADER_BYTES;
+    return position;
+  }
+
+  /** Writes the header of an array (`kind` array), map or set and closes the gap. */
+  patchAggregate(position: number, kind: 'array' | 'map' | 'set', count: number): void {
+    const end = this.length;
+    this.length = position;
+    if (kind === 'array') this.array(count);
+    else if (kind === 'map') this.map(count);
+    else this.set(count);
+    const bodyStart = position + AGGREGATE_HEADER_BYTES;
+    this.bytes.copyWithin(this.length, bodyStart, end);
+    this.length += end - bodyStart;
+  }
+
+  crlf(): void {
+    this.reserve(2);
+    this.bytes[this.length++] = CR;
+    this.bytes[this.length++] = LF;
+  }
+
+  private aggregate(type: Type, count: number): void {
+    this.reserve(24);
+    this.header(type, count);
+  }
+
+  private header(type: Type, value: number): void {
+    const { bytes } = this;
+    let at = this.length;
+    bytes[at++] = type;
+    if (value >= 0 && value < 10) bytes[at++] = 0x30 + value;
+    else at += writeInteger(bytes, at, value);
+    bytes[at] = CR;
+    bytes[at + 1] = LF;
+    this.length = at + 2;
+  }
+
+  private raw3(byte: number): void {
+    this.reserve(3);
+    this.bytes[this.length++] = byte;
+    this.crlf();
+  }
+
+  private line(type: Type, text: string): void {
+    this.reserve(text.length * 3 + 3);
+    this.bytes[this.length++] = type;
+    this.text(text);
+    this.crlf();
+  }
+
+  private text(text: string): void {
+    this.reserve(text.length * 3);
+    for (let index = 0; index < text.length; index++) {
+      const code = text.charCodeAt(index);
+      if (code >= 0x80) {
+        this.length += textEncoder.encodeInto(text.slice(index), this.bytes.subarray(this.length)).written;
+        return;
+      }
+      this.bytes[this.length++] = code;
+    }
+  }
+}
+
+const AGGREGATE_HEADER_BYTES = 13;
