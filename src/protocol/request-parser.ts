@@ -296,7 +296,7 @@ export class RequestParser {
               at += 3;
             } else {
               at++;
-              byte = unescape(bytes[at]);
+              byte = escapedByte(bytes[at]);
             }
           } else if (bytes[at + 1] === 0x27) {
             at++;
@@ -325,7 +325,7 @@ function hexValue(byte: number): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
-function unescape(byte: number): number {
+function escapedByte(byte: number): number {
   switch (byte) {
     case 0x6e:
       return 10;
