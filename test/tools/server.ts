@@ -1,0 +1,296 @@
+/**
+ * Starts servers for tests: a Damselfly or a redis-server, each on a free port of the loopback
+ * interface, with a directory of its own that vanishes with it.
+ *
+ * Environment:
+ *   DAMSELFLY_TEST_SERVER     `redis`: run against redis-server instead, to test the tests
+ *   DAMSELFLY_TEST_THREADS    worker counts that command tests run with, default `1,3`
+ *   DAMSELFLY_TEST_TRANSPORT  transport of the network layer, default: the server's default
+ *   DAMSELFLY_TEST_VERBOSE    `1`: pass the servers' output through to stderr
+ */
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Redis, type RedisOptions } from 'ioredis';
+import { RawClient } from './raw-client.js';
+
+/** Directory that holds the compiled `src/`, `workers/` and `test/`. */
+export const distDirectory = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+/** The program that `damselfly` runs. */
+export const damselflyScript = path.join(distDirectory, 'src', 'cli.js');
+
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 20_000;
+const STDERR_LIMIT = 1 << 20;
+
+export type ServerKind = 'damselfly' | 'redis';
+
+export interface ServerOptions {
+  kind?: ServerKind;
+  /** Directives of redis.conf; an array stands for several values of one directive. */
+  directives?: Record<string, string | number | readonly string[]>;
+  /** Worker threads, Damselfly only. */
+  threads?: number;
+  /** Path of a redis.conf that precedes the directives. */
+  configFile?: string;
+  environment?: Record<string, string>;
+  /** Options of node itself, Damselfly only. */
+  nodeOptions?: readonly string[];
+  /** Default: a free port. 0: no TCP, then `directives.unixsocket` must be given. */
+  port?: number;
+}
+
+export interface ServerExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/** A port of 127.0.0.1 that nothing listens on. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = net.createServer();
+    probe.on('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as net.AddressInfo;
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+/** Whether a program is on the PATH. */
+export function hasProgram(name: string): boolean {
+  return (process.env.PATH ?? '')
+    .split(':')
+    .some((directory) => directory !== '' && existsSync(path.join(directory, name)));
+}
+
+/** For tap's `skip` option: false if redis-server can be started, else the reason to skip. */
+export function skipWithoutRedis(): false | string {
+  return hasProgram('redis-server') ? false : 'redis-server is not installed';
+}
+
+/** Worker counts that command tests run with. */
+export function threadCounts(): number[] {
+  return (process.env.DAMSELFLY_TEST_THREADS ?? '1,3').split(',').map(Number);
+}
+
+export function defaultKind(): ServerKind {
+  return process.env.DAMSELFLY_TEST_SERVER === 'redis' ? 'redis' : 'damselfly';
+}
+
+/** The command line, program first, that starts such a server. */
+export function serverCommandLine(options: ServerOptions, port: number, directory: string): string[] {
+  const kind = options.kind ?? defaultKind();
+  const directives: Record<string, string | number | readonly string[]> = {
+    port,
+    bind: '127.0.0.1',
+    dir: directory,
+    save: '',
+    'enable-debug-command': 'yes',
+  };
+  const line: string[] =
+    kind === 'redis' ? ['redis-server'] : [process.execPath, ...(options.nodeOptions ?? []), damselflyScript];
+  if (options.configFile !== undefined) line.push(options.configFile);
+  if (kind === 'damselfly') {
+    directives.threads = options.threads ?? threadCounts().at(-1)!;
+    const transport = process.env.DAMSELFLY_TEST_TRANSPORT;
+    if (transport) directives.transport = transport;
+  }
+  for (const [name, value] of Object.entries({ ...directives, ...options.directives })) {
+    line.push(`--${name}`, ...(typeof value === 'object' ? value : [String(value)]));
+  }
+  return line;
+}
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export class TestServer {
+  readonly kind: ServerKind;
+  readonly port: number;
+  /** Its working directory, removed by {@link stop}. */
+  readonly directory: string;
+  readonly process: ChildProcess;
+  /** Settles when the process has ended. */
+  readonly exited: Promise<ServerExit>;
+  /** What it printed so far (the last MiB). */
+  stdout = '';
+  stderr = '';
+  private readonly socketPath: string | undefined;
+  private readonly clients = new Set<Redis>();
+  private readonly rawClients = new Set<RawClient>();
+
+  private constructor(
+    kind: ServerKind,
+    port: number,
+    directory: string,
+    line: string[],
+    options: ServerOptions,
+  ) {
+    this.kind = kind;
+    this.port = port;
+    this.directory = directory;
+    const socketPath = options.directives?.unixsocket;
+    this.socketPath = port === 0 && socketPath !== undefined ? String(socketPath) : undefined;
+    const child = spawn(line[0]!, line.slice(1), {
+      cwd: directory,
+      env: { ...process.env, ...options.environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.process = child;
+    running.add(child);
+    const verbose = process.env.DAMSELFLY_TEST_VERBOSE === '1';
+    child.stdout!.on('data', (chunk: Buffer) => {
+      this.stdout = (this.stdout + chunk.toString('latin1')).slice(-STDERR_LIMIT);
+      if (verbose) process.stderr.write(chunk);
+    });
+    child.stderr!.on('data', (chunk: Buffer) => {
+      this.stderr = (this.stderr + chunk.toString('latin1')).slice(-STDERR_LIMIT);
+      if (verbose) process.stderr.write(chunk);
+    });
+    this.exited = new Promise((resolve) => {
+      child.on('error', (error) => {
+        running.delete(child);
+        this.stderr += String(error);
+        resolve({ code: -1, signal: null });
+      });
+      child.on('close', (code, signal) => {
+        running.delete(child);
+        resolve({ code, signal });
+      });
+    });
+  }
+
+  /** Starts a server without waiting until it serves, e.g. to see it fail. */
+  static async launch(options: ServerOptions = {}): Promise<TestServer> {
+    const port = options.port ?? (await freePort());
+    const directory = mkdtempSync(path.join(tmpdir(), 'damselfly-test-'));
+    const line = serverCommandLine(options, port, directory);
+    return new TestServer(options.kind ?? defaultKind(), port, directory, line, options);
+  }
+
+  /** Starts a server and waits until it answers PING. Throws with its output if it does not. */
+  static async start(options: ServerOptions = {}): Promise<TestServer> {
+    const server = await TestServer.launch(options);
+    try {
+      await server.ready();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    return server;
+  }
+
+  /** Waits until PING is answered, with whatever reply (it may ask for a password). */
+  async ready(): Promise<void> {
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    for (;;) {
+      const { exitCode, signalCode } = this.process;
+      if (exitCode !== null || signalCode !== null || this.process.pid === undefined) {
+        await this.exited;
+        throw new Error(`${this.kind} ended during start (${exitCode ?? signalCode}):\n${this.output()}`);
+      }
+      const client = await RawClient.connect(this.address()).catch(() => null);
+      if (client) {
+        const reply = await Promise.race([
+          client.command('PING').catch(() => null),
+          delay(1000, null, { ref: false }),
+        ]);
+        await client.close();
+        if (reply && !reply.toString('latin1').startsWith('-LOADING')) return;
+      }
+      if (Date.now() > deadline) throw new Error(`${this.kind} does not answer PING:\n${this.output()}`);
+      await delay(20);
+    }
+  }
+
+  address(): { port: number } | { path: string } {
+    return this.socketPath === undefined ? { port: this.port } : { path: this.socketPath };
+  }
+
+  output(): string {
+    return this.stdout + this.stderr;
+  }
+
+  get pid(): number {
+    return this.process.pid!;
+  }
+
+  /** An ioredis client; {@link stop} disconnects it. */
+  client(options: RedisOptions = {}): Redis {
+    const client = new Redis({ ...this.address(), retryStrategy: null, ...options } as RedisOptions);
+    // A test sees failures as rejected commands; without a listener ioredis would print each of them.
+    client.on('error', () => {});
+    this.clients.add(client);
+    return client;
+  }
+
+  /** A client for raw bytes; {@link stop} closes it. */
+  async rawClient(): Promise<RawClient> {
+    const client = await RawClient.connect(this.address());
+    this.rawClients.add(client);
+    return client;
+  }
+
+  /**
+   * Stops the server with a signal (SIGKILL if it does not obey in time), closes the clients and
+   * removes its directory. May be called again.
+   */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<ServerExit> {
+    for (const client of this.clients) client.disconnect();
+    await Promise.all([...this.rawClients].map((client) => client.close()));
+    this.clients.clear();
+    this.rawClients.clear();
+    this.process.kill(signal);
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    const exit = await this.exited;
+    clearTimeout(timer);
+    rmSync(this.directory, { recursive: true, force: true });
+    return exit;
+  }
+}
+
+/** Runs a program to its end; for command line tests. */
+export function run(line: readonly string[], input?: string | Uint8Array) {
+  const result = spawnSync(line[0]!, line.slice(1), {
+    input,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    timeout: 120_000,
+  });
+  return { code: result.status, signal: result.signal, stdout: result.stdout, stderr: result.stderr };
+}
+
+/** The part of tap's test object that {@link withServers} needs. */
+interface TapLike<T> {
+  test(name: string, options: object, body: (t: T) => Promise<void>): Promise<unknown>;
+  teardown(body: () => unknown): void;
+}
+
+/**
+ * Runs a test body against a fresh server for each worker count of {@link threadCounts}.
+ * @example withServers(t, 'incr', {}, async (t, server) => { t.equal(await server.client().incr('k'), 1); });
+ */
+export async function withServers<T extends TapLike<T>>(
+  t: TapLike<T>,
+  name: string,
+  options: ServerOptions,
+  body: (t: T, server: TestServer) => Promise<void>,
+): Promise<void> {
+  const counts = defaultKind() === 'redis' ? [1] : threadCounts();
+  for (const threads of counts) {
+    await t.test(`${name}, ${threads} worker${threads === 1 ? '' : 's'}`, {}, async (inner) => {
+      const server = await TestServer.start({ ...options, threads });
+      inner.teardown(() => server.stop());
+      await body(inner, server);
+    });
+  }
+}
