@@ -92,6 +92,10 @@ export class Shard {
     return (DATABASES_START_BYTE >> 2) + database * ROOT_WORDS;
   }
 
+  get databaseCount(): number {
+    return this.words[HeaderWord.DatabaseCount];
+  }
+
   keyCount(database: number): number {
     return this.words[this.root(database) + DictionaryRoot.Count];
   }
@@ -415,16 +419,14 @@ export class Shard {
     while (expired < limit) {
       const entry = this.calendar.nextDue(calendar, nowMs, steps);
       if (entry === 0) break;
-      if (!isExpired(this.words, entry, nowMs)) {
-        // Its slot is over but it is not: the clock went back. It is filed anew.
-        break;
-      }
+      // Its slot is over but the key is not: the clock went back. It waits for the clock.
+      if (!isExpired(this.words, entry, nowMs)) break;
       const hash = this.dictionary.hashOf(entry);
       const slot = this.dictionary.slotOf(this.root(database), hash, entry);
       this.expire(database, hash, slot);
       expired++;
     }
-    return steps.left <= 0 ? limit : expired;
+    return expired < limit && steps.left > 0 ? expired : limit;
   }
 
   /** Frees what a value holds outside its entry. Strings hold nothing. */

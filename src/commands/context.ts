@@ -1,0 +1,294 @@
+/**
+ * What a command handler sees: its arguments, its client, the keyspace and the reply. One object per
+ * worker serves all commands; the executor fills it in.
+ *
+ * When a handler runs, the shards of all keys that its arguments name are locked. It selects a key with
+ * `findRead` or `findWrite`, works on `shard` and `slot`, and ends each change with `changed`.
+ */
+
+import { EntryFlag, entryType, expiresAtMs, type ValueType, valueLength, valueOffset } from '../keyspace/entry.js';
+import { KeyspaceCounter } from '../keyspace/counters.js';
+import type { KeyEvent } from '../keyspace/events.js';
+import type { Keyspace } from '../keyspace/keyspace.js';
+import type { Shard } from '../keyspace/shard.js';
+import { hashBytes, keySlot } from '../memory/hash.js';
+import { IntegerParser } from '../protocol/numbers.js';
+import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { copyBytes } from '../structures/copy.js';
+import type { Command, CommandTable } from './command-table.js';
+import { NOT_AN_INTEGER, OUT_OF_MEMORY, WRONG_TYPE } from './errors.js';
+import type { ServerServices } from './services.js';
+import type { Session } from './session.js';
+
+const latin1Decoder = new TextDecoder('latin1');
+const textDecoder = new TextDecoder();
+
+export class CommandContext {
+  readonly keyspace: Keyspace;
+  readonly table: CommandTable;
+  readonly reply: ReplyWriter;
+  readonly services: ServerServices;
+  private readonly counters: Float64Array;
+
+  session!: Session;
+  command!: Command;
+  nowMs = 0;
+
+  // The request.
+  bytes!: Uint8Array;
+  view!: DataView;
+  /** Pairs [offset, length]. */
+  pairs!: Int32Array;
+  /** Number of the first argument's pair (the command's name). */
+  argStart = 0;
+  argCount = 0;
+
+  // The key selected last.
+  shard!: Shard;
+  hash = 0;
+  keyOffset = 0;
+  keyLength = 0;
+  /** Word index of the key's dictionary slot, 0 if there is no such key. */
+  slot = 0;
+  /** The key's entry, 0 if there is none. */
+  entry = 0;
+
+  /** Result of the last `integer`. */
+  readonly number = new IntegerParser();
+
+  /** Set by the executor for the one key of a single-key command, so that it is not hashed again. */
+  knownKeyOffset = -1;
+  knownHash = 0;
+  knownShard!: Shard;
+
+  /** All locks that the running transaction needs are held. */
+  inTransaction = false;
+
+  constructor(
+    keyspace: Keyspace,
+    table: CommandTable,
+    reply: ReplyWriter,
+    services: ServerServices,
+    counters: Float64Array,
+  ) {
+    this.keyspace = keyspace;
+    this.table = table;
+    this.reply = reply;
+    this.services = services;
+    this.counters = counters;
+  }
+
+  get database(): number {
+    return this.session.database;
+  }
+
+  argOffset(index: number): number {
+    return this.pairs[2 * (this.argStart + index)];
+  }
+
+  argLength(index: number): number {
+    return this.pairs[2 * (this.argStart + index) + 1];
+  }
+
+  /** An argument as text (UTF-8). Allocates: for options and names, not for keys and values. */
+  argText(index: number): string {
+    const offset = this.argOffset(index);
+    return textDecoder.decode(this.bytes.subarray(offset, offset + this.argLength(index)));
+  }
+
+  /** An argument with one character per byte. */
+  argLatin1(index: number): string {
+    const offset = this.argOffset(index);
+    return latin1Decoder.decode(this.bytes.subarray(offset, offset + this.argLength(index)));
+  }
+
+  /** A copy of an argument's bytes. */
+  argCopy(index: number): Uint8Array {
+    const offset = this.argOffset(index);
+    return this.bytes.slice(offset, offset + this.argLength(index));
+  }
+
+  /** Whether an argument is this word (ASCII letters, given in upper case), in any case. */
+  argIs(index: number, word: string): boolean {
+    if (this.argLength(index) !== word.length) return false;
+    const offset = this.argOffset(index);
+    for (let at = 0; at < word.length; at++) {
+      const byte = this.bytes[offset + at];
+      if ((byte >= 0x61 && byte <= 0x7a ? byte - 32 : byte) !== word.charCodeAt(at)) return false;
+    }
+    return true;
+  }
+
+  /** Reads an argument as an int64 into `number`; if it is none, replies with `error` and returns false. */
+  integer(index: number, error: string = NOT_AN_INTEGER): boolean {
+    if (this.number.parse(this.bytes, this.argOffset(index), this.argLength(index))) return true;
+    this.reply.error(error);
+    return false;
+  }
+
+  /** Makes an argument the selected key, without looking it up. */
+  selectKey(index: number): void {
+    const offset = this.argOffset(index);
+    const length = this.argLength(index);
+    this.keyOffset = offset;
+    this.keyLength = length;
+    if (offset === this.knownKeyOffset) {
+      this.hash = this.knownHash;
+      this.shard = this.knownShard;
+      return;
+    }
+    this.hash = hashBytes(this.view, offset, length);
+    this.shard = this.keyspace.shards[keySlot(this.bytes, offset, length) & this.keyspace.shardMask];
+  }
+
+  private lookup(index: number): number {
+    this.selectKey(index);
+    const { shard } = this;
+    this.slot = shard.find(
+      this.session.database,
+      this.hash,
+      this.bytes,
+      this.view,
+      this.keyOffset,
+      this.keyLength,
+      this.nowMs,
+    );
+    this.entry = this.slot === 0 ? 0 : shard.words[this.slot];
+    return this.entry;
+  }
+
+  /** Selects a key for reading: counts a hit or a miss and notes the access. Returns its entry or 0. */
+  findRead(index: number): number {
+    const entry = this.lookup(index);
+    if (entry === 0) {
+      this.counters[KeyspaceCounter.Misses]++;
+      return 0;
+    }
+    this.counters[KeyspaceCounter.Hits]++;
+    if (!this.session.noTouch) this.shard.touch(entry, this.nowMs);
+    return entry;
+  }
+
+  /** Selects a key for reading without counting it as an access (OBJECT, TTL …). */
+  peek(index: number): number {
+    return this.lookup(index);
+  }
+
+  /** Selects a key that the command is going to change. Every change begins here. Returns its entry or 0. */
+  findWrite(index: number): number {
+    const entry = this.lookup(index);
+    if (entry !== 0) this.shard.touch(entry, this.nowMs);
+    return entry;
+  }
+
+  /** Whether the selected key, if there is one, is of a type; replies WRONGTYPE if it is not. */
+  isType(type: ValueType): boolean {
+    if (this.entry === 0 || entryType(this.shard.words, this.entry) === type) return true;
+    this.reply.error(WRONG_TYPE);
+    return false;
+  }
+
+  get valueOffset(): number {
+    return valueOffset(this.shard.words, this.entry);
+  }
+
+  get valueLength(): number {
+    return valueLength(this.shard.words, this.entry);
+  }
+
+  /** The selected key's expiry in ms since the epoch, -1 for none. */
+  get expiresAtMs(): number {
+    return this.entry === 0 ? -1 : expiresAtMs(this.shard.words, this.entry);
+  }
+
+  /**
+   * Gives the selected key a value of a type and length, creating it if need be; the caller fills the
+   * bytes at `valueOffset`. `expiresAt` -1 means none. Replies OOM and returns false if there is no memory.
+   */
+  putValue(type: ValueType, lengthBytes: number, expiresAt: number): boolean {
+    const { shard } = this;
+    if (this.slot === 0) {
+      this.entry = shard.create(
+        this.session.database,
+        this.hash,
+        this.bytes,
+        this.view,
+        this.keyOffset,
+        this.keyLength,
+        type,
+        lengthBytes,
+        expiresAt,
+        this.nowMs,
+      );
+      if (this.entry !== 0) return true;
+    } else {
+      const entry = shard.replace(this.session.database, this.slot, type, lengthBytes, expiresAt, this.nowMs);
+      if (entry !== 0) {
+        this.entry = entry;
+        return true;
+      }
+    }
+    this.reply.error(OUT_OF_MEMORY);
+    return false;
+  }
+
+  /** `putValue` for a string whose bytes are an argument. */
+  putString(argument: number, expiresAt: number): boolean {
+    const lengthBytes = this.argLength(argument);
+    if (!this.putValue(0, lengthBytes, expiresAt)) return false;
+    const { shard } = this;
+    const target = valueOffset(shard.words, this.entry);
+    copyBytes(shard.bytes, shard.view, target, this.bytes, this.view, this.argOffset(argument), lengthBytes);
+    return true;
+  }
+
+  /** Changes the length of the selected string in place (see Shard.resizeString). Replies OOM if it can't. */
+  resizeString(lengthBytes: number): boolean {
+    const entry = this.shard.resizeString(this.session.database, this.slot, lengthBytes, this.nowMs);
+    if (entry === 0) {
+      this.reply.error(OUT_OF_MEMORY);
+      return false;
+    }
+    this.entry = entry;
+    return true;
+  }
+
+  /** Sets the selected key's expiry (-1: none). Replies OOM and returns false if there is no memory. */
+  setExpiry(expiresAt: number): boolean {
+    const entry = this.shard.setExpiry(this.session.database, this.slot, expiresAt, this.nowMs);
+    if (entry === 0) {
+      this.reply.error(OUT_OF_MEMORY);
+      return false;
+    }
+    this.entry = entry;
+    return true;
+  }
+
+  /** Deletes the selected key. */
+  remove(): void {
+    this.shard.remove(this.session.database, this.hash, this.slot);
+    this.slot = 0;
+    this.entry = 0;
+  }
+
+  /** Tells the gate that the selected key has changed. */
+  changed(event: KeyEvent): void {
+    this.shard.changed(this.session.database, this.hash, event);
+  }
+
+  /** Marks the selected string as changed in place, so that OBJECT ENCODING says "raw". */
+  markRaw(): void {
+    this.shard.words[this.entry >> 2] |= EntryFlag.Raw;
+  }
+
+  /** Locks a shard for a command that names no keys; within a transaction it is locked already. */
+  lockShard(shard: Shard): void {
+    if (!this.inTransaction) shard.lock();
+  }
+
+  unlockShard(shard: Shard): void {
+    if (this.inTransaction) return;
+    this.keyspace.publishIfMoved(shard);
+    shard.unlock();
+  }
+}

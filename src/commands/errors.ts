@@ -1,0 +1,19 @@
+/** The error replies that several commands share; clients and their test suites compare them word by word. */
+
+export const SYNTAX_ERROR = 'ERR syntax error';
+export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
+export const NOT_A_FLOAT = 'ERR value is not a valid float';
+export const WRONG_TYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
+export const NO_SUCH_KEY = 'ERR no such key';
+export const OUT_OF_RANGE = 'ERR index out of range';
+export const DATABASE_OUT_OF_RANGE = 'ERR DB index is out of range';
+export const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
+export const STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)';
+export const OVERFLOW = 'ERR increment or decrement would overflow';
+export const NOT_AUTHENTICATED = 'NOAUTH Authentication required.';
+export const INVALID_CURSOR = 'ERR invalid cursor';
+
+/** The reply to a wrong number of arguments. */
+export function wrongArity(fullName: string): string {
+  return `ERR wrong number of arguments for '${fullName}' command`;
+}

@@ -1,0 +1,289 @@
+/**
+ * Runs the commands of a batch: looks them up, checks them, locks the shards of their keys in ascending
+ * order, calls the handler, unlocks.
+ *
+ * Before the first command of a batch runs, the executor goes over all of them: hashes their keys, reads
+ * the table lines, then the entries. The loads of these loops do not depend on each other, so the processor
+ * overlaps their cache misses; the commands then find their lines in the cache. What the loops read is
+ * taken without a lock and only ever a hint.
+ */
+
+import { releaseLock, acquireLock } from '../memory/lock.js';
+import { HeaderWord } from '../memory/shard-memory.js';
+import { hashBytes, keySlot } from '../memory/hash.js';
+import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
+import type { Shard } from '../keyspace/shard.js';
+import { type Command, CommandFlag } from './command-table.js';
+import type { CommandContext } from './context.js';
+import { NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
+import { KeyPositions } from './key-positions.js';
+import { ReplyMode, type Session } from './session.js';
+import { queueCommand, runsInsideTransaction } from './transactions.js';
+
+/** A batch shorter than this is not worth looking ahead. */
+const LOOK_AHEAD_COMMANDS_MIN = 3;
+
+/** Keys that one command names, beyond which shards are marked in a set instead of sorted. */
+const UNKNOWN_ARGUMENTS_BYTES_MAX = 128;
+
+export class Executor {
+  private readonly context: CommandContext;
+  private readonly keyPositions = new KeyPositions();
+  private readonly commands: (Command | null)[] = new Array(MAX_BATCH_COMMANDS).fill(null);
+  private readonly shards: Shard[];
+  private readonly hashes = new Int32Array(MAX_BATCH_COMMANDS);
+  private readonly records = new Int32Array(MAX_BATCH_COMMANDS);
+  /** Where a batch's look-ahead ends up, so that it is not optimised away. */
+  lookAheadSink = 0;
+  /** One flag per shard: locked by the running command or transaction. */
+  private readonly lockedShards: Uint8Array;
+  /** Calls per command id, for statistics. */
+  readonly calls: Float64Array;
+
+  constructor(context: CommandContext) {
+    this.context = context;
+    this.shards = new Array(MAX_BATCH_COMMANDS).fill(context.keyspace.shards[0]);
+    this.lockedShards = new Uint8Array(context.keyspace.shards.length);
+    this.calls = new Float64Array(context.table.size);
+  }
+
+  /** Runs the commands that `parser` found in `bytes`. Returns how many were run: fewer if the session closes. */
+  executeBatch(session: Session, bytes: Uint8Array, view: DataView, parser: RequestParser): number {
+    const { context } = this;
+    const count = parser.commandCount;
+    context.session = session;
+    context.bytes = bytes;
+    context.view = view;
+    context.pairs = parser.args;
+    for (let index = 0; index < count; index++) this.prepare(index, parser);
+    if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead(count, session.database);
+    for (let index = 0; index < count; index++) {
+      context.argStart = parser.commandArgStart[index];
+      context.argCount = parser.commandArgCount[index];
+      const command = this.commands[index];
+      if (command !== null && command.singleKey > 0 && context.argCount > command.singleKey) {
+        context.knownKeyOffset = context.argOffset(command.singleKey);
+        context.knownHash = this.hashes[index];
+        context.knownShard = this.shards[index];
+      } else {
+        context.knownKeyOffset = -1;
+      }
+      this.execute(command);
+      if (session.closing) return index + 1;
+    }
+    return count;
+  }
+
+  /** Looks a command up and hashes its key. */
+  private prepare(index: number, parser: RequestParser): void {
+    const { keyspace, table, bytes, view } = this.context;
+    const start = 2 * parser.commandArgStart[index];
+    const command = table.lookup(bytes, parser.args[start], parser.args[start + 1]);
+    this.commands[index] = command;
+    if (command === null || command.singleKey === 0) return;
+    if (parser.commandArgCount[index] <= command.singleKey) return;
+    const offset = parser.args[start + 2 * command.singleKey];
+    const length = parser.args[start + 2 * command.singleKey + 1];
+    this.hashes[index] = hashBytes(view, offset, length);
+    this.shards[index] = keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask];
+  }
+
+  private lookAhead(count: number, database: number): void {
+    const { commands, shards, hashes, records } = this;
+    for (let index = 0; index < count; index++) {
+      const command = commands[index];
+      const shard = shards[index];
+      records[index] =
+        command === null || command.singleKey === 0
+          ? 0
+          : shard.dictionary.hint(shard.root(database), hashes[index]);
+    }
+    let sink = 0;
+    for (let index = 0; index < count; index++) {
+      if (records[index] > 0) sink ^= shards[index].words[records[index] >> 2];
+    }
+    this.lookAheadSink = sink;
+  }
+
+  /** Checks and runs one command whose request the context holds. */
+  private execute(command: Command | null): void {
+    const { context } = this;
+    const { session, reply } = context;
+    if (session.replyMode !== ReplyMode.On) {
+      this.executeSilently(command);
+      return;
+    }
+    const resolved = this.check(command);
+    if (resolved === null) return;
+    if (session.queue !== null && !runsInsideTransaction(resolved)) {
+      queueCommand(context, resolved);
+      reply.simple('QUEUED');
+      return;
+    }
+    this.run(resolved);
+  }
+
+  /** CLIENT REPLY OFF and SKIP: what a command replies is taken back. */
+  private executeSilently(command: Command | null): void {
+    const { session, reply } = this.context;
+    const mode = session.replyMode;
+    const start = reply.length;
+    if (mode === ReplyMode.SkipNext) session.replyMode = ReplyMode.Skip;
+    const resolved = this.check(command);
+    if (resolved !== null) {
+      if (session.queue !== null && !runsInsideTransaction(resolved)) queueCommand(this.context, resolved);
+      else this.run(resolved);
+    }
+    // CLIENT REPLY ON is the one command whose own reply is sent.
+    if (session.replyMode === ReplyMode.On && mode !== ReplyMode.SkipNext) return;
+    reply.length = start;
+    if (session.replyMode === ReplyMode.Skip) session.replyMode = ReplyMode.On;
+  }
+
+  /** Everything that may refuse a command before it runs or is queued. Returns the (sub)command or null. */
+  private check(command: Command | null): Command | null {
+    const { context } = this;
+    const { session } = context;
+    if (command === null) return this.refuse(this.unknownCommand());
+    if (command.subcommands !== null && context.argCount > 1) {
+      const subcommand = command.subcommands.get(context.argText(1).toLowerCase());
+      if (subcommand === undefined) {
+        return this.refuse(
+          `ERR unknown subcommand '${context.argLatin1(1).slice(0, 128)}'. Try ${command.name.toUpperCase()} HELP.`,
+        );
+      }
+      command = subcommand;
+    }
+    const { arity } = command;
+    if (arity >= 0 ? context.argCount !== arity : context.argCount < -arity) {
+      return this.refuse(wrongArity(command.fullName));
+    }
+    if (!session.authenticated && (command.flags & CommandFlag.NoAuth) === 0) {
+      return this.refuse(NOT_AUTHENTICATED);
+    }
+    if (context.keyspace.settings.maxMemoryBytes !== 0) {
+      const hasRoom = context.keyspace.makeRoom(0, context.nowMs);
+      if (!hasRoom && (command.flags & CommandFlag.DenyOom) !== 0) return this.refuse(OUT_OF_MEMORY);
+    }
+    return command;
+  }
+
+  private refuse(error: string): null {
+    const { session, reply } = this.context;
+    if (session.queue !== null) session.transactionFailed = true;
+    reply.error(error);
+    return null;
+  }
+
+  private unknownCommand(): string {
+    const { context } = this;
+    let shown = '';
+    for (let index = 1; index < context.argCount && shown.length < UNKNOWN_ARGUMENTS_BYTES_MAX; index++) {
+      shown += `'${context.argLatin1(index).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX - shown.length)}' `;
+    }
+    const name = context.argLatin1(0).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX);
+    return `ERR unknown command '${name}', with args beginning with: ${shown}`;
+  }
+
+  /** Locks what the command needs and runs it. */
+  private run(command: Command): void {
+    const { context } = this;
+    context.command = command;
+    this.calls[command.id]++;
+    if (command.singleKey > 0) {
+      context.selectKey(command.singleKey);
+      const { shard } = context;
+      acquireLock(shard.words, HeaderWord.Lock);
+      command.handler(context);
+      if ((command.flags & CommandFlag.Write) !== 0) context.keyspace.publishIfMoved(shard);
+      releaseLock(shard.words, HeaderWord.Lock);
+      return;
+    }
+    if (command.keySpecs.length === 0) {
+      command.handler(context);
+      return;
+    }
+    this.markShards(command);
+    this.lockMarked();
+    command.handler(context);
+    this.unlockMarked();
+  }
+
+  /** Marks the shards of all keys of the context's request. */
+  private markShards(command: Command): void {
+    const { context, keyPositions, lockedShards } = this;
+    const { keyspace, bytes } = context;
+    if (command.allShards) {
+      lockedShards.fill(1);
+      return;
+    }
+    keyPositions.collect(command, {
+      bytes,
+      pairs: context.pairs,
+      start: context.argStart,
+      count: context.argCount,
+    });
+    for (let index = 0; index < keyPositions.count; index++) {
+      const argument = keyPositions.indices[index];
+      const slot = keySlot(bytes, context.argOffset(argument), context.argLength(argument));
+      lockedShards[slot & keyspace.shardMask] = 1;
+    }
+  }
+
+  private lockMarked(): void {
+    const { lockedShards } = this;
+    const { shards } = this.context.keyspace;
+    for (let index = 0; index < lockedShards.length; index++) if (lockedShards[index] !== 0) shards[index].lock();
+  }
+
+  private unlockMarked(): void {
+    const { lockedShards } = this;
+    const { keyspace } = this.context;
+    for (let index = 0; index < lockedShards.length; index++) {
+      if (lockedShards[index] === 0) continue;
+      lockedShards[index] = 0;
+      keyspace.publishIfMoved(keyspace.shards[index]);
+      keyspace.shards[index].unlock();
+    }
+  }
+
+  /**
+   * Runs a session's queued commands as one transaction: the shards of all their keys, and of all
+   * watched keys, are locked until the last one is done. `isStillValid` is asked under the locks.
+   */
+  executeTransaction(session: Session, isStillValid: () => boolean): void {
+    const { context } = this;
+    const { reply } = context;
+    const queue = session.queue ?? [];
+    for (const { shard } of session.watched) this.lockedShards[shard.index] = 1;
+    for (const queued of queue) {
+      this.setRequest(queued.bytes, queued.view, queued.args, 0, queued.argCount);
+      this.markShards(queued.command);
+    }
+    this.lockMarked();
+    if (isStillValid()) {
+      reply.array(queue.length);
+      context.inTransaction = true;
+      for (const queued of queue) {
+        this.setRequest(queued.bytes, queued.view, queued.args, 0, queued.argCount);
+        context.command = queued.command;
+        this.calls[queued.command.id]++;
+        queued.command.handler(context);
+      }
+      context.inTransaction = false;
+    } else {
+      reply.nullArray();
+    }
+    this.unlockMarked();
+  }
+
+  private setRequest(bytes: Uint8Array, view: DataView, pairs: Int32Array, start: number, count: number): void {
+    const { context } = this;
+    context.bytes = bytes;
+    context.view = view;
+    context.pairs = pairs;
+    context.argStart = start;
+    context.argCount = count;
+    context.knownKeyOffset = -1;
+  }
+}

@@ -1,0 +1,13 @@
+/** What commands need of the process around them, given by the worker that runs them. */
+
+import type { Session } from './session.js';
+
+export interface ServerServices {
+  /** The password that clients must give, '' for none. */
+  requirePass: string;
+  readonly workerIndex: number;
+  /** The sessions of this worker's connections, by client id. */
+  readonly sessions: Map<number, Session>;
+  /** Runs a session's queue as one transaction (executor.ts). */
+  executeTransaction(session: Session, isStillValid: () => boolean): void;
+}

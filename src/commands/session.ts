@@ -1,0 +1,97 @@
+/** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
+
+import type { Shard } from '../keyspace/shard.js';
+import type { Command } from './command-table.js';
+
+/** A command that waits in a transaction: its arguments are copied out of the input buffer. */
+export interface QueuedCommand {
+  readonly command: Command;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Pairs [offset, length]. */
+  readonly args: Int32Array;
+  readonly argCount: number;
+}
+
+export interface WatchedKey {
+  readonly shard: Shard;
+  /** Slot in the shard's watch table; -1 if that was full: then any change of the shard counts. */
+  readonly slot: number;
+  readonly version: number;
+  readonly database: number;
+  readonly hash: number;
+  readonly key: Uint8Array;
+}
+
+export const enum ReplyMode {
+  On = 0,
+  Off = 1,
+  /** No reply to the next command. */
+  SkipNext = 2,
+  /** No reply to this command. */
+  Skip = 3,
+}
+
+/** What the command layer asks of the connection below it. */
+export interface ClientConnection {
+  /** Closes the connection once all replies are sent. */
+  closeAfterReply(): void;
+  peerAddress(): string;
+  localAddress(): string;
+  readonly fd: number;
+  readonly pendingOutputBytes: number;
+  readonly queryBufferBytes: number;
+}
+
+export class Session {
+  readonly id: number;
+  readonly connection: ClientConnection;
+  readonly createdMs: number;
+  database = 0;
+  protocol: 2 | 3 = 2;
+  authenticated = true;
+  userName = 'default';
+  name = '';
+  libraryName = '';
+  libraryVersion = '';
+  replyMode: ReplyMode = ReplyMode.On;
+  noEvict = false;
+  noTouch = false;
+  isMonitor = false;
+  closing = false;
+  lastCommandId = -1;
+  lastInteractionMs: number;
+  /** Row in the process-wide client table. */
+  clientSlot = -1;
+
+  /** Commands queued since MULTI; null outside a transaction. */
+  queue: QueuedCommand[] | null = null;
+  queuedBytes = 0;
+  /** A command could not be queued: EXEC will refuse. */
+  transactionFailed = false;
+  watched: WatchedKey[] = [];
+
+  constructor(id: number, connection: ClientConnection, nowMs: number) {
+    this.id = id;
+    this.connection = connection;
+    this.createdMs = nowMs;
+    this.lastInteractionMs = nowMs;
+  }
+
+  unwatchAll(): void {
+    for (const { shard, slot } of this.watched) {
+      if (slot < 0) continue;
+      shard.lock();
+      shard.watchedKeys.unwatch(slot);
+      shard.unlock();
+    }
+    this.watched.length = 0;
+  }
+
+  discardTransaction(): void {
+    this.queue = null;
+    this.queuedBytes = 0;
+    this.transactionFailed = false;
+    this.unwatchAll();
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * All shards as one thread sees them, and what concerns them together: which shard a key belongs to, the
+ * memory that all of them use, eviction, and the housekeeping of the shards that this thread looks after.
+ */
+
+import { acquireLock, releaseLock } from '../memory/lock.js';
+import { HeaderWord, ShardMemory } from '../memory/shard-memory.js';
+import { EvictionPool } from './eviction-pool.js';
+import { EvictionPolicy, type KeyspaceSettings } from './settings.js';
+import { Shard } from './shard.js';
+
+/** The process-wide sum of used memory is kept in units of 64 bytes, so that one word does for 128 GiB. */
+const USED_UNIT_LOG2 = 6;
+const PUBLISH_STEP_BYTES_MAX = 65536;
+
+/** Longest time that one command spends on making room; the next one goes on. */
+const EVICTION_MS_MAX = 2;
+const EVICTIONS_PER_CLOCK_LOOK = 64;
+
+/** Keys deleted under one hold of a shard's lock by the active expiry. */
+const EXPIRE_SLICE_KEYS = 200;
+
+/** What another thread needs to open the same keyspace. */
+export interface KeyspaceHandle {
+  readonly shards: readonly SharedArrayBuffer[];
+  /** Word 0: used memory in units of 64 bytes, as published. */
+  readonly totals: SharedArrayBuffer;
+  readonly databaseCount: number;
+}
+
+/** Reserves the shards of a new keyspace. */
+export function createKeyspace(shardCount: number, shardBytes: number, databaseCount: number): KeyspaceHandle {
+  const shards: SharedArrayBuffer[] = [];
+  for (let index = 0; index < shardCount; index++) {
+    shards.push(ShardMemory.create(shardBytes, databaseCount).buffer);
+  }
+  return { shards, totals: new SharedArrayBuffer(64), databaseCount };
+}
+
+export class Keyspace {
+  readonly shards: readonly Shard[];
+  readonly shardMask: number;
+  readonly databaseCount: number;
+  readonly settings: KeyspaceSettings;
+  private readonly totals: Int32Array;
+  private readonly evictionPool = new EvictionPool();
+  private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
+  private nextShard = 0;
+
+  constructor(handle: KeyspaceHandle, settings: KeyspaceSettings, counters: Float64Array) {
+    this.settings = settings;
+    this.databaseCount = handle.databaseCount;
+    this.shards = handle.shards.map((buffer, index) => new Shard(index, buffer, settings, counters));
+    this.shardMask = this.shards.length - 1;
+    this.totals = new Int32Array(handle.totals);
+  }
+
+  /** Call after `settings` have changed. */
+  settingsChanged(): void {
+    const { maxMemoryBytes, policy } = this.settings;
+    this.settings.usesLfu = policy === EvictionPolicy.AllKeysLfu || policy === EvictionPolicy.VolatileLfu;
+    this.publishStepBytes =
+      maxMemoryBytes === 0 ? PUBLISH_STEP_BYTES_MAX : Math.min(PUBLISH_STEP_BYTES_MAX, maxMemoryBytes / 16384);
+    this.evictionPool.clear();
+    for (const shard of this.shards) {
+      shard.lock();
+      this.publish(shard);
+      shard.unlock();
+    }
+  }
+
+  /** Exact bytes in use by keys, values and tables. */
+  usedBytes(): number {
+    let used = 0;
+    for (const shard of this.shards) used += shard.arena.usedBytes;
+    return used;
+  }
+
+  /** Adds what a shard's use has changed by to the process-wide sum, if it is enough to matter. */
+  publishIfMoved(shard: Shard): void {
+    const moved = shard.words[HeaderWord.ArenaUsedBytes] - shard.words[HeaderWord.PublishedUsedBytes];
+    if (moved > this.publishStepBytes || moved < -this.publishStepBytes) this.publish(shard);
+  }
+
+  private publish(shard: Shard): void {
+    const { words } = shard;
+    const used = words[HeaderWord.ArenaUsedBytes];
+    const units = (used >> USED_UNIT_LOG2) - (words[HeaderWord.PublishedUsedBytes] >> USED_UNIT_LOG2);
+    words[HeaderWord.PublishedUsedBytes] = used;
+    Atomics.add(this.totals, 0, units);
+  }
+
+  /** Whether published memory is over the limit. `otherBytes`: what counts besides the shards. */
+  isOverLimit(otherBytes: number): boolean {
+    const { maxMemoryBytes } = this.settings;
+    if (maxMemoryBytes === 0) return false;
+    return (Atomics.load(this.totals, 0) >>> 0) * (1 << USED_UNIT_LOG2) + otherBytes > maxMemoryBytes;
+  }
+
+  /**
+   * Evicts until memory is below the limit again. Returns false if it is not and nothing can be evicted:
+   * then a command that needs memory is refused. Holds no lock when called.
+   */
+  makeRoom(otherBytes: number, nowMs: number): boolean {
+    if (!this.isOverLimit(otherBytes)) return true;
+    if (this.settings.policy === EvictionPolicy.NoEviction) return false;
+    const giveUpAt = performance.now() + EVICTION_MS_MAX;
+    for (let evictions = 1; this.isOverLimit(otherBytes); evictions++) {
+      if (!this.evictOne(nowMs)) return false;
+      if (evictions % EVICTIONS_PER_CLOCK_LOOK === 0 && performance.now() > giveUpAt) break;
+    }
+    return true;
+  }
+
+  /** Evicts the best candidate; false if no shard has any. */
+  private evictOne(nowMs: number): boolean {
+    for (let tried = 0; tried < this.shards.length; tried++) {
+      const sampled = this.shards[this.nextShard];
+      this.nextShard = (this.nextShard + 1) & this.shardMask;
+      sampled.lock();
+      this.evictionPool.sample(sampled, this.settings, nowMs);
+      sampled.unlock();
+      while (this.evictionPool.count > 0) {
+        const shard = this.shards[this.evictionPool.bestShard()];
+        shard.lock();
+        const evicted = this.evictionPool.evictBest(shard);
+        if (evicted) this.publish(shard);
+        shard.unlock();
+        if (evicted) return true;
+      }
+    }
+    return false;
+  }
+
+  lockAll(): void {
+    for (const shard of this.shards) shard.lock();
+  }
+
+  unlockAll(): void {
+    for (const shard of this.shards) {
+      this.publishIfMoved(shard);
+      shard.unlock();
+    }
+  }
+
+  /** Keys of a database over all shards. */
+  keyCount(database: number): number {
+    let count = 0;
+    for (const shard of this.shards) count += shard.keyCount(database);
+    return count;
+  }
+
+  volatileKeyCount(database: number): number {
+    let count = 0;
+    for (const shard of this.shards) count += shard.volatileKeyCount(database);
+    return count;
+  }
+
+  /** Changes so far, over all shards. */
+  dirtyCount(): number {
+    let dirty = 0;
+    for (const shard of this.shards) dirty += shard.dirtyCount >>> 0;
+    return dirty;
+  }
+
+  /**
+   * Deletes expired keys of every `stride`-th shard from `first` on, for at most `budgetMs`. Returns
+   * whether it stopped for lack of time.
+   */
+  expireCycle(first: number, stride: number, budgetMs: number): boolean {
+    const giveUpAt = performance.now() + budgetMs;
+    for (let index = first; index < this.shards.length; index += stride) {
+      const shard = this.shards[index];
+      for (let database = 0; database < this.databaseCount; database++) {
+        if (shard.calendarOf(database) === 0) continue;
+        for (let more = true; more; ) {
+          acquireLock(shard.words, HeaderWord.Lock);
+          more = shard.expireDue(database, Date.now(), EXPIRE_SLICE_KEYS) === EXPIRE_SLICE_KEYS;
+          this.publishIfMoved(shard);
+          releaseLock(shard.words, HeaderWord.Lock);
+          if (performance.now() > giveUpAt) return true;
+        }
+      }
+    }
+    return false;
+  }
+}
