@@ -1,0 +1,17 @@
+/** All commands: the handlers of every family, joined with their rows. */
+
+import { CommandTable } from './command-table.js';
+import { connectionHandlers } from './connection.js';
+import type { CommandContext } from './context.js';
+import { wrongArity } from './errors.js';
+import { stringHandlers } from './strings.js';
+import { transactionHandlers } from './transactions.js';
+
+/** A container command without a subcommand. */
+function container(context: CommandContext): void {
+  context.reply.error(wrongArity(context.command.fullName));
+}
+
+export function createCommandTable(): CommandTable {
+  return new CommandTable({ ...stringHandlers, ...connectionHandlers, ...transactionHandlers }, container);
+}

@@ -1,0 +1,100 @@
+/** One client's connection: its socket, the bytes of a command that is not complete, output that waits. */
+
+import type { Session } from '../commands/session.js';
+import type { ParseState } from '../protocol/request-parser.js';
+
+const INPUT_BYTES_MIN = 16 * 1024;
+/** An input buffer larger than this is given back once it is empty. */
+const INPUT_BYTES_KEPT_MAX = 64 * 1024;
+
+export class Connection {
+  fd: number;
+  readonly events: ConnectionEvents;
+  session: Session | null = null;
+  parseState: ParseState | null = null;
+
+  /** Bytes not consumed yet; null while there are none. */
+  input: Uint8Array | null = null;
+  inputView: DataView | null = null;
+  inputAddress = 0;
+  inputLength = 0;
+
+  /** Output that the socket did not take: chunks, and how much of the first one is sent. */
+  readonly output: Uint8Array[] = [];
+  outputSent = 0;
+  pendingOutputBytes = 0;
+
+  isClosing = false;
+  isClosed = false;
+  isReadingPaused = false;
+  isWritableArmed = false;
+  /** Events that the poller watches for. */
+  interest = 0;
+
+  private cachedPeer: string | null = null;
+  private cachedLocal: string | null = null;
+
+  constructor(fd: number, events: ConnectionEvents) {
+    this.fd = fd;
+    this.events = events;
+  }
+
+  get queryBufferBytes(): number {
+    return this.inputLength;
+  }
+
+  closeAfterReply(): void {
+    this.isClosing = true;
+    if (this.session !== null) this.session.closing = true;
+  }
+
+  peerAddress(): string {
+    this.cachedPeer ??= this.events.peerAddress(this);
+    return this.cachedPeer;
+  }
+
+  localAddress(): string {
+    this.cachedLocal ??= this.events.localAddress(this);
+    return this.cachedLocal;
+  }
+
+  /** Keeps bytes[start, end) as the beginning of what comes next, with room for `bytesNeeded` more. */
+  keepInput(bytes: Uint8Array, start: number, end: number, bytesNeeded: number): void {
+    const length = end - start;
+    if (length === 0) {
+      this.inputLength = 0;
+      if (this.input !== null && this.input.length > INPUT_BYTES_KEPT_MAX) this.dropInput();
+      return;
+    }
+    const wanted = length + bytesNeeded;
+    if (this.input === null || this.input.length < wanted) {
+      const old = this.input;
+      // Doubling keeps the cost of a command that comes in many pieces linear.
+      const capacity = Math.max(INPUT_BYTES_MIN, wanted, old === null ? 0 : Math.min(old.length * 2, wanted * 2));
+      const larger = new Uint8Array(capacity);
+      larger.set(bytes.subarray(start, end));
+      this.input = larger;
+      this.inputView = new DataView(larger.buffer);
+      this.inputAddress = 0;
+    } else if (bytes === this.input) {
+      if (start > 0) this.input.copyWithin(0, start, end);
+    } else {
+      this.input.set(bytes.subarray(start, end));
+    }
+    this.inputLength = length;
+  }
+
+  dropInput(): void {
+    this.input = null;
+    this.inputView = null;
+    this.inputAddress = 0;
+    this.inputLength = 0;
+  }
+}
+
+/** What a connection asks of its transport. */
+export interface ConnectionEvents {
+  peerAddress(connection: Connection): string;
+  localAddress(connection: Connection): string;
+}
+

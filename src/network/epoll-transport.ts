@@ -1,0 +1,295 @@
+/**
+ * The transport on Linux: the worker thread waits in epoll_wait itself and reads and writes its sockets with
+ * plain system calls. There is one read buffer and one reply buffer per worker; an idle connection holds none.
+ *
+ * The loop gives the thread back to Node's event loop about every `tickMs`, so that timers, messages and
+ * promises work, and is woken by an eventfd whenever another thread has something for this worker.
+ */
+
+import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { Connection, type ConnectionEvents } from './connection.js';
+import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, Errno, type Libc } from './libc.js';
+import { formatAddress, SOCKET_ADDRESS_BYTES_MAX } from './socket-address.js';
+import { type ConnectionHandler, PENDING_OUTPUT_BYTES_MAX, type Transport } from './transport.js';
+
+const READ_BUFFER_BYTES = 64 * 1024;
+const EVENTS_MAX = 512;
+/** Reads of one connection before the others have their turn. */
+const READS_PER_TURN_MAX = 4;
+/** Replies of a batch are sent early when they grow beyond this. */
+const OUTPUT_COPY_BYTES_MAX = 16 * 1024 * 1024;
+
+export class EpollTransport implements Transport, ConnectionEvents {
+  readonly reply: ReplyWriter;
+  private readonly libc: Libc;
+  private readonly handler: ConnectionHandler;
+  private readonly epoll: number;
+  private readonly wakeFd: number;
+  private readonly tickMs: number;
+  private readonly connections = new Map<number, Connection>();
+
+  private readonly events = new Uint8Array(EVENTS_MAX * EPOLL_EVENT_BYTES);
+  private readonly eventsView = new DataView(this.events.buffer);
+  private readonly eventsAddress: number;
+  private readonly control = new Uint8Array(EPOLL_EVENT_BYTES);
+  private readonly controlView = new DataView(this.control.buffer);
+  private readonly controlAddress: number;
+  private readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
+  private readonly readView = new DataView(this.readBuffer.buffer);
+  private readonly readAddress: number;
+  private replyAddress = 0;
+  private replyGeneration = -1;
+  private isStopped = false;
+  private nextTickMs = 0;
+
+  /** `wakeFd`: an eventfd that other threads write to. */
+  constructor(libc: Libc, wakeFd: number, reply: ReplyWriter, handler: ConnectionHandler, tickMs: number) {
+    this.libc = libc;
+    this.wakeFd = wakeFd;
+    this.reply = reply;
+    this.handler = handler;
+    this.tickMs = tickMs;
+    this.eventsAddress = libc.addressOf(this.events);
+    this.controlAddress = libc.addressOf(this.control);
+    this.readAddress = libc.addressOf(this.readBuffer);
+    this.epoll = libc.epollCreate(Socket.CLOEXEC);
+    this.watch(Epoll.CTL_ADD, wakeFd, Epoll.IN);
+  }
+
+  get connectionCount(): number {
+    return this.connections.size;
+  }
+
+  start(): void {
+    setImmediate(this.run);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    for (const connection of [...this.connections.values()]) this.close(connection, false);
+    this.libc.close(this.epoll);
+  }
+
+  adopt(fd: number): void {
+    const connection = new Connection(fd, this);
+    this.connections.set(fd, connection);
+    connection.interest = Epoll.IN;
+    this.watch(Epoll.CTL_ADD, fd, Epoll.IN);
+    this.handler.onOpen(connection);
+    this.send(connection);
+  }
+
+  private watch(operation: number, fd: number, interest: number): void {
+    this.controlView.setUint32(0, interest, true);
+    this.controlView.setInt32(EPOLL_DATA_OFFSET, fd, true);
+    this.libc.epollControl(this.epoll, operation, fd, this.controlAddress);
+  }
+
+  private setInterest(connection: Connection, interest: number): void {
+    if (connection.interest === interest || connection.isClosed) return;
+    connection.interest = interest;
+    this.watch(Epoll.CTL_MOD, connection.fd, interest);
+  }
+
+  private readonly run = (): void => {
+    const { libc } = this;
+    while (!this.isStopped) {
+      let nowMs = Date.now();
+      if (nowMs >= this.nextTickMs) {
+        this.nextTickMs = nowMs + this.tickMs;
+        this.handler.onTick(nowMs);
+        if (!this.isStopped) setImmediate(this.run);
+        return;
+      }
+      const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, this.nextTickMs - nowMs);
+      nowMs = Date.now();
+      for (let index = 0; index < count && !this.isStopped; index++) {
+        const at = index * EPOLL_EVENT_BYTES;
+        this.handleEvent(
+          this.eventsView.getInt32(at + EPOLL_DATA_OFFSET, true),
+          this.eventsView.getUint32(at, true),
+        );
+      }
+    }
+  };
+
+  private handleEvent(fd: number, events: number): void {
+    if (fd === this.wakeFd) {
+      this.libc.read(fd, this.readAddress, 8);
+      this.handler.onWake();
+      return;
+    }
+    // A connection closed earlier in this round is not in the map any more.
+    const connection = this.connections.get(fd);
+    if (connection === undefined) return;
+    if ((events & Epoll.OUT) !== 0) this.writePending(connection);
+    if (connection.isClosed) return;
+    if ((events & (Epoll.IN | Epoll.HUP | Epoll.ERR)) === 0) return;
+    if (connection.isReadingPaused || connection.isClosing) {
+      if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) this.close(connection, false);
+      return;
+    }
+    this.readFrom(connection);
+  }
+
+  private readFrom(connection: Connection): void {
+    for (let reads = 0; reads < READS_PER_TURN_MAX; reads++) {
+      const { input } = connection;
+      let got: number;
+      let room: number;
+      if (input !== null && connection.inputLength > 0) {
+        if (connection.inputAddress === 0) connection.inputAddress = this.libc.addressOf(input);
+        room = input.length - connection.inputLength;
+        got = this.libc.read(connection.fd, connection.inputAddress + connection.inputLength, room);
+      } else {
+        room = READ_BUFFER_BYTES;
+        got = this.libc.read(connection.fd, this.readAddress, room);
+      }
+      if (got <= 0) {
+        if (got < 0) {
+          const errno = this.libc.errno();
+          if (errno === Errno.EAGAIN || errno === Errno.EINTR) return;
+        }
+        this.close(connection, false);
+        return;
+      }
+      this.deliver(connection, got);
+      if (got < room || connection.isClosed || connection.isReadingPaused || connection.isClosing) return;
+    }
+  }
+
+  /** Hands input to the handler: `got` new bytes, in the connection's buffer or in the worker's. */
+  private deliver(connection: Connection, got: number): void {
+    const { input, inputView } = connection;
+    if (input !== null && inputView !== null && connection.inputLength > 0) {
+      const end = connection.inputLength + got;
+      const consumed = this.handler.onData(connection, input, inputView, 0, end);
+      connection.keepInput(input, consumed, end, this.handler.bytesNeeded);
+    } else {
+      const consumed = this.handler.onData(connection, this.readBuffer, this.readView, 0, got);
+      if (consumed < got) connection.keepInput(this.readBuffer, consumed, got, this.handler.bytesNeeded);
+    }
+    this.send(connection);
+  }
+
+  send(connection: Connection): void {
+    const { reply } = this;
+    if (reply.length > 0) {
+      if (!connection.isClosed) this.writeReply(connection);
+      reply.reset();
+    }
+    if (connection.isClosing && connection.pendingOutputBytes === 0) this.close(connection, false);
+  }
+
+  private writeReply(connection: Connection): void {
+    const { reply, libc } = this;
+    let sent = 0;
+    if (connection.pendingOutputBytes === 0) {
+      if (this.replyGeneration !== reply.generation) {
+        this.replyGeneration = reply.generation;
+        this.replyAddress = libc.addressOf(reply.bytes);
+      }
+      while (sent < reply.length) {
+        const wrote = libc.write(connection.fd, this.replyAddress + sent, reply.length - sent);
+        if (wrote > 0) {
+          sent += wrote;
+          continue;
+        }
+        const errno = libc.errno();
+        if (errno === Errno.EINTR) continue;
+        if (errno === Errno.EAGAIN) break;
+        this.close(connection, false);
+        return;
+      }
+    }
+    if (sent === reply.length) return;
+    for (let at = sent; at < reply.length; at += OUTPUT_COPY_BYTES_MAX) {
+      connection.output.push(reply.bytes.slice(at, Math.min(reply.length, at + OUTPUT_COPY_BYTES_MAX)));
+    }
+    connection.pendingOutputBytes += reply.length - sent;
+    this.updateInterest(connection);
+    this.handler.onOutputPending(connection);
+  }
+
+  private updateInterest(connection: Connection): void {
+    const reads =
+      !connection.isReadingPaused &&
+      !connection.isClosing &&
+      connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX;
+    this.setInterest(connection, (reads ? Epoll.IN : 0) | (connection.pendingOutputBytes > 0 ? Epoll.OUT : 0));
+  }
+
+  private writePending(connection: Connection): void {
+    const { libc } = this;
+    while (connection.output.length > 0) {
+      const chunk = connection.output[0];
+      const left = chunk.length - connection.outputSent;
+      const wrote = libc.write(connection.fd, libc.addressOf(chunk) + connection.outputSent, left);
+      if (wrote < 0) {
+        const errno = libc.errno();
+        if (errno === Errno.EINTR) continue;
+        if (errno !== Errno.EAGAIN) this.close(connection, false);
+        return;
+      }
+      connection.outputSent += wrote;
+      connection.pendingOutputBytes -= wrote;
+      if (connection.outputSent === chunk.length) {
+        connection.output.shift();
+        connection.outputSent = 0;
+      }
+    }
+    if (connection.isClosing) this.close(connection, false);
+    else this.updateInterest(connection);
+  }
+
+  pauseReading(connection: Connection): void {
+    connection.isReadingPaused = true;
+    this.updateInterest(connection);
+  }
+
+  resumeReading(connection: Connection): void {
+    if (!connection.isReadingPaused || connection.isClosed) return;
+    connection.isReadingPaused = false;
+    this.updateInterest(connection);
+    if (connection.inputLength > 0) this.deliver(connection, 0);
+  }
+
+  close(connection: Connection, afterReply: boolean): void {
+    if (connection.isClosed) return;
+    if (afterReply && connection.pendingOutputBytes > 0) {
+      connection.isClosing = true;
+      this.updateInterest(connection);
+      return;
+    }
+    connection.isClosed = true;
+    this.connections.delete(connection.fd);
+    this.handler.onClose(connection);
+    this.libc.close(connection.fd);
+    connection.fd = -1;
+    connection.output.length = 0;
+    connection.pendingOutputBytes = 0;
+    connection.dropInput();
+  }
+
+  peerAddress(connection: Connection): string {
+    return this.readAddressOf(connection, true);
+  }
+
+  localAddress(connection: Connection): string {
+    return this.readAddressOf(connection, false);
+  }
+
+  private readAddressOf(connection: Connection, peer: boolean): string {
+    if (connection.isClosed) return '';
+    const address = new Uint8Array(SOCKET_ADDRESS_BYTES_MAX);
+    const length = new Uint8Array(4);
+    new DataView(length.buffer).setUint32(0, SOCKET_ADDRESS_BYTES_MAX, true);
+    const call = peer ? this.libc.peerName : this.libc.socketName;
+    call(connection.fd, this.libc.addressOf(address), this.libc.addressOf(length));
+    return formatAddress(address);
+  }
+}
+
+const enum Socket {
+  CLOEXEC = 0x80000,
+}

@@ -1,0 +1,118 @@
+/**
+ * The system calls that Node.js does not offer, through koffi. Pointers are passed as plain numbers (the
+ * address of a buffer, taken once), which makes a call cost some 150 ns besides the call itself.
+ *
+ * `loadLibc` returns null where koffi or the calls are missing; the portable transport serves then.
+ */
+
+import { createRequire } from 'node:module';
+
+export const enum Epoll {
+  IN = 1,
+  OUT = 4,
+  ERR = 8,
+  HUP = 16,
+  RDHUP = 0x2000,
+  CTL_ADD = 1,
+  CTL_DEL = 2,
+  CTL_MOD = 3,
+}
+
+export const enum Errno {
+  EINTR = 4,
+  EAGAIN = 11,
+  EMFILE = 24,
+  ENFILE = 23,
+  EADDRINUSE = 98,
+}
+
+export const enum Socket {
+  AF_UNIX = 1,
+  AF_INET = 2,
+  AF_INET6 = 10,
+  SOCK_STREAM = 1,
+  SOCK_NONBLOCK = 0x800,
+  SOCK_CLOEXEC = 0x80000,
+  SOL_SOCKET = 1,
+  SO_REUSEADDR = 2,
+  SO_KEEPALIVE = 9,
+  IPPROTO_TCP = 6,
+  TCP_NODELAY = 1,
+  TCP_KEEPIDLE = 4,
+  TCP_KEEPINTVL = 5,
+  TCP_KEEPCNT = 6,
+  IPPROTO_IPV6 = 41,
+  IPV6_V6ONLY = 26,
+}
+
+/** Bytes of a struct epoll_event: packed on x64, padded elsewhere. */
+export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
+/** Where the 64 bits of user data are in it. */
+export const EPOLL_DATA_OFFSET = process.arch === 'x64' ? 4 : 8;
+
+type Address = number;
+
+export interface Libc {
+  read(fd: number, buffer: Address, lengthBytes: number): number;
+  write(fd: number, buffer: Address, lengthBytes: number): number;
+  close(fd: number): number;
+  epollCreate(flags: number): number;
+  epollControl(epoll: number, operation: number, fd: number, event: Address): number;
+  epollWait(epoll: number, events: Address, eventsMax: number, timeoutMs: number): number;
+  eventfd(initial: number, flags: number): number;
+  socket(family: number, type: number, protocol: number): number;
+  bind(fd: number, address: Address, lengthBytes: number): number;
+  listen(fd: number, backlog: number): number;
+  accept(fd: number, address: Address, lengthBytes: Address, flags: number): number;
+  poll(fds: Address, count: number, timeoutMs: number): number;
+  setOption(fd: number, level: number, option: number, value: Address, lengthBytes: number): number;
+  peerName(fd: number, address: Address, lengthBytes: Address): number;
+  socketName(fd: number, address: Address, lengthBytes: Address): number;
+  madvise(address: Address, lengthBytes: number, advice: number): number;
+  /** errno of the last call of this thread. */
+  errno(): number;
+  /** The address of a buffer's first byte; it does not change as long as the buffer lives. */
+  addressOf(buffer: Uint8Array): Address;
+  /** The text for an errno. */
+  errorText(errno: number): string;
+}
+
+let loaded: Libc | null | undefined;
+
+/** The calls of this thread, or null where they are not to be had. */
+export function loadLibc(): Libc | null {
+  if (loaded === undefined) loaded = process.platform === 'linux' ? bindCalls() : null;
+  return loaded;
+}
+
+function bindCalls(): Libc | null {
+  try {
+    const koffi = createRequire(import.meta.url)('koffi');
+    const library = koffi.load(null);
+    const bind = (name: string, result: string, parameters: string[]) =>
+      library.func(name, result, parameters);
+    return {
+      read: bind('read', 'long', ['int', 'intptr_t', 'size_t']),
+      write: bind('write', 'long', ['int', 'intptr_t', 'size_t']),
+      close: bind('close', 'int', ['int']),
+      epollCreate: bind('epoll_create1', 'int', ['int']),
+      epollControl: bind('epoll_ctl', 'int', ['int', 'int', 'int', 'intptr_t']),
+      epollWait: bind('epoll_wait', 'int', ['int', 'intptr_t', 'int', 'int']),
+      eventfd: bind('eventfd', 'int', ['uint', 'int']),
+      socket: bind('socket', 'int', ['int', 'int', 'int']),
+      bind: bind('bind', 'int', ['int', 'intptr_t', 'uint']),
+      listen: bind('listen', 'int', ['int', 'int']),
+      accept: bind('accept4', 'int', ['int', 'intptr_t', 'intptr_t', 'int']),
+      poll: bind('poll', 'int', ['intptr_t', 'ulong', 'int']),
+      setOption: bind('setsockopt', 'int', ['int', 'int', 'int', 'intptr_t', 'uint']),
+      peerName: bind('getpeername', 'int', ['int', 'intptr_t', 'intptr_t']),
+      socketName: bind('getsockname', 'int', ['int', 'intptr_t', 'intptr_t']),
+      madvise: bind('madvise', 'int', ['intptr_t', 'size_t', 'int']),
+      errno: () => koffi.errno(),
+      addressOf: (buffer) => Number(koffi.address(buffer)),
+      errorText: bind('strerror', 'const char *', ['int']),
+    };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,87 @@
+/** Opens the listening sockets that the configuration asks for. */
+
+import { lookup } from 'node:dns/promises';
+import { chmodSync, rmSync } from 'node:fs';
+import { isIP, isIPv6 } from 'node:net';
+import { type Libc, Socket } from './libc.js';
+import { packInternetAddress, packUnixAddress } from './socket-address.js';
+
+export interface ListenOptions {
+  /** Addresses as in the `bind` directive; a leading "-" means that it may be unavailable. */
+  bind: readonly string[];
+  /** 0: no TCP. */
+  port: number;
+  backlog: number;
+  /** Path of a unix socket, '' for none. */
+  unixSocket: string;
+  /** File mode of the unix socket, 0 for the default. */
+  unixSocketMode: number;
+}
+
+export interface ListeningSocket {
+  fd: number;
+  isUnix: boolean;
+  description: string;
+}
+
+/** Opens all sockets. Throws an Error with a one-line message if one can't be opened. */
+export async function openListeners(libc: Libc, options: ListenOptions): Promise<ListeningSocket[]> {
+  const sockets: ListeningSocket[] = [];
+  if (options.port !== 0) {
+    for (const entry of options.bind) {
+      const optional = entry.startsWith('-');
+      const host = await resolveHost(optional ? entry.slice(1) : entry);
+      const fd = openInternet(libc, host, options);
+      if (typeof fd === 'number') sockets.push({ fd, isUnix: false, description: `${host}:${options.port}` });
+      else if (!optional) throw new Error(`can't listen on ${entry} port ${options.port}: ${fd.message}`);
+    }
+    if (sockets.length === 0) throw new Error(`can't listen on port ${options.port}: no address is available`);
+  }
+  if (options.unixSocket !== '') {
+    rmSync(options.unixSocket, { force: true });
+    const fd = libc.socket(Socket.AF_UNIX, Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC, 0);
+    const failure = bindAndListen(libc, fd, packUnixAddress(options.unixSocket), options.backlog);
+    if (failure !== null) throw new Error(`can't listen on ${options.unixSocket}: ${failure.message}`);
+    if (options.unixSocketMode !== 0) chmodSync(options.unixSocket, options.unixSocketMode);
+    sockets.push({ fd, isUnix: true, description: options.unixSocket });
+  }
+  return sockets;
+}
+
+async function resolveHost(name: string): Promise<string> {
+  if (name === '*') return '0.0.0.0';
+  if (isIP(name) !== 0) return name;
+  try {
+    return (await lookup(name)).address;
+  } catch {
+    throw new Error(`can't find the address of '${name}'`);
+  }
+}
+
+function openInternet(libc: Libc, host: string, options: ListenOptions): number | Error {
+  const family = isIPv6(host) ? Socket.AF_INET6 : Socket.AF_INET;
+  const fd = libc.socket(family, Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC, 0);
+  if (fd < 0) return new Error(libc.errorText(libc.errno()));
+  setIntegerOption(libc, fd, Socket.SOL_SOCKET, Socket.SO_REUSEADDR, 1);
+  if (family === Socket.AF_INET6) setIntegerOption(libc, fd, Socket.IPPROTO_IPV6, Socket.IPV6_V6ONLY, 1);
+  return bindAndListen(libc, fd, packInternetAddress(host, options.port), options.backlog) ?? fd;
+}
+
+function bindAndListen(libc: Libc, fd: number, address: Uint8Array, backlog: number): Error | null {
+  if (
+    libc.bind(fd, libc.addressOf(address), address.length) === 0 &&
+    libc.listen(fd, Math.min(backlog, 65535)) === 0
+  ) {
+    return null;
+  }
+  const failure = new Error(libc.errorText(libc.errno()));
+  libc.close(fd);
+  return failure;
+}
+
+/** Sets a socket option whose value is an int. */
+export function setIntegerOption(libc: Libc, fd: number, level: number, option: number, value: number): void {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setInt32(0, value, true);
+  libc.setOption(fd, level, option, libc.addressOf(bytes), 4);
+}

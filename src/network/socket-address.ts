@@ -1,0 +1,65 @@
+/** Socket addresses as the kernel lays them out: packing for bind, text for what accept returned. */
+
+import { isIPv6 } from 'node:net';
+import { Socket } from './libc.js';
+
+export const SOCKET_ADDRESS_BYTES_MAX = 128;
+
+/** Packs an IPv4 or IPv6 address and port. */
+export function packInternetAddress(host: string, port: number): Uint8Array {
+  if (!isIPv6(host)) {
+    const packed = new Uint8Array(16);
+    new DataView(packed.buffer).setUint16(0, Socket.AF_INET, true);
+    new DataView(packed.buffer).setUint16(2, port, false);
+    packed.set(host.split('.').map(Number), 4);
+    return packed;
+  }
+  const packed = new Uint8Array(28);
+  const view = new DataView(packed.buffer);
+  view.setUint16(0, Socket.AF_INET6, true);
+  view.setUint16(2, port, false);
+  const [head, tail] = host.split('%')[0].split('::');
+  const parse = (part: string | undefined): number[] =>
+    part === undefined || part === ''
+      ? []
+      : part.split(':').flatMap((group) => {
+          if (!group.includes('.')) return [Number.parseInt(group, 16)];
+          const bytes = group.split('.').map(Number);
+          return [bytes[0] * 256 + bytes[1], bytes[2] * 256 + bytes[3]];
+        });
+  const front = parse(head);
+  const back = parse(tail);
+  const groups = [...front, ...new Array(8 - front.length - back.length).fill(0), ...back];
+  for (let index = 0; index < 8; index++) view.setUint16(8 + 2 * index, groups[index], false);
+  return packed;
+}
+
+export function packUnixAddress(path: string): Uint8Array {
+  const encoded = new TextEncoder().encode(path);
+  const packed = new Uint8Array(2 + encoded.length + 1);
+  packed[0] = Socket.AF_UNIX;
+  packed.set(encoded, 2);
+  return packed;
+}
+
+/** "127.0.0.1:6379", "[::1]:6379", or "" for a unix socket. */
+export function formatAddress(bytes: Uint8Array): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const family = view.getUint16(0, true);
+  if (family === Socket.AF_INET) {
+    return `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}:${view.getUint16(2, false)}`;
+  }
+  if (family !== Socket.AF_INET6) return '';
+  const groups: string[] = [];
+  for (let index = 0; index < 8; index++) groups.push(view.getUint16(8 + 2 * index, false).toString(16));
+  const text = groups
+    .join(':')
+    .replace(/\b0(:0\b)+/, (run) => (run.length > 1 ? '' : run))
+    .replace(/^:|:$/g, (edge) => `:${edge}`);
+  const collapsed = text.includes('::') || !groups.includes('0') ? text : text.replace(/:{2,}/, '::');
+  return `[${collapsed.includes(':') && collapsed.split(':').length < 8 && !collapsed.includes('::') ? collapsed.replace(':', '::') : collapsed}]:${view.getUint16(2, false)}`;
+}
+
+export function isLoopbackAddress(address: string): boolean {
+  return address === '' || address.startsWith('127.') || address.startsWith('[::1]');
+}

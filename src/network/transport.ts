@@ -1,0 +1,43 @@
+/**
+ * What moves bytes between sockets and the protocol: the interface of the two transports, epoll
+ * (epoll-transport.ts, Linux) and node:net (node-transport.ts, anywhere).
+ */
+
+import type { ReplyWriter } from '../protocol/reply-writer.js';
+import type { Connection } from './connection.js';
+
+/** The layer above: gets the bytes, appends replies to the transport's reply writer. */
+export interface ConnectionHandler {
+  onOpen(connection: Connection): void;
+  /**
+   * bytes[start, end) have arrived. Returns the offset of the first byte not consumed, which will come
+   * again with what follows it. `bytesNeeded` tells how much that is at least.
+   */
+  onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number;
+  readonly bytesNeeded: number;
+  onClose(connection: Connection): void;
+  /** Another thread has put something into this worker's mailbox. */
+  onWake(): void;
+  /** Comes about every `tickMs`. */
+  onTick(nowMs: number): void;
+  /** Output waits because the client does not read. */
+  onOutputPending(connection: Connection): void;
+}
+
+export interface Transport {
+  readonly reply: ReplyWriter;
+  start(): void;
+  /** Takes over an accepted socket. */
+  adopt(fd: number): void;
+  /** Sends what is in `reply` to a connection, outside of `onData`. */
+  send(connection: Connection): void;
+  pauseReading(connection: Connection): void;
+  resumeReading(connection: Connection): void;
+  /** Closes now; with `afterReply` once pending output is sent. */
+  close(connection: Connection, afterReply: boolean): void;
+  readonly connectionCount: number;
+  stop(): void;
+}
+
+/** A connection with so much unsent output is not read from until it has drained. */
+export const PENDING_OUTPUT_BYTES_MAX = 256 * 1024 * 1024;

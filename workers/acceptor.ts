@@ -1,0 +1,18 @@
+/** Thread entry point: the acceptor. */
+
+import { workerData } from 'node:worker_threads';
+import { type AcceptorOptions, runAcceptor } from '../src/network/acceptor.js';
+import { loadLibc } from '../src/network/libc.js';
+import { WorkerChannel } from '../src/network/worker-channel.js';
+
+const { options, channels } = workerData as {
+  options: AcceptorOptions;
+  channels: readonly SharedArrayBuffer[];
+};
+const libc = loadLibc();
+if (libc === null) throw new Error('the acceptor needs koffi');
+runAcceptor(
+  libc,
+  options,
+  channels.map((buffer) => new WorkerChannel(buffer)),
+);
