@@ -6,8 +6,15 @@
  * `findRead` or `findWrite`, works on `shard` and `slot`, and ends each change with `changed`.
  */
 
-import { EntryFlag, entryType, expiresAtMs, type ValueType, valueLength, valueOffset } from '../keyspace/entry.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
+import {
+  EntryFlag,
+  entryType,
+  expiresAtMs,
+  type ValueType,
+  valueLength,
+  valueOffset,
+} from '../keyspace/entry.js';
 import type { KeyEvent } from '../keyspace/events.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';

@@ -8,11 +8,11 @@
  * taken without a lock and only ever a hint.
  */
 
-import { releaseLock, acquireLock } from '../memory/lock.js';
-import { HeaderWord } from '../memory/shard-memory.js';
-import { hashBytes, keySlot } from '../memory/hash.js';
-import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
 import type { Shard } from '../keyspace/shard.js';
+import { hashBytes, keySlot } from '../memory/hash.js';
+import { acquireLock, releaseLock } from '../memory/lock.js';
+import { HeaderWord } from '../memory/shard-memory.js';
+import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
 import { type Command, CommandFlag } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
@@ -233,7 +233,8 @@ export class Executor {
   private lockMarked(): void {
     const { lockedShards } = this;
     const { shards } = this.context.keyspace;
-    for (let index = 0; index < lockedShards.length; index++) if (lockedShards[index] !== 0) shards[index].lock();
+    for (let index = 0; index < lockedShards.length; index++)
+      if (lockedShards[index] !== 0) shards[index].lock();
   }
 
   private unlockMarked(): void {
@@ -277,7 +278,13 @@ export class Executor {
     this.unlockMarked();
   }
 
-  private setRequest(bytes: Uint8Array, view: DataView, pairs: Int32Array, start: number, count: number): void {
+  private setRequest(
+    bytes: Uint8Array,
+    view: DataView,
+    pairs: Int32Array,
+    start: number,
+    count: number,
+  ): void {
     const { context } = this;
     context.bytes = bytes;
     context.view = view;

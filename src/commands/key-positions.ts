@@ -62,7 +62,8 @@ export class KeyPositions {
       if (find.lastKey === -1 && find.limit >= 2) {
         last = first + Math.floor((args.count - first) / find.limit) - 1;
       }
-      for (let index = first; index <= last && index < args.count; index += find.step) this.add(index, number);
+      for (let index = first; index <= last && index < args.count; index += find.step)
+        this.add(index, number);
       return true;
     }
     if (find.kind === 'keynum') {

@@ -112,4 +112,3 @@ export const transactionHandlers: Readonly<Record<string, Handler>> = {
   WATCH: watch,
   UNWATCH: unwatch,
 };
-

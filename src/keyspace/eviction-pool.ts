@@ -8,7 +8,7 @@
  */
 
 import { lfuCounter, lruIdleMs } from './access-clock.js';
-import { entryAccess, entryFlags, EntryFlag, expiresAtMs } from './entry.js';
+import { EntryFlag, entryAccess, entryFlags, expiresAtMs } from './entry.js';
 import { EvictionPolicy, type KeyspaceSettings } from './settings.js';
 import type { Shard } from './shard.js';
 
@@ -66,7 +66,13 @@ export class EvictionPool {
     }
   }
 
-  private add(shard: Shard, database: number, entry: number, settings: KeyspaceSettings, nowMs: number): void {
+  private add(
+    shard: Shard,
+    database: number,
+    entry: number,
+    settings: KeyspaceSettings,
+    nowMs: number,
+  ): void {
     const score = scoreOf(shard, entry, settings, nowMs);
     const { candidates } = this;
     if (candidates.length === CANDIDATES_MAX && score <= candidates[0].score) return;
@@ -95,7 +101,8 @@ export class EvictionPool {
     const { database, hash, entry } = candidate;
     const slot = shard.dictionary.slotOf(shard.root(database), hash, entry);
     if (slot === 0 || shard.dictionary.hashOf(entry) !== hash) return false;
-    if (isVolatilePolicy(this.policy) && (entryFlags(shard.words, entry) & EntryFlag.Expires) === 0) return false;
+    if (isVolatilePolicy(this.policy) && (entryFlags(shard.words, entry) & EntryFlag.Expires) === 0)
+      return false;
     if (stampOf(shard, entry, this.policy) !== candidate.stamp) return false;
     shard.evict(database, hash, slot);
     return true;

@@ -29,7 +29,11 @@ export interface KeyspaceHandle {
 }
 
 /** Reserves the shards of a new keyspace. */
-export function createKeyspace(shardCount: number, shardBytes: number, databaseCount: number): KeyspaceHandle {
+export function createKeyspace(
+  shardCount: number,
+  shardBytes: number,
+  databaseCount: number,
+): KeyspaceHandle {
   const shards: SharedArrayBuffer[] = [];
   for (let index = 0; index < shardCount; index++) {
     shards.push(ShardMemory.create(shardBytes, databaseCount).buffer);
@@ -60,7 +64,9 @@ export class Keyspace {
     const { maxMemoryBytes, policy } = this.settings;
     this.settings.usesLfu = policy === EvictionPolicy.AllKeysLfu || policy === EvictionPolicy.VolatileLfu;
     this.publishStepBytes =
-      maxMemoryBytes === 0 ? PUBLISH_STEP_BYTES_MAX : Math.min(PUBLISH_STEP_BYTES_MAX, maxMemoryBytes / 16384);
+      maxMemoryBytes === 0
+        ? PUBLISH_STEP_BYTES_MAX
+        : Math.min(PUBLISH_STEP_BYTES_MAX, maxMemoryBytes / 16384);
     this.evictionPool.clear();
     for (const shard of this.shards) {
       shard.lock();

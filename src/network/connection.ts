@@ -70,7 +70,11 @@ export class Connection {
     if (this.input === null || this.input.length < wanted) {
       const old = this.input;
       // Doubling keeps the cost of a command that comes in many pieces linear.
-      const capacity = Math.max(INPUT_BYTES_MIN, wanted, old === null ? 0 : Math.min(old.length * 2, wanted * 2));
+      const capacity = Math.max(
+        INPUT_BYTES_MIN,
+        wanted,
+        old === null ? 0 : Math.min(old.length * 2, wanted * 2),
+      );
       const larger = new Uint8Array(capacity);
       larger.set(bytes.subarray(start, end));
       this.input = larger;
@@ -97,4 +101,3 @@ export interface ConnectionEvents {
   peerAddress(connection: Connection): string;
   localAddress(connection: Connection): string;
 }
-

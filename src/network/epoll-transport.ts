@@ -216,7 +216,10 @@ export class EpollTransport implements Transport, ConnectionEvents {
       !connection.isReadingPaused &&
       !connection.isClosing &&
       connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX;
-    this.setInterest(connection, (reads ? Epoll.IN : 0) | (connection.pendingOutputBytes > 0 ? Epoll.OUT : 0));
+    this.setInterest(
+      connection,
+      (reads ? Epoll.IN : 0) | (connection.pendingOutputBytes > 0 ? Epoll.OUT : 0),
+    );
   }
 
   private writePending(connection: Connection): void {

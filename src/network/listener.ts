@@ -35,11 +35,16 @@ export async function openListeners(libc: Libc, options: ListenOptions): Promise
       if (typeof fd === 'number') sockets.push({ fd, isUnix: false, description: `${host}:${options.port}` });
       else if (!optional) throw new Error(`can't listen on ${entry} port ${options.port}: ${fd.message}`);
     }
-    if (sockets.length === 0) throw new Error(`can't listen on port ${options.port}: no address is available`);
+    if (sockets.length === 0)
+      throw new Error(`can't listen on port ${options.port}: no address is available`);
   }
   if (options.unixSocket !== '') {
     rmSync(options.unixSocket, { force: true });
-    const fd = libc.socket(Socket.AF_UNIX, Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC, 0);
+    const fd = libc.socket(
+      Socket.AF_UNIX,
+      Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC,
+      0,
+    );
     const failure = bindAndListen(libc, fd, packUnixAddress(options.unixSocket), options.backlog);
     if (failure !== null) throw new Error(`can't listen on ${options.unixSocket}: ${failure.message}`);
     if (options.unixSocketMode !== 0) chmodSync(options.unixSocket, options.unixSocketMode);
