@@ -61,6 +61,7 @@ export class Worker implements ConnectionHandler {
     const reply = new ReplyWriter();
     this.services = {
       requirePass: '',
+      maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
       sessions: new Map(),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),

@@ -195,6 +195,11 @@ export class CommandContext {
     return false;
   }
 
+  /** The type of the selected key, which exists. */
+  get entryType(): number {
+    return entryType(this.shard.words, this.entry);
+  }
+
   get valueOffset(): number {
     return valueOffset(this.shard.words, this.entry);
   }
@@ -257,6 +262,13 @@ export class CommandContext {
       return false;
     }
     this.entry = entry;
+    return true;
+  }
+
+  /** Creates the selected key, which does not exist, as an empty string. Replies OOM if it can't. */
+  createEmptyString(): boolean {
+    if (!this.putValue(0, 0, -1)) return false;
+    this.slot = this.shard.dictionary.slotOf(this.shard.root(this.session.database), this.hash, this.entry);
     return true;
   }
 

@@ -5,6 +5,8 @@ import type { Session } from './session.js';
 export interface ServerServices {
   /** The password that clients must give, '' for none. */
   requirePass: string;
+  /** `proto-max-bulk-len`: no string grows longer. */
+  maxBulkLengthBytes: number;
   readonly workerIndex: number;
   /** The sessions of this worker's connections, by client id. */
   readonly sessions: Map<number, Session>;
