@@ -4,6 +4,9 @@ import { CommandTable } from './command-table.js';
 import { connectionHandlers } from './connection.js';
 import type { CommandContext } from './context.js';
 import { wrongArity } from './errors.js';
+import { expiryHandlers } from './expiry.js';
+import { keyHandlers } from './keys.js';
+import { objectHandlers } from './object.js';
 import { stringHandlers } from './strings.js';
 import { transactionHandlers } from './transactions.js';
 
@@ -13,5 +16,15 @@ function container(context: CommandContext): void {
 }
 
 export function createCommandTable(): CommandTable {
-  return new CommandTable({ ...stringHandlers, ...connectionHandlers, ...transactionHandlers }, container);
+  return new CommandTable(
+    {
+      ...stringHandlers,
+      ...keyHandlers,
+      ...expiryHandlers,
+      ...objectHandlers,
+      ...connectionHandlers,
+      ...transactionHandlers,
+    },
+    container,
+  );
 }

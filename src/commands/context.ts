@@ -9,8 +9,11 @@
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import {
   EntryFlag,
+  entryAccess,
+  entryFlags,
   entryType,
   expiresAtMs,
+  setEntryAccess,
   type ValueType,
   valueLength,
   valueOffset,
@@ -51,6 +54,7 @@ export class CommandContext {
   argCount = 0;
 
   // The key selected last.
+  keyDatabase = 0;
   shard!: Shard;
   hash = 0;
   keyOffset = 0;
@@ -148,11 +152,12 @@ export class CommandContext {
     this.shard = this.keyspace.shards[keySlot(this.bytes, offset, length) & this.keyspace.shardMask];
   }
 
-  private lookup(index: number): number {
+  private lookup(index: number, database: number): number {
     this.selectKey(index);
     const { shard } = this;
+    this.keyDatabase = database;
     this.slot = shard.find(
-      this.session.database,
+      database,
       this.hash,
       this.bytes,
       this.view,
@@ -166,7 +171,7 @@ export class CommandContext {
 
   /** Selects a key for reading: counts a hit or a miss and notes the access. Returns its entry or 0. */
   findRead(index: number): number {
-    const entry = this.lookup(index);
+    const entry = this.lookup(index, this.session.database);
     if (entry === 0) {
       this.counters[KeyspaceCounter.Misses]++;
       return 0;
@@ -178,12 +183,17 @@ export class CommandContext {
 
   /** Selects a key for reading without counting it as an access (OBJECT, TTL …). */
   peek(index: number): number {
-    return this.lookup(index);
+    return this.lookup(index, this.session.database);
+  }
+
+  /** Selects a key of another database (COPY, MOVE). Its shard is that of the same key in any database. */
+  findIn(database: number, index: number): number {
+    return this.lookup(index, database);
   }
 
   /** Selects a key that the command is going to change. Every change begins here. Returns its entry or 0. */
   findWrite(index: number): number {
-    const entry = this.lookup(index);
+    const entry = this.lookup(index, this.session.database);
     if (entry !== 0) this.shard.touch(entry, this.nowMs);
     return entry;
   }
@@ -221,7 +231,7 @@ export class CommandContext {
     const { shard } = this;
     if (this.slot === 0) {
       this.entry = shard.create(
-        this.session.database,
+        this.keyDatabase,
         this.hash,
         this.bytes,
         this.view,
@@ -234,7 +244,7 @@ export class CommandContext {
       );
       if (this.entry !== 0) return true;
     } else {
-      const entry = shard.replace(this.session.database, this.slot, type, lengthBytes, expiresAt, this.nowMs);
+      const entry = shard.replace(this.keyDatabase, this.slot, type, lengthBytes, expiresAt, this.nowMs);
       if (entry !== 0) {
         this.entry = entry;
         return true;
@@ -256,7 +266,7 @@ export class CommandContext {
 
   /** Changes the length of the selected string in place (see Shard.resizeString). Replies OOM if it can't. */
   resizeString(lengthBytes: number): boolean {
-    const entry = this.shard.resizeString(this.session.database, this.slot, lengthBytes, this.nowMs);
+    const entry = this.shard.resizeString(this.keyDatabase, this.slot, lengthBytes, this.nowMs);
     if (entry === 0) {
       this.reply.error(OUT_OF_MEMORY);
       return false;
@@ -265,16 +275,35 @@ export class CommandContext {
     return true;
   }
 
+  /**
+   * Gives the selected key a copy of another key's value, which lives in `source` at `sourceEntry`, with
+   * an expiry of its own. Replies OOM and returns false if there is no memory.
+   */
+  putCopy(source: Shard, sourceEntry: number, expiresAt: number): boolean {
+    const lengthBytes = valueLength(source.words, sourceEntry);
+    const type = entryType(source.words, sourceEntry);
+    const isRaw = (entryFlags(source.words, sourceEntry) & EntryFlag.Raw) !== 0;
+    const access = entryAccess(source.words, sourceEntry);
+    if (!this.putValue(type, lengthBytes, expiresAt)) return false;
+    const { shard } = this;
+    const target = valueOffset(shard.words, this.entry);
+    const from = valueOffset(source.words, sourceEntry);
+    copyBytes(shard.bytes, shard.view, target, source.bytes, source.view, from, lengthBytes);
+    setEntryAccess(shard.words, this.entry, access);
+    if (isRaw) this.markRaw();
+    return true;
+  }
+
   /** Creates the selected key, which does not exist, as an empty string. Replies OOM if it can't. */
   createEmptyString(): boolean {
     if (!this.putValue(0, 0, -1)) return false;
-    this.slot = this.shard.dictionary.slotOf(this.shard.root(this.session.database), this.hash, this.entry);
+    this.slot = this.shard.dictionary.slotOf(this.shard.root(this.keyDatabase), this.hash, this.entry);
     return true;
   }
 
   /** Sets the selected key's expiry (-1: none). Replies OOM and returns false if there is no memory. */
   setExpiry(expiresAt: number): boolean {
-    const entry = this.shard.setExpiry(this.session.database, this.slot, expiresAt, this.nowMs);
+    const entry = this.shard.setExpiry(this.keyDatabase, this.slot, expiresAt, this.nowMs);
     if (entry === 0) {
       this.reply.error(OUT_OF_MEMORY);
       return false;
@@ -285,14 +314,14 @@ export class CommandContext {
 
   /** Deletes the selected key. */
   remove(): void {
-    this.shard.remove(this.session.database, this.hash, this.slot);
+    this.shard.remove(this.keyDatabase, this.hash, this.slot);
     this.slot = 0;
     this.entry = 0;
   }
 
   /** Tells the gate that the selected key has changed. */
   changed(event: KeyEvent): void {
-    this.shard.changed(this.session.database, this.hash, event);
+    this.shard.changed(this.keyDatabase, this.hash, event);
   }
 
   /** Marks the selected string as changed in place, so that OBJECT ENCODING says "raw". */

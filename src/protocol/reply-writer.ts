@@ -242,6 +242,14 @@ export class ReplyWriter {
     this.length += end - bodyStart;
   }
 
+  /** Inserts ASCII text at an earlier position. */
+  insert(position: number, text: string): void {
+    this.reserve(text.length);
+    this.bytes.copyWithin(position + text.length, position, this.length);
+    for (let index = 0; index < text.length; index++) this.bytes[position + index] = text.charCodeAt(index);
+    this.length += text.length;
+  }
+
   crlf(): void {
     this.reserve(2);
     this.bytes[this.length++] = CR;

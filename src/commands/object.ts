@@ -1,0 +1,58 @@
+/** OBJECT: how a value is kept. */
+
+import { lfuCounter, lruIdleMs } from '../keyspace/access-clock.js';
+import { EntryFlag, entryAccess, entryFlags, ValueType } from '../keyspace/entry.js';
+import type { Handler } from './command-table.js';
+import type { CommandContext } from './context.js';
+
+const EMBEDDED_STRING_BYTES_MAX = 44;
+const POLICY_NOTE =
+  'Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.';
+
+/** The name of the selected value's encoding, as Redis would report it. */
+export function encodingName(context: CommandContext): string {
+  const { shard, entry } = context;
+  if (context.entryType !== ValueType.String) return 'unknown';
+  if ((entryFlags(shard.words, entry) & EntryFlag.Raw) !== 0) return 'raw';
+  const length = context.valueLength;
+  if (length <= 20 && context.number.parse(shard.bytes, context.valueOffset, length)) return 'int';
+  return length <= EMBEDDED_STRING_BYTES_MAX ? 'embstr' : 'raw';
+}
+
+function onKey(context: CommandContext, answer: () => void): void {
+  if (context.peek(2) === 0) context.reply.nullBulk();
+  else answer();
+}
+
+function idletime(context: CommandContext): void {
+  onKey(context, () => {
+    if (context.keyspace.settings.usesLfu) {
+      context.reply.error(`ERR An LFU maxmemory policy is selected, idle time not tracked. ${POLICY_NOTE}`);
+      return;
+    }
+    const idleMs = lruIdleMs(entryAccess(context.shard.words, context.entry), context.nowMs);
+    context.reply.integer(Math.floor(idleMs / 1000));
+  });
+}
+
+function freq(context: CommandContext): void {
+  onKey(context, () => {
+    const { settings } = context.keyspace;
+    if (!settings.usesLfu) {
+      context.reply.error(
+        `ERR An LFU maxmemory policy is not selected, access frequency not tracked. ${POLICY_NOTE}`,
+      );
+      return;
+    }
+    context.reply.integer(
+      lfuCounter(entryAccess(context.shard.words, context.entry), context.nowMs, settings.lfu),
+    );
+  });
+}
+
+export const objectHandlers: Readonly<Record<string, Handler>> = {
+  'OBJECT ENCODING': (context) => onKey(context, () => context.reply.bulkString(encodingName(context))),
+  'OBJECT REFCOUNT': (context) => onKey(context, () => context.reply.integer(1)),
+  'OBJECT IDLETIME': idletime,
+  'OBJECT FREQ': freq,
+};
