@@ -64,6 +64,11 @@ export class Worker implements ConnectionHandler {
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
       sessions: new Map(),
+      isDebugAllowed: () => true,
+      setActiveExpire: (isActive) => {
+        this.settings.activeExpire = isActive;
+      },
+      log: (line) => process.stdout.write(`${line}\n`),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
     this.context = new CommandContext(this.keyspace, createCommandTable(), reply, this.services, counters);

@@ -3,6 +3,7 @@
 import { CommandTable } from './command-table.js';
 import { connectionHandlers } from './connection.js';
 import type { CommandContext } from './context.js';
+import { debugHandlers } from './debug.js';
 import { wrongArity } from './errors.js';
 import { expiryHandlers } from './expiry.js';
 import { keyHandlers } from './keys.js';
@@ -22,6 +23,7 @@ export function createCommandTable(): CommandTable {
       ...keyHandlers,
       ...expiryHandlers,
       ...objectHandlers,
+      ...debugHandlers,
       ...connectionHandlers,
       ...transactionHandlers,
     },

@@ -1,0 +1,183 @@
+/** DEBUG: what test suites and benchmarks use to look inside and to make things happen. */
+
+import { ValueType } from '../keyspace/entry.js';
+import { KeyEvent } from '../keyspace/events.js';
+import { copyBytes } from '../structures/copy.js';
+import { GlobPattern } from '../structures/glob.js';
+import type { Handler } from './command-table.js';
+import type { CommandContext } from './context.js';
+import { NO_SUCH_KEY, wrongArity } from './errors.js';
+import { encodingName } from './object.js';
+
+const sleepWord = new Int32Array(new SharedArrayBuffer(4));
+const textEncoder = new TextEncoder();
+
+/** POPULATE count [prefix [size]]: creates the keys prefix:0 … that are not there yet. */
+function populate(context: CommandContext): void {
+  if (!context.integer(2)) return;
+  const count = context.number.value;
+  const prefix = context.argCount > 3 ? context.argLatin1(3) : 'key';
+  let size = 0;
+  if (context.argCount > 4) {
+    if (!context.integer(4)) return;
+    size = context.number.value;
+  }
+  const { shards } = context.keyspace;
+  const request = {
+    bytes: context.bytes,
+    view: context.view,
+    pairs: context.pairs,
+    argStart: context.argStart,
+  };
+  context.pairs = new Int32Array(4);
+  context.argStart = 0;
+  context.knownKeyOffset = -1;
+  for (let number = 0; number < count; number++) {
+    const key = textEncoder.encode(`${prefix}:${number}`);
+    context.bytes = key;
+    context.view = new DataView(key.buffer);
+    context.pairs[3] = key.length;
+    context.selectKey(1);
+    const shard = shards[context.shard.index];
+    context.lockShard(shard);
+    const isDone = context.findWrite(1) !== 0 || populateValue(context, number, size);
+    context.unlockShard(shard);
+    if (!isDone) return;
+  }
+  Object.assign(context, request);
+  context.reply.ok();
+}
+
+/** Gives the selected key "value:N", cut or filled with zeros to `size` bytes if that is not 0. */
+function populateValue(context: CommandContext, number: number, size: number): boolean {
+  const text = textEncoder.encode(`value:${number}`);
+  const lengthBytes = size === 0 ? text.length : size;
+  if (!context.putValue(ValueType.String, lengthBytes, -1)) return false;
+  const { shard } = context;
+  const offset = context.valueOffset;
+  const copied = Math.min(text.length, lengthBytes);
+  copyBytes(shard.bytes, shard.view, offset, text, new DataView(text.buffer), 0, copied);
+  shard.bytes.fill(0, offset + copied, offset + lengthBytes);
+  context.changed(KeyEvent.Set);
+  return true;
+}
+
+function describeObject(context: CommandContext): void {
+  context.selectKey(2);
+  const { shard } = context;
+  context.lockShard(shard);
+  if (context.peek(2) === 0) context.reply.error(NO_SUCH_KEY);
+  else {
+    const encoding = encodingName(context);
+    context.reply.simple(
+      `Value at:0x${context.entry.toString(16).padStart(12, '0')} refcount:1 encoding:${encoding} serializedlength:${context.valueLength + 1} lru:${shard.words[context.entry >> 2] >>> 8} lru_seconds_idle:0`,
+    );
+  }
+  context.unlockShard(shard);
+}
+
+/** One reply of each type, for client libraries to try their parsers on. */
+function protocolSample(context: CommandContext): void {
+  const { reply } = context;
+  switch (context.argText(2).toLowerCase()) {
+    case 'string':
+      reply.bulkString('Hello World');
+      break;
+    case 'integer':
+      reply.integer(12345);
+      break;
+    case 'double':
+      reply.double(3.141);
+      break;
+    case 'null':
+      reply.nullBulk();
+      break;
+    case 'array':
+      reply.array(3);
+      for (let index = 0; index < 3; index++) reply.integer(index);
+      break;
+    case 'set':
+      reply.set(3);
+      for (let index = 0; index < 3; index++) reply.integer(index);
+      break;
+    case 'map':
+      reply.map(3);
+      for (let index = 0; index < 3; index++) {
+        reply.integer(index);
+        reply.boolean(index === 1);
+      }
+      break;
+    case 'attrib':
+      if (reply.protocol === 3) {
+        reply.attribute(1);
+        reply.bulkString('key-popularity');
+        reply.array(2);
+        reply.bulkString('key:123');
+        reply.integer(90);
+      }
+      reply.bulkString('Some real reply following the attribute');
+      break;
+    case 'push':
+      reply.push(2);
+      reply.bulkString('server-cpu-usage');
+      reply.integer(42);
+      break;
+    case 'verbatim':
+      reply.verbatim('This is a verbatim\nstring', 'txt');
+      break;
+    case 'true':
+      reply.boolean(true);
+      break;
+    case 'false':
+      reply.boolean(false);
+      break;
+    case 'bignum':
+      reply.bigNumber('1234567999999999999999999999999999999');
+      break;
+    default:
+      reply.error(
+        'ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false',
+      );
+  }
+}
+
+function debug(context: CommandContext): void {
+  const { reply, argCount, services } = context;
+  if (!services.isDebugAllowed(context.session)) {
+    reply.error(
+      'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.',
+    );
+    return;
+  }
+  if (argCount < 2) {
+    reply.error(wrongArity('debug'));
+    return;
+  }
+  const name = context.argText(1).toUpperCase();
+  if (name === 'SLEEP' && argCount === 3) {
+    Atomics.wait(sleepWord, 0, 0, Number(context.argText(2)) * 1000);
+    reply.ok();
+  } else if (name === 'POPULATE' && argCount >= 3 && argCount <= 5) populate(context);
+  else if (name === 'OBJECT' && argCount >= 3) describeObject(context);
+  else if (name === 'PROTOCOL' && argCount === 3) protocolSample(context);
+  else if (name === 'SET-ACTIVE-EXPIRE' && argCount === 3) {
+    services.setActiveExpire(context.argText(2) !== '0');
+    reply.ok();
+  } else if (name === 'STRINGMATCH-LEN' && argCount === 4) {
+    const text = context.argCopy(3);
+    reply.integer(new GlobPattern(context.argCopy(2)).matches(text, 0, text.length) ? 1 : 0);
+  } else if (name === 'ERROR' && argCount === 3) reply.error(context.argText(2));
+  else if (name === 'LOG' && argCount === 3) {
+    services.log(`DEBUG LOG: ${context.argText(2)}`);
+    reply.ok();
+  } else if ((name === 'QUICKLIST-PACKED-THRESHOLD' || name === 'REPLYBUFFER') && argCount >= 3) reply.ok();
+  else if (name === 'JMAP' || name === 'CHANGE-REPL-ID' || name === 'DICT-RESIZING') reply.ok();
+  else if (name === 'PANIC' || name === 'SEGFAULT') throw new Error(`DEBUG ${name}`);
+  else {
+    reply.error(
+      `ERR unknown subcommand or wrong number of arguments for '${context.argLatin1(1).slice(0, 128)}'. Try DEBUG HELP.`,
+    );
+  }
+}
+
+export const debugHandlers: Readonly<Record<string, Handler>> = { DEBUG: debug };
