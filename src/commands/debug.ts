@@ -87,6 +87,7 @@ function protocolSample(context: CommandContext): void {
       reply.integer(12345);
       break;
     case 'double':
+      // biome-ignore lint/suspicious/noApproximativeNumericConstant: the sample value that clients expect
       reply.double(3.141);
       break;
     case 'null':

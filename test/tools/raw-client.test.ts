@@ -41,7 +41,7 @@ t.test('commands are encoded as bulk strings', async (t) => {
 });
 
 t.test('replies arrive one by one however the bytes are cut; pushes stand apart', async (t) => {
-  const bytes = REPLIES.join('') + '>2\r\n+a\r\n+b\r\n+end\r\n';
+  const bytes = `${REPLIES.join('')}>2\r\n+a\r\n+b\r\n+end\r\n`;
   const server = net.createServer((socket) => {
     socket.setNoDelay(true);
     let at = 0;
