@@ -2,28 +2,13 @@
 
 import { availableParallelism, totalmem } from 'node:os';
 import { Worker as Thread } from 'node:worker_threads';
-import { createKeyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
-import { HeaderWord, SHARD_BYTES_MAX } from './memory/shard-memory.js';
+import { createKeyspace } from './keyspace/keyspace.js';
+import { SHARD_BYTES_MAX } from './memory/shard-memory.js';
 import { AcceptorWord } from './network/acceptor.js';
-import { type Libc, loadLibc } from './network/libc.js';
+import { loadLibc } from './network/libc.js';
 import { openListeners } from './network/listener.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { drawHashSecret, type WorkerOptions } from './worker.js';
-
-const MADV_HUGEPAGE = 14;
-/** The first part of each arena stays on small pages, so that a small dataset takes little memory. */
-const SMALL_PAGES_BYTES = 2 << 20;
-
-/** Random access over gigabytes spends much of its time on address translation; large pages save most of it. */
-function adviseHugePages(libc: Libc, keyspace: KeyspaceHandle): void {
-  for (const buffer of keyspace.shards) {
-    const start = libc.addressOf(new Uint8Array(buffer));
-    const hugePage = 2 << 20;
-    const arenaStart = new Int32Array(buffer)[HeaderWord.ArenaStart];
-    const from = Math.ceil((start + arenaStart + SMALL_PAGES_BYTES) / hugePage) * hugePage;
-    libc.madvise(from, start + buffer.byteLength - from, MADV_HUGEPAGE);
-  }
-}
 
 /** Starts the server. */
 export async function startServer(port: number, threads = availableParallelism()): Promise<void> {
@@ -31,7 +16,6 @@ export async function startServer(port: number, threads = availableParallelism()
   if (libc === null) throw new Error('no transport');
   const shardCount = 2 ** Math.ceil(Math.log2(Math.max(4 * threads, (1.5 * totalmem()) / SHARD_BYTES_MAX)));
   const keyspace = createKeyspace(shardCount, SHARD_BYTES_MAX, 16);
-  adviseHugePages(libc, keyspace);
   const sockets = await openListeners(libc, {
     bind: ['127.0.0.1', '-::1'],
     port,

@@ -8,6 +8,7 @@ import { CommandContext } from './commands/context.js';
 import { Executor } from './commands/executor.js';
 import type { ServerServices } from './commands/services.js';
 import { Session } from './commands/session.js';
+import { HugePages } from './huge-pages.js';
 import { KeyspaceCounter } from './keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { EvictionPolicy, type KeyspaceSettings } from './keyspace/settings.js';
@@ -42,6 +43,7 @@ export class Worker implements ConnectionHandler {
   private readonly transport: Transport;
   private readonly services: ServerServices;
   private readonly settings: KeyspaceSettings;
+  private readonly hugePages: HugePages;
   private nextClientId = 1;
 
   constructor(options: WorkerOptions) {
@@ -76,6 +78,12 @@ export class Worker implements ConnectionHandler {
     this.dispatcher = new Dispatcher(this.executor, reply);
     const libc = loadLibc();
     if (libc === null) throw new Error('no transport');
+    this.hugePages = new HugePages(
+      libc,
+      this.keyspace.shards
+        .filter((shard) => shard.index % options.workerCount === options.index)
+        .map((shard) => shard.memory),
+    );
     this.transport = new EpollTransport(libc, this.channel.wakeFd, reply, this, TICK_MS);
   }
 
@@ -116,6 +124,7 @@ export class Worker implements ConnectionHandler {
 
   onTick(nowMs: number): void {
     this.context.nowMs = nowMs;
+    this.hugePages.step();
     if (this.settings.activeExpire) {
       this.keyspace.expireCycle(this.options.index, this.options.workerCount, EXPIRE_BUDGET_MS);
     }

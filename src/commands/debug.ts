@@ -2,6 +2,7 @@
 
 import { ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
+import { writeInteger } from '../protocol/numbers.js';
 import { copyBytes } from '../structures/copy.js';
 import { GlobPattern } from '../structures/glob.js';
 import type { Handler } from './command-table.js';
@@ -11,52 +12,55 @@ import { encodingName } from './object.js';
 
 const sleepWord = new Int32Array(new SharedArrayBuffer(4));
 const textEncoder = new TextEncoder();
+const VALUE_PREFIX = textEncoder.encode('value:');
 
-/** POPULATE count [prefix [size]]: creates the keys prefix:0 … that are not there yet. */
+/** POPULATE count [prefix [size]]: creates the keys prefix:0, prefix:1 … that are not there yet. */
 function populate(context: CommandContext): void {
   if (!context.integer(2)) return;
   const count = context.number.value;
-  const prefix = context.argCount > 3 ? context.argLatin1(3) : 'key';
+  const prefix = textEncoder.encode(`${context.argCount > 3 ? context.argLatin1(3) : 'key'}:`);
   let size = 0;
   if (context.argCount > 4) {
     if (!context.integer(4)) return;
     size = context.number.value;
   }
-  const { shards } = context.keyspace;
-  const request = {
-    bytes: context.bytes,
-    view: context.view,
-    pairs: context.pairs,
-    argStart: context.argStart,
-  };
+  // The keys are made up as if they were arguments, in one buffer: "prefix:N" and "value:N".
+  const bytes = new Uint8Array(prefix.length + 64);
+  const valueStart = prefix.length + 32;
+  bytes.set(prefix);
+  bytes.set(VALUE_PREFIX, valueStart);
+  context.bytes = bytes;
+  context.view = new DataView(bytes.buffer);
   context.pairs = new Int32Array(4);
   context.argStart = 0;
   context.knownKeyOffset = -1;
   for (let number = 0; number < count; number++) {
-    const key = textEncoder.encode(`${prefix}:${number}`);
-    context.bytes = key;
-    context.view = new DataView(key.buffer);
-    context.pairs[3] = key.length;
+    context.pairs[3] = prefix.length + writeInteger(bytes, prefix.length, number);
+    const digits = writeInteger(bytes, valueStart + VALUE_PREFIX.length, number);
     context.selectKey(1);
-    const shard = shards[context.shard.index];
+    const { shard } = context;
     context.lockShard(shard);
-    const isDone = context.findWrite(1) !== 0 || populateValue(context, number, size);
+    const isDone =
+      context.findWrite(1) !== 0 || populateValue(context, valueStart, VALUE_PREFIX.length + digits, size);
     context.unlockShard(shard);
     if (!isDone) return;
   }
-  Object.assign(context, request);
   context.reply.ok();
 }
 
-/** Gives the selected key "value:N", cut or filled with zeros to `size` bytes if that is not 0. */
-function populateValue(context: CommandContext, number: number, size: number): boolean {
-  const text = textEncoder.encode(`value:${number}`);
-  const lengthBytes = size === 0 ? text.length : size;
+/** Gives the selected key the text at `textOffset`, cut or filled with zeros to `size` bytes if that is not 0. */
+function populateValue(
+  context: CommandContext,
+  textOffset: number,
+  textBytes: number,
+  size: number,
+): boolean {
+  const lengthBytes = size === 0 ? textBytes : size;
   if (!context.putValue(ValueType.String, lengthBytes, -1)) return false;
   const { shard } = context;
   const offset = context.valueOffset;
-  const copied = Math.min(text.length, lengthBytes);
-  copyBytes(shard.bytes, shard.view, offset, text, new DataView(text.buffer), 0, copied);
+  const copied = Math.min(textBytes, lengthBytes);
+  copyBytes(shard.bytes, shard.view, offset, context.bytes, context.view, textOffset, copied);
   shard.bytes.fill(0, offset + copied, offset + lengthBytes);
   context.changed(KeyEvent.Set);
   return true;
