@@ -1,0 +1,448 @@
+/**
+ * The table of all connections of the process, one fixed row each, in shared memory: any worker answers
+ * CLIENT LIST or finds the victims of CLIENT KILL without asking the others.
+ *
+ * The worker that owns a connection stores figures into its row without a lock: each is one aligned word
+ * and stands for itself. Opening, closing and the texts change under the row's lock, which readers take
+ * too, so nobody sees half a name or the addresses of two clients.
+ *
+ *   header, int32 words
+ *     0 lock of the free list    1 first free row + 1    2 rows ever used    3 rows open
+ *     16...  one word per worker: some row of this worker has a request (see requestKill)
+ *   free list: one int32 per row: next free row + 1
+ *   rows of 1,024 bytes
+ *     0    int32 words, see ClientWord
+ *     128  float64 figures, see ClientFigure
+ *     256  texts, see TEXTS: each in a field of its own, its length in a word
+ *
+ * The rows are reserved for the highest possible maxclients; the operating system gives memory only to
+ * rows that were used.
+ */
+
+import { acquireLock, releaseLock } from '../memory/lock.js';
+
+export const CLIENT_ROWS_MAX = 65_536;
+const WORKERS_MAX = 1024;
+
+const enum Header {
+  Lock = 0,
+  FirstFree = 1,
+  RowsUsed = 2,
+  RowsOpen = 3,
+  Requests = 16,
+}
+
+const FREE_LIST_WORD = Header.Requests + WORKERS_MAX;
+const ROW_BYTES = 1024;
+const ROW_WORDS = ROW_BYTES / 4;
+const ROW_DOUBLES = ROW_BYTES / 8;
+const FIGURES_OFFSET = 128;
+const TEXTS_OFFSET = 256;
+
+/** The int32 words of a row that its owner stores at will. */
+export const enum ClientWord {
+  Lock = 0,
+  IsOpen = 1,
+  Worker = 2,
+  Fd = 3,
+  Database = 4,
+  /** Bits of ClientFlag. */
+  Flags = 5,
+  /** 2 or 3. */
+  Protocol = 6,
+  /** Commands queued since MULTI, -1 outside a transaction. */
+  Multi = 7,
+  Watched = 8,
+  Subscriptions = 9,
+  PatternSubscriptions = 10,
+  ShardSubscriptions = 11,
+  /** -1 before the first command. */
+  LastCommandId = 12,
+  ReplyMode = 13,
+  KillRequest = 14,
+  UnblockRequest = 15,
+  /** Client id that tracking redirects to, -1 for none. */
+  Redirect = 16,
+  /** Lengths of the texts, in the order of ClientText. */
+  TextLengths = 24,
+}
+
+/** The float64 figures of a row. Sizes are in bytes. */
+export const enum ClientFigure {
+  Id = 0,
+  CreatedMs = 1,
+  LastInteractionMs = 2,
+  QueryBuffer = 3,
+  QueryBufferFree = 4,
+  ArgumentMemory = 5,
+  MultiMemory = 6,
+  ReplyBufferSize = 7,
+  ReplyBufferPeak = 8,
+  OutputBufferLength = 9,
+  OutputListLength = 10,
+  OutputMemory = 11,
+  TotalMemory = 12,
+  BytesIn = 13,
+  BytesOut = 14,
+  Commands = 15,
+}
+
+/** The letters of CLIENT LIST's `flags`, in the order in which they are shown. */
+export const enum ClientFlag {
+  Monitor = 1 << 0,
+  Replica = 1 << 1,
+  Master = 1 << 2,
+  PubSub = 1 << 3,
+  Multi = 1 << 4,
+  Blocked = 1 << 5,
+  Tracking = 1 << 6,
+  TrackingBrokenRedirect = 1 << 7,
+  TrackingBroadcast = 1 << 8,
+  DirtyCas = 1 << 9,
+  CloseAfterReply = 1 << 10,
+  Unblocked = 1 << 11,
+  CloseSoon = 1 << 12,
+  UnixSocket = 1 << 13,
+  ReadOnly = 1 << 14,
+  NoEvict = 1 << 15,
+  NoTouch = 1 << 16,
+}
+
+const FLAG_LETTERS = 'OSMPxbtRBdcuAUreT';
+
+export const enum ClientText {
+  Address = 0,
+  LocalAddress = 1,
+  Name = 2,
+  LibraryName = 3,
+  LibraryVersion = 4,
+  User = 5,
+}
+
+/** Field sizes in bytes; a longer text is cut. */
+const TEXT_BYTES_MAX = [112, 112, 256, 96, 64, 96];
+const TEXT_OFFSETS = TEXT_BYTES_MAX.map((_, index) =>
+  TEXT_BYTES_MAX.slice(0, index).reduce((sum, bytes) => sum + bytes, TEXTS_OFFSET),
+);
+
+/** How to end the wait of a blocked client (CLIENT UNBLOCK). */
+export const enum UnblockRequest {
+  None = 0,
+  Timeout = 1,
+  Error = 2,
+}
+
+export type ClientType = 'normal' | 'master' | 'replica' | 'pubsub';
+
+/** What CLIENT LIST and CLIENT KILL select by; an absent field selects all. */
+export interface ClientFilter {
+  ids?: ReadonlySet<number>;
+  type?: ClientType;
+  address?: string;
+  localAddress?: string;
+  user?: string;
+  /** Only clients that are at least so many seconds old. */
+  ageSecondsMin?: number;
+  /** All but this client. */
+  skipId?: number;
+}
+
+export interface ClientTableHandle {
+  readonly buffer: SharedArrayBuffer;
+  readonly rows: number;
+}
+
+const textEncoder = new TextEncoder();
+const textDecoder = new TextDecoder();
+
+export class ClientTable {
+  readonly handle: ClientTableHandle;
+  /** Word `w` of row `slot` is words[wordBase(slot) + w]. */
+  readonly words: Int32Array;
+  /** Figure `f` of row `slot` is figures[figureBase(slot) + f]. */
+  readonly figures: Float64Array;
+  private readonly bytes: Uint8Array;
+  private readonly rowsOffset: number;
+
+  constructor(handle: ClientTableHandle) {
+    this.handle = handle;
+    this.words = new Int32Array(handle.buffer);
+    this.figures = new Float64Array(handle.buffer);
+    this.bytes = new Uint8Array(handle.buffer);
+    this.rowsOffset = rowsOffset(handle.rows);
+  }
+
+  static create(rows = CLIENT_ROWS_MAX): ClientTableHandle {
+    return { buffer: new SharedArrayBuffer(rowsOffset(rows) + rows * ROW_BYTES), rows };
+  }
+
+  wordBase(slot: number): number {
+    return (this.rowsOffset >> 2) + slot * ROW_WORDS;
+  }
+
+  figureBase(slot: number): number {
+    return ((this.rowsOffset + FIGURES_OFFSET) >> 3) + slot * ROW_DOUBLES;
+  }
+
+  /** Connections open now. */
+  get count(): number {
+    return Atomics.load(this.words, Header.RowsOpen);
+  }
+
+  /** Takes a row for a new connection; -1 if there is none left. */
+  open(id: number, worker: number, fd: number, address: string, localAddress: string, nowMs: number): number {
+    const slot = this.takeRow();
+    if (slot < 0) return -1;
+    const { words, figures } = this;
+    const base = this.wordBase(slot);
+    acquireLock(words, base + ClientWord.Lock);
+    words.fill(0, base + ClientWord.IsOpen, base + FIGURES_OFFSET / 4);
+    const figureBase = this.figureBase(slot);
+    figures.fill(0, figureBase, figureBase + ClientFigure.Commands + 1);
+    figures[figureBase + ClientFigure.Id] = id;
+    figures[figureBase + ClientFigure.CreatedMs] = nowMs;
+    figures[figureBase + ClientFigure.LastInteractionMs] = nowMs;
+    words[base + ClientWord.Worker] = worker;
+    words[base + ClientWord.Fd] = fd;
+    words[base + ClientWord.Protocol] = 2;
+    words[base + ClientWord.Multi] = -1;
+    words[base + ClientWord.LastCommandId] = -1;
+    words[base + ClientWord.Redirect] = -1;
+    this.putText(slot, ClientText.Address, address);
+    this.putText(slot, ClientText.LocalAddress, localAddress);
+    this.putText(slot, ClientText.User, 'default');
+    words[base + ClientWord.IsOpen] = 1;
+    releaseLock(words, base + ClientWord.Lock);
+    return slot;
+  }
+
+  private takeRow(): number {
+    const { words } = this;
+    acquireLock(words, Header.Lock);
+    let slot = words[Header.FirstFree] - 1;
+    if (slot >= 0) words[Header.FirstFree] = words[FREE_LIST_WORD + slot];
+    else if (words[Header.RowsUsed] < this.handle.rows) slot = words[Header.RowsUsed]++;
+    if (slot >= 0) words[Header.RowsOpen]++;
+    releaseLock(words, Header.Lock);
+    return slot;
+  }
+
+  /** The connection is gone. */
+  close(slot: number): void {
+    const { words } = this;
+    const base = this.wordBase(slot);
+    acquireLock(words, base + ClientWord.Lock);
+    words[base + ClientWord.IsOpen] = 0;
+    releaseLock(words, base + ClientWord.Lock);
+    acquireLock(words, Header.Lock);
+    words[FREE_LIST_WORD + slot] = words[Header.FirstFree];
+    words[Header.FirstFree] = slot + 1;
+    words[Header.RowsOpen]--;
+    releaseLock(words, Header.Lock);
+  }
+
+  setText(slot: number, field: ClientText, text: string): void {
+    const lock = this.wordBase(slot) + ClientWord.Lock;
+    acquireLock(this.words, lock);
+    this.putText(slot, field, text);
+    releaseLock(this.words, lock);
+  }
+
+  private putText(slot: number, field: ClientText, text: string): void {
+    const encoded = textEncoder.encode(text);
+    const length = Math.min(encoded.length, TEXT_BYTES_MAX[field]);
+    const offset = this.rowsOffset + slot * ROW_BYTES + TEXT_OFFSETS[field];
+    for (let at = 0; at < length; at++) this.bytes[offset + at] = encoded[at];
+    this.words[this.wordBase(slot) + ClientWord.TextLengths + field] = length;
+  }
+
+  text(slot: number, field: ClientText): string {
+    const lock = this.wordBase(slot) + ClientWord.Lock;
+    acquireLock(this.words, lock);
+    const text = this.readText(slot, field);
+    releaseLock(this.words, lock);
+    return text;
+  }
+
+  private readText(slot: number, field: ClientText): string {
+    const offset = this.rowsOffset + slot * ROW_BYTES + TEXT_OFFSETS[field];
+    const length = this.words[this.wordBase(slot) + ClientWord.TextLengths + field];
+    return textDecoder.decode(this.bytes.slice(offset, offset + length));
+  }
+
+  id(slot: number): number {
+    return this.figures[this.figureBase(slot) + ClientFigure.Id];
+  }
+
+  /** The clients that fit a filter, as slots in the order of their ids. */
+  select(filter: ClientFilter, nowMs: number): number[] {
+    const { words } = this;
+    const slots: number[] = [];
+    const used = Atomics.load(words, Header.RowsUsed);
+    for (let slot = 0; slot < used; slot++) {
+      const base = this.wordBase(slot);
+      if (Atomics.load(words, base + ClientWord.IsOpen) === 0) continue;
+      acquireLock(words, base + ClientWord.Lock);
+      if (words[base + ClientWord.IsOpen] === 1 && this.fits(slot, filter, nowMs)) slots.push(slot);
+      releaseLock(words, base + ClientWord.Lock);
+    }
+    return slots.sort((one, other) => this.id(one) - this.id(other));
+  }
+
+  private fits(slot: number, filter: ClientFilter, nowMs: number): boolean {
+    const figureBase = this.figureBase(slot);
+    const id = this.figures[figureBase + ClientFigure.Id];
+    const { ids, type, address, localAddress, user, ageSecondsMin, skipId } = filter;
+    if (ids !== undefined && !ids.has(id)) return false;
+    if (skipId === id) return false;
+    if (type !== undefined && clientType(this.words[this.wordBase(slot) + ClientWord.Flags]) !== type)
+      return false;
+    if (ageSecondsMin !== undefined) {
+      const created = this.figures[figureBase + ClientFigure.CreatedMs];
+      if (Math.floor((nowMs - created) / 1000) < ageSecondsMin) return false;
+    }
+    if (address !== undefined && this.readText(slot, ClientText.Address) !== address) return false;
+    if (localAddress !== undefined && this.readText(slot, ClientText.LocalAddress) !== localAddress)
+      return false;
+    return user === undefined || this.readText(slot, ClientText.User) === user;
+  }
+
+  /**
+   * One line of CLIENT LIST, as Redis 7.0 formats it, without the line feed; '' if the connection is
+   * gone. The library's name and version follow at the end if the client has given them (Redis 7.2).
+   */
+  formatLine(slot: number, nowMs: number, commandName: (id: number) => string): string {
+    const { words, figures } = this;
+    const base = this.wordBase(slot);
+    const at = this.figureBase(slot);
+    acquireLock(words, base + ClientWord.Lock);
+    if (words[base + ClientWord.IsOpen] === 0) {
+      releaseLock(words, base + ClientWord.Lock);
+      return '';
+    }
+    const age = Math.max(0, Math.floor((nowMs - figures[at + ClientFigure.CreatedMs]) / 1000));
+    const idle = Math.max(0, Math.floor((nowMs - figures[at + ClientFigure.LastInteractionMs]) / 1000));
+    const commandId = words[base + ClientWord.LastCommandId];
+    const outputMemory = figures[at + ClientFigure.OutputMemory];
+    let line =
+      `id=${figures[at + ClientFigure.Id]} addr=${this.readText(slot, ClientText.Address)}` +
+      ` laddr=${this.readText(slot, ClientText.LocalAddress)} fd=${words[base + ClientWord.Fd]}` +
+      ` name=${this.readText(slot, ClientText.Name)} age=${age} idle=${idle}` +
+      ` flags=${flagLetters(words[base + ClientWord.Flags])} db=${words[base + ClientWord.Database]}` +
+      ` sub=${words[base + ClientWord.Subscriptions]}` +
+      ` psub=${words[base + ClientWord.PatternSubscriptions]}` +
+      ` ssub=${words[base + ClientWord.ShardSubscriptions]} multi=${words[base + ClientWord.Multi]}` +
+      ` qbuf=${figures[at + ClientFigure.QueryBuffer]}` +
+      ` qbuf-free=${figures[at + ClientFigure.QueryBufferFree]}` +
+      ` argv-mem=${figures[at + ClientFigure.ArgumentMemory]}` +
+      ` multi-mem=${figures[at + ClientFigure.MultiMemory]}` +
+      ` rbs=${figures[at + ClientFigure.ReplyBufferSize]}` +
+      ` rbp=${figures[at + ClientFigure.ReplyBufferPeak]}` +
+      ` obl=${figures[at + ClientFigure.OutputBufferLength]}` +
+      ` oll=${figures[at + ClientFigure.OutputListLength]} omem=${outputMemory}` +
+      ` tot-mem=${figures[at + ClientFigure.TotalMemory]} events=${outputMemory > 0 ? 'rw' : 'r'}` +
+      ` cmd=${commandId < 0 ? 'NULL' : commandName(commandId)}` +
+      ` user=${this.readText(slot, ClientText.User)} redir=${words[base + ClientWord.Redirect]}` +
+      ` resp=${words[base + ClientWord.Protocol]}`;
+    const lengths = base + ClientWord.TextLengths;
+    if (words[lengths + ClientText.LibraryName] + words[lengths + ClientText.LibraryVersion] > 0) {
+      line += ` lib-name=${this.readText(slot, ClientText.LibraryName)}`;
+      line += ` lib-ver=${this.readText(slot, ClientText.LibraryVersion)}`;
+    }
+    releaseLock(words, base + ClientWord.Lock);
+    return line;
+  }
+
+  /** The lines of all clients that fit, each with a line feed. */
+  formatList(filter: ClientFilter, nowMs: number, commandName: (id: number) => string): string {
+    let text = '';
+    for (const slot of this.select(filter, nowMs)) {
+      const line = this.formatLine(slot, nowMs, commandName);
+      if (line !== '') text += `${line}\n`;
+    }
+    return text;
+  }
+
+  /**
+   * Asks the owner of a connection to close it. Returns the worker to wake, -1 if this client is gone.
+   * The request stays in the row until its owner sees it, so a wake-up that comes late loses nothing.
+   */
+  requestKill(slot: number, id: number): number {
+    return this.request(slot, id, ClientWord.KillRequest, 1);
+  }
+
+  /** Asks the owner of a blocked connection to end its wait. Returns the worker to wake, or -1. */
+  requestUnblock(slot: number, id: number, how: UnblockRequest): number {
+    return this.request(slot, id, ClientWord.UnblockRequest, how);
+  }
+
+  private request(slot: number, id: number, word: ClientWord, value: number): number {
+    const { words } = this;
+    const base = this.wordBase(slot);
+    acquireLock(words, base + ClientWord.Lock);
+    const isThere = words[base + ClientWord.IsOpen] === 1 && this.id(slot) === id;
+    const worker = isThere ? words[base + ClientWord.Worker] : -1;
+    if (isThere) {
+      Atomics.store(words, base + word, value);
+      Atomics.store(words, Header.Requests + worker, 1);
+    }
+    releaseLock(words, base + ClientWord.Lock);
+    return worker;
+  }
+
+  /** Whether rows of this worker have got requests since the last call; it then looks through its rows. */
+  takeRequests(worker: number): boolean {
+    return (
+      Atomics.load(this.words, Header.Requests + worker) !== 0 &&
+      Atomics.exchange(this.words, Header.Requests + worker, 0) !== 0
+    );
+  }
+
+  isKillRequested(slot: number): boolean {
+    return Atomics.load(this.words, this.wordBase(slot) + ClientWord.KillRequest) !== 0;
+  }
+
+  takeUnblockRequest(slot: number): UnblockRequest {
+    return Atomics.exchange(this.words, this.wordBase(slot) + ClientWord.UnblockRequest, UnblockRequest.None);
+  }
+
+  /** The sum of a figure over all open connections, e.g. their memory. */
+  sumFigure(figure: ClientFigure): number {
+    let sum = 0;
+    const used = Atomics.load(this.words, Header.RowsUsed);
+    for (let slot = 0; slot < used; slot++) {
+      if (Atomics.load(this.words, this.wordBase(slot) + ClientWord.IsOpen) === 0) continue;
+      sum += this.figures[this.figureBase(slot) + figure];
+    }
+    return sum;
+  }
+
+  /** The largest value of a figure over all open connections. */
+  maxFigure(figure: ClientFigure): number {
+    let max = 0;
+    const used = Atomics.load(this.words, Header.RowsUsed);
+    for (let slot = 0; slot < used; slot++) {
+      if (Atomics.load(this.words, this.wordBase(slot) + ClientWord.IsOpen) === 0) continue;
+      max = Math.max(max, this.figures[this.figureBase(slot) + figure]);
+    }
+    return max;
+  }
+}
+
+function rowsOffset(rows: number): number {
+  return Math.ceil(((FREE_LIST_WORD + rows) * 4) / ROW_BYTES) * ROW_BYTES;
+}
+
+function flagLetters(flags: number): string {
+  let letters = '';
+  for (let bit = 0; bit < FLAG_LETTERS.length; bit++) {
+    if ((flags & (1 << bit)) !== 0) letters += FLAG_LETTERS[bit];
+  }
+  return letters === '' ? 'N' : letters;
+}
+
+function clientType(flags: number): ClientType {
+  if ((flags & ClientFlag.Master) !== 0) return 'master';
+  if ((flags & ClientFlag.Replica) !== 0) return 'replica';
+  return (flags & ClientFlag.PubSub) !== 0 ? 'pubsub' : 'normal';
+}

@@ -1,0 +1,223 @@
+/**
+ * The few words that all threads of the process look at: pauses, version of the configuration, monitors,
+ * the request to shut down, the next client id. One cache line for what commands read, so that looking
+ * costs one load.
+ *
+ *   int32 words
+ *     0 configuration version      1 pause kind            2 clients in MONITOR
+ *     3 shutdown request           4 authentication generation
+ *     5 lock of the pause words    6 clients blocked       7 tracking clients (reserved)
+ *   float64 from byte 64
+ *     8 pause ends (ms)            9 process start (ms)   10 peak of used memory (bytes)
+ *    11 last save (ms)
+ *   int64 from byte 128
+ *    16 next client id
+ *   bytes 192...231               run id, 40 hexadecimal digits
+ */
+
+import { randomBytes } from 'node:crypto';
+import { acquireLock, releaseLock } from '../memory/lock.js';
+
+const enum Word {
+  ConfigurationVersion = 0,
+  PauseKind = 1,
+  Monitors = 2,
+  ShutdownRequest = 3,
+  AuthenticationGeneration = 4,
+  PauseLock = 5,
+  BlockedClients = 6,
+}
+
+/** Indices in units of 8 bytes. */
+const enum Wide {
+  PauseUntilMs = 8,
+  StartMs = 9,
+  PeakMemoryBytes = 10,
+  LastSaveMs = 11,
+  NextClientId = 16,
+}
+
+const RUN_ID_OFFSET = 192;
+const RUN_ID_BYTES = 40;
+const BLOCK_BYTES = 256;
+
+/** Node.js has it since version 16; the language version that the compiler targets does not. */
+const { waitAsync } = Atomics as unknown as {
+  waitAsync(words: Int32Array, index: number, expected: number): { value: string | Promise<string> };
+};
+
+/** What CLIENT PAUSE holds back, the stricter the higher. */
+export const enum PauseKind {
+  Off = 0,
+  Write = 1,
+  All = 2,
+}
+
+/** What the main thread is asked to do. */
+export const enum ShutdownRequest {
+  None = 0,
+  /** Save if save points are configured. */
+  Default = 1,
+  Save = 2,
+  NoSave = 3,
+}
+
+export class ControlBlock {
+  readonly handle: SharedArrayBuffer;
+  private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
+  private readonly longs: BigInt64Array;
+
+  constructor(handle: SharedArrayBuffer) {
+    this.handle = handle;
+    this.words = new Int32Array(handle);
+    this.doubles = new Float64Array(handle);
+    this.longs = new BigInt64Array(handle);
+  }
+
+  /** Made once by the main thread. */
+  static create(startMs = Date.now()): SharedArrayBuffer {
+    const block = new ControlBlock(new SharedArrayBuffer(BLOCK_BYTES));
+    block.doubles[Wide.StartMs] = startMs;
+    block.doubles[Wide.LastSaveMs] = startMs;
+    block.longs[Wide.NextClientId] = 1n;
+    const runId = randomBytes(RUN_ID_BYTES / 2).toString('hex');
+    for (let at = 0; at < RUN_ID_BYTES; at++) {
+      new Uint8Array(block.handle)[RUN_ID_OFFSET + at] = runId.charCodeAt(at);
+    }
+    return block.handle;
+  }
+
+  /** 40 hexadecimal digits, drawn at start. */
+  get runId(): string {
+    return String.fromCharCode(...new Uint8Array(this.handle, RUN_ID_OFFSET, RUN_ID_BYTES));
+  }
+
+  get startMs(): number {
+    return this.doubles[Wide.StartMs];
+  }
+
+  /** A client id that no other connection of this process has had: 1, 2, 3 … */
+  takeClientId(): number {
+    return Number(Atomics.add(this.longs, Wide.NextClientId, 1n));
+  }
+
+  get nextClientId(): number {
+    return Number(Atomics.load(this.longs, Wide.NextClientId));
+  }
+
+  /** Moves on with each CONFIG SET; compare it with the version of the settings at hand. */
+  get configurationVersion(): number {
+    return Atomics.load(this.words, Word.ConfigurationVersion);
+  }
+
+  bumpConfigurationVersion(): number {
+    return Atomics.add(this.words, Word.ConfigurationVersion, 1) + 1;
+  }
+
+  /** Moves on when passwords or users change. */
+  get authenticationGeneration(): number {
+    return Atomics.load(this.words, Word.AuthenticationGeneration);
+  }
+
+  bumpAuthenticationGeneration(): number {
+    return Atomics.add(this.words, Word.AuthenticationGeneration, 1) + 1;
+  }
+
+  get monitorCount(): number {
+    return Atomics.load(this.words, Word.Monitors);
+  }
+
+  addMonitors(delta: number): void {
+    Atomics.add(this.words, Word.Monitors, delta);
+  }
+
+  get blockedClients(): number {
+    return Atomics.load(this.words, Word.BlockedClients);
+  }
+
+  addBlockedClients(delta: number): void {
+    Atomics.add(this.words, Word.BlockedClients, delta);
+  }
+
+  /** Whether a pause may be on: one load, for every command. `pauseKind` then tells. */
+  get mayBePaused(): boolean {
+    return Atomics.load(this.words, Word.PauseKind) !== PauseKind.Off;
+  }
+
+  /** The pause in force now; ends one that is over. */
+  pauseKind(nowMs: number): PauseKind {
+    const { words, doubles } = this;
+    if (Atomics.load(words, Word.PauseKind) === PauseKind.Off) return PauseKind.Off;
+    acquireLock(words, Word.PauseLock);
+    if (doubles[Wide.PauseUntilMs] <= nowMs) Atomics.store(words, Word.PauseKind, PauseKind.Off);
+    const kind = words[Word.PauseKind];
+    releaseLock(words, Word.PauseLock);
+    return kind;
+  }
+
+  get pauseUntilMs(): number {
+    return this.doubles[Wide.PauseUntilMs];
+  }
+
+  /** A pause on top of another keeps the stricter kind and the later end of the two. */
+  pause(untilMs: number, kind: PauseKind, nowMs: number): void {
+    const { words, doubles } = this;
+    acquireLock(words, Word.PauseLock);
+    const isOn = words[Word.PauseKind] !== PauseKind.Off && doubles[Wide.PauseUntilMs] > nowMs;
+    doubles[Wide.PauseUntilMs] = isOn ? Math.max(untilMs, doubles[Wide.PauseUntilMs]) : untilMs;
+    Atomics.store(words, Word.PauseKind, isOn ? Math.max(kind, words[Word.PauseKind]) : kind);
+    releaseLock(words, Word.PauseLock);
+  }
+
+  unpause(): void {
+    acquireLock(this.words, Word.PauseLock);
+    Atomics.store(this.words, Word.PauseKind, PauseKind.Off);
+    releaseLock(this.words, Word.PauseLock);
+  }
+
+  get shutdownRequest(): ShutdownRequest {
+    return Atomics.load(this.words, Word.ShutdownRequest);
+  }
+
+  /** Asks the main thread to shut the process down; the first request counts. Wakes `waitForShutdown`. */
+  requestShutdown(request: ShutdownRequest): void {
+    Atomics.compareExchange(this.words, Word.ShutdownRequest, ShutdownRequest.None, request);
+    Atomics.notify(this.words, Word.ShutdownRequest);
+  }
+
+  /** Takes a request back (SHUTDOWN ABORT). Returns whether there was one. */
+  abortShutdown(): boolean {
+    return Atomics.exchange(this.words, Word.ShutdownRequest, ShutdownRequest.None) !== ShutdownRequest.None;
+  }
+
+  /** Waits without blocking the event loop until somebody asks for a shutdown. */
+  async waitForShutdown(): Promise<ShutdownRequest> {
+    for (;;) {
+      const request = this.shutdownRequest;
+      if (request !== ShutdownRequest.None) return request;
+      await waitAsync(this.words, Word.ShutdownRequest, ShutdownRequest.None).value;
+    }
+  }
+
+  get peakMemoryBytes(): number {
+    return this.doubles[Wide.PeakMemoryBytes];
+  }
+
+  /** Two threads that note at once may lose the smaller difference of the two, no more. */
+  notePeakMemory(usedBytes: number): void {
+    if (usedBytes > this.doubles[Wide.PeakMemoryBytes]) this.doubles[Wide.PeakMemoryBytes] = usedBytes;
+  }
+
+  resetPeakMemory(usedBytes: number): void {
+    this.doubles[Wide.PeakMemoryBytes] = usedBytes;
+  }
+
+  get lastSaveMs(): number {
+    return this.doubles[Wide.LastSaveMs];
+  }
+
+  set lastSaveMs(nowMs: number) {
+    this.doubles[Wide.LastSaveMs] = nowMs;
+  }
+}
