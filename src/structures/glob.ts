@@ -17,6 +17,11 @@ function lower(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte;
 }
 
+/** Redis compares the ends of a range as signed bytes, so [a-\xff] is what lies from -1 to 'a'. */
+function signed(byte: number): number {
+  return (byte << 24) >> 24;
+}
+
 export class GlobPattern {
   private readonly pattern: Uint8Array;
   private readonly ignoreCase: boolean;
@@ -34,6 +39,8 @@ export class GlobPattern {
   matches(text: Uint8Array, offset: number, lengthBytes: number): boolean {
     if (this.matchesAll) return true;
     const { pattern } = this;
+    // Only the lone star of `matchesAll` matches nothing at all; "**" does not, as in Redis.
+    if (lengthBytes === 0) return pattern.length === 0;
     const end = offset + lengthBytes;
     let at = offset;
     let position = 0;
@@ -94,10 +101,10 @@ export class GlobPattern {
       } else if (pattern[position] === CLOSE) {
         break;
       } else if (position + 2 < pattern.length && pattern[position + 1] === DASH) {
-        const low = Math.min(pattern[position], pattern[position + 2]);
-        const high = Math.max(pattern[position], pattern[position + 2]);
+        const low = Math.min(signed(pattern[position]), signed(pattern[position + 2]));
+        const high = Math.max(signed(pattern[position]), signed(pattern[position + 2]));
         position += 2;
-        if (byte >= low && byte <= high) found = true;
+        if (signed(byte) >= low && signed(byte) <= high) found = true;
       } else if (pattern[position] === byte) {
         found = true;
       }
