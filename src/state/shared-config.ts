@@ -1,0 +1,93 @@
+/**
+ * The configuration in force, as JSON text in shared memory with a version. Whoever handles CONFIG SET
+ * publishes the whole of it; every thread compares the version before a batch, which is one load, and
+ * reads the text only when it has moved on.
+ *
+ *   int32 words   0 lock   1 version   2 length of the text in bytes
+ *   bytes 64...   UTF-8 text
+ */
+
+import { acquireLock, releaseLock } from '../memory/lock.js';
+
+const enum Word {
+  Lock = 0,
+  Version = 1,
+  LengthBytes = 2,
+}
+
+const TEXT_OFFSET = 64;
+/** Reserved, not used: only what a text fills takes memory. */
+const TEXT_BYTES_MAX = 4 << 20;
+
+export interface PublishedConfig {
+  readonly version: number;
+  readonly json: string;
+}
+
+export class SharedConfig {
+  readonly handle: SharedArrayBuffer;
+  private readonly words: Int32Array;
+  private readonly bytes: Uint8Array;
+
+  constructor(handle: SharedArrayBuffer) {
+    this.handle = handle;
+    this.words = new Int32Array(handle);
+    this.bytes = new Uint8Array(handle);
+  }
+
+  static create(): SharedArrayBuffer {
+    return new SharedArrayBuffer(TEXT_OFFSET + TEXT_BYTES_MAX);
+  }
+
+  /** Number of the last text published, 0 before the first. */
+  get version(): number {
+    return Atomics.load(this.words, Word.Version);
+  }
+
+  /** Replaces the text; returns its version. Throws a RangeError if it is longer than 4 MiB. */
+  publish(json: string): number {
+    const encoded = new TextEncoder().encode(json);
+    if (encoded.length > TEXT_BYTES_MAX) throw new RangeError('configuration is too long');
+    const { words } = this;
+    acquireLock(words, Word.Lock);
+    this.bytes.set(encoded, TEXT_OFFSET);
+    words[Word.LengthBytes] = encoded.length;
+    const version = words[Word.Version] + 1;
+    Atomics.store(words, Word.Version, version);
+    releaseLock(words, Word.Lock);
+    return version;
+  }
+
+  /**
+   * Changes the text under the lock, so that two CONFIG SETs at once both take effect: `change` gets the
+   * text in force and returns the new one. It must not throw.
+   */
+  update(change: (json: string) => string): number {
+    const { words } = this;
+    acquireLock(words, Word.Lock);
+    const encoded = new TextEncoder().encode(change(this.read()));
+    let version = words[Word.Version];
+    if (encoded.length <= TEXT_BYTES_MAX) {
+      this.bytes.set(encoded, TEXT_OFFSET);
+      words[Word.LengthBytes] = encoded.length;
+      Atomics.store(words, Word.Version, ++version);
+    }
+    releaseLock(words, Word.Lock);
+    return version;
+  }
+
+  private read(): string {
+    const end = TEXT_OFFSET + this.words[Word.LengthBytes];
+    return new TextDecoder().decode(this.bytes.slice(TEXT_OFFSET, end));
+  }
+
+  /** The text if its version is not the given one, else null. */
+  readIfNewer(version: number): PublishedConfig | null {
+    const { words } = this;
+    if (Atomics.load(words, Word.Version) === version) return null;
+    acquireLock(words, Word.Lock);
+    const published = { version: words[Word.Version], json: this.read() };
+    releaseLock(words, Word.Lock);
+    return published;
+  }
+}
