@@ -17,6 +17,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redis, type RedisOptions } from 'ioredis';
+import type { Test } from 'tap';
 import { RawClient } from './raw-client.js';
 
 /** Directory that holds the compiled `src/`, `workers/` and `test/`. */
@@ -269,21 +270,15 @@ export function run(line: readonly string[], input?: string | Uint8Array) {
   return { code: result.status, signal: result.signal, stdout: result.stdout, stderr: result.stderr };
 }
 
-/** The part of tap's test object that {@link withServers} needs. */
-interface TapLike<T> {
-  test(name: string, options: object, body: (t: T) => Promise<void>): Promise<unknown>;
-  teardown(body: () => unknown): void;
-}
-
 /**
  * Runs a test body against a fresh server for each worker count of {@link threadCounts}.
  * @example withServers(t, 'incr', {}, async (t, server) => { t.equal(await server.client().incr('k'), 1); });
  */
-export async function withServers<T extends TapLike<T>>(
-  t: TapLike<T>,
+export async function withServers(
+  t: Test,
   name: string,
   options: ServerOptions,
-  body: (t: T, server: TestServer) => Promise<void>,
+  body: (t: Test, server: TestServer) => Promise<void>,
 ): Promise<void> {
   const counts = defaultKind() === 'redis' ? [1] : threadCounts();
   for (const threads of counts) {

@@ -1,0 +1,20 @@
+/** All families, by the names that `--families` takes. A new family of commands is added here. */
+
+import type { Family } from '../family.js';
+import { bitmaps } from './bitmaps.js';
+import { connection } from './connection.js';
+import { keys } from './keys.js';
+import { protocol } from './protocol.js';
+import { server } from './server.js';
+import { strings } from './strings.js';
+import { transactions } from './transactions.js';
+
+export const families: readonly Family[] = [
+  strings,
+  bitmaps,
+  keys,
+  transactions,
+  connection,
+  server,
+  protocol,
+];

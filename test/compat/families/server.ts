@@ -1,0 +1,106 @@
+/** Commands on the server: what their replies share with Redis whatever state it is in. */
+
+import type { Family } from '../family.js';
+
+export const server: Family = {
+  name: 'server',
+  commands: [
+    [2, () => ['TIME']],
+    [1, () => ['LASTSAVE']],
+    [2, () => ['DBSIZE']],
+    [1, () => ['ROLE']],
+    [3, (v) => ['SET', v.key(), v.value()]],
+    [
+      2,
+      (v) => [
+        'MEMORY',
+        'USAGE',
+        v.key(),
+        ...v.pick([[], ['SAMPLES', '5'], ['SAMPLES', '-1'], ['SAMPLES'], ['BOGUS', '1']]),
+      ],
+    ],
+    [1, (v) => ['MEMORY', v.pick(['BOGUS', 'USAGE', 'PURGE'])]],
+    [
+      1,
+      (v) => [
+        'SLOWLOG',
+        ...v.pick([['GET', '0'], ['GET', '-2'], ['GET', 'x'], ['RESET'], ['BOGUS'], ['LEN', 'x'], []]),
+      ],
+    ],
+    [
+      1,
+      (v) => [
+        'LATENCY',
+        ...v.pick([
+          ['LATEST'],
+          ['HISTORY', 'nothing'],
+          ['RESET'],
+          ['RESET', 'x'],
+          ['BOGUS'],
+          ['HISTORY'],
+          ['GRAPH', 'nothing'],
+        ]),
+      ],
+    ],
+    [
+      2,
+      (v) => [
+        'CONFIG',
+        ...v.pick([
+          ['GET', 'maxmemory-policy'],
+          ['GET', 'MAXMEMORY-samples'],
+          ['GET', 'nosuch'],
+          ['GET', 'timeout', 'databases'],
+          ['GET', 'hz'],
+          ['GET'],
+          ['SET', 'nosuch', '1'],
+          ['SET', 'maxmemory', 'x'],
+          ['SET', 'maxmemory-policy', 'bogus'],
+          ['SET', 'timeout', '-1'],
+          ['SET', 'maxmemory-samples', '0'],
+          ['SET', 'timeout', '0', 'timeout', '0'],
+          ['SET', 'timeout', '0', 'nosuch', '0'],
+          ['SET', 'databases', '3'],
+          ['SET', 'timeout'],
+          ['SET', 'hz', '10'],
+          ['RESETSTAT'],
+          ['RESETSTAT', 'x'],
+          ['BOGUS'],
+        ]),
+      ],
+    ],
+    [
+      3,
+      (v) => [
+        'COMMAND',
+        v.pick(['GETKEYS', 'GETKEYSANDFLAGS']),
+        ...v.pick([
+          ['GET', 'a'],
+          ['SET', 'a', 'b'],
+          ['SET', 'a', 'b', 'GET'],
+          ['MSET', 'a', '1', 'b', '2'],
+          ['MGET', 'a', 'b', 'c'],
+          ['BITOP', 'AND', 'd', 'a', 'b'],
+          ['BITFIELD', 'a', 'GET', 'u8', '0'],
+          ['COPY', 'a', 'b'],
+          ['LCS', 'a', 'b'],
+          ['OBJECT', 'ENCODING', 'a'],
+          ['MEMORY', 'USAGE', 'a'],
+          ['PING'],
+          ['GET'],
+          ['NOSUCH', 'x'],
+          [],
+        ]),
+      ],
+    ],
+    [
+      1,
+      (v) => [
+        'DEBUG',
+        ...v.pick([['SLEEP', '0'], ['BOGUS'], ['STRINGMATCH-LEN', '10', '*'], ['JMAP', 'x'], []]),
+      ],
+    ],
+    [0.5, (v) => ['SHUTDOWN', v.pick(['BOGUS', 'ABORT'])]],
+    [0.5, (v) => ['FLUSHALL', v.pick(['BOGUS', 'SYNC', 'ASYNC'])]],
+  ],
+};

@@ -1,0 +1,137 @@
+/**
+ * When two replies count as equal. Byte for byte, save for the few commands whose replies depend on the
+ * clock, on chance or on the process; of these the rest of the reply is still compared.
+ */
+
+import type { Buffer } from 'node:buffer';
+import { findReplyEnd } from '../tools/raw-client.js';
+import type { Word } from './vocabulary.js';
+
+/** How far two clocks may be apart: the servers run the same command one after the other. */
+const CLOCK_TOLERANCE_MS = 50;
+const CLOCK_TOLERANCE_S = 1;
+
+/** Number behind the type byte of an integer reply; NaN if it is none. */
+function integerOf(reply: Buffer): number {
+  return reply[0] === 0x3a ? Number(reply.toString('latin1', 1, reply.length - 2)) : Number.NaN;
+}
+
+/** Splits an aggregate reply into its elements' bytes; null if it is no aggregate. */
+export function elementsOf(reply: Buffer): Buffer[] | null {
+  const type = String.fromCharCode(reply[0]!);
+  if (!'*~%>'.includes(type)) return null;
+  let at = reply.indexOf('\r\n') + 2;
+  const elements: Buffer[] = [];
+  while (at < reply.length) {
+    const end = findReplyEnd(reply, at);
+    elements.push(reply.subarray(at, end));
+    at = end;
+  }
+  return elements;
+}
+
+/** Type and count of an aggregate. */
+function headOf(reply: Buffer): string {
+  return reply.toString('latin1', 0, reply.indexOf('\r\n'));
+}
+
+type Comparison = (a: Buffer, b: Buffer) => boolean;
+
+/** Integers that may differ by some milliseconds or seconds; -1 and -2 have a meaning of their own. */
+const within =
+  (tolerance: number): Comparison =>
+  (a, b) => {
+    const x = integerOf(a);
+    const y = integerOf(b);
+    return x >= 0 && y >= 0 && Math.abs(x - y) <= tolerance;
+  };
+
+const anyIntegers: Comparison = (a, b) => integerOf(a) >= 0 && integerOf(b) >= 0;
+
+const sameType: Comparison = (a, b) =>
+  a[0] === b[0] && a.equals(b.subarray(0, 3)) === b.equals(a.subarray(0, 3));
+
+/** The same elements in any order. */
+const sameElements: Comparison = (a, b) => {
+  const x = elementsOf(a);
+  const y = elementsOf(b);
+  if (!x || !y || headOf(a) !== headOf(b)) return false;
+  const sorted = (elements: Buffer[]) => elements.map((element) => element.toString('latin1')).sort();
+  return sorted(x).join() === sorted(y).join();
+};
+
+const sameHead: Comparison = (a, b) => headOf(a) === headOf(b) && elementsOf(a) !== null;
+
+/** HELLO: all but the connection's id. */
+const sameButId: Comparison = (a, b) => {
+  const masked = (reply: Buffer) => reply.toString('latin1').replace(/(\$2\r\nid\r\n):\d+/, '$1:0');
+  return masked(a) === masked(b);
+};
+
+const byObjectSubcommand: Record<string, Comparison> = {
+  idletime: within(2),
+  refcount: anyIntegers,
+};
+
+export interface CompareContext {
+  /** Whether keys expire while the script runs. */
+  hasShortLived: boolean;
+}
+
+function comparisonFor(name: string, subcommand: string, context: CompareContext): Comparison | null {
+  switch (name) {
+    case 'ttl':
+    case 'expiretime':
+      return within(CLOCK_TOLERANCE_S);
+    case 'pttl':
+    case 'pexpiretime':
+      return within(CLOCK_TOLERANCE_MS);
+    case 'randomkey':
+      return sameType;
+    case 'keys':
+      return sameElements;
+    case 'scan':
+      return sameHead;
+    case 'time':
+      return sameHead;
+    case 'lastsave':
+      return anyIntegers;
+    case 'dbsize':
+      return context.hasShortLived ? anyIntegers : null;
+    case 'hello':
+      return sameButId;
+    case 'object':
+      return byObjectSubcommand[subcommand] ?? null;
+    case 'memory':
+      return subcommand === 'usage' ? anyIntegers : null;
+    case 'config':
+      return subcommand === 'get' ? sameElements : null;
+    case 'client':
+      return subcommand === 'id' ? anyIntegers : null;
+    default:
+      return null;
+  }
+}
+
+function lower(word: Word | undefined): string {
+  return word === undefined ? '' : word.toString('latin1' as never).toLowerCase();
+}
+
+/** Whether both replies to a command are as they should be. `queued`: what an EXEC executes. */
+export function repliesAgree(
+  args: readonly Word[],
+  a: Buffer,
+  b: Buffer,
+  context: CompareContext,
+  queued: readonly (readonly Word[])[] | null,
+): boolean {
+  if (a.equals(b)) return true;
+  const name = lower(args[0]);
+  if (name === 'exec' && queued) {
+    const x = elementsOf(a);
+    const y = elementsOf(b);
+    if (!x || !y || x.length !== queued.length || y.length !== queued.length) return false;
+    return queued.every((command, i) => repliesAgree(command, x[i]!, y[i]!, context, null));
+  }
+  return comparisonFor(name, lower(args[1]), context)?.(a, b) ?? false;
+}
