@@ -2,14 +2,12 @@
  * A worker: owns its connections, reads, parses, executes and replies, and keeps house for its shards.
  */
 
-import { randomInt } from 'node:crypto';
 import { createCommandTable } from './commands/commands.js';
 import { CommandContext } from './commands/context.js';
 import { Executor } from './commands/executor.js';
 import type { ServerServices } from './commands/services.js';
 import { Session } from './commands/session.js';
 import { HugePages } from './huge-pages.js';
-import { KeyspaceCounter } from './keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { EvictionPolicy, type KeyspaceSettings } from './keyspace/settings.js';
 import { setHashSecret } from './memory/hash.js';
@@ -20,22 +18,31 @@ import type { ConnectionHandler, Transport } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { Dispatcher } from './protocol/dispatcher.js';
 import { ReplyWriter } from './protocol/reply-writer.js';
+import { ClientFigure, ClientFlag, ClientWord } from './state/client-table.js';
+import { ServerCounter } from './state/command-statistics.js';
+import { PauseKind } from './state/control-block.js';
+import { ProcessState, type ProcessStateHandle } from './state/process-state.js';
 
 const TICK_MS = 100;
-/** Share of the time between two ticks that active expiry may take. */
+/** The time between two ticks that active expiry may take. */
 const EXPIRE_BUDGET_MS = 10;
 
+/** What a worker thread is started with. */
 export interface WorkerOptions {
   readonly index: number;
   readonly workerCount: number;
   readonly keyspace: KeyspaceHandle;
-  readonly channel: SharedArrayBuffer;
+  readonly state: ProcessStateHandle;
+  /** The channels of all workers, by index. */
+  readonly channels: readonly SharedArrayBuffer[];
   readonly hashSecret: readonly [number, number];
 }
 
 export class Worker implements ConnectionHandler {
   private readonly options: WorkerOptions;
+  private readonly channels: readonly WorkerChannel[];
   private readonly channel: WorkerChannel;
+  private readonly state: ProcessState;
   private readonly keyspace: Keyspace;
   private readonly context: CommandContext;
   private readonly executor: Executor;
@@ -44,11 +51,15 @@ export class Worker implements ConnectionHandler {
   private readonly services: ServerServices;
   private readonly settings: KeyspaceSettings;
   private readonly hugePages: HugePages;
-  private nextClientId = 1;
+  private readonly connections = new Map<number, Connection>();
+  /** Connections with a command that CLIENT PAUSE holds back. */
+  private readonly postponed = new Set<Connection>();
 
   constructor(options: WorkerOptions) {
     this.options = options;
     setHashSecret(options.hashSecret[0], options.hashSecret[1]);
+    const libc = loadLibc();
+    if (libc === null) throw new Error('no transport');
     this.settings = {
       maxMemoryBytes: 0,
       policy: EvictionPolicy.NoEviction,
@@ -57,27 +68,31 @@ export class Worker implements ConnectionHandler {
       usesLfu: false,
       activeExpire: true,
     };
-    this.channel = new WorkerChannel(options.channel);
-    const counters = new Float64Array(KeyspaceCounter.COUNT);
+    this.channels = options.channels.map((buffer) => new WorkerChannel(buffer));
+    this.channel = this.channels[options.index];
+    this.state = new ProcessState(options.state, options.index);
+    const counters = this.state.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
     const reply = new ReplyWriter();
     this.services = {
+      state: this.state,
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
+      workerCount: options.workerCount,
       sessions: new Map(),
       isDebugAllowed: () => true,
       setActiveExpire: (isActive) => {
         this.settings.activeExpire = isActive;
       },
       log: (line) => process.stdout.write(`${line}\n`),
+      flush: (session) => this.flush(session),
+      wakeWorker: (index) => this.channels[index].wake(libc),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
     this.context = new CommandContext(this.keyspace, createCommandTable(), reply, this.services, counters);
     this.executor = new Executor(this.context);
     this.dispatcher = new Dispatcher(this.executor, reply);
-    const libc = loadLibc();
-    if (libc === null) throw new Error('no transport');
     this.hugePages = new HugePages(
       libc,
       this.keyspace.shards
@@ -96,44 +111,149 @@ export class Worker implements ConnectionHandler {
   }
 
   onOpen(connection: Connection): void {
-    const id = this.nextClientId++ * this.options.workerCount + this.options.index;
-    const session = new Session(id, connection, Date.now());
+    const nowMs = Date.now();
+    const id = this.state.control.takeClientId();
+    const session = new Session(id, connection, nowMs);
+    session.authenticated = this.services.requirePass === '';
+    session.clientSlot = this.state.clients.open(
+      id,
+      this.options.index,
+      connection.fd,
+      connection.peerAddress(),
+      connection.localAddress(),
+      nowMs,
+    );
     connection.session = session;
+    this.connections.set(id, connection);
     this.services.sessions.set(id, session);
+    this.state.counters.server[ServerCounter.ConnectionsReceived]++;
+    if (session.clientSlot < 0) connection.closeAfterReply();
   }
 
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
     const { session } = connection;
     if (session === null) return end;
-    this.context.nowMs = Date.now();
-    return this.dispatcher.dispatch(connection, session, bytes, view, start, end);
+    const nowMs = Date.now();
+    this.context.nowMs = nowMs;
+    session.lastInteractionMs = nowMs;
+    const position = this.dispatcher.dispatch(connection, session, bytes, view, start, end);
+    this.afterCommands(connection, session);
+    this.noteTraffic(session, position - start, end - position);
+    return position;
+  }
+
+  /** What has to happen once commands of a connection have run. */
+  private afterCommands(connection: Connection, session: Session): void {
+    const { reply } = this.transport;
+    if (reply.overflowed) {
+      reply.overflowed = false;
+      connection.closeAfterReply();
+    }
+    if (session.postponed !== null) {
+      this.postponed.add(connection);
+      this.transport.pauseReading(connection);
+    }
+  }
+
+  /** Keeps the connection's row in the client table up to date. */
+  private noteTraffic(session: Session, readBytes: number, keptBytes: number): void {
+    const { clients, counters } = this.state;
+    const replyBytes = this.transport.reply.length;
+    counters.server[ServerCounter.InputBytes] += readBytes;
+    counters.server[ServerCounter.OutputBytes] += replyBytes;
+    counters.server[ServerCounter.Reads]++;
+    counters.server[ServerCounter.Writes]++;
+    const { clientSlot, queue } = session;
+    if (clientSlot < 0) return;
+    const { words, figures } = clients;
+    const base = clients.wordBase(clientSlot);
+    words[base + ClientWord.Database] = session.database;
+    words[base + ClientWord.Protocol] = session.protocol;
+    words[base + ClientWord.Multi] = queue === null ? -1 : queue.length;
+    words[base + ClientWord.Watched] = session.watched.length;
+    words[base + ClientWord.LastCommandId] = session.lastCommandId;
+    words[base + ClientWord.Flags] = flagsOf(session);
+    const figure = clients.figureBase(clientSlot);
+    figures[figure + ClientFigure.LastInteractionMs] = session.lastInteractionMs;
+    figures[figure + ClientFigure.QueryBuffer] = keptBytes;
+    figures[figure + ClientFigure.MultiMemory] = session.queuedBytes;
+    figures[figure + ClientFigure.OutputMemory] = session.connection.pendingOutputBytes;
+  }
+
+  private flush(session: Session): void {
+    const connection = this.connections.get(session.id);
+    if (connection !== undefined) this.transport.send(connection);
   }
 
   onClose(connection: Connection): void {
     const { session } = connection;
     if (session === null) return;
     connection.session = null;
+    session.closing = true;
     session.discardTransaction();
+    if (session.clientSlot >= 0) this.state.clients.close(session.clientSlot);
+    this.postponed.delete(connection);
+    this.connections.delete(session.id);
     this.services.sessions.delete(session.id);
     this.channel.connectionClosed();
   }
 
   onWake(): void {
     for (let fd = this.channel.shift(); fd >= 0; fd = this.channel.shift()) this.transport.adopt(fd);
+    this.takeRequests();
+    this.resumePostponed();
+  }
+
+  /** CLIENT KILL from any worker. */
+  private takeRequests(): void {
+    const { clients } = this.state;
+    if (!clients.takeRequests(this.options.index)) return;
+    for (const connection of [...this.connections.values()]) {
+      const { session } = connection;
+      if (session !== null && clients.isKillRequested(session.clientSlot))
+        this.transport.close(connection, false);
+    }
+  }
+
+  /** Lets connections go on whose commands were held back, if the pause is over. */
+  private resumePostponed(): void {
+    if (this.postponed.size === 0) return;
+    const nowMs = Date.now();
+    if (this.state.control.pauseKind(nowMs) === PauseKind.All) return;
+    for (const connection of [...this.postponed]) {
+      const { session } = connection;
+      this.postponed.delete(connection);
+      if (session === null || session.postponed === null) continue;
+      this.context.nowMs = nowMs;
+      this.transport.reply.protocol = session.protocol;
+      this.executor.executePostponed(session, session.postponed);
+      if (session.closing) connection.closeAfterReply();
+      this.transport.send(connection);
+      if (session.postponed !== null) this.postponed.add(connection);
+      else this.transport.resumeReading(connection);
+    }
   }
 
   onTick(nowMs: number): void {
     this.context.nowMs = nowMs;
     this.hugePages.step();
-    if (this.settings.activeExpire) {
+    this.takeRequests();
+    this.resumePostponed();
+    if (this.settings.activeExpire && !this.state.control.mayBePaused) {
       this.keyspace.expireCycle(this.options.index, this.options.workerCount, EXPIRE_BUDGET_MS);
     }
+    if (this.options.index === 0) this.state.statistics.sample(nowMs);
   }
 
   onOutputPending(_connection: Connection): void {}
 }
 
-/** The secret of this process's hash tables. */
-export function drawHashSecret(): [number, number] {
-  return [randomInt(2 ** 32), randomInt(2 ** 32)];
+function flagsOf(session: Session): number {
+  return (
+    (session.queue !== null ? ClientFlag.Multi : 0) |
+    (session.noEvict ? ClientFlag.NoEvict : 0) |
+    (session.noTouch ? ClientFlag.NoTouch : 0) |
+    (session.isMonitor ? ClientFlag.Monitor : 0) |
+    (session.closing ? ClientFlag.CloseAfterReply : 0)
+  );
 }

@@ -13,17 +13,21 @@ import { hashBytes, keySlot } from '../memory/hash.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { HeaderWord } from '../memory/shard-memory.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
+import { ServerCounter, type WorkerStatistics } from '../state/command-statistics.js';
+import { PauseKind } from '../state/control-block.js';
 import { type Command, CommandFlag } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
 import { KeyPositions } from './key-positions.js';
-import { ReplyMode, type Session } from './session.js';
-import { queueCommand, runsInsideTransaction } from './transactions.js';
+import { type QueuedCommand, ReplyMode, type Session } from './session.js';
+import { copyRequest, queueCommand, runsInsideTransaction } from './transactions.js';
 
 /** A batch shorter than this is not worth looking ahead. */
 const LOOK_AHEAD_COMMANDS_MIN = 3;
 
-/** Keys that one command names, beyond which shards are marked in a set instead of sorted. */
+/** Replies of a batch that are longer than this are sent before its next command runs. */
+const FLUSH_BYTES = 64 * 1024;
+
 const UNKNOWN_ARGUMENTS_BYTES_MAX = 128;
 
 export class Executor {
@@ -37,14 +41,19 @@ export class Executor {
   lookAheadSink = 0;
   /** One flag per shard: locked by the running command or transaction. */
   private readonly lockedShards: Uint8Array;
-  /** Calls per command id, for statistics. */
-  readonly calls: Float64Array;
+  private readonly statistics: WorkerStatistics;
+  /** Fast commands of the running batch, counted per id; their time is shared out when the batch ends. */
+  private readonly batchCalls: Int32Array;
+  private readonly batchIds = new Int32Array(MAX_BATCH_COMMANDS);
+  private batchIdCount = 0;
+  private batchCommands = 0;
 
   constructor(context: CommandContext) {
     this.context = context;
     this.shards = new Array(MAX_BATCH_COMMANDS).fill(context.keyspace.shards[0]);
     this.lockedShards = new Uint8Array(context.keyspace.shards.length);
-    this.calls = new Float64Array(context.table.size);
+    this.statistics = context.services.state.counters;
+    this.batchCalls = new Int32Array(context.table.size);
   }
 
   /** Runs the commands that `parser` found in `bytes`. Returns how many were run: fewer if the session closes. */
@@ -55,6 +64,7 @@ export class Executor {
     context.bytes = bytes;
     context.view = view;
     context.pairs = parser.args;
+    this.startedAt = performance.now();
     for (let index = 0; index < count; index++) this.prepare(index, parser);
     if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead(count, session.database);
     for (let index = 0; index < count; index++) {
@@ -69,9 +79,58 @@ export class Executor {
         context.knownKeyOffset = -1;
       }
       this.execute(command);
-      if (session.closing) return index + 1;
+      if (session.closing || session.postponed !== null) {
+        this.endTiming();
+        return index + 1;
+      }
+      if (context.reply.length > FLUSH_BYTES) context.services.flush(session);
     }
+    this.endTiming();
     return count;
+  }
+
+  /** Runs the command that CLIENT PAUSE held back. */
+  executePostponed(session: Session, postponed: QueuedCommand): void {
+    const { context } = this;
+    context.session = session;
+    session.postponed = null;
+    this.startedAt = performance.now();
+    this.setRequest(postponed.bytes, postponed.view, postponed.args, 0, postponed.argCount);
+    this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
+    this.endTiming();
+  }
+
+  private startedAt = 0;
+
+  /**
+   * Statistics of a batch. Reading the clock twice per command would cost more than many a command takes, so
+   * the fast commands of a batch share its time equally; a command that is not fast is timed by itself.
+   */
+  private endTiming(): void {
+    const { statistics, batchIds, batchCalls, batchCommands } = this;
+    if (batchCommands === 0) return;
+    const nanoseconds = ((performance.now() - this.startedAt) * 1e6) / batchCommands;
+    for (let index = 0; index < this.batchIdCount; index++) {
+      const id = batchIds[index];
+      statistics.recordCalls(id, batchCalls[id], nanoseconds * batchCalls[id]);
+      batchCalls[id] = 0;
+    }
+    statistics.server[ServerCounter.CommandsProcessed] += batchCommands;
+    this.batchIdCount = 0;
+    this.batchCommands = 0;
+  }
+
+  private countFast(command: Command): void {
+    const { id } = command;
+    this.batchCommands++;
+    if (this.batchCalls[id]++ === 0) {
+      if (this.batchIdCount === MAX_BATCH_COMMANDS) {
+        this.batchCalls[id] = 0;
+        this.statistics.recordCalls(id, 1, 0);
+        return;
+      }
+      this.batchIds[this.batchIdCount++] = id;
+    }
   }
 
   /** Looks a command up and hashes its key. */
@@ -114,13 +173,33 @@ export class Executor {
       return;
     }
     const resolved = this.check(command);
-    if (resolved === null) return;
+    if (resolved === null || this.isPostponed(resolved)) return;
     if (session.queue !== null && !runsInsideTransaction(resolved)) {
       queueCommand(context, resolved);
       reply.simple('QUEUED');
       return;
     }
     this.run(resolved);
+  }
+
+  /** Whether CLIENT PAUSE holds the command back; then it is kept in the session. */
+  private isPostponed(command: Command): boolean {
+    const { context } = this;
+    const { control } = context.services.state;
+    if (!control.mayBePaused) return false;
+    const kind = control.pauseKind(context.nowMs);
+    if (kind === PauseKind.Off) return false;
+    if (kind === PauseKind.Write && !this.mayWrite(command)) return false;
+    context.session.postponed = copyRequest(context, command);
+    return true;
+  }
+
+  private mayWrite(command: Command): boolean {
+    const writes = CommandFlag.Write | CommandFlag.MayReplicate;
+    if ((command.flags & writes) !== 0) return true;
+    const { queue } = this.context.session;
+    if (command.fullName !== 'exec' || queue === null) return false;
+    return queue.some((queued) => (queued.command.flags & writes) !== 0);
   }
 
   /** CLIENT REPLY OFF and SKIP: what a command replies is taken back. */
@@ -130,7 +209,7 @@ export class Executor {
     const start = reply.length;
     if (mode === ReplyMode.SkipNext) session.replyMode = ReplyMode.Skip;
     const resolved = this.check(command);
-    if (resolved !== null) {
+    if (resolved !== null && !this.isPostponed(resolved)) {
       if (session.queue !== null && !runsInsideTransaction(resolved)) queueCommand(this.context, resolved);
       else this.run(resolved);
     }
@@ -156,22 +235,24 @@ export class Executor {
     }
     const { arity } = command;
     if (arity >= 0 ? context.argCount !== arity : context.argCount < -arity) {
-      return this.refuse(wrongArity(command.fullName));
+      return this.refuse(wrongArity(command.fullName), command);
     }
     if (!session.authenticated && (command.flags & CommandFlag.NoAuth) === 0) {
-      return this.refuse(NOT_AUTHENTICATED);
+      return this.refuse(NOT_AUTHENTICATED, command);
     }
     if (context.keyspace.settings.maxMemoryBytes !== 0) {
       const hasRoom = context.keyspace.makeRoom(0, context.nowMs);
-      if (!hasRoom && (command.flags & CommandFlag.DenyOom) !== 0) return this.refuse(OUT_OF_MEMORY);
+      if (!hasRoom && (command.flags & CommandFlag.DenyOom) !== 0) return this.refuse(OUT_OF_MEMORY, command);
     }
     return command;
   }
 
-  private refuse(error: string): null {
+  private refuse(error: string, command: Command | null = null): null {
     const { session, reply } = this.context;
     if (session.queue !== null) session.transactionFailed = true;
     reply.error(error);
+    this.statistics.recordError(reply.lastError);
+    if (command !== null) this.statistics.rejectedCalls[command.id]++;
     return null;
   }
 
@@ -185,11 +266,33 @@ export class Executor {
     return `ERR unknown command '${name}', with args beginning with: ${shown}`;
   }
 
-  /** Locks what the command needs and runs it. */
+  /** Runs a command and counts it. */
   private run(command: Command): void {
     const { context } = this;
+    const { reply } = context;
+    const errorsBefore = reply.errors;
     context.command = command;
-    this.calls[command.id]++;
+    context.session.lastCommandId = command.id;
+    if ((command.flags & CommandFlag.Fast) !== 0 || command.singleKey > 0) {
+      this.countFast(command);
+      this.runLocked(command);
+    } else {
+      const startedAt = performance.now();
+      this.runLocked(command);
+      this.statistics.recordCall(command.id, (performance.now() - startedAt) * 1e6);
+      this.statistics.server[ServerCounter.CommandsProcessed]++;
+    }
+    if (reply.errors !== errorsBefore) this.countErrors(command);
+  }
+
+  private countErrors(command: Command): void {
+    this.statistics.recordError(this.context.reply.lastError);
+    this.statistics.failedCalls[command.id]++;
+  }
+
+  /** Locks what the command needs, calls its handler, unlocks. */
+  private runLocked(command: Command): void {
+    const { context } = this;
     if (command.singleKey > 0) {
       context.selectKey(command.singleKey);
       const { shard } = context;
@@ -268,8 +371,12 @@ export class Executor {
       for (const queued of queue) {
         this.setRequest(queued.bytes, queued.view, queued.args, 0, queued.argCount);
         context.command = queued.command;
-        this.calls[queued.command.id]++;
+        const errorsBefore = reply.errors;
+        const startedAt = performance.now();
         queued.command.handler(context);
+        this.statistics.recordCall(queued.command.id, (performance.now() - startedAt) * 1e6);
+        this.statistics.server[ServerCounter.CommandsProcessed]++;
+        if (reply.errors !== errorsBefore) this.countErrors(queued.command);
       }
       context.inTransaction = false;
     } else {

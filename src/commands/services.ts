@@ -1,8 +1,16 @@
 /** What commands need of the process around them, given by the worker that runs them. */
 
+import type { ProcessState } from '../state/process-state.js';
 import type { Session } from './session.js';
 
 export interface ServerServices {
+  /** What all threads of the process share. */
+  readonly state: ProcessState;
+  /** Sends what has been replied so far, before a long batch ends. */
+  flush(session: Session): void;
+  /** Makes a worker look at its mailbox and at requests in the client table. */
+  wakeWorker(index: number): void;
+  readonly workerCount: number;
   /** The password that clients must give, '' for none. */
   requirePass: string;
   /** `proto-max-bulk-len`: no string grows longer. */

@@ -64,6 +64,9 @@ export class Session {
   /** Row in the process-wide client table. */
   clientSlot = -1;
 
+  /** A command that waits for the end of CLIENT PAUSE; the connection is not read meanwhile. */
+  postponed: QueuedCommand | null = null;
+
   /** Commands queued since MULTI; null outside a transaction. */
   queue: QueuedCommand[] | null = null;
   queuedBytes = 0;

@@ -13,7 +13,14 @@ export function runsInsideTransaction(command: Command): boolean {
 
 /** Copies the context's request into the session's queue. */
 export function queueCommand(context: CommandContext, command: Command): void {
-  const { session, argCount } = context;
+  const queued = copyRequest(context, command);
+  context.session.queue?.push(queued);
+  context.session.queuedBytes += queued.bytes.length;
+}
+
+/** Copies the context's request out of the input buffer. */
+export function copyRequest(context: CommandContext, command: Command): QueuedCommand {
+  const { argCount } = context;
   let lengthBytes = 0;
   for (let index = 0; index < argCount; index++) lengthBytes += context.argLength(index);
   const bytes = new Uint8Array(lengthBytes);
@@ -27,9 +34,7 @@ export function queueCommand(context: CommandContext, command: Command): void {
     args[2 * index + 1] = length;
     at += length;
   }
-  const queued: QueuedCommand = { command, bytes, view: new DataView(bytes.buffer), args, argCount };
-  session.queue?.push(queued);
-  session.queuedBytes += lengthBytes;
+  return { command, bytes, view: new DataView(bytes.buffer), args, argCount };
 }
 
 function multi(context: CommandContext): void {

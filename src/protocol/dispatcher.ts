@@ -44,10 +44,14 @@ export class Dispatcher {
       reply.protocol = session.protocol;
       if (parser.commandCount > 0) {
         // A cut command may only be remembered once the commands before it have run: AUTH may be among them.
-        this.executor.executeBatch(session, bytes, view, parser);
+        const executed = this.executor.executeBatch(session, bytes, view, parser);
         if (session.closing) {
           connection.closeAfterReply();
           return end;
+        }
+        if (session.postponed !== null) {
+          connection.parseState?.clear();
+          return parser.commandEnd[executed - 1];
         }
       }
       position = next;

@@ -11,6 +11,8 @@ import { formatDouble, integerLength, writeInteger } from './numbers.js';
 
 const INITIAL_BYTES = 256 * 1024;
 const KEEP_BYTES_MAX = 4 * 1024 * 1024;
+/** No reply to one read grows beyond this. */
+const REPLY_BYTES_MAX = 2 ** 32;
 
 const CR = 13;
 const LF = 10;
@@ -42,6 +44,8 @@ export class ReplyWriter {
   generation = 0;
   /** Counts error replies written, so that callers can see whether a command failed. */
   errors = 0;
+  /** The replies grew beyond all bounds and were dropped: the connection has to be closed. */
+  overflowed = false;
   /** The last error's first word, for INFO's error statistics. */
   lastError = '';
 
@@ -55,12 +59,16 @@ export class ReplyWriter {
     if (this.bytes.length > KEEP_BYTES_MAX) this.replaceBuffer(INITIAL_BYTES);
   }
 
-  /** Makes room for `lengthBytes` more. Throws RangeError if the buffer can't grow that far. */
+  /** Makes room for `lengthBytes` more. */
   reserve(lengthBytes: number): void {
     if (this.length + lengthBytes > this.bytes.length) this.grow(lengthBytes);
   }
 
   private grow(lengthBytes: number): void {
+    if (this.length + lengthBytes > REPLY_BYTES_MAX) {
+      this.overflowed = true;
+      this.length = 0;
+    }
     let capacity = this.bytes.length;
     while (capacity < this.length + lengthBytes) capacity *= 2;
     const old = this.bytes;

@@ -55,6 +55,8 @@ export class RequestParser {
   args = new Int32Array(BATCH_ARGUMENTS_MAX * 4);
   readonly commandArgStart = new Int32Array(MAX_BATCH_COMMANDS);
   readonly commandArgCount = new Int32Array(MAX_BATCH_COMMANDS);
+  /** Offset of the first byte after each command. */
+  readonly commandEnd = new Int32Array(MAX_BATCH_COMMANDS);
   commandCount = 0;
   status: ParseStatus = ParseStatus.Complete;
   errorText = '';
@@ -88,12 +90,17 @@ export class RequestParser {
         this.pairs = first;
         break;
       }
+      const isInline = bytes[position] !== ASTERISK;
       position = next;
       if (this.pairs > first) {
+        this.commandEnd[this.commandCount] = next;
         this.commandArgStart[this.commandCount] = first;
         this.commandArgCount[this.commandCount] = this.pairs - first;
         this.commandCount++;
       }
+      // Its bytes may have been changed in place, so an inline command ends the batch: what follows in a
+      // batch can then always be parsed again.
+      if (isInline) break;
     }
     return position;
   }
