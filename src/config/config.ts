@@ -1,0 +1,493 @@
+/**
+ * The configuration in force. It holds one canonical text per directive, which is what CONFIG GET
+ * prints, and beside them the settings that the server reads, as typed fields that follow each change.
+ *
+ * Each thread has a Config of its own, made from the JSON of another: `new Config(JSON.parse(json))`
+ * at its start, `adopt` on a change. Texts are byte strings (latin1): see quoting.ts.
+ */
+
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { EvictionPolicy, type KeyspaceSettings } from '../keyspace/settings.js';
+import { GlobPattern } from '../structures/glob.js';
+import {
+  ConfigError,
+  type DirectiveLine,
+  expandPath,
+  isPathPattern,
+  lineError,
+  parseConfigText,
+} from './config-file.js';
+import { rewriteConfigFile } from './config-rewrite.js';
+import { type Directive, directiveIndex, directiveNames, directives } from './directives.js';
+import { nearestName } from './nearest-name.js';
+import { fromByteString, quoteArgument, toByteString } from './quoting.js';
+import { InvalidValue, parseMemory, parseValue, splitValue } from './values.js';
+
+const INCLUDE_DEPTH_MAX = 16;
+
+const POLICIES: Readonly<Record<string, EvictionPolicy>> = {
+  noeviction: EvictionPolicy.NoEviction,
+  'allkeys-lru': EvictionPolicy.AllKeysLru,
+  'allkeys-lfu': EvictionPolicy.AllKeysLfu,
+  'allkeys-random': EvictionPolicy.AllKeysRandom,
+  'volatile-lru': EvictionPolicy.VolatileLru,
+  'volatile-lfu': EvictionPolicy.VolatileLfu,
+  'volatile-random': EvictionPolicy.VolatileRandom,
+  'volatile-ttl': EvictionPolicy.VolatileTtl,
+};
+
+export type Permission = 'no' | 'yes' | 'local';
+export type LogLevel = 'debug' | 'verbose' | 'notice' | 'warning';
+
+/** Bounds of the replies that wait for a client; 0: none. */
+export interface OutputBufferLimit {
+  readonly hardBytes: number;
+  readonly softBytes: number;
+  readonly softSeconds: number;
+}
+
+/** A Config as plain data. */
+export interface ConfigSnapshot {
+  /** In the order of `directives`. */
+  readonly values: readonly string[];
+  readonly configFile: string | null;
+  readonly renamedCommands: readonly (readonly [string, string])[];
+}
+
+/** A change that CONFIG SET makes but that the server can't carry out: which directive, and why. */
+export interface ChangeFailure {
+  readonly name: string;
+  readonly reason: string;
+}
+
+export class Config {
+  // Network
+  /** Addresses for listenOptions; a leading "-": may be unavailable; "*": all of IPv4; "::": all of IPv6. */
+  bind: string[] = [];
+  port = 0;
+  unixSocket = '';
+  unixSocketMode = 0;
+  tcpBacklog = 0;
+  tcpKeepAliveSeconds = 0;
+  timeoutSeconds = 0;
+  maxClients = 0;
+  protectedMode = true;
+  protoMaxBulkLengthBytes = 0;
+  clientQueryBufferLimitBytes = 0;
+  normalOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
+  replicaOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
+  pubSubOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
+  // Threads
+  /** Workers, at least 1. */
+  threads = 1;
+  transport: 'auto' | 'epoll' | 'node' = 'auto';
+  // General
+  databases = 0;
+  logLevel: LogLevel = 'notice';
+  logFile = '';
+  pidFile = '';
+  alwaysShowLogo = false;
+  /** Absolute path of the working directory. */
+  dir = '';
+  hz = 0;
+  dynamicHz = true;
+  // Security; a byte string
+  requirePass = '';
+  enableProtectedConfigs: Permission = 'no';
+  enableDebugCommand: Permission = 'no';
+  enableModuleCommand: Permission = 'no';
+  // Memory
+  /** 0: no limit. */
+  maxMemoryBytes = 0;
+  maxMemoryPolicy: EvictionPolicy = EvictionPolicy.NoEviction;
+  maxMemorySamples = 0;
+  maxMemoryEvictionTenacity = 0;
+  /** Memory of all clients together; 0: no limit. */
+  maxMemoryClientsBytes = 0;
+  lfuLogFactor = 0;
+  lfuDecayTimeMinutes = 0;
+  activeExpireEffort = 1;
+  lazyFreeEviction = false;
+  lazyFreeExpire = false;
+  lazyFreeServerDel = false;
+  lazyFreeUserDel = false;
+  lazyFreeUserFlush = false;
+  // Observation
+  /** Negative: nothing is logged. */
+  slowLogSlowerThanMicroseconds = 0;
+  slowLogMaxLength = 0;
+  /** 0: the latency monitor is off. */
+  latencyMonitorThresholdMs = 0;
+  latencyTracking = true;
+  latencyPercentiles: number[] = [];
+  // Encodings
+  hashMaxListpackEntries = 0;
+  hashMaxListpackValueBytes = 0;
+  listMaxListpackSize = 0;
+  listCompressDepth = 0;
+  setMaxIntsetEntries = 0;
+  zsetMaxListpackEntries = 0;
+  zsetMaxListpackValueBytes = 0;
+
+  /** Grows with each change. */
+  version = 0;
+  /** Absolute path of the file that CONFIG REWRITE writes, null if the server was started without one. */
+  configFile: string | null = null;
+  /** Command names and what they are called instead, '' for not at all. */
+  renamedCommands: (readonly [string, string])[] = [];
+  /** Directives that were given but have no effect, by name. */
+  readonly ignoredDirectives = new Set<string>();
+
+  private values: string[];
+  private readonly changedAt: number[];
+  /** Whether save points were given, so that they add to each other instead of to the default. */
+  private hasSavePoints = false;
+
+  /** The configuration of a snapshot, or what is in force if nothing is configured. */
+  constructor(snapshot?: ConfigSnapshot) {
+    this.values = directives.map((directive) => directive.defaultValue);
+    this.changedAt = new Array<number>(directives.length).fill(0);
+    if (snapshot === undefined) this.values[directiveIndex('dir')] = toByteString(process.cwd());
+    else this.adopt(snapshot);
+    this.refresh();
+  }
+
+  /** Reads a file and remembers it for {@link rewrite}. Throws ConfigError. */
+  loadFile(file: string): void {
+    let text: string;
+    try {
+      text = readFileSync(file, 'latin1');
+    } catch (error) {
+      throw new ConfigError(`can't open the configuration file '${file}': ${describeSystemError(error)}`);
+    }
+    this.configFile = path.resolve(file);
+    this.loadText(text, file);
+  }
+
+  /** Reads a configuration text (a byte string); `origin` is what errors call it. Throws ConfigError. */
+  loadText(text: string, origin: string): void {
+    for (const line of parseConfigText(text, origin)) this.apply(line, 0);
+    this.refresh();
+  }
+
+  /** Applies one directive, name first, of the command line. Throws ConfigError. */
+  loadArguments(args: readonly string[], written: string): void {
+    this.apply({ place: 'command line', text: written, args }, 0);
+    this.refresh();
+  }
+
+  /** Checks what can only be known when all is read. Throws ConfigError. */
+  checkLoaded(): void {
+    if (this.logFile === '') return;
+    try {
+      closeSync(openSync(path.resolve(this.dir, this.logFile), 'a'));
+    } catch (error) {
+      throw new ConfigError(`can't open the log file '${this.logFile}': ${describeSystemError(error)}`);
+    }
+  }
+
+  private apply(line: DirectiveLine, depth: number): void {
+    const [name, ...args] = line.args;
+    const index = directiveIndex(name);
+    if (index < 0) {
+      const nearest = nearestName(name.toLowerCase(), directiveNames());
+      const hint = nearest === null ? '' : ` (did you mean '${nearest}'?)`;
+      throw lineError(line, `unknown directive${hint}`);
+    }
+    const directive = directives[index];
+    if (!directive.fileOnly) this.load(line, index, directive, args);
+    else if (directive.name === 'include') this.include(line, args, depth);
+    else if (directive.name === 'rename-command') this.renameCommand(line, args);
+    if (!directive.applies && (directive.fileOnly || this.values[index] !== directive.describes)) {
+      this.ignoredDirectives.add(directive.name);
+    }
+  }
+
+  private load(line: DirectiveLine, index: number, directive: Directive, args: string[]): void {
+    if (args.length === 0) throw lineError(line, 'wrong number of arguments');
+    const split = args.length === 1 && args[0] !== '' ? splitValue(directive, args[0]) : args;
+    try {
+      let value = parseValue(directive, split, this.values[index]);
+      if (directive.name === 'save') {
+        if (this.hasSavePoints && value !== '' && this.values[index] !== '') {
+          value = `${this.values[index]} ${value}`;
+        }
+        this.hasSavePoints = true;
+      }
+      this.values[index] = value;
+    } catch (error) {
+      if (error instanceof InvalidValue) throw lineError(line, error.message);
+      throw error;
+    }
+  }
+
+  private include(line: DirectiveLine, args: readonly string[], depth: number): void {
+    if (args.length !== 1) throw lineError(line, 'wrong number of arguments');
+    if (depth >= INCLUDE_DEPTH_MAX) throw lineError(line, 'too many files include each other');
+    const directory = fromByteString(this.values[directiveIndex('dir')]);
+    const target = fromByteString(args[0]);
+    const files = isPathPattern(target) ? expandPath(path.resolve(directory, target)) : [target];
+    for (const file of files) {
+      let text: string;
+      try {
+        text = readFileSync(path.resolve(directory, file), 'latin1');
+      } catch (error) {
+        throw lineError(line, `can't open '${file}': ${describeSystemError(error)}`);
+      }
+      for (const included of parseConfigText(text, file)) this.apply(included, depth + 1);
+    }
+  }
+
+  private renameCommand(line: DirectiveLine, args: readonly string[]): void {
+    if (args.length !== 2) throw lineError(line, 'wrong number of arguments');
+    this.renamedCommands.push([args[0], args[1]]);
+  }
+
+  /**
+   * CONFIG GET: names and values that match a glob pattern. A pattern without wildcards is a name, and is
+   * answered as it was written.
+   */
+  get(pattern: string): [name: string, value: string][] {
+    if (!/[*?[]/.test(pattern)) {
+      const index = directiveIndex(pattern);
+      return index < 0 || directives[index].fileOnly ? [] : [[pattern, this.values[index]]];
+    }
+    const glob = new GlobPattern(Buffer.from(pattern, 'latin1'), true);
+    const found: [string, string][] = [];
+    directives.forEach((directive, index) => {
+      if (directive.hidden || directive.fileOnly) return;
+      for (const name of [directive.name, directive.alias]) {
+        if (name !== undefined && glob.matches(Buffer.from(name, 'latin1'), 0, name.length)) {
+          found.push([name, this.values[index]]);
+        }
+      }
+    });
+    return found;
+  }
+
+  /** CONFIG GET with several patterns: no name twice. */
+  getAll(patterns: readonly string[]): [name: string, value: string][] {
+    const found = new Map<string, [string, string]>();
+    for (const pattern of patterns) {
+      for (const pair of this.get(pattern)) {
+        const name = pair[0].toLowerCase();
+        if (!found.has(name)) found.set(name, pair);
+      }
+    }
+    return [...found.values()];
+  }
+
+  /** The value of a directive as CONFIG GET prints it. Throws a RangeError if there is no such directive. */
+  value(name: string): string {
+    const index = directiveIndex(name);
+    if (index < 0) throw new RangeError(`no directive ${name}`);
+    return this.values[index];
+  }
+
+  /**
+   * CONFIG SET: all pairs or none.
+   * @param protectedAllowed whether the client may change protected directives
+   * @param carryOut makes the server follow, once all values are known to be good; if it fails, all
+   *   values are as before
+   * @returns the error reply (without "-"), null on success
+   */
+  set(
+    pairs: readonly (readonly [name: string, value: string])[],
+    protectedAllowed = false,
+    carryOut?: (changed: readonly string[]) => ChangeFailure | null,
+  ): string | null {
+    const indexes: number[] = [];
+    const names = new Set<string>();
+    for (const [name] of pairs) {
+      const index = directiveIndex(name);
+      if (index < 0 || directives[index].fileOnly) {
+        return `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`;
+      }
+      const directive = directives[index];
+      if (directive.immutable) return setFailure(name, "can't set immutable config");
+      if (directive.protected && !protectedAllowed) return setFailure(name, "can't set protected config");
+      if (names.has(name.toLowerCase())) return setFailure(name, 'duplicate parameter');
+      names.add(name.toLowerCase());
+      indexes.push(index);
+    }
+    const before = this.values;
+    const values = [...before];
+    const changed: string[] = [];
+    for (let at = 0; at < pairs.length; at++) {
+      const index = indexes[at];
+      const directive = directives[index];
+      const [name, value] = pairs[at];
+      try {
+        values[index] = parseValue(directive, splitValue(directive, value), values[index]);
+      } catch (error) {
+        if (error instanceof InvalidValue) return setFailure(name, error.message);
+        throw error;
+      }
+      if (values[index] !== before[index]) changed.push(directive.name);
+    }
+    if (changed.length === 0) return null;
+    this.replace(values);
+    const failure = carryOut?.(changed) ?? null;
+    if (failure === null) return null;
+    this.replace(before);
+    return setFailure(failure.name, failure.reason);
+  }
+
+  /** Names and values that changed since {@link version} was `version`. */
+  changesSince(version: number): [name: string, value: string][] {
+    const changes: [string, string][] = [];
+    directives.forEach((directive, index) => {
+      if (this.changedAt[index] > version) changes.push([directive.name, this.values[index]]);
+    });
+    return changes;
+  }
+
+  /**
+   * CONFIG REWRITE: brings the file up to date, with its comments and its order.
+   * @returns the error reply (without "-"), null on success
+   */
+  rewrite(): string | null {
+    if (this.configFile === null) return 'ERR The server is running without a config file';
+    try {
+      rewriteConfigFile(this.configFile, (directive) => this.values[directives.indexOf(directive)]);
+      return null;
+    } catch (error) {
+      return `ERR Rewriting config file: ${describeSystemError(error)}`;
+    }
+  }
+
+  toJSON(): ConfigSnapshot {
+    return { values: this.values, configFile: this.configFile, renamedCommands: this.renamedCommands };
+  }
+
+  /** Takes over the configuration of another thread; returns the names of the directives that differ. */
+  adopt(snapshot: ConfigSnapshot): string[] {
+    this.configFile = snapshot.configFile;
+    this.renamedCommands = [...snapshot.renamedCommands];
+    const changed = directives.filter((_row, index) => snapshot.values[index] !== this.values[index]);
+    if (changed.length > 0) this.replace([...snapshot.values]);
+    return changed.map((directive) => directive.name);
+  }
+
+  /** The same configuration in an object of its own. */
+  static fromJSON(snapshot: ConfigSnapshot): Config {
+    return new Config(snapshot);
+  }
+
+  /** Writes what the keyspace reads into its settings. */
+  copyTo(settings: KeyspaceSettings): void {
+    settings.maxMemoryBytes = this.maxMemoryBytes;
+    settings.policy = this.maxMemoryPolicy;
+    settings.samples = this.maxMemorySamples;
+    settings.lfu = { logFactor: this.lfuLogFactor, decayTimeMinutes: this.lfuDecayTimeMinutes };
+    settings.usesLfu =
+      this.maxMemoryPolicy === EvictionPolicy.AllKeysLfu ||
+      this.maxMemoryPolicy === EvictionPolicy.VolatileLfu;
+  }
+
+  private replace(values: string[]): void {
+    const before = this.values;
+    this.values = values;
+    this.version++;
+    values.forEach((value, index) => {
+      if (value !== before[index]) this.changedAt[index] = this.version;
+    });
+    this.refresh();
+  }
+
+  /** Brings the typed fields up to date. */
+  private refresh(): void {
+    const text = (name: string): string => this.value(name);
+    const number = (name: string): number => Number(this.value(name));
+    const flag = (name: string): boolean => this.value(name) === 'yes';
+    const list = (name: string): string[] => this.value(name).split(' ').filter(Boolean);
+    this.bind = list('bind').map((address) => address.replace('::*', '::'));
+    this.port = number('port');
+    this.unixSocket = fromByteString(text('unixsocket'));
+    this.unixSocketMode = Number.parseInt(text('unixsocketperm'), 8);
+    this.tcpBacklog = number('tcp-backlog');
+    this.tcpKeepAliveSeconds = number('tcp-keepalive');
+    this.timeoutSeconds = number('timeout');
+    this.maxClients = number('maxclients');
+    this.protectedMode = flag('protected-mode');
+    this.protoMaxBulkLengthBytes = number('proto-max-bulk-len');
+    this.clientQueryBufferLimitBytes = number('client-query-buffer-limit');
+    const limits = list('client-output-buffer-limit');
+    this.normalOutputLimit = outputLimit(limits, 1);
+    this.replicaOutputLimit = outputLimit(limits, 5);
+    this.pubSubOutputLimit = outputLimit(limits, 9);
+    this.threads = number('threads') || availableParallelism();
+    this.transport = text('transport') as 'auto' | 'epoll' | 'node';
+    this.databases = number('databases');
+    this.logLevel = text('loglevel') as LogLevel;
+    this.logFile = fromByteString(text('logfile'));
+    this.pidFile = fromByteString(text('pidfile'));
+    this.alwaysShowLogo = flag('always-show-logo');
+    this.dir = fromByteString(text('dir'));
+    this.hz = number('hz');
+    this.dynamicHz = flag('dynamic-hz');
+    this.requirePass = text('requirepass');
+    this.enableProtectedConfigs = text('enable-protected-configs') as Permission;
+    this.enableDebugCommand = text('enable-debug-command') as Permission;
+    this.enableModuleCommand = text('enable-module-command') as Permission;
+    this.maxMemoryBytes = number('maxmemory');
+    this.maxMemoryPolicy = POLICIES[text('maxmemory-policy')];
+    this.maxMemorySamples = number('maxmemory-samples');
+    this.maxMemoryEvictionTenacity = number('maxmemory-eviction-tenacity');
+    const clients = text('maxmemory-clients');
+    this.maxMemoryClientsBytes = clients.endsWith('%')
+      ? Math.floor((this.maxMemoryBytes * Number.parseInt(clients, 10)) / 100)
+      : Number(parseMemory(clients));
+    this.lfuLogFactor = number('lfu-log-factor');
+    this.lfuDecayTimeMinutes = number('lfu-decay-time');
+    this.activeExpireEffort = number('active-expire-effort');
+    this.lazyFreeEviction = flag('lazyfree-lazy-eviction');
+    this.lazyFreeExpire = flag('lazyfree-lazy-expire');
+    this.lazyFreeServerDel = flag('lazyfree-lazy-server-del');
+    this.lazyFreeUserDel = flag('lazyfree-lazy-user-del');
+    this.lazyFreeUserFlush = flag('lazyfree-lazy-user-flush');
+    this.slowLogSlowerThanMicroseconds = number('slowlog-log-slower-than');
+    this.slowLogMaxLength = number('slowlog-max-len');
+    this.latencyMonitorThresholdMs = number('latency-monitor-threshold');
+    this.latencyTracking = flag('latency-tracking');
+    this.latencyPercentiles = list('latency-tracking-info-percentiles').map(Number);
+    this.hashMaxListpackEntries = number('hash-max-listpack-entries');
+    this.hashMaxListpackValueBytes = number('hash-max-listpack-value');
+    this.listMaxListpackSize = number('list-max-listpack-size');
+    this.listCompressDepth = number('list-compress-depth');
+    this.setMaxIntsetEntries = number('set-max-intset-entries');
+    this.zsetMaxListpackEntries = number('zset-max-listpack-entries');
+    this.zsetMaxListpackValueBytes = number('zset-max-listpack-value');
+  }
+}
+
+function outputLimit(limits: readonly string[], at: number): OutputBufferLimit {
+  return {
+    hardBytes: Number(limits[at]),
+    softBytes: Number(limits[at + 1]),
+    softSeconds: Number(limits[at + 2]),
+  };
+}
+
+function setFailure(name: string, reason: string): string {
+  const index = directiveIndex(name);
+  const { alias } = directives[index];
+  const known = name.toLowerCase() === alias ? alias : directives[index].name;
+  return `ERR CONFIG SET failed (possibly related to argument '${known}') - ${reason}`;
+}
+
+/** The reason in a system error, e.g. "No such file or directory". */
+function describeSystemError(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const match = /^\w+: ([^,]+)/.exec(text);
+  if (match === null) return text;
+  return match[1][0].toUpperCase() + match[1].slice(1);
+}
+
+/** A directive as the command line gives it, for messages. */
+export function describeArguments(name: string, args: readonly string[]): string {
+  const written = args.map((arg) => (/^[!-~]+$/.test(arg) ? arg : quoteArgument(arg)));
+  return [`--${name}`, ...written].join(' ');
+}
