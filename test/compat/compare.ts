@@ -18,6 +18,7 @@ export interface CompareOptions {
   /** Stop after so many different failures. */
   failuresMax: number;
   onProgress?(commandsDone: number, failures: number): void;
+  onFailure?(report: string): void;
 }
 
 export interface CompareResult {
@@ -64,6 +65,7 @@ export async function compareServers(options: CompareOptions): Promise<CompareRe
           formatScript(small.script),
         ].join('\n'),
       );
+      options.onFailure?.(failures.at(-1)!);
     }
     options.onProgress?.(commands, failures.length);
   }

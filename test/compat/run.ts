@@ -37,11 +37,11 @@ const result = await compareServers({
   seed: Number(options.seed),
   families: familiesByName(options.families!),
   failuresMax: Number(options.failures),
+  onFailure: (report) => console.log(`\n${report}`),
   onProgress(done, failures) {
     if (done % 50_000 === 0) console.log(`${done} commands, ${failures} failures`);
   },
 });
-for (const failure of result.failures) console.log(`\n${failure}`);
 console.log(`\n${result.commands} commands, ${result.failures.length} different failures`);
 if (subject && subject.process.exitCode !== null) console.log(subject.output());
 await Promise.all([reference.stop(), subject?.stop()]);

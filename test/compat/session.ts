@@ -7,12 +7,13 @@ import { type CompareContext, elementsOf, repliesAgree } from './replies.js';
 import { CONNECTIONS, type CommandStep, formatCommand, type Script, type Step } from './script.js';
 import type { Word } from './vocabulary.js';
 
-const REPLY_TIMEOUT_MS = 10_000;
+const REPLY_TIMEOUT_MS = 5_000;
 /** How long the outcome of a byte sequence must stay as it is to count as final. */
 const QUIET_MS = 20;
 const BYTES_TIMEOUT_MS = 3_000;
 /** Runs of smaller and smaller scripts before minimising gives up. */
 const MINIMISE_RUNS_MAX = 300;
+const MINIMISE_TIME_MS = 20_000;
 
 const CLOSED = Buffer.from('(connection closed)');
 const SILENT = Buffer.from('(no reply)');
@@ -263,8 +264,9 @@ export async function minimise(
   const name = mismatch.command.split(' ')[0]!.toLowerCase();
   let best = { script: { ...script, steps: script.steps.slice(0, mismatch.index + 1) }, mismatch };
   let runs = 0;
+  const deadline = Date.now() + MINIMISE_TIME_MS;
   const attempt = async (candidate: Script): Promise<boolean> => {
-    if (++runs > MINIMISE_RUNS_MAX) return false;
+    if (++runs > MINIMISE_RUNS_MAX || Date.now() > deadline) return false;
     const found = await runScript(candidate, reference, subject);
     if (!found || found.command.split(' ')[0]!.toLowerCase() !== name) return false;
     best = { script: { ...candidate, steps: candidate.steps.slice(0, found.index + 1) }, mismatch: found };
