@@ -6,9 +6,12 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { availableParallelism, totalmem } from 'node:os';
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import path from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from './commands/commands.js';
+import type { Config } from './config/config.js';
 import { createKeyspace } from './keyspace/keyspace.js';
 import { SHARD_BYTES_MAX } from './memory/shard-memory.js';
 import { AcceptorWord } from './network/acceptor.js';
@@ -17,6 +20,7 @@ import { openListeners } from './network/listener.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { ControlBlock, ShutdownRequest } from './state/control-block.js';
 import { createProcessState } from './state/process-state.js';
+import { SharedConfig } from './state/shared-config.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from './version.js';
 import type { WorkerOptions } from './worker.js';
 
@@ -26,8 +30,21 @@ const EVENTFD_FLAGS = 0x80800;
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
 
+/** How often the main thread looks for changes by CONFIG SET. */
+const CONFIG_POLL_MS = 100;
+
+/** Where the log goes; null: standard output. */
+let logFile: string | null = null;
+
 function log(text: string): void {
-  process.stdout.write(`${process.pid}:M ${new Date().toISOString()} * ${text}\n`);
+  const line = `${process.pid}:M ${new Date().toISOString()} * ${text}\n`;
+  if (logFile === null) process.stdout.write(line);
+  else appendFileSync(logFile, line);
+}
+
+function setAcceptorLimits(control: Int32Array, config: Config): void {
+  Atomics.store(control, AcceptorWord.ClientsMax, Math.min(config.maxClients, 0x7fffffff));
+  Atomics.store(control, AcceptorWord.KeepAliveSeconds, config.tcpKeepAliveSeconds);
 }
 
 /** The number of shards: a power of two, at least four per thread, and enough to hold the memory. */
@@ -37,18 +54,23 @@ export function shardCountFor(threads: number, memoryBytes: number): number {
 }
 
 /** Starts the server; resolves once it accepts connections. Rejects with a one-line message. */
-export async function startServer(port: number, threads = availableParallelism()): Promise<void> {
+export async function startServer(config: Config): Promise<void> {
+  const { threads } = config;
   const libc = loadLibc();
   if (libc === null) throw new Error('no transport');
+  process.chdir(config.dir);
+  if (config.logFile !== '') logFile = path.resolve(config.logFile);
   const sockets = await openListeners(libc, {
-    bind: ['127.0.0.1', '-::1'],
-    port,
-    backlog: 511,
-    unixSocket: '',
-    unixSocketMode: 0,
+    bind: config.bind,
+    port: config.port,
+    backlog: config.tcpBacklog,
+    unixSocket: config.unixSocket,
+    unixSocketMode: config.unixSocketMode,
   });
-  const keyspace = createKeyspace(shardCountFor(threads, totalmem()), SHARD_BYTES_MAX, 16);
+  const keyspace = createKeyspace(shardCountFor(threads, totalmem()), SHARD_BYTES_MAX, config.databases);
   const state = createProcessState(threads, createCommandTable().size);
+  const sharedConfig = new SharedConfig(state.config);
+  let configVersion = sharedConfig.publish(JSON.stringify(config));
   const hashSecret: [number, number] = [randomInt(2 ** 32), randomInt(2 ** 32)];
   const channels = Array.from({ length: threads }, () => newChannel(libc));
   for (let index = 0; index < threads; index++) {
@@ -59,13 +81,20 @@ export async function startServer(port: number, threads = availableParallelism()
     );
   }
   const control = new SharedArrayBuffer(AcceptorWord.COUNT * 4);
-  new Int32Array(control)[AcceptorWord.ClientsMax] = 10000;
-  new Int32Array(control)[AcceptorWord.KeepAliveSeconds] = 300;
+  setAcceptorLimits(new Int32Array(control), config);
   const options = { sockets, wakeFd: libc.eventfd(0, EVENTFD_FLAGS), control };
   watchThread(
     new Thread(new URL('../workers/acceptor.js', import.meta.url), { workerData: { options, channels } }),
     'acceptor',
   );
+  const followConfig = setInterval(() => {
+    const published = sharedConfig.readIfNewer(configVersion);
+    if (published === null) return;
+    configVersion = published.version;
+    config.adopt(JSON.parse(published.json));
+    setAcceptorLimits(new Int32Array(control), config);
+  }, CONFIG_POLL_MS);
+  followConfig.unref();
   const block = new ControlBlock(state.control);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -73,11 +102,16 @@ export async function startServer(port: number, threads = availableParallelism()
       block.requestShutdown(ShutdownRequest.Default);
     });
   }
+  const ceiling =
+    config.maxMemoryBytes === 0 ? 'no memory ceiling' : `${config.maxMemoryBytes} bytes at most`;
   log(
-    `Damselfly ${DAMSELFLY_VERSION} (Redis ${REDIS_VERSION} compatible), port ${port}, ${threads} threads, pid ${process.pid}`,
+    `Damselfly ${DAMSELFLY_VERSION} (Redis ${REDIS_VERSION} compatible), port ${config.port}, ` +
+      `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${ceiling}, pid ${process.pid}`,
   );
+  if (config.pidFile !== '') writeFileSync(config.pidFile, `${process.pid}\n`);
   log('Ready to accept connections');
   void block.waitForShutdown().then(() => {
+    if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
     log('Damselfly is now ready to exit, bye bye...');
     process.exit(0);
   });

@@ -7,6 +7,7 @@ import { CommandContext } from './commands/context.js';
 import { Executor } from './commands/executor.js';
 import type { ServerServices } from './commands/services.js';
 import { Session } from './commands/session.js';
+import { Config, type Permission } from './config/config.js';
 import { HugePages } from './huge-pages.js';
 import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { EvictionPolicy, type KeyspaceSettings } from './keyspace/settings.js';
@@ -43,6 +44,8 @@ export class Worker implements ConnectionHandler {
   private readonly channels: readonly WorkerChannel[];
   private readonly channel: WorkerChannel;
   private readonly state: ProcessState;
+  private readonly config: Config;
+  private configVersion: number;
   private readonly keyspace: Keyspace;
   private readonly context: CommandContext;
   private readonly executor: Executor;
@@ -60,6 +63,11 @@ export class Worker implements ConnectionHandler {
     setHashSecret(options.hashSecret[0], options.hashSecret[1]);
     const libc = loadLibc();
     if (libc === null) throw new Error('no transport');
+    this.state = new ProcessState(options.state, options.index);
+    const published = this.state.config.readIfNewer(0);
+    if (published === null) throw new Error('no configuration');
+    this.configVersion = published.version;
+    this.config = new Config(JSON.parse(published.json));
     this.settings = {
       maxMemoryBytes: 0,
       policy: EvictionPolicy.NoEviction,
@@ -70,18 +78,18 @@ export class Worker implements ConnectionHandler {
     };
     this.channels = options.channels.map((buffer) => new WorkerChannel(buffer));
     this.channel = this.channels[options.index];
-    this.state = new ProcessState(options.state, options.index);
     const counters = this.state.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
     const reply = new ReplyWriter();
     this.services = {
       state: this.state,
+      config: this.config,
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
       workerCount: options.workerCount,
       sessions: new Map(),
-      isDebugAllowed: () => true,
+      isDebugAllowed: (session) => this.isAllowed(this.config.enableDebugCommand, session),
       setActiveExpire: (isActive) => {
         this.settings.activeExpire = isActive;
       },
@@ -90,6 +98,7 @@ export class Worker implements ConnectionHandler {
       wakeWorker: (index) => this.channels[index].wake(libc),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
+    this.applyConfig();
     this.context = new CommandContext(this.keyspace, createCommandTable(), reply, this.services, counters);
     this.executor = new Executor(this.context);
     this.dispatcher = new Dispatcher(this.executor, reply);
@@ -104,6 +113,27 @@ export class Worker implements ConnectionHandler {
 
   start(): void {
     this.transport.start();
+  }
+
+  /** Takes over what CONFIG SET changed in another thread. */
+  private followConfig(): void {
+    const published = this.state.config.readIfNewer(this.configVersion);
+    if (published === null) return;
+    this.configVersion = published.version;
+    this.config.adopt(JSON.parse(published.json));
+    this.applyConfig();
+  }
+
+  private applyConfig(): void {
+    const { config, services } = this;
+    config.copyTo(this.settings);
+    services.requirePass = config.requirePass;
+    services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
+  }
+
+  /** Whether an `enable-…` directive lets a client in. */
+  private isAllowed(permission: Permission, session: Session): boolean {
+    return permission === 'yes' || (permission === 'local' && isLocal(session.connection.peerAddress()));
   }
 
   get bytesNeeded(): number {
@@ -134,6 +164,7 @@ export class Worker implements ConnectionHandler {
     const { session } = connection;
     if (session === null) return end;
     const nowMs = Date.now();
+    this.followConfig();
     this.context.nowMs = nowMs;
     session.lastInteractionMs = nowMs;
     const position = this.dispatcher.dispatch(connection, session, bytes, view, start, end);
@@ -235,6 +266,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onTick(nowMs: number): void {
+    this.followConfig();
     this.context.nowMs = nowMs;
     this.hugePages.step();
     this.takeRequests();
@@ -246,6 +278,11 @@ export class Worker implements ConnectionHandler {
   }
 
   onOutputPending(_connection: Connection): void {}
+}
+
+/** Whether an address is this machine's own. */
+function isLocal(address: string): boolean {
+  return address.startsWith('127.') || address.startsWith('[::1]') || address.startsWith('/');
 }
 
 function flagsOf(session: Session): number {

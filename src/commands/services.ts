@@ -1,11 +1,14 @@
 /** What commands need of the process around them, given by the worker that runs them. */
 
+import type { Config } from '../config/config.js';
 import type { ProcessState } from '../state/process-state.js';
 import type { Session } from './session.js';
 
 export interface ServerServices {
   /** What all threads of the process share. */
   readonly state: ProcessState;
+  /** This thread's copy of the configuration; CONFIG SET changes it through `state.config.update`. */
+  readonly config: Config;
   /** Sends what has been replied so far, before a long batch ends. */
   flush(session: Session): void;
   /** Makes a worker look at its mailbox and at requests in the client table. */

@@ -3,33 +3,49 @@
 import { ClientTable, type ClientTableHandle } from './client-table.js';
 import { Statistics, type StatisticsHandle, WorkerStatistics } from './command-statistics.js';
 import { ControlBlock } from './control-block.js';
+import { LatencyMonitor } from './latency-monitor.js';
+import { SharedConfig } from './shared-config.js';
+import { SlowLog } from './slow-log.js';
 
 export interface ProcessStateHandle {
   readonly control: SharedArrayBuffer;
+  readonly config: SharedArrayBuffer;
   readonly clients: ClientTableHandle;
   readonly statistics: StatisticsHandle;
+  readonly slowLog: SharedArrayBuffer;
+  readonly latency: SharedArrayBuffer;
 }
 
 /** Makes the shared state of a new process. */
 export function createProcessState(workers: number, commands: number): ProcessStateHandle {
   return {
     control: ControlBlock.create(),
+    config: SharedConfig.create(),
     clients: ClientTable.create(),
     statistics: Statistics.create(workers, commands),
+    slowLog: SlowLog.create(),
+    latency: LatencyMonitor.create(),
   };
 }
 
 export class ProcessState {
   readonly control: ControlBlock;
+  /** The configuration in force, a ConfigSnapshot as JSON. */
+  readonly config: SharedConfig;
   readonly clients: ClientTable;
   readonly statistics: Statistics;
+  readonly slowLog: SlowLog;
+  readonly latency: LatencyMonitor;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
 
   constructor(handle: ProcessStateHandle, worker: number) {
     this.control = new ControlBlock(handle.control);
+    this.config = new SharedConfig(handle.config);
     this.clients = new ClientTable(handle.clients);
     this.statistics = new Statistics(handle.statistics);
+    this.slowLog = new SlowLog(handle.slowLog);
+    this.latency = new LatencyMonitor(handle.latency);
     this.counters = new WorkerStatistics(handle.statistics, worker);
   }
 }
