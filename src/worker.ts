@@ -2,6 +2,7 @@
  * A worker: owns its connections, reads, parses, executes and replies, and keeps house for its shards.
  */
 
+import { ClientRows } from './commands/client-rows.js';
 import { createCommandTable } from './commands/commands.js';
 import { CommandContext } from './commands/context.js';
 import { Executor } from './commands/executor.js';
@@ -19,7 +20,6 @@ import type { ConnectionHandler, Transport } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { Dispatcher } from './protocol/dispatcher.js';
 import { ReplyWriter } from './protocol/reply-writer.js';
-import { ClientFigure, ClientFlag, ClientWord } from './state/client-table.js';
 import { ServerCounter } from './state/command-statistics.js';
 import { PauseKind } from './state/control-block.js';
 import { ProcessState, type ProcessStateHandle } from './state/process-state.js';
@@ -63,7 +63,7 @@ export class Worker implements ConnectionHandler {
     setHashSecret(options.hashSecret[0], options.hashSecret[1]);
     const libc = loadLibc();
     if (libc === null) throw new Error('no transport');
-    this.state = new ProcessState(options.state, options.index);
+    this.state = new ProcessState(options.state, options.index, (worker) => this.channels[worker].wake(libc));
     const published = this.state.config.readIfNewer(0);
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
@@ -84,6 +84,7 @@ export class Worker implements ConnectionHandler {
     this.services = {
       state: this.state,
       config: this.config,
+      clientRows: new ClientRows(this.state.clients, options.index),
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
@@ -145,19 +146,12 @@ export class Worker implements ConnectionHandler {
     const id = this.state.control.takeClientId();
     const session = new Session(id, connection, nowMs);
     session.authenticated = this.services.requirePass === '';
-    session.clientSlot = this.state.clients.open(
-      id,
-      this.options.index,
-      connection.fd,
-      connection.peerAddress(),
-      connection.localAddress(),
-      nowMs,
-    );
+    const hasRow = this.services.clientRows.open(session, nowMs);
     connection.session = session;
     this.connections.set(id, connection);
     this.services.sessions.set(id, session);
     this.state.counters.server[ServerCounter.ConnectionsReceived]++;
-    if (session.clientSlot < 0) connection.closeAfterReply();
+    if (!hasRow) connection.closeAfterReply();
   }
 
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
@@ -170,6 +164,7 @@ export class Worker implements ConnectionHandler {
     const position = this.dispatcher.dispatch(connection, session, bytes, view, start, end);
     this.afterCommands(connection, session);
     this.noteTraffic(session, position - start, end - position);
+    this.takeRequests();
     return position;
   }
 
@@ -181,6 +176,7 @@ export class Worker implements ConnectionHandler {
       connection.closeAfterReply();
     }
     if (session.postponed !== null) {
+      if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
       this.postponed.add(connection);
       this.transport.pauseReading(connection);
     }
@@ -188,27 +184,13 @@ export class Worker implements ConnectionHandler {
 
   /** Keeps the connection's row in the client table up to date. */
   private noteTraffic(session: Session, readBytes: number, keptBytes: number): void {
-    const { clients, counters } = this.state;
+    const { counters } = this.state;
     const replyBytes = this.transport.reply.length;
     counters.server[ServerCounter.InputBytes] += readBytes;
     counters.server[ServerCounter.OutputBytes] += replyBytes;
     counters.server[ServerCounter.Reads]++;
     counters.server[ServerCounter.Writes]++;
-    const { clientSlot, queue } = session;
-    if (clientSlot < 0) return;
-    const { words, figures } = clients;
-    const base = clients.wordBase(clientSlot);
-    words[base + ClientWord.Database] = session.database;
-    words[base + ClientWord.Protocol] = session.protocol;
-    words[base + ClientWord.Multi] = queue === null ? -1 : queue.length;
-    words[base + ClientWord.Watched] = session.watched.length;
-    words[base + ClientWord.LastCommandId] = session.lastCommandId;
-    words[base + ClientWord.Flags] = flagsOf(session);
-    const figure = clients.figureBase(clientSlot);
-    figures[figure + ClientFigure.LastInteractionMs] = session.lastInteractionMs;
-    figures[figure + ClientFigure.QueryBuffer] = keptBytes;
-    figures[figure + ClientFigure.MultiMemory] = session.queuedBytes;
-    figures[figure + ClientFigure.OutputMemory] = session.connection.pendingOutputBytes;
+    this.services.clientRows.publish(session, this.context.nowMs, keptBytes);
   }
 
   private flush(session: Session): void {
@@ -222,8 +204,8 @@ export class Worker implements ConnectionHandler {
     connection.session = null;
     session.closing = true;
     session.discardTransaction();
-    if (session.clientSlot >= 0) this.state.clients.close(session.clientSlot);
-    this.postponed.delete(connection);
+    this.services.clientRows.close(session);
+    if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
     this.connections.delete(session.id);
     this.services.sessions.delete(session.id);
     this.channel.connectionClosed();
@@ -235,7 +217,7 @@ export class Worker implements ConnectionHandler {
     this.resumePostponed();
   }
 
-  /** CLIENT KILL from any worker. */
+  /** Closes the connections that CLIENT KILL, in any worker, has asked this one to close. */
   private takeRequests(): void {
     const { clients } = this.state;
     if (!clients.takeRequests(this.options.index)) return;
@@ -253,15 +235,17 @@ export class Worker implements ConnectionHandler {
     if (this.state.control.pauseKind(nowMs) === PauseKind.All) return;
     for (const connection of [...this.postponed]) {
       const { session } = connection;
-      this.postponed.delete(connection);
       if (session === null || session.postponed === null) continue;
       this.context.nowMs = nowMs;
       this.transport.reply.protocol = session.protocol;
       this.executor.executePostponed(session, session.postponed);
+      if (session.postponed !== null) continue;
+      this.postponed.delete(connection);
+      this.state.control.addBlockedClients(-1);
       if (session.closing) connection.closeAfterReply();
+      this.services.clientRows.publish(session, nowMs, connection.inputLength);
       this.transport.send(connection);
-      if (session.postponed !== null) this.postponed.add(connection);
-      else this.transport.resumeReading(connection);
+      this.transport.resumeReading(connection);
     }
   }
 
@@ -279,18 +263,7 @@ export class Worker implements ConnectionHandler {
 
   onOutputPending(_connection: Connection): void {}
 }
-
 /** Whether an address is this machine's own. */
 function isLocal(address: string): boolean {
   return address.startsWith('127.') || address.startsWith('[::1]') || address.startsWith('/');
-}
-
-function flagsOf(session: Session): number {
-  return (
-    (session.queue !== null ? ClientFlag.Multi : 0) |
-    (session.noEvict ? ClientFlag.NoEvict : 0) |
-    (session.noTouch ? ClientFlag.NoTouch : 0) |
-    (session.isMonitor ? ClientFlag.Monitor : 0) |
-    (session.closing ? ClientFlag.CloseAfterReply : 0)
-  );
 }

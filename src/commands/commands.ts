@@ -1,5 +1,6 @@
 /** All commands: the handlers of every family, joined with their rows. */
 
+import { clientHandlers } from './client.js';
 import { CommandTable } from './command-table.js';
 import { connectionHandlers } from './connection.js';
 import type { CommandContext } from './context.js';
@@ -24,6 +25,7 @@ export function createCommandTable(): CommandTable {
       ...expiryHandlers,
       ...objectHandlers,
       ...debugHandlers,
+      ...clientHandlers,
       ...connectionHandlers,
       ...transactionHandlers,
     },

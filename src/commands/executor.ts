@@ -213,8 +213,12 @@ export class Executor {
       if (session.queue !== null && !runsInsideTransaction(resolved)) queueCommand(this.context, resolved);
       else this.run(resolved);
     }
+    if (session.postponed !== null) {
+      session.replyMode = mode;
+      return;
+    }
     // CLIENT REPLY ON is the one command whose own reply is sent.
-    if (session.replyMode === ReplyMode.On && mode !== ReplyMode.SkipNext) return;
+    if (session.replyMode === ReplyMode.On) return;
     reply.length = start;
     if (session.replyMode === ReplyMode.Skip) session.replyMode = ReplyMode.On;
   }

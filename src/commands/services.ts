@@ -2,6 +2,7 @@
 
 import type { Config } from '../config/config.js';
 import type { ProcessState } from '../state/process-state.js';
+import type { ClientRows } from './client-rows.js';
 import type { Session } from './session.js';
 
 export interface ServerServices {
@@ -9,6 +10,8 @@ export interface ServerServices {
   readonly state: ProcessState;
   /** This thread's copy of the configuration; CONFIG SET changes it through `state.config.update`. */
   readonly config: Config;
+  /** This worker's sessions in the client table. */
+  readonly clientRows: ClientRows;
   /** Sends what has been replied so far, before a long batch ends. */
   flush(session: Session): void;
   /** Makes a worker look at its mailbox and at requests in the client table. */

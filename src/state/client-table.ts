@@ -63,6 +63,8 @@ export const enum ClientWord {
   UnblockRequest = 15,
   /** Client id that tracking redirects to, -1 for none. */
   Redirect = 16,
+  /** 1 while the client waits for a key: CLIENT UNBLOCK may then end its wait. */
+  WaitsForKeys = 17,
   /** Lengths of the texts, in the order of ClientText. */
   TextLengths = 24,
 }
@@ -274,7 +276,7 @@ export class ClientTable {
     return this.figures[this.figureBase(slot) + ClientFigure.Id];
   }
 
-  /** The clients that fit a filter, as slots in the order of their ids. */
+  /** The clients that fit a filter and are not about to be killed, as slots in the order of their ids. */
   select(filter: ClientFilter, nowMs: number): number[] {
     const { words } = this;
     const slots: number[] = [];
@@ -283,7 +285,8 @@ export class ClientTable {
       const base = this.wordBase(slot);
       if (Atomics.load(words, base + ClientWord.IsOpen) === 0) continue;
       acquireLock(words, base + ClientWord.Lock);
-      if (words[base + ClientWord.IsOpen] === 1 && this.fits(slot, filter, nowMs)) slots.push(slot);
+      const isThere = words[base + ClientWord.IsOpen] === 1 && words[base + ClientWord.KillRequest] === 0;
+      if (isThere && this.fits(slot, filter, nowMs)) slots.push(slot);
       releaseLock(words, base + ClientWord.Lock);
     }
     return slots.sort((one, other) => this.id(one) - this.id(other));

@@ -4,6 +4,7 @@ import { ClientTable, type ClientTableHandle } from './client-table.js';
 import { Statistics, type StatisticsHandle, WorkerStatistics } from './command-statistics.js';
 import { ControlBlock } from './control-block.js';
 import { LatencyMonitor } from './latency-monitor.js';
+import { Mailbox } from './mailbox.js';
 import { SharedConfig } from './shared-config.js';
 import { SlowLog } from './slow-log.js';
 
@@ -14,6 +15,8 @@ export interface ProcessStateHandle {
   readonly statistics: StatisticsHandle;
   readonly slowLog: SharedArrayBuffer;
   readonly latency: SharedArrayBuffer;
+  /** One per worker. */
+  readonly mailboxes: readonly SharedArrayBuffer[];
 }
 
 /** Makes the shared state of a new process. */
@@ -25,6 +28,7 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     statistics: Statistics.create(workers, commands),
     slowLog: SlowLog.create(),
     latency: LatencyMonitor.create(),
+    mailboxes: Array.from({ length: workers }, () => Mailbox.create()),
   };
 }
 
@@ -38,8 +42,11 @@ export class ProcessState {
   readonly latency: LatencyMonitor;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
+  /** By worker. */
+  readonly mailboxes: readonly Mailbox[];
 
-  constructor(handle: ProcessStateHandle, worker: number) {
+  /** `wakeWorker` makes a worker look into its mailbox. */
+  constructor(handle: ProcessStateHandle, worker: number, wakeWorker: (worker: number) => void) {
     this.control = new ControlBlock(handle.control);
     this.config = new SharedConfig(handle.config);
     this.clients = new ClientTable(handle.clients);
@@ -47,5 +54,15 @@ export class ProcessState {
     this.slowLog = new SlowLog(handle.slowLog);
     this.latency = new LatencyMonitor(handle.latency);
     this.counters = new WorkerStatistics(handle.statistics, worker);
+    this.mailboxes = handle.mailboxes.map((mailbox, owner) => new Mailbox(mailbox, () => wakeWorker(owner)));
+  }
+
+  /** Sends the same message to every worker. Returns whether all had room for it. */
+  broadcast(kind: number, id = 0, first = 0, payload?: Uint8Array): boolean {
+    let areAllSent = true;
+    for (const mailbox of this.mailboxes) {
+      areAllSent = mailbox.send(kind, id, first, 0, 0, payload) && areAllSent;
+    }
+    return areAllSent;
   }
 }

@@ -1,0 +1,118 @@
+/**
+ * Keeps the rows of one worker's sessions in the process-wide client table up to date: all figures after
+ * each batch, the texts when they have changed.
+ */
+
+import { ClientFigure, ClientFlag, type ClientTable, ClientText, ClientWord } from '../state/client-table.js';
+import type { Session } from './session.js';
+
+/** What an idle connection costs besides its buffers: its objects here and its row. */
+const SESSION_BYTES = 2048;
+
+export class ClientRows {
+  private readonly table: ClientTable;
+  private readonly worker: number;
+  /** Texts as they are in the rows, by slot. */
+  private readonly names: string[] = [];
+  private readonly users: string[] = [];
+  private readonly libraryNames: string[] = [];
+  private readonly libraryVersions: string[] = [];
+
+  constructor(table: ClientTable, worker: number) {
+    this.table = table;
+    this.worker = worker;
+  }
+
+  /** Gives a new session its row. Returns false, and leaves `clientSlot` at -1, if the table is full. */
+  open(session: Session, nowMs: number): boolean {
+    const { connection } = session;
+    const slot = this.table.open(
+      session.id,
+      this.worker,
+      connection.fd,
+      connection.peerAddress(),
+      connection.localAddress(),
+      nowMs,
+    );
+    session.clientSlot = slot;
+    if (slot < 0) return false;
+    this.names[slot] = '';
+    this.users[slot] = 'default';
+    this.libraryNames[slot] = '';
+    this.libraryVersions[slot] = '';
+    this.publish(session, nowMs, 0);
+    return true;
+  }
+
+  close(session: Session): void {
+    if (session.clientSlot < 0) return;
+    this.table.close(session.clientSlot);
+    session.clientSlot = -1;
+  }
+
+  /**
+   * Stores a session's state into its row: after each batch, and before a session looks at itself.
+   * `inputBytes`: what has arrived and waits to be run.
+   */
+  publish(session: Session, nowMs: number, inputBytes: number): void {
+    const { clientSlot: slot, connection } = session;
+    if (slot < 0) return;
+    const { words, figures } = this.table;
+    const word = this.table.wordBase(slot);
+    const figure = this.table.figureBase(slot);
+    words[word + ClientWord.Database] = session.database;
+    words[word + ClientWord.Flags] = flagsOf(session);
+    words[word + ClientWord.Protocol] = session.protocol;
+    words[word + ClientWord.Multi] = session.queue === null ? -1 : session.queue.length;
+    words[word + ClientWord.Watched] = session.watched.length;
+    words[word + ClientWord.LastCommandId] = session.lastCommandId;
+    words[word + ClientWord.ReplyMode] = session.replyMode;
+    const pending = connection.pendingOutputBytes;
+    figures[figure + ClientFigure.LastInteractionMs] = nowMs;
+    figures[figure + ClientFigure.QueryBuffer] = inputBytes;
+    figures[figure + ClientFigure.QueryBufferFree] = 0;
+    figures[figure + ClientFigure.ArgumentMemory] = 0;
+    figures[figure + ClientFigure.MultiMemory] = session.queuedBytes;
+    figures[figure + ClientFigure.OutputListLength] = pending > 0 ? 1 : 0;
+    figures[figure + ClientFigure.OutputMemory] = pending;
+    figures[figure + ClientFigure.TotalMemory] = SESSION_BYTES + inputBytes + session.queuedBytes + pending;
+    if (this.names[slot] !== session.name) {
+      this.names[slot] = session.name;
+      this.table.setText(slot, ClientText.Name, session.name);
+    }
+    if (this.users[slot] !== session.userName) {
+      this.users[slot] = session.userName;
+      this.table.setText(slot, ClientText.User, session.userName);
+    }
+    if (this.libraryNames[slot] !== session.libraryName) {
+      this.libraryNames[slot] = session.libraryName;
+      this.table.setText(slot, ClientText.LibraryName, session.libraryName);
+    }
+    if (this.libraryVersions[slot] !== session.libraryVersion) {
+      this.libraryVersions[slot] = session.libraryVersion;
+      this.table.setText(slot, ClientText.LibraryVersion, session.libraryVersion);
+    }
+  }
+
+  /** Stores what the running command takes: its bytes as they were sent, and its arguments alone. */
+  publishRequest(session: Session, requestBytes: number, argumentBytes: number, freeBytes: number): void {
+    if (session.clientSlot < 0) return;
+    const figure = this.table.figureBase(session.clientSlot);
+    const { figures } = this.table;
+    figures[figure + ClientFigure.QueryBuffer] = requestBytes;
+    figures[figure + ClientFigure.QueryBufferFree] = freeBytes;
+    figures[figure + ClientFigure.ArgumentMemory] = argumentBytes;
+    figures[figure + ClientFigure.TotalMemory] += requestBytes + freeBytes + argumentBytes;
+  }
+}
+
+function flagsOf(session: Session): number {
+  return (
+    (session.queue === null ? 0 : ClientFlag.Multi) |
+    (session.isMonitor ? ClientFlag.Monitor : 0) |
+    (session.postponed === null ? 0 : ClientFlag.Blocked) |
+    (session.closing ? ClientFlag.CloseAfterReply : 0) |
+    (session.noEvict ? ClientFlag.NoEvict : 0) |
+    (session.noTouch ? ClientFlag.NoTouch : 0)
+  );
+}
