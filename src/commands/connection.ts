@@ -105,7 +105,7 @@ function hello(context: CommandContext): void {
       }
       next += 2;
     } else {
-      reply.error(`ERR Syntax error in HELLO option '${context.argLatin1(next)}'`);
+      reply.error(`ERR Syntax error in HELLO option '${context.argQuoted(next)}'`);
       return;
     }
   }

@@ -113,6 +113,13 @@ export class CommandContext {
     return latin1Decoder.decode(this.bytes.subarray(offset, offset + this.argLength(index)));
   }
 
+  /** An argument as an error message quotes it: one character per byte, up to the first zero byte. */
+  argQuoted(index: number): string {
+    const text = this.argLatin1(index);
+    const zero = text.indexOf('\0');
+    return zero < 0 ? text : text.slice(0, zero);
+  }
+
   /** A copy of an argument's bytes. */
   argCopy(index: number): Uint8Array {
     const offset = this.argOffset(index);

@@ -180,7 +180,7 @@ function debug(context: CommandContext): void {
   else if (name === 'PANIC' || name === 'SEGFAULT') throw new Error(`DEBUG ${name}`);
   else {
     reply.error(
-      `ERR unknown subcommand or wrong number of arguments for '${context.argLatin1(1).slice(0, 128)}'. Try DEBUG HELP.`,
+      `ERR unknown subcommand or wrong number of arguments for '${context.argQuoted(1).slice(0, 128)}'. Try DEBUG HELP.`,
     );
   }
 }

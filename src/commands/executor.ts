@@ -232,7 +232,7 @@ export class Executor {
       const subcommand = command.subcommands.get(context.argText(1).toLowerCase());
       if (subcommand === undefined) {
         return this.refuse(
-          `ERR unknown subcommand '${context.argLatin1(1).slice(0, 128)}'. Try ${command.name.toUpperCase()} HELP.`,
+          `ERR unknown subcommand '${context.argQuoted(1).slice(0, 128)}'. Try ${command.name.toUpperCase()} HELP.`,
         );
       }
       command = subcommand;
@@ -264,9 +264,9 @@ export class Executor {
     const { context } = this;
     let shown = '';
     for (let index = 1; index < context.argCount && shown.length < UNKNOWN_ARGUMENTS_BYTES_MAX; index++) {
-      shown += `'${context.argLatin1(index).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX - shown.length)}' `;
+      shown += `'${context.argQuoted(index).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX - shown.length)}' `;
     }
-    const name = context.argLatin1(0).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX);
+    const name = context.argQuoted(0).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX);
     return `ERR unknown command '${name}', with args beginning with: ${shown}`;
   }
 
@@ -361,7 +361,7 @@ export class Executor {
    */
   executeTransaction(session: Session, isStillValid: () => boolean): void {
     const { context } = this;
-    const { reply } = context;
+    const { reply, bytes, view, pairs, argStart, argCount } = context;
     const queue = session.queue ?? [];
     for (const { shard } of session.watched) this.lockedShards[shard.index] = 1;
     for (const queued of queue) {
@@ -387,6 +387,7 @@ export class Executor {
       reply.nullArray();
     }
     this.unlockMarked();
+    this.setRequest(bytes, view, pairs, argStart, argCount);
   }
 
   private setRequest(

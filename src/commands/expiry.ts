@@ -22,7 +22,7 @@ function readConditions(context: CommandContext): number {
     else if (context.argIs(index, 'GT')) conditions |= Condition.IfLater;
     else if (context.argIs(index, 'LT')) conditions |= Condition.IfEarlier;
     else {
-      context.reply.error(`ERR Unsupported option ${context.argLatin1(index)}`);
+      context.reply.error(`ERR Unsupported option ${context.argQuoted(index)}`);
       return -1;
     }
   }

@@ -83,13 +83,28 @@ function renameKey(context: CommandContext, onlyIfAbsent: boolean): boolean {
   return true;
 }
 
-/** Reads a database number; replies with an error and returns -1 if it is none. */
-export function readDatabase(context: CommandContext, index: number, notAnInteger?: string): number {
-  if (!context.integer(index, notAnInteger)) return -1;
+/**
+ * Reads a 32-bit integer; replies with `error`, or if that is not given with what is wrong, and returns null
+ * if it is none.
+ */
+function readInt32(context: CommandContext, index: number, error?: string): number | null {
+  if (!context.integer(index, error)) return null;
   const { value } = context.number;
-  if (value >= 0 && value < context.keyspace.databaseCount) return value;
+  if (value === (value | 0)) return value;
+  context.reply.error(error ?? 'ERR value is out of range, value must between -2147483648 and 2147483647');
+  return null;
+}
+
+function isDatabase(context: CommandContext, number: number): boolean {
+  if (number >= 0 && number < context.keyspace.databaseCount) return true;
   context.reply.error(DATABASE_OUT_OF_RANGE);
-  return -1;
+  return false;
+}
+
+/** Reads a database number; replies with an error and returns -1 if it is none. */
+export function readDatabase(context: CommandContext, index: number): number {
+  const number = readInt32(context, index);
+  return number !== null && isDatabase(context, number) ? number : -1;
 }
 
 function copy(context: CommandContext): void {
@@ -155,10 +170,10 @@ function move(context: CommandContext): void {
 }
 
 function swapdb(context: CommandContext): void {
-  const left = readDatabase(context, 1, 'ERR invalid first DB index');
-  if (left < 0) return;
-  const right = readDatabase(context, 2, 'ERR invalid second DB index');
-  if (right < 0) return;
+  const left = readInt32(context, 1, 'ERR invalid first DB index');
+  const right = left === null ? null : readInt32(context, 2, 'ERR invalid second DB index');
+  if (left === null || right === null) return;
+  if (!isDatabase(context, left) || !isDatabase(context, right)) return;
   const { shards } = context.keyspace;
   for (const shard of shards) context.lockShard(shard);
   if (left !== right) for (const shard of shards) shard.swapDatabases(left, right, context.nowMs);
@@ -286,12 +301,14 @@ export function readScanOptions(context: CommandContext, first: number): ScanOpt
   return options;
 }
 
-/** Reads a cursor; replies with an error and returns -1 if it is none. */
+/** Reads a cursor, as strtoul would; replies with an error and returns -1 if it is none. */
 export function readCursor(context: CommandContext, index: number): number {
   const text = context.argLatin1(index);
-  if (/^\d{1,20}$/.test(text) && BigInt(text) < 2n ** 64n) {
+  const isNumber = /^([+-]?\d{1,20})?$/.test(text);
+  const value = isNumber ? BigInt(text.replace(/^\+/, '')) : 2n ** 64n;
+  if (value < 2n ** 64n && value > -(2n ** 64n)) {
     // Beyond 2^53 there are no cursors of ours: such a scan is at its end.
-    return Math.min(Number(text), Number.MAX_SAFE_INTEGER);
+    return Math.min(Number(BigInt.asUintN(64, value)), Number.MAX_SAFE_INTEGER);
   }
   context.reply.error(INVALID_CURSOR);
   return -1;

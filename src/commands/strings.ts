@@ -81,10 +81,11 @@ function resetOptions(): void {
 
 /** Reads one time option at `index`; returns the index after it, or `index` if there is none there. */
 function parseTimeOption(context: CommandContext, index: number): number {
-  if (options.timeArgument !== 0 || options.keepsExpiry || options.persist) return index;
-  if (index + 1 >= context.argCount) return index;
+  if (options.keepsExpiry || options.persist || index + 1 >= context.argCount) return index;
   for (const unit in TIME_UNITS) {
     if (!context.argIs(index, unit)) continue;
+    // The same unit may be given again, and then the last one counts; two units contradict each other.
+    if (options.timeArgument !== 0 && options.timeUnit !== unit) return index;
     options.timeArgument = index + 1;
     options.timeUnit = unit;
     return index + 2;
@@ -276,7 +277,7 @@ function getex(context: CommandContext): void {
   resetOptions();
   for (let index = 2; index < context.argCount; ) {
     let next = index;
-    if (context.argIs(index, 'PERSIST') && options.timeArgument === 0 && !options.persist) {
+    if (context.argIs(index, 'PERSIST') && options.timeArgument === 0) {
       options.persist = true;
       next++;
     } else {

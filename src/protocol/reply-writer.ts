@@ -94,12 +94,21 @@ export class ReplyWriter {
     this.line(Type.Simple, text);
   }
 
-  /** An error line, without the leading minus; its code comes first, as in "ERR syntax error". */
+  /**
+   * An error line, without the leading minus; its code comes first, as in "ERR syntax error". Each
+   * character stands for one byte, since errors quote what clients sent.
+   */
   error(text: string): void {
     this.errors++;
     const space = text.indexOf(' ');
     this.lastError = space < 0 ? text : text.slice(0, space);
-    this.line(Type.Error, text.replace(/[\r\n]/g, ' '));
+    this.reserve(text.length + 3);
+    this.bytes[this.length++] = Type.Error;
+    for (let index = 0; index < text.length; index++) {
+      const code = text.charCodeAt(index);
+      this.bytes[this.length++] = code === CR || code === LF ? 0x20 : code;
+    }
+    this.crlf();
   }
 
   integer(value: number): void {
