@@ -111,7 +111,7 @@ function hello(context: CommandContext): void {
   }
   if (!isAuthenticated) {
     reply.error(
-      'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
+      'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
     );
     return;
   }
@@ -144,7 +144,6 @@ function reset(context: CommandContext): void {
   session.protocol = 2;
   reply.protocol = 2;
   session.name = '';
-  session.noEvict = false;
   session.noTouch = false;
   session.isMonitor = false;
   session.replyMode = ReplyMode.On;
