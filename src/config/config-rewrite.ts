@@ -139,7 +139,7 @@ export function rewriteConfigText(source: string, read: (directive: Directive) =
       if (number !== undefined) {
         lines[number] = text;
       } else if (isNeeded) {
-        if (!hasSignature) lines.push(SIGNATURE);
+        if (!hasSignature) lines.push(...(lines.length > 0 ? ['', SIGNATURE] : [SIGNATURE]));
         hasSignature = true;
         lines.push(text);
       }
@@ -147,6 +147,6 @@ export function rewriteConfigText(source: string, read: (directive: Directive) =
     for (const number of numbers) lines[number] = '';
   }
   // What vanished leaves no more than one empty line behind.
-  const kept = lines.filter((line, number) => line !== '' || (number > 0 && lines[number - 1] !== ''));
+  const kept = lines.filter((line, number) => line !== '' || lines[number - 1] !== '');
   return kept.map((line) => `${line}\n`).join('');
 }

@@ -46,8 +46,9 @@ function parseStrictInteger(text: string): bigint | null {
   return value === BigInt.asIntN(64, value) ? value : null;
 }
 
-/** An integer as C's strtoll reads it, whole text; null if it is none. */
+/** An integer as C's strtoll reads it, 0 if there is nothing; null if it is none. */
 function parseLooseInteger(text: string): bigint | null {
+  if (text === '') return 0n;
   const match = /^[ \t-\r]*([+-]?)(\d+)$/.exec(text);
   if (match === null) return null;
   const value = BigInt(match[2]);
@@ -74,7 +75,7 @@ function clamp(name: string, value: bigint): bigint {
   return value;
 }
 
-function parseMemoryOrPercent(directive: Directive, arg: string): string {
+function parseMemoryOrPercent(arg: string): string {
   if (arg.endsWith('%')) {
     const percent = parseStrictInteger(arg.slice(0, -1));
     if (percent === null || percent < 0n)
@@ -84,7 +85,10 @@ function parseMemoryOrPercent(directive: Directive, arg: string): string {
   }
   const bytes = parseMemory(arg);
   if (bytes < 0n) throw new InvalidValue('argument must be a memory or percent value');
-  return String(checkRange(directive, bytes));
+  // Redis keeps a percentage as a negative number, so what exceeds 63 bits is one as well.
+  const signed = BigInt.asIntN(64, bytes);
+  if (signed < -100n) throw new InvalidValue('percentage argument must be less or equal to 100');
+  return signed < 0n ? `${-signed}%` : String(signed);
 }
 
 function parseFlags(directive: Directive, args: readonly string[]): string {
@@ -224,15 +228,10 @@ function parseOomScores(args: readonly string[]): string {
   return values.join(' ');
 }
 
-/** A number with six significant digits, as C's %g prints it. */
-function formatShort(value: number): string {
-  if (Object.is(value, -0)) return '-0';
-  const text = String(Number(value.toPrecision(6)));
-  return value !== 0 && Math.abs(value) < 1e-4
-    ? Number(value.toPrecision(6))
-        .toExponential()
-        .replace(/e-(\d)$/, 'e-0$1')
-    : text;
+/** A number with up to six decimals. */
+function formatDecimals(value: number): string {
+  const text = value.toFixed(6).replace(/\.?0+$/, '');
+  return Object.is(value, -0) ? `-${text}` : text;
 }
 
 function parsePercentiles(args: readonly string[]): string {
@@ -245,7 +244,7 @@ function parsePercentiles(args: readonly string[]): string {
       if (value < 0 || value > 100) {
         throw new InvalidValue('latency-tracking-info-percentiles parameters should sit between [0.0,100.0]');
       }
-      return formatShort(value);
+      return formatDecimals(value);
     })
     .join(' ');
 }
@@ -322,7 +321,7 @@ export function parseValue(directive: Directive, args: readonly string[], curren
     case 'memory':
       return parseNumber(directive, args[0]);
     case 'memory-or-percent':
-      return parseMemoryOrPercent(directive, args[0]);
+      return parseMemoryOrPercent(args[0]);
     case 'choice':
       return parseChoice(directive, args[0]);
     case 'flags':
