@@ -56,6 +56,8 @@ export class Dispatcher {
       }
       position = next;
       if (parser.status === ParseStatus.ProtocolError) {
+        // The commands before it may have been AUTH, then other limits hold.
+        if (session.authenticated && !parser.authenticated) continue;
         reply.error(`ERR ${parser.errorText}`);
         connection.closeAfterReply();
         return end;

@@ -20,17 +20,24 @@ export const enum ParseStatus {
 export const MAX_BATCH_COMMANDS = 128;
 
 const INLINE_BYTES_MAX = 64 * 1024;
-const ARGUMENTS_MAX = 1024 * 1024;
+const ARGUMENTS_MAX = 2147483647;
 const UNAUTHENTICATED_ARGUMENTS_MAX = 10;
 const UNAUTHENTICATED_BULK_BYTES_MAX = 16384;
 /** A batch ends once it holds so many arguments, so that `args` stays in the cache. */
 const BATCH_ARGUMENTS_MAX = 1024;
+/** More arguments than this are given back after use. */
+const ARGUMENTS_KEPT_MAX = 512 * 1024;
+/** The shortest bulk string, "$0 CR LF CR LF", and the shortest command made of one. */
+const SHORT_BULK_BYTES_MIN = 6;
+const SHORT_COMMAND_BYTES_MIN = 4 + SHORT_BULK_BYTES_MIN;
 
 const CR = 13;
 const LF = 10;
+const TAB = 9;
 const ASTERISK = 0x2a;
 const DOLLAR = 0x24;
 const DIGIT_0 = 0x30;
+const INT64_LIMIT = 2 ** 63;
 
 /** How far a command that is not complete has been parsed. One per connection, only while it is needed. */
 export class ParseState {
@@ -42,6 +49,16 @@ export class ParseState {
   resumeAt = 0;
   /** Pairs [offset relative to the command's first byte, length]. */
   args = new Int32Array(32);
+
+  /** Makes room for so many arguments, keeping those that are done. */
+  reserve(args: number): void {
+    let capacity = this.args.length;
+    while (capacity < 2 * args) capacity *= 2;
+    if (capacity === this.args.length) return;
+    const larger = new Int32Array(capacity);
+    larger.set(this.args);
+    this.args = larger;
+  }
 
   clear(): void {
     this.argCount = 0;
@@ -79,30 +96,79 @@ export class RequestParser {
     this.status = ParseStatus.Complete;
     this.bytesNeeded = 0;
     let position = start;
+    if (state !== null && state.argCount > 0) {
+      const next = this.resumeMultibulk(bytes, start, end, state);
+      if (next < 0) return start;
+      position = next;
+      this.addCommand(0, next);
+    }
     while (position < end) {
       if (this.commandCount === MAX_BATCH_COMMANDS || this.pairs >= BATCH_ARGUMENTS_MAX) break;
       const first = this.pairs;
-      const next =
-        bytes[position] === ASTERISK
-          ? this.parseMultibulk(bytes, position, end, state)
-          : this.parseInline(bytes, position, end);
-      if (next < 0) {
-        this.pairs = first;
-        break;
-      }
       const isInline = bytes[position] !== ASTERISK;
-      position = next;
-      if (this.pairs > first) {
-        this.commandEnd[this.commandCount] = next;
-        this.commandArgStart[this.commandCount] = first;
-        this.commandArgCount[this.commandCount] = this.pairs - first;
-        this.commandCount++;
+      let next = -1;
+      if (!isInline) next = this.parseShort(bytes, position, end);
+      if (next < 0) {
+        next = isInline
+          ? this.parseInline(bytes, position, end)
+          : this.parseMultibulk(bytes, position, end, state);
+        if (next < 0) {
+          this.pairs = first;
+          break;
+        }
       }
+      position = next;
+      if (this.pairs > first) this.addCommand(first, next);
       // Its bytes may have been changed in place, so an inline command ends the batch: what follows in a
       // batch can then always be parsed again.
       if (isInline) break;
     }
     return position;
+  }
+
+  private addCommand(firstPair: number, end: number): void {
+    const index = this.commandCount++;
+    this.commandEnd[index] = end;
+    this.commandArgStart[index] = firstPair;
+    this.commandArgCount[index] = this.pairs - firstPair;
+  }
+
+  /**
+   * Parses what nearly all commands are: complete, fewer than ten arguments, each shorter than 1000 bytes.
+   * Anything else gives -1 and is left to `parseMultibulk`. None of the limits can be reached here.
+   */
+  private parseShort(bytes: Uint8Array, start: number, end: number): number {
+    if (end - start < SHORT_COMMAND_BYTES_MIN) return -1;
+    const argCount = bytes[start + 1] - DIGIT_0;
+    if (argCount < 1 || argCount > 9 || bytes[start + 2] !== CR) return -1;
+    const { args } = this;
+    let at = start + 4;
+    let slot = this.pairs << 1;
+    const slotEnd = slot + (argCount << 1);
+    while (slot < slotEnd) {
+      if (at + SHORT_BULK_BYTES_MIN > end || bytes[at] !== DOLLAR) return -1;
+      let lengthBytes = bytes[at + 1] - DIGIT_0;
+      if (lengthBytes < 0 || lengthBytes > 9) return -1;
+      at += 2;
+      if (bytes[at] !== CR) {
+        let digit = bytes[at++] - DIGIT_0;
+        if (digit < 0 || digit > 9 || lengthBytes === 0) return -1;
+        lengthBytes = lengthBytes * 10 + digit;
+        if (bytes[at] !== CR) {
+          digit = bytes[at++] - DIGIT_0;
+          if (digit < 0 || digit > 9 || bytes[at] !== CR) return -1;
+          lengthBytes = lengthBytes * 10 + digit;
+        }
+      }
+      at += 2;
+      args[slot] = at;
+      args[slot + 1] = lengthBytes;
+      slot += 2;
+      at += lengthBytes + 2;
+      if (at > end) return -1;
+    }
+    this.pairs += argCount;
+    return at;
   }
 
   private fail(text: string): number {
@@ -139,108 +205,118 @@ export class RequestParser {
       return -1;
     }
     if (bytes[at] !== CR) return this.findCr(bytes, at, end) >= 0 ? -2 : -1;
-    if (digits === 0 || digits > 19) return -2;
+    if (digits === 0 || value > INT64_LIMIT) return -2;
     if (digits > 1 && bytes[position + (negative ? 2 : 1)] === DIGIT_0) return -2;
     if (negative && value === 0) return -2;
     this.number = negative ? -value : value;
     return at + 2;
   }
 
+  /**
+   * Finds a CR that something follows. A NUL byte hides what is behind it: a header line with one
+   * is never complete and ends with the size limit, as in Redis.
+   */
   private findCr(bytes: Uint8Array, from: number, end: number): number {
-    for (let at = from; at + 1 < end; at++) if (bytes[at] === CR) return at;
+    for (let at = from; at + 1 < end && bytes[at] !== 0; at++) if (bytes[at] === CR) return at;
     return -1;
   }
 
   private parseMultibulk(bytes: Uint8Array, start: number, end: number, state: ParseState | null): number {
-    let position: number;
-    let argCount: number;
-    let done = 0;
-    if (state !== null && state.argCount > 0) {
-      argCount = state.argCount;
-      done = state.argsDone;
-      position = start + state.resumeAt;
-      this.reserve(done);
-      for (let index = 0; index < done; index++) {
-        this.args[2 * (this.pairs + index)] = start + state.args[2 * index];
-        this.args[2 * (this.pairs + index) + 1] = state.args[2 * index + 1];
-      }
-    } else {
-      position = this.readLength(bytes, start, end);
-      if (position === -1) {
-        if (end - start > INLINE_BYTES_MAX) return this.fail('too big mbulk count string');
-        return this.needMore(1);
-      }
-      if (position === -2 || this.number > 2147483647) return this.fail('invalid multibulk length');
-      argCount = this.number;
-      if (argCount > UNAUTHENTICATED_ARGUMENTS_MAX && !this.authenticated) {
-        return this.fail('unauthenticated multibulk length');
-      }
-      if (argCount <= 0) return position;
+    let position = this.readLength(bytes, start, end);
+    if (position === -1) {
+      if (end - start > INLINE_BYTES_MAX) return this.fail('too big mbulk count string');
+      return this.needMore(1);
     }
-    if (this.pairs + done >= this.args.length >> 1) this.reserve(done + 1);
-    for (; done < argCount; done++) {
-      const bulkStart = position;
-      if (bulkStart >= end) return this.suspend(state, start, argCount, done, bulkStart, 4);
-      if (bytes[bulkStart] !== DOLLAR) {
-        const found = bytes[bulkStart];
-        // The whole line must be there before it is judged.
-        if (this.findCr(bytes, bulkStart, end) < 0) {
-          if (end - bulkStart > INLINE_BYTES_MAX) return this.fail('too big bulk count string');
-          return this.suspend(state, start, argCount, done, bulkStart, 1);
+    const argCount = this.number;
+    if (position === -2 || argCount > ARGUMENTS_MAX) return this.fail('invalid multibulk length');
+    if (argCount > UNAUTHENTICATED_ARGUMENTS_MAX && !this.authenticated) {
+      return this.fail('unauthenticated multibulk length');
+    }
+    if (argCount <= 0) return position;
+    const first = this.pairs;
+    for (let done = 0; done < argCount; done++) {
+      const next = this.readBulk(bytes, position, end);
+      if (next < 0) {
+        if (state !== null && this.status === ParseStatus.NeedMore) {
+          state.reserve(done);
+          for (let index = 0; index < done; index++) {
+            state.args[2 * index] = this.args[2 * (first + index)] - start;
+            state.args[2 * index + 1] = this.args[2 * (first + index) + 1];
+          }
+          state.argCount = argCount;
+          state.argsDone = done;
+          state.resumeAt = position - start;
         }
-        return this.fail(`expected '$', got '${String.fromCharCode(found)}'`);
+        return -1;
       }
-      position = this.readLength(bytes, bulkStart, end);
-      if (position === -1) {
-        if (end - bulkStart > INLINE_BYTES_MAX) return this.fail('too big bulk count string');
-        return this.suspend(state, start, argCount, done, bulkStart, 1);
-      }
-      const lengthBytes = this.number;
-      if (position === -2 || lengthBytes < 0 || lengthBytes > this.maxBulkLengthBytes) {
-        return this.fail('invalid bulk length');
-      }
-      if (lengthBytes > UNAUTHENTICATED_BULK_BYTES_MAX && !this.authenticated) {
-        return this.fail('unauthenticated bulk length');
-      }
-      const after = position + lengthBytes + 2;
-      if (after > end) return this.suspend(state, start, argCount, done, bulkStart, after - end);
-      const pair = 2 * (this.pairs + done);
-      if (pair >= this.args.length) this.reserve(done + 1);
-      this.args[pair] = position;
-      this.args[pair + 1] = lengthBytes;
-      position = after;
+      this.pairs = first + done;
+      if (2 * this.pairs >= this.args.length) this.reserve(1);
+      this.args[2 * this.pairs] = next - this.number - 2;
+      this.args[2 * this.pairs + 1] = this.number;
+      position = next;
     }
-    this.pairs += argCount;
-    if (state !== null && state.argCount > 0) state.clear();
+    this.pairs = first + argCount;
     return position;
   }
 
-  private suspend(
-    state: ParseState | null,
-    start: number,
-    argCount: number,
-    done: number,
-    resumeAt: number,
-    bytesNeeded: number,
-  ): number {
-    if (state !== null) {
-      const known = state.argCount > 0 ? state.argsDone : 0;
-      if (state.args.length < 2 * done) {
-        let capacity = state.args.length;
-        while (capacity < 2 * done) capacity *= 2;
-        const larger = new Int32Array(capacity);
-        larger.set(state.args.subarray(0, 2 * known));
-        state.args = larger;
+  /**
+   * Goes on with a command that was cut. Its arguments are gathered in the state and copied once it is
+   * complete, so that a command of very many pieces takes linear time.
+   */
+  private resumeMultibulk(bytes: Uint8Array, start: number, end: number, state: ParseState): number {
+    let position = start + state.resumeAt;
+    const { argCount } = state;
+    while (state.argsDone < argCount) {
+      const next = this.readBulk(bytes, position, end);
+      if (next < 0) {
+        state.resumeAt = position - start;
+        return -1;
       }
-      for (let index = known; index < done; index++) {
-        state.args[2 * index] = this.args[2 * (this.pairs + index)] - start;
-        state.args[2 * index + 1] = this.args[2 * (this.pairs + index) + 1];
-      }
-      state.argCount = argCount;
-      state.argsDone = done;
-      state.resumeAt = resumeAt - start;
+      const index = state.argsDone++;
+      if (2 * index >= state.args.length) state.reserve(index + 1);
+      state.args[2 * index] = next - this.number - 2 - start;
+      state.args[2 * index + 1] = this.number;
+      position = next;
     }
-    return this.needMore(bytesNeeded);
+    this.reserve(argCount);
+    const { args } = this;
+    for (let slot = 0; slot < 2 * argCount; slot += 2) {
+      args[slot] = start + state.args[slot];
+      args[slot + 1] = state.args[slot + 1];
+    }
+    this.pairs = argCount;
+    state.clear();
+    return position;
+  }
+
+  /**
+   * Reads one argument; its length is left in `number`. Returns the offset after it, or -1 with `status`
+   * saying why.
+   */
+  private readBulk(bytes: Uint8Array, bulkStart: number, end: number): number {
+    if (bulkStart >= end) return this.needMore(4);
+    let dataStart = -1;
+    if (bytes[bulkStart] !== DOLLAR) {
+      // The whole line must be there before it is judged.
+      if (this.findCr(bytes, bulkStart, end) >= 0) {
+        return this.fail(`expected '$', got '${String.fromCharCode(bytes[bulkStart])}'`);
+      }
+    } else {
+      dataStart = this.readLength(bytes, bulkStart, end);
+    }
+    if (dataStart === -1) {
+      if (end - bulkStart > INLINE_BYTES_MAX) return this.fail('too big bulk count string');
+      return this.needMore(1);
+    }
+    const lengthBytes = this.number;
+    if (dataStart === -2 || lengthBytes < 0 || lengthBytes > this.maxBulkLengthBytes) {
+      return this.fail('invalid bulk length');
+    }
+    if (lengthBytes > UNAUTHENTICATED_BULK_BYTES_MAX && !this.authenticated) {
+      return this.fail('unauthenticated bulk length');
+    }
+    const after = dataStart + lengthBytes + 2;
+    return after > end ? this.needMore(after - end) : after;
   }
 
   /** Makes room in `args` for so many more pairs. */
@@ -256,14 +332,15 @@ export class RequestParser {
 
   /** Gives back the memory of a command with very many arguments. */
   shrink(): void {
-    if (this.args.length > ARGUMENTS_MAX) this.args = new Int32Array(BATCH_ARGUMENTS_MAX * 4);
+    if (this.args.length > 2 * ARGUMENTS_KEPT_MAX) this.args = new Int32Array(BATCH_ARGUMENTS_MAX * 4);
   }
 
   /** An inline command: words separated by spaces, with quotes; escapes are resolved in place. */
   private parseInline(bytes: Uint8Array, start: number, end: number): number {
     let lineEnd = start;
-    while (lineEnd < end && bytes[lineEnd] !== LF) lineEnd++;
-    if (lineEnd === end) {
+    // A NUL byte hides what is behind it: such a line never ends, as in Redis.
+    while (lineEnd < end && bytes[lineEnd] !== LF && bytes[lineEnd] !== 0) lineEnd++;
+    if (lineEnd === end || bytes[lineEnd] === 0) {
       if (end - start > INLINE_BYTES_MAX) return this.fail('too big inline request');
       return this.needMore(1);
     }
@@ -273,7 +350,7 @@ export class RequestParser {
     let at = start;
     for (;;) {
       while (at < lineEnd && isSpace(bytes[at])) at++;
-      if (at >= lineEnd || bytes[at] === 0) break;
+      if (at >= lineEnd) break;
       this.reserve(count + 1);
       const argStart = at;
       let write = at;
@@ -281,7 +358,7 @@ export class RequestParser {
       for (; at < lineEnd; at++) {
         let byte = bytes[at];
         if (quote === 0) {
-          if (isSpace(byte) || byte === 0) break;
+          if (byte === 0x20 || byte === CR || byte === TAB) break;
           if (byte === 0x22 || byte === 0x27) {
             quote = byte;
             continue;
@@ -290,7 +367,8 @@ export class RequestParser {
           // A closing quote must be followed by a space or by nothing.
           if (at + 1 < lineEnd && !isSpace(bytes[at + 1])) return this.fail('unbalanced quotes in request');
           quote = 0;
-          continue;
+          at++;
+          break;
         } else if (byte === 0x5c && at + 1 < lineEnd) {
           if (quote === 0x22) {
             if (
