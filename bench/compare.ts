@@ -1,0 +1,179 @@
+/**
+ * Damselfly beside redis-server: throughput, processor time and latency of GET and SET.
+ *
+ * Both servers run for the whole time and are measured in turns, A B A B …, so that whatever else the
+ * machine does meets both. Printed are medians over the rounds. The load comes from redis-benchmark: 50
+ * connections, 16-byte keys drawn from a million that are all there.
+ */
+
+import { execFile } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { promisify } from 'node:util';
+import { Command } from 'commander';
+import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
+import { preload } from './load.js';
+import { cpuSeconds } from './process-cost.js';
+import { formatNumber, formatTable, formatTarget, isMet, median, type Target } from './table.js';
+
+const CONNECTIONS = 50;
+const KEYS = 1_000_000;
+const VALUE_BYTES = 3;
+/** Requests that show roughly how fast a server is, to size the rounds; by pipeline depth. */
+const CALIBRATION_REQUESTS = { 64: 400_000, 16: 200_000, 1: 30_000 };
+
+interface Sample {
+  requestsPerSecond: number;
+  cpuMicroseconds: number;
+  p50Ms: number;
+  p99Ms: number;
+  p999Ms: number;
+}
+
+const COLUMNS: readonly (readonly [keyof Sample, string])[] = [
+  ['requestsPerSecond', 'requests/s'],
+  ['cpuMicroseconds', 'CPU µs/op'],
+  ['p50Ms', 'p50 ms'],
+  ['p99Ms', 'p99 ms'],
+  ['p999Ms', 'p99.9 ms'],
+];
+
+interface Workload {
+  name: string;
+  command: 'set' | 'get';
+  pipeline: keyof typeof CALIBRATION_REQUESTS;
+  /** Worker threads of Damselfly; null: as on the command line. */
+  threads: number | null;
+  /** Limits for Damselfly ÷ Redis. */
+  targets: Partial<Record<keyof Sample, Target>>;
+}
+
+const workloads: readonly Workload[] = (['set', 'get'] as const).flatMap((command): Workload[] => [
+  {
+    name: `${command}64`,
+    command,
+    pipeline: 64,
+    threads: null,
+    targets: { requestsPerSecond: { limit: 1.5, atLeast: true }, cpuMicroseconds: { limit: 0.6 } },
+  },
+  {
+    name: `${command}16`,
+    command,
+    pipeline: 16,
+    threads: null,
+    targets: { cpuMicroseconds: { limit: 0.75 } },
+  },
+  { name: `${command}1`, command, pipeline: 1, threads: null, targets: { cpuMicroseconds: { limit: 1.2 } } },
+  { name: `${command}1t1`, command, pipeline: 1, threads: 1, targets: { p99Ms: { limit: 1.2 } } },
+]);
+
+const runFile = promisify(execFile);
+
+/** Reads the report that redis-benchmark prints for people: its CSV has no 99.9th percentile. */
+function readReport(report: string): Omit<Sample, 'cpuMicroseconds'> {
+  const throughput = /throughput summary: ([\d.]+) requests per second/.exec(report);
+  const latency = /latency summary \(msec\):\s+avg\s+min\s+p50\s+p95\s+p99\s+max\s+([\d. ]+)/.exec(report);
+  if (!throughput || !latency) throw new Error(`redis-benchmark printed no summary:\n${report.slice(-2000)}`);
+  const [, , p50, , p99] = latency[1]!.trim().split(/\s+/).map(Number);
+  let p999 = Number.NaN;
+  for (const [, percent, milliseconds] of report.matchAll(/^([\d.]+)% <= ([\d.]+) milliseconds \(cumul/gm)) {
+    if (Number(percent) < 99.9) continue;
+    p999 = Number(milliseconds);
+    break;
+  }
+  return { requestsPerSecond: Number(throughput[1]), p50Ms: p50!, p99Ms: p99!, p999Ms: p999 };
+}
+
+/** One round. */
+async function measure(
+  server: TestServer,
+  workload: Workload,
+  requests: number,
+  clientThreads: number,
+): Promise<Sample> {
+  const line = ['-h', '127.0.0.1', '-p', server.port, '-t', workload.command, '-n', requests, '-r', KEYS];
+  line.push('-c', CONNECTIONS, '-P', workload.pipeline, '-d', VALUE_BYTES, '--precision', 3);
+  if (clientThreads > 1) line.push('--threads', clientThreads);
+  const before = cpuSeconds(server.pid);
+  const { stdout } = await runFile('redis-benchmark', line.map(String), { maxBuffer: 1 << 26 });
+  const seconds = cpuSeconds(server.pid) - before;
+  return { ...readReport(stdout), cpuMicroseconds: (seconds * 1e6) / requests };
+}
+
+/** A sample whose every field is made from the same field of others. */
+function combine(make: (field: keyof Sample) => number): Sample {
+  return Object.fromEntries(COLUMNS.map(([field]) => [field, make(field)])) as unknown as Sample;
+}
+
+const program = new Command()
+  .description('measures Damselfly beside redis-server')
+  .option(
+    '--workloads <names>',
+    'command and pipeline depth; t1: Damselfly with one thread',
+    workloads.map((workload) => workload.name).join(','),
+  )
+  .option('--rounds <n>', 'rounds per server and workload', '5')
+  .option('--seconds <n>', 'length of a round', '3')
+  .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
+  .option('--client-threads <n>', 'threads of redis-benchmark', '1')
+  .option('--subject <kind>', 'damselfly, or redis to see the noise of the measurement', 'damselfly')
+  .parse();
+const options = program.opts<Record<string, string>>();
+if (!hasProgram('redis-server') || !hasProgram('redis-benchmark')) {
+  program.error('redis-server and redis-benchmark must be installed');
+}
+const chosen = options.workloads!.split(',').map((name) => {
+  return workloads.find((workload) => workload.name === name) ?? program.error(`no workload ${name}`);
+});
+const rounds = Number(options.rounds);
+const seconds = Number(options.seconds);
+const clientThreads = Number(options.clientThreads);
+
+async function start(kind: ServerKind, threads: number): Promise<TestServer> {
+  const server = await TestServer.start({ kind, threads, directives: { 'enable-debug-command': 'no' } });
+  await preload(server.port, KEYS, VALUE_BYTES);
+  return server;
+}
+
+const redis = await start('redis', 1);
+const rows: string[][] = [['workload', 'server', ...COLUMNS.map(([, title]) => title), 'targets']];
+let missed = 0;
+for (const threads of new Set(chosen.map((workload) => workload.threads))) {
+  const subject = await start(options.subject as ServerKind, threads ?? Number(options.threads));
+  const servers = [redis, subject];
+  for (const workload of chosen.filter((candidate) => candidate.threads === threads)) {
+    process.stderr.write(`${workload.name} `);
+    const requests: number[] = [];
+    for (const server of servers) {
+      const rough = await measure(server, workload, CALIBRATION_REQUESTS[workload.pipeline], clientThreads);
+      requests.push(Math.ceil(rough.requestsPerSecond * seconds));
+    }
+    const samples: Sample[][] = [[], []];
+    for (let round = 0; round < rounds; round++) {
+      for (let i = 0; i < servers.length; i++) {
+        samples[i]!.push(await measure(servers[i]!, workload, requests[i]!, clientThreads));
+        process.stderr.write('.');
+      }
+    }
+    process.stderr.write('\n');
+    const theirs = combine((field) => median(samples[0]!.map((sample) => sample[field])));
+    const ours = combine((field) => median(samples[1]!.map((sample) => sample[field])));
+    const ratio = combine((field) => ours[field] / theirs[field]);
+    const verdicts: string[] = [];
+    for (const [field, title] of COLUMNS) {
+      const target = workload.targets[field];
+      if (!target) continue;
+      verdicts.push(`${title} ${formatTarget(target, ratio[field])}`);
+      if (!isMet(target, ratio[field])) missed++;
+    }
+    const cells = (sample: Sample) => COLUMNS.map(([field]) => formatNumber(sample[field]));
+    rows.push([workload.name, 'redis', ...cells(theirs), '']);
+    rows.push(['', options.subject!, ...cells(ours), '']);
+    rows.push(['', 'ratio', ...cells(ratio), verdicts.join(', ')]);
+  }
+  await subject.stop();
+}
+await redis.stop();
+console.log(formatTable(rows));
+console.log(
+  `\n${rounds} rounds of ${seconds} s, ${CONNECTIONS} connections, ${KEYS} keys; ${missed} targets missed`,
+);

@@ -1,0 +1,201 @@
+/**
+ * What keys, connections and idleness cost, of Damselfly and of redis-server: resident memory per key,
+ * memory after random overwrites, pauses while keys are loaded, processor time of an idle server.
+ */
+
+import { once } from 'node:events';
+import net from 'node:net';
+import { availableParallelism } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { Command } from 'commander';
+import { Random } from '../test/tools/random.js';
+import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
+import { KEY_BYTES, keyName, sendSets } from './load.js';
+import type { LoadThreadData } from './load-thread.js';
+import { cpuSeconds, residentBytes } from './process-cost.js';
+import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
+
+const SETTLE_MS = 1500;
+
+interface Row {
+  name: string;
+  unit: string;
+  target: Target;
+  measure(server: TestServer): Promise<number>;
+}
+
+async function residentPerKey(server: TestServer, keys: number, valueBytes: number): Promise<number> {
+  const client = await server.rawClient();
+  const before = residentBytes(server.pid);
+  const reply = await client.text('DEBUG', 'POPULATE', keys, 'key', valueBytes);
+  if (reply !== '+OK\r\n') throw new Error(`DEBUG POPULATE answered ${reply}`);
+  await delay(SETTLE_MS);
+  return (residentBytes(server.pid) - before) / keys;
+}
+
+/** Resident bytes ÷ live bytes (keys and values) after many overwrites with values of other sizes. */
+async function overwrites(server: TestServer, count: number): Promise<number> {
+  const keys = Math.min(1_000_000, count);
+  const valueBytesMax = 4096;
+  const random = new Random(1);
+  const sizes = new Uint16Array(keys);
+  const before = residentBytes(server.pid);
+  await sendSets({
+    port: server.port,
+    count: keys + count,
+    valueBytesMax,
+    next(n) {
+      const key = n < keys ? n : random.below(keys);
+      const valueBytes = random.between(1, valueBytesMax);
+      sizes[key] = valueBytes;
+      return { key, valueBytes };
+    },
+    onProgress(done) {
+      if (done % 2_560_000 === 0) process.stderr.write('.');
+    },
+  });
+  await delay(SETTLE_MS);
+  const liveBytes = sizes.reduce((sum, size) => sum + size + KEY_BYTES, 0);
+  return (residentBytes(server.pid) - before) / liveBytes;
+}
+
+/** Longest answer, in ms, to a PING or GET on one connection while another loads keys. */
+async function loadPause(server: TestServer, count: number): Promise<number> {
+  const probe = await server.rawClient();
+  const random = new Random(2);
+  const data: LoadThreadData = { port: server.port, count, valueBytes: 3 };
+  const loader = new Worker(new URL('./load-thread.js', import.meta.url), { workerData: data });
+  let longest = 0;
+  let isLoading = true;
+  const loaded = once(loader, 'message').finally(() => {
+    isLoading = false;
+  });
+  for (let n = 0; isLoading; n++) {
+    const startedAt = performance.now();
+    if (n % 2 === 0) await probe.command('PING');
+    else await probe.command('GET', keyName(random.below(count)));
+    longest = Math.max(longest, performance.now() - startedAt);
+    await delay(0);
+  }
+  await loaded;
+  return longest;
+}
+
+async function openIdle(port: number, count: number): Promise<net.Socket[]> {
+  const sockets: net.Socket[] = [];
+  while (sockets.length < count) {
+    const batch = Array.from({ length: Math.min(100, count - sockets.length) }, () =>
+      net.connect(port, '127.0.0.1'),
+    );
+    const answers = batch.map((socket) => once(socket, 'data'));
+    for (const socket of batch) socket.write('PING\r\n');
+    await Promise.all(answers);
+    sockets.push(...batch);
+  }
+  return sockets;
+}
+
+function closeAll(sockets: readonly net.Socket[]): void {
+  for (const socket of sockets) socket.destroy();
+}
+
+/** Percent of one core that a server with idle connections takes. */
+async function idleCpu(server: TestServer, connections: number, seconds: number): Promise<number> {
+  const sockets = await openIdle(server.port, connections);
+  await delay(SETTLE_MS);
+  const before = cpuSeconds(server.pid);
+  await delay(seconds * 1000);
+  const used = cpuSeconds(server.pid) - before;
+  closeAll(sockets);
+  return (100 * used) / seconds;
+}
+
+async function kibibytesPerConnection(server: TestServer, connections: number): Promise<number> {
+  // Whatever the first connections make the server allocate once is not theirs.
+  closeAll(await openIdle(server.port, 50));
+  await delay(SETTLE_MS);
+  const before = residentBytes(server.pid);
+  const sockets = await openIdle(server.port, connections);
+  await delay(SETTLE_MS);
+  const grown = residentBytes(server.pid) - before;
+  closeAll(sockets);
+  return grown / connections / 1024;
+}
+
+function makeRows(scale: number): Row[] {
+  const scaled = (count: number) => Math.max(1, Math.round(count * scale));
+  const populate = (keys: number, valueBytes: number, limit: number): Row => ({
+    name: `DEBUG POPULATE ${scaled(keys)} key ${valueBytes}`,
+    unit: 'RSS bytes/key',
+    target: { limit },
+    measure: (server) => residentPerKey(server, scaled(keys), valueBytes),
+  });
+  return [
+    populate(5_000_000, 3, 46),
+    populate(5_000_000, 64, 108),
+    populate(1_000_000, 1024, 1100),
+    {
+      name: `load of ${scaled(10_000_000)} keys`,
+      unit: 'longest pause ms',
+      target: { limit: 10 },
+      measure: (server) => loadPause(server, scaled(10_000_000)),
+    },
+    {
+      name: `${scaled(50_000_000)} overwrites`,
+      unit: 'RSS ÷ live bytes',
+      target: { limit: 1.3 },
+      measure: (server) => overwrites(server, scaled(50_000_000)),
+    },
+    {
+      name: '100 idle connections',
+      unit: '% of a core',
+      target: { limit: 0.5 },
+      measure: (server) => idleCpu(server, 100, Math.max(2, 20 * scale)),
+    },
+    {
+      name: `${scaled(10_000)} idle connections`,
+      unit: 'RSS KiB each',
+      target: { limit: 20 },
+      measure: (server) => kibibytesPerConnection(server, scaled(10_000)),
+    },
+  ];
+}
+
+const program = new Command()
+  .description('measures the memory and the idle cost of Damselfly beside redis-server')
+  .option('--servers <names>', 'redis, damselfly or both', 'redis,damselfly')
+  .option('--rows <numbers>', 'which rows, counted from 1', '1,2,3,4,5,6,7')
+  .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
+  .option('--scale <factor>', 'multiplies the counts of keys, overwrites and connections', '1')
+  .parse();
+const options = program.opts<Record<string, string>>();
+const kinds = options.servers!.split(',') as ServerKind[];
+if (kinds.includes('redis') && !hasProgram('redis-server')) program.error('redis-server is not installed');
+
+const rows = makeRows(Number(options.scale));
+const chosen = options.rows!.split(',').map((n) => rows[Number(n) - 1] ?? program.error(`no row ${n}`));
+const printed: string[][] = [['', 'unit', ...kinds, 'target']];
+for (const row of chosen) {
+  process.stderr.write(`${row.name} `);
+  const cells: string[] = [];
+  let ours = Number.NaN;
+  for (const kind of kinds) {
+    // A server of its own for each row: memory that was once used does not all go back.
+    const threads = Number(options.threads);
+    const server = await TestServer.start({ kind, threads, directives: { maxclients: 20_000 } });
+    try {
+      const value = await row.measure(server);
+      cells.push(formatNumber(value));
+      if (kind === 'damselfly') ours = value;
+    } catch (error) {
+      cells.push('failed');
+      process.stderr.write(`${kind}: ${(error as Error).message}\n`);
+    }
+    await server.stop();
+  }
+  process.stderr.write('\n');
+  printed.push([row.name, row.unit, ...cells, Number.isNaN(ours) ? '' : formatTarget(row.target, ours)]);
+}
+console.log(formatTable(printed));
