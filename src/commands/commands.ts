@@ -8,7 +8,9 @@ import { debugHandlers } from './debug.js';
 import { wrongArity } from './errors.js';
 import { expiryHandlers } from './expiry.js';
 import { keyHandlers } from './keys.js';
+import { latencyHandlers } from './latency.js';
 import { objectHandlers } from './object.js';
+import { slowLogHandlers } from './slowlog.js';
 import { stringHandlers } from './strings.js';
 import { transactionHandlers } from './transactions.js';
 
@@ -27,6 +29,8 @@ export function createCommandTable(): CommandTable {
       ...debugHandlers,
       ...clientHandlers,
       ...connectionHandlers,
+      ...slowLogHandlers,
+      ...latencyHandlers,
       ...transactionHandlers,
     },
     container,

@@ -20,6 +20,7 @@ import type { CommandContext } from './context.js';
 import { NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
 import { KeyPositions } from './key-positions.js';
 import { type QueuedCommand, ReplyMode, type Session } from './session.js';
+import { noteDuration } from './slow-commands.js';
 import { copyRequest, queueCommand, runsInsideTransaction } from './transactions.js';
 
 /** A batch shorter than this is not worth looking ahead. */
@@ -27,6 +28,13 @@ const LOOK_AHEAD_COMMANDS_MIN = 3;
 
 /** Replies of a batch that are longer than this are sent before its next command runs. */
 const FLUSH_BYTES = 64 * 1024;
+
+/** Commands of a batch up to which each is timed by itself. */
+const TIMED_COMMANDS_MAX = 2;
+/** With a slow log that notes commands faster than this, each command is timed by itself. */
+const SHARED_TIME_MICROSECONDS_MIN = 1000;
+/** Commands that Redis does not call fast, but that are. */
+const QUICK_COMMANDS = new Set(['set', 'setex', 'psetex']);
 
 const UNKNOWN_ARGUMENTS_BYTES_MAX = 128;
 
@@ -42,11 +50,18 @@ export class Executor {
   /** One flag per shard: locked by the running command or transaction. */
   private readonly lockedShards: Uint8Array;
   private readonly statistics: WorkerStatistics;
-  /** Fast commands of the running batch, counted per id; their time is shared out when the batch ends. */
+  /** Quick commands of the running batch, counted per id; their time is shared out when the batch ends. */
   private readonly batchCalls: Int32Array;
   private readonly batchIds = new Int32Array(MAX_BATCH_COMMANDS);
   private batchIdCount = 0;
   private batchCommands = 0;
+  /** When the running batch began, in ms of the monotonic clock. */
+  private startedAt = 0;
+  /** What the commands of the batch took that were timed by themselves. */
+  private timedMs = 0;
+  private isEachTimed = false;
+  /** By command id: 1 if it is always quick, so that it may share the time of its batch. */
+  private readonly isQuick: Uint8Array;
 
   constructor(context: CommandContext) {
     this.context = context;
@@ -54,6 +69,12 @@ export class Executor {
     this.lockedShards = new Uint8Array(context.keyspace.shards.length);
     this.statistics = context.services.state.counters;
     this.batchCalls = new Int32Array(context.table.size);
+    this.isQuick = new Uint8Array(context.table.size);
+    for (let id = 0; id < context.table.size; id++) {
+      const command = context.table.byId(id);
+      const isQuick = (command.flags & CommandFlag.Fast) !== 0 || QUICK_COMMANDS.has(command.fullName);
+      this.isQuick[id] = isQuick ? 1 : 0;
+    }
   }
 
   /** Runs the commands that `parser` found in `bytes`. Returns how many were run: fewer if the session closes. */
@@ -64,7 +85,7 @@ export class Executor {
     context.bytes = bytes;
     context.view = view;
     context.pairs = parser.args;
-    this.startedAt = performance.now();
+    this.startTiming(count);
     for (let index = 0; index < count; index++) this.prepare(index, parser);
     if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead(count, session.database);
     for (let index = 0; index < count; index++) {
@@ -94,22 +115,29 @@ export class Executor {
     const { context } = this;
     context.session = session;
     session.postponed = null;
-    this.startedAt = performance.now();
+    this.startTiming(1);
     this.setRequest(postponed.bytes, postponed.view, postponed.args, 0, postponed.argCount);
     this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
     this.endTiming();
   }
 
-  private startedAt = 0;
+  private startTiming(commandCount: number): void {
+    const slowerThan = this.context.services.config.slowLogSlowerThanMicroseconds;
+    this.isEachTimed =
+      commandCount <= TIMED_COMMANDS_MAX || (slowerThan >= 0 && slowerThan < SHARED_TIME_MICROSECONDS_MIN);
+    this.timedMs = 0;
+    if (!this.isEachTimed) this.startedAt = performance.now();
+  }
 
   /**
-   * Statistics of a batch. Reading the clock twice per command would cost more than many a command takes, so
-   * the fast commands of a batch share its time equally; a command that is not fast is timed by itself.
+   * Statistics of a batch. Reading the clock twice per command would cost a good part of what a quick command
+   * takes, so the quick commands of a batch share its time equally; any other is timed by itself.
    */
   private endTiming(): void {
     const { statistics, batchIds, batchCalls, batchCommands } = this;
     if (batchCommands === 0) return;
-    const nanoseconds = ((performance.now() - this.startedAt) * 1e6) / batchCommands;
+    const sharedMs = Math.max(0, performance.now() - this.startedAt - this.timedMs);
+    const nanoseconds = (sharedMs * 1e6) / batchCommands;
     for (let index = 0; index < this.batchIdCount; index++) {
       const id = batchIds[index];
       statistics.recordCalls(id, batchCalls[id], nanoseconds * batchCalls[id]);
@@ -120,7 +148,7 @@ export class Executor {
     this.batchCommands = 0;
   }
 
-  private countFast(command: Command): void {
+  private countQuick(command: Command): void {
     const { id } = command;
     this.batchCommands++;
     if (this.batchCalls[id]++ === 0) {
@@ -277,16 +305,23 @@ export class Executor {
     const errorsBefore = reply.errors;
     context.command = command;
     context.session.lastCommandId = command.id;
-    if ((command.flags & CommandFlag.Fast) !== 0 || command.singleKey > 0) {
-      this.countFast(command);
+    if (!this.isEachTimed && this.isQuick[command.id] === 1) {
+      this.countQuick(command);
       this.runLocked(command);
     } else {
       const startedAt = performance.now();
       this.runLocked(command);
-      this.statistics.recordCall(command.id, (performance.now() - startedAt) * 1e6);
-      this.statistics.server[ServerCounter.CommandsProcessed]++;
+      const milliseconds = performance.now() - startedAt;
+      this.timedMs += milliseconds;
+      this.countTimed(command, milliseconds);
     }
     if (reply.errors !== errorsBefore) this.countErrors(command);
+  }
+
+  private countTimed(command: Command, milliseconds: number): void {
+    this.statistics.recordCall(command.id, milliseconds * 1e6);
+    this.statistics.server[ServerCounter.CommandsProcessed]++;
+    noteDuration(this.context, command, milliseconds);
   }
 
   private countErrors(command: Command): void {
@@ -378,8 +413,7 @@ export class Executor {
         const errorsBefore = reply.errors;
         const startedAt = performance.now();
         queued.command.handler(context);
-        this.statistics.recordCall(queued.command.id, (performance.now() - startedAt) * 1e6);
-        this.statistics.server[ServerCounter.CommandsProcessed]++;
+        this.countTimed(queued.command, performance.now() - startedAt);
         if (reply.errors !== errorsBefore) this.countErrors(queued.command);
       }
       context.inTransaction = false;
