@@ -90,6 +90,8 @@ export class Worker implements ConnectionHandler {
       workerIndex: options.index,
       workerCount: options.workerCount,
       sessions: new Map(),
+      isAllowed: (permission, session) => this.isAllowed(permission, session),
+      followConfig: () => this.followConfig(),
       isDebugAllowed: (session) => this.isAllowed(this.config.enableDebugCommand, session),
       setActiveExpire: (isActive) => {
         this.settings.activeExpire = isActive;
@@ -142,6 +144,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onOpen(connection: Connection): void {
+    this.followConfig();
     const nowMs = Date.now();
     const id = this.state.control.takeClientId();
     const session = new Session(id, connection, nowMs);

@@ -2,6 +2,7 @@
 
 import { clientHandlers } from './client.js';
 import { CommandTable } from './command-table.js';
+import { configHandlers } from './config.js';
 import { connectionHandlers } from './connection.js';
 import type { CommandContext } from './context.js';
 import { debugHandlers } from './debug.js';
@@ -28,6 +29,7 @@ export function createCommandTable(): CommandTable {
       ...objectHandlers,
       ...debugHandlers,
       ...clientHandlers,
+      ...configHandlers,
       ...connectionHandlers,
       ...slowLogHandlers,
       ...latencyHandlers,

@@ -1,6 +1,6 @@
 /** What commands need of the process around them, given by the worker that runs them. */
 
-import type { Config } from '../config/config.js';
+import type { Config, Permission } from '../config/config.js';
 import type { ProcessState } from '../state/process-state.js';
 import type { ClientRows } from './client-rows.js';
 import type { Session } from './session.js';
@@ -24,6 +24,10 @@ export interface ServerServices {
   readonly workerIndex: number;
   /** The sessions of this worker's connections, by client id. */
   readonly sessions: Map<number, Session>;
+  /** Whether an `enable-…` directive lets a client in, by where the client is. */
+  isAllowed(permission: Permission, session: Session): boolean;
+  /** Takes over the configuration in force; the worker does so by itself before each read. */
+  followConfig(): void;
   /** `enable-debug-command` and where the client is. */
   isDebugAllowed(session: Session): boolean;
   /** Switches active expiry, in all workers. */

@@ -1,0 +1,88 @@
+/** CONFIG: looking at the configuration, changing it while the server runs, and writing it to its file. */
+
+import type { ChangeFailure } from '../config/config.js';
+import type { Handler } from './command-table.js';
+import type { CommandContext } from './context.js';
+import { SYNTAX_ERROR } from './errors.js';
+
+function get(context: CommandContext): void {
+  const { reply, services } = context;
+  const patterns: string[] = [];
+  for (let index = 2; index < context.argCount; index++) patterns.push(context.argLatin1(index));
+  const pairs = services.config.getAll(patterns);
+  reply.map(pairs.length);
+  for (const pair of pairs) {
+    for (const text of pair) reply.bulkBuffer(Buffer.from(text, 'latin1'));
+  }
+}
+
+/** Sockets are opened at start, and stay as they are. */
+function refuseOtherSockets(changed: readonly string[]): ChangeFailure | null {
+  if (changed.includes('port')) {
+    return { name: 'port', reason: 'Unable to listen on this port. Check server logs.' };
+  }
+  return changed.includes('bind') ? { name: 'bind', reason: 'Failed to bind to specified addresses.' } : null;
+}
+
+function set(context: CommandContext): void {
+  const { reply, services, session } = context;
+  if (context.argCount % 2 === 1) {
+    reply.error(SYNTAX_ERROR);
+    return;
+  }
+  const pairs: [string, string][] = [];
+  for (let index = 2; index < context.argCount; index += 2) {
+    pairs.push([context.argLatin1(index), context.argLatin1(index + 1)]);
+  }
+  const { config, state } = services;
+  const protectedAllowed = services.isAllowed(config.enableProtectedConfigs, session);
+  let failure: string | null = null;
+  // Under the lock and on the newest values, so that two workers do not undo each other's changes.
+  state.config.update((json) => {
+    config.adopt(JSON.parse(json));
+    failure = config.set(pairs, protectedAllowed, refuseOtherSockets);
+    return failure === null ? JSON.stringify(config) : json;
+  });
+  services.followConfig();
+  if (failure === null) reply.ok();
+  else reply.error(failure);
+}
+
+function resetStat(context: CommandContext): void {
+  context.services.state.statistics.reset();
+  context.reply.ok();
+}
+
+function rewrite(context: CommandContext): void {
+  const failure = context.services.config.rewrite();
+  if (failure === null) context.reply.ok();
+  else context.reply.error(failure);
+}
+
+const HELP = [
+  'CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+  'GET <pattern> [<pattern> ...]',
+  '    Return the directives whose names match a pattern, with their values.',
+  'SET <directive> <value> [<directive> <value> ...]',
+  '    Change directives, all of them or none.',
+  'RESETSTAT',
+  '    Reset the statistics that INFO reports.',
+  'REWRITE',
+  '    Bring the configuration file up to date.',
+  'HELP',
+  '    Print this help.',
+];
+
+function help(context: CommandContext): void {
+  const { reply } = context;
+  reply.array(HELP.length);
+  for (const line of HELP) reply.simple(line);
+}
+
+export const configHandlers: Readonly<Record<string, Handler>> = {
+  'CONFIG GET': get,
+  'CONFIG HELP': help,
+  'CONFIG RESETSTAT': resetStat,
+  'CONFIG REWRITE': rewrite,
+  'CONFIG SET': set,
+};
