@@ -281,8 +281,14 @@ export class Executor {
 
   private refuse(error: string, command: Command | null = null): null {
     const { session, reply } = this.context;
-    if (session.queue !== null) session.transactionFailed = true;
-    reply.error(error);
+    if (command?.fullName === 'exec') {
+      // A refused EXEC ends the transaction all the same.
+      session.discardTransaction();
+      reply.error(`EXECABORT Transaction discarded because of: ${error.replace(/^ERR /, '')}`);
+    } else {
+      if (session.queue !== null) session.transactionFailed = true;
+      reply.error(error);
+    }
     this.statistics.recordError(reply.lastError);
     if (command !== null) this.statistics.rejectedCalls[command.id]++;
     return null;
