@@ -106,7 +106,8 @@ function watch(context: CommandContext): void {
 }
 
 function unwatch(context: CommandContext): void {
-  context.session.unwatchAll();
+  // EXEC holds the locks of the watched keys' shards, and unwatches when it has released them.
+  if (!context.inTransaction) context.session.unwatchAll();
   context.reply.ok();
 }
 

@@ -50,6 +50,8 @@ export class Keyspace {
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
   private nextShard = 0;
+  /** The settings have changed since the process-wide sum was exact. */
+  private mustPublish = false;
 
   constructor(handle: KeyspaceHandle, settings: KeyspaceSettings, counters: Float64Array) {
     this.settings = settings;
@@ -68,6 +70,12 @@ export class Keyspace {
         ? PUBLISH_STEP_BYTES_MAX
         : Math.min(PUBLISH_STEP_BYTES_MAX, maxMemoryBytes / 16384);
     this.evictionPool.clear();
+    this.mustPublish = true;
+  }
+
+  /** Brings the process-wide sum up to date for a limit that is new. Holds no lock when called. */
+  private publishAll(): void {
+    this.mustPublish = false;
     for (const shard of this.shards) {
       shard.lock();
       this.publish(shard);
@@ -108,6 +116,7 @@ export class Keyspace {
    * then a command that needs memory is refused. Holds no lock when called.
    */
   makeRoom(otherBytes: number, nowMs: number): boolean {
+    if (this.mustPublish) this.publishAll();
     if (!this.isOverLimit(otherBytes)) return true;
     if (this.settings.policy === EvictionPolicy.NoEviction) return false;
     const giveUpAt = performance.now() + EVICTION_MS_MAX;
