@@ -58,6 +58,7 @@ export async function startServer(config: Config): Promise<void> {
   const { threads } = config;
   const libc = loadLibc();
   if (libc === null) throw new Error('no transport');
+  const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
   if (config.logFile !== '') logFile = path.resolve(config.logFile);
   const sockets = await openListeners(libc, {
@@ -68,7 +69,7 @@ export async function startServer(config: Config): Promise<void> {
     unixSocketMode: config.unixSocketMode,
   });
   const keyspace = createKeyspace(shardCountFor(threads, totalmem()), SHARD_BYTES_MAX, config.databases);
-  const state = createProcessState(threads, createCommandTable().size);
+  const state = createProcessState(threads, table.size);
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
   const hashSecret: [number, number] = [randomInt(2 ** 32), randomInt(2 ** 32)];

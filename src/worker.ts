@@ -102,7 +102,13 @@ export class Worker implements ConnectionHandler {
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
     this.applyConfig();
-    this.context = new CommandContext(this.keyspace, createCommandTable(), reply, this.services, counters);
+    this.context = new CommandContext(
+      this.keyspace,
+      createCommandTable(this.config.renamedCommands),
+      reply,
+      this.services,
+      counters,
+    );
     this.executor = new Executor(this.context);
     this.dispatcher = new Dispatcher(this.executor, reply);
     this.hugePages = new HugePages(

@@ -1,6 +1,7 @@
 /** All commands: the handlers of every family, joined with their rows. */
 
 import { clientHandlers } from './client.js';
+import { COMMAND_ROWS } from './command-rows.js';
 import { CommandTable } from './command-table.js';
 import { configHandlers } from './config.js';
 import { connectionHandlers } from './connection.js';
@@ -20,8 +21,15 @@ function container(context: CommandContext): void {
   context.reply.error(wrongArity(context.command.fullName));
 }
 
-export function createCommandTable(): CommandTable {
-  return new CommandTable(
+/**
+ * The table of a server.
+ * @param renamed `rename-command`: names and what the commands are called instead, '' for not at all
+ * @throws Error with a one-line message if a name does not exist or is taken
+ */
+export function createCommandTable(
+  renamed: readonly (readonly [from: string, to: string])[] = [],
+): CommandTable {
+  const table = new CommandTable(
     {
       ...stringHandlers,
       ...keyHandlers,
@@ -37,4 +45,13 @@ export function createCommandTable(): CommandTable {
     },
     container,
   );
+  for (const [from, to] of renamed) {
+    // Commands of Redis that are not there yet need no other name.
+    if (table.byFullName(from) === null && COMMAND_ROWS.some(([name]) => name === from.toUpperCase()))
+      continue;
+    if (table.rename(from, to)) continue;
+    const reason = table.byFullName(from) === null ? 'no such command' : 'the new name is taken';
+    throw new Error(`'rename-command ${from} ${to}': ${reason}`);
+  }
+  return table;
 }
