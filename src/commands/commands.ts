@@ -9,9 +9,11 @@ import type { CommandContext } from './context.js';
 import { debugHandlers } from './debug.js';
 import { wrongArity } from './errors.js';
 import { expiryHandlers } from './expiry.js';
+import { infoHandlers } from './info.js';
 import { keyHandlers } from './keys.js';
 import { latencyHandlers } from './latency.js';
 import { objectHandlers } from './object.js';
+import { serverHandlers } from './server.js';
 import { slowLogHandlers } from './slowlog.js';
 import { stringHandlers } from './strings.js';
 import { transactionHandlers } from './transactions.js';
@@ -39,6 +41,8 @@ export function createCommandTable(
       ...clientHandlers,
       ...configHandlers,
       ...connectionHandlers,
+      ...serverHandlers,
+      ...infoHandlers,
       ...slowLogHandlers,
       ...latencyHandlers,
       ...transactionHandlers,

@@ -1,0 +1,63 @@
+/** Small commands about the server itself: TIME, LASTSAVE, ROLE, SHUTDOWN. */
+
+import { ShutdownRequest } from '../state/control-block.js';
+import type { Handler } from './command-table.js';
+import type { CommandContext } from './context.js';
+import { SYNTAX_ERROR } from './errors.js';
+
+function time(context: CommandContext): void {
+  const { reply } = context;
+  const microseconds = Math.floor((performance.timeOrigin + performance.now()) * 1000);
+  reply.array(2);
+  reply.bulkString(String(Math.floor(microseconds / 1e6)));
+  reply.bulkString(String(microseconds % 1e6));
+}
+
+function lastSave(context: CommandContext): void {
+  context.reply.integer(Math.floor(context.services.state.control.lastSaveMs / 1000));
+}
+
+function role(context: CommandContext): void {
+  const { reply } = context;
+  reply.array(3);
+  reply.bulkString('master');
+  reply.integer(0);
+  reply.array(0);
+}
+
+/** Gets no reply if it succeeds: the process ends and with it the connection. */
+function shutdown(context: CommandContext): void {
+  const { reply, services } = context;
+  let request = ShutdownRequest.Default;
+  let isAbort = false;
+  for (let index = 1; index < context.argCount; index++) {
+    const asked = context.argIs(index, 'NOSAVE')
+      ? ShutdownRequest.NoSave
+      : context.argIs(index, 'SAVE')
+        ? ShutdownRequest.Save
+        : ShutdownRequest.None;
+    if (asked !== ShutdownRequest.None) {
+      if (request !== ShutdownRequest.Default && request !== asked) {
+        reply.error(SYNTAX_ERROR);
+        return;
+      }
+      request = asked;
+    } else if (context.argIs(index, 'ABORT')) {
+      isAbort = true;
+    } else if (!context.argIs(index, 'NOW') && !context.argIs(index, 'FORCE')) {
+      reply.error(SYNTAX_ERROR);
+      return;
+    }
+  }
+  if (isAbort && context.argCount > 2) reply.error(SYNTAX_ERROR);
+  else if (isAbort && services.state.control.abortShutdown()) reply.ok();
+  else if (isAbort) reply.error('ERR No shutdown in progress.');
+  else services.state.control.requestShutdown(request);
+}
+
+export const serverHandlers: Readonly<Record<string, Handler>> = {
+  LASTSAVE: lastSave,
+  ROLE: role,
+  SHUTDOWN: shutdown,
+  TIME: time,
+};
