@@ -101,7 +101,6 @@ export class Worker implements ConnectionHandler {
       wakeWorker: (index) => this.channels[index].wake(libc),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
-    this.applyConfig();
     this.context = new CommandContext(
       this.keyspace,
       createCommandTable(this.config.renamedCommands),
@@ -111,6 +110,7 @@ export class Worker implements ConnectionHandler {
     );
     this.executor = new Executor(this.context);
     this.dispatcher = new Dispatcher(this.executor, reply);
+    this.applyConfig();
     this.hugePages = new HugePages(
       libc,
       this.keyspace.shards
@@ -138,6 +138,7 @@ export class Worker implements ConnectionHandler {
     config.copyTo(this.settings);
     services.requirePass = config.requirePass;
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
+    this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
   }
 
   /** Whether an `enable-…` directive lets a client in. */

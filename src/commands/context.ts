@@ -30,7 +30,6 @@ import { NOT_AN_INTEGER, OUT_OF_MEMORY, WRONG_TYPE } from './errors.js';
 import type { ServerServices } from './services.js';
 import type { Session } from './session.js';
 
-const latin1Decoder = new TextDecoder('latin1');
 const textDecoder = new TextDecoder();
 
 export class CommandContext {
@@ -110,7 +109,8 @@ export class CommandContext {
   /** An argument with one character per byte. */
   argLatin1(index: number): string {
     const offset = this.argOffset(index);
-    return latin1Decoder.decode(this.bytes.subarray(offset, offset + this.argLength(index)));
+    const { buffer, byteOffset } = this.bytes;
+    return Buffer.from(buffer, byteOffset + offset, this.argLength(index)).toString('latin1');
   }
 
   /** An argument as an error message quotes it: one character per byte, up to the first zero byte. */

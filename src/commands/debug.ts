@@ -171,7 +171,7 @@ function debug(context: CommandContext): void {
   } else if (name === 'STRINGMATCH-LEN' && argCount === 4) {
     const text = context.argCopy(3);
     reply.integer(new GlobPattern(context.argCopy(2)).matches(text, 0, text.length) ? 1 : 0);
-  } else if (name === 'ERROR' && argCount === 3) reply.error(context.argText(2));
+  } else if (name === 'ERROR' && argCount === 3) reply.error(context.argLatin1(2));
   else if (name === 'LOG' && argCount === 3) {
     services.log(`DEBUG LOG: ${context.argText(2)}`);
     reply.ok();

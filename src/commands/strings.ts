@@ -602,11 +602,12 @@ function incrbyfloat(context: CommandContext): void {
     reply.error(NOT_A_FLOAT);
     return;
   }
-  if (old === 'infinite' || increment === 'infinite') {
+  const sum = old === 'infinite' || increment === 'infinite' ? 'infinite' : addLongDoubles(old, increment);
+  if (sum === 'infinite') {
     reply.error('ERR increment would produce NaN or Infinity');
     return;
   }
-  const text = formatLongDouble(addLongDoubles(old, increment));
+  const text = formatLongDouble(sum);
   if (!putText(context, text)) return;
   context.changed(KeyEvent.IncrementByFloat);
   reply.bulkString(text);

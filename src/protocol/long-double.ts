@@ -3,14 +3,19 @@
  * ties to even), for INCRBYFLOAT and HINCRBYFLOAT: clients see every digit of the result, and Redis
  * adds C "long double"s and prints them with "%.17Lf".
  *
- * A value is mantissa * 2^exponent with an integer mantissa of at most 64 bits. The exponent's range is not
- * limited as the hardware's is; numbers near its ends (10^4932) are refused as infinite.
+ * A value is mantissa * 2^exponent with an integer mantissa of at most 64 bits. Numbers below 2^-16382 keep
+ * more bits than the hardware's subnormals do, which no printed digit shows.
  */
 
 const MANTISSA_BITS = 64;
 const DECIMALS = 17n;
-const EXPONENT_10_MAX = 4932;
-const TEXT_LENGTH_MAX = 255;
+const EXPONENT_10_MAX = 4934;
+const EXPONENT_10_MIN = -4952;
+/** Values are below 2^16384. */
+const EXPONENT_2_MAX = 16384;
+/** The smallest value is 2^-16445; what is at most half of it is zero. */
+const EXPONENT_2_MIN = -16445;
+const TEXT_LENGTH_MAX = 5 * 1024 - 1;
 const PATTERN = /^([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d+))?$/i;
 const HEX_PATTERN = /^([+-]?)0x([0-9a-f]*)\.?([0-9a-f]*)(?:p([+-]?\d+))?$/i;
 const INFINITY_PATTERN = /^[+-]?inf(inity)?$/i;
@@ -20,26 +25,42 @@ export interface LongDouble {
   readonly exponent: number;
 }
 
-/** Reads a number as strtold does; 'infinite' for an infinity or overflow, null if it is not a number. */
+const ZERO: LongDouble = { mantissa: 0n, exponent: 0 };
+
+/**
+ * Reads a number as strtold does; 'infinite' if it says so, null if it is not a number, too large, or so
+ * small that it becomes zero.
+ */
 export function parseLongDouble(text: string): LongDouble | 'infinite' | null {
   if (text.length === 0 || text.length > TEXT_LENGTH_MAX) return null;
   if (INFINITY_PATTERN.test(text)) return 'infinite';
   const hex = HEX_PATTERN.exec(text);
   if (hex !== null && hex[2].length + hex[3].length > 0) {
-    const value = BigInt(`0x${hex[2]}${hex[3]}`);
-    return roundMantissa(hex[1] === '-' ? -value : value, Number(hex[4] ?? 0) - 4 * hex[3].length, false);
+    const digits = BigInt(`0x${hex[2]}${hex[3]}`);
+    if (digits === 0n) return ZERO;
+    const exponent = Number(hex[4] ?? 0) - 4 * hex[3].length;
+    return inRange(roundMantissa(hex[1] === '-' ? -digits : digits, exponent, false));
   }
   const match = PATTERN.exec(text);
   if (match === null || match[2].length + match[3].length === 0) return null;
   const digits = BigInt(match[2] + match[3]);
-  if (digits === 0n) return { mantissa: 0n, exponent: 0 };
+  if (digits === 0n) return ZERO;
   const exponent = Number(match[4] ?? 0) - match[3].length;
   const magnitude = exponent + digits.toString().length;
-  // Out of range is refused at either end, as a parse that reports ERANGE is.
-  if (magnitude > EXPONENT_10_MAX + 1 || magnitude < -EXPONENT_10_MAX) return null;
+  // Bounds the size of the powers below; the exact limits are binary.
+  if (magnitude > EXPONENT_10_MAX || magnitude < EXPONENT_10_MIN) return null;
   const signed = match[1] === '-' ? -digits : digits;
-  if (exponent >= 0) return roundMantissa(signed * 10n ** BigInt(exponent), 0, false);
-  return divide(signed, 10n ** BigInt(-exponent));
+  if (exponent >= 0) return inRange(roundMantissa(signed * 10n ** BigInt(exponent), 0, false));
+  return inRange(divide(signed, 10n ** BigInt(-exponent)));
+}
+
+/** What a parse that reports ERANGE refuses, is null. */
+function inRange(value: LongDouble): LongDouble | null {
+  const magnitude = value.mantissa < 0n ? -value.mantissa : value.mantissa;
+  const top = bitLength(magnitude) + value.exponent;
+  if (top > EXPONENT_2_MAX || top < EXPONENT_2_MIN) return null;
+  if (top === EXPONENT_2_MIN && (magnitude & (magnitude - 1n)) === 0n) return null;
+  return value;
 }
 
 /** The nearest value to numerator / denominator. */
@@ -70,12 +91,14 @@ function roundMantissa(value: bigint, exponent: number, hasRest: boolean): LongD
 }
 
 /** The rounded sum. */
-export function addLongDoubles(left: LongDouble, right: LongDouble): LongDouble {
+export function addLongDoubles(left: LongDouble, right: LongDouble): LongDouble | 'infinite' {
   const exponent = Math.min(left.exponent, right.exponent);
   const sum =
     (left.mantissa << BigInt(left.exponent - exponent)) +
     (right.mantissa << BigInt(right.exponent - exponent));
-  return roundMantissa(sum, exponent, false);
+  if (sum === 0n) return ZERO;
+  const rounded = roundMantissa(sum, exponent, false);
+  return bitLength(rounded.mantissa) + rounded.exponent > EXPONENT_2_MAX ? 'infinite' : rounded;
 }
 
 /** As "%.17Lf" prints it, without trailing zeros; "0" for every zero. */

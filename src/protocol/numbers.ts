@@ -89,17 +89,33 @@ export function writeInteger(bytes: Uint8Array, offset: number, value: number): 
 }
 
 const DOUBLE_PATTERN = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/** A digit other than zero before the exponent. */
+const NONZERO_PATTERN = /^[^e]*[1-9]/i;
+const INFINITY_PATTERN = /^([+-]?)inf(inity)?$/i;
 const HEX_DOUBLE_PATTERN = /^([+-]?)0x([0-9a-f]*)\.?([0-9a-f]*)(?:p([+-]?\d+))?$/i;
 
-/** Reads a double as strtod does, the whole text; NaN if it is not one (or if it says "nan"). */
+/**
+ * Reads a double as strtod does, the whole text. NaN if it is not one, if it says "nan", if it is too large,
+ * or so small that it becomes zero.
+ */
 export function parseDouble(text: string): number {
-  if (DOUBLE_PATTERN.test(text)) return Number(text);
-  const infinity = /^([+-]?)inf(inity)?$/i.exec(text);
+  if (DOUBLE_PATTERN.test(text)) {
+    const value = Number(text);
+    if (value === 0) return NONZERO_PATTERN.test(text) ? Number.NaN : value;
+    return Number.isFinite(value) ? value : Number.NaN;
+  }
+  const infinity = INFINITY_PATTERN.exec(text);
   if (infinity !== null) return infinity[1] === '-' ? -Infinity : Infinity;
   const hex = HEX_DOUBLE_PATTERN.exec(text);
   if (hex === null || hex[2].length + hex[3].length === 0) return Number.NaN;
-  const mantissa = Number(`0x${hex[2]}${hex[3] || ''}`) * 2 ** (-4 * hex[3].length);
-  return (hex[1] === '-' ? -1 : 1) * mantissa * 2 ** Number(hex[4] ?? 0);
+  const mantissa = Number(`0x${hex[2]}${hex[3]}`);
+  if (mantissa === 0) return hex[1] === '-' ? -0 : 0;
+  // In two steps, since the power alone may be out of range where the product is not.
+  const exponent = Number(hex[4] ?? 0) - 4 * hex[3].length;
+  const half = Math.trunc(exponent / 2);
+  const value = mantissa * 2 ** half * 2 ** (exponent - half);
+  if (value === 0 || !Number.isFinite(value)) return Number.NaN;
+  return hex[1] === '-' ? -value : value;
 }
 
 /** A double as C's "%.17g" prints it. */
@@ -108,14 +124,30 @@ export function formatDouble17(value: number): string {
   if (value === -Infinity) return '-inf';
   if (Number.isNaN(value)) return 'nan';
   if (value === 0) return Object.is(value, -0) ? '-0' : '0';
-  const scientific = value.toExponential(16);
-  const exponent = Number(scientific.slice(scientific.indexOf('e') + 1));
+  const sign = value < 0 ? '-' : '';
+  const scientific = roundHalfEven(Math.abs(value));
+  const split = scientific.indexOf('e');
+  const exponent = Number(scientific.slice(split + 1));
   if (exponent < -4 || exponent >= 17) {
-    const mantissa = trimZeros(scientific.slice(0, scientific.indexOf('e')));
-    const digits = Math.abs(exponent) < 10 ? `0${Math.abs(exponent)}` : `${Math.abs(exponent)}`;
-    return `${mantissa}e${exponent < 0 ? '-' : '+'}${digits}`;
+    const magnitude = Math.abs(exponent);
+    const digits = magnitude < 10 ? `0${magnitude}` : `${magnitude}`;
+    return `${sign}${trimZeros(scientific.slice(0, split))}e${exponent < 0 ? '-' : '+'}${digits}`;
   }
-  return trimZeros(value.toFixed(Math.max(0, 16 - exponent)));
+  const digits = scientific[0] + scientific.slice(2, split);
+  if (exponent < 0) return sign + trimZeros(`0.${'0'.repeat(-exponent - 1)}${digits}`);
+  return sign + trimZeros(`${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`);
+}
+
+/** 17 significant digits. JavaScript rounds a tie up, C rounds it to the even digit. */
+function roundHalfEven(value: number): string {
+  const oneMore = value.toExponential(17);
+  const split = oneMore.indexOf('e');
+  const lastDigit = oneMore.charCodeAt(split - 1) - DIGIT_0;
+  const keptDigit = oneMore.charCodeAt(split - 2) - DIGIT_0;
+  if (lastDigit === 5 && keptDigit % 2 === 0 && /^.{19}0*e/.test(value.toExponential(100))) {
+    return oneMore.slice(0, split - 1) + oneMore.slice(split);
+  }
+  return value.toExponential(16);
 }
 
 function trimZeros(text: string): string {
@@ -125,6 +157,6 @@ function trimZeros(text: string): string {
 
 /** A double as replies show it: whole numbers without exponent, others as "%.17g". */
 export function formatDouble(value: number): string {
-  if (Number.isInteger(value) && Math.abs(value) < 1e17 && !Object.is(value, -0)) return String(value);
+  if (Number.isSafeInteger(value) && !Object.is(value, -0)) return String(value);
   return formatDouble17(value);
 }
