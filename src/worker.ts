@@ -16,6 +16,8 @@ import { setHashSecret } from './memory/hash.js';
 import type { Connection } from './network/connection.js';
 import { EpollTransport } from './network/epoll-transport.js';
 import { loadLibc } from './network/libc.js';
+import { PROTECTED_MODE_ERROR } from './network/protected-mode.js';
+import { isLoopbackAddress } from './network/socket-address.js';
 import type { ConnectionHandler, Transport } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { Dispatcher } from './protocol/dispatcher.js';
@@ -25,6 +27,8 @@ import { PauseKind } from './state/control-block.js';
 import { ProcessState, type ProcessStateHandle } from './state/process-state.js';
 
 const TICK_MS = 100;
+/** How often connections are held against `timeout` and the soft output limit. */
+const CLIENT_CHECK_MS = 1000;
 /** The time between two ticks that active expiry may take. */
 const EXPIRE_BUDGET_MS = 10;
 
@@ -55,6 +59,9 @@ export class Worker implements ConnectionHandler {
   private readonly settings: KeyspaceSettings;
   private readonly hugePages: HugePages;
   private readonly connections = new Map<number, Connection>();
+  /** Connections with more pending output than the soft limit, and since when. */
+  private readonly overSoftLimit = new Map<Connection, number>();
+  private nextClientCheckMs = 0;
   /** Connections with a command that CLIENT PAUSE holds back. */
   private readonly postponed = new Set<Connection>();
 
@@ -143,7 +150,9 @@ export class Worker implements ConnectionHandler {
 
   /** Whether an `enable-…` directive lets a client in. */
   private isAllowed(permission: Permission, session: Session): boolean {
-    return permission === 'yes' || (permission === 'local' && isLocal(session.connection.peerAddress()));
+    return (
+      permission === 'yes' || (permission === 'local' && isLoopbackAddress(session.connection.peerAddress()))
+    );
   }
 
   get bytesNeeded(): number {
@@ -162,6 +171,11 @@ export class Worker implements ConnectionHandler {
     this.services.sessions.set(id, session);
     this.state.counters.server[ServerCounter.ConnectionsReceived]++;
     if (!hasRow) connection.closeAfterReply();
+    if (this.config.protectedMode && session.authenticated && !isLoopbackAddress(connection.peerAddress())) {
+      this.state.counters.server[ServerCounter.RejectedConnections]++;
+      this.transport.reply.error(PROTECTED_MODE_ERROR);
+      connection.closeAfterReply();
+    }
   }
 
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
@@ -173,6 +187,7 @@ export class Worker implements ConnectionHandler {
     session.lastInteractionMs = nowMs;
     const position = this.dispatcher.dispatch(connection, session, bytes, view, start, end);
     this.afterCommands(connection, session);
+    if (end - position > this.config.clientQueryBufferLimitBytes) connection.closeAfterReply();
     this.noteTraffic(session, position - start, end - position);
     this.takeRequests();
     return position;
@@ -269,11 +284,39 @@ export class Worker implements ConnectionHandler {
       this.keyspace.expireCycle(this.options.index, this.options.workerCount, EXPIRE_BUDGET_MS);
     }
     if (this.options.index === 0) this.state.statistics.sample(nowMs);
+    if (nowMs >= this.nextClientCheckMs) {
+      this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
+      this.checkClients(nowMs);
+    }
   }
 
-  onOutputPending(_connection: Connection): void {}
-}
-/** Whether an address is this machine's own. */
-function isLocal(address: string): boolean {
-  return address.startsWith('127.') || address.startsWith('[::1]') || address.startsWith('/');
+  /** Closes connections that were idle for too long, or did not take their replies for too long. */
+  private checkClients(nowMs: number): void {
+    const { timeoutSeconds, normalOutputLimit } = this.config;
+    const { softBytes, softSeconds } = normalOutputLimit;
+    for (const [connection, sinceMs] of this.overSoftLimit) {
+      if (connection.isClosed || softBytes === 0 || connection.pendingOutputBytes <= softBytes) {
+        this.overSoftLimit.delete(connection);
+      } else if (nowMs - sinceMs > softSeconds * 1000) {
+        this.overSoftLimit.delete(connection);
+        this.transport.close(connection, false);
+      }
+    }
+    if (timeoutSeconds === 0) return;
+    for (const connection of [...this.connections.values()]) {
+      const { session } = connection;
+      if (session === null || session.isMonitor || session.postponed !== null) continue;
+      if (nowMs - session.lastInteractionMs > timeoutSeconds * 1000) this.transport.close(connection, false);
+    }
+  }
+
+  onOutputPending(connection: Connection): void {
+    const { hardBytes, softBytes } = this.config.normalOutputLimit;
+    const { pendingOutputBytes } = connection;
+    if (hardBytes > 0 && pendingOutputBytes >= hardBytes) {
+      this.transport.close(connection, false);
+    } else if (softBytes > 0 && pendingOutputBytes >= softBytes && !this.overSoftLimit.has(connection)) {
+      this.overSoftLimit.set(connection, Date.now());
+    }
+  }
 }
