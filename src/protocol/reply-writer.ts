@@ -249,6 +249,7 @@ export class ReplyWriter {
 
   /** Writes the header of an array (`kind` array), map or set and closes the gap. */
   patchAggregate(position: number, kind: 'array' | 'map' | 'set', count: number): void {
+    if (this.overflowed) return;
     const end = this.length;
     this.length = position;
     if (kind === 'array') this.array(count);
@@ -262,6 +263,7 @@ export class ReplyWriter {
   /** Inserts ASCII text at an earlier position. */
   insert(position: number, text: string): void {
     this.reserve(text.length);
+    if (this.overflowed) return;
     this.bytes.copyWithin(position + text.length, position, this.length);
     for (let index = 0; index < text.length; index++) this.bytes[position + index] = text.charCodeAt(index);
     this.length += text.length;
