@@ -6,13 +6,13 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import path from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from './commands/commands.js';
 import type { Config } from './config/config.js';
 import { createKeyspace } from './keyspace/keyspace.js';
+import { createLog } from './log.js';
 import { SHARD_BYTES_MAX } from './memory/shard-memory.js';
 import { AcceptorWord } from './network/acceptor.js';
 import { type Libc, loadLibc } from './network/libc.js';
@@ -33,14 +33,7 @@ const RESERVE_FACTOR = 1.5;
 /** How often the main thread looks for changes by CONFIG SET. */
 const CONFIG_POLL_MS = 100;
 
-/** Where the log goes; null: standard output. */
-let logFile: string | null = null;
-
-function log(text: string): void {
-  const line = `${process.pid}:M ${new Date().toISOString()} * ${text}\n`;
-  if (logFile === null) process.stdout.write(line);
-  else appendFileSync(logFile, line);
-}
+let log = createLog('');
 
 function setAcceptorLimits(control: Int32Array, config: Config): void {
   Atomics.store(control, AcceptorWord.ClientsMax, Math.min(config.maxClients, 0x7fffffff));
@@ -60,7 +53,7 @@ export async function startServer(config: Config): Promise<void> {
   if (libc === null) throw new Error('no transport');
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
-  if (config.logFile !== '') logFile = path.resolve(config.logFile);
+  log = createLog(config.logFile);
   const sockets = await openListeners(libc, {
     bind: config.bind,
     port: config.port,

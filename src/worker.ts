@@ -12,6 +12,7 @@ import { Config, type Permission } from './config/config.js';
 import { HugePages } from './huge-pages.js';
 import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { EvictionPolicy, type KeyspaceSettings } from './keyspace/settings.js';
+import { createLog } from './log.js';
 import { setHashSecret } from './memory/hash.js';
 import type { Connection } from './network/connection.js';
 import { EpollTransport } from './network/epoll-transport.js';
@@ -103,7 +104,7 @@ export class Worker implements ConnectionHandler {
       setActiveExpire: (isActive) => {
         this.settings.activeExpire = isActive;
       },
-      log: (line) => process.stdout.write(`${line}\n`),
+      log: createLog(this.config.logFile),
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(libc),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
