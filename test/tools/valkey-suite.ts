@@ -4,13 +4,22 @@
  *   node dist/test/tools/valkey-suite.js CHECKOUT [--units unit/type/string,unit/expire] [--threads N]
  *
  * CHECKOUT is a checkout of Valkey 7.2 (tag 7.2.7 is the closest to Redis 7.0); it stays outside of this
- * repository and is not built: where its `src/` lacks the programs that the suite asks for, links to
- * Redis's are put there. Every unit gets a fresh server. `valkey-skip.txt` names the tests that are left
+ * repository, is not built and not changed: the suite runs from a copy, with links to Redis's programs where
+ * it asks for its own. The copy does without FUNCTION FLUSH, which the suite sends ahead of every unit. Every unit gets a fresh server. `valkey-skip.txt` names the tests that are left
  * out and why; `--no-skip` runs them too, `--server redis` shows what fails even with redis-server.
  */
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
@@ -112,15 +121,23 @@ const checkout = path.resolve(program.args[0]!);
 
 if (!existsSync(path.join(checkout, 'runtest'))) program.error(`${checkout} is no checkout of Valkey`);
 if (!hasProgram('tclsh') && !hasProgram('tclsh8.6')) program.error('tclsh is not installed');
-for (const name of ['server', 'cli', 'benchmark']) {
-  const wanted = path.join(checkout, 'src', `valkey-${name}`);
-  if (existsSync(wanted)) continue;
-  const found = run(['sh', '-c', `command -v redis-${name}`]).stdout.trim();
-  if (found) symlinkSync(found, wanted);
-}
-
 const skipList = options.skip ? readSkipList(SKIP_LIST) : [];
 const scratch = mkdtempSync(path.join(tmpdir(), 'damselfly-valkey-'));
+
+/** Copies what of the suite is needed. */
+function prepareSuite(): void {
+  cpSync(path.join(checkout, 'runtest'), path.join(scratch, 'runtest'));
+  cpSync(path.join(checkout, 'tests'), path.join(scratch, 'tests'), { recursive: true });
+  const helper = path.join(scratch, 'tests', 'support', 'server.tcl');
+  const source = readFileSync(helper, 'utf8');
+  writeFileSync(helper, source.replace(/^(\s*)r function flush$/m, '$1catch {r function flush}'));
+  mkdirSync(path.join(scratch, 'src'));
+  for (const name of ['server', 'cli', 'benchmark']) {
+    const found = run(['sh', '-c', `command -v redis-${name}`]).stdout.trim();
+    if (found) symlinkSync(found, path.join(scratch, 'src', `valkey-${name}`));
+  }
+}
+prepareSuite();
 
 async function runUnit(unit: string): Promise<UnitResult> {
   const skipFile = path.join(scratch, 'skip.txt');
@@ -139,7 +156,7 @@ async function runUnit(unit: string): Promise<UnitResult> {
   });
   const line = ['./runtest', '--host', '127.0.0.1', '--port', String(server.port), '--single', unit];
   line.push('--skipfile', skipFile, '--durable', '--no-latency');
-  const suite = spawn(line[0]!, line.slice(1), { cwd: checkout, stdio: ['ignore', 'pipe', 'pipe'] });
+  const suite = spawn(line[0]!, line.slice(1), { cwd: scratch, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const collect = (chunk: Buffer) => {
     output += chunk.toString('latin1');

@@ -73,14 +73,7 @@ export const connection: Family = {
         ]),
       ],
     ],
-    [
-      1,
-      (v) => [
-        'CLIENT',
-        v.pick(['BOGUS', 'GETREDIR', 'SETNAME', 'KILL', 'REPLY', 'ID']),
-        ...v.pick([[], ['x', 'y']]),
-      ],
-    ],
+    [1, (v) => ['CLIENT', v.pick(['BOGUS', 'SETNAME', 'KILL', 'REPLY', 'ID']), ...v.pick([[], ['x', 'y']])]],
     [1, () => ['CLIENT']],
     [0.5, () => ['RESET']],
     [0.3, () => ['QUIT']],
