@@ -64,8 +64,20 @@ export function integerLength(value: number): number {
     length = 2;
     value = -value;
   }
-  for (let bound = 10; value >= bound && length < 20; bound *= 10) length++;
-  return length;
+  if (value >= 1e9) {
+    length += 9;
+    for (let bound = 1e10; value >= bound; bound *= 10) length++;
+    return length;
+  }
+  const small = value | 0;
+  if (small < 10) return length;
+  if (small < 100) return length + 1;
+  if (small < 1000) return length + 2;
+  if (small < 10_000) return length + 3;
+  if (small < 100_000) return length + 4;
+  if (small < 1_000_000) return length + 5;
+  if (small < 10_000_000) return length + 6;
+  return small < 100_000_000 ? length + 7 : length + 8;
 }
 
 /** Writes the decimal form of a safe integer; returns its length. */

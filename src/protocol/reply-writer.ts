@@ -284,8 +284,23 @@ export class ReplyWriter {
     const { bytes } = this;
     let at = this.length;
     bytes[at++] = type;
-    if (value >= 0 && value < 10) bytes[at++] = 0x30 + value;
-    else at += writeInteger(bytes, at, value);
+    if (value >= 0 && value < 1000) {
+      // Nearly all lengths and counts.
+      let rest = value | 0;
+      if (rest >= 10) {
+        if (rest >= 100) {
+          const hundreds = (rest / 100) | 0;
+          bytes[at++] = 0x30 + hundreds;
+          rest -= hundreds * 100;
+        }
+        const tens = (rest / 10) | 0;
+        bytes[at++] = 0x30 + tens;
+        rest -= tens * 10;
+      }
+      bytes[at++] = 0x30 + rest;
+    } else {
+      at += writeInteger(bytes, at, value);
+    }
     bytes[at] = CR;
     bytes[at + 1] = LF;
     this.length = at + 2;

@@ -43,6 +43,13 @@ t.test('each kind of reply in both protocols', async (t) => {
   }
 });
 
+t.test('integers of every size', async (t) => {
+  const values = Array.from({ length: 12_000 }, (_, index) => index - 1000);
+  for (let power = 1e4; power <= 1e15; power *= 10) values.push(power - 1, power, -power);
+  const wrong = values.filter((value) => written(2, (r) => r.integer(value)) !== `:${value}\r\n`);
+  t.same(wrong, []);
+});
+
 t.test('counts errors and keeps the last code', async (t) => {
   const reply = new ReplyWriter();
   reply.error('WRONGTYPE Operation');
