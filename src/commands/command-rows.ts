@@ -255,9 +255,9 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   // transactions
   ['DISCARD', 'transactions', '2.0.0', 1, 'allow_busy fast loading noscript stale', 'transaction', []],
   ['EXEC', 'transactions', '1.2.0', 1, 'loading noscript skip_slowlog stale', 'transaction', []],
-  ['MULTI', 'transactions', '1.2.0', 1, 'allow_busy fast loading noscript no_multi stale', 'transaction', []],
+  ['MULTI', 'transactions', '1.2.0', 1, 'allow_busy fast loading noscript stale', 'transaction', []],
   ['UNWATCH', 'transactions', '2.2.0', 1, 'allow_busy fast loading noscript stale', 'transaction', []],
-  ['WATCH', 'transactions', '2.2.0', -2, 'allow_busy fast loading noscript no_multi stale', 'transaction', ['RO | index 1 | range -1 1 0']],
+  ['WATCH', 'transactions', '2.2.0', -2, 'allow_busy fast loading noscript stale', 'transaction', ['RO | index 1 | range -1 1 0']],
   // connection
   ['AUTH', 'connection', '1.0.0', -2, 'allow_busy fast loading noscript no_auth sentinel stale', 'connection', []],
   ['CLIENT', 'connection', '2.4.0', -2, 'sentinel', '', []],
@@ -306,8 +306,8 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['COMMAND', 'server', '2.8.13', -1, 'loading sentinel stale', 'connection', []],
   ['COMMAND COUNT', 'server', '2.8.13', 2, 'loading sentinel stale', 'connection', []],
   ['COMMAND DOCS', 'server', '7.0.0', -2, 'loading sentinel stale', 'connection', []],
-  ['COMMAND GETKEYS', 'server', '2.8.13', -3, 'loading sentinel stale', 'connection', []],
-  ['COMMAND GETKEYSANDFLAGS', 'server', '7.0.0', -3, 'loading sentinel stale', 'connection', []],
+  ['COMMAND GETKEYS', 'server', '2.8.13', -4, 'loading sentinel stale', 'connection', []],
+  ['COMMAND GETKEYSANDFLAGS', 'server', '7.0.0', -4, 'loading sentinel stale', 'connection', []],
   ['COMMAND HELP', 'server', '5.0.0', 2, 'loading sentinel stale', 'connection', []],
   ['COMMAND INFO', 'server', '2.8.13', -2, 'loading sentinel stale', 'connection', []],
   ['COMMAND LIST', 'server', '7.0.0', -2, 'loading sentinel stale', 'connection', []],

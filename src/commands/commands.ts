@@ -1,6 +1,7 @@
 /** All commands: the handlers of every family, joined with their rows. */
 
 import { clientHandlers } from './client.js';
+import { introspectionHandlers } from './command-introspection.js';
 import { COMMAND_ROWS } from './command-rows.js';
 import { CommandTable } from './command-table.js';
 import { configHandlers } from './config.js';
@@ -43,6 +44,7 @@ export function createCommandTable(
       ...connectionHandlers,
       ...serverHandlers,
       ...infoHandlers,
+      ...introspectionHandlers,
       ...slowLogHandlers,
       ...latencyHandlers,
       ...transactionHandlers,

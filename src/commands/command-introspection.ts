@@ -1,0 +1,281 @@
+/** COMMAND: what the command table says of itself. */
+
+import { GlobPattern } from '../structures/glob.js';
+import { type Command, CommandFlag, type Handler, type KeySpec } from './command-table.js';
+import type { CommandContext } from './context.js';
+import { SYNTAX_ERROR } from './errors.js';
+import { KeyPositions } from './key-positions.js';
+
+/** In the order in which they are reported. */
+const FLAG_ORDER = (
+  'write readonly denyoom module admin pubsub noscript blocking loading stale skip_monitor skip_slowlog ' +
+  'asking fast no_auth may_replicate sentinel no_mandatory_keys no_async_loading no_multi allow_busy ' +
+  'touches_arbitrary_keys'
+).split(' ');
+/** Flags that are the server's own business. */
+const HIDDEN_FLAGS = new Set(['sentinel', 'protected', 'experimental', 'touches_arbitrary_keys']);
+
+const CATEGORY_ORDER = (
+  'keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin fast slow ' +
+  'blocking dangerous connection transaction scripting'
+).split(' ');
+
+function flagsOf(command: Command): string[] {
+  const words = command.flagWords
+    .filter((word) => !HIDDEN_FLAGS.has(word))
+    .sort((one, other) => FLAG_ORDER.indexOf(one) - FLAG_ORDER.indexOf(other));
+  if ((command.flags & CommandFlag.MovableKeys) !== 0) words.push('movablekeys');
+  return words;
+}
+
+/** The ACL categories: those of the row, and those that follow from the flags. */
+function categoriesOf(command: Command): string[] {
+  const { flags } = command;
+  const categories = new Set(command.categoryWords);
+  if ((flags & CommandFlag.Write) !== 0) categories.add('write');
+  if ((flags & CommandFlag.Readonly) !== 0 && !categories.has('scripting')) categories.add('read');
+  if ((flags & CommandFlag.Admin) !== 0) categories.add('admin').add('dangerous');
+  if ((flags & CommandFlag.Pubsub) !== 0) categories.add('pubsub');
+  if ((flags & CommandFlag.Blocking) !== 0) categories.add('blocking');
+  categories.add((flags & CommandFlag.Fast) !== 0 ? 'fast' : 'slow');
+  return CATEGORY_ORDER.filter((category) => categories.has(category));
+}
+
+const ACCESS_KINDS = new Set(['RW', 'RO', 'OW', 'RM']);
+
+/** The flags of a key spec as they are reported. */
+function specFlags(flags: readonly string[]): string[] {
+  return flags.map((flag) => (ACCESS_KINDS.has(flag) ? flag : flag.toLowerCase()));
+}
+
+function replyWords(context: CommandContext, words: readonly string[], prefix = ''): void {
+  context.reply.set(words.length);
+  for (const word of words) context.reply.simple(prefix + word);
+}
+
+function replyKeySpec(context: CommandContext, { flags, begin, find }: KeySpec): void {
+  const { reply } = context;
+  const fields = (type: string, values: [string, string | number][]): void => {
+    reply.map(2);
+    reply.bulkString('type');
+    reply.bulkString(type);
+    reply.bulkString('spec');
+    reply.map(values.length);
+    for (const [name, value] of values) {
+      reply.bulkString(name);
+      if (typeof value === 'number') reply.integer(value);
+      else reply.bulkString(value);
+    }
+  };
+  reply.map(3);
+  reply.bulkString('flags');
+  replyWords(context, specFlags(flags));
+  reply.bulkString('begin_search');
+  if (begin.kind === 'index') fields('index', [['index', begin.position]]);
+  else if (begin.kind === 'keyword') {
+    fields('keyword', [
+      ['keyword', begin.keyword],
+      ['startfrom', begin.startFrom],
+    ]);
+  } else fields('unknown', []);
+  reply.bulkString('find_keys');
+  if (find.kind === 'range') {
+    fields('range', [
+      ['lastkey', find.lastKey],
+      ['keystep', find.step],
+      ['limit', find.limit],
+    ]);
+  } else if (find.kind === 'keynum') {
+    fields('keynum', [
+      ['keynumidx', find.index],
+      ['firstkey', find.firstKey],
+      ['keystep', find.step],
+    ]);
+  } else fields('unknown', []);
+}
+
+function replyCommand(context: CommandContext, command: Command): void {
+  const { reply } = context;
+  reply.array(10);
+  reply.bulkString(command.fullName);
+  reply.integer(command.arity);
+  replyWords(context, flagsOf(command));
+  reply.integer(command.firstKey);
+  reply.integer(command.lastKey);
+  reply.integer(command.keyStep);
+  replyWords(context, categoriesOf(command), '@');
+  reply.array(0);
+  reply.array(command.keySpecs.length);
+  for (const spec of command.keySpecs) replyKeySpec(context, spec);
+  const subcommands = command.subcommands === null ? [] : [...command.subcommands.values()];
+  reply.array(subcommands.length);
+  for (const subcommand of subcommands) replyCommand(context, subcommand);
+}
+
+function all(context: CommandContext): void {
+  const commands = context.table.all();
+  context.reply.array(commands.length);
+  for (const command of commands) replyCommand(context, command);
+}
+
+function info(context: CommandContext): void {
+  if (context.argCount === 2) {
+    all(context);
+    return;
+  }
+  context.reply.array(context.argCount - 2);
+  for (let index = 2; index < context.argCount; index++) {
+    const command = context.table.byFullName(context.argText(index));
+    if (command === null) context.reply.nullBulk();
+    else replyCommand(context, command);
+  }
+}
+
+function docs(context: CommandContext): void {
+  const { reply, table, argCount } = context;
+  const commands: Command[] = [];
+  if (argCount === 2) commands.push(...table.all());
+  for (let index = 2; index < argCount; index++) {
+    const command = table.byFullName(context.argText(index));
+    if (command !== null) commands.push(command);
+  }
+  replyDocs(context, commands);
+  function replyDocs(context: CommandContext, documented: readonly Command[]): void {
+    reply.map(documented.length);
+    for (const { fullName, since, group, subcommands } of documented) {
+      reply.bulkString(fullName);
+      reply.map(subcommands === null ? 2 : 3);
+      reply.bulkString('since');
+      reply.bulkString(since);
+      reply.bulkString('group');
+      reply.bulkString(group);
+      if (subcommands === null) continue;
+      reply.bulkString('subcommands');
+      replyDocs(context, [...subcommands.values()]);
+    }
+  }
+}
+
+function count(context: CommandContext): void {
+  context.reply.integer(context.table.all().length);
+}
+
+function list(context: CommandContext): void {
+  const { reply, table, argCount } = context;
+  let fits = (_command: Command): boolean => true;
+  if (argCount !== 2) {
+    if (argCount !== 5 || !context.argIs(2, 'FILTERBY')) {
+      reply.error(SYNTAX_ERROR);
+      return;
+    }
+    if (context.argIs(3, 'ACLCAT')) {
+      const category = context.argText(4).toLowerCase();
+      fits = (command) => categoriesOf(command).includes(category);
+    } else if (context.argIs(3, 'PATTERN')) {
+      const pattern = new GlobPattern(context.argCopy(4), true);
+      fits = ({ fullName }) => {
+        const name = Buffer.from(fullName);
+        return pattern.matches(name, 0, name.length);
+      };
+    } else if (context.argIs(3, 'MODULE')) {
+      fits = () => false;
+    } else {
+      reply.error(SYNTAX_ERROR);
+      return;
+    }
+  }
+  const commands = table
+    .all()
+    .flatMap((command) =>
+      command.subcommands === null ? [command] : [command, ...command.subcommands.values()],
+    );
+  const names = commands.filter(fits).map((command) => command.fullName);
+  reply.set(names.length);
+  for (const name of names) reply.bulkString(name);
+}
+
+/** What a request whose access depends on its options does: it reads the key only with GET. */
+function actualFlags(context: CommandContext, flags: readonly string[]): string[] {
+  let reads = false;
+  for (let index = 4; index < context.argCount; index++) reads ||= context.argIs(index, 'GET');
+  const others = flags.filter((flag) => flag !== 'VARIABLE_FLAGS' && (reads || flag !== 'ACCESS'));
+  return reads ? others : others.map((flag) => (flag === 'RW' ? 'OW' : flag));
+}
+
+/** GETKEYS and GETKEYSANDFLAGS. */
+function getKeys(withFlags: boolean): Handler {
+  return (context) => {
+    const { reply, table } = context;
+    let command = table.lookup(context.bytes, context.argOffset(2), context.argLength(2));
+    if (command?.subcommands && context.argCount > 3) {
+      command = command.subcommands.get(context.argText(3).toLowerCase()) ?? null;
+    }
+    const argCount = context.argCount - 2;
+    if (command === null) {
+      reply.error('ERR Invalid command specified');
+      return;
+    }
+    if (command.keySpecs.length === 0) {
+      reply.error('ERR The command has no key arguments');
+      return;
+    }
+    if (command.arity >= 0 ? argCount !== command.arity : argCount < -command.arity) {
+      reply.error('ERR Invalid number of arguments specified for command');
+      return;
+    }
+    const positions = new KeyPositions();
+    const { bytes, pairs } = context;
+    if (!positions.collect(command, { bytes, pairs, start: context.argStart + 2, count: argCount })) {
+      reply.error('ERR Invalid arguments specified for command');
+      return;
+    }
+    reply.array(positions.count);
+    for (let index = 0; index < positions.count; index++) {
+      if (withFlags) reply.array(2);
+      reply.bulkBuffer(context.argCopy(2 + positions.indices[index]));
+      if (!withFlags) continue;
+      const { flags } = command.keySpecs[positions.specs[index]];
+      replyWords(context, specFlags(flags.includes('VARIABLE_FLAGS') ? actualFlags(context, flags) : flags));
+    }
+  };
+}
+
+const HELP = [
+  'COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+  '(no subcommand)',
+  '    Return details about all Redis commands.',
+  'COUNT',
+  '    Return the total number of commands in this Redis server.',
+  'LIST',
+  '    Return a list of all commands in this Redis server.',
+  'INFO [<command-name> ...]',
+  '    Return details about multiple Redis commands.',
+  '    If no command names are given, documentation details for all',
+  '    commands are returned.',
+  'DOCS [<command-name> ...]',
+  '    Return documentation details about multiple Redis commands.',
+  '    If no command names are given, documentation details for all',
+  '    commands are returned.',
+  'GETKEYS <full-command>',
+  '    Return the keys from a full Redis command.',
+  'GETKEYSANDFLAGS <full-command>',
+  '    Return the keys and the access flags from a full Redis command.',
+  'HELP',
+  '    Prints this help.',
+];
+
+function help(context: CommandContext): void {
+  context.reply.array(HELP.length);
+  for (const line of HELP) context.reply.simple(line);
+}
+
+export const introspectionHandlers: Readonly<Record<string, Handler>> = {
+  COMMAND: all,
+  'COMMAND COUNT': count,
+  'COMMAND DOCS': docs,
+  'COMMAND GETKEYS': getKeys(false),
+  'COMMAND GETKEYSANDFLAGS': getKeys(true),
+  'COMMAND HELP': help,
+  'COMMAND INFO': info,
+  'COMMAND LIST': list,
+};
