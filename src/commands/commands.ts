@@ -13,6 +13,7 @@ import { expiryHandlers } from './expiry.js';
 import { infoHandlers } from './info.js';
 import { keyHandlers } from './keys.js';
 import { latencyHandlers } from './latency.js';
+import { memoryHandlers } from './memory.js';
 import { objectHandlers } from './object.js';
 import { serverHandlers } from './server.js';
 import { slowLogHandlers } from './slowlog.js';
@@ -44,6 +45,7 @@ export function createCommandTable(
       ...connectionHandlers,
       ...serverHandlers,
       ...infoHandlers,
+      ...memoryHandlers,
       ...introspectionHandlers,
       ...slowLogHandlers,
       ...latencyHandlers,

@@ -272,6 +272,9 @@ export class Executor {
     if (!session.authenticated && (command.flags & CommandFlag.NoAuth) === 0) {
       return this.refuse(NOT_AUTHENTICATED, command);
     }
+    if (session.queue !== null && (command.flags & CommandFlag.NoMulti) !== 0) {
+      return this.refuse('ERR Command not allowed inside a transaction', command);
+    }
     if (context.keyspace.settings.maxMemoryBytes !== 0) {
       const hasRoom = context.keyspace.makeRoom(0, context.nowMs);
       if (!hasRoom && (command.flags & CommandFlag.DenyOom) !== 0) return this.refuse(OUT_OF_MEMORY, command);

@@ -75,7 +75,7 @@ withServers(t, 'what happens is counted', {}, async (t, server) => {
   t.equal(field('role'), 'master');
 });
 
-withServers(t, 'time, role, last save', {}, async (t, server) => {
+withServers(t, 'time, role, shutdown, memory', {}, async (t, server) => {
   const client = await server.rawClient();
   const [, seconds] = /^\*2\r\n\$10\r\n(\d+)\r\n\$\d\r\n\d+\r\n$/.exec(await client.text('TIME')) ?? [];
   t.ok(Math.abs(Number(seconds) - Date.now() / 1000) < 10);
@@ -83,6 +83,14 @@ withServers(t, 'time, role, last save', {}, async (t, server) => {
   t.match(await client.text('LASTSAVE'), /^:\d{10}\r\n$/);
   t.equal(await client.text('SHUTDOWN', 'foo'), '-ERR syntax error\r\n');
   t.equal(await client.text('SHUTDOWN', 'SAVE', 'NOSAVE'), '-ERR syntax error\r\n');
+  await client.text('MULTI');
+  t.equal(await client.text('SHUTDOWN'), '-ERR Command not allowed inside a transaction\r\n');
+  t.equal(await client.text('EXEC'), '-EXECABORT Transaction discarded because of previous errors.\r\n');
+  t.equal(await client.text('MEMORY', 'USAGE', 'k'), '$-1\r\n');
+  await client.text('SET', 'k', 'v'.repeat(1000));
+  t.match(await client.text('MEMORY', 'USAGE', 'k'), /^:1\d\d\d\r\n$/);
+  t.match(await client.text('MEMORY', 'USAGE', 'k', 'SAMPLES', '5'), /^:1\d\d\d\r\n$/);
+  t.equal(await client.text('MEMORY', 'USAGE', 'k', 'foo', '3'), '-ERR syntax error\r\n');
   t.equal(await client.text('SHUTDOWN', 'ABORT'), '-ERR No shutdown in progress.\r\n');
 });
 
