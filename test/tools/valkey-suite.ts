@@ -85,12 +85,13 @@ const COLOURS = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 
 function readReport(unit: string, output: string, exitCode: number | null): UnitResult {
   const result: UnitResult = { unit, passed: [], failed: [], skipped: [], aborted: '' };
-  for (const line of output.replace(COLOURS, '').split('\n')) {
+  const lines = output.replace(COLOURS, '').split('\n');
+  for (const [index, line] of lines.entries()) {
     const match = /^\[(ok|err|skip|ignore|exception|timeout)\]:? ?(.*)$/.exec(line);
     if (!match) continue;
     const text = match[2]!;
     if (match[1] === 'ok') result.passed.push(text.replace(/ \(\d+ ms\)$/, ''));
-    else if (match[1] === 'err') result.failed.push(text);
+    else if (match[1] === 'err') result.failed.push(`${text}: ${lines[index + 1] ?? ''}`);
     else if (match[1] === 'skip' || match[1] === 'ignore') result.skipped.push(text);
     else result.aborted = text || 'exception';
   }
