@@ -12,6 +12,8 @@ const ACCEPTS_PER_TURN_MAX = 256;
 const TOO_MANY_CLIENTS = new TextEncoder().encode('-ERR max number of clients reached\r\n');
 /** Without a free file descriptor accept fails at once again: wait instead of spinning. */
 const OUT_OF_DESCRIPTORS_PAUSE_MS = 50;
+/** How long to let a worker work whose ring of new connections is full. */
+const WORKER_BUSY_PAUSE_MS = 1;
 
 /** Words that the rest of the process sets and reads. */
 export const enum AcceptorWord {
@@ -65,25 +67,39 @@ function acceptAll(
       }
       return;
     }
-    if (!handOver(libc, fd, control, workers)) {
+    if (totalConnections(workers) >= Atomics.load(control, AcceptorWord.ClientsMax)) {
       Atomics.add(control, AcceptorWord.RejectedConnections, 1);
       libc.write(fd, libc.addressOf(TOO_MANY_CLIENTS), TOO_MANY_CLIENTS.length);
       libc.close(fd);
       continue;
     }
     Atomics.add(control, AcceptorWord.AcceptedConnections, 1);
+    // Before the worker has it: it may close the socket at once, and the number is another socket's then.
     if (!socket.isUnix) setTcpOptions(libc, fd, Atomics.load(control, AcceptorWord.KeepAliveSeconds));
+    if (!handOver(libc, fd, control, workers)) return;
   }
 }
 
-function handOver(libc: Libc, fd: number, control: Int32Array, workers: readonly WorkerChannel[]): boolean {
+function totalConnections(workers: readonly WorkerChannel[]): number {
   let total = 0;
-  let least = workers[0];
-  for (const worker of workers) {
-    total += worker.connections;
-    if (worker.connections < least.connections) least = worker;
+  for (const worker of workers) total += worker.connections;
+  return total;
+}
+
+/** Gives a socket to the worker with the fewest connections; false if the server stopped meanwhile. */
+function handOver(libc: Libc, fd: number, control: Int32Array, workers: readonly WorkerChannel[]): boolean {
+  for (;;) {
+    let least = workers[0];
+    for (const worker of workers) {
+      if (worker.connections < least.connections) least = worker;
+    }
+    if (least.push(fd, libc)) return true;
+    Atomics.wait(control, AcceptorWord.Stop, 0, WORKER_BUSY_PAUSE_MS);
+    if (Atomics.load(control, AcceptorWord.Stop) !== 0) {
+      libc.close(fd);
+      return false;
+    }
   }
-  return total < Atomics.load(control, AcceptorWord.ClientsMax) && least.push(fd, libc);
 }
 
 function setTcpOptions(libc: Libc, fd: number, keepAliveSeconds: number): void {

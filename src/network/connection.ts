@@ -4,6 +4,9 @@ import type { Session } from '../commands/session.js';
 import type { ParseState } from '../protocol/request-parser.js';
 
 const INPUT_BYTES_MIN = 16 * 1024;
+/** Output that waits is gathered in chunks between these sizes, so that small replies cost no buffer each. */
+const OUTPUT_CHUNK_BYTES_MIN = 16 * 1024;
+const OUTPUT_CHUNK_BYTES_MAX = 16 * 1024 * 1024;
 /** An input buffer larger than this is given back once it is empty. */
 const INPUT_BYTES_KEPT_MAX = 64 * 1024;
 
@@ -19,9 +22,12 @@ export class Connection {
   inputAddress = 0;
   inputLength = 0;
 
-  /** Output that the socket did not take: chunks, and how much of the first one is sent. */
+  /** Output that the socket did not take, in chunks; all but the last are full. */
   readonly output: Uint8Array[] = [];
+  /** Bytes of the first chunk that are sent. */
   outputSent = 0;
+  /** Bytes of the last chunk that are in use. */
+  lastChunkLength = 0;
   pendingOutputBytes = 0;
 
   isClosing = false;
@@ -86,6 +92,31 @@ export class Connection {
       this.input.set(bytes.subarray(start, end));
     }
     this.inputLength = length;
+  }
+
+  /** Doubles the room for input that is not consumed yet. */
+  growInput(): void {
+    if (this.input !== null) this.keepInput(this.input, 0, this.inputLength, this.inputLength);
+  }
+
+  /** Keeps a copy of bytes[start, end) to be sent once the socket takes more. */
+  queueOutput(bytes: Uint8Array, start: number, end: number): void {
+    const { output } = this;
+    this.pendingOutputBytes += end - start;
+    let at = start;
+    while (at < end) {
+      let chunk = output.length > 0 ? output[output.length - 1] : null;
+      if (chunk === null || this.lastChunkLength === chunk.length) {
+        const capacity = Math.max(OUTPUT_CHUNK_BYTES_MIN, Math.min(OUTPUT_CHUNK_BYTES_MAX, end - at));
+        chunk = new Uint8Array(capacity);
+        output.push(chunk);
+        this.lastChunkLength = 0;
+      }
+      const taken = Math.min(end - at, chunk.length - this.lastChunkLength);
+      chunk.set(bytes.subarray(at, at + taken), this.lastChunkLength);
+      this.lastChunkLength += taken;
+      at += taken;
+    }
   }
 
   dropInput(): void {

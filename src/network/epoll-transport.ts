@@ -16,8 +16,6 @@ const READ_BUFFER_BYTES = 64 * 1024;
 const EVENTS_MAX = 512;
 /** Reads of one connection before the others have their turn. */
 const READS_PER_TURN_MAX = 4;
-/** Replies of a batch are sent early when they grow beyond this. */
-const OUTPUT_COPY_BYTES_MAX = 16 * 1024 * 1024;
 
 export class EpollTransport implements Transport, ConnectionEvents {
   readonly reply: ReplyWriter;
@@ -138,8 +136,12 @@ export class EpollTransport implements Transport, ConnectionEvents {
       let got: number;
       let room: number;
       if (input !== null && connection.inputLength > 0) {
-        if (connection.inputAddress === 0) connection.inputAddress = this.libc.addressOf(input);
-        room = input.length - connection.inputLength;
+        // A read into no room at all would look like the end of the stream.
+        if (input.length === connection.inputLength) connection.growInput();
+        room = (connection.input as Uint8Array).length - connection.inputLength;
+        if (connection.inputAddress === 0) {
+          connection.inputAddress = this.libc.addressOf(connection.input as Uint8Array);
+        }
         got = this.libc.read(connection.fd, connection.inputAddress + connection.inputLength, room);
       } else {
         room = READ_BUFFER_BYTES;
@@ -164,10 +166,11 @@ export class EpollTransport implements Transport, ConnectionEvents {
     if (input !== null && inputView !== null && connection.inputLength > 0) {
       const end = connection.inputLength + got;
       const consumed = this.handler.onData(connection, input, inputView, 0, end);
-      connection.keepInput(input, consumed, end, this.handler.bytesNeeded);
+      if (!connection.isClosed) connection.keepInput(input, consumed, end, this.handler.bytesNeeded);
     } else {
       const consumed = this.handler.onData(connection, this.readBuffer, this.readView, 0, got);
-      if (consumed < got) connection.keepInput(this.readBuffer, consumed, got, this.handler.bytesNeeded);
+      if (consumed < got && !connection.isClosed)
+        connection.keepInput(this.readBuffer, consumed, got, this.handler.bytesNeeded);
     }
     this.send(connection);
   }
@@ -203,10 +206,7 @@ export class EpollTransport implements Transport, ConnectionEvents {
       }
     }
     if (sent === reply.length) return;
-    for (let at = sent; at < reply.length; at += OUTPUT_COPY_BYTES_MAX) {
-      connection.output.push(reply.bytes.slice(at, Math.min(reply.length, at + OUTPUT_COPY_BYTES_MAX)));
-    }
-    connection.pendingOutputBytes += reply.length - sent;
+    connection.queueOutput(reply.bytes, sent, reply.length);
     this.updateInterest(connection);
     this.handler.onOutputPending(connection);
   }
@@ -226,7 +226,8 @@ export class EpollTransport implements Transport, ConnectionEvents {
     const { libc } = this;
     while (connection.output.length > 0) {
       const chunk = connection.output[0];
-      const left = chunk.length - connection.outputSent;
+      const length = connection.output.length === 1 ? connection.lastChunkLength : chunk.length;
+      const left = length - connection.outputSent;
       const wrote = libc.write(connection.fd, libc.addressOf(chunk) + connection.outputSent, left);
       if (wrote < 0) {
         const errno = libc.errno();
@@ -236,7 +237,7 @@ export class EpollTransport implements Transport, ConnectionEvents {
       }
       connection.outputSent += wrote;
       connection.pendingOutputBytes -= wrote;
-      if (connection.outputSent === chunk.length) {
+      if (connection.outputSent === length) {
         connection.output.shift();
         connection.outputSent = 0;
       }

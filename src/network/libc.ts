@@ -23,7 +23,13 @@ export const enum Errno {
   EAGAIN = 11,
   EMFILE = 24,
   ENFILE = 23,
+  ENOPROTOOPT = 92,
+  EPROTONOSUPPORT = 93,
+  ESOCKTNOSUPPORT = 94,
+  EPFNOSUPPORT = 96,
+  EAFNOSUPPORT = 97,
   EADDRINUSE = 98,
+  EADDRNOTAVAIL = 99,
 }
 
 export const enum Socket {

@@ -3,7 +3,7 @@
 import { lookup } from 'node:dns/promises';
 import { chmodSync, rmSync } from 'node:fs';
 import { isIP, isIPv6 } from 'node:net';
-import { type Libc, Socket } from './libc.js';
+import { Errno, type Libc, Socket } from './libc.js';
 import { packInternetAddress, packUnixAddress } from './socket-address.js';
 
 export interface ListenOptions {
@@ -31,9 +31,13 @@ export async function openListeners(libc: Libc, options: ListenOptions): Promise
     for (const entry of options.bind) {
       const optional = entry.startsWith('-');
       const host = await resolveHost(optional ? entry.slice(1) : entry);
-      const fd = openInternet(libc, host, options);
-      if (typeof fd === 'number') sockets.push({ fd, isUnix: false, description: `${host}:${options.port}` });
-      else if (!optional) throw new Error(`can't listen on ${entry} port ${options.port}: ${fd.message}`);
+      const opened = openInternet(libc, host, options);
+      if (opened instanceof ListenFailure) {
+        // Optional means that the machine may lack the address, not that its port may be taken.
+        if (opened.isUnavailable && (optional || host === '::')) continue;
+        throw new Error(`can't listen on ${entry} port ${options.port}: ${opened.message}`);
+      }
+      sockets.push({ fd: opened, isUnix: false, description: `${host}:${options.port}` });
     }
     if (sockets.length === 0)
       throw new Error(`can't listen on port ${options.port}: no address is available`);
@@ -45,6 +49,7 @@ export async function openListeners(libc: Libc, options: ListenOptions): Promise
       Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC,
       0,
     );
+    if (fd < 0) throw new Error(`can't listen on ${options.unixSocket}: ${libc.errorText(libc.errno())}`);
     const failure = bindAndListen(libc, fd, packUnixAddress(options.unixSocket), options.backlog);
     if (failure !== null) throw new Error(`can't listen on ${options.unixSocket}: ${failure.message}`);
     if (options.unixSocketMode !== 0) chmodSync(options.unixSocket, options.unixSocketMode);
@@ -53,8 +58,31 @@ export async function openListeners(libc: Libc, options: ListenOptions): Promise
   return sockets;
 }
 
+/** Why a socket can't listen. */
+class ListenFailure extends Error {
+  /** The machine does not have the address or its family. */
+  readonly isUnavailable: boolean;
+
+  constructor(errno: number, text: string) {
+    super(text);
+    this.isUnavailable =
+      errno === Errno.EADDRNOTAVAIL ||
+      errno === Errno.EAFNOSUPPORT ||
+      errno === Errno.EPFNOSUPPORT ||
+      errno === Errno.ESOCKTNOSUPPORT ||
+      errno === Errno.EPROTONOSUPPORT ||
+      errno === Errno.ENOPROTOOPT;
+  }
+}
+
+function lastFailure(libc: Libc): ListenFailure {
+  const errno = libc.errno();
+  return new ListenFailure(errno, libc.errorText(errno));
+}
+
 async function resolveHost(name: string): Promise<string> {
   if (name === '*') return '0.0.0.0';
+  if (name === '::*') return '::';
   if (isIP(name) !== 0) return name;
   try {
     return (await lookup(name)).address;
@@ -63,23 +91,23 @@ async function resolveHost(name: string): Promise<string> {
   }
 }
 
-function openInternet(libc: Libc, host: string, options: ListenOptions): number | Error {
+function openInternet(libc: Libc, host: string, options: ListenOptions): number | ListenFailure {
   const family = isIPv6(host) ? Socket.AF_INET6 : Socket.AF_INET;
   const fd = libc.socket(family, Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC, 0);
-  if (fd < 0) return new Error(libc.errorText(libc.errno()));
+  if (fd < 0) return lastFailure(libc);
   setIntegerOption(libc, fd, Socket.SOL_SOCKET, Socket.SO_REUSEADDR, 1);
   if (family === Socket.AF_INET6) setIntegerOption(libc, fd, Socket.IPPROTO_IPV6, Socket.IPV6_V6ONLY, 1);
   return bindAndListen(libc, fd, packInternetAddress(host, options.port), options.backlog) ?? fd;
 }
 
-function bindAndListen(libc: Libc, fd: number, address: Uint8Array, backlog: number): Error | null {
+function bindAndListen(libc: Libc, fd: number, address: Uint8Array, backlog: number): ListenFailure | null {
   if (
     libc.bind(fd, libc.addressOf(address), address.length) === 0 &&
     libc.listen(fd, Math.min(backlog, 65535)) === 0
   ) {
     return null;
   }
-  const failure = new Error(libc.errorText(libc.errno()));
+  const failure = lastFailure(libc);
   libc.close(fd);
   return failure;
 }

@@ -50,16 +50,33 @@ export function formatAddress(bytes: Uint8Array): string {
     return `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}:${view.getUint16(2, false)}`;
   }
   if (family !== Socket.AF_INET6) return '';
-  const groups: string[] = [];
-  for (let index = 0; index < 8; index++) groups.push(view.getUint16(8 + 2 * index, false).toString(16));
-  const text = groups
-    .join(':')
-    .replace(/\b0(:0\b)+/, (run) => (run.length > 1 ? '' : run))
-    .replace(/^:|:$/g, (edge) => `:${edge}`);
-  const collapsed = text.includes('::') || !groups.includes('0') ? text : text.replace(/:{2,}/, '::');
-  return `[${collapsed.includes(':') && collapsed.split(':').length < 8 && !collapsed.includes('::') ? collapsed.replace(':', '::') : collapsed}]:${view.getUint16(2, false)}`;
+  return `[${formatGroups(view)}]:${view.getUint16(2, false)}`;
 }
 
+/** The eight groups of an IPv6 address as text: the longest run of two or more zeros becomes "::" (RFC 5952). */
+function formatGroups(view: DataView): string {
+  const groups: number[] = [];
+  for (let index = 0; index < 8; index++) groups.push(view.getUint16(8 + 2 * index, false));
+  let runStart = 0;
+  let runLength = 0;
+  for (let start = 0; start < 8; start++) {
+    let length = 0;
+    while (start + length < 8 && groups[start + length] === 0) length++;
+    if (length > runLength) {
+      runStart = start;
+      runLength = length;
+    }
+  }
+  const text = (from: number, to: number) =>
+    groups
+      .slice(from, to)
+      .map((group) => group.toString(16))
+      .join(':');
+  if (runLength < 2) return text(0, 8);
+  return `${text(0, runStart)}::${text(runStart + runLength, 8)}`;
+}
+
+/** Whether `formatAddress` text is of this machine's loopback interface or a unix socket. */
 export function isLoopbackAddress(address: string): boolean {
   return address === '' || address.startsWith('127.') || address.startsWith('[::1]');
 }

@@ -18,7 +18,8 @@ const enum Word {
   RingStart = 8,
 }
 
-const RING_SLOTS = 1024;
+/** Connections that wait for a busy worker; a power of two. The acceptor stops accepting beyond. */
+const RING_SLOTS = 4096;
 
 export class WorkerChannel {
   readonly buffer: SharedArrayBuffer;
