@@ -1,5 +1,6 @@
 /** All commands: the handlers of every family, joined with their rows. */
 
+import { bitmapHandlers } from './bitmaps.js';
 import { clientHandlers } from './client.js';
 import { introspectionHandlers } from './command-introspection.js';
 import { COMMAND_ROWS } from './command-rows.js';
@@ -36,6 +37,7 @@ export function createCommandTable(
   const table = new CommandTable(
     {
       ...stringHandlers,
+      ...bitmapHandlers,
       ...keyHandlers,
       ...expiryHandlers,
       ...objectHandlers,
