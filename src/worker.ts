@@ -107,6 +107,10 @@ export class Worker implements ConnectionHandler {
       log: createLog(this.config.logFile),
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(libc),
+      releaseUnusedPages: (shard) =>
+        shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
+          this.hugePages.release(shard.memory, offset, lengthBytes),
+        ),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
     this.context = new CommandContext(

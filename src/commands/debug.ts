@@ -176,7 +176,8 @@ function debug(context: CommandContext): void {
     services.log(`DEBUG LOG: ${context.argText(2)}`);
     reply.ok();
   } else if ((name === 'QUICKLIST-PACKED-THRESHOLD' || name === 'REPLYBUFFER') && argCount >= 3) reply.ok();
-  else if (name === 'JMAP' || name === 'CHANGE-REPL-ID' || name === 'DICT-RESIZING') reply.ok();
+  else if ((name === 'JMAP' || name === 'CHANGE-REPL-ID') && argCount === 2) reply.ok();
+  else if (name === 'DICT-RESIZING' && argCount === 3) reply.ok();
   else if (name === 'PANIC' || name === 'SEGFAULT') throw new Error(`DEBUG ${name}`);
   else {
     reply.error(

@@ -1,17 +1,18 @@
-/** MEMORY USAGE, PURGE and DOCTOR. */
+/** MEMORY: what keys and the process take. */
 
 import { entryBytes } from '../keyspace/entry.js';
+import { blockBytes } from '../memory/arena.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
 
-/** The key's slot in the dictionary. */
-const SLOT_BYTES = 8;
+/** Bytes of the dictionary that one key takes on average: its slot and tag at 80 % fill. */
+const TABLE_BYTES_PER_KEY = 7;
 
 function usage(context: CommandContext): void {
-  const { reply } = context;
-  for (let index = 3; index < context.argCount; index += 2) {
-    if (!context.argIs(index, 'SAMPLES') || index + 1 === context.argCount) {
+  const { reply, argCount } = context;
+  for (let index = 3; index < argCount; index += 2) {
+    if (!context.argIs(index, 'SAMPLES') || index + 1 >= argCount) {
       reply.error(SYNTAX_ERROR);
       return;
     }
@@ -21,31 +22,120 @@ function usage(context: CommandContext): void {
       return;
     }
   }
-  const entry = context.peek(2);
-  if (entry === 0) reply.nullBulk();
-  else reply.integer(entryBytes(context.shard.words, entry) + SLOT_BYTES);
+  if (context.peek(2) === 0) {
+    reply.nullBulk();
+    return;
+  }
+  reply.integer(blockBytes(entryBytes(context.shard.words, context.entry)) + TABLE_BYTES_PER_KEY);
 }
 
-/** Free pages go back to the operating system by themselves. */
+/** Gives memory that no key uses back to the operating system. */
 function purge(context: CommandContext): void {
+  for (const shard of context.keyspace.shards) {
+    context.lockShard(shard);
+    context.services.releaseUnusedPages(shard);
+    context.unlockShard(shard);
+  }
   context.reply.ok();
 }
 
 function doctor(context: CommandContext): void {
-  const { keyspace, reply } = context;
-  const { maxMemoryBytes } = keyspace.settings;
-  const used = keyspace.usedBytes();
-  const isNearLimit = maxMemoryBytes > 0 && used > 0.95 * maxMemoryBytes;
-  reply.verbatim(
-    isNearLimit
-      ? `The data takes ${used} of the ${maxMemoryBytes} bytes that maxmemory allows.\n`
-      : 'No memory problem has been found.\n',
-    'txt',
-  );
+  const { keyspace } = context;
+  const usedBytes = keyspace.usedBytes();
+  let freeBytes = 0;
+  for (const shard of keyspace.shards) freeBytes += shard.arena.freeBytes;
+  if (usedBytes < 5 * 1024 * 1024) {
+    context.reply.verbatim(
+      'This instance is empty or uses very little memory: there is nothing to diagnose yet.\n',
+      'txt',
+    );
+  } else if (freeBytes > usedBytes / 2) {
+    context.reply.verbatim(
+      `Fragmentation: ${freeBytes} bytes lie free between ${usedBytes} bytes in use. MEMORY PURGE returns what it can.\n`,
+      'txt',
+    );
+  } else {
+    context.reply.verbatim('No memory problem found.\n', 'txt');
+  }
+}
+
+function stats(context: CommandContext): void {
+  const { reply, keyspace } = context;
+  const { control, clients } = context.services.state;
+  const usedBytes = keyspace.usedBytes();
+  control.notePeakMemory(usedBytes);
+  const memory = process.memoryUsage();
+  let tableBytes = 0;
+  let keys = 0;
+  let freeBytes = 0;
+  const databases: [number, number][] = [];
+  for (let database = 0; database < keyspace.databaseCount; database++) {
+    let bytes = 0;
+    for (const shard of keyspace.shards) {
+      if (shard.keyCount(database) === 0) continue;
+      context.lockShard(shard);
+      bytes += shard.dictionary.tableBytes(shard.root(database));
+      context.unlockShard(shard);
+    }
+    if (bytes > 0) databases.push([database, bytes]);
+    tableBytes += bytes;
+    keys += keyspace.keyCount(database);
+  }
+  for (const shard of keyspace.shards) freeBytes += shard.arena.freeBytes;
+  const startupBytes = memory.heapUsed + memory.external;
+  const rows: [string, number][] = [
+    ['peak.allocated', control.peakMemoryBytes],
+    ['total.allocated', usedBytes],
+    ['startup.allocated', startupBytes],
+    ['replication.backlog', 0],
+    ['clients.slaves', 0],
+    ['clients.normal', clients.count * 2048],
+    ['cluster.links', 0],
+    ['aof.buffer', 0],
+    ['lua.caches', 0],
+    ['functions.caches', 0],
+  ];
+  const tail: [string, number][] = [
+    ['overhead.total', tableBytes],
+    ['keys.count', keys],
+    ['keys.bytes-per-key', keys === 0 ? 0 : Math.round(usedBytes / keys)],
+    ['dataset.bytes', usedBytes - tableBytes],
+  ];
+  const ratios: [string, number][] = [
+    ['dataset.percentage', usedBytes === 0 ? 0 : (100 * (usedBytes - tableBytes)) / usedBytes],
+    ['peak.percentage', control.peakMemoryBytes === 0 ? 0 : (100 * usedBytes) / control.peakMemoryBytes],
+    ['fragmentation', usedBytes === 0 ? 1 : memory.rss / usedBytes],
+  ];
+  reply.map(rows.length + databases.length + tail.length + ratios.length + 1);
+  for (const [name, value] of rows) {
+    reply.bulkString(name);
+    reply.integer(value);
+  }
+  for (const [database, bytes] of databases) {
+    reply.bulkString(`db.${database}`);
+    reply.map(2);
+    reply.bulkString('overhead.hashtable.main');
+    reply.integer(bytes);
+    reply.bulkString('overhead.hashtable.expires');
+    reply.integer(0);
+  }
+  for (const [name, value] of tail) {
+    reply.bulkString(name);
+    reply.integer(value);
+  }
+  for (const [name, value] of ratios) {
+    reply.bulkString(name);
+    reply.double(value);
+  }
+  reply.bulkString('fragmentation.bytes');
+  reply.integer(freeBytes);
 }
 
 export const memoryHandlers: Readonly<Record<string, Handler>> = {
   'MEMORY DOCTOR': doctor,
+  'MEMORY MALLOC-STATS': (context) =>
+    context.reply.bulkString('Memory is managed by the arenas of the shards; see MEMORY STATS.'),
   'MEMORY PURGE': purge,
+  'MEMORY STATS': stats,
   'MEMORY USAGE': usage,
 };

@@ -1,6 +1,7 @@
 /** What commands need of the process around them, given by the worker that runs them. */
 
 import type { Config, Permission } from '../config/config.js';
+import type { Shard } from '../keyspace/shard.js';
 import type { ProcessState } from '../state/process-state.js';
 import type { ClientRows } from './client-rows.js';
 import type { Session } from './session.js';
@@ -33,6 +34,8 @@ export interface ServerServices {
   /** Switches active expiry, in all workers. */
   setActiveExpire(isActive: boolean): void;
   log(line: string): void;
+  /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
+  releaseUnusedPages(shard: Shard): void;
   /** Runs a session's queue as one transaction (executor.ts). */
   executeTransaction(session: Session, isStillValid: () => boolean): void;
 }
