@@ -85,41 +85,38 @@ function hello(context: CommandContext): void {
     protocol = context.number.value as 2 | 3;
     next = 2;
   }
-  let name: string | null = null;
-  let isAuthenticated = session.authenticated;
-  let user = session.userName;
+  // What an option does stays done when a later one is wrong.
   while (next < context.argCount) {
     if (context.argIs(next, 'AUTH') && next + 2 < context.argCount) {
-      user = context.argLatin1(next + 1);
+      const user = context.argLatin1(next + 1);
       if (!isPassword(context, user, context.argLatin1(next + 2))) {
         reply.error(WRONG_PASSWORD);
         return;
       }
-      isAuthenticated = true;
+      session.authenticated = true;
+      session.userName = user;
       next += 3;
     } else if (context.argIs(next, 'SETNAME') && next + 1 < context.argCount) {
-      name = context.argLatin1(next + 1);
+      const name = context.argLatin1(next + 1);
       if (!isValidClientName(name)) {
         reply.error('ERR Client names cannot contain spaces, newlines or special characters.');
         return;
       }
+      session.name = name;
       next += 2;
     } else {
       reply.error(`ERR Syntax error in HELLO option '${context.argQuoted(next)}'`);
       return;
     }
   }
-  if (!isAuthenticated) {
+  if (!session.authenticated) {
     reply.error(
       'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
     );
     return;
   }
-  session.authenticated = true;
-  session.userName = user;
   session.protocol = protocol;
   reply.protocol = protocol;
-  if (name !== null) session.name = name;
   reply.map(7);
   reply.bulkString('server');
   reply.bulkString('redis');

@@ -63,9 +63,10 @@ const PIECES: readonly (string | ((v: Vocabulary) => string | Buffer))[] = [
   '*1\r\n$5\r\nMULTI\r\n',
   '*1\r\n$4\r\nEXEC\r\n',
   '*2\r\n$5\r\nHELLO\r\n$1\r\n9\r\n',
-  (v) => `${'A'.repeat(v.pick([100, 65_000, 66_000, 70_000]))}${v.pick(['', '\r\n'])}`,
-  (v) => `*1\r\n$${'1'.repeat(v.pick([3, 65_530, 66_000]))}`,
-  (v) => `*${'1'.repeat(v.pick([3, 66_000]))}`,
+  // Around 64 KiB the outcome depends on how many bytes each read happens to bring: see test/protocol.
+  (v) => `${'A'.repeat(v.pick([100, 60_000]))}${v.pick(['', '\r\n'])}`,
+  (v) => `*1\r\n$${'1'.repeat(v.pick([3, 1000]))}`,
+  (v) => `*${'1'.repeat(v.pick([3, 1000]))}`,
 ];
 
 export const protocol: Family = {
