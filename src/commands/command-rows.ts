@@ -49,7 +49,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SUBSTR', 'string', '1.0.0', 4, 'readonly', 'string', ['RO ACCESS | index 1 | range 0 1 0']],
   // bitmap
   ['BITCOUNT', 'bitmap', '2.6.0', -2, 'readonly', 'bitmap', ['RO ACCESS | index 1 | range 0 1 0']],
-  ['BITFIELD', 'bitmap', '3.2.0', -2, 'denyoom write', 'bitmap', ['RW UPDATE ACCESS VARIABLE_FLAGS | index 1 | range 0 1 0']],
+  ['BITFIELD', 'bitmap', '3.2.0', -2, 'denyoom write', 'bitmap', ['RW ACCESS UPDATE VARIABLE_FLAGS | index 1 | range 0 1 0']],
   ['BITFIELD_RO', 'bitmap', '6.0.0', -2, 'fast readonly', 'bitmap', ['RO ACCESS | index 1 | range 0 1 0']],
   ['BITOP', 'bitmap', '2.6.0', -4, 'denyoom write', 'bitmap', ['OW UPDATE | index 2 | range 0 1 0', 'RO ACCESS | index 3 | range -1 1 0']],
   ['BITPOS', 'bitmap', '2.8.7', -3, 'readonly', 'bitmap', ['RO ACCESS | index 1 | range 0 1 0']],
