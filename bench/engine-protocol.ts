@@ -3,7 +3,7 @@
  * operation, the best of several rounds, since noise only ever adds.
  */
 
-import { IntegerParser, writeInteger } from '../src/protocol/numbers.js';
+import { IntegerParser, writeInteger } from '../src/memory/numbers.js';
 import { ReplyWriter } from '../src/protocol/reply-writer.js';
 import { RequestParser } from '../src/protocol/request-parser.js';
 

@@ -3,7 +3,7 @@
  * for each, wherever its worker is, and a request left in a row reaches the worker that owns it.
  */
 
-import { integerLength } from '../protocol/numbers.js';
+import { integerLength } from '../memory/numbers.js';
 import { type ClientFilter, type ClientType, ClientWord, UnblockRequest } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
 import type { Handler } from './command-table.js';

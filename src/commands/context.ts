@@ -22,7 +22,7 @@ import type { KeyEvent } from '../keyspace/events.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
-import { IntegerParser } from '../protocol/numbers.js';
+import { IntegerParser } from '../memory/numbers.js';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { copyBytes } from '../structures/copy.js';
 import type { Command, CommandTable } from './command-table.js';

@@ -2,7 +2,7 @@
 
 import { ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
-import { writeInteger } from '../protocol/numbers.js';
+import { writeInteger } from '../memory/numbers.js';
 import { copyBytes } from '../structures/copy.js';
 import { GlobPattern } from '../structures/glob.js';
 import type { Handler } from './command-table.js';

@@ -2,8 +2,8 @@
 
 import { ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
+import { INT64_MAX, INT64_MIN, integerLength, writeInteger } from '../memory/numbers.js';
 import { addLongDoubles, formatLongDouble, parseLongDouble } from '../protocol/long-double.js';
-import { INT64_MAX, INT64_MIN, integerLength, writeInteger } from '../protocol/numbers.js';
 import { copyBytes, equalBytes } from '../structures/copy.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';

@@ -6,8 +6,8 @@
  * address. All text given as a string constant must be ASCII unless the method says UTF-8.
  */
 
+import { formatDouble, integerLength, writeInteger } from '../memory/numbers.js';
 import { copyBytes } from '../structures/copy.js';
-import { formatDouble, integerLength, writeInteger } from './numbers.js';
 
 const INITIAL_BYTES = 256 * 1024;
 const KEEP_BYTES_MAX = 4 * 1024 * 1024;

@@ -1,5 +1,4 @@
 import t from 'tap';
-import { addLongDoubles, formatLongDouble, parseLongDouble } from '../../src/protocol/long-double.js';
 import {
   formatDouble,
   formatDouble17,
@@ -7,7 +6,8 @@ import {
   integerLength,
   parseDouble,
   writeInteger,
-} from '../../src/protocol/numbers.js';
+} from '../../src/memory/numbers.js';
+import { addLongDoubles, formatLongDouble, parseLongDouble } from '../../src/protocol/long-double.js';
 import { Random } from '../tools/random.js';
 import { skipWithoutRedis, TestServer } from '../tools/server.js';
 
