@@ -1,7 +1,7 @@
 /** COMMAND: what the command table says of itself. */
 
 import { GlobPattern } from '../structures/glob.js';
-import { type Command, CommandFlag, type Handler, type KeySpec } from './command-table.js';
+import { type Command, CommandFlag, type Handler, KeyFlag, type KeySpec } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
 import { KeyPositions } from './key-positions.js';
@@ -13,7 +13,13 @@ const FLAG_ORDER = (
   'touches_arbitrary_keys'
 ).split(' ');
 /** Flags that are the server's own business. */
-const HIDDEN_FLAGS = new Set(['sentinel', 'protected', 'experimental', 'touches_arbitrary_keys']);
+const HIDDEN_FLAGS = new Set([
+  'experimental',
+  'may_replicate',
+  'protected',
+  'sentinel',
+  'touches_arbitrary_keys',
+]);
 
 const CATEGORY_ORDER = (
   'keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin fast slow ' +
@@ -41,11 +47,11 @@ function categoriesOf(command: Command): string[] {
   return CATEGORY_ORDER.filter((category) => categories.has(category));
 }
 
-const ACCESS_KINDS = new Set(['RW', 'RO', 'OW', 'RM']);
+/** Key flags by bit, as they are reported. */
+const KEY_FLAG_WORDS = 'RW RO OW RM access update insert delete not_key incomplete variable_flags'.split(' ');
 
-/** The flags of a key spec as they are reported. */
-function specFlags(flags: readonly string[]): string[] {
-  return flags.map((flag) => (ACCESS_KINDS.has(flag) ? flag : flag.toLowerCase()));
+function keyFlagWords(flags: number): string[] {
+  return KEY_FLAG_WORDS.filter((_word, bit) => (flags & (1 << bit)) !== 0);
 }
 
 function replyWords(context: CommandContext, words: readonly string[], prefix = ''): void {
@@ -69,7 +75,7 @@ function replyKeySpec(context: CommandContext, { flags, begin, find }: KeySpec):
   };
   reply.map(3);
   reply.bulkString('flags');
-  replyWords(context, specFlags(flags));
+  replyWords(context, keyFlagWords(flags));
   reply.bulkString('begin_search');
   if (begin.kind === 'index') fields('index', [['index', begin.position]]);
   else if (begin.kind === 'keyword') {
@@ -104,12 +110,16 @@ function replyCommand(context: CommandContext, command: Command): void {
   reply.integer(command.lastKey);
   reply.integer(command.keyStep);
   replyWords(context, categoriesOf(command), '@');
-  reply.array(0);
-  reply.array(command.keySpecs.length);
+  reply.set(command.tips.length);
+  for (const tip of command.tips) reply.bulkString(tip);
+  reply.set(command.keySpecs.length);
   for (const spec of command.keySpecs) replyKeySpec(context, spec);
-  const subcommands = command.subcommands === null ? [] : [...command.subcommands.values()];
-  reply.array(subcommands.length);
-  for (const subcommand of subcommands) replyCommand(context, subcommand);
+  if (command.subcommands === null) {
+    reply.set(0);
+    return;
+  }
+  reply.array(command.subcommands.size);
+  for (const subcommand of command.subcommands.values()) replyCommand(context, subcommand);
 }
 
 function all(context: CommandContext): void {
@@ -194,28 +204,17 @@ function list(context: CommandContext): void {
   for (const name of names) reply.bulkString(name);
 }
 
-/** What a request whose access depends on its options does: it reads the key only with GET. */
-function actualFlags(context: CommandContext, flags: readonly string[]): string[] {
-  let reads = false;
-  for (let index = 4; index < context.argCount; index++) reads ||= context.argIs(index, 'GET');
-  const others = flags.filter((flag) => flag !== 'VARIABLE_FLAGS' && (reads || flag !== 'ACCESS'));
-  return reads ? others : others.map((flag) => (flag === 'RW' ? 'OW' : flag));
-}
-
 /** GETKEYS and GETKEYSANDFLAGS. */
 function getKeys(withFlags: boolean): Handler {
   return (context) => {
-    const { reply, table } = context;
-    let command = table.lookup(context.bytes, context.argOffset(2), context.argLength(2));
-    if (command?.subcommands && context.argCount > 3) {
-      command = command.subcommands.get(context.argText(3).toLowerCase()) ?? null;
-    }
+    const { reply } = context;
+    const command = requestedCommand(context);
     const argCount = context.argCount - 2;
     if (command === null) {
       reply.error('ERR Invalid command specified');
       return;
     }
-    if (command.keySpecs.length === 0) {
+    if (command.keySpecs.every(({ flags }) => (flags & KeyFlag.NotKey) !== 0)) {
       reply.error('ERR The command has no key arguments');
       return;
     }
@@ -225,19 +224,27 @@ function getKeys(withFlags: boolean): Handler {
     }
     const positions = new KeyPositions();
     const { bytes, pairs } = context;
-    if (!positions.collect(command, { bytes, pairs, start: context.argStart + 2, count: argCount })) {
-      reply.error('ERR Invalid arguments specified for command');
+    const args = { bytes, pairs, start: context.argStart + 2, count: argCount };
+    if (!positions.collect(command, args) || positions.count === 0) {
+      if ((command.flags & CommandFlag.NoMandatoryKeys) !== 0) reply.array(0);
+      else reply.error('ERR Invalid arguments specified for command');
       return;
     }
     reply.array(positions.count);
     for (let index = 0; index < positions.count; index++) {
       if (withFlags) reply.array(2);
       reply.bulkBuffer(context.argCopy(2 + positions.indices[index]));
-      if (!withFlags) continue;
-      const { flags } = command.keySpecs[positions.specs[index]];
-      replyWords(context, specFlags(flags.includes('VARIABLE_FLAGS') ? actualFlags(context, flags) : flags));
+      if (withFlags) replyWords(context, keyFlagWords(positions.flags[index]));
     }
   };
+}
+
+/** The command whose request begins at argument 2. */
+function requestedCommand(context: CommandContext): Command | null {
+  const { table, bytes } = context;
+  const command = table.lookup(bytes, context.argOffset(2), context.argLength(2));
+  if (command === null || command.subcommands === null || context.argCount === 3) return command;
+  return table.lookupSubcommand(command, bytes, context.argOffset(3), context.argLength(3));
 }
 
 const HELP = [

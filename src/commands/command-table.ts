@@ -61,6 +61,38 @@ const FLAG_OF_WORD: Readonly<Record<string, number>> = {
   experimental: CommandFlag.Experimental,
 };
 
+/** What a command does with a key, as key specs say it. */
+export const enum KeyFlag {
+  ReadWrite = 1 << 0,
+  ReadOnly = 1 << 1,
+  Overwrite = 1 << 2,
+  Remove = 1 << 3,
+  Access = 1 << 4,
+  Update = 1 << 5,
+  Insert = 1 << 6,
+  Delete = 1 << 7,
+  /** The argument is looked up by slot as a key is, but names something else (a shard channel). */
+  NotKey = 1 << 8,
+  /** The spec may miss keys. */
+  Incomplete = 1 << 9,
+  /** What is done depends on the command's options; the spec says the most that it can be. */
+  VariableFlags = 1 << 10,
+}
+
+const KEY_FLAG_OF_WORD: Readonly<Record<string, number>> = {
+  RW: KeyFlag.ReadWrite,
+  RO: KeyFlag.ReadOnly,
+  OW: KeyFlag.Overwrite,
+  RM: KeyFlag.Remove,
+  ACCESS: KeyFlag.Access,
+  UPDATE: KeyFlag.Update,
+  INSERT: KeyFlag.Insert,
+  DELETE: KeyFlag.Delete,
+  NOT_KEY: KeyFlag.NotKey,
+  INCOMPLETE: KeyFlag.Incomplete,
+  VARIABLE_FLAGS: KeyFlag.VariableFlags,
+};
+
 export type KeySpecBegin =
   | { readonly kind: 'index'; readonly position: number }
   | { readonly kind: 'keyword'; readonly keyword: string; readonly startFrom: number }
@@ -72,7 +104,8 @@ export type KeySpecFind =
   | { readonly kind: 'unknown' };
 
 export interface KeySpec {
-  readonly flags: readonly string[];
+  /** KeyFlag bits. */
+  readonly flags: number;
   readonly begin: KeySpecBegin;
   readonly find: KeySpecFind;
 }
@@ -91,7 +124,10 @@ export interface Command {
   /** Words of the row, in the order of the command table. */
   readonly flagWords: readonly string[];
   readonly categoryWords: readonly string[];
+  readonly tips: readonly string[];
   readonly keySpecs: readonly KeySpec[];
+  /** How keys are found that the specs do not describe. */
+  readonly keyRule: KeyRule;
   readonly firstKey: number;
   readonly lastKey: number;
   readonly keyStep: number;
@@ -102,6 +138,34 @@ export interface Command {
   readonly handler: Handler;
   readonly parent: Command | null;
   readonly subcommands: Map<string, Command> | null;
+}
+
+/** Commands whose keys, or what is done with them, no key spec can describe. */
+export const enum KeyRule {
+  Specs,
+  /** Keys by a count, which is read leniently: trailing text is ignored. */
+  Count,
+  Set,
+  Bitfield,
+  Sort,
+  SortReadOnly,
+  Migrate,
+  Streams,
+}
+
+const KEY_RULES: Readonly<Record<string, KeyRule>> = {
+  SET: KeyRule.Set,
+  BITFIELD: KeyRule.Bitfield,
+  SORT: KeyRule.Sort,
+  SORT_RO: KeyRule.SortReadOnly,
+  MIGRATE: KeyRule.Migrate,
+  XREAD: KeyRule.Streams,
+  XREADGROUP: KeyRule.Streams,
+};
+
+function keyRuleOf(rowName: string, keySpecs: readonly KeySpec[]): KeyRule {
+  const isCounted = keySpecs.some(({ find }) => find.kind === 'keynum');
+  return KEY_RULES[rowName] ?? (isCounted ? KeyRule.Count : KeyRule.Specs);
 }
 
 /** Commands without key arguments that work on keys all the same. */
@@ -121,7 +185,9 @@ const ALL_SHARD_COMMANDS = new Set([
 ]);
 
 function parseKeySpec(text: string): KeySpec {
-  const [flags, begin, find] = text.split(' | ').map((part) => part.split(' '));
+  const [flagWords, begin, find] = text.split(' | ').map((part) => part.split(' '));
+  let flags = 0;
+  for (const word of flagWords) flags |= KEY_FLAG_OF_WORD[word];
   return {
     flags,
     begin:
@@ -154,11 +220,12 @@ function legacyKeyRange(specs: readonly KeySpec[]): [number, number, number] {
 }
 
 function createCommand(id: number, row: CommandRow, handler: Handler, parent: Command | null): Command {
-  const [fullRowName, group, since, arity, flagText, categoryText, specTexts] = row;
+  const [fullRowName, group, since, arity, flagText, categoryText, specTexts, tipText = ''] = row;
   const flagWords = flagText === '' ? [] : flagText.split(' ');
   const keySpecs = specTexts.map(parseKeySpec);
   const [firstKey, lastKey, keyStep] = legacyKeyRange(keySpecs);
   const isPlain = keySpecs.every((spec) => spec.begin.kind === 'index' && spec.find.kind === 'range');
+  const isOneKey = isPlain && keySpecs.length === 1 && (keySpecs[0].flags & KeyFlag.NotKey) === 0;
   let flags = isPlain ? 0 : CommandFlag.MovableKeys;
   for (const word of flagWords) flags |= FLAG_OF_WORD[word] ?? 0;
   return {
@@ -171,11 +238,13 @@ function createCommand(id: number, row: CommandRow, handler: Handler, parent: Co
     flags,
     flagWords,
     categoryWords: categoryText === '' ? [] : categoryText.split(' '),
+    tips: tipText === '' ? [] : tipText.split(' '),
     keySpecs,
+    keyRule: keyRuleOf(fullRowName, keySpecs),
     firstKey,
     lastKey,
     keyStep,
-    singleKey: isPlain && keySpecs.length === 1 && firstKey === lastKey ? firstKey : 0,
+    singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
     allShards: ALL_SHARD_COMMANDS.has(fullRowName),
     handler,
     parent,
@@ -239,7 +308,7 @@ export class CommandTable {
     }
   }
 
-  /** Finds a command by its name in any case; subcommands are found by `subcommand`. */
+  /** Finds a command by its name in any case; subcommands are found by `lookupSubcommand`. */
   lookup(bytes: Uint8Array, offset: number, lengthBytes: number): Command | null {
     if (lengthBytes > NAME_BYTES_MAX) return null;
     const { slots, byName } = this;
@@ -254,10 +323,28 @@ export class CommandTable {
     return null;
   }
 
+  /** Finds a subcommand of a container by its name in any case. */
+  lookupSubcommand(
+    container: Command,
+    bytes: Uint8Array,
+    offset: number,
+    lengthBytes: number,
+  ): Command | null {
+    if (container.subcommands === null) return null;
+    for (const [name, command] of container.subcommands) {
+      if (name.length !== lengthBytes) continue;
+      let at = 0;
+      while (at < lengthBytes && upper(bytes[offset + at]) === upper(name.charCodeAt(at))) at++;
+      if (at === lengthBytes) return command;
+    }
+    return null;
+  }
+
   /** Finds a command by name, or a subcommand by "container|name". Any case. */
   byFullName(fullName: string): Command | null {
-    const [name, subcommand] = fullName.toLowerCase().split('|');
+    const [name, subcommand, rest] = fullName.toLowerCase().split('|');
     const command = this.topLevel.get(name) ?? null;
+    if (rest !== undefined) return null;
     if (subcommand === undefined || command === null) return command;
     return command.subcommands?.get(subcommand) ?? null;
   }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { skipWithoutRedis, TestServer, withServers } from '../tools/server.js';
+import { withServers } from '../tools/server.js';
 
 const REPLIES: readonly [string, string][] = [
   ['COMMAND INFO nosuch', '*1\r\n$-1\r\n'],
@@ -28,23 +28,4 @@ withServers(t, 'replies', {}, async (t, server) => {
   t.ok((await client.text('COMMAND')).startsWith(`*${count}\r\n*10\r\n`));
   t.match(await client.text('COMMAND', 'LIST'), /\r\nclient\|list\r\n/);
   t.match(await client.text('COMMAND', 'DOCS', 'get'), /^\*2\r\n\$3\r\nget\r\n\*\d+\r\n/);
-});
-
-t.test('COMMAND INFO is that of Redis', { skip: skipWithoutRedis() }, async (t) => {
-  const [redis, server] = await Promise.all([
-    TestServer.start({ kind: 'redis' }),
-    TestServer.start({ kind: 'damselfly' }),
-  ]);
-  t.teardown(() => Promise.all([redis.stop(), server.stop()]));
-  type Info = [string, number, string[], number, number, number, string[], string[], unknown[], Info[]];
-  const names = (await server.client().command('LIST')) as string[];
-  const infos = (await server.client().command('INFO', ...names)) as Info[];
-  const expected = (await redis.client().command('INFO', ...names)) as (Info | null)[];
-  for (const [index, info] of infos.entries()) {
-    const other = expected[index];
-    if (other === null) continue;
-    // Tips, notes, and subcommands, of which there may be fewer, are left out.
-    const specs = (other[8] as unknown[][]).map((spec) => (spec[0] === 'notes' ? spec.slice(2) : spec));
-    t.same([...info.slice(0, 7), info[8]], [...other.slice(0, 7), specs], names[index]);
-  }
 });
