@@ -1,6 +1,8 @@
 /** COMMAND: what the command table says of itself. */
 
+import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { GlobPattern } from '../structures/glob.js';
+import { type ArgumentDoc, type CommandDoc, commandDoc } from './command-docs.js';
 import { type Command, CommandFlag, type Handler, KeyFlag, type KeySpec } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
@@ -142,7 +144,7 @@ function info(context: CommandContext): void {
 }
 
 function docs(context: CommandContext): void {
-  const { reply, table, argCount } = context;
+  const { table, argCount } = context;
   const commands: Command[] = [];
   if (argCount === 2) commands.push(...table.all());
   for (let index = 2; index < argCount; index++) {
@@ -150,19 +152,104 @@ function docs(context: CommandContext): void {
     if (command !== null) commands.push(command);
   }
   replyDocs(context, commands);
-  function replyDocs(context: CommandContext, documented: readonly Command[]): void {
-    reply.map(documented.length);
-    for (const { fullName, since, group, subcommands } of documented) {
-      reply.bulkString(fullName);
-      reply.map(subcommands === null ? 2 : 3);
-      reply.bulkString('since');
-      reply.bulkString(since);
-      reply.bulkString('group');
-      reply.bulkString(group);
-      if (subcommands === null) continue;
-      reply.bulkString('subcommands');
-      replyDocs(context, [...subcommands.values()]);
+}
+
+/** Writes a map whose number of fields is known only when they are written. */
+class FieldWriter {
+  private readonly position: number;
+  private count = 0;
+
+  constructor(private readonly reply: ReplyWriter) {
+    this.position = reply.reserveAggregate();
+  }
+
+  /** Begins a field; its value is written next. */
+  name(name: string): void {
+    this.reply.bulkString(name);
+    this.count++;
+  }
+
+  /** A text field, unless there is no text. */
+  text(name: string, value: string | null): void {
+    if (value === null) return;
+    this.name(name);
+    this.reply.bulkString(value);
+  }
+
+  end(): void {
+    this.reply.patchAggregate(this.position, 'map', this.count);
+  }
+}
+
+function replyDocs(context: CommandContext, commands: readonly Command[]): void {
+  const { reply } = context;
+  reply.map(commands.length);
+  for (const command of commands) {
+    const doc = commandDoc(command.fullName);
+    reply.bulkString(command.fullName);
+    const fields = new FieldWriter(reply);
+    fields.text('summary', doc?.summary ?? null);
+    fields.text('since', command.since);
+    fields.text('group', command.group);
+    fields.text('complexity', doc?.complexity ?? null);
+    if (doc !== null) replyDoc(context, doc, fields);
+    if (command.subcommands !== null) {
+      fields.name('subcommands');
+      replyDocs(context, [...command.subcommands.values()]);
     }
+    fields.end();
+  }
+}
+
+function replyDoc(context: CommandContext, doc: CommandDoc, fields: FieldWriter): void {
+  const { reply } = context;
+  const flags: string[] = [];
+  if (doc.replacement !== null) flags.push('deprecated');
+  if (doc.isSystemCommand) flags.push('syscmd');
+  if (flags.length > 0) {
+    fields.name('doc_flags');
+    replyWords(context, flags);
+  }
+  fields.text('deprecated_since', doc.replacement?.version ?? null);
+  fields.text('replaced_by', doc.replacement?.text ?? null);
+  if (doc.history.length > 0) {
+    fields.name('history');
+    reply.set(doc.history.length);
+    for (const { version, text } of doc.history) {
+      reply.array(2);
+      reply.bulkString(version);
+      reply.bulkString(text);
+    }
+  }
+  if (doc.arguments.length > 0) {
+    fields.name('arguments');
+    replyArguments(context, doc.arguments);
+  }
+}
+
+function replyArguments(context: CommandContext, list: readonly ArgumentDoc[]): void {
+  const { reply } = context;
+  reply.array(list.length);
+  for (const argument of list) {
+    const fields = new FieldWriter(reply);
+    fields.text('name', argument.name);
+    fields.text('type', argument.type);
+    if (argument.keySpecIndex >= 0) {
+      fields.name('key_spec_index');
+      reply.integer(argument.keySpecIndex);
+    }
+    fields.text('token', argument.token);
+    fields.text('since', argument.since);
+    fields.text('deprecated_since', argument.deprecatedSince);
+    if (argument.flags.length > 0) {
+      fields.name('flags');
+      replyWords(context, argument.flags);
+    }
+    if (argument.arguments.length > 0) {
+      fields.name('arguments');
+      replyArguments(context, argument.arguments);
+    }
+    fields.end();
   }
 }
 

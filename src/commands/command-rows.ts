@@ -276,7 +276,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['CLIENT LIST', 'connection', '2.4.0', -2, 'admin loading noscript sentinel stale', 'connection', [], 'nondeterministic_output'],
   ['CLIENT NO-EVICT', 'connection', '7.0.0', 3, 'admin loading noscript sentinel stale', 'connection', []],
   ['CLIENT NO-TOUCH', 'connection', '7.2.0', 3, 'loading noscript stale', 'connection', []],
-  ['CLIENT PAUSE', 'connection', '3.0.0', -3, 'admin loading noscript sentinel stale', 'connection', []],
+  ['CLIENT PAUSE', 'connection', '2.9.50', -3, 'admin loading noscript sentinel stale', 'connection', []],
   ['CLIENT REPLY', 'connection', '3.2.0', 3, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT SETINFO', 'connection', '7.2.0', 4, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT SETNAME', 'connection', '2.6.9', 3, 'loading noscript sentinel stale', 'connection', []],

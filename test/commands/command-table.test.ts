@@ -4,6 +4,7 @@
  */
 
 import t from 'tap';
+import { commandDoc } from '../../src/commands/command-docs.js';
 import { introspectionHandlers } from '../../src/commands/command-introspection.js';
 import { COMMAND_ROWS } from '../../src/commands/command-rows.js';
 import { CommandTable, type Handler } from '../../src/commands/command-table.js';
@@ -57,6 +58,13 @@ function withoutNotes(reply: string): string {
   );
 }
 
+/** Takes out the texts of COMMAND DOCS, which are Damselfly's own. */
+function withoutProse(reply: string): string {
+  return reply
+    .replace(/(\r\nsummary|\r\ncomplexity)\r\n\$\d+\r\n[^\r]*/g, '$1')
+    .replace(/(\*2\r\n\$\d\r\n[\d.]+)\r\n\$\d+\r\n[^\r]*/g, '$1');
+}
+
 function lookup(table: CommandTable, name: string) {
   const bytes = Buffer.from(`??${name}??`);
   return table.lookup(bytes, 2, bytes.length - 4);
@@ -101,6 +109,18 @@ t.test('only what has a handler is a command', async (t) => {
   t.throws(() => new CommandTable({ NOSUCH: doNothing }, doNothing), /NOSUCH/);
 });
 
+t.test('every command is documented', async (t) => {
+  const table = fullTable();
+  const names = COMMAND_ROWS.map(([name]) => name.toLowerCase().replace(' ', '|'));
+  for (const name of names) if (!commandDoc(name)?.summary) t.fail(name);
+  t.equal(commandDoc('nosuch'), null);
+  t.same(
+    commandDoc('set')?.arguments.map((argument) => argument.name),
+    ['key', 'value', 'condition', 'get', 'expiration'],
+  );
+  t.match(replyTo(table, 3, 'COMMAND', 'DOCS'), /^%\d+\r\n/);
+});
+
 t.test('rename', async (t) => {
   const table = fullTable();
   const get = lookup(table, 'get');
@@ -141,6 +161,26 @@ t.test('beside redis-server', { skip: skipWithoutRedis() }, async (t) => {
     });
   }
   t.teardown(() => client.close());
+
+  for (const protocol of [2, 3] as const) {
+    t.test(`COMMAND DOCS in RESP${protocol}`, async (t) => {
+      await client.command('HELLO', protocol);
+      for (const name of known) {
+        if (table.byFullName(name)?.subcommands) continue;
+        const expected = withoutProse(await client.text('COMMAND', 'DOCS', name));
+        const actual = withoutProse(replyTo(table, protocol, 'COMMAND', 'DOCS', name));
+        if (actual !== expected) t.equal(actual, expected, name);
+      }
+      for (const names of [['nosuch'], ['get|x', 'client|', ''], ['OBJECT|FREQ', 'nosuch', 'geT']]) {
+        const request = ['COMMAND', 'DOCS', ...names];
+        t.equal(
+          withoutProse(replyTo(table, protocol, ...request)),
+          withoutProse(await client.text(...request)),
+          names.join(' '),
+        );
+      }
+    });
+  }
 
   t.test('subcommands', async (t) => {
     type Info = [string, number, string[], number, number, number, string[], string[], unknown[], Info[]];
