@@ -32,6 +32,8 @@ const TICK_MS = 100;
 const CLIENT_CHECK_MS = 1000;
 /** The time between two ticks that active expiry may take. */
 const EXPIRE_BUDGET_MS = 10;
+/** The same for freeing large values. */
+const LAZY_FREE_BUDGET_MS = 10;
 
 /** What a worker thread is started with. */
 export interface WorkerOptions {
@@ -83,6 +85,19 @@ export class Worker implements ConnectionHandler {
       lfu: { logFactor: 10, decayTimeMinutes: 1 },
       usesLfu: false,
       activeExpire: true,
+      lazyUserDelete: false,
+      lazyServerDelete: false,
+      values: {
+        hashPackedEntries: 0,
+        hashPackedValueBytes: 0,
+        listPackedSize: 0,
+        listCompressDepth: 0,
+        setIntegerEntries: 0,
+        setPackedEntries: 0,
+        setPackedValueBytes: 0,
+        sortedSetPackedEntries: 0,
+        sortedSetPackedValueBytes: 0,
+      },
     };
     this.channels = options.channels.map((buffer) => new WorkerChannel(buffer));
     this.channel = this.channels[options.index];
@@ -288,6 +303,7 @@ export class Worker implements ConnectionHandler {
     if (this.settings.activeExpire && !this.state.control.mayBePaused) {
       this.keyspace.expireCycle(this.options.index, this.options.workerCount, EXPIRE_BUDGET_MS);
     }
+    this.keyspace.lazyFreeCycle(this.options.index, this.options.workerCount, LAZY_FREE_BUDGET_MS);
     if (this.options.index === 0) this.state.statistics.sample(nowMs);
     if (nowMs >= this.nextClientCheckMs) {
       this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;

@@ -14,16 +14,17 @@ import {
   entryType,
   expiresAtMs,
   setEntryAccess,
-  type ValueType,
+  ValueType,
   valueLength,
   valueOffset,
 } from '../keyspace/entry.js';
-import type { KeyEvent } from '../keyspace/events.js';
+import { KeyEvent } from '../keyspace/events.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { IntegerParser } from '../memory/numbers.js';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import type { Command, CommandTable } from './command-table.js';
 import { NOT_AN_INTEGER, OUT_OF_MEMORY, WRONG_TYPE } from './errors.js';
@@ -283,6 +284,78 @@ export class CommandContext {
   }
 
   /**
+   * Selects a key that holds a collection, for reading. Returns the offset of the collection's reference, 0 if
+   * there is no such key, or -1 after replying WRONGTYPE.
+   */
+  readCollection(index: number, type: ValueType): number {
+    return this.referenceOf(this.findRead(index), type);
+  }
+
+  /** The same for a key that the command is going to change. */
+  writeCollection(index: number, type: ValueType): number {
+    return this.referenceOf(this.findWrite(index), type);
+  }
+
+  private referenceOf(entry: number, type: ValueType): number {
+    if (entry === 0) return 0;
+    const { words } = this.shard;
+    if (entryType(words, entry) === type) return valueOffset(words, entry);
+    this.reply.error(WRONG_TYPE);
+    return -1;
+  }
+
+  /**
+   * Makes the selected key, which does not exist, an empty collection. Returns the offset of its reference, or
+   * 0 after replying OOM. The command adds elements to it, or calls `dropIfEmpty`.
+   */
+  createCollection(type: ValueType): number {
+    const { shard } = this;
+    if (!shard.collection(type).create(shard.draft)) {
+      this.reply.error(OUT_OF_MEMORY);
+      return 0;
+    }
+    return this.putDraft(type, -1) ? valueOffset(shard.words, this.entry) : 0;
+  }
+
+  /**
+   * Makes the collection at `shard.draft` the selected key's value, in place of any other. If there is no
+   * memory it replies OOM, frees the draft and returns false.
+   */
+  putDraft(type: ValueType, expiresAt: number): boolean {
+    const { shard } = this;
+    if (!this.putValue(type, REFERENCE_BYTES, expiresAt)) {
+      shard.collection(type).release(shard.draft);
+      return false;
+    }
+    shard.adoptDraft(this.entry);
+    return true;
+  }
+
+  /**
+   * Deletes the selected key if it is a collection without elements; returns whether it was. The caller
+   * reports the deletion to the gate, if the collection was not empty before.
+   */
+  dropIfEmpty(): boolean {
+    const { shard } = this;
+    const collection = shard.collection(this.entryType);
+    if (collection.count(this.valueOffset) !== 0) return false;
+    if (this.slot === 0) {
+      this.slot = shard.dictionary.slotOf(shard.root(this.keyDatabase), this.hash, this.entry);
+    }
+    this.remove();
+    return true;
+  }
+
+  /**
+   * Tells the gate that elements were taken from the selected collection, and deletes it if they were the
+   * last ones.
+   */
+  elementsRemoved(event: KeyEvent): void {
+    this.changed(event);
+    if (this.dropIfEmpty()) this.changed(KeyEvent.Delete);
+  }
+
+  /**
    * Gives the selected key a copy of another key's value, which lives in `source` at `sourceEntry`, with
    * an expiry of its own. Replies OOM and returns false if there is no memory.
    */
@@ -291,6 +364,11 @@ export class CommandContext {
     const type = entryType(source.words, sourceEntry);
     const isRaw = (entryFlags(source.words, sourceEntry) & EntryFlag.Raw) !== 0;
     const access = entryAccess(source.words, sourceEntry);
+    if (type !== ValueType.String) {
+      if (!this.copyToDraft(source, sourceEntry, type) || !this.putDraft(type, expiresAt)) return false;
+      setEntryAccess(this.shard.words, this.entry, access);
+      return true;
+    }
     if (!this.putValue(type, lengthBytes, expiresAt)) return false;
     const { shard } = this;
     const target = valueOffset(shard.words, this.entry);
@@ -298,6 +376,39 @@ export class CommandContext {
     copyBytes(shard.bytes, shard.view, target, source.bytes, source.view, from, lengthBytes);
     setEntryAccess(shard.words, this.entry, access);
     if (isRaw) this.markRaw();
+    return true;
+  }
+
+  private copyToDraft(source: Shard, sourceEntry: number, type: ValueType): boolean {
+    const { shard } = this;
+    const reference = valueOffset(source.words, sourceEntry);
+    if (shard.collection(type).copy(shard.draft, source.collection(type), reference)) return true;
+    this.reply.error(OUT_OF_MEMORY);
+    return false;
+  }
+
+  /**
+   * Gives the selected key the value of another key, whose slot is `sourceSlot` of `sourceDatabase`, and deletes
+   * that one. A collection that stays in its shard is handed over as it is. Replies OOM and returns false,
+   * with nothing changed, if there is no memory.
+   */
+  takeValue(source: Shard, sourceDatabase: number, sourceHash: number, sourceEntry: number): boolean {
+    const { shard } = this;
+    const type = entryType(source.words, sourceEntry);
+    const expiresAt = expiresAtMs(source.words, sourceEntry);
+    const isHandedOver = shard === source && type !== ValueType.String;
+    if (isHandedOver) {
+      const reference = valueOffset(shard.words, sourceEntry);
+      const access = entryAccess(shard.words, sourceEntry);
+      if (!this.putValue(type, REFERENCE_BYTES, expiresAt)) return false;
+      shard.bytes.copyWithin(this.valueOffset, reference, reference + REFERENCE_BYTES);
+      setEntryAccess(shard.words, this.entry, access);
+    } else if (!this.putCopy(source, sourceEntry, expiresAt)) {
+      return false;
+    }
+    const slot = source.dictionary.slotOf(source.root(sourceDatabase), sourceHash, sourceEntry);
+    if (isHandedOver) source.removeEntry(sourceDatabase, sourceHash, slot);
+    else source.remove(sourceDatabase, sourceHash, slot);
     return true;
   }
 
@@ -319,9 +430,9 @@ export class CommandContext {
     return true;
   }
 
-  /** Deletes the selected key. */
-  remove(): void {
-    this.shard.remove(this.keyDatabase, this.hash, this.slot);
+  /** Deletes the selected key; a large value of it may be left to the background. */
+  remove(mayWait = true): void {
+    this.shard.remove(this.keyDatabase, this.hash, this.slot, mayWait);
     this.slot = 0;
     this.entry = 0;
   }

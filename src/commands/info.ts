@@ -133,7 +133,7 @@ function memory(context: CommandContext): Fields {
     ['mem_aof_buffer', 0],
     ['mem_allocator', 'damselfly-arena'],
     ['active_defrag_running', 0],
-    ['lazyfree_pending_objects', 0],
+    ['lazyfree_pending_objects', context.keyspace.lazyFreePendingCount()],
     ['lazyfreed_objects', statistics.keyspaceTotal(KeyspaceCounter.LazyFreedObjects)],
   ];
 }

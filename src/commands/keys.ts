@@ -29,11 +29,11 @@ const SCAN_COUNT_DEFAULT = 10;
 const SCAN_STEPS_PER_KEY = 10;
 const RANDOM_KEY_TRIES_MAX = 100;
 
-function del(context: CommandContext): void {
+function del(context: CommandContext, mayWait: boolean): void {
   let deleted = 0;
   for (let index = 1; index < context.argCount; index++) {
     if (context.findWrite(index) === 0) continue;
-    context.remove();
+    context.remove(mayWait);
     context.changed(KeyEvent.Delete);
     deleted++;
   }
@@ -70,16 +70,14 @@ function renameKey(context: CommandContext, onlyIfAbsent: boolean): boolean {
     if (onlyIfAbsent) context.reply.integer(0);
     return !onlyIfAbsent;
   }
-  const expiresAt = context.expiresAtMs;
+  const sourceHash = context.hash;
   if (context.findWrite(2) !== 0 && onlyIfAbsent) {
     context.reply.integer(0);
     return false;
   }
-  if (!context.putCopy(source, sourceEntry, expiresAt)) return false;
+  if (!context.takeValue(source, context.database, sourceHash, sourceEntry)) return false;
+  source.changed(context.database, sourceHash, KeyEvent.RenameFrom);
   context.changed(KeyEvent.RenameTo);
-  context.findWrite(1);
-  context.remove();
-  context.changed(KeyEvent.RenameFrom);
   return true;
 }
 
@@ -156,16 +154,14 @@ function move(context: CommandContext): void {
     return;
   }
   const source = context.shard;
-  const expiresAt = context.expiresAtMs;
+  const sourceHash = context.hash;
   if (context.findIn(database, 1) !== 0) {
     reply.integer(0);
     return;
   }
-  if (!context.putCopy(source, sourceEntry, expiresAt)) return;
+  if (!context.takeValue(source, context.database, sourceHash, sourceEntry)) return;
+  source.changed(context.database, sourceHash, KeyEvent.MoveFrom);
   context.changed(KeyEvent.MoveTo);
-  context.findWrite(1);
-  context.remove();
-  context.changed(KeyEvent.MoveFrom);
   reply.integer(1);
 }
 
@@ -357,7 +353,7 @@ function scan(context: CommandContext): void {
 export const keyHandlers: Readonly<Record<string, Handler>> = {
   COPY: copy,
   DBSIZE: dbsize,
-  DEL: del,
+  DEL: (context) => del(context, context.keyspace.settings.lazyUserDelete),
   EXISTS: exists,
   FLUSHALL: flushall,
   FLUSHDB: flushdb,
@@ -374,5 +370,5 @@ export const keyHandlers: Readonly<Record<string, Handler>> = {
   SWAPDB: swapdb,
   TOUCH: touch,
   TYPE: type,
-  UNLINK: del,
+  UNLINK: (context) => del(context, true),
 };

@@ -1,6 +1,6 @@
 /** MEMORY: what keys and the process take. */
 
-import { entryBytes } from '../keyspace/entry.js';
+import { entryBytes, ValueType } from '../keyspace/entry.js';
 import { blockBytes } from '../memory/arena.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
@@ -9,8 +9,11 @@ import { SYNTAX_ERROR } from './errors.js';
 /** Bytes of the dictionary that one key takes on average: its slot and tag at 80 % fill. */
 const TABLE_BYTES_PER_KEY = 7;
 
+const USAGE_SAMPLES_DEFAULT = 5;
+
 function usage(context: CommandContext): void {
   const { reply, argCount } = context;
+  let samples = USAGE_SAMPLES_DEFAULT;
   for (let index = 3; index < argCount; index += 2) {
     if (!context.argIs(index, 'SAMPLES') || index + 1 >= argCount) {
       reply.error(SYNTAX_ERROR);
@@ -21,12 +24,18 @@ function usage(context: CommandContext): void {
       reply.error(SYNTAX_ERROR);
       return;
     }
+    samples = context.number.value;
   }
   if (context.peek(2) === 0) {
     reply.nullBulk();
     return;
   }
-  reply.integer(blockBytes(entryBytes(context.shard.words, context.entry)) + TABLE_BYTES_PER_KEY);
+  const { shard, entryType } = context;
+  let usedBytes = blockBytes(entryBytes(shard.words, context.entry)) + TABLE_BYTES_PER_KEY;
+  if (entryType !== ValueType.String) {
+    usedBytes += shard.collection(entryType).usedBytes(context.valueOffset, samples);
+  }
+  reply.integer(usedBytes);
 }
 
 /** Gives memory that no key uses back to the operating system. */

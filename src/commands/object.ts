@@ -2,6 +2,7 @@
 
 import { lfuCounter, lruIdleMs } from '../keyspace/access-clock.js';
 import { EntryFlag, entryAccess, entryFlags, ValueType } from '../keyspace/entry.js';
+import { ENCODING_NAMES } from '../structures/collection-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 
@@ -12,7 +13,8 @@ const POLICY_NOTE =
 /** The name of the selected value's encoding, as Redis would report it. */
 export function encodingName(context: CommandContext): string {
   const { shard, entry } = context;
-  if (context.entryType !== ValueType.String) return 'unknown';
+  const type = context.entryType;
+  if (type !== ValueType.String) return ENCODING_NAMES[shard.collection(type).encoding(context.valueOffset)];
   if ((entryFlags(shard.words, entry) & EntryFlag.Raw) !== 0) return 'raw';
   const length = context.valueLength;
   if (length <= 20 && context.number.parse(shard.bytes, context.valueOffset, length)) return 'int';

@@ -385,6 +385,23 @@ export class Config {
     settings.usesLfu =
       this.maxMemoryPolicy === EvictionPolicy.AllKeysLfu ||
       this.maxMemoryPolicy === EvictionPolicy.VolatileLfu;
+    settings.lazyUserDelete = this.value('lazyfree-lazy-user-del') === 'yes';
+    settings.lazyServerDelete = this.value('lazyfree-lazy-server-del') === 'yes';
+    const { values } = settings;
+    values.hashPackedEntries = this.limit('hash-max-listpack-entries');
+    values.hashPackedValueBytes = this.limit('hash-max-listpack-value');
+    values.listPackedSize = this.limit('list-max-listpack-size');
+    values.listCompressDepth = this.limit('list-compress-depth');
+    values.setIntegerEntries = this.limit('set-max-intset-entries');
+    values.setPackedEntries = this.limit('set-max-listpack-entries');
+    values.setPackedValueBytes = this.limit('set-max-listpack-value');
+    values.sortedSetPackedEntries = this.limit('zset-max-listpack-entries');
+    values.sortedSetPackedValueBytes = this.limit('zset-max-listpack-value');
+  }
+
+  /** A directive that is a number, as an int32. */
+  private limit(name: string): number {
+    return Math.min(Number(this.value(name)), 0x7fffffff) | 0;
   }
 
   private replace(values: string[]): void {

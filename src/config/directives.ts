@@ -167,6 +167,8 @@ const applied: readonly Row[] = [
   integer('list-max-listpack-size', -2, INT_MIN, INT_MAX, { alias: 'list-max-ziplist-size' }),
   integer('list-compress-depth', 0, 0n, INT_MAX),
   integer('set-max-intset-entries', 512, 0n, LONG_MAX),
+  integer('set-max-listpack-entries', 128, 0n, LONG_MAX),
+  memory('set-max-listpack-value', 64, 0n, LONG_MAX),
   integer('zset-max-listpack-entries', 128, 0n, LONG_MAX, { alias: 'zset-max-ziplist-entries' }),
   memory('zset-max-listpack-value', 64, 0n, LONG_MAX, { alias: 'zset-max-ziplist-value' }),
 ];

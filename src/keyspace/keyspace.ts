@@ -13,6 +13,9 @@ import { Shard } from './shard.js';
 const USED_UNIT_LOG2 = 6;
 const PUBLISH_STEP_BYTES_MAX = 65536;
 
+/** Blocks freed lazily under one hold of a lock: some 50 µs. */
+const LAZY_FREE_SLICE_STEPS = 1024;
+
 /** Longest time that one command spends on making room; the next one goes on. */
 const EVICTION_MS_MAX = 2;
 const EVICTIONS_PER_CLOCK_LOOK = 64;
@@ -120,6 +123,9 @@ export class Keyspace {
     if (!this.isOverLimit(otherBytes)) return true;
     if (this.settings.policy === EvictionPolicy.NoEviction) return false;
     const giveUpAt = performance.now() + EVICTION_MS_MAX;
+    while (this.isOverLimit(otherBytes) && this.freeLazily(0, 1)) {
+      if (performance.now() > giveUpAt) return true;
+    }
     for (let evictions = 1; this.isOverLimit(otherBytes); evictions++) {
       if (!this.evictOne(nowMs)) return false;
       if (evictions % EVICTIONS_PER_CLOCK_LOOK === 0 && performance.now() > giveUpAt) break;
@@ -145,6 +151,37 @@ export class Keyspace {
       }
     }
     return false;
+  }
+
+  /**
+   * Frees a slice of what waits in every `stride`-th shard from `first` on; returns whether any freed
+   * something. Holds no lock when called.
+   */
+  freeLazily(first: number, stride: number): boolean {
+    let hasFreed = false;
+    for (let index = first; index < this.shards.length; index += stride) {
+      const shard = this.shards[index];
+      if (shard.lazyFree.pendingCount === 0) continue;
+      hasFreed = true;
+      shard.lock();
+      shard.lazyFree.step(LAZY_FREE_SLICE_STEPS);
+      this.publishIfMoved(shard);
+      shard.unlock();
+    }
+    return hasFreed;
+  }
+
+  /** Frees what waits in every `stride`-th shard from `first` on, for at most `budgetMs`. */
+  lazyFreeCycle(first: number, stride: number, budgetMs: number): void {
+    const giveUpAt = performance.now() + budgetMs;
+    while (this.freeLazily(first, stride) && performance.now() < giveUpAt) {}
+  }
+
+  /** Values and databases that wait to be freed. */
+  lazyFreePendingCount(): number {
+    let pending = 0;
+    for (const shard of this.shards) pending += shard.lazyFree.pendingCount;
+    return pending;
   }
 
   lockAll(): void {

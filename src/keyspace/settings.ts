@@ -1,5 +1,6 @@
 /** The configuration that the keyspace itself reads, kept up to date by its thread. */
 
+import type { ValueLimits } from '../structures/value-limits.js';
 import type { LfuSettings } from './access-clock.js';
 
 export const enum EvictionPolicy {
@@ -22,4 +23,8 @@ export interface KeyspaceSettings {
   /** Whether the access clock counts (LFU) or dates (LRU). */
   usesLfu: boolean;
   activeExpire: boolean;
+  /** DEL and what replaces a value leave large values to the background, as UNLINK does. */
+  lazyUserDelete: boolean;
+  lazyServerDelete: boolean;
+  values: ValueLimits;
 }

@@ -14,6 +14,7 @@
 import { Arena } from '../memory/arena.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
+import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot } from '../structures/dictionary.js';
 import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
@@ -24,6 +25,7 @@ import {
   entryAccess,
   entryBytes,
   entryFlags,
+  entryType,
   expiresAtMs,
   headerBytes,
   isExpired,
@@ -43,6 +45,7 @@ import {
 import { KeyEvent } from './events.js';
 import { ExpiryCalendar } from './expiry-calendar.js';
 import { KeyDictionary } from './key-dictionary.js';
+import { LazyFree } from './lazy-free.js';
 import type { KeyspaceSettings } from './settings.js';
 import { WatchedKeys } from './watched-keys.js';
 
@@ -62,6 +65,9 @@ export class Shard {
   readonly dictionary: KeyDictionary;
   readonly calendar: ExpiryCalendar;
   readonly watchedKeys: WatchedKeys;
+  readonly lazyFree: LazyFree;
+  /** What knows the values of each type but strings, by ValueType. */
+  private readonly collections: (CollectionValue | null)[] = new Array(7).fill(null);
   private readonly settings: KeyspaceSettings;
   private readonly counters: Float64Array;
 
@@ -75,6 +81,14 @@ export class Shard {
     this.dictionary = new KeyDictionary(this.memory, this.arena);
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
     this.watchedKeys = new WatchedKeys(this.memory);
+    this.lazyFree = new LazyFree(
+      this.memory,
+      this.arena,
+      this.dictionary,
+      this.calendar,
+      this.collections,
+      counters,
+    );
     this.settings = settings;
     this.counters = counters;
   }
@@ -193,7 +207,7 @@ export class Shard {
     const plain = (flags & ~EntryFlag.Raw) === 0 && expiresAt < 0 && valueBytes <= SHORT_VALUE_BYTES_MAX;
     if (plain && ((valueLength(words, old) + keyBytes + 7) & ~7) === ((valueBytes + keyBytes + 7) & ~7)) {
       // Same block: only what describes the value changes.
-      this.freeValue(old);
+      this.freeValue(old, true);
       words[old >> 2] = (words[old >> 2] & ~0xff) | (type << 4);
       words[(old >> 2) + 1] = (keyBytes << 20) | valueBytes;
       this.touch(old, nowMs);
@@ -213,7 +227,7 @@ export class Shard {
       nowMs,
     );
     if (entry === 0) return 0;
-    this.freeValue(old);
+    this.freeValue(old, true);
     this.freeEntry(database, old);
     words[slot] = entry;
     this.touch(entry, nowMs);
@@ -283,7 +297,7 @@ export class Shard {
       this.view,
       keyOffset(words, entry),
       keyLength(words, entry),
-      (words[entry >> 2] >> 4) & 15,
+      entryType(words, entry),
       valueBytes,
       valueCapacity(words, entry),
       expiresAt,
@@ -298,11 +312,36 @@ export class Shard {
     return moved;
   }
 
-  /** Deletes the key at `slot`. */
-  remove(database: number, hash: number, slot: number): void {
+  /** What knows the values of a type other than string. */
+  collection(type: ValueType): CollectionValue {
+    const collection = this.collections[type];
+    if (collection === null) throw new Error(`no collection has type ${type}`);
+    return collection;
+  }
+
+  /** Offset of the reference to a collection that a command builds before it becomes a key's value. */
+  get draft(): number {
+    return HeaderWord.DraftReference << 2;
+  }
+
+  /** Makes the draft the value of an entry that has just been created or replaced. */
+  adoptDraft(entry: number): void {
+    const { draft } = this;
+    this.bytes.copyWithin(valueOffset(this.words, entry), draft, draft + REFERENCE_BYTES);
+  }
+
+  /** Deletes the key at `slot`. A large value may be left to the background. */
+  remove(database: number, hash: number, slot: number, mayWait = true): void {
     const entry = this.words[slot];
     this.dictionary.erase(this.root(database), hash, slot);
-    this.freeValue(entry);
+    this.freeValue(entry, mayWait);
+    this.freeEntry(database, entry);
+  }
+
+  /** The same without its value, which another entry has taken over. */
+  removeEntry(database: number, hash: number, slot: number): void {
+    const entry = this.words[slot];
+    this.dictionary.erase(this.root(database), hash, slot);
     this.freeEntry(database, entry);
   }
 
@@ -352,7 +391,8 @@ export class Shard {
       this.reset();
       return count;
     }
-    this.freeAllEntries(database);
+    const root = this.root(database);
+    this.lazyFree.freeDatabase(root, root + ROOT_CALENDAR);
     return count;
   }
 
@@ -371,24 +411,9 @@ export class Shard {
       words.fill(0, root, root + ROOT_WORDS);
     }
     words[HeaderWord.FlushEpoch]++;
+    words[HeaderWord.LazyFreeHead] = 0;
+    words[HeaderWord.LazyFreePending] = 0;
     this.arena.reset();
-  }
-
-  private freeAllEntries(database: number): void {
-    const root = this.root(database);
-    let cursor = 0;
-    do {
-      cursor = this.dictionary.scan(root, cursor);
-      for (let index = 0; index < this.dictionary.scannedCount; index++) {
-        const entry = this.dictionary.scanned[index];
-        this.freeValue(entry);
-        this.arena.free(entry, entryBytes(this.words, entry));
-      }
-    } while (cursor !== 0);
-    this.dictionary.releaseTable(root);
-    const calendar = this.words[root + ROOT_CALENDAR];
-    if (calendar !== 0) this.calendar.release(calendar);
-    this.words[root + ROOT_CALENDAR] = 0;
   }
 
   /** Exchanges two databases. The caller holds the locks of all shards. */
@@ -429,8 +454,12 @@ export class Shard {
     return expired < limit && steps.left > 0 ? expired : limit;
   }
 
-  /** Frees what a value holds outside its entry. Strings hold nothing. */
-  private freeValue(_entry: number): void {}
+  /** Frees what a value holds outside its entry. */
+  private freeValue(entry: number, mayWait: boolean): void {
+    const type = entryType(this.words, entry);
+    if (type === ValueType.String) return;
+    this.lazyFree.freeCollection(type, valueOffset(this.words, entry), mayWait);
+  }
 
   private newEntry(
     database: number,
@@ -508,6 +537,24 @@ export class Shard {
       this.dictionary.verify(this.root(database));
       const calendar = this.calendarOf(database);
       if (calendar !== 0) this.calendar.verify(calendar);
+      this.verifyCollections(this.root(database));
     }
+  }
+
+  private verifyCollections(root: number): void {
+    const { words, dictionary } = this;
+    let cursor = 0;
+    do {
+      cursor = dictionary.scan(root, cursor);
+      for (let index = 0; index < dictionary.scannedCount; index++) {
+        const entry = dictionary.scanned[index];
+        const type = entryType(words, entry);
+        if (type === ValueType.String) continue;
+        const collection = this.collection(type);
+        const reference = valueOffset(words, entry);
+        collection.verify(reference);
+        if (collection.count(reference) === 0) throw new Error(`an empty collection of type ${type}`);
+      }
+    } while (cursor !== 0);
   }
 }

@@ -43,6 +43,8 @@ export const enum HeaderWord {
   VolatileKeyCount = 70,
   /** Bumped by whatever empties the whole shard at once. */
   FlushEpoch = 71,
+  /** Two words for the reference of a collection that is not yet a key's (structures/collection-value.ts). */
+  DraftReference = 72,
 }
 
 export const BIN_HEADS_START_BYTE = 1024;

@@ -63,7 +63,10 @@ const LINES_LOG2_MAX = 6;
 const DEPTH_MAX = 24;
 
 /** Slots tried at random before `random` searches in order. */
-const RANDOM_TRIES_MAX = 64;
+const RANDOM_TRIES_MAX = 256;
+
+/** Lines of a segment that has the usual stash: what `random` draws from. */
+const LINES_DRAWN = (1 << LINES_LOG2_MAX) + (1 << (LINES_LOG2_MAX - 4));
 
 /** A scan step emits one line and its stashed records; this bounds how many. */
 export const SCAN_STEP_RECORDS_MAX = 4096;
@@ -285,6 +288,34 @@ export abstract class Dictionary {
   }
 
   /**
+   * One step of taking a dictionary apart: puts records into `scanned`, for the caller to free, and frees the
+   * table that held them. Returns the cursor of the next step, -1 at the end; the first one is 0. Between the
+   * steps nothing else may be done with the dictionary.
+   */
+  drain(root: number, cursor: number): number {
+    const { words, scanned } = this;
+    this.scannedCount = 0;
+    if (words[root] === 0) return -1;
+    const segment = this.segmentAt(root, cursor);
+    const stashLines = words[segment + Segment.StashLines];
+    const lines = (1 << words[segment + Segment.LinesLog2]) + stashLines;
+    for (let line = segment + (lines << 4); line > segment; line -= 16) {
+      if (this.scannedCount + LINE_SLOTS > SCAN_STEP_RECORDS_MAX) return cursor;
+      for (let slot = line; slot < line + LINE_SLOTS; slot++) {
+        if (words[slot] === 0) continue;
+        scanned[this.scannedCount++] = words[slot];
+        words[slot] = 0;
+      }
+    }
+    const next = cursor + (1 << (DEPTH_MAX - words[segment + Segment.Depth]));
+    this.arena.free(segment << 2, segmentBytes(words[segment + Segment.LinesLog2], stashLines));
+    if (next < 1 << DEPTH_MAX) return next;
+    this.arena.free(words[root], 4 << words[root + DictionaryRoot.Depth]);
+    words.fill(0, root, root + DictionaryRoot.WORDS);
+    return -1;
+  }
+
+  /**
    * One step of a scan: puts the records of one line into `scanned` and returns the next cursor, 0 at
    * the end. A scan starts with cursor 0. Any number from 0 to 2^30 - 1 is a valid cursor.
    */
@@ -325,19 +356,27 @@ export abstract class Dictionary {
   }
 
   /**
-   * A record drawn uniformly (slots of a random segment are tried until one is taken), or 0 if there is
-   * none. `random` holds 32 random bits and is stepped by the dictionary as it needs more.
+   * A record drawn uniformly (slots of random segments are tried until one is taken), or 0 if there is
+   * none. Records in a stash longer than usual, and all of them if the table is nearly empty, are drawn less evenly. `random` holds 32 random bits and is stepped by the dictionary as it needs more.
    */
   random(root: number, random: number): number {
     const { words } = this;
     if (words[root] === 0 || words[root + DictionaryRoot.Count] === 0) return 0;
+    const depth = words[root + DictionaryRoot.Depth];
+    const linesDrawn = depth === 0 ? this.physicalLines(root) : LINES_DRAWN;
     for (let tries = 0; tries < RANDOM_TRIES_MAX; tries++) {
       random = (Math.imul(random, 1664525) + 1013904223) | 0;
-      const segment = this.segmentAt(root, random >>> 8);
+      const prefix = random >>> 8;
+      const segment = this.segmentAt(root, prefix);
+      // A segment has several places in the directory, and all segments shall be equally likely: only its
+      // first place counts.
+      const place = prefix >>> (DEPTH_MAX - depth);
+      if (words[segment + Segment.Prefix] !== place << (DEPTH_MAX - depth)) continue;
       const lines = (1 << words[segment + Segment.LinesLog2]) + words[segment + Segment.StashLines];
       random = (Math.imul(random, 1664525) + 1013904223) | 0;
-      const pick = Math.floor(((random >>> 0) / 0x100000000) * lines * LINE_SLOTS);
+      const pick = Math.floor(((random >>> 0) / 0x100000000) * linesDrawn * LINE_SLOTS);
       const line = Math.floor(pick / LINE_SLOTS);
+      if (line >= lines) continue;
       const record = words[segment + ((1 + line) << 4) + (pick - line * LINE_SLOTS)];
       if (record !== 0) return record;
     }
@@ -346,6 +385,13 @@ export abstract class Dictionary {
       cursor = this.scan(root, cursor);
       if (this.scannedCount > 0) return this.scanned[(random >>> 8) % this.scannedCount];
     }
+  }
+
+  /** Lines of a dictionary that has one segment. */
+  private physicalLines(root: number): number {
+    const { words } = this;
+    const segment = this.segmentAt(root, 0);
+    return (1 << words[segment + Segment.LinesLog2]) + words[segment + Segment.StashLines];
   }
 
   private segmentAt(root: number, prefix: number): number {

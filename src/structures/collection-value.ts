@@ -1,0 +1,109 @@
+/**
+ * What hashes, lists, sets and sorted sets have in common: the value of such a key is a reference of five
+ * bytes, and everything else of it lies in blocks of its own.
+ *
+ *   reference, at any byte offset
+ *   +----------+----------------+
+ *   | encoding | offset (word)  |   of the packed list, or of the root of what it has grown into
+ *   +----------+----------------+
+ *
+ * The entry that holds the reference does not move while a collection changes. Methods take the offset of
+ * the reference and keep it up to date. A method that adds elements does so completely or, if there is no memory,
+ * not at all.
+ *
+ * One subclass a type knows the type's encodings and when one turns into the next.
+ */
+
+import type { Arena } from '../memory/arena.js';
+import type { ShardMemory } from '../memory/shard-memory.js';
+import { PackedList } from './packed-list.js';
+import type { ValueLimits } from './value-limits.js';
+
+export const REFERENCE_BYTES = 5;
+
+/** How a collection is kept; the numbers index ENCODING_NAMES. */
+export const enum Encoding {
+  Packed = 0,
+  Integers = 1,
+  Chunks = 2,
+  Table = 3,
+  Tree = 4,
+  /** A packed hash some of whose fields expire. */
+  PackedExpiring = 5,
+}
+
+/** The names that OBJECT ENCODING reports. */
+export const ENCODING_NAMES: readonly string[] = [
+  'listpack',
+  'intset',
+  'quicklist',
+  'hashtable',
+  'skiplist',
+  'listpackex',
+];
+
+export abstract class CollectionValue {
+  protected readonly memory: ShardMemory;
+  protected readonly arena: Arena;
+  protected readonly bytes: Uint8Array;
+  protected readonly words: Int32Array;
+  protected readonly view: DataView;
+  protected readonly limits: ValueLimits;
+  protected readonly packed: PackedList;
+
+  constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
+    this.memory = memory;
+    this.arena = arena;
+    this.bytes = memory.bytes;
+    this.words = memory.words;
+    this.view = memory.view;
+    this.limits = limits;
+    this.packed = new PackedList(memory, arena);
+  }
+
+  encoding(reference: number): Encoding {
+    return this.bytes[reference];
+  }
+
+  /** Offset of the block that a reference names. */
+  protected blockOf(reference: number): number {
+    return this.view.getInt32(reference + 1, true);
+  }
+
+  protected setReference(reference: number, encoding: Encoding, block: number): void {
+    this.bytes[reference] = encoding;
+    this.view.setInt32(reference + 1, block, true);
+  }
+
+  /** Makes the reference (whose bytes are undefined so far) an empty collection; false if there is no memory. */
+  abstract create(reference: number): boolean;
+
+  /** Number of elements (of fields in a hash). */
+  abstract count(reference: number): number;
+
+  /** Frees everything that the reference names. */
+  release(reference: number): void {
+    while (!this.releaseSome(reference, Number.MAX_SAFE_INTEGER)) {}
+  }
+
+  /**
+   * Frees about `steps` blocks of what the reference names, leaving a reference that can only be released
+   * further; true when nothing is left.
+   */
+  abstract releaseSome(reference: number, steps: number): boolean;
+
+  /** About how many blocks `release` has to free. */
+  abstract releaseSteps(reference: number): number;
+
+  /**
+   * Makes the reference (whose bytes are undefined so far) a copy of a collection of this shard or of another;
+   * false, with nothing allocated, if there is no memory.
+   */
+  abstract copy(reference: number, source: this, sourceReference: number): boolean;
+
+  /** Bytes that the collection takes beside its entry; estimated from `samples` elements, 0 for all. */
+  abstract usedBytes(reference: number, samples: number): number;
+
+  /** Throws if an invariant is broken. For tests. */
+  abstract verify(reference: number): void;
+}

@@ -1,0 +1,542 @@
+/**
+ * A list of byte strings and integers packed into one block: what small hashes, lists, sets and sorted
+ * sets are made of. The layout is the listpack format (Sanfilippo, "Listpack", 2017), so a snapshot can
+ * copy a block into an RDB file as it stands.
+ *
+ *   byte 0   word   total bytes, from byte 0 to the end byte
+ *   byte 4   u16    number of elements; 65535: count them
+ *   byte 6          elements
+ *   last byte       255
+ *
+ *   element: | encoding, with the integer or the length | the string's bytes | back length |
+ *
+ *   0xxxxxxx                        7-bit unsigned integer
+ *   10xxxxxx                        string of up to 63 bytes
+ *   110xxxxx xxxxxxxx               13-bit signed integer
+ *   1110xxxx xxxxxxxx               string of up to 4095 bytes
+ *   11110000 and 4 bytes            string of up to 2^32 - 1 bytes
+ *   11110001 .. 11110100            signed integer of 2, 3, 4 or 8 bytes
+ *
+ * The back length is the element's length without itself, in groups of 7 bits, last group first, so that it
+ * is read from right to left. Numbers are little-endian.
+ *
+ * A string that is the decimal form of a safe integer is kept as that integer. The block has room for as
+ * much as `capacity` says of its total: exact to the granule when short, with up to an eighth to spare when
+ * long, so that appending does not move it each time.
+ */
+
+import type { Arena } from '../memory/arena.js';
+import { IntegerParser, writeInteger } from '../memory/numbers.js';
+import type { ShardMemory } from '../memory/shard-memory.js';
+import { copyBytes, equalBytes } from './copy.js';
+
+const HEADER_BYTES = 6;
+const END = 0xff;
+const COUNT_UNKNOWN = 0xffff;
+const EMPTY_BYTES = HEADER_BYTES + 1;
+
+const INTEGER_13 = 0xc0;
+const STRING_12 = 0xe0;
+const STRING_32 = 0xf0;
+const INTEGER_16 = 0xf1;
+const INTEGER_24 = 0xf2;
+const INTEGER_32 = 0xf3;
+const INTEGER_64 = 0xf4;
+
+/** No list grows beyond this, whatever a command adds. */
+export const PACKED_LIST_BYTES_MAX = 1 << 30;
+
+const TEXT_BYTES = 24;
+
+/** The bytes to ask of the arena for a list of `totalBytes`. */
+function capacity(totalBytes: number): number {
+  if (totalBytes <= 128) return (totalBytes + 7) & ~7;
+  const step = 1 << (28 - Math.clz32(totalBytes - 1));
+  return (totalBytes + step - 1) & -step;
+}
+
+function backLengthBytes(lengthBytes: number): number {
+  if (lengthBytes <= 127) return 1;
+  if (lengthBytes < 16383) return 2;
+  if (lengthBytes < 2097151) return 3;
+  return lengthBytes < 268435455 ? 4 : 5;
+}
+
+export class PackedList {
+  private readonly arena: Arena;
+  private readonly words: Int32Array;
+  private readonly shardBytes: Uint8Array;
+  private readonly shardView: DataView;
+  private readonly text = new Uint8Array(TEXT_BYTES);
+  private readonly textView = new DataView(this.text.buffer);
+  private readonly parser = new IntegerParser();
+
+  // The element read last, as text: `lengthBytes` bytes of `bytes` from `offset` on.
+  bytes: Uint8Array;
+  view: DataView;
+  offset = 0;
+  lengthBytes = 0;
+  /** Whether the element read last is kept as an integer, and which. */
+  isInteger = false;
+  integer = 0;
+
+  /** Where the element is that was inserted last, or that follows what was removed last (0: the end). */
+  position = 0;
+
+  // The value that is being written or looked for, classified by `classify`.
+  private valueIsInteger = false;
+  private valueInteger = 0;
+  private valueBytes = 0;
+
+  constructor(memory: ShardMemory, arena: Arena) {
+    this.arena = arena;
+    this.words = memory.words;
+    this.shardBytes = memory.bytes;
+    this.shardView = memory.view;
+    this.bytes = memory.bytes;
+    this.view = memory.view;
+  }
+
+  /** A new empty list; 0 if there is no memory. */
+  create(): number {
+    const block = this.arena.allocate(capacity(EMPTY_BYTES));
+    if (block === 0) return 0;
+    this.words[block >> 2] = EMPTY_BYTES;
+    this.shardView.setUint16(block + 4, 0, true);
+    this.shardBytes[block + HEADER_BYTES] = END;
+    return block;
+  }
+
+  release(block: number): void {
+    this.arena.free(block, capacity(this.words[block >> 2]));
+  }
+
+  /** A copy of another list, of this shard or of another; 0 if there is no memory. */
+  copy(source: PackedList, sourceBlock: number): number {
+    const total = source.words[sourceBlock >> 2];
+    const block = this.arena.allocate(capacity(total));
+    if (block === 0) return 0;
+    copyBytes(
+      this.shardBytes,
+      this.shardView,
+      block,
+      source.shardBytes,
+      source.shardView,
+      sourceBlock,
+      total,
+    );
+    return block;
+  }
+
+  /** Length of the list in bytes, as the limits of the configuration count it. */
+  totalBytes(block: number): number {
+    return this.words[block >> 2];
+  }
+
+  /** Bytes that the list takes of the arena. */
+  blockBytes(block: number): number {
+    return capacity(this.words[block >> 2]);
+  }
+
+  count(block: number): number {
+    const count = this.shardView.getUint16(block + 4, true);
+    if (count !== COUNT_UNKNOWN) return count;
+    let elements = 0;
+    for (let at = this.first(block); at !== 0; at = this.next(at)) elements++;
+    if (elements < COUNT_UNKNOWN) this.shardView.setUint16(block + 4, elements, true);
+    return elements;
+  }
+
+  /** Position of the first element, 0 if there is none. */
+  first(block: number): number {
+    const at = block + HEADER_BYTES;
+    return this.shardBytes[at] === END ? 0 : at;
+  }
+
+  /** Position of the last element, 0 if there is none. */
+  last(block: number): number {
+    return this.previous(block, this.end(block));
+  }
+
+  /** Where an element is inserted to become the last. */
+  end(block: number): number {
+    return block + this.words[block >> 2] - 1;
+  }
+
+  /** Position of the element after the one at `at`, 0 at the end. */
+  next(at: number): number {
+    const following = at + this.spanBytes(at);
+    return this.shardBytes[following] === END ? 0 : following;
+  }
+
+  /** Position of the element before the one at `at` (or before the end), 0 at the beginning. */
+  previous(block: number, at: number): number {
+    if (at === block + HEADER_BYTES) return 0;
+    const { shardBytes } = this;
+    let from = at - 1;
+    let length = shardBytes[from] & 127;
+    for (let shift = 7; (shardBytes[from] & 128) !== 0; shift += 7) {
+      from--;
+      length |= (shardBytes[from] & 127) << shift;
+    }
+    return from - length;
+  }
+
+  /** Position of the element with this index, from the end if negative; 0 if there is none. */
+  seek(block: number, index: number): number {
+    const known = this.shardView.getUint16(block + 4, true);
+    if (known !== COUNT_UNKNOWN) {
+      if (index >= known || index < -known) return 0;
+      // From the nearer end.
+      if (index >= 0 && index > known >> 1) index -= known;
+      else if (index < 0 && -index > known >> 1) index += known;
+    }
+    if (index >= 0) {
+      let at = this.first(block);
+      while (at !== 0 && index-- > 0) at = this.next(at);
+      return at;
+    }
+    let at = this.last(block);
+    while (at !== 0 && ++index < 0) at = this.previous(block, at);
+    return at;
+  }
+
+  /** Reads the element at `at` into `bytes`, `offset`, `lengthBytes`, `isInteger` and `integer`. */
+  read(at: number): void {
+    const { shardBytes } = this;
+    const first = shardBytes[at];
+    if ((first & 0xc0) === 0x80) {
+      this.setString(at + 1, first & 63);
+    } else if (first < 0x80) {
+      this.setInteger(first);
+    } else if ((first & 0xf0) === STRING_12) {
+      this.setString(at + 2, ((first & 15) << 8) | shardBytes[at + 1]);
+    } else if (first === STRING_32) {
+      this.setString(at + 5, this.shardView.getInt32(at + 1, true));
+    } else {
+      this.setInteger(this.integerAt(at, first));
+    }
+  }
+
+  private setString(offset: number, lengthBytes: number): void {
+    this.isInteger = false;
+    this.bytes = this.shardBytes;
+    this.view = this.shardView;
+    this.offset = offset;
+    this.lengthBytes = lengthBytes;
+  }
+
+  private setInteger(integer: number): void {
+    this.isInteger = true;
+    this.integer = integer;
+    this.bytes = this.text;
+    this.view = this.textView;
+    this.offset = 0;
+    this.lengthBytes = writeInteger(this.text, 0, integer);
+  }
+
+  private integerAt(at: number, first: number): number {
+    const { shardView } = this;
+    if (first < 0x80) return first;
+    if ((first & 0xe0) === INTEGER_13) {
+      const value = ((first & 31) << 8) | this.shardBytes[at + 1];
+      return value >= 4096 ? value - 8192 : value;
+    }
+    if (first === INTEGER_16) return shardView.getInt16(at + 1, true);
+    if (first === INTEGER_24) return (shardView.getInt8(at + 3) << 16) | shardView.getUint16(at + 1, true);
+    if (first === INTEGER_32) return shardView.getInt32(at + 1, true);
+    return shardView.getInt32(at + 5, true) * 0x100000000 + shardView.getUint32(at + 1, true);
+  }
+
+  /** Whether an element is kept as an integer. */
+  private isIntegerAt(first: number): boolean {
+    return first < 0x80 || (first & 0xe0) === INTEGER_13 || first > STRING_32;
+  }
+
+  /** Bytes of the element at `at` without its back length. */
+  private elementBytes(at: number): number {
+    const first = this.shardBytes[at];
+    if (first < 0x80) return 1;
+    if (first < INTEGER_13) return 1 + (first & 63);
+    if (first < STRING_12) return 2;
+    if (first < STRING_32) return 2 + (((first & 15) << 8) | this.shardBytes[at + 1]);
+    if (first === STRING_32) return 5 + this.shardView.getInt32(at + 1, true);
+    if (first === INTEGER_16) return 3;
+    if (first === INTEGER_24) return 4;
+    return first === INTEGER_32 ? 5 : 9;
+  }
+
+  private spanBytes(at: number): number {
+    const lengthBytes = this.elementBytes(at);
+    return lengthBytes + backLengthBytes(lengthBytes);
+  }
+
+  /** Whether the element at `at` has this text. */
+  equals(at: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
+    const first = this.shardBytes[at];
+    if (this.isIntegerAt(first)) {
+      return (
+        this.parser.parse(bytes, offset, lengthBytes) &&
+        this.parser.isSafe &&
+        this.parser.value === this.integerAt(at, first)
+      );
+    }
+    this.read(at);
+    return (
+      this.lengthBytes === lengthBytes &&
+      equalBytes(this.shardBytes, this.shardView, this.offset, bytes, view, offset, lengthBytes)
+    );
+  }
+
+  /**
+   * Position of the first element with this text, looking at the one at `at` and then at every
+   * (1 + skip)th; 0 if there is none.
+   */
+  find(
+    at: number,
+    skip: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    if (at === 0) return 0;
+    const { shardBytes, shardView } = this;
+    const isInteger = this.parser.parse(bytes, offset, lengthBytes) && this.parser.isSafe;
+    const integer = this.parser.value;
+    let left = 0;
+    for (let first = shardBytes[at]; first !== END; first = shardBytes[at]) {
+      if (left !== 0) {
+        left--;
+      } else {
+        left = skip;
+        if (isInteger) {
+          if (this.isIntegerAt(first) && this.integerAt(at, first) === integer) return at;
+        } else if ((first & 0xc0) === 0x80) {
+          if (
+            (first & 63) === lengthBytes &&
+            equalBytes(shardBytes, shardView, at + 1, bytes, view, offset, lengthBytes)
+          ) {
+            return at;
+          }
+        } else if ((first & 0xf0) === STRING_12 || first === STRING_32) {
+          if (this.equals(at, bytes, view, offset, lengthBytes)) return at;
+        }
+      }
+      at += this.spanBytes(at);
+    }
+    return 0;
+  }
+
+  /** Finds out how a value is to be kept; returns the bytes of its element without the back length. */
+  private classify(bytes: Uint8Array, offset: number, lengthBytes: number): number {
+    this.valueIsInteger = this.parser.parse(bytes, offset, lengthBytes) && this.parser.isSafe;
+    if (!this.valueIsInteger) {
+      this.valueBytes = lengthBytes + (lengthBytes <= 63 ? 1 : lengthBytes <= 4095 ? 2 : 5);
+      return this.valueBytes;
+    }
+    const { value } = this.parser;
+    this.valueInteger = value;
+    if (value >= 0 && value <= 127) this.valueBytes = 1;
+    else if (value >= -4096 && value <= 4095) this.valueBytes = 2;
+    else if (value >= -32768 && value <= 32767) this.valueBytes = 3;
+    else if (value >= -8388608 && value <= 8388607) this.valueBytes = 4;
+    else this.valueBytes = value === (value | 0) ? 5 : 9;
+    return this.valueBytes;
+  }
+
+  /** The bytes that a value adds to a list. */
+  addedBytes(bytes: Uint8Array, offset: number, lengthBytes: number): number {
+    const elementBytes = this.classify(bytes, offset, lengthBytes);
+    return elementBytes + backLengthBytes(elementBytes);
+  }
+
+  /**
+   * Inserts a value before the element at `at` (or at `end(block)`). Returns the list, which may have
+   * moved, or 0 with nothing changed if there is no memory; `position` tells where the new element is. The value
+   * may lie in this shard, but not in this list.
+   */
+  insert(
+    block: number,
+    at: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const elementBytes = this.classify(bytes, offset, lengthBytes);
+    const added = elementBytes + backLengthBytes(elementBytes);
+    const moved = this.openGap(block, at, 0, added);
+    if (moved === 0) return 0;
+    this.writeElement(this.position, bytes, view, offset, lengthBytes);
+    this.addToCount(moved, 1);
+    return moved;
+  }
+
+  append(block: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
+    return this.insert(block, this.end(block), bytes, view, offset, lengthBytes);
+  }
+
+  /** Gives the element at `at` another value; the same rules as for `insert`. */
+  replace(
+    block: number,
+    at: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const elementBytes = this.classify(bytes, offset, lengthBytes);
+    const moved = this.openGap(block, at, this.spanBytes(at), elementBytes + backLengthBytes(elementBytes));
+    if (moved !== 0) this.writeElement(this.position, bytes, view, offset, lengthBytes);
+    return moved;
+  }
+
+  /**
+   * Removes `count` elements from the one at `at` on (fewer if the list ends before). Returns the list, which
+   * may have moved; `position` is where the element after them is now, 0 if they were the last.
+   */
+  remove(block: number, at: number, count = 1): number {
+    let past = at;
+    let removed = 0;
+    while (removed < count && this.shardBytes[past] !== END) {
+      past += this.spanBytes(past);
+      removed++;
+    }
+    const moved = this.openGap(block, at, past - at, 0);
+    this.addToCount(moved, -removed);
+    if (this.shardBytes[this.position] === END) this.position = 0;
+    return moved;
+  }
+
+  /**
+   * Makes the `oldSpan` bytes at `at` into `newSpan` bytes, moving what follows. Sets `position` and returns
+   * the list, or 0 with nothing changed. Shrinking never fails.
+   */
+  private openGap(block: number, at: number, oldSpan: number, newSpan: number): number {
+    const { words, shardBytes, arena } = this;
+    const total = words[block >> 2];
+    const newTotal = total + newSpan - oldSpan;
+    if (newTotal > PACKED_LIST_BYTES_MAX) return 0;
+    const relative = at - block;
+    const oldCapacity = capacity(total);
+    const newCapacity = capacity(newTotal);
+    const tail = at + oldSpan;
+    const end = block + total;
+    this.position = at;
+    if (newCapacity <= oldCapacity || arena.resizeInPlace(block, oldCapacity, newCapacity)) {
+      if (newSpan !== oldSpan) shardBytes.copyWithin(at + newSpan, tail, end);
+      words[block >> 2] = newTotal;
+      if (newCapacity < oldCapacity) arena.resizeInPlace(block, oldCapacity, newCapacity);
+      return block;
+    }
+    const moved = arena.allocate(newCapacity);
+    if (moved === 0) return 0;
+    shardBytes.copyWithin(moved, block, at);
+    shardBytes.copyWithin(moved + relative + newSpan, tail, end);
+    words[moved >> 2] = newTotal;
+    arena.free(block, oldCapacity);
+    this.position = moved + relative;
+    return moved;
+  }
+
+  private addToCount(block: number, added: number): void {
+    const count = this.shardView.getUint16(block + 4, true);
+    if (count === COUNT_UNKNOWN) return;
+    this.shardView.setUint16(block + 4, Math.min(count + added, COUNT_UNKNOWN), true);
+  }
+
+  /** Writes the value that `classify` has looked at. */
+  private writeElement(
+    at: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): void {
+    if (this.valueIsInteger) this.writeIntegerElement(at);
+    else this.writeStringElement(at, bytes, view, offset, lengthBytes);
+    this.writeBackLength(at + this.valueBytes, this.valueBytes);
+  }
+
+  private writeStringElement(
+    at: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): void {
+    const { shardBytes, shardView } = this;
+    let target = at + 1;
+    if (lengthBytes <= 63) {
+      shardBytes[at] = 0x80 | lengthBytes;
+    } else if (lengthBytes <= 4095) {
+      shardBytes[at] = STRING_12 | (lengthBytes >> 8);
+      shardBytes[at + 1] = lengthBytes;
+      target = at + 2;
+    } else {
+      shardBytes[at] = STRING_32;
+      shardView.setInt32(at + 1, lengthBytes, true);
+      target = at + 5;
+    }
+    copyBytes(shardBytes, shardView, target, bytes, view, offset, lengthBytes);
+  }
+
+  private writeIntegerElement(at: number): void {
+    const { shardBytes, shardView, valueInteger } = this;
+    switch (this.valueBytes) {
+      case 1:
+        shardBytes[at] = valueInteger;
+        break;
+      case 2:
+        shardBytes[at] = INTEGER_13 | ((valueInteger >> 8) & 31);
+        shardBytes[at + 1] = valueInteger;
+        break;
+      case 3:
+        shardBytes[at] = INTEGER_16;
+        shardView.setInt16(at + 1, valueInteger, true);
+        break;
+      case 4:
+        shardBytes[at] = INTEGER_24;
+        shardView.setInt16(at + 1, valueInteger, true);
+        shardBytes[at + 3] = valueInteger >> 16;
+        break;
+      case 5:
+        shardBytes[at] = INTEGER_32;
+        shardView.setInt32(at + 1, valueInteger, true);
+        break;
+      default:
+        shardBytes[at] = INTEGER_64;
+        shardView.setUint32(at + 1, valueInteger >>> 0, true);
+        shardView.setInt32(at + 5, Math.floor(valueInteger / 0x100000000), true);
+    }
+  }
+
+  private writeBackLength(at: number, lengthBytes: number): void {
+    const { shardBytes } = this;
+    let last = at + backLengthBytes(lengthBytes) - 1;
+    for (let rest = lengthBytes; last >= at; last--, rest >>>= 7) {
+      shardBytes[last] = (rest & 127) | (last > at ? 128 : 0);
+    }
+  }
+
+  /** Throws if an invariant is broken. For tests. */
+  verify(block: number): void {
+    const total = this.words[block >> 2];
+    const end = block + total - 1;
+    let at = block + HEADER_BYTES;
+    let elements = 0;
+    let before = 0;
+    while (at < end) {
+      const first = this.shardBytes[at];
+      if (first > INTEGER_64) throw new Error(`packed list: no element begins with ${first}`);
+      if (this.previous(block, at) !== before) throw new Error('packed list: wrong back length');
+      before = at;
+      at += this.spanBytes(at);
+      elements++;
+    }
+    if (at !== end || this.shardBytes[end] !== END) throw new Error('packed list: wrong end');
+    const count = this.shardView.getUint16(block + 4, true);
+    if (count !== COUNT_UNKNOWN && count !== elements) throw new Error('packed list: wrong count');
+  }
+}
