@@ -6,6 +6,7 @@ import { type ArgumentDoc, type CommandDoc, commandDoc } from './command-docs.js
 import { type Command, CommandFlag, type Handler, KeyFlag, type KeySpec } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
+import { helpHandler } from './help.js';
 import { KeyPositions } from './key-positions.js';
 
 /** In the order in which they are reported. */
@@ -287,7 +288,7 @@ function list(context: CommandContext): void {
       command.subcommands === null ? [command] : [command, ...command.subcommands.values()],
     );
   const names = commands.filter(fits).map((command) => command.fullName);
-  reply.set(names.length);
+  reply.array(names.length);
   for (const name of names) reply.bulkString(name);
 }
 
@@ -334,8 +335,7 @@ function requestedCommand(context: CommandContext): Command | null {
   return table.lookupSubcommand(command, bytes, context.argOffset(3), context.argLength(3));
 }
 
-const HELP = [
-  'COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+const help = helpHandler('COMMAND', [
   '(no subcommand)',
   '    Return details about all Redis commands.',
   'COUNT',
@@ -354,14 +354,7 @@ const HELP = [
   '    Return the keys from a full Redis command.',
   'GETKEYSANDFLAGS <full-command>',
   '    Return the keys and the access flags from a full Redis command.',
-  'HELP',
-  '    Prints this help.',
-];
-
-function help(context: CommandContext): void {
-  context.reply.array(HELP.length);
-  for (const line of HELP) context.reply.simple(line);
-}
+]);
 
 export const introspectionHandlers: Readonly<Record<string, Handler>> = {
   COMMAND: all,

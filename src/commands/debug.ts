@@ -4,10 +4,10 @@ import { ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
 import { writeInteger } from '../memory/numbers.js';
 import { copyBytes } from '../structures/copy.js';
-import { GlobPattern } from '../structures/glob.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { NO_SUCH_KEY, wrongArity } from './errors.js';
+import { helpHandler } from './help.js';
 import { encodingName } from './object.js';
 
 const sleepWord = new Int32Array(new SharedArrayBuffer(4));
@@ -146,6 +146,39 @@ function protocolSample(context: CommandContext): void {
   }
 }
 
+const help = helpHandler('DEBUG', [
+  'CHANGE-REPL-ID',
+  '    Does nothing.',
+  'DICT-RESIZING <0|1>',
+  '    Does nothing.',
+  'ERROR <string>',
+  '    Reply with an error of this text, for tests of client libraries.',
+  'JMAP',
+  '    Does nothing.',
+  'LOG <message>',
+  '    Write a message to the log.',
+  'OBJECT <key>',
+  '    Show how the value of <key> is kept.',
+  'PANIC',
+  '    Crash the server.',
+  'POPULATE <count> [<prefix>] [<size>]',
+  '    Create <count> strings with the keys <prefix>:0, <prefix>:1 and so on',
+  "    (default prefix: 'key'), of <size> bytes if that is given.",
+  'PROTOCOL <type>',
+  '    Reply with a sample of a type: string, integer, double, bignum, null,',
+  '    array, set, map, attrib, push, verbatim, true, false.',
+  'QUICKLIST-PACKED-THRESHOLD <size>',
+  '    Does nothing.',
+  'REPLYBUFFER <subcommand> <value>',
+  '    Does nothing.',
+  'SEGFAULT',
+  '    Crash the server.',
+  'SET-ACTIVE-EXPIRE <0|1>',
+  '    Stop or resume deleting expired keys that nobody asks for.',
+  'SLEEP <seconds>',
+  '    Keep this thread busy. Fractions are allowed.',
+]);
+
 function debug(context: CommandContext): void {
   const { reply, argCount, services } = context;
   if (!services.isDebugAllowed(context.session)) {
@@ -162,15 +195,13 @@ function debug(context: CommandContext): void {
   if (name === 'SLEEP' && argCount === 3) {
     Atomics.wait(sleepWord, 0, 0, Number(context.argText(2)) * 1000);
     reply.ok();
-  } else if (name === 'POPULATE' && argCount >= 3 && argCount <= 5) populate(context);
+  } else if (name === 'HELP' && argCount === 2) help(context);
+  else if (name === 'POPULATE' && argCount >= 3 && argCount <= 5) populate(context);
   else if (name === 'OBJECT' && argCount >= 3) describeObject(context);
   else if (name === 'PROTOCOL' && argCount === 3) protocolSample(context);
   else if (name === 'SET-ACTIVE-EXPIRE' && argCount === 3) {
     services.setActiveExpire(context.argText(2) !== '0');
     reply.ok();
-  } else if (name === 'STRINGMATCH-LEN' && argCount === 4) {
-    const text = context.argCopy(3);
-    reply.integer(new GlobPattern(context.argCopy(2)).matches(text, 0, text.length) ? 1 : 0);
   } else if (name === 'ERROR' && argCount === 3) reply.error(context.argLatin1(2));
   else if (name === 'LOG' && argCount === 3) {
     services.log(`DEBUG LOG: ${context.argText(2)}`);

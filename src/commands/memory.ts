@@ -5,6 +5,7 @@ import { blockBytes } from '../memory/arena.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
+import { helpHandler } from './help.js';
 
 /** Bytes of the dictionary that one key takes on average: its slot and tag at 80 % fill. */
 const TABLE_BYTES_PER_KEY = 7;
@@ -142,6 +143,19 @@ function stats(context: CommandContext): void {
 
 export const memoryHandlers: Readonly<Record<string, Handler>> = {
   'MEMORY DOCTOR': doctor,
+  'MEMORY HELP': helpHandler('MEMORY', [
+    'DOCTOR',
+    '    Give advice about the use of memory.',
+    'MALLOC-STATS',
+    '    Report on the allocator.',
+    'PURGE',
+    '    Give memory that no key uses back to the operating system.',
+    'STATS',
+    '    Report what uses how much memory.',
+    'USAGE <key> [SAMPLES <count>]',
+    '    Tell how many bytes <key> and its value take. Of nested values <count>',
+    '    elements are measured (default: 5, 0 means all).',
+  ]),
   'MEMORY MALLOC-STATS': (context) =>
     context.reply.bulkString('Memory is managed by the arenas of the shards; see MEMORY STATS.'),
   'MEMORY PURGE': purge,

@@ -5,6 +5,7 @@ import { EntryFlag, entryAccess, entryFlags, ValueType } from '../keyspace/entry
 import { ENCODING_NAMES } from '../structures/collection-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { helpHandler } from './help.js';
 
 const EMBEDDED_STRING_BYTES_MAX = 44;
 const POLICY_NOTE =
@@ -57,4 +58,16 @@ export const objectHandlers: Readonly<Record<string, Handler>> = {
   'OBJECT REFCOUNT': (context) => onKey(context, () => context.reply.integer(1)),
   'OBJECT IDLETIME': idletime,
   'OBJECT FREQ': freq,
+  'OBJECT HELP': helpHandler('OBJECT', [
+    'ENCODING <key>',
+    '    Name the form in which the value of <key> is kept.',
+    'FREQ <key>',
+    '    Tell how often <key> is used, on a logarithmic scale. Only with an LFU',
+    '    eviction policy.',
+    'IDLETIME <key>',
+    '    Tell for about how many seconds <key> has not been used. Not with an LFU',
+    '    eviction policy.',
+    'REFCOUNT <key>',
+    '    Tell how many references the value of <key> has: always one.',
+  ]),
 };

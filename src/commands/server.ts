@@ -1,9 +1,11 @@
-/** Small commands about the server itself: TIME, LASTSAVE, ROLE, SHUTDOWN. */
+/** Small commands about the server itself: TIME, LASTSAVE, ROLE, SHUTDOWN, LOLWUT, MODULE. */
 
 import { ShutdownRequest } from '../state/control-block.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
+import { helpHandler } from './help.js';
+import { lolwut } from './lolwut.js';
 
 function time(context: CommandContext): void {
   const { reply } = context;
@@ -55,8 +57,25 @@ function shutdown(context: CommandContext): void {
   else services.state.control.requestShutdown(request);
 }
 
+/** There are no modules. */
+const moduleHandlers: Readonly<Record<string, Handler>> = {
+  'MODULE HELP': helpHandler('MODULE', [
+    'LIST',
+    '    List the modules; there are none.',
+    'LOAD <path> [<arg> ...]',
+    '    Not supported.',
+    'LOADEX <path> [[CONFIG NAME VALUE] [CONFIG NAME VALUE]] [ARGS ...]',
+    '    Not supported.',
+    'UNLOAD <name>',
+    '    Not supported.',
+  ]),
+  'MODULE LIST': (context) => context.reply.array(0),
+};
+
 export const serverHandlers: Readonly<Record<string, Handler>> = {
+  ...moduleHandlers,
   LASTSAVE: lastSave,
+  LOLWUT: lolwut,
   ROLE: role,
   SHUTDOWN: shutdown,
   TIME: time,

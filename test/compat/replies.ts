@@ -68,6 +68,12 @@ const sameButId: Comparison = (a, b) => {
   return masked(a) === masked(b);
 };
 
+/** LOLWUT: bulk strings that end with the same line's version; the pictures are each server's own. */
+const sameVersion: Comparison = (a, b) => {
+  const version = (reply: Buffer) => /^[$=].*(Redis ver\. .*\n\r\n)$/s.exec(reply.toString('latin1'))?.[1];
+  return version(a) !== undefined && version(a) === version(b);
+};
+
 const byObjectSubcommand: Record<string, Comparison> = {
   idletime: within(2),
   refcount: anyIntegers,
@@ -104,6 +110,10 @@ function comparisonFor(name: string, subcommand: string, context: CompareContext
       return byObjectSubcommand[subcommand] ?? null;
     case 'memory':
       return subcommand === 'usage' ? anyIntegers : null;
+    case 'lolwut':
+      return sameVersion;
+    case 'command':
+      return subcommand === 'list' ? sameElements : null;
     case 'config':
       return subcommand === 'get' ? sameElements : null;
     case 'client':

@@ -52,6 +52,9 @@ function isCostlyOffset(word: string): boolean {
   return number >= 1 << 20;
 }
 
+/** Subcommands of COMMAND that, given no names, report on all commands. */
+const WHOLE_TABLE = new Set(['', 'count', 'docs', 'info', 'list']);
+
 const EXPIRY_OPTIONS = new Set(['ex', 'px', 'exat', 'pxat']);
 
 /** Whether a time to live could run out while the script runs. */
@@ -76,6 +79,12 @@ export function isSuitable(args: readonly Word[]): boolean {
         (word, i) => (word === 'set' || word === 'incrby') && isCostlyOffset(words[i + 2] ?? ''),
       );
     }
+    case 'command':
+      // What concerns all commands depends on which there are.
+      return args.length > 2 || !WHOLE_TABLE.has(text(args[1]));
+    case 'shutdown':
+      // With an argument it is a mistake; without, it works.
+      return args.length > 1;
     case 'expire':
     case 'setex':
       return !isRacyTime(text(args[2]), false);
