@@ -272,7 +272,9 @@ function unblock(context: CommandContext): void {
   const { reply, services } = context;
   let how = UnblockRequest.Timeout;
   if (context.argCount > 4) {
-    reply.error(SYNTAX_ERROR);
+    reply.error(
+      `ERR unknown subcommand or wrong number of arguments for '${context.argQuoted(1).slice(0, 128)}'. Try CLIENT HELP.`,
+    );
     return;
   }
   if (context.argCount === 4) {

@@ -153,8 +153,6 @@ const help = helpHandler('DEBUG', [
   '    Does nothing.',
   'ERROR <string>',
   '    Reply with an error of this text, for tests of client libraries.',
-  'JMAP',
-  '    Does nothing.',
   'LOG <message>',
   '    Write a message to the log.',
   'OBJECT <key>',
@@ -207,7 +205,7 @@ function debug(context: CommandContext): void {
     services.log(`DEBUG LOG: ${context.argText(2)}`);
     reply.ok();
   } else if ((name === 'QUICKLIST-PACKED-THRESHOLD' || name === 'REPLYBUFFER') && argCount >= 3) reply.ok();
-  else if ((name === 'JMAP' || name === 'CHANGE-REPL-ID') && argCount === 2) reply.ok();
+  else if (name === 'CHANGE-REPL-ID' && argCount === 2) reply.ok();
   else if (name === 'DICT-RESIZING' && argCount === 3) reply.ok();
   else if (name === 'PANIC' || name === 'SEGFAULT') throw new Error(`DEBUG ${name}`);
   else {

@@ -137,11 +137,21 @@ function pond(columns: number, rows: number): string {
   return text;
 }
 
-/** Reads argument `index` if there is one, within bounds; NaN after an error. */
-function size(context: CommandContext, index: number, absent: number, max: number): number {
-  if (index >= context.argCount) return absent;
-  if (!context.integer(index)) return Number.NaN;
-  return Math.min(Math.max(context.number.value, 1), max);
+/** A measure of the picture that may be given: what it is if it is not, and its largest value. */
+type Measure = readonly [absent: number, max: number];
+
+/** Reads arguments from `index` on, as far as there are any; null after an error. */
+function readMeasures(context: CommandContext, index: number, measures: readonly Measure[]): number[] | null {
+  const values: number[] = [];
+  for (const [position, [absent, max]] of measures.entries()) {
+    if (index + position >= context.argCount) {
+      values.push(absent);
+      continue;
+    }
+    if (!context.integer(index + position)) return null;
+    values.push(Math.min(Math.max(context.number.value, 1), max));
+  }
+  return values;
 }
 
 export const lolwut: Handler = (context) => {
@@ -155,15 +165,21 @@ export const lolwut: Handler = (context) => {
   }
   let picture = '';
   if (version === 5) {
-    const columns = size(context, first, 66, COLUMNS_MAX);
-    const across = size(context, first + 1, 3, ACROSS_MAX);
-    const down = size(context, first + 2, 2, ACROSS_MAX);
-    if (Number.isNaN(columns + across + down)) return;
+    const measures = readMeasures(context, first, [
+      [66, COLUMNS_MAX],
+      [3, ACROSS_MAX],
+      [2, ACROSS_MAX],
+    ]);
+    if (measures === null) return;
+    const [columns, across, down] = measures;
     picture = `${damselflies(columns, across, down)}\nDamselflies over the water. `;
   } else if (version === 6) {
-    const columns = size(context, first, 80, COLUMNS_MAX);
-    const rows = size(context, first + 1, 20, ROWS_MAX);
-    if (Number.isNaN(columns + rows)) return;
+    const measures = readMeasures(context, first, [
+      [80, COLUMNS_MAX],
+      [20, ROWS_MAX],
+    ]);
+    if (measures === null) return;
+    const [columns, rows] = measures;
     picture = `${pond(columns, rows)}\nA pond in the evening. `;
   }
   context.reply.verbatim(`${picture}Redis ver. ${REDIS_VERSION}\n`, 'txt');

@@ -74,6 +74,12 @@ const sameVersion: Comparison = (a, b) => {
   return version(a) !== undefined && version(a) === version(b);
 };
 
+/** HELP: the same title and the same end; what is between are each server's own words. */
+const sameHelp: Comparison = (a, b) => {
+  const frame = (reply: Buffer) => elementsOf(reply)?.filter((_, i, all) => i === 0 || i >= all.length - 2);
+  return elementsOf(a) !== null && String(frame(a)) === String(frame(b));
+};
+
 const byObjectSubcommand: Record<string, Comparison> = {
   idletime: within(2),
   refcount: anyIntegers,
@@ -85,6 +91,7 @@ export interface CompareContext {
 }
 
 function comparisonFor(name: string, subcommand: string, context: CompareContext): Comparison | null {
+  if (subcommand === 'help') return sameHelp;
   switch (name) {
     case 'ttl':
     case 'expiretime':
@@ -117,6 +124,7 @@ function comparisonFor(name: string, subcommand: string, context: CompareContext
     case 'config':
       return subcommand === 'get' ? sameElements : null;
     case 'client':
+      if (subcommand === 'list' || subcommand === 'info') return sameType;
       return subcommand === 'id' ? anyIntegers : null;
     default:
       return null;

@@ -80,8 +80,11 @@ export function isSuitable(args: readonly Word[]): boolean {
       );
     }
     case 'command':
-      // What concerns all commands depends on which there are.
+      // The whole table grows command by command; it is compared elsewhere.
       return args.length > 2 || !WHOLE_TABLE.has(text(args[1]));
+    case 'config':
+      // A small memory ceiling would evict keys.
+      return !args.some((word) => text(word) === 'maxmemory') || text(args[3]) === 'x';
     case 'shutdown':
       // With an argument it is a mistake; without, it works.
       return args.length > 1;
@@ -100,9 +103,6 @@ export function isSuitable(args: readonly Word[]): boolean {
       return true;
     case 'debug':
       return text(args[1]) !== 'sleep' || text(args[2]) === '0';
-    case 'command':
-      // The whole table grows command by command; it is compared elsewhere.
-      return args.length > 1;
     case 'client':
       return text(args[1]) !== 'kill' || args.length > 2;
     default:
