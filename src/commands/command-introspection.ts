@@ -62,7 +62,7 @@ function replyWords(context: CommandContext, words: readonly string[], prefix = 
   for (const word of words) context.reply.simple(prefix + word);
 }
 
-function replyKeySpec(context: CommandContext, { flags, begin, find }: KeySpec): void {
+function replyKeySpec(context: CommandContext, { flags, notes, begin, find }: KeySpec): void {
   const { reply } = context;
   const fields = (type: string, values: [string, string | number][]): void => {
     reply.map(2);
@@ -76,7 +76,11 @@ function replyKeySpec(context: CommandContext, { flags, begin, find }: KeySpec):
       else reply.bulkString(value);
     }
   };
-  reply.map(3);
+  reply.map(notes === '' ? 3 : 4);
+  if (notes !== '') {
+    reply.bulkString('notes');
+    reply.bulkString(notes);
+  }
   reply.bulkString('flags');
   replyWords(context, keyFlagWords(flags));
   reply.bulkString('begin_search');

@@ -5,7 +5,7 @@
  *
  * A subcommand's name has its container's in front. Arity counts the name; negative means "at least".
  * ACL categories that follow from the flags (write, read, fast, slow, admin …) are not repeated here.
- * A key spec is "flags | where keys begin | which arguments from there are keys":
+ * A key spec is "flags | where keys begin | which arguments from there are keys", and maybe "| a note":
  *   index P, keyword WORD FROM, unknown   then   range LASTKEY STEP LIMIT, keynum INDEX FIRST STEP, unknown
  * Tips are hints for clients and proxies, as COMMAND reports them.
  */
@@ -31,7 +31,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['DIGEST', 'string', '8.4.0', 2, 'readonly fast', 'string', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GET', 'string', '1.0.0', 2, 'fast readonly', 'string', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GETDEL', 'string', '6.2.0', 2, 'fast write', 'string', ['RW ACCESS DELETE | index 1 | range 0 1 0']],
-  ['GETEX', 'string', '6.2.0', -2, 'fast write', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
+  ['GETEX', 'string', '6.2.0', -2, 'fast write', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0 | RW and UPDATE: it changes the expiry']],
   ['GETRANGE', 'string', '2.4.0', 4, 'readonly', 'string', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GETSET', 'string', '1.0.0', 3, 'denyoom fast write', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
   ['INCR', 'string', '1.0.0', 2, 'denyoom fast write', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
@@ -43,7 +43,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['MSETEX', 'string', '8.4.0', -4, 'write denyoom', 'string', ['OW UPDATE | index 1 | keynum 0 1 2'], 'request_policy:multi_shard response_policy:all_succeeded'],
   ['MSETNX', 'string', '1.0.1', -3, 'denyoom write', 'string', ['OW INSERT | index 1 | range -1 2 0'], 'request_policy:multi_shard response_policy:agg_min'],
   ['PSETEX', 'string', '2.6.0', 4, 'denyoom write', 'string', ['OW UPDATE | index 1 | range 0 1 0']],
-  ['SET', 'string', '1.0.0', -3, 'denyoom write', 'string', ['RW ACCESS UPDATE VARIABLE_FLAGS | index 1 | range 0 1 0']],
+  ['SET', 'string', '1.0.0', -3, 'denyoom write', 'string', ['RW ACCESS UPDATE VARIABLE_FLAGS | index 1 | range 0 1 0 | RW and ACCESS are for GET']],
   ['SETEX', 'string', '2.0.0', 4, 'denyoom write', 'string', ['OW UPDATE | index 1 | range 0 1 0']],
   ['SETNX', 'string', '1.0.0', 3, 'denyoom fast write', 'string', ['OW INSERT | index 1 | range 0 1 0']],
   ['SETRANGE', 'string', '2.2.0', 4, 'denyoom write', 'string', ['RW UPDATE | index 1 | range 0 1 0']],
@@ -51,7 +51,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SUBSTR', 'string', '1.0.0', 4, 'readonly', 'string', ['RO ACCESS | index 1 | range 0 1 0']],
   // bitmap
   ['BITCOUNT', 'bitmap', '2.6.0', -2, 'readonly', 'bitmap', ['RO ACCESS | index 1 | range 0 1 0']],
-  ['BITFIELD', 'bitmap', '3.2.0', -2, 'denyoom write', 'bitmap', ['RW ACCESS UPDATE VARIABLE_FLAGS | index 1 | range 0 1 0']],
+  ['BITFIELD', 'bitmap', '3.2.0', -2, 'denyoom write', 'bitmap', ['RW ACCESS UPDATE VARIABLE_FLAGS | index 1 | range 0 1 0 | The operations decide whether it reads or writes']],
   ['BITFIELD_RO', 'bitmap', '6.0.0', -2, 'fast readonly', 'bitmap', ['RO ACCESS | index 1 | range 0 1 0']],
   ['BITOP', 'bitmap', '2.6.0', -4, 'denyoom write', 'bitmap', ['OW UPDATE | index 2 | range 0 1 0', 'RO ACCESS | index 3 | range -1 1 0']],
   ['BITPOS', 'bitmap', '2.8.7', -3, 'readonly', 'bitmap', ['RO ACCESS | index 1 | range 0 1 0']],
@@ -84,8 +84,8 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['RENAMENX', 'generic', '1.0.0', 3, 'fast write', 'keyspace', ['RW ACCESS DELETE | index 1 | range 0 1 0', 'OW INSERT | index 2 | range 0 1 0']],
   ['RESTORE', 'generic', '2.6.0', -4, 'denyoom write', 'dangerous keyspace', ['OW UPDATE | index 1 | range 0 1 0']],
   ['SCAN', 'generic', '2.8.0', -2, 'readonly touches_arbitrary_keys', 'keyspace', [], 'nondeterministic_output request_policy:special'],
-  ['SORT', 'generic', '1.0.0', -2, 'denyoom write', 'dangerous list set sortedset', ['RO ACCESS | index 1 | range 0 1 0', 'RO ACCESS | unknown | unknown', 'OW UPDATE | unknown | unknown']],
-  ['SORT_RO', 'generic', '7.0.0', -2, 'readonly', 'dangerous list set sortedset', ['RO ACCESS | index 1 | range 0 1 0', 'RO ACCESS | unknown | unknown']],
+  ['SORT', 'generic', '1.0.0', -2, 'denyoom write', 'dangerous list set sortedset', ['RO ACCESS | index 1 | range 0 1 0', 'RO ACCESS | unknown | unknown | The keys that BY and GET read depend on what is sorted', 'OW UPDATE | unknown | unknown | STORE may stand anywhere among the options']],
+  ['SORT_RO', 'generic', '7.0.0', -2, 'readonly', 'dangerous list set sortedset', ['RO ACCESS | index 1 | range 0 1 0', 'RO ACCESS | unknown | unknown | The keys that BY and GET read depend on what is sorted']],
   ['TOUCH', 'generic', '3.2.1', -2, 'fast readonly', 'keyspace', ['RO | index 1 | range -1 1 0'], 'request_policy:multi_shard response_policy:agg_sum'],
   ['TTL', 'generic', '1.0.0', 2, 'fast readonly', 'keyspace', ['RO ACCESS | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['TYPE', 'generic', '1.0.0', 2, 'fast readonly', 'keyspace', ['RO | index 1 | range 0 1 0']],
@@ -211,13 +211,13 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['GEOSEARCHSTORE', 'geo', '6.2.0', -8, 'denyoom write', 'geo', ['OW UPDATE | index 1 | range 0 1 0', 'RO ACCESS | index 2 | range 0 1 0']],
   // hyperloglog
   ['PFADD', 'hyperloglog', '2.8.9', -2, 'denyoom fast write', 'hyperloglog', ['RW INSERT | index 1 | range 0 1 0']],
-  ['PFCOUNT', 'hyperloglog', '2.8.9', -2, 'may_replicate readonly', 'hyperloglog', ['RW ACCESS | index 1 | range -1 1 0']],
+  ['PFCOUNT', 'hyperloglog', '2.8.9', -2, 'may_replicate readonly', 'hyperloglog', ['RW ACCESS | index 1 | range -1 1 0 | RW: the estimate is cached in the value']],
   ['PFDEBUG', 'hyperloglog', '2.8.9', 3, 'admin denyoom write', 'hyperloglog', ['RW ACCESS | index 2 | range 0 1 0']],
   ['PFMERGE', 'hyperloglog', '2.8.9', -2, 'denyoom write', 'hyperloglog', ['RW ACCESS INSERT | index 1 | range 0 1 0', 'RO ACCESS | index 2 | range -1 1 0']],
   ['PFSELFTEST', 'hyperloglog', '2.8.9', 1, 'admin', 'hyperloglog', []],
   // stream
   ['XACK', 'stream', '5.0.0', -4, 'fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
-  ['XADD', 'stream', '5.0.0', -5, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0'], 'nondeterministic_output'],
+  ['XADD', 'stream', '5.0.0', -5, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0 | UPDATE and not INSERT, since it may also trim'], 'nondeterministic_output'],
   ['XAUTOCLAIM', 'stream', '6.2.0', -6, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XCLAIM', 'stream', '5.0.0', -6, 'fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XDEL', 'stream', '5.0.0', -3, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0']],
@@ -369,12 +369,12 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SYNC', 'server', '1.0.0', 1, 'admin noscript no_async_loading no_multi', '', []],
   ['TIME', 'server', '2.6.0', 1, 'fast loading stale', '', [], 'nondeterministic_output'],
   // scripting
-  ['EVAL', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1']],
+  ['EVAL', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand']],
   ['EVALSHA', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1']],
   ['EVALSHA_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1']],
-  ['EVAL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1']],
-  ['FCALL', 'scripting', '7.0.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1']],
-  ['FCALL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1']],
+  ['EVAL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand']],
+  ['FCALL', 'scripting', '7.0.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand']],
+  ['FCALL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand']],
   ['FUNCTION', 'scripting', '7.0.0', -2, '', '', []],
   ['FUNCTION DELETE', 'scripting', '7.0.0', 3, 'noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded'],
   ['FUNCTION DUMP', 'scripting', '7.0.0', 2, 'noscript', 'scripting', []],

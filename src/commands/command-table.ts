@@ -106,6 +106,8 @@ export type KeySpecFind =
 export interface KeySpec {
   /** KeyFlag bits. */
   readonly flags: number;
+  /** Why the spec is as it is; may be empty. */
+  readonly notes: string;
   readonly begin: KeySpecBegin;
   readonly find: KeySpecFind;
 }
@@ -185,11 +187,14 @@ const ALL_SHARD_COMMANDS = new Set([
 ]);
 
 function parseKeySpec(text: string): KeySpec {
-  const [flagWords, begin, find] = text.split(' | ').map((part) => part.split(' '));
+  const [flagText, beginText, findText, notes = ''] = text.split(' | ');
+  const begin = beginText.split(' ');
+  const find = findText.split(' ');
   let flags = 0;
-  for (const word of flagWords) flags |= KEY_FLAG_OF_WORD[word];
+  for (const word of flagText.split(' ')) flags |= KEY_FLAG_OF_WORD[word];
   return {
     flags,
+    notes,
     begin:
       begin[0] === 'index'
         ? { kind: 'index', position: Number(begin[1]) }
