@@ -2,9 +2,11 @@
  * A worker: owns its connections, reads, parses, executes and replies, and keeps house for its shards.
  */
 
+import { writeSync } from 'node:fs';
 import { ClientRows } from './commands/client-rows.js';
 import { createCommandTable } from './commands/commands.js';
 import { CommandContext } from './commands/context.js';
+import { crashDetails } from './commands/crash-details.js';
 import { Executor } from './commands/executor.js';
 import type { ServerServices } from './commands/services.js';
 import { Session } from './commands/session.js';
@@ -34,6 +36,7 @@ const CLIENT_CHECK_MS = 1000;
 const EXPIRE_BUDGET_MS = 10;
 /** The same for freeing large values. */
 const LAZY_FREE_BUDGET_MS = 10;
+const STDERR = 2;
 
 /** What a worker thread is started with. */
 export interface WorkerOptions {
@@ -67,6 +70,9 @@ export class Worker implements ConnectionHandler {
   private nextClientCheckMs = 0;
   /** Connections with a command that CLIENT PAUSE holds back. */
   private readonly postponed = new Set<Connection>();
+  /** Commands are being executed: whatever fails now, the context knows which. */
+  private isExecuting = false;
+  private hasFailed = false;
 
   constructor(options: WorkerOptions) {
     this.options = options;
@@ -148,7 +154,19 @@ export class Worker implements ConnectionHandler {
   }
 
   start(): void {
+    process.on('exit', () => {
+      // The main thread reports that this one has ended, but can't know what it was at.
+      if (!this.hasFailed) writeSync(STDERR, `\n${crashDetails(this.context, this.isExecuting)}\n`);
+    });
     this.transport.start();
+  }
+
+  /** An exception may have left a shard half changed or locked: it ends the process, with all that is known. */
+  private fail(error: unknown): never {
+    this.hasFailed = true;
+    const failure = error instanceof Error ? error : new Error(String(error));
+    failure.stack = `${failure.stack}\n\n${crashDetails(this.context, this.isExecuting)}`;
+    throw failure;
   }
 
   /** Takes over what CONFIG SET changed in another thread. */
@@ -205,7 +223,14 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.context.nowMs = nowMs;
     session.lastInteractionMs = nowMs;
-    const position = this.dispatcher.dispatch(connection, session, bytes, view, start, end);
+    let position: number;
+    this.isExecuting = true;
+    try {
+      position = this.dispatcher.dispatch(connection, session, bytes, view, start, end);
+    } catch (error) {
+      this.fail(error);
+    }
+    this.isExecuting = false;
     this.afterCommands(connection, session);
     if (end - position > this.config.clientQueryBufferLimitBytes) connection.closeAfterReply();
     this.noteTraffic(session, position - start, end - position);
@@ -283,7 +308,13 @@ export class Worker implements ConnectionHandler {
       if (session === null || session.postponed === null) continue;
       this.context.nowMs = nowMs;
       this.transport.reply.protocol = session.protocol;
-      this.executor.executePostponed(session, session.postponed);
+      this.isExecuting = true;
+      try {
+        this.executor.executePostponed(session, session.postponed);
+      } catch (error) {
+        this.fail(error);
+      }
+      this.isExecuting = false;
       if (session.postponed !== null) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);

@@ -12,6 +12,8 @@ import { encodingName } from './object.js';
 
 const sleepWord = new Int32Array(new SharedArrayBuffer(4));
 const textEncoder = new TextEncoder();
+/** 128 + SIGSEGV, as a shell reports it. */
+const SEGFAULT_EXIT_CODE = 139;
 const VALUE_PREFIX = textEncoder.encode('value:');
 
 /** POPULATE count [prefix [size]]: creates the keys prefix:0, prefix:1 … that are not there yet. */
@@ -146,6 +148,25 @@ function protocolSample(context: CommandContext): void {
   }
 }
 
+/** Takes all locks, so that nothing is caught in the middle of a change. */
+function verify(context: CommandContext): void {
+  const { keyspace, reply } = context;
+  if (context.inTransaction) {
+    reply.error('ERR DEBUG VERIFY is not allowed in transactions');
+    return;
+  }
+  keyspace.lockAll();
+  let problem = '';
+  try {
+    keyspace.verify();
+  } catch (error) {
+    problem = (error as Error).message;
+  }
+  keyspace.unlockAll();
+  if (problem === '') reply.ok();
+  else reply.error(`ERR ${problem}`);
+}
+
 const help = helpHandler('DEBUG', [
   'CHANGE-REPL-ID',
   '    Does nothing.',
@@ -158,7 +179,7 @@ const help = helpHandler('DEBUG', [
   'OBJECT <key>',
   '    Show how the value of <key> is kept.',
   'PANIC',
-  '    Crash the server.',
+  '    Crash the server by an exception.',
   'POPULATE <count> [<prefix>] [<size>]',
   '    Create <count> strings with the keys <prefix>:0, <prefix>:1 and so on',
   "    (default prefix: 'key'), of <size> bytes if that is given.",
@@ -170,11 +191,13 @@ const help = helpHandler('DEBUG', [
   'REPLYBUFFER <subcommand> <value>',
   '    Does nothing.',
   'SEGFAULT',
-  '    Crash the server.',
+  '    Crash the server by ending the thread.',
   'SET-ACTIVE-EXPIRE <0|1>',
   '    Stop or resume deleting expired keys that nobody asks for.',
   'SLEEP <seconds>',
   '    Keep this thread busy. Fractions are allowed.',
+  'VERIFY',
+  '    Check the data structures of all shards; an error says what is broken.',
 ]);
 
 function debug(context: CommandContext): void {
@@ -207,7 +230,9 @@ function debug(context: CommandContext): void {
   } else if ((name === 'QUICKLIST-PACKED-THRESHOLD' || name === 'REPLYBUFFER') && argCount >= 3) reply.ok();
   else if (name === 'CHANGE-REPL-ID' && argCount === 2) reply.ok();
   else if (name === 'DICT-RESIZING' && argCount === 3) reply.ok();
-  else if (name === 'PANIC' || name === 'SEGFAULT') throw new Error(`DEBUG ${name}`);
+  else if (name === 'VERIFY' && argCount === 2) verify(context);
+  else if (name === 'PANIC') throw new Error('DEBUG PANIC');
+  else if (name === 'SEGFAULT') process.exit(SEGFAULT_EXIT_CODE);
   else {
     reply.error(
       `ERR unknown subcommand or wrong number of arguments for '${context.argQuoted(1).slice(0, 128)}'. Try DEBUG HELP.`,

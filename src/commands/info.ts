@@ -340,9 +340,8 @@ const SECTIONS: readonly Section[] = [
   { name: 'keyspace', title: 'Keyspace', isDefault: true, fields: keyspaceSection },
 ];
 
-function info(context: CommandContext): void {
-  const wanted = new Set<string>();
-  for (let index = 1; index < context.argCount; index++) wanted.add(context.argText(index).toLowerCase());
+/** The sections asked for, by lower-case name; `default`, `all` and `everything` stand for several. */
+export function infoText(context: CommandContext, wanted: ReadonlySet<string>): string {
   const all = wanted.has('all') || wanted.has('everything');
   const byDefault = wanted.size === 0 || wanted.has('default');
   const parts: string[] = [];
@@ -351,7 +350,13 @@ function info(context: CommandContext): void {
     const lines = section.fields(context).map(([name, value]) => `${name}:${value}\r\n`);
     parts.push(`# ${section.title}\r\n${lines.join('')}`);
   }
-  context.reply.verbatim(parts.join('\r\n'), 'txt');
+  return parts.join('\r\n');
+}
+
+function info(context: CommandContext): void {
+  const wanted = new Set<string>();
+  for (let index = 1; index < context.argCount; index++) wanted.add(context.argText(index).toLowerCase());
+  context.reply.verbatim(infoText(context, wanted), 'txt');
 }
 
 export const infoHandlers: Readonly<Record<string, Handler>> = { INFO: info };

@@ -161,7 +161,8 @@ export class ExpiryCalendar {
     const nowTick = tickOf(nowMs);
     for (;;) {
       const current = words[calendar + Calendar.CurrentTick];
-      if (!this.dealOut(calendar, current, steps)) return 0;
+      const dealt = this.dealOut(calendar, current, nowMs, steps);
+      if (dealt !== 0) return Math.max(0, dealt);
       const chunk = words[calendar + (current & 63)] >> 2;
       if (chunk !== 0) {
         const entry = words[chunk + Chunk.CellsStart + words[chunk + Chunk.Count] - 1];
@@ -172,10 +173,13 @@ export class ExpiryCalendar {
     }
   }
 
-  /** Deals out the slots of the higher levels whose stretch begins at `tick`; false if steps ran out. */
-  private dealOut(calendar: number, tick: number, steps: { left: number }): boolean {
+  /**
+   * Deals out the slots of the higher levels whose stretch begins at `tick`. What is due by now is not filed
+   * again but returned. Otherwise returns 0 when all is dealt out, -1 if steps or memory ran out.
+   */
+  private dealOut(calendar: number, tick: number, nowMs: number, steps: { left: number }): number {
     const { words } = this;
-    if ((tick & 63) !== 0) return true;
+    if ((tick & 63) !== 0) return 0;
     if ((tick & TOP_PERIOD_MASK) === 0 && words[calendar + Calendar.TopDealtTick] !== tick) {
       words[calendar + Calendar.TopDealtTick] = tick;
       this.dealOutTop(calendar);
@@ -185,11 +189,29 @@ export class ExpiryCalendar {
       if ((tick & ((1 << shift) - 1)) !== 0) continue;
       const slot = level * SLOTS + ((tick >> shift) & 63);
       for (let chunk = words[calendar + slot] >> 2; chunk !== 0; chunk = words[calendar + slot] >> 2) {
-        if (steps.left-- <= 0) return false;
-        if (!this.dealOutCell(calendar, (chunk << 2) | (words[chunk + Chunk.Count] - 1))) return false;
+        if (steps.left-- <= 0) return -1;
+        const lastIndex = words[chunk + Chunk.Count] - 1;
+        const last = words[chunk + Chunk.CellsStart + lastIndex];
+        if (expiresAtMs(words, last) <= nowMs) return last;
+        if (!this.dealOutCell(calendar, (chunk << 2) | lastIndex)) {
+          return this.dueOf(chunk, nowMs, steps);
+        }
       }
     }
-    return true;
+    return 0;
+  }
+
+  /** An entry of a chain of chunks that is past its expiry: deleting it makes room. -1 if none is found. */
+  private dueOf(first: number, nowMs: number, steps: { left: number }): number {
+    const { words } = this;
+    for (let chunk = first; chunk !== 0; chunk = words[chunk + Chunk.Next] >> 2) {
+      for (let index = 0; index < words[chunk + Chunk.Count]; index++) {
+        const entry = words[chunk + Chunk.CellsStart + index];
+        if (expiresAtMs(words, entry) <= nowMs) return entry;
+      }
+      if (steps.left-- <= 0) break;
+    }
+    return -1;
   }
 
   /** Refiles the entry of a cell as time stands now; false if there is no memory. */

@@ -195,6 +195,17 @@ export class Keyspace {
     }
   }
 
+  /** Throws if an invariant of a shard or of their sum is broken. The locks of all shards are held. */
+  verify(): void {
+    let units = 0;
+    for (const shard of this.shards) {
+      shard.verify();
+      units += shard.words[HeaderWord.PublishedUsedBytes] >> USED_UNIT_LOG2;
+    }
+    const published = Atomics.load(this.totals, 0);
+    if (units !== published) throw new Error(`${published} units of memory are published, not ${units}`);
+  }
+
   /** Keys of a database over all shards. */
   keyCount(database: number): number {
     let count = 0;

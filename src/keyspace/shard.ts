@@ -537,17 +537,23 @@ export class Shard {
       this.dictionary.verify(this.root(database));
       const calendar = this.calendarOf(database);
       if (calendar !== 0) this.calendar.verify(calendar);
-      this.verifyCollections(this.root(database));
+      this.verifyEntries(database);
     }
   }
 
-  private verifyCollections(root: number): void {
+  private verifyEntries(database: number): void {
     const { words, dictionary } = this;
+    const root = this.root(database);
+    let volatileKeys = 0;
     let cursor = 0;
     do {
       cursor = dictionary.scan(root, cursor);
       for (let index = 0; index < dictionary.scannedCount; index++) {
         const entry = dictionary.scanned[index];
+        if ((entryFlags(words, entry) & EntryFlag.Expires) !== 0) volatileKeys++;
+        if (valueLength(words, entry) > valueCapacity(words, entry)) {
+          throw new Error(`entry ${entry}: the value is longer than its room`);
+        }
         const type = entryType(words, entry);
         if (type === ValueType.String) continue;
         const collection = this.collection(type);
@@ -556,5 +562,8 @@ export class Shard {
         if (collection.count(reference) === 0) throw new Error(`an empty collection of type ${type}`);
       }
     } while (cursor !== 0);
+    if (volatileKeys !== this.volatileKeyCount(database)) {
+      throw new Error(`database ${database}: ${volatileKeys} keys expire, not as many as the calendar has`);
+    }
   }
 }

@@ -1,0 +1,233 @@
+/** The dictionary against a Map: growing, shrinking, running out of memory, scanning, drawing at random. */
+
+import t from 'tap';
+import { Arena, blockBytes } from '../../src/memory/arena.js';
+import { DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
+import { Dictionary, DictionaryRoot } from '../../src/structures/dictionary.js';
+import { Random } from '../tools/random.js';
+
+const RECORD_BYTES = 16;
+const ROOT = DATABASES_START_BYTE >> 2;
+
+/** Records are a key of one word and a hash of the test's choice, so that keys can be made to collide. */
+class TestDictionary extends Dictionary {
+  protected override recordMatches(record: number, _: Uint8Array, view: DataView, offset: number): boolean {
+    return this.words[record >> 2] === view.getInt32(offset, true);
+  }
+
+  protected override recordHash(record: number): number {
+    return this.words[(record >> 2) + 1]!;
+  }
+}
+
+/** A dictionary and the Map that it should equal. */
+class Model {
+  readonly memory: ShardMemory;
+  readonly arena: Arena;
+  readonly dictionary: TestDictionary;
+  /** Key to record. */
+  readonly records = new Map<number, number>();
+  /** All keys, for drawing one at random; removed ones are replaced by the last. */
+  readonly keys: number[] = [];
+  readonly key = new DataView(new ArrayBuffer(4));
+  private readonly keyBytes = new Uint8Array(this.key.buffer);
+  private readonly hashOf: (key: number) => number;
+
+  constructor(arenaBytes: number, hashOf: (key: number) => number) {
+    this.memory = ShardMemory.create(arenaBytes + (4 << 20), 1);
+    const { words } = this.memory;
+    words[HeaderWord.ArenaEnd] = words[HeaderWord.ArenaStart]! + arenaBytes;
+    this.arena = new Arena(this.memory);
+    this.dictionary = new TestDictionary(this.memory, this.arena);
+    this.hashOf = hashOf;
+  }
+
+  /** The slot of a key, checked against the Map. */
+  find(key: number): number {
+    this.key.setInt32(0, key, true);
+    const hash = this.hashOf(key);
+    const slot = this.dictionary.find(ROOT, hash, this.keyBytes, this.key, 0, 4);
+    const record = slot === 0 ? undefined : this.memory.words[slot];
+    if (record !== this.records.get(key)) throw new Error(`find ${key}: ${record}`);
+    if (record !== undefined && this.dictionary.slotOf(ROOT, hash, record) !== slot)
+      throw new Error(`slotOf ${key} differs`);
+    if (record !== undefined && this.dictionary.hashOf(this.dictionary.findHash(ROOT, hash)) !== hash)
+      throw new Error(`findHash ${key}`);
+    return slot;
+  }
+
+  /** Adds a key that is not there; false if there was no memory, and then nothing has changed. */
+  insert(key: number): boolean {
+    const record = this.arena.allocate(RECORD_BYTES);
+    if (record === 0) return false;
+    this.memory.words[record >> 2] = key;
+    this.memory.words[(record >> 2) + 1] = this.hashOf(key);
+    if (!this.dictionary.insert(ROOT, this.hashOf(key), record)) {
+      this.arena.free(record, RECORD_BYTES);
+      return false;
+    }
+    this.records.set(key, record);
+    this.keys.push(key);
+    return true;
+  }
+
+  erase(index: number): void {
+    const key = this.keys[index]!;
+    const slot = this.find(key);
+    this.dictionary.erase(ROOT, this.hashOf(key), slot);
+    this.arena.free(this.records.get(key)!, RECORD_BYTES);
+    this.records.delete(key);
+    this.keys[index] = this.keys[this.keys.length - 1]!;
+    this.keys.pop();
+  }
+
+  verify(): void {
+    this.dictionary.verify(ROOT);
+    if (this.dictionary.count(ROOT) !== this.records.size) throw new Error('wrong count');
+    let used = this.records.size * RECORD_BYTES + this.dictionary.tableBytes(ROOT);
+    if (used > 0) {
+      // A directory of one or two words takes the smallest block.
+      const directoryBytes = 4 << this.memory.words[ROOT + DictionaryRoot.Depth]!;
+      used += blockBytes(directoryBytes) - directoryBytes;
+    }
+    if (this.arena.usedBytes !== used) throw new Error(`used ${this.arena.usedBytes}, expected ${used}`);
+  }
+
+  scanAll(): number[] {
+    const found: number[] = [];
+    let cursor = 0;
+    do {
+      cursor = this.dictionary.scan(ROOT, cursor);
+      for (let index = 0; index < this.dictionary.scannedCount; index++)
+        found.push(this.memory.words[this.dictionary.scanned[index]! >> 2]!);
+    } while (cursor !== 0);
+    return found;
+  }
+}
+
+function scatter(key: number): number {
+  let mixed = Math.imul(key ^ (key >>> 16), 0x21f0aaad);
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+  return mixed ^ (mixed >>> 15);
+}
+
+const hashes: [name: string, hashOf: (key: number) => number, keysMax: number][] = [
+  ['scattered hashes', scatter, 6000],
+  ['hashes that share a line', (key) => scatter(key) & ~63, 3000],
+  ['hashes that share their top bits', (key) => scatter(key) >>> 12, 3000],
+  ['few different hashes', (key) => scatter(key % 40), 700],
+];
+
+for (const [name, hashOf, keysMax] of hashes) {
+  for (const arenaBytes of [48 * 1024, 4 << 20]) {
+    t.test(`random steps with ${name} in ${arenaBytes} bytes`, async (t) => {
+      const seed = Date.now() % 1_000_000;
+      const random = new Random(seed);
+      const model = new Model(arenaBytes, hashOf);
+      let refused = 0;
+      let grows = true;
+      try {
+        for (let count = 0; count < 20_000; count++) {
+          // The dictionary grows and shrinks in turns.
+          if (model.keys.length >= keysMax) grows = false;
+          else if (model.keys.length === 0) grows = true;
+          const key = random.below(keysMax * 2);
+          if (random.chance(grows ? 0.75 : 0.25)) {
+            if (model.find(key) === 0 && !model.insert(key)) {
+              refused++;
+              grows = false;
+              model.find(key);
+            }
+          } else if (model.keys.length > 0) {
+            model.erase(random.below(model.keys.length));
+          }
+          if (count < 2000 || count % 16 === 0) model.verify();
+          if (count % 2000 === 0) {
+            for (const known of model.keys) model.find(known);
+            const scanned = model.scanAll().sort((one, two) => one - two);
+            const expected = [...model.keys].sort((one, two) => one - two);
+            if (scanned.join() !== expected.join()) throw new Error('a scan at rest differs');
+          }
+        }
+        model.verify();
+        if (arenaBytes > 1 << 20) t.equal(refused, 0);
+        else t.ok(refused > 0, 'memory has run out');
+        model.arena.verify();
+        while (model.keys.length > 0) model.erase(random.below(model.keys.length));
+        t.equal(model.arena.usedBytes, 0, 'an empty dictionary holds no memory');
+      } catch (error) {
+        t.fail(`seed ${seed}: ${(error as Error).message}`);
+      }
+    });
+  }
+}
+
+t.test('a scan sees whoever stays, while others come and go', async (t) => {
+  const seed = Date.now() % 1_000_000;
+  const random = new Random(seed);
+  for (let round = 0; round < 60; round++) {
+    const model = new Model(4 << 20, scatter);
+    const start = random.below(3000);
+    for (let key = 0; key < start; key++) model.insert(key);
+    const missing = new Set(model.keys);
+    let nextKey = start;
+    let cursor = 0;
+    const inserts = random.chance(0.5) ? 0.8 : 0.2;
+    do {
+      cursor = model.dictionary.scan(ROOT, cursor);
+      for (let index = 0; index < model.dictionary.scannedCount; index++)
+        missing.delete(model.memory.words[model.dictionary.scanned[index]! >> 2]!);
+      for (let changes = random.below(100); changes > 0; changes--) {
+        if (nextKey < 20_000 && random.chance(inserts)) {
+          model.insert(nextKey++);
+        } else if (model.keys.length > 0) {
+          const index = random.below(model.keys.length);
+          missing.delete(model.keys[index]!);
+          model.erase(index);
+        }
+      }
+    } while (cursor !== 0);
+    if (missing.size > 0) {
+      t.fail(`seed ${seed}, round ${round}: ${missing.size} keys were not seen`);
+      return;
+    }
+  }
+  t.pass(`seed ${seed}`);
+});
+
+t.test('any number is a cursor, and a scan from it ends', async (t) => {
+  const random = new Random(3);
+  const model = new Model(4 << 20, scatter);
+  for (let key = 0; key < 5000; key++) model.insert(key);
+  for (let count = 0; count < 2000; count++) {
+    const start = random.uint32();
+    let cursor = start;
+    let steps = 0;
+    do cursor = model.dictionary.scan(ROOT, cursor);
+    while (cursor !== 0 && ++steps < 10_000);
+    if (cursor !== 0) {
+      t.fail(`the scan from ${start} does not end`);
+      return;
+    }
+  }
+  t.pass('all have ended');
+});
+
+t.test('random records are drawn about evenly', async (t) => {
+  const random = new Random(4);
+  const model = new Model(4 << 20, scatter);
+  for (let key = 0; key < 500; key++) model.insert(key);
+  const draws = new Int32Array(500);
+  for (let count = 0; count < 100_000; count++) {
+    const record = model.dictionary.random(ROOT, random.uint32());
+    draws[model.memory.words[record >> 2]!]!++;
+  }
+  t.ok(
+    Math.min(...draws) > 100 && Math.max(...draws) < 400,
+    `${Math.min(...draws)} to ${Math.max(...draws)}`,
+  );
+  while (model.keys.length > 1) model.erase(0);
+  t.equal(model.memory.words[model.dictionary.random(ROOT, 1) >> 2], model.keys[0]);
+  model.erase(0);
+  t.equal(model.dictionary.random(ROOT, 1), 0);
+});
