@@ -362,7 +362,7 @@ export class CommandContext {
   putCopy(source: Shard, sourceEntry: number, expiresAt: number): boolean {
     const lengthBytes = valueLength(source.words, sourceEntry);
     const type = entryType(source.words, sourceEntry);
-    const isRaw = (entryFlags(source.words, sourceEntry) & EntryFlag.Raw) !== 0;
+    const encoding = entryFlags(source.words, sourceEntry) & EntryFlag.ENCODING;
     const access = entryAccess(source.words, sourceEntry);
     if (type !== ValueType.String) {
       if (!this.copyToDraft(source, sourceEntry, type) || !this.putDraft(type, expiresAt)) return false;
@@ -375,7 +375,7 @@ export class CommandContext {
     const from = valueOffset(source.words, sourceEntry);
     copyBytes(shard.bytes, shard.view, target, source.bytes, source.view, from, lengthBytes);
     setEntryAccess(shard.words, this.entry, access);
-    if (isRaw) this.markRaw();
+    shard.words[this.entry >> 2] |= encoding;
     return true;
   }
 
@@ -445,6 +445,11 @@ export class CommandContext {
   /** Marks the selected string as changed in place, so that OBJECT ENCODING says "raw". */
   markRaw(): void {
     this.shard.words[this.entry >> 2] |= EntryFlag.Raw;
+  }
+
+  /** Marks the selected string as text, so that OBJECT ENCODING never says "int". */
+  markText(): void {
+    this.shard.words[this.entry >> 2] |= EntryFlag.Text;
   }
 
   /** Locks a shard for a command that names no keys; within a transaction it is locked already. */

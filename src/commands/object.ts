@@ -16,9 +16,11 @@ export function encodingName(context: CommandContext): string {
   const { shard, entry } = context;
   const type = context.entryType;
   if (type !== ValueType.String) return ENCODING_NAMES[shard.collection(type).encoding(context.valueOffset)];
-  if ((entryFlags(shard.words, entry) & EntryFlag.Raw) !== 0) return 'raw';
+  const flags = entryFlags(shard.words, entry);
+  if ((flags & EntryFlag.Raw) !== 0) return 'raw';
   const length = context.valueLength;
-  if (length <= 20 && context.number.parse(shard.bytes, context.valueOffset, length)) return 'int';
+  const mayBeInteger = (flags & EntryFlag.Text) === 0 && length <= 20;
+  if (mayBeInteger && context.number.parse(shard.bytes, context.valueOffset, length)) return 'int';
   return length <= EMBEDDED_STRING_BYTES_MAX ? 'embstr' : 'raw';
 }
 

@@ -609,6 +609,7 @@ function incrbyfloat(context: CommandContext): void {
   }
   const text = formatLongDouble(sum);
   if (!putText(context, text)) return;
+  context.markText();
   context.changed(KeyEvent.IncrementByFloat);
   reply.bulkString(text);
 }

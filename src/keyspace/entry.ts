@@ -34,6 +34,10 @@ export const enum EntryFlag {
   Wide = 2,
   /** A string that was changed in place: OBJECT ENCODING says "raw" whatever its length. */
   Raw = 4,
+  /** A string that counts as text although it may read as an integer: what INCRBYFLOAT leaves. */
+  Text = 8,
+  /** What describes a string's encoding. */
+  ENCODING = 12,
   MASK = 15,
 }
 

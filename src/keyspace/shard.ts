@@ -204,7 +204,7 @@ export class Shard {
     const old = words[slot];
     const flags = entryFlags(words, old);
     const keyBytes = keyLength(words, old);
-    const plain = (flags & ~EntryFlag.Raw) === 0 && expiresAt < 0 && valueBytes <= SHORT_VALUE_BYTES_MAX;
+    const plain = (flags & ~EntryFlag.ENCODING) === 0 && expiresAt < 0 && valueBytes <= SHORT_VALUE_BYTES_MAX;
     if (plain && ((valueLength(words, old) + keyBytes + 7) & ~7) === ((valueBytes + keyBytes + 7) & ~7)) {
       // Same block: only what describes the value changes.
       this.freeValue(old, true);
@@ -305,7 +305,7 @@ export class Shard {
       nowMs,
     );
     if (moved === 0) return 0;
-    words[moved >> 2] |= entryFlags(words, entry) & EntryFlag.Raw;
+    words[moved >> 2] |= entryFlags(words, entry) & EntryFlag.ENCODING;
     this.bytes.copyWithin(valueOffset(words, moved), oldValue, oldValue + valueBytes);
     this.freeEntry(database, entry);
     words[slot] = moved;

@@ -177,7 +177,9 @@ class Queues {
 }
 
 function isScanFromStart(step: CommandStep, reply: Buffer): boolean {
-  return String(step.args[0]).toLowerCase() === 'scan' && reply.toString('latin1', 0, 4) === '*2\r\n';
+  // What another cursor stands for is each server's own affair.
+  const [name, cursor] = step.args.map(String);
+  return name.toLowerCase() === 'scan' && /^0+$/.test(cursor) && reply.toString('latin1', 0, 4) === '*2\r\n';
 }
 
 /** Runs a script against both servers; returns the first difference. */
