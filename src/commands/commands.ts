@@ -14,6 +14,7 @@ import { expiryHandlers } from './expiry.js';
 import { infoHandlers } from './info.js';
 import { keyHandlers } from './keys.js';
 import { latencyHandlers } from './latency.js';
+import { listHandlers } from './lists.js';
 import { memoryHandlers } from './memory.js';
 import { objectHandlers } from './object.js';
 import { serverHandlers } from './server.js';
@@ -39,6 +40,7 @@ export function createCommandTable(
       ...stringHandlers,
       ...bitmapHandlers,
       ...keyHandlers,
+      ...listHandlers,
       ...expiryHandlers,
       ...objectHandlers,
       ...debugHandlers,

@@ -17,6 +17,7 @@ import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '.
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot } from '../structures/dictionary.js';
+import { ListValue } from '../structures/list-value.js';
 import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
 import { KeyspaceCounter } from './counters.js';
 import {
@@ -66,6 +67,7 @@ export class Shard {
   readonly calendar: ExpiryCalendar;
   readonly watchedKeys: WatchedKeys;
   readonly lazyFree: LazyFree;
+  readonly lists: ListValue;
   /** What knows the values of each type but strings, by ValueType. */
   private readonly collections: (CollectionValue | null)[] = new Array(7).fill(null);
   private readonly settings: KeyspaceSettings;
@@ -89,6 +91,8 @@ export class Shard {
       this.collections,
       counters,
     );
+    this.lists = new ListValue(this.memory, this.arena, settings.values);
+    this.collections[ValueType.List] = this.lists;
     this.settings = settings;
     this.counters = counters;
   }

@@ -33,7 +33,8 @@ import { copyBytes, equalBytes } from './copy.js';
 const HEADER_BYTES = 6;
 const END = 0xff;
 const COUNT_UNKNOWN = 0xffff;
-const EMPTY_BYTES = HEADER_BYTES + 1;
+/** Length of an empty list. */
+export const EMPTY_LIST_BYTES = HEADER_BYTES + 1;
 
 const INTEGER_13 = 0xc0;
 const STRING_12 = 0xe0;
@@ -99,11 +100,24 @@ export class PackedList {
 
   /** A new empty list; 0 if there is no memory. */
   create(): number {
-    const block = this.arena.allocate(capacity(EMPTY_BYTES));
+    const block = this.arena.allocate(capacity(EMPTY_LIST_BYTES));
     if (block === 0) return 0;
-    this.words[block >> 2] = EMPTY_BYTES;
+    this.words[block >> 2] = EMPTY_LIST_BYTES;
     this.shardView.setUint16(block + 4, 0, true);
     this.shardBytes[block + HEADER_BYTES] = END;
+    return block;
+  }
+
+  /** A new list of elements that are encoded already; 0 if there is no memory. */
+  createFrom(elements: number, elementsBytes: number, count: number): number {
+    const total = elementsBytes + EMPTY_LIST_BYTES;
+    const block = this.arena.allocate(capacity(total));
+    if (block === 0) return 0;
+    const { shardBytes } = this;
+    shardBytes.copyWithin(block + HEADER_BYTES, elements, elements + elementsBytes);
+    shardBytes[block + total - 1] = END;
+    this.words[block >> 2] = total;
+    this.shardView.setUint16(block + 4, Math.min(count, COUNT_UNKNOWN), true);
     return block;
   }
 
@@ -153,6 +167,11 @@ export class PackedList {
     return this.shardBytes[at] === END ? 0 : at;
   }
 
+  /** Where an element is inserted to become the first. */
+  start(block: number): number {
+    return block + HEADER_BYTES;
+  }
+
   /** Position of the last element, 0 if there is none. */
   last(block: number): number {
     return this.previous(block, this.end(block));
@@ -171,7 +190,11 @@ export class PackedList {
 
   /** Position of the element before the one at `at` (or before the end), 0 at the beginning. */
   previous(block: number, at: number): number {
-    if (at === block + HEADER_BYTES) return 0;
+    return at === block + HEADER_BYTES ? 0 : this.before(at);
+  }
+
+  /** Position of the element that ends where another one, or the end, is. */
+  before(at: number): number {
     const { shardBytes } = this;
     let from = at - 1;
     let length = shardBytes[from] & 127;
@@ -266,7 +289,8 @@ export class PackedList {
     return first === INTEGER_32 ? 5 : 9;
   }
 
-  private spanBytes(at: number): number {
+  /** Bytes of the element at `at`. */
+  spanBytes(at: number): number {
     const lengthBytes = this.elementBytes(at);
     return lengthBytes + backLengthBytes(lengthBytes);
   }
@@ -446,14 +470,8 @@ export class PackedList {
     this.shardView.setUint16(block + 4, Math.min(count + added, COUNT_UNKNOWN), true);
   }
 
-  /** Writes the value that `classify` has looked at. */
-  private writeElement(
-    at: number,
-    bytes: Uint8Array,
-    view: DataView,
-    offset: number,
-    lengthBytes: number,
-  ): void {
+  /** Writes the element of the value that `addedBytes` has looked at last. */
+  writeElement(at: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): void {
     if (this.valueIsInteger) this.writeIntegerElement(at);
     else this.writeStringElement(at, bytes, view, offset, lengthBytes);
     this.writeBackLength(at + this.valueBytes, this.valueBytes);

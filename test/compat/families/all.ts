@@ -4,6 +4,7 @@ import type { Family } from '../family.js';
 import { bitmaps } from './bitmaps.js';
 import { connection } from './connection.js';
 import { keys } from './keys.js';
+import { lists } from './lists.js';
 import { protocol } from './protocol.js';
 import { server } from './server.js';
 import { strings } from './strings.js';
@@ -13,6 +14,7 @@ export const families: readonly Family[] = [
   strings,
   bitmaps,
   keys,
+  lists,
   transactions,
   connection,
   server,

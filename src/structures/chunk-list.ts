@@ -1,0 +1,659 @@
+/**
+ * A long list: chunks of packed elements, linked in both directions.
+ *
+ *   root, 16 bytes
+ *   +------------+------------+----------+--------+
+ *   | head chunk | tail chunk | elements | chunks |
+ *   +------------+------------+----------+--------+
+ *
+ *   chunk
+ *   +----------+------+----------+-------+-----+-------+---------+----------+-----+---------+
+ *   | previous | next | capacity | first | end | count |  slack  | elements | 255 |  slack  |
+ *   +----------+------+----------+-------+-----+-------+---------+----------+-----+---------+
+ *   0          4      8          12      16    20      24        first      end             capacity
+ *
+ * `first` and `end` count from the chunk's start. Elements are those of a packed list, and so is the byte
+ * that ends them. The slack before and behind them is what makes pushing and popping at either end a matter
+ * of a few bytes: nothing is moved and nothing allocated but once in a chunk. A chunk that no longer is at an
+ * end of the list is cut to what it holds.
+ *
+ * An element is found by walking along the chunks from the nearer end. An element that is larger than a
+ * chunk may be has a chunk of its own.
+ */
+
+import type { Arena } from '../memory/arena.js';
+import { blockBytes } from '../memory/arena.js';
+import type { ShardMemory } from '../memory/shard-memory.js';
+import { copyBytes } from './copy.js';
+import type { PackedList } from './packed-list.js';
+
+const END = 0xff;
+
+const ROOT_BYTES = 16;
+const enum Root {
+  Head = 0,
+  Tail = 1,
+  Elements = 2,
+  Chunks = 3,
+}
+
+const HEADER_BYTES = 24;
+const enum Chunk {
+  Previous = 0,
+  Next = 1,
+  Capacity = 2,
+  First = 3,
+  End = 4,
+  Count = 5,
+}
+
+/** Slack that is not worth cutting off. */
+const SLACK_BYTES_MAX = 64;
+
+export class ChunkList {
+  private readonly arena: Arena;
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private readonly words: Int32Array;
+  private readonly packed: PackedList;
+
+  /** What a chunk may take, and how many elements it may hold, unless it is a single one. */
+  chunkBytesMax = 8192;
+  chunkElementsMax = 0x7fffffff;
+
+  /** The chunk of the position that was found last. */
+  chunk = 0;
+
+  /** @param packed what reads and writes the elements */
+  constructor(memory: ShardMemory, arena: Arena, packed: PackedList) {
+    this.arena = arena;
+    this.bytes = memory.bytes;
+    this.view = memory.view;
+    this.words = memory.words;
+    this.packed = packed;
+  }
+
+  /** A new empty list; 0 if there is no memory. */
+  create(): number {
+    const root = this.arena.allocate(ROOT_BYTES);
+    if (root !== 0) this.words.fill(0, root >> 2, (root + ROOT_BYTES) >> 2);
+    return root;
+  }
+
+  count(root: number): number {
+    return this.words[(root >> 2) + Root.Elements];
+  }
+
+  chunkCount(root: number): number {
+    return this.words[(root >> 2) + Root.Chunks];
+  }
+
+  /** First chunk of the list, 0 if it is empty. */
+  head(root: number): number {
+    return this.words[(root >> 2) + Root.Head];
+  }
+
+  nextChunk(chunk: number): number {
+    return this.words[(chunk >> 2) + Chunk.Next];
+  }
+
+  /** Position of a chunk's first element. */
+  elements(chunk: number): number {
+    return chunk + this.words[(chunk >> 2) + Chunk.First];
+  }
+
+  /** Bytes that the elements of a chunk take. */
+  elementsBytes(chunk: number): number {
+    return this.words[(chunk >> 2) + Chunk.End] - this.words[(chunk >> 2) + Chunk.First];
+  }
+
+  elementsIn(chunk: number): number {
+    return this.words[(chunk >> 2) + Chunk.Count];
+  }
+
+  /** Appends a chunk with a copy of encoded elements of this shard; false, with nothing changed, if there is no memory. */
+  appendElements(root: number, elements: number, elementsBytes: number, count: number): boolean {
+    const chunk = this.allocate(HEADER_BYTES + elementsBytes + 1);
+    if (chunk === 0) return false;
+    this.bytes.copyWithin(chunk + HEADER_BYTES, elements, elements + elementsBytes);
+    this.setElements(chunk, HEADER_BYTES, HEADER_BYTES + elementsBytes, count);
+    this.link(root, chunk, this.words[(root >> 2) + Root.Tail], 0);
+    this.words[(root >> 2) + Root.Elements] += count;
+    return true;
+  }
+
+  /** Adds a value at an end; false, with nothing changed, if there is no memory. */
+  push(
+    root: number,
+    atTail: boolean,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    const { words } = this;
+    const span = this.packed.addedBytes(bytes, offset, lengthBytes);
+    let chunk = words[(root >> 2) + (atTail ? Root.Tail : Root.Head)];
+    if (chunk === 0 || !this.mayTake(chunk, span)) chunk = this.addEndChunk(root, atTail, chunk, span);
+    else chunk = this.makeRoomAtEnd(root, atTail, chunk, span);
+    if (chunk === 0) return false;
+    const at = chunk >> 2;
+    if (atTail) {
+      const end = words[at + Chunk.End];
+      this.packed.writeElement(chunk + end, bytes, view, offset, lengthBytes);
+      words[at + Chunk.End] = end + span;
+      this.bytes[chunk + end + span] = END;
+    } else {
+      const first = words[at + Chunk.First] - span;
+      this.packed.writeElement(chunk + first, bytes, view, offset, lengthBytes);
+      words[at + Chunk.First] = first;
+    }
+    words[at + Chunk.Count]++;
+    words[(root >> 2) + Root.Elements]++;
+    return true;
+  }
+
+  /** Removes `count` elements, no more than there are, from an end. */
+  drop(root: number, fromTail: boolean, count: number): void {
+    const { words, packed } = this;
+    words[(root >> 2) + Root.Elements] -= count;
+    while (count > 0) {
+      const chunk = words[(root >> 2) + (fromTail ? Root.Tail : Root.Head)];
+      const at = chunk >> 2;
+      const inChunk = words[at + Chunk.Count];
+      if (inChunk <= count) {
+        count -= inChunk;
+        this.unlink(root, chunk);
+        continue;
+      }
+      words[at + Chunk.Count] = inChunk - count;
+      if (fromTail) {
+        let end = chunk + words[at + Chunk.End];
+        for (; count > 0; count--) end = packed.before(end);
+        words[at + Chunk.End] = end - chunk;
+        this.bytes[end] = END;
+      } else {
+        let first = chunk + words[at + Chunk.First];
+        for (; count > 0; count--) first += packed.spanBytes(first);
+        words[at + Chunk.First] = first - chunk;
+      }
+    }
+  }
+
+  /** Position of the element with an index from 0 up to the count; sets `chunk`. */
+  seek(root: number, index: number): number {
+    const { words, packed } = this;
+    const count = words[(root >> 2) + Root.Elements];
+    let chunk: number;
+    if (index <= count >> 1) {
+      chunk = words[(root >> 2) + Root.Head];
+      for (; index >= words[(chunk >> 2) + Chunk.Count]; chunk = words[(chunk >> 2) + Chunk.Next]) {
+        index -= words[(chunk >> 2) + Chunk.Count];
+      }
+    } else {
+      chunk = words[(root >> 2) + Root.Tail];
+      let behind = count - index;
+      for (; behind > words[(chunk >> 2) + Chunk.Count]; chunk = words[(chunk >> 2) + Chunk.Previous]) {
+        behind -= words[(chunk >> 2) + Chunk.Count];
+      }
+      index = words[(chunk >> 2) + Chunk.Count] - behind;
+    }
+    this.chunk = chunk;
+    const inChunk = words[(chunk >> 2) + Chunk.Count];
+    if (index <= inChunk >> 1) {
+      let position = chunk + words[(chunk >> 2) + Chunk.First];
+      for (; index > 0; index--) position += packed.spanBytes(position);
+      return position;
+    }
+    let position = chunk + words[(chunk >> 2) + Chunk.End];
+    for (; index < inChunk; index++) position = packed.before(position);
+    return position;
+  }
+
+  /** Position of the element after the one at `position` of `chunk`, which it sets; 0 at the end. */
+  next(position: number): number {
+    const following = position + this.packed.spanBytes(position);
+    if (this.bytes[following] !== END) return following;
+    const chunk = this.words[(this.chunk >> 2) + Chunk.Next];
+    if (chunk === 0) return 0;
+    this.chunk = chunk;
+    return chunk + this.words[(chunk >> 2) + Chunk.First];
+  }
+
+  /** Position of the element before the one at `position` of `chunk`, which it sets; 0 at the beginning. */
+  previous(position: number): number {
+    const { words } = this;
+    if (position !== this.chunk + words[(this.chunk >> 2) + Chunk.First]) return this.packed.before(position);
+    const chunk = words[(this.chunk >> 2) + Chunk.Previous];
+    if (chunk === 0) return 0;
+    this.chunk = chunk;
+    return this.packed.before(chunk + words[(chunk >> 2) + Chunk.End]);
+  }
+
+  /**
+   * Inserts a value before `position` of `chunk`, which may be the end of the chunk. Returns the position of the
+   * new element and sets `chunk`; 0, with the elements unchanged, if there is no memory.
+   */
+  insert(
+    root: number,
+    position: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const { words } = this;
+    const span = this.packed.addedBytes(bytes, offset, lengthBytes);
+    const target = this.openGap(root, position, span);
+    if (target === 0) return 0;
+    this.packed.writeElement(target, bytes, view, offset, lengthBytes);
+    words[(this.chunk >> 2) + Chunk.Count]++;
+    words[(root >> 2) + Root.Elements]++;
+    return target;
+  }
+
+  /** Makes a gap of `span` bytes before `position`, in `chunk` or in another one, which it sets. 0: no memory. */
+  private openGap(root: number, position: number, span: number): number {
+    const { words, chunk } = this;
+    const at = chunk >> 2;
+    if (this.mayTake(chunk, span)) return this.resizeGap(root, position, 0, span);
+    const end = chunk + words[at + Chunk.End];
+    if (position === chunk + words[at + Chunk.First]) {
+      const previous = words[at + Chunk.Previous];
+      if (previous !== 0 && this.mayTake(previous, span)) {
+        this.chunk = previous;
+        return this.resizeGap(root, previous + words[(previous >> 2) + Chunk.End], 0, span);
+      }
+      return this.insertChunk(root, previous, chunk, span);
+    }
+    if (position === end) {
+      const next = words[at + Chunk.Next];
+      if (next !== 0 && this.mayTake(next, span)) {
+        this.chunk = next;
+        return this.resizeGap(root, next + words[(next >> 2) + Chunk.First], 0, span);
+      }
+      return this.insertChunk(root, chunk, next, span);
+    }
+    if (!this.split(root, position)) return 0;
+    return this.openGap(root, chunk + words[at + Chunk.End], span);
+  }
+
+  /** A new chunk with nothing but a gap. */
+  private insertChunk(root: number, previous: number, next: number, span: number): number {
+    const chunk = this.allocate(HEADER_BYTES + span + 1);
+    if (chunk === 0) return 0;
+    this.setElements(chunk, HEADER_BYTES, HEADER_BYTES + span, 0);
+    this.link(root, chunk, previous, next);
+    this.chunk = chunk;
+    return chunk + HEADER_BYTES;
+  }
+
+  /** Moves what follows `position` in `chunk` to a chunk of its own; false, with nothing changed, if there is no memory. */
+  private split(root: number, position: number): boolean {
+    const { words, chunk } = this;
+    const at = chunk >> 2;
+    const end = words[at + Chunk.End];
+    const moved = chunk + end - position;
+    const following = this.allocate(HEADER_BYTES + moved + 1);
+    if (following === 0) return false;
+    let count = 0;
+    for (let element = position; element < chunk + end; element += this.packed.spanBytes(element)) count++;
+    this.bytes.copyWithin(following + HEADER_BYTES, position, chunk + end);
+    this.setElements(following, HEADER_BYTES, HEADER_BYTES + moved, count);
+    this.setElements(chunk, words[at + Chunk.First], position - chunk, words[at + Chunk.Count] - count);
+    this.link(root, following, chunk, words[at + Chunk.Next]);
+    return true;
+  }
+
+  /**
+   * Gives the element at `position` of `chunk` another value. Returns its position and sets `chunk`; 0, with the
+   * elements unchanged, if there is no memory.
+   */
+  replace(
+    root: number,
+    position: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const { words } = this;
+    const span = this.packed.addedBytes(bytes, offset, lengthBytes);
+    const oldSpan = this.packed.spanBytes(position);
+    const inChunk = words[(this.chunk >> 2) + Chunk.Count];
+    const newBytes = this.elementsBytes(this.chunk) + span - oldSpan + HEADER_BYTES + 1;
+    if (span <= oldSpan || inChunk === 1 || newBytes <= this.chunkBytesMax) {
+      const target = this.resizeGap(root, position, oldSpan, span);
+      if (target !== 0) this.packed.writeElement(target, bytes, view, offset, lengthBytes);
+      return target;
+    }
+    const inserted = this.insert(root, position, bytes, view, offset, lengthBytes);
+    if (inserted === 0) return 0;
+    // Where the new element lies is looked up again, since its chunk may lose bytes before it.
+    const { chunk } = this;
+    const fromEnd = chunk + words[(chunk >> 2) + Chunk.End] - inserted;
+    const old = this.next(inserted);
+    const isSameChunk = this.chunk === chunk;
+    const removedBytes = isSameChunk ? oldSpan : 0;
+    this.remove(root, old);
+    this.chunk = chunk;
+    return chunk + words[(chunk >> 2) + Chunk.End] - (fromEnd - removedBytes);
+  }
+
+  /** Removes the element at `position` of `chunk`. Returns the position of the one after it (sets `chunk`), 0 if none. */
+  remove(root: number, position: number): number {
+    const { words, chunk } = this;
+    const at = chunk >> 2;
+    words[(root >> 2) + Root.Elements]--;
+    if (words[at + Chunk.Count] === 1) {
+      const next = words[at + Chunk.Next];
+      this.unlink(root, chunk);
+      this.chunk = next;
+      return next === 0 ? 0 : this.elements(next);
+    }
+    words[at + Chunk.Count]--;
+    const following = this.resizeGap(root, position, this.packed.spanBytes(position), 0);
+    if (this.bytes[following] !== END) return following;
+    const next = words[at + Chunk.Next];
+    if (next === 0) return 0;
+    this.chunk = next;
+    return this.elements(next);
+  }
+
+  /** Joins neighbours that fit into one chunk. For what has removed many elements. */
+  compact(root: number): void {
+    const { words } = this;
+    let chunk = words[(root >> 2) + Root.Head];
+    while (chunk !== 0) {
+      const next = words[(chunk >> 2) + Chunk.Next];
+      if (next === 0) return;
+      const elementsBytes = this.elementsBytes(chunk) + this.elementsBytes(next);
+      const count = words[(chunk >> 2) + Chunk.Count] + words[(next >> 2) + Chunk.Count];
+      // Not filled to the brim, or the next insertion would split it again.
+      const isSmall = HEADER_BYTES + elementsBytes + 1 <= this.chunkBytesMax - (this.chunkBytesMax >> 3);
+      if (!isSmall || count > this.chunkElementsMax) {
+        this.cut(chunk);
+        chunk = next;
+        continue;
+      }
+      const joined = this.allocate(HEADER_BYTES + elementsBytes + 1);
+      if (joined === 0) return;
+      const first = this.elements(chunk);
+      const firstBytes = this.elementsBytes(chunk);
+      const second = this.elements(next);
+      this.bytes.copyWithin(joined + HEADER_BYTES, first, first + firstBytes);
+      this.bytes.copyWithin(joined + HEADER_BYTES + firstBytes, second, second + elementsBytes - firstBytes);
+      this.setElements(joined, HEADER_BYTES, HEADER_BYTES + elementsBytes, count);
+      this.link(root, joined, words[(chunk >> 2) + Chunk.Previous], chunk);
+      this.unlink(root, chunk);
+      this.unlink(root, next);
+      chunk = joined;
+    }
+  }
+
+  /** Frees at most `steps` chunks, from the head on; true when nothing, not even the root, is left. */
+  releaseSome(root: number, steps: number): boolean {
+    const { words } = this;
+    let chunk = words[(root >> 2) + Root.Head];
+    for (; chunk !== 0 && steps > 0; steps--) {
+      const next = words[(chunk >> 2) + Chunk.Next];
+      this.arena.free(chunk, words[(chunk >> 2) + Chunk.Capacity]);
+      words[(root >> 2) + Root.Chunks]--;
+      chunk = next;
+    }
+    words[(root >> 2) + Root.Head] = chunk;
+    if (chunk !== 0) return false;
+    this.arena.free(root, ROOT_BYTES);
+    return true;
+  }
+
+  /** A copy of a list of this shard or of another; 0, with nothing allocated, if there is no memory. */
+  copy(source: ChunkList, sourceRoot: number): number {
+    const { words } = this;
+    const root = this.create();
+    if (root === 0) return 0;
+    let chunk = source.words[(sourceRoot >> 2) + Root.Head];
+    for (; chunk !== 0; chunk = source.words[(chunk >> 2) + Chunk.Next]) {
+      const elementsBytes = source.elementsBytes(chunk);
+      const copied = this.allocate(HEADER_BYTES + elementsBytes + 1);
+      if (copied === 0) {
+        this.releaseSome(root, 0x7fffffff);
+        return 0;
+      }
+      copyBytes(
+        this.bytes,
+        this.view,
+        copied + HEADER_BYTES,
+        source.bytes,
+        source.view,
+        source.elements(chunk),
+        elementsBytes,
+      );
+      this.setElements(copied, HEADER_BYTES, HEADER_BYTES + elementsBytes, source.elementsIn(chunk));
+      this.link(root, copied, words[(root >> 2) + Root.Tail], 0);
+    }
+    words[(root >> 2) + Root.Elements] = source.words[(sourceRoot >> 2) + Root.Elements];
+    return root;
+  }
+
+  /** Bytes that the list takes of the arena, estimated from the first `samples` chunks; 0 for all. */
+  usedBytes(root: number, samples: number): number {
+    const { words } = this;
+    const chunks = words[(root >> 2) + Root.Chunks];
+    let seen = 0;
+    let seenBytes = 0;
+    let chunk = words[(root >> 2) + Root.Head];
+    for (; chunk !== 0 && (samples === 0 || seen < samples); chunk = words[(chunk >> 2) + Chunk.Next]) {
+      seenBytes += blockBytes(words[(chunk >> 2) + Chunk.Capacity]);
+      seen++;
+    }
+    return ROOT_BYTES + (seen === 0 ? 0 : Math.round((seenBytes / seen) * chunks));
+  }
+
+  /** Whether `span` bytes more keep the chunk within the limits. */
+  private mayTake(chunk: number, span: number): boolean {
+    const { words } = this;
+    const at = chunk >> 2;
+    const lengthBytes = words[at + Chunk.End] - words[at + Chunk.First] + span + HEADER_BYTES + 1;
+    return lengthBytes <= this.chunkBytesMax && words[at + Chunk.Count] < this.chunkElementsMax;
+  }
+
+  /** A new chunk at an end of the list, with as much room as it may have; 0 if there is no memory. */
+  private addEndChunk(root: number, atTail: boolean, end: number, span: number): number {
+    const wanted = Math.min(
+      this.chunkBytesMax,
+      HEADER_BYTES + 1 + span * Math.min(this.chunkElementsMax, 8192),
+    );
+    const chunk = this.allocate(Math.max(wanted, HEADER_BYTES + span + 1));
+    if (chunk === 0) return 0;
+    const position = atTail ? HEADER_BYTES : this.words[(chunk >> 2) + Chunk.Capacity] - 1;
+    this.setElements(chunk, position, position, 0);
+    if (atTail) this.link(root, chunk, end, 0);
+    else this.link(root, chunk, 0, end);
+    if (end !== 0) this.cut(end);
+    return chunk;
+  }
+
+  /** Makes room for `span` bytes at an end of an end chunk, which may move; 0 if there is no memory. */
+  private makeRoomAtEnd(root: number, atTail: boolean, chunk: number, span: number): number {
+    const { words } = this;
+    const at = chunk >> 2;
+    const first = words[at + Chunk.First];
+    const end = words[at + Chunk.End];
+    const capacity = words[at + Chunk.Capacity];
+    if (atTail ? end + span < capacity : first - span >= HEADER_BYTES) return chunk;
+    const lengthBytes = end - first;
+    const slack = capacity - HEADER_BYTES - 1 - lengthBytes;
+    // A queue moves through its chunk and is moved back once in a while.
+    if (slack >= span && slack >= lengthBytes >> 1) {
+      this.slide(chunk, atTail ? HEADER_BYTES : capacity - 1 - lengthBytes);
+      return chunk;
+    }
+    const needed = HEADER_BYTES + lengthBytes + span + 1;
+    const wanted = Math.max(needed, Math.min(this.chunkBytesMax, capacity * 2));
+    if (atTail && first === HEADER_BYTES && this.arena.resizeInPlace(chunk, capacity, (wanted + 7) & ~7)) {
+      words[at + Chunk.Capacity] = (wanted + 7) & ~7;
+      return chunk;
+    }
+    const moved = this.allocate(wanted);
+    if (moved === 0) return 0;
+    const target = atTail ? HEADER_BYTES : words[(moved >> 2) + Chunk.Capacity] - 1 - lengthBytes;
+    this.bytes.copyWithin(moved + target, chunk + first, chunk + end);
+    this.setElements(moved, target, target + lengthBytes, words[at + Chunk.Count]);
+    this.takePlace(root, chunk, moved);
+    return moved;
+  }
+
+  /**
+   * Makes the `oldSpan` bytes at `position` of `chunk` into `newSpan` bytes, moving the elements before or behind
+   * them. Returns where they are now; the chunk may have moved. 0, with nothing changed, if there is no memory;
+   * shrinking never fails.
+   */
+  private resizeGap(root: number, position: number, oldSpan: number, newSpan: number): number {
+    const { words, bytes, chunk } = this;
+    const at = chunk >> 2;
+    const first = chunk + words[at + Chunk.First];
+    const end = chunk + words[at + Chunk.End];
+    const added = newSpan - oldSpan;
+    const capacity = words[at + Chunk.Capacity];
+    const before = position - first;
+    const behind = end - position - oldSpan;
+    const fitsBehind = end + added < chunk + capacity;
+    const fitsBefore = first - added >= chunk + HEADER_BYTES;
+    if (fitsBefore && (before < behind || !fitsBehind)) {
+      bytes.copyWithin(first - added, first, position);
+      words[at + Chunk.First] -= added;
+      return position - added;
+    }
+    if (fitsBehind) {
+      bytes.copyWithin(position + newSpan, position + oldSpan, end);
+      words[at + Chunk.End] += added;
+      bytes[end + added] = END;
+      return position;
+    }
+    const lengthBytes = before + newSpan + behind;
+    const moved = this.allocate(HEADER_BYTES + lengthBytes + 1);
+    if (moved === 0) return 0;
+    const target = moved + HEADER_BYTES;
+    bytes.copyWithin(target, first, position);
+    bytes.copyWithin(target + before + newSpan, position + oldSpan, end);
+    this.setElements(moved, HEADER_BYTES, HEADER_BYTES + lengthBytes, words[at + Chunk.Count]);
+    this.takePlace(root, chunk, moved);
+    this.chunk = moved;
+    return target + before;
+  }
+
+  /** Moves the elements of a chunk within it. */
+  private slide(chunk: number, to: number): void {
+    const { words } = this;
+    const at = chunk >> 2;
+    const first = words[at + Chunk.First];
+    const end = words[at + Chunk.End];
+    this.bytes.copyWithin(chunk + to, chunk + first, chunk + end);
+    this.setElements(chunk, to, to + end - first, words[at + Chunk.Count]);
+  }
+
+  /** Gives back the slack of a chunk that is no longer at an end of the list. */
+  private cut(chunk: number): void {
+    const { words } = this;
+    const at = chunk >> 2;
+    const capacity = words[at + Chunk.Capacity];
+    const needed = (HEADER_BYTES + this.elementsBytes(chunk) + 1 + 7) & ~7;
+    if (capacity - needed < SLACK_BYTES_MAX) return;
+    if (words[at + Chunk.First] !== HEADER_BYTES) this.slide(chunk, HEADER_BYTES);
+    this.arena.resizeInPlace(chunk, capacity, needed);
+    words[at + Chunk.Capacity] = needed;
+  }
+
+  /** A chunk of at least so many bytes, not linked; 0 if there is no memory. */
+  private allocate(lengthBytes: number): number {
+    const capacity = (lengthBytes + 7) & ~7;
+    const chunk = this.arena.allocate(capacity);
+    if (chunk !== 0) this.words[(chunk >> 2) + Chunk.Capacity] = capacity;
+    return chunk;
+  }
+
+  private setElements(chunk: number, first: number, end: number, count: number): void {
+    const { words } = this;
+    const at = chunk >> 2;
+    words[at + Chunk.First] = first;
+    words[at + Chunk.End] = end;
+    words[at + Chunk.Count] = count;
+    this.bytes[chunk + end] = END;
+  }
+
+  private link(root: number, chunk: number, previous: number, next: number): void {
+    const { words } = this;
+    words[(chunk >> 2) + Chunk.Previous] = previous;
+    words[(chunk >> 2) + Chunk.Next] = next;
+    this.setNeighbours(root, chunk, previous, next);
+    words[(root >> 2) + Root.Chunks]++;
+  }
+
+  private setNeighbours(root: number, chunk: number, previous: number, next: number): void {
+    const { words } = this;
+    if (previous === 0) words[(root >> 2) + Root.Head] = chunk;
+    else words[(previous >> 2) + Chunk.Next] = chunk;
+    if (next === 0) words[(root >> 2) + Root.Tail] = chunk;
+    else words[(next >> 2) + Chunk.Previous] = chunk;
+  }
+
+  /** Takes a chunk out of the list and frees it. */
+  private unlink(root: number, chunk: number): void {
+    const { words } = this;
+    const previous = words[(chunk >> 2) + Chunk.Previous];
+    const next = words[(chunk >> 2) + Chunk.Next];
+    if (previous === 0) words[(root >> 2) + Root.Head] = next;
+    else words[(previous >> 2) + Chunk.Next] = next;
+    if (next === 0) words[(root >> 2) + Root.Tail] = previous;
+    else words[(next >> 2) + Chunk.Previous] = previous;
+    words[(root >> 2) + Root.Chunks]--;
+    this.arena.free(chunk, words[(chunk >> 2) + Chunk.Capacity]);
+  }
+
+  /** Puts a chunk that has the elements of another into its place and frees that. */
+  private takePlace(root: number, chunk: number, moved: number): void {
+    const { words } = this;
+    const previous = words[(chunk >> 2) + Chunk.Previous];
+    const next = words[(chunk >> 2) + Chunk.Next];
+    words[(moved >> 2) + Chunk.Previous] = previous;
+    words[(moved >> 2) + Chunk.Next] = next;
+    this.setNeighbours(root, moved, previous, next);
+    this.arena.free(chunk, words[(chunk >> 2) + Chunk.Capacity]);
+  }
+
+  /** Throws if an invariant is broken. For tests. */
+  verify(root: number): void {
+    const { words, packed } = this;
+    let previous = 0;
+    let elements = 0;
+    let chunks = 0;
+    let chunk = words[(root >> 2) + Root.Head];
+    for (; chunk !== 0; chunk = words[(chunk >> 2) + Chunk.Next]) {
+      const at = chunk >> 2;
+      const end = chunk + words[at + Chunk.End];
+      let position = chunk + words[at + Chunk.First];
+      let before = 0;
+      let count = 0;
+      if (words[at + Chunk.Previous] !== previous) throw new Error('chunk list: wrong back link');
+      if (words[at + Chunk.First] < HEADER_BYTES || words[at + Chunk.End] >= words[at + Chunk.Capacity]) {
+        throw new Error('chunk list: elements out of their chunk');
+      }
+      for (; position < end; position += packed.spanBytes(position)) {
+        if (before !== 0 && packed.before(position) !== before)
+          throw new Error('chunk list: wrong back length');
+        before = position;
+        count++;
+      }
+      if (position !== end || this.bytes[end] !== END) throw new Error('chunk list: wrong end of a chunk');
+      if (count !== words[at + Chunk.Count] || count === 0)
+        throw new Error('chunk list: wrong count of a chunk');
+      previous = chunk;
+      elements += count;
+      chunks++;
+    }
+    if (words[(root >> 2) + Root.Tail] !== previous) throw new Error('chunk list: wrong tail');
+    if (words[(root >> 2) + Root.Elements] !== elements) throw new Error('chunk list: wrong count');
+    if (words[(root >> 2) + Root.Chunks] !== chunks) throw new Error('chunk list: wrong count of chunks');
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * The value of a list: a packed list while it fits into one chunk, then a list of chunks. It goes back to a
+ * packed list when it has shrunk to half a chunk, so that one that hovers at the border does not change
+ * all the time. `list-max-listpack-size` says how large a chunk may be.
+ *
+ * Positions: `seek` finds an element; `next` and `previous` go on from there, until they return 0. A change
+ * of the list ends all walks but those that continue from the position that it returns.
+ */
+
+import type { Arena } from '../memory/arena.js';
+import { blockBytes } from '../memory/arena.js';
+import type { ShardMemory } from '../memory/shard-memory.js';
+import { ChunkList } from './chunk-list.js';
+import { CollectionValue, Encoding } from './collection-value.js';
+import { EMPTY_LIST_BYTES, type PackedList } from './packed-list.js';
+import type { ValueLimits } from './value-limits.js';
+
+/** Whatever number of elements is allowed, a chunk of several has no more bytes than this. */
+const SAFE_CHUNK_BYTES = 8192;
+const CHUNK_BYTES_MIN = 4096;
+/** Size classes: 4 KiB to 64 KiB. */
+const SIZE_CLASSES = 5;
+const UNLIMITED = 0x7fffffff;
+
+export class ListValue extends CollectionValue {
+  private readonly chunks: ChunkList;
+
+  // The limits of a packed list, from `list-max-listpack-size` as it was when they were worked out.
+  private knownSize = 0;
+  private bytesMax = UNLIMITED;
+  private elementsMax = UNLIMITED;
+
+  constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
+    super(memory, arena, limits);
+    this.chunks = new ChunkList(memory, arena, this.packed);
+    this.setLimits(limits.listPackedSize);
+  }
+
+  /** What `read` has read: `bytes`, `view`, `offset` and `lengthBytes` of the element. */
+  get element(): PackedList {
+    return this.packed;
+  }
+
+  private setLimits(size: number): void {
+    this.knownSize = size;
+    if (size < 0) {
+      this.bytesMax = CHUNK_BYTES_MIN << (Math.min(-size, SIZE_CLASSES) - 1);
+      this.elementsMax = UNLIMITED;
+      this.chunks.chunkBytesMax = this.bytesMax;
+    } else {
+      this.bytesMax = UNLIMITED;
+      this.elementsMax = Math.max(size, 1);
+      this.chunks.chunkBytesMax = SAFE_CHUNK_BYTES;
+    }
+    this.chunks.chunkElementsMax = this.elementsMax;
+  }
+
+  create(reference: number): boolean {
+    const block = this.packed.create();
+    if (block !== 0) this.setReference(reference, Encoding.Packed, block);
+    return block !== 0;
+  }
+
+  count(reference: number): number {
+    const block = this.blockOf(reference);
+    return this.isPacked(reference) ? this.packed.count(block) : this.chunks.count(block);
+  }
+
+  private isPacked(reference: number): boolean {
+    return this.bytes[reference] === Encoding.Packed;
+  }
+
+  /**
+   * Prepares a list for `elements` more with so many bytes in all: one that would become too large for a packed
+   * list turns into chunks. False, with nothing changed, if there is no memory.
+   */
+  prepare(reference: number, elementBytes: number, elements: number): boolean {
+    if (this.knownSize !== this.limits.listPackedSize) this.setLimits(this.limits.listPackedSize);
+    if (!this.isPacked(reference)) return true;
+    const block = this.blockOf(reference);
+    const lengthBytes = this.packed.totalBytes(block) + elementBytes;
+    if (this.bytesMax !== UNLIMITED) {
+      if (lengthBytes <= this.bytesMax) return true;
+    } else if (lengthBytes <= SAFE_CHUNK_BYTES && this.packed.count(block) + elements <= this.elementsMax) {
+      return true;
+    }
+    return this.toChunks(reference, block);
+  }
+
+  private toChunks(reference: number, block: number): boolean {
+    const { packed, chunks } = this;
+    const root = chunks.create();
+    if (root === 0) return false;
+    const count = packed.count(block);
+    if (
+      count > 0 &&
+      !chunks.appendElements(root, packed.first(block), packed.end(block) - packed.first(block), count)
+    ) {
+      chunks.releaseSome(root, UNLIMITED);
+      return false;
+    }
+    packed.release(block);
+    this.setReference(reference, Encoding.Chunks, root);
+    return true;
+  }
+
+  /** Turns chunks that have shrunk to half of what a packed list may have back into one, if there is memory. */
+  shrink(reference: number): void {
+    if (this.isPacked(reference)) return;
+    const { packed, chunks } = this;
+    const root = this.blockOf(reference);
+    if (chunks.chunkCount(root) !== 1) return;
+    if (this.knownSize !== this.limits.listPackedSize) this.setLimits(this.limits.listPackedSize);
+    const chunk = chunks.head(root);
+    const elementsBytes = chunks.elementsBytes(chunk);
+    const isSmall =
+      this.bytesMax !== UNLIMITED
+        ? elementsBytes + EMPTY_LIST_BYTES <= this.bytesMax >> 1
+        : chunks.count(root) <= this.elementsMax >> 1;
+    if (!isSmall) return;
+    const block = packed.createFrom(chunks.elements(chunk), elementsBytes, chunks.count(root));
+    if (block === 0) return;
+    chunks.releaseSome(root, UNLIMITED);
+    this.setReference(reference, Encoding.Packed, block);
+  }
+
+  /**
+   * Adds an element at an end of a list that is prepared for it; false, with nothing changed, if there is no
+   * memory. The value may lie in this shard, but not in this list.
+   */
+  push(
+    reference: number,
+    atTail: boolean,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    const block = this.blockOf(reference);
+    if (!this.isPacked(reference)) return this.chunks.push(block, atTail, bytes, view, offset, lengthBytes);
+    const { packed } = this;
+    const position = atTail ? packed.end(block) : packed.start(block);
+    const moved = packed.insert(block, position, bytes, view, offset, lengthBytes);
+    if (moved === 0) return false;
+    if (moved !== block) this.setReference(reference, Encoding.Packed, moved);
+    return true;
+  }
+
+  /** Removes `count` elements, no more than there are, from an end. The encoding stays. */
+  drop(reference: number, fromTail: boolean, count: number): void {
+    if (count === 0) return;
+    const block = this.blockOf(reference);
+    if (!this.isPacked(reference)) {
+      this.chunks.drop(block, fromTail, count);
+      return;
+    }
+    const { packed } = this;
+    const first = fromTail ? packed.seek(block, -count) : packed.first(block);
+    this.setReference(reference, Encoding.Packed, packed.remove(block, first, count));
+  }
+
+  /** Position of the element with an index from 0 up to the count. */
+  seek(reference: number, index: number): number {
+    const block = this.blockOf(reference);
+    if (!this.isPacked(reference)) return this.chunks.seek(block, index);
+    this.chunks.chunk = 0;
+    return this.packed.seek(block, index);
+  }
+
+  /** Position of the element after the one at `position`, 0 at the end. */
+  next(position: number): number {
+    return this.chunks.chunk === 0 ? this.packed.next(position) : this.chunks.next(position);
+  }
+
+  /** Position of the element before the one at `position`, 0 at the beginning. */
+  previous(reference: number, position: number): number {
+    if (this.chunks.chunk !== 0) return this.chunks.previous(position);
+    return this.packed.previous(this.blockOf(reference), position);
+  }
+
+  /** Reads the element at a position into `element`. */
+  read(position: number): void {
+    this.packed.read(position);
+  }
+
+  /** Whether the element at a position has this text. */
+  equals(position: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
+    return this.packed.equals(position, bytes, view, offset, lengthBytes);
+  }
+
+  /**
+   * Inserts an element before or behind the one at `position` of a list that is prepared for it; false, with the
+   * elements unchanged, if there is no memory.
+   */
+  insert(
+    reference: number,
+    position: number,
+    isBehind: boolean,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    const { packed } = this;
+    const block = this.blockOf(reference);
+    const target = isBehind ? position + packed.spanBytes(position) : position;
+    if (!this.isPacked(reference)) {
+      return this.chunks.insert(block, target, bytes, view, offset, lengthBytes) !== 0;
+    }
+    const moved = packed.insert(block, target, bytes, view, offset, lengthBytes);
+    if (moved !== 0) this.setReference(reference, Encoding.Packed, moved);
+    return moved !== 0;
+  }
+
+  /**
+   * Gives the element at `position` of a list that is prepared for it another value; false, with the elements
+   * unchanged, if there is no memory.
+   */
+  replace(
+    reference: number,
+    position: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    const block = this.blockOf(reference);
+    if (!this.isPacked(reference)) {
+      return this.chunks.replace(block, position, bytes, view, offset, lengthBytes) !== 0;
+    }
+    const moved = this.packed.replace(block, position, bytes, view, offset, lengthBytes);
+    if (moved !== 0) this.setReference(reference, Encoding.Packed, moved);
+    return moved !== 0;
+  }
+
+  /**
+   * Removes the element at `position`. Returns the position of the one behind it, or of the one before it
+   * if `isBackwards`; 0 if there is none.
+   */
+  remove(reference: number, position: number, isBackwards: boolean): number {
+    const block = this.blockOf(reference);
+    if (this.isPacked(reference)) {
+      const { packed } = this;
+      const moved = packed.remove(block, position);
+      this.setReference(reference, Encoding.Packed, moved);
+      if (!isBackwards) return packed.position;
+      return packed.previous(moved, packed.position === 0 ? packed.end(moved) : packed.position);
+    }
+    const { chunks } = this;
+    const following = chunks.remove(block, position);
+    if (!isBackwards) return following;
+    if (following !== 0) return chunks.previous(following);
+    const count = chunks.count(block);
+    return count === 0 ? 0 : chunks.seek(block, count - 1);
+  }
+
+  /** Gives back memory after many elements were removed. */
+  compact(reference: number): void {
+    if (!this.isPacked(reference)) this.chunks.compact(this.blockOf(reference));
+  }
+
+  releaseSome(reference: number, steps: number): boolean {
+    const block = this.blockOf(reference);
+    if (!this.isPacked(reference)) return this.chunks.releaseSome(block, steps);
+    this.packed.release(block);
+    return true;
+  }
+
+  releaseSteps(reference: number): number {
+    return this.isPacked(reference) ? 1 : this.chunks.chunkCount(this.blockOf(reference));
+  }
+
+  copy(reference: number, source: this, sourceReference: number): boolean {
+    const encoding = source.encoding(sourceReference);
+    const sourceBlock = source.blockOf(sourceReference);
+    const block =
+      encoding === Encoding.Packed
+        ? this.packed.copy(source.packed, sourceBlock)
+        : this.chunks.copy(source.chunks, sourceBlock);
+    if (block !== 0) this.setReference(reference, encoding, block);
+    return block !== 0;
+  }
+
+  usedBytes(reference: number, samples: number): number {
+    const block = this.blockOf(reference);
+    if (this.isPacked(reference)) return blockBytes(this.packed.blockBytes(block));
+    return this.chunks.usedBytes(block, samples);
+  }
+
+  verify(reference: number): void {
+    const block = this.blockOf(reference);
+    if (this.isPacked(reference)) this.packed.verify(block);
+    else if (this.encoding(reference) === Encoding.Chunks) this.chunks.verify(block);
+    else throw new Error(`list: no encoding ${this.encoding(reference)}`);
+  }
+}

@@ -1,0 +1,235 @@
+import t from 'tap';
+import { Arena } from '../../src/memory/arena.js';
+import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
+import { Encoding } from '../../src/structures/collection-value.js';
+import { ListValue } from '../../src/structures/list-value.js';
+import type { ValueLimits } from '../../src/structures/value-limits.js';
+import { Random } from '../tools/random.js';
+
+const REFERENCE = HeaderWord.DraftReference << 2;
+const COPY_REFERENCE = 7800;
+
+function limitsOf(listPackedSize: number): ValueLimits {
+  return {
+    hashPackedEntries: 0,
+    hashPackedValueBytes: 0,
+    listPackedSize,
+    listCompressDepth: 0,
+    setIntegerEntries: 0,
+    setPackedEntries: 0,
+    setPackedValueBytes: 0,
+    sortedSetPackedEntries: 0,
+    sortedSetPackedValueBytes: 0,
+  };
+}
+
+type Argument = [Uint8Array, DataView, number, number];
+
+function argument(value: string): Argument {
+  const bytes = new Uint8Array(Buffer.from(`..${value}`, 'latin1'));
+  return [bytes, new DataView(bytes.buffer), 2, value.length];
+}
+
+class Subject {
+  readonly memory: ShardMemory;
+  readonly arena: Arena;
+  readonly limits: ValueLimits;
+  readonly list: ListValue;
+  model: string[] = [];
+  /** Which encodings occurred. */
+  readonly seen = new Set<Encoding>();
+
+  constructor(listPackedSize: number, shardBytes = 16 << 20) {
+    this.memory = ShardMemory.create(shardBytes, 1);
+    this.arena = new Arena(this.memory);
+    this.limits = limitsOf(listPackedSize);
+    this.list = new ListValue(this.memory, this.arena, this.limits);
+    this.list.create(REFERENCE);
+  }
+
+  text(position: number): string {
+    this.list.read(position);
+    const { bytes, offset, lengthBytes } = this.list.element;
+    return Buffer.from(bytes.slice(offset, offset + lengthBytes)).toString('latin1');
+  }
+
+  contents(reference = REFERENCE): string[] {
+    const { list } = this;
+    const texts: string[] = [];
+    if (list.count(reference) === 0) return texts;
+    for (let at = list.seek(reference, 0); at !== 0; at = list.next(at)) texts.push(this.text(at));
+    return texts;
+  }
+
+  push(atTail: boolean, value: string): boolean {
+    if (!this.list.prepare(REFERENCE, value.length, 1)) return false;
+    if (!this.list.push(REFERENCE, atTail, ...argument(value))) return false;
+    if (atTail) this.model.push(value);
+    else this.model.unshift(value);
+    return true;
+  }
+
+  verify(): void {
+    const { list, model } = this;
+    list.verify(REFERENCE);
+    if (list.count(REFERENCE) !== model.length) throw new Error('count differs');
+    const forwards = this.contents();
+    if (forwards.some((text, index) => text !== model[index]) || forwards.length !== model.length) {
+      throw new Error('forwards differs');
+    }
+    let index = model.length;
+    let at = index === 0 ? 0 : list.seek(REFERENCE, index - 1);
+    for (; at !== 0; at = list.previous(REFERENCE, at)) {
+      if (this.text(at) !== model[--index]) throw new Error('backwards differs');
+    }
+    if (index !== 0) throw new Error('backwards ends early');
+    this.seen.add(list.encoding(REFERENCE));
+  }
+}
+
+function randomValue(random: Random): string {
+  if (random.chance(0.25)) return String(random.below(300_000) - 100_000);
+  const dice = random.below(100);
+  const length = dice === 0 ? random.below(12_000) : dice < 5 ? random.below(1000) : random.below(24);
+  return String.fromCharCode(97 + random.below(4)).repeat(length);
+}
+
+function step(subject: Subject, random: Random, growth: number): void {
+  const { list, model } = subject;
+  const value = randomValue(random);
+  const index = random.below(model.length);
+  const [bytes, view, offset, lengthBytes] = argument(value);
+  const dice = random.below(100);
+  if (dice < growth || model.length === 0) {
+    for (let count = 1 + random.below(4); count > 0; count--) subject.push(random.chance(0.5), value);
+  } else if (dice < growth + 12) {
+    list.prepare(REFERENCE, lengthBytes, 1);
+    const isBehind = random.chance(0.5);
+    const at = list.seek(REFERENCE, index);
+    if (!list.insert(REFERENCE, at, isBehind, bytes, view, offset, lengthBytes)) throw new Error('no memory');
+    model.splice(index + (isBehind ? 1 : 0), 0, value);
+  } else if (dice < growth + 24) {
+    list.prepare(REFERENCE, lengthBytes, 0);
+    const at = list.seek(REFERENCE, index);
+    if (!list.replace(REFERENCE, at, bytes, view, offset, lengthBytes)) throw new Error('no memory');
+    model[index] = value;
+    list.shrink(REFERENCE);
+  } else if (dice < growth + 36) {
+    const isBackwards = random.chance(0.5);
+    const following = list.remove(REFERENCE, list.seek(REFERENCE, index), isBackwards);
+    model.splice(index, 1);
+    const expected = model[isBackwards ? index - 1 : index];
+    const actual = following === 0 ? undefined : subject.text(following);
+    if (actual !== expected) throw new Error('position after a removed element');
+    if (random.chance(0.2)) list.compact(REFERENCE);
+    list.shrink(REFERENCE);
+  } else {
+    const fromTail = random.chance(0.5);
+    const count = random.below(Math.min(model.length, random.chance(0.1) ? model.length : 4) + 1);
+    list.drop(REFERENCE, fromTail, count);
+    if (fromTail) model.splice(model.length - count, count);
+    else model.splice(0, count);
+    if (random.chance(0.7)) list.shrink(REFERENCE);
+  }
+}
+
+for (const listPackedSize of [-1, -2, -9, 0, 3, 16, 128, 5000]) {
+  for (const seed of [1, 2]) {
+    t.test(`a list agrees with an array, list-max-listpack-size ${listPackedSize}, seed ${seed}`, (t) => {
+      const random = new Random(seed);
+      const subject = new Subject(listPackedSize);
+      for (let count = 0; count < 1800; count++) {
+        // Grows and shrinks in turn.
+        step(subject, random, count % 900 < 500 ? 65 : 15);
+        subject.verify();
+      }
+      subject.arena.verify();
+      t.ok(subject.seen.has(Encoding.Chunks));
+      // One that may hold a single element never goes back.
+      if (listPackedSize !== 0) t.ok(subject.seen.has(Encoding.Packed));
+
+      t.ok(subject.list.copy(COPY_REFERENCE, subject.list, REFERENCE));
+      subject.list.verify(COPY_REFERENCE);
+      t.strictSame(subject.contents(COPY_REFERENCE), subject.model);
+      t.equal(
+        subject.list.usedBytes(REFERENCE, 0) + subject.list.usedBytes(COPY_REFERENCE, 0),
+        subject.arena.usedBytes,
+        'used bytes are those of the arena',
+      );
+      subject.list.release(COPY_REFERENCE);
+      while (!subject.list.releaseSome(REFERENCE, 2)) {}
+      subject.arena.verify();
+      t.equal(subject.arena.usedBytes, 0);
+      t.end();
+    });
+  }
+}
+
+t.test('encodings follow the size, and come back at half of it', (t) => {
+  const subject = new Subject(8);
+  for (let index = 0; index < 8; index++) subject.push(true, String(index));
+  t.equal(subject.list.encoding(REFERENCE), Encoding.Packed);
+  subject.push(true, '8');
+  t.equal(subject.list.encoding(REFERENCE), Encoding.Chunks);
+  subject.list.drop(REFERENCE, true, 4);
+  subject.list.shrink(REFERENCE);
+  t.equal(subject.list.encoding(REFERENCE), Encoding.Chunks);
+  subject.list.drop(REFERENCE, true, 1);
+  subject.list.shrink(REFERENCE);
+  t.equal(subject.list.encoding(REFERENCE), Encoding.Packed);
+  t.strictSame(subject.contents(), ['0', '1', '2', '3']);
+  t.end();
+});
+
+t.test('a queue of constant length does not grow', (t) => {
+  const subject = new Subject(-2);
+  for (let index = 0; index < 700; index++) subject.push(true, `element ${index} of a queue`);
+  const full = subject.arena.usedBytes;
+  for (let index = 700; index < 20_000; index++) {
+    subject.push(true, `element ${index} of a queue`);
+    subject.list.drop(REFERENCE, false, 1);
+    subject.model.shift();
+  }
+  subject.verify();
+  t.ok(subject.arena.usedBytes <= full + 16_384, `${subject.arena.usedBytes} after, ${full} before`);
+  t.end();
+});
+
+t.test('many elements take little more than their bytes', (t) => {
+  const subject = new Subject(-2, 32 << 20);
+  for (let index = 0; index < 300_000; index++) {
+    subject.list.prepare(REFERENCE, 16, 1);
+    subject.list.push(REFERENCE, true, ...argument(`element:${String(index).padStart(8, '0')}`));
+  }
+  const perElement = subject.arena.usedBytes / 300_000;
+  t.ok(perElement < 18.4, `${perElement} bytes for elements of 16`);
+  for (const index of [0, 1, 149_999, 150_000, 150_001, 299_999]) {
+    t.equal(subject.text(subject.list.seek(REFERENCE, index)), `element:${String(index).padStart(8, '0')}`);
+  }
+  t.end();
+});
+
+t.test('a full arena refuses and changes nothing', (t) => {
+  const subject = new Subject(-2, 3 << 20);
+  const random = new Random(5);
+  while (subject.push(random.chance(0.5), 'x'.repeat(random.below(9000)))) {}
+  subject.verify();
+  const { list, model } = subject;
+  for (let round = 0; round < 60; round++) {
+    const index = random.below(model.length);
+    const value = 'y'.repeat(random.below(20_000));
+    const at = list.seek(REFERENCE, index);
+    if (random.chance(0.5)) {
+      if (list.insert(REFERENCE, at, false, ...argument(value))) model.splice(index, 0, value);
+    } else if (list.replace(REFERENCE, at, ...argument(value))) {
+      model[index] = value;
+    }
+    subject.push(random.chance(0.5), value);
+    subject.verify();
+  }
+  const used = subject.arena.usedBytes;
+  t.notOk(list.copy(COPY_REFERENCE, list, REFERENCE));
+  t.equal(subject.arena.usedBytes, used);
+  subject.arena.verify();
+  t.end();
+});
