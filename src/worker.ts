@@ -181,6 +181,7 @@ export class Worker implements ConnectionHandler {
   private applyConfig(): void {
     const { config, services } = this;
     config.copyTo(this.settings);
+    this.keyspace.settingsChanged();
     services.requirePass = config.requirePass;
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
     this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;

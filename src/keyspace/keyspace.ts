@@ -66,8 +66,7 @@ export class Keyspace {
 
   /** Call after `settings` have changed. */
   settingsChanged(): void {
-    const { maxMemoryBytes, policy } = this.settings;
-    this.settings.usesLfu = policy === EvictionPolicy.AllKeysLfu || policy === EvictionPolicy.VolatileLfu;
+    const { maxMemoryBytes } = this.settings;
     this.publishStepBytes =
       maxMemoryBytes === 0
         ? PUBLISH_STEP_BYTES_MAX
