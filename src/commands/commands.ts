@@ -18,6 +18,7 @@ import { listHandlers } from './lists.js';
 import { memoryHandlers } from './memory.js';
 import { objectHandlers } from './object.js';
 import { serverHandlers } from './server.js';
+import { setHandlers } from './sets.js';
 import { slowLogHandlers } from './slowlog.js';
 import { stringHandlers } from './strings.js';
 import { transactionHandlers } from './transactions.js';
@@ -41,6 +42,7 @@ export function createCommandTable(
       ...bitmapHandlers,
       ...keyHandlers,
       ...listHandlers,
+      ...setHandlers,
       ...expiryHandlers,
       ...objectHandlers,
       ...debugHandlers,

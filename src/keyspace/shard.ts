@@ -18,6 +18,7 @@ import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot } from '../structures/dictionary.js';
 import { ListValue } from '../structures/list-value.js';
+import { SetValue } from '../structures/set-value.js';
 import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
 import { KeyspaceCounter } from './counters.js';
 import {
@@ -66,6 +67,7 @@ export class Shard {
   readonly dictionary: KeyDictionary;
   readonly calendar: ExpiryCalendar;
   readonly watchedKeys: WatchedKeys;
+  readonly sets: SetValue;
   readonly lazyFree: LazyFree;
   readonly lists: ListValue;
   /** What knows the values of each type but strings, by ValueType. */
@@ -83,6 +85,8 @@ export class Shard {
     this.dictionary = new KeyDictionary(this.memory, this.arena);
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
     this.watchedKeys = new WatchedKeys(this.memory);
+    this.sets = new SetValue(this.memory, this.arena, settings.values);
+    this.collections[ValueType.Set] = this.sets;
     this.lazyFree = new LazyFree(
       this.memory,
       this.arena,

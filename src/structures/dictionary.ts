@@ -12,25 +12,29 @@
  *   +--------+------+------+-----+------+-------+-----+
  *   | header | line | line | ... | line | stash | ... |   64 bytes each
  *   +--------+------+------+-----+------+-------+-----+
- *   header words: 0 local depth, 1 log2 of lines, 2 count, 3 stash lines, 4 prefix (left-aligned)
+ *   header words: 0 local depth, 1 log2 of lines, 2 count, 3 stash lines, 4 prefix (left-aligned), 5 salt
  *
  *   line
  *   +-----------------------------+----------------------+----------+
  *   | 12 words: offsets of records| 12 bytes: tags       | overflow |
  *   +-----------------------------+----------------------+----------+
  *
- * Of the 32 bits of a hash the low 6 choose the line, the next 8 are the tag, and the top bits choose the
- * segment. A tag of 0 marks an empty slot. A lookup compares 12 tags with a few word operations and
+ * Of the 32 bits of a hash 8 are the tag and the top bits choose the segment; the line is chosen by the top
+ * bits of the hash times the dictionary's salt. (Two dictionaries have different salts. With the same lines in
+ * both, members that are read from one in the order of its lines and added to the other would
+ * all crowd into the first line, then all into the second.) A tag of 0 marks an empty slot. A lookup compares 12 tags with a few word operations and
  * then touches the one record whose tag fits: one table line, one record. A record that does not fit into
  * its line goes to the segment's stash, and the line counts it in `overflow`; only lookups in such lines
  * go on to the stash.
  *
- * A small dictionary is one segment of 1, 2, 4 … 64 lines that doubles; then segments split in two.
+ * A small dictionary is one segment of 1, 2, 4 … 64 lines that doubles; then segments split in two. When
+ * most records of two halves are gone again, they merge.
  *
  * Records belong to the caller, who says how to compare and to hash them by overriding two methods.
  *
- * SCAN: a cursor is a position in the order (top 24 bits, line). Splitting and doubling only refine that
- * order, so whoever was there during the whole scan is seen at least once.
+ * SCAN: a cursor is a position in the order (line, top 24 bits). Splitting, doubling and merging only refine
+ * or coarsen that order, so whoever was there during the whole scan is seen at least once. (In the order (top
+ * bits, line), a merge would hide the right half's lines before the cursor's.)
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -51,6 +55,7 @@ const enum Segment {
   Count = 2,
   StashLines = 3,
   Prefix = 4,
+  Salt = 5,
 }
 
 const LINE_BYTES = 64;
@@ -61,6 +66,10 @@ const LINES_LOG2_MAX = 6;
 
 /** Bits of the hash that may choose a segment; deeper than that, segments grow their stash instead. */
 const DEPTH_MAX = 24;
+
+/** Two halves with fewer records than these merge: the one that lost a record, and both together. */
+const MERGE_COUNT_MAX = (LINE_SLOTS << LINES_LOG2_MAX) >> 3;
+const MERGED_COUNT_MAX = (LINE_SLOTS << LINES_LOG2_MAX) >> 2;
 
 /** Slots tried at random before `random` searches in order. */
 const RANDOM_TRIES_MAX = 256;
@@ -77,6 +86,11 @@ function stashLinesFor(linesLog2: number): number {
 
 function segmentBytes(linesLog2: number, stashLines: number): number {
   return (1 + (1 << linesLog2) + stashLines) * LINE_BYTES;
+}
+
+/** The line, of 64, that a hash chooses in a dictionary. */
+function lineOf(hash: number, salt: number): number {
+  return Math.imul(hash, salt) >>> (32 - LINES_LOG2_MAX);
 }
 
 function tagOf(hash: number): number {
@@ -146,7 +160,8 @@ export abstract class Dictionary {
     const depth = words[root + DictionaryRoot.Depth];
     const segment = words[(directory >> 2) + (depth === 0 ? 0 : hash >>> (32 - depth))] >> 2;
     const linesLog2 = words[segment + Segment.LinesLog2];
-    const line = segment + ((1 + ((hash & 63) >> (LINES_LOG2_MAX - linesLog2))) << 4);
+    const line =
+      segment + ((1 + (lineOf(hash, words[segment + Segment.Salt]) >> (LINES_LOG2_MAX - linesLog2))) << 4);
     const pattern = Math.imul(tagOf(hash), 0x01010101);
     for (let group = 0; group < 3; group++) {
       const differences = words[line + TAGS_WORD + group] ^ pattern;
@@ -232,7 +247,8 @@ export abstract class Dictionary {
     const depth = words[root + DictionaryRoot.Depth] & 31;
     const segment = words[(directory >> 2) + (depth === 0 ? 0 : hash >>> (32 - depth))] >> 2;
     const linesLog2 = words[segment + Segment.LinesLog2] & 7;
-    const line = segment + ((1 + ((hash & 63) >> (LINES_LOG2_MAX - linesLog2))) << 4);
+    const line =
+      segment + ((1 + (lineOf(hash, words[segment + Segment.Salt]) >> (LINES_LOG2_MAX - linesLog2))) << 4);
     const pattern = Math.imul(tagOf(hash), 0x01010101);
     for (let group = 0; group < 3; group++) {
       const differences = words[line + TAGS_WORD + group] ^ pattern;
@@ -268,7 +284,9 @@ export abstract class Dictionary {
     if (slot >= this.stashStart(segment)) words[this.homeLine(segment, hash) + OVERFLOW_WORD]--;
     words[segment + Segment.Count]--;
     words[root + DictionaryRoot.Count]--;
+    if (words[segment + Segment.Count] >= MERGE_COUNT_MAX) return;
     if (words[root + DictionaryRoot.Count] === 0) this.releaseTable(root);
+    else if (words[segment + Segment.Depth] !== 0) this.merge(root, segment);
   }
 
   /** Frees the table (not the records) and leaves an empty dictionary. */
@@ -323,15 +341,14 @@ export abstract class Dictionary {
     const { words } = this;
     this.scannedCount = 0;
     if (words[root] === 0) return 0;
-    const prefix = (cursor >>> 6) & 0xffffff;
-    const segment = this.segmentAt(root, prefix);
-    const linesLog2 = words[segment + Segment.LinesLog2];
-    const lineIndex = (cursor & 63) >> (LINES_LOG2_MAX - linesLog2);
+    const segment = this.segmentAt(root, cursor & 0xffffff);
+    const shift = LINES_LOG2_MAX - words[segment + Segment.LinesLog2];
+    const lineIndex = (cursor >>> DEPTH_MAX) >> shift;
     this.collectLine(segment, lineIndex);
-    const start = words[segment + Segment.Prefix];
-    if (lineIndex + 1 < 1 << linesLog2) return start * 64 + ((lineIndex + 1) << (LINES_LOG2_MAX - linesLog2));
-    const next = start + (1 << (DEPTH_MAX - words[segment + Segment.Depth]));
-    return next >= 1 << DEPTH_MAX ? 0 : next * 64;
+    const next = words[segment + Segment.Prefix] + (1 << (DEPTH_MAX - words[segment + Segment.Depth]));
+    if (next < 1 << DEPTH_MAX) return ((lineIndex << shift) << DEPTH_MAX) | next;
+    const nextLine = (lineIndex + 1) << shift;
+    return nextLine > 63 ? 0 : nextLine << DEPTH_MAX;
   }
 
   private collectLine(segment: number, lineIndex: number): void {
@@ -342,13 +359,14 @@ export abstract class Dictionary {
     }
     let left = words[line + OVERFLOW_WORD];
     if (left === 0) return;
+    const salt = words[segment + Segment.Salt];
     const shift = LINES_LOG2_MAX - words[segment + Segment.LinesLog2];
     const stash = this.stashStart(segment);
     const end = stash + (words[segment + Segment.StashLines] << 4);
     for (let stashLine = stash; stashLine < end && left > 0; stashLine += 16) {
       for (let slot = stashLine; slot < stashLine + LINE_SLOTS && left > 0; slot++) {
         const record = words[slot];
-        if (record === 0 || (this.recordHash(record) & 63) >> shift !== lineIndex) continue;
+        if (record === 0 || lineOf(this.recordHash(record), salt) >> shift !== lineIndex) continue;
         if (this.scannedCount < SCAN_STEP_RECORDS_MAX) this.scanned[this.scannedCount++] = record;
         left--;
       }
@@ -400,7 +418,9 @@ export abstract class Dictionary {
   }
 
   private homeLine(segment: number, hash: number): number {
-    return segment + ((1 + ((hash & 63) >> (LINES_LOG2_MAX - this.words[segment + Segment.LinesLog2]))) << 4);
+    const { words } = this;
+    const line = lineOf(hash, words[segment + Segment.Salt]);
+    return segment + ((1 + (line >> (LINES_LOG2_MAX - words[segment + Segment.LinesLog2]))) << 4);
   }
 
   private stashStart(segment: number): number {
@@ -447,7 +467,7 @@ export abstract class Dictionary {
     const { words } = this;
     const directory = this.arena.allocate(4);
     if (directory === 0) return false;
-    const segment = this.createSegment(0, 0, 0, 0);
+    const segment = this.createSegment(0, 0, 0, 0, (Math.random() * 0x100000000) | 1);
     if (segment === 0) {
       this.arena.free(directory, 4);
       return false;
@@ -461,7 +481,13 @@ export abstract class Dictionary {
   }
 
   /** Returns the word index of a new empty segment, or 0. */
-  private createSegment(depth: number, prefix: number, linesLog2: number, stashLines: number): number {
+  private createSegment(
+    depth: number,
+    prefix: number,
+    linesLog2: number,
+    stashLines: number,
+    salt: number,
+  ): number {
     const { words } = this;
     const lengthBytes = segmentBytes(linesLog2, stashLines);
     const segment = this.arena.allocateLines(lengthBytes) >> 2;
@@ -471,6 +497,7 @@ export abstract class Dictionary {
     words[segment + Segment.LinesLog2] = linesLog2;
     words[segment + Segment.StashLines] = stashLines;
     words[segment + Segment.Prefix] = prefix;
+    words[segment + Segment.Salt] = salt;
     return segment;
   }
 
@@ -492,10 +519,11 @@ export abstract class Dictionary {
     }
     if (depth === words[root + DictionaryRoot.Depth] && !this.doubleDirectory(root)) return false;
     const stashOfHalf = stashLinesFor(linesLog2);
-    const left = this.createSegment(depth + 1, prefix, linesLog2, stashOfHalf);
+    const salt = words[segment + Segment.Salt];
+    const left = this.createSegment(depth + 1, prefix, linesLog2, stashOfHalf, salt);
     if (left === 0) return false;
     const rightPrefix = prefix + (1 << (DEPTH_MAX - depth - 1));
-    const right = this.createSegment(depth + 1, rightPrefix, linesLog2, stashOfHalf);
+    const right = this.createSegment(depth + 1, rightPrefix, linesLog2, stashOfHalf, salt);
     if (right === 0 || !this.distribute(segment, left, right)) {
       this.arena.free(left << 2, segmentBytes(linesLog2, stashOfHalf));
       if (right === 0) return false;
@@ -514,7 +542,7 @@ export abstract class Dictionary {
     const oldBytes = segmentBytes(words[segment + Segment.LinesLog2], words[segment + Segment.StashLines]);
     const depth = words[segment + Segment.Depth];
     const prefix = words[segment + Segment.Prefix];
-    const larger = this.createSegment(depth, prefix, linesLog2, stashLines);
+    const larger = this.createSegment(depth, prefix, linesLog2, stashLines, words[segment + Segment.Salt]);
     if (larger === 0) return false;
     if (!this.distribute(segment, larger, larger)) {
       this.arena.free(larger << 2, segmentBytes(linesLog2, stashLines));
@@ -523,6 +551,32 @@ export abstract class Dictionary {
     this.arena.free(segment << 2, oldBytes);
     this.pointDirectory(root, larger);
     return true;
+  }
+
+  /**
+   * Merges a segment that is nearly empty with the other half that it was once split from. Saves memory, so
+   * nothing is lost if there is no memory for it now.
+   */
+  private merge(root: number, segment: number): void {
+    const { words } = this;
+    const depth = words[segment + Segment.Depth];
+    const prefix = words[segment + Segment.Prefix];
+    const sibling = this.segmentAt(root, prefix ^ (1 << (DEPTH_MAX - depth)));
+    if (words[sibling + Segment.Depth] !== depth) return;
+    if (words[segment + Segment.Count] + words[sibling + Segment.Count] > MERGED_COUNT_MAX) return;
+    const linesLog2 = words[segment + Segment.LinesLog2];
+    const stashLines = stashLinesFor(linesLog2);
+    const start = prefix & ~(1 << (DEPTH_MAX - depth));
+    const merged = this.createSegment(depth - 1, start, linesLog2, stashLines, words[segment + Segment.Salt]);
+    if (merged === 0) return;
+    if (!this.distribute(segment, merged, merged) || !this.distribute(sibling, merged, merged)) {
+      this.arena.free(merged << 2, segmentBytes(linesLog2, stashLines));
+      return;
+    }
+    this.arena.free(segment << 2, segmentBytes(linesLog2, words[segment + Segment.StashLines]));
+    this.arena.free(sibling << 2, segmentBytes(linesLog2, words[sibling + Segment.StashLines]));
+    this.pointDirectory(root, merged);
+    words[root + DictionaryRoot.Segments]--;
   }
 
   /** Copies all records of `source` to `left` or `right` by the bit of the hash that parts them. */
@@ -615,7 +669,9 @@ export abstract class Dictionary {
         if ((hash >>> 8) >>> (DEPTH_MAX - localDepth) !== prefix >>> (DEPTH_MAX - localDepth)) {
           throw new Error('dictionary: record in the wrong segment');
         }
-        const home = (hash & 63) >> (LINES_LOG2_MAX - words[segment + Segment.LinesLog2]);
+        const home =
+          lineOf(hash, words[segment + Segment.Salt]) >>
+          (LINES_LOG2_MAX - words[segment + Segment.LinesLog2]);
         if (lineIndex >= lines) overflow[home]++;
         else if (home !== lineIndex) throw new Error('dictionary: record in the wrong line');
         count++;

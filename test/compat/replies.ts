@@ -3,7 +3,7 @@
  * clock, on chance or on the process; of these the rest of the reply is still compared.
  */
 
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { findReplyEnd } from '../tools/raw-client.js';
 import type { Word } from './vocabulary.js';
 
@@ -62,6 +62,16 @@ const sameElements: Comparison = (a, b) => {
   return sorted(x).join() === sorted(y).join();
 };
 
+const SCAN_END = Buffer.from('$1\r\n0\r\n');
+
+/** A scan that ends at once: the same elements in any order. How far others get is each server's affair. */
+const sameScan: Comparison = (a, b) => {
+  const x = elementsOf(a);
+  const y = elementsOf(b);
+  if (x?.length !== 2 || y?.length !== 2) return false;
+  return !x[0]!.equals(SCAN_END) || !y[0]!.equals(SCAN_END) || sameElements(x[1]!, y[1]!);
+};
+
 const sameHead: Comparison = (a, b) => headOf(a) === headOf(b) && elementsOf(a) !== null;
 
 /** HELLO: all but the connection's id. */
@@ -96,7 +106,13 @@ export interface CompareContext {
   hasShortLived: boolean;
 }
 
-function comparisonFor(name: string, subcommand: string, context: CompareContext): Comparison | null {
+function lower(word: Word | undefined): string {
+  return word === undefined ? '' : word.toString('latin1' as never).toLowerCase();
+}
+
+function comparisonFor(args: readonly Word[], context: CompareContext): Comparison | null {
+  const name = lower(args[0]);
+  const subcommand = lower(args[1]);
   if (subcommand === 'help') return sameHelp;
   switch (name) {
     case 'ttl':
@@ -108,7 +124,15 @@ function comparisonFor(name: string, subcommand: string, context: CompareContext
     case 'randomkey':
       return sameType;
     case 'keys':
+    case 'smembers':
+    case 'sinter':
+    case 'sunion':
+    case 'sdiff':
+    case 'spop':
+    case 'srandmember':
       return sameElements;
+    case 'sscan':
+      return lower(args[2]) === '0' ? sameScan : sameHead;
     case 'scan':
       return sameHead;
     case 'time':
@@ -139,10 +163,6 @@ function comparisonFor(name: string, subcommand: string, context: CompareContext
   }
 }
 
-function lower(word: Word | undefined): string {
-  return word === undefined ? '' : word.toString('latin1' as never).toLowerCase();
-}
-
 /** Whether both replies to a command are as they should be. `queued`: what an EXEC executes. */
 export function repliesAgree(
   args: readonly Word[],
@@ -159,5 +179,5 @@ export function repliesAgree(
     if (!x || !y || x.length !== queued.length || y.length !== queued.length) return false;
     return queued.every((command, i) => repliesAgree(command, x[i]!, y[i]!, context, null));
   }
-  return comparisonFor(name, lower(args[1]), context)?.(a, b) ?? false;
+  return comparisonFor(args, context)?.(a, b) ?? false;
 }

@@ -55,6 +55,12 @@ function isCostlyOffset(word: string): boolean {
 /** Subcommands of COMMAND that, given no names, report on all commands. */
 const WHOLE_TABLE = new Set(['', 'count', 'docs', 'info', 'list']);
 
+/** Whether a count of members makes a command draw some of them at random. */
+function isDraw(word: string): boolean {
+  const count = Number(word);
+  return count !== 0 && count < 10_000;
+}
+
 const EXPIRY_OPTIONS = new Set(['ex', 'px', 'exat', 'pxat']);
 
 /** Whether a time to live could run out while the script runs. */
@@ -88,6 +94,10 @@ export function isSuitable(args: readonly Word[]): boolean {
     case 'shutdown':
       // With an argument it is a mistake; without, it works.
       return args.length > 1;
+    case 'spop':
+    case 'srandmember':
+      // Only what leaves nothing to chance: all members, none, or an error.
+      return args.length > 3 || (args.length === 3 && !isDraw(text(args[2])));
     case 'expire':
     case 'setex':
       return !isRacyTime(text(args[2]), false);

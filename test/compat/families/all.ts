@@ -7,6 +7,7 @@ import { keys } from './keys.js';
 import { lists } from './lists.js';
 import { protocol } from './protocol.js';
 import { server } from './server.js';
+import { sets } from './sets.js';
 import { strings } from './strings.js';
 import { transactions } from './transactions.js';
 
@@ -15,6 +16,7 @@ export const families: readonly Family[] = [
   bitmaps,
   keys,
   lists,
+  sets,
   transactions,
   connection,
   server,

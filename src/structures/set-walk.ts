@@ -1,0 +1,86 @@
+/** A walk over the members of a set: one position, and the member read there. */
+
+import type { Arena } from '../memory/arena.js';
+import type { ShardMemory } from '../memory/shard-memory.js';
+import { ByteRange } from './byte-range.js';
+import { Encoding } from './collection-value.js';
+import { IntegerSet } from './integer-set.js';
+import type { MemberDictionary } from './member-dictionary.js';
+import { PackedList } from './packed-list.js';
+
+export class SetWalk {
+  private readonly memory: ShardMemory;
+  // Readers of its own: they hold the text of the integer read last.
+  private readonly integers: IntegerSet;
+  private readonly packed: PackedList;
+  private readonly table: MemberDictionary;
+
+  /** The member that was read last. */
+  readonly member: ByteRange;
+  /** The handle of the member that `next` has read. */
+  handle = 0;
+
+  private encoding: Encoding = Encoding.Packed;
+  private block = 0;
+  /** Index, position or index among the scanned records of the member that `next` reads. */
+  private at = 0;
+  private cursor = 0;
+
+  constructor(memory: ShardMemory, arena: Arena, table: MemberDictionary) {
+    this.memory = memory;
+    this.integers = new IntegerSet(memory, arena);
+    this.packed = new PackedList(memory, arena);
+    this.table = table;
+    this.member = new ByteRange(memory.bytes, memory.view);
+  }
+
+  /** Begins a walk over all members. */
+  begin(encoding: Encoding, block: number): void {
+    this.cursor = this.beginStep(encoding, block, 0);
+  }
+
+  /** Begins a walk over the members at a scan's cursor; returns the next cursor, 0 at the end. */
+  beginStep(encoding: Encoding, block: number, cursor: number): number {
+    this.encoding = encoding;
+    this.block = block;
+    this.at = encoding === Encoding.Packed ? this.packed.first(block) : 0;
+    this.cursor = 0;
+    return encoding === Encoding.Table ? this.table.scan(block >> 2, cursor) : 0;
+  }
+
+  /** Reads the next member; false at the end. */
+  next(): boolean {
+    if (this.encoding === Encoding.Integers) {
+      if (this.at >= this.integers.count(this.block)) return false;
+      this.handle = this.at++;
+    } else if (this.encoding === Encoding.Packed) {
+      if (this.at === 0) return false;
+      this.handle = this.at;
+      this.at = this.packed.next(this.at);
+    } else {
+      const { table } = this;
+      while (this.at === table.scannedCount) {
+        if (this.cursor === 0) return false;
+        this.cursor = table.scan(this.block >> 2, this.cursor);
+        this.at = 0;
+      }
+      this.handle = table.scanned[this.at++];
+    }
+    this.read(this.encoding, this.block, this.handle);
+    return true;
+  }
+
+  /** Reads the member that a handle names. */
+  read(encoding: Encoding, block: number, handle: number): void {
+    const { integers, packed, table, member, memory } = this;
+    if (encoding === Encoding.Integers) {
+      integers.read(block, handle);
+      member.set(integers.text, integers.textView, 0, integers.textLength);
+    } else if (encoding === Encoding.Packed) {
+      packed.read(handle);
+      member.set(packed.bytes, packed.view, packed.offset, packed.lengthBytes);
+    } else {
+      member.set(memory.bytes, memory.view, table.memberOffset(handle), table.memberLength(handle));
+    }
+  }
+}
