@@ -66,6 +66,7 @@ export class ShardMemory {
   readonly buffer: SharedArrayBuffer;
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
+  readonly doubles: Float64Array;
   /** For unaligned 4-byte access; always little-endian. */
   readonly view: DataView;
 
@@ -73,6 +74,7 @@ export class ShardMemory {
     this.buffer = buffer;
     this.bytes = new Uint8Array(buffer);
     this.words = new Int32Array(buffer);
+    this.doubles = new Float64Array(buffer);
     this.view = new DataView(buffer);
   }
 
