@@ -20,6 +20,8 @@ import { objectHandlers } from './object.js';
 import { serverHandlers } from './server.js';
 import { setHandlers } from './sets.js';
 import { slowLogHandlers } from './slowlog.js';
+import { sortedSetRangeHandlers } from './sorted-set-ranges.js';
+import { sortedSetHandlers } from './sorted-sets.js';
 import { stringHandlers } from './strings.js';
 import { transactionHandlers } from './transactions.js';
 
@@ -43,6 +45,8 @@ export function createCommandTable(
       ...keyHandlers,
       ...listHandlers,
       ...setHandlers,
+      ...sortedSetHandlers,
+      ...sortedSetRangeHandlers,
       ...expiryHandlers,
       ...objectHandlers,
       ...debugHandlers,

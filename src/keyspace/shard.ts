@@ -19,6 +19,7 @@ import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot } from '../structures/dictionary.js';
 import { ListValue } from '../structures/list-value.js';
 import { SetValue } from '../structures/set-value.js';
+import { SortedSetValue } from '../structures/sorted-set-value.js';
 import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
 import { KeyspaceCounter } from './counters.js';
 import {
@@ -68,6 +69,7 @@ export class Shard {
   readonly calendar: ExpiryCalendar;
   readonly watchedKeys: WatchedKeys;
   readonly sets: SetValue;
+  readonly sortedSets: SortedSetValue;
   readonly lazyFree: LazyFree;
   readonly lists: ListValue;
   /** What knows the values of each type but strings, by ValueType. */
@@ -87,6 +89,8 @@ export class Shard {
     this.watchedKeys = new WatchedKeys(this.memory);
     this.sets = new SetValue(this.memory, this.arena, settings.values);
     this.collections[ValueType.Set] = this.sets;
+    this.sortedSets = new SortedSetValue(this.memory, this.arena, settings.values);
+    this.collections[ValueType.SortedSet] = this.sortedSets;
     this.lazyFree = new LazyFree(
       this.memory,
       this.arena,

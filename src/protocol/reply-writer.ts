@@ -163,6 +163,15 @@ export class ReplyWriter {
 
   /** A double; in RESP2 a bulk string. */
   double(value: number): void {
+    if (Number.isSafeInteger(value) && (value !== 0 || 1 / value > 0)) {
+      if (this.protocol === 2) {
+        this.bulkInteger(value);
+      } else {
+        this.reserve(24);
+        this.header(Type.Double, value);
+      }
+      return;
+    }
     const text = formatDouble(value);
     if (this.protocol === 3) this.line(Type.Double, text);
     else this.bulkString(text);

@@ -187,10 +187,7 @@ export class SortedTree {
     while (low < high) {
       const middle = (low + high) >> 1;
       const other = doubles[scores + middle];
-      if (
-        other < score ||
-        (other === score && this.compareRecords(words[records + middle], record) <= 0)
-      ) {
+      if (other < score || (other === score && this.compareRecords(words[records + middle], record) <= 0)) {
         low = middle + 1;
       } else {
         high = middle;
@@ -458,7 +455,8 @@ export class SortedTree {
       }
       const cut = isAppended ? INNER_CAPACITY : isPrepended ? 1 : INNER_CAPACITY >> 1;
       const sibling = this.splitInner(node, cut);
-      if (childIndex + 1 > cut || isAppended) this.openChild(sibling, childIndex + 1 - cut, right, rightCount);
+      if (childIndex + 1 > cut || isAppended)
+        this.openChild(sibling, childIndex + 1 - cut, right, rightCount);
       else this.openChild(node, childIndex + 1, right, rightCount);
       leftCount = this.countBefore(node, words[node >> 2]);
       rightCount = this.countBefore(sibling, words[sibling >> 2]);

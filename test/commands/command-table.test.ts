@@ -131,6 +131,9 @@ t.test('rename', async (t) => {
   t.notOk(table.rename('set', 'fetch'), 'the new name is taken');
 });
 
+/** Commands that got an option later than in Redis 7.0, and with it another arity. */
+const TAKES_MORE = new Set(['zrank', 'zrevrank']);
+
 t.test('beside redis-server', { skip: skipWithoutRedis() }, async (t) => {
   const redis = await TestServer.start({ kind: 'redis' });
   t.teardown(() => redis.stop('SIGKILL'));
@@ -151,7 +154,7 @@ t.test('beside redis-server', { skip: skipWithoutRedis() }, async (t) => {
       await client.command('HELLO', protocol);
       for (const name of known) {
         // The order of a container's subcommands is random.
-        if (table.byFullName(name)?.subcommands) continue;
+        if (table.byFullName(name)?.subcommands || TAKES_MORE.has(name)) continue;
         const expected = withoutNotes(await client.text('COMMAND', 'INFO', name));
         const actual = withoutNotes(replyTo(table, protocol, 'COMMAND', 'INFO', name));
         if (actual !== expected) t.equal(actual, expected, name);

@@ -74,6 +74,9 @@ const sameScan: Comparison = (a, b) => {
 
 const sameHead: Comparison = (a, b) => headOf(a) === headOf(b) && elementsOf(a) !== null;
 
+/** The same type, and of aggregates the same count. */
+const sameKind: Comparison = (a, b) => (elementsOf(a) === null ? sameType(a, b) : sameHead(a, b));
+
 /** HELLO: all but the connection's id. */
 const sameButId: Comparison = (a, b) => {
   const masked = (reply: Buffer) => reply.toString('latin1').replace(/(\$2\r\nid\r\n):\d+/, '$1:0');
@@ -132,9 +135,12 @@ function comparisonFor(args: readonly Word[], context: CompareContext): Comparis
     case 'srandmember':
       return sameElements;
     case 'sscan':
+    case 'zscan':
       return lower(args[2]) === '0' ? sameScan : sameHead;
     case 'scan':
       return sameHead;
+    case 'zrandmember':
+      return sameKind;
     case 'time':
       return sameHead;
     case 'lastsave':

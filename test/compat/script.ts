@@ -1,6 +1,7 @@
 /** Random scripts: what is sent, on which connection, in which pipelines. */
 
 import { Buffer } from 'node:buffer';
+import { keepsSameScores } from './families/sorted-sets.js';
 import type { Family } from './family.js';
 import { Vocabulary, type Word } from './vocabulary.js';
 
@@ -75,7 +76,14 @@ function isRacyTime(word: string, isMilliseconds: boolean): boolean {
  */
 export function isSuitable(args: readonly Word[]): boolean {
   const name = text(args[0]);
+  if (!keepsSameScores(args.map(text))) return false;
   switch (name) {
+    case 'zrank':
+    case 'zrevrank':
+      // WITHSCORE came later than the reference.
+      return args.length !== 4;
+    case 'zrandmember':
+      return args[2] === undefined || Number(args[2]) > -10_000;
     case 'setbit':
     case 'setrange':
       return !isCostlyOffset(text(args[2]));

@@ -27,6 +27,18 @@ export interface Mismatch {
 }
 
 /** One server's side of a script. */
+/** What scripts change, as it is at the start of each. */
+const CHANGED_DIRECTIVES: readonly string[] = [
+  'set-max-intset-entries',
+  '512',
+  'list-max-listpack-size',
+  '-2',
+  'zset-max-listpack-entries',
+  '128',
+  'zset-max-listpack-value',
+  '64',
+];
+
 class Side {
   private readonly clients: (RawClient | null)[] = Array.from({ length: CONNECTIONS }, () => null);
   readonly address: RawClientAddress;
@@ -37,7 +49,11 @@ class Side {
 
   async open(resp: readonly number[]): Promise<void> {
     const control = await RawClient.connect(this.address);
-    await control.pipeline([['DEBUG', 'SET-ACTIVE-EXPIRE', '0'], ['FLUSHALL']]);
+    await control.pipeline([
+      ['DEBUG', 'SET-ACTIVE-EXPIRE', '0'],
+      ['FLUSHALL'],
+      ['CONFIG', 'SET', ...CHANGED_DIRECTIVES],
+    ]);
     await control.close();
     for (let i = 0; i < CONNECTIONS; i++) {
       await this.client(i);

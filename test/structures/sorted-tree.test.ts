@@ -139,7 +139,10 @@ for (const [seed, scores] of [
           const last = model.length > 0 ? model.at(-1)!.score : 0;
           const first = model.length > 0 ? model[0]!.score : 0;
           const score = kind === 0 ? random.below(scores) : kind === 1 ? last + count : first - count;
-          subject.insert(burst > 1 ? score : random.below(scores) / 4, randomMember(random, step * 100 + count));
+          subject.insert(
+            burst > 1 ? score : random.below(scores) / 4,
+            randomMember(random, step * 100 + count),
+          );
         }
       } else if (dice < 9) {
         subject.remove(random.chance(0.3) ? 0 : random.below(model.length));

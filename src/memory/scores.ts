@@ -1,0 +1,89 @@
+/**
+ * Doubles as text, for scores. Reading allocates nothing for the numbers that people and programs mostly
+ * use: whole ones, and decimals of up to 15 digits. What is left goes the slow way, through strings.
+ *
+ * A decimal whose digits make an integer below 2^53, divided by a power of ten that a double holds exactly, is
+ * correctly rounded by that one division (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
+ */
+
+import { parseDouble, writeInteger } from './numbers.js';
+
+const DECIMALS_MAX = 22;
+const POWERS_OF_TEN = Float64Array.from({ length: DECIMALS_MAX + 1 }, (_, exponent) =>
+  Number(`1e${exponent}`),
+);
+
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const POINT = 0x2e;
+const DIGIT_0 = 0x30;
+
+/** Bytes that `writeScore` may need. */
+export const SCORE_BYTES_MAX = 32;
+
+/** Reads a plain decimal; NaN if the text is anything else or has too many digits. */
+function readDecimal(bytes: Uint8Array, offset: number, lengthBytes: number): number {
+  let at = offset;
+  const end = offset + lengthBytes;
+  if (at === end) return Number.NaN;
+  const isNegative = bytes[at] === MINUS;
+  if (isNegative || bytes[at] === PLUS) at++;
+  let mantissa = 0;
+  let digits = 0;
+  let pointAfter = -1;
+  for (; at < end; at++) {
+    const byte = bytes[at];
+    if (byte === POINT && pointAfter < 0) {
+      pointAfter = digits;
+      continue;
+    }
+    const digit = byte - DIGIT_0;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    mantissa = mantissa * 10 + digit;
+    digits++;
+  }
+  const decimals = pointAfter < 0 ? 0 : digits - pointAfter;
+  if (digits === 0 || mantissa > Number.MAX_SAFE_INTEGER || decimals > DECIMALS_MAX) return Number.NaN;
+  const value = decimals === 0 ? mantissa : mantissa / POWERS_OF_TEN[decimals];
+  return isNegative ? -value : value;
+}
+
+function textOf(bytes: Uint8Array, offset: number, lengthBytes: number): string {
+  let text = '';
+  for (let at = offset; at < offset + lengthBytes; at++) text += String.fromCharCode(bytes[at]);
+  return text;
+}
+
+/** Reads a double as `parseDouble` does; NaN if it is none. */
+export function readDouble(bytes: Uint8Array, offset: number, lengthBytes: number): number {
+  const value = readDecimal(bytes, offset, lengthBytes);
+  return Number.isNaN(value) ? parseDouble(textOf(bytes, offset, lengthBytes)) : value;
+}
+
+/**
+ * Reads a limit of a range, as strtod does up to a zero byte: white space may come first, no digits at all
+ * are 0, and what is out of range is infinite or 0. NaN if something is left over.
+ */
+export function readLimit(bytes: Uint8Array, offset: number, lengthBytes: number): number {
+  const value = readDecimal(bytes, offset, lengthBytes);
+  if (!Number.isNaN(value)) return value;
+  let text = textOf(bytes, offset, lengthBytes);
+  const zero = text.indexOf('\0');
+  if (zero >= 0) text = text.slice(0, zero);
+  if (text === '') return 0;
+  text = text.replace(/^[ \t\n\v\f\r]+/, '');
+  const exact = parseDouble(text);
+  if (!Number.isNaN(exact) || !/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return exact;
+  return Number(text);
+}
+
+/**
+ * Writes a score as short as it can be read back exactly; whole numbers, and -0 too, as integers. Returns
+ * its length.
+ */
+export function writeScore(bytes: Uint8Array, offset: number, score: number): number {
+  if (Number.isSafeInteger(score)) return writeInteger(bytes, offset, score);
+  const text = score === Infinity ? 'inf' : score === -Infinity ? '-inf' : String(score);
+  for (let index = 0; index < text.length; index++) bytes[offset + index] = text.charCodeAt(index);
+  return text.length;
+}

@@ -1,0 +1,680 @@
+/**
+ * Sorted sets.
+ *
+ *   Packed   a packed list of members, each followed by its score, in order of (score, member)
+ *   Tree     a dictionary that finds a member's record, and a tree that keeps the records in order
+ *
+ *   block of a Tree
+ *   +----------------------------+-----------------+---------------+
+ *   | root of the dictionary (4) | root of the tree (3) | cursor (1) |   words; the cursor is for releasing
+ *   +----------------------------+-----------------+---------------+
+ *
+ *   record                                     the tree keeps the score once more, beside the record's offset
+ *   +------------+-----------------+--------+
+ *   | score, f64 | length of member | member |
+ *   +------------+-----------------+--------+
+ *
+ * `find` comes before `add` and `setScore`, which go on from what it has found. Walks are made with a cursor
+ * of the caller's, so that a set can be read while another one of the same shard is built.
+ */
+
+import type { Arena } from '../memory/arena.js';
+import { blockBytes } from '../memory/arena.js';
+import { hashBytes } from '../memory/hash.js';
+import { readDouble, SCORE_BYTES_MAX, writeScore } from '../memory/scores.js';
+import type { ShardMemory } from '../memory/shard-memory.js';
+import { CollectionValue, Encoding } from './collection-value.js';
+import { copyBytes } from './copy.js';
+import { DictionaryRoot } from './dictionary.js';
+import { MemberDictionary } from './member-dictionary.js';
+import { PACKED_LIST_BYTES_MAX } from './packed-list.js';
+import { SortedTree, TreeRoot } from './sorted-tree.js';
+import type { ValueLimits } from './value-limits.js';
+
+const RECORD_HEADER_BYTES = 12;
+
+const TREE_WORD = DictionaryRoot.WORDS;
+const CURSOR_WORD = TREE_WORD + TreeRoot.WORDS;
+const BLOCK_BYTES = (CURSOR_WORD + 1) * 4;
+
+/** What the table and the tree may need for one more element, beside those that a split makes. */
+const ELEMENT_ROOM_BYTES = 64;
+/** Room for segments of the table to split. */
+const TABLE_ROOM_BYTES = 32 * 1024;
+
+/** Bytes of one more packed element beside its text. */
+const PACKED_OVERHEAD_BYTES = 11;
+
+/** A place in a sorted set, and the element there. Valid until the set changes. */
+export class SortedSetCursor {
+  /** The member: `lengthBytes` bytes of `bytes` from `offset` on. */
+  bytes: Uint8Array;
+  view: DataView;
+  offset = 0;
+  lengthBytes = 0;
+  score = 0;
+
+  /** @internal Block of a packed set, or 0. */
+  block = 0;
+  /** @internal Position in the packed list, or the leaf. */
+  at = 0;
+  /** @internal Index in the leaf. */
+  index = 0;
+  /** @internal The text of a member that is kept as an integer. */
+  readonly text: Uint8Array;
+  readonly textView: DataView;
+
+  constructor() {
+    this.text = new Uint8Array(SCORE_BYTES_MAX);
+    this.textView = new DataView(this.text.buffer);
+    this.bytes = this.text;
+    this.view = this.textView;
+  }
+}
+
+/** Order of two byte strings: below, equal to or above 0. */
+function compareBytes(
+  left: Uint8Array,
+  leftOffset: number,
+  leftLength: number,
+  right: Uint8Array,
+  rightOffset: number,
+  rightLength: number,
+): number {
+  const end = leftOffset + (leftLength < rightLength ? leftLength : rightLength);
+  for (; leftOffset < end; leftOffset++, rightOffset++) {
+    const difference = left[leftOffset] - right[rightOffset];
+    if (difference !== 0) return difference;
+  }
+  return leftLength - rightLength;
+}
+
+export class SortedSetValue extends CollectionValue {
+  private readonly doubles: Float64Array;
+  private readonly dictionary: MemberDictionary;
+  private readonly tree: SortedTree;
+  private readonly scoreText = new Uint8Array(SCORE_BYTES_MAX);
+  private readonly scoreTextView = new DataView(this.scoreText.buffer);
+
+  /** The score of the member that was found last. */
+  score = 0;
+
+  // What `find` has found out: the member's hash (Tree), the dictionary's slot or the position in the list.
+  private hash = 0;
+  private found = 0;
+
+  constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
+    super(memory, arena, limits);
+    this.doubles = memory.doubles;
+    this.dictionary = new MemberDictionary(memory, arena, RECORD_HEADER_BYTES);
+    this.tree = new SortedTree(memory, arena, RECORD_HEADER_BYTES);
+  }
+
+  override create(reference: number): boolean {
+    const block = this.packed.create();
+    if (block === 0) return false;
+    this.setReference(reference, Encoding.Packed, block);
+    return true;
+  }
+
+  private isPacked(reference: number): boolean {
+    return this.bytes[reference] === Encoding.Packed;
+  }
+
+  /** Word index of the dictionary's root. */
+  private dictionaryRoot(reference: number): number {
+    return this.blockOf(reference) >> 2;
+  }
+
+  /** Word index of the tree's root. */
+  private treeRoot(reference: number): number {
+    return (this.blockOf(reference) >> 2) + TREE_WORD;
+  }
+
+  override count(reference: number): number {
+    const block = this.blockOf(reference);
+    if (this.isPacked(reference)) return this.packed.count(block) >> 1;
+    return this.words[(block >> 2) + DictionaryRoot.Count];
+  }
+
+  /** The score at a position of a packed list. */
+  private scoreOf(at: number): number {
+    const { packed } = this;
+    packed.read(at);
+    if (packed.isInteger) return packed.integer;
+    return readDouble(packed.bytes, packed.offset, packed.lengthBytes);
+  }
+
+  /** Looks a member up; if it is there, `score` is its score. */
+  find(reference: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
+    const block = this.blockOf(reference);
+    if (this.isPacked(reference)) {
+      const { packed } = this;
+      this.found = packed.find(packed.first(block), 1, bytes, view, offset, lengthBytes);
+      if (this.found === 0) return false;
+      this.score = this.scoreOf(packed.next(this.found));
+      return true;
+    }
+    this.hash = hashBytes(view, offset, lengthBytes);
+    this.found = this.dictionary.find(block >> 2, this.hash, bytes, view, offset, lengthBytes);
+    if (this.found === 0) return false;
+    this.score = this.doubles[this.words[this.found] >> 3];
+    return true;
+  }
+
+  /**
+   * Adds a member that `find` has just not found; false, with nothing changed, if there is no memory.
+   */
+  add(
+    reference: number,
+    score: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    if (this.isPacked(reference)) {
+      const block = this.blockOf(reference);
+      if (this.fitsPacked(block, lengthBytes)) {
+        return this.addPacked(reference, block, score, bytes, view, offset, lengthBytes);
+      }
+      if (!this.convertToTree(reference)) return false;
+      this.hash = hashBytes(view, offset, lengthBytes);
+    }
+    return this.addRecord(this.blockOf(reference), this.hash, score, bytes, view, offset, lengthBytes);
+  }
+
+  private fitsPacked(block: number, lengthBytes: number): boolean {
+    const { packed, limits } = this;
+    return (
+      (packed.count(block) >> 1) + 1 <= limits.sortedSetPackedEntries &&
+      lengthBytes <= limits.sortedSetPackedValueBytes &&
+      packed.totalBytes(block) + lengthBytes + 64 <= PACKED_LIST_BYTES_MAX
+    );
+  }
+
+  private addPacked(
+    reference: number,
+    block: number,
+    score: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    const { packed } = this;
+    const at = this.packedPlace(block, score, bytes, offset, lengthBytes);
+    // The score first: what is inserted before it then is its member.
+    const scoreLength = writeScore(this.scoreText, 0, score);
+    const withScore = packed.insert(block, at, this.scoreText, this.scoreTextView, 0, scoreLength);
+    if (withScore === 0) return false;
+    const complete = packed.insert(withScore, packed.position, bytes, view, offset, lengthBytes);
+    const result = complete === 0 ? packed.remove(withScore, packed.position) : complete;
+    this.setReference(reference, Encoding.Packed, result);
+    return complete !== 0;
+  }
+
+  /** Position in a packed list before which a member with a score belongs. */
+  private packedPlace(
+    block: number,
+    score: number,
+    bytes: Uint8Array,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const { packed } = this;
+    let at = packed.first(block);
+    while (at !== 0) {
+      const scoreAt = packed.next(at);
+      const other = this.scoreOf(scoreAt);
+      if (other > score) return at;
+      if (other === score) {
+        packed.read(at);
+        const order = compareBytes(
+          packed.bytes,
+          packed.offset,
+          packed.lengthBytes,
+          bytes,
+          offset,
+          lengthBytes,
+        );
+        if (order > 0) return at;
+      }
+      at = packed.next(scoreAt);
+    }
+    return packed.end(block);
+  }
+
+  /** Adds a record to the dictionary and to the tree whose roots are in `block`. */
+  private addRecord(
+    block: number,
+    hash: number,
+    score: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    const { words } = this;
+    const root = block >> 2;
+    const record = this.arena.allocate(RECORD_HEADER_BYTES + lengthBytes);
+    if (record === 0) return false;
+    this.doubles[record >> 3] = score;
+    words[(record >> 2) + 2] = lengthBytes;
+    copyBytes(this.bytes, this.view, record + RECORD_HEADER_BYTES, bytes, view, offset, lengthBytes);
+    if (this.dictionary.insert(root, hash, record)) {
+      if (this.tree.insert(root + TREE_WORD, score, record)) return true;
+      this.dictionary.erase(root, hash, this.dictionary.slotOf(root, hash, record));
+    }
+    this.freeRecord(record);
+    return false;
+  }
+
+  private freeRecord(record: number): void {
+    this.arena.free(record, RECORD_HEADER_BYTES + this.words[(record >> 2) + 2]);
+  }
+
+  /** An empty Tree; 0 if there is no memory. */
+  private createTreeBlock(): number {
+    const block = this.arena.allocate(BLOCK_BYTES);
+    if (block !== 0) this.words.fill(0, block >> 2, (block + BLOCK_BYTES) >> 2);
+    return block;
+  }
+
+  private convertToTree(reference: number): boolean {
+    const { packed } = this;
+    const list = this.blockOf(reference);
+    const block = this.createTreeBlock();
+    if (block === 0) return false;
+    for (let at = packed.first(list); at !== 0; ) {
+      const scoreAt = packed.next(at);
+      const score = this.scoreOf(scoreAt);
+      packed.read(at);
+      const hash = hashBytes(packed.view, packed.offset, packed.lengthBytes);
+      const { bytes, view, offset, lengthBytes } = packed;
+      if (!this.addRecord(block, hash, score, bytes, view, offset, lengthBytes)) {
+        this.releaseTree(block, Number.MAX_SAFE_INTEGER);
+        return false;
+      }
+      at = packed.next(scoreAt);
+    }
+    packed.release(list);
+    this.setReference(reference, Encoding.Tree, block);
+    return true;
+  }
+
+  /** Gives the member that `find` has just found another score; false, with nothing changed, without memory. */
+  setScore(
+    reference: number,
+    score: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    if (!this.isPacked(reference)) {
+      const record = this.words[this.found];
+      const at = record >> 3;
+      if (!this.tree.move(this.treeRoot(reference), this.doubles[at], record, score)) return false;
+      this.doubles[at] = score;
+      return true;
+    }
+    const { packed } = this;
+    const block = this.blockOf(reference);
+    const total = packed.totalBytes(block);
+    if (!this.arena.hasRoom(total + (total >> 2) + 4 * SCORE_BYTES_MAX)) return false;
+    const shorter = packed.remove(block, this.found, 2);
+    if (!this.addPacked(reference, shorter, score, bytes, view, offset, lengthBytes)) {
+      throw new Error('sorted set: promised room is missing');
+    }
+    return true;
+  }
+
+  /** Removes a member; false if it is not there. */
+  remove(reference: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
+    if (!this.find(reference, bytes, view, offset, lengthBytes)) return false;
+    if (this.isPacked(reference)) {
+      const block = this.packed.remove(this.blockOf(reference), this.found, 2);
+      this.setReference(reference, Encoding.Packed, block);
+      return true;
+    }
+    const root = this.dictionaryRoot(reference);
+    const record = this.words[this.found];
+    this.tree.remove(root + TREE_WORD, this.score, record);
+    this.dictionary.erase(root, this.hash, this.found);
+    this.freeRecord(record);
+    return true;
+  }
+
+  /** Removes `count` elements, which are there, from a rank on. */
+  removeRange(reference: number, rank: number, count: number): void {
+    if (count <= 0) return;
+    if (this.isPacked(reference)) {
+      const { packed } = this;
+      const block = this.blockOf(reference);
+      const shorter = packed.remove(block, packed.seek(block, 2 * rank), 2 * count);
+      this.setReference(reference, Encoding.Packed, shorter);
+      return;
+    }
+    const { dictionary, tree } = this;
+    const root = this.dictionaryRoot(reference);
+    for (let left = count; left > 0; ) {
+      tree.seek(root + TREE_WORD, rank);
+      const run = tree.runLength(left);
+      const leaf = tree.seekLeaf;
+      const first = tree.seekIndex;
+      for (let index = first; index < first + run; index++) {
+        const record = tree.recordAt(leaf, index);
+        const hash = dictionary.hashOf(record);
+        dictionary.erase(root, hash, dictionary.slotOf(root, hash, record));
+        this.freeRecord(record);
+      }
+      tree.removeHere(root + TREE_WORD, run);
+      left -= run;
+    }
+  }
+
+  /** The rank of a member, from 0, lowest score first; -1 if it is not there. `score` is its score. */
+  rank(reference: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
+    if (!this.find(reference, bytes, view, offset, lengthBytes)) return -1;
+    if (!this.isPacked(reference)) {
+      return this.tree.rankOf(this.treeRoot(reference), this.score, this.words[this.found]);
+    }
+    const { packed, found } = this;
+    let elements = 0;
+    for (let at = packed.first(this.blockOf(reference)); at !== found; at = packed.next(at)) elements++;
+    return elements >> 1;
+  }
+
+  /** How many elements have a score below `score`, or with `orEqual` not above it. */
+  countBelowScore(reference: number, score: number, orEqual: boolean): number {
+    if (!this.isPacked(reference)) {
+      return this.tree.countBelowScore(this.treeRoot(reference), score, orEqual);
+    }
+    const { packed } = this;
+    let elements = 0;
+    for (let at = packed.first(this.blockOf(reference)); at !== 0; elements++) {
+      const scoreAt = packed.next(at);
+      const other = this.scoreOf(scoreAt);
+      if (orEqual ? other > score : other >= score) break;
+      at = packed.next(scoreAt);
+    }
+    return elements;
+  }
+
+  /**
+   * How many elements from the rank `from` on come before the first whose member is not below these bytes (with
+   * `orEqual`: is above them). The answer makes sense for a set whose scores are all the same.
+   */
+  countBelowMember(
+    reference: number,
+    from: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+    orEqual: boolean,
+  ): number {
+    if (!this.isPacked(reference)) {
+      const root = this.treeRoot(reference);
+      const below = this.tree.countBelowMember(root, bytes, view, offset, lengthBytes, orEqual);
+      return Math.max(0, below - from);
+    }
+    const { packed } = this;
+    let elements = 0;
+    let at = packed.seek(this.blockOf(reference), 2 * from);
+    for (; at !== 0; elements++) {
+      packed.read(at);
+      const order = compareBytes(packed.bytes, packed.offset, packed.lengthBytes, bytes, offset, lengthBytes);
+      if (orEqual ? order > 0 : order >= 0) break;
+      at = packed.next(packed.next(at));
+    }
+    return elements;
+  }
+
+  /** Puts the cursor on the element of a rank; false if there is none. */
+  seek(cursor: SortedSetCursor, reference: number, rank: number): boolean {
+    if (rank < 0 || rank >= this.count(reference)) return false;
+    if (this.isPacked(reference)) {
+      cursor.block = this.blockOf(reference);
+      cursor.at = this.packed.seek(cursor.block, 2 * rank);
+      this.readPacked(cursor);
+    } else {
+      this.tree.seek(this.treeRoot(reference), rank);
+      cursor.block = 0;
+      cursor.at = this.tree.seekLeaf;
+      cursor.index = this.tree.seekIndex;
+      this.readTree(cursor);
+    }
+    return true;
+  }
+
+  /** Moves the cursor to the element of the next rank; false, with the cursor of no more use, at the end. */
+  next(cursor: SortedSetCursor): boolean {
+    if (cursor.block !== 0) {
+      cursor.at = this.packed.next(this.packed.next(cursor.at));
+      if (cursor.at === 0) return false;
+      this.readPacked(cursor);
+      return true;
+    }
+    if (++cursor.index === this.tree.leafCount(cursor.at)) {
+      cursor.at = this.tree.nextLeaf(cursor.at);
+      cursor.index = 0;
+      if (cursor.at === 0) return false;
+    }
+    this.readTree(cursor);
+    return true;
+  }
+
+  /** The same towards lower ranks. */
+  previous(cursor: SortedSetCursor): boolean {
+    if (cursor.block !== 0) {
+      const score = this.packed.previous(cursor.block, cursor.at);
+      if (score === 0) return false;
+      cursor.at = this.packed.previous(cursor.block, score);
+      this.readPacked(cursor);
+      return true;
+    }
+    if (cursor.index-- === 0) {
+      cursor.at = this.tree.previousLeaf(cursor.at);
+      if (cursor.at === 0) return false;
+      cursor.index = this.tree.leafCount(cursor.at) - 1;
+    }
+    this.readTree(cursor);
+    return true;
+  }
+
+  private readPacked(cursor: SortedSetCursor): void {
+    const { packed } = this;
+    cursor.score = this.scoreOf(packed.next(cursor.at));
+    packed.read(cursor.at);
+    cursor.lengthBytes = packed.lengthBytes;
+    if (packed.isInteger) {
+      // The list's own copy of the text does not last.
+      for (let at = 0; at < packed.lengthBytes; at++) cursor.text[at] = packed.bytes[packed.offset + at];
+      cursor.bytes = cursor.text;
+      cursor.view = cursor.textView;
+      cursor.offset = 0;
+    } else {
+      cursor.bytes = packed.bytes;
+      cursor.view = packed.view;
+      cursor.offset = packed.offset;
+    }
+  }
+
+  private readTree(cursor: SortedSetCursor): void {
+    cursor.score = this.tree.scoreAt(cursor.at, cursor.index);
+    this.readRecord(cursor, this.tree.recordAt(cursor.at, cursor.index));
+  }
+
+  private readRecord(cursor: SortedSetCursor, record: number): void {
+    cursor.bytes = this.bytes;
+    cursor.view = this.view;
+    cursor.offset = record + RECORD_HEADER_BYTES;
+    cursor.lengthBytes = this.words[(record >> 2) + 2];
+  }
+
+  /**
+   * One step of a scan of a Tree: returns the next position, 0 at the end, and leaves `scannedCount` elements for
+   * `readScanned`. A Packed set has no such steps; it is walked.
+   */
+  scan(reference: number, position: number): number {
+    return this.dictionary.scan(this.dictionaryRoot(reference), position);
+  }
+
+  get scannedCount(): number {
+    return this.dictionary.scannedCount;
+  }
+
+  readScanned(cursor: SortedSetCursor, index: number): void {
+    const record = this.dictionary.scanned[index];
+    cursor.score = this.doubles[record >> 3];
+    this.readRecord(cursor, record);
+  }
+
+  /**
+   * Whether there is surely room for `elements` more members of `memberBytes` bytes in all. With it, a command
+   * that adds several either adds all of them or none.
+   */
+  hasRoom(reference: number, elements: number, memberBytes: number): boolean {
+    let room = memberBytes + elements * (ELEMENT_ROOM_BYTES + PACKED_OVERHEAD_BYTES) + TABLE_ROOM_BYTES;
+    if (this.isPacked(reference)) {
+      // It may become a Tree on the way.
+      const total = this.packed.totalBytes(this.blockOf(reference));
+      room += 4 * total + (total + elements) * ELEMENT_ROOM_BYTES;
+    } else {
+      const root = this.dictionaryRoot(reference);
+      room += this.tree.roomBytes(root + TREE_WORD, elements);
+      room += 8 << this.words[root + DictionaryRoot.Depth];
+    }
+    return this.arena.hasRoom(Math.min(room, 0x7fffff00));
+  }
+
+  override releaseSome(reference: number, steps: number): boolean {
+    const block = this.blockOf(reference);
+    if (this.isPacked(reference)) {
+      this.packed.release(block);
+      return true;
+    }
+    return this.releaseTree(block, steps);
+  }
+
+  private releaseTree(block: number, steps: number): boolean {
+    const { words, dictionary } = this;
+    const root = block >> 2;
+    if (words[root + TREE_WORD] !== 0 && !this.tree.releaseSome(root + TREE_WORD, steps)) return false;
+    let cursor = words[root + CURSOR_WORD];
+    while (cursor >= 0 && steps > 0) {
+      cursor = dictionary.drain(root, cursor);
+      const { scanned, scannedCount } = dictionary;
+      for (let index = 0; index < scannedCount; index++) this.freeRecord(scanned[index]);
+      steps -= scannedCount;
+    }
+    words[root + CURSOR_WORD] = cursor;
+    if (cursor >= 0) return false;
+    this.arena.free(block, BLOCK_BYTES);
+    return true;
+  }
+
+  override releaseSteps(reference: number): number {
+    if (this.isPacked(reference)) return 1;
+    return this.count(reference) + this.tree.nodeCount(this.treeRoot(reference));
+  }
+
+  override copy(reference: number, source: this, sourceReference: number): boolean {
+    const sourceBlock = source.blockOf(sourceReference);
+    if (source.isPacked(sourceReference)) {
+      const block = this.packed.copy(source.packed, sourceBlock);
+      if (block === 0) return false;
+      this.setReference(reference, Encoding.Packed, block);
+      return true;
+    }
+    const block = this.createTreeBlock();
+    if (block === 0) return false;
+    const cursor = new SortedSetCursor();
+    for (let more = source.seek(cursor, sourceReference, 0); more; more = source.next(cursor)) {
+      const { bytes, view, offset, lengthBytes } = cursor;
+      const hash = hashBytes(view, offset, lengthBytes);
+      if (!this.addRecord(block, hash, cursor.score, bytes, view, offset, lengthBytes)) {
+        this.releaseTree(block, Number.MAX_SAFE_INTEGER);
+        return false;
+      }
+    }
+    this.setReference(reference, Encoding.Tree, block);
+    return true;
+  }
+
+  override usedBytes(reference: number, samples: number): number {
+    const block = this.blockOf(reference);
+    if (this.isPacked(reference)) return blockBytes(this.packed.blockBytes(block));
+    const root = block >> 2;
+    const count = this.count(reference);
+    const wanted = samples === 0 ? count : Math.min(samples, count);
+    const { tree, words } = this;
+    let records = 0;
+    let seen = 0;
+    if (count > 0) {
+      tree.seek(root + TREE_WORD, 0);
+      let leaf = tree.seekLeaf;
+      while (leaf !== 0 && seen < wanted) {
+        const end = Math.min(tree.leafCount(leaf), wanted - seen);
+        for (let index = 0; index < end; index++) {
+          records += blockBytes(RECORD_HEADER_BYTES + words[(tree.recordAt(leaf, index) >> 2) + 2]);
+        }
+        seen += end;
+        leaf = tree.nextLeaf(leaf);
+      }
+    }
+    const average = seen === 0 ? 0 : records / seen;
+    return (
+      blockBytes(BLOCK_BYTES) +
+      this.dictionary.tableBytes(root) +
+      tree.nodeBytes(root + TREE_WORD) +
+      Math.round(average * count)
+    );
+  }
+
+  override verify(reference: number): void {
+    const block = this.blockOf(reference);
+    if (this.isPacked(reference)) {
+      this.verifyPacked(block);
+      return;
+    }
+    const root = block >> 2;
+    this.dictionary.verify(root);
+    this.tree.verify(root + TREE_WORD);
+    const count = this.words[root + DictionaryRoot.Count];
+    if (this.tree.count(root + TREE_WORD) !== count) throw new Error('sorted set: counts differ');
+    const cursor = new SortedSetCursor();
+    for (let more = this.seek(cursor, reference, 0); more; more = this.next(cursor)) {
+      const { score } = cursor;
+      if (!this.find(reference, cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes)) {
+        throw new Error('sorted set: a member of the tree is not in the dictionary');
+      }
+      if (!Object.is(this.score, score))
+        throw new Error('sorted set: scores of a record and the tree differ');
+    }
+  }
+
+  private verifyPacked(block: number): void {
+    const { packed } = this;
+    packed.verify(block);
+    if (packed.count(block) % 2 !== 0) throw new Error('sorted set: a member without a score');
+    let previousScore = Number.NEGATIVE_INFINITY;
+    let previousMember: Buffer | null = null;
+    for (let at = packed.first(block); at !== 0; ) {
+      const scoreAt = packed.next(at);
+      const score = this.scoreOf(scoreAt);
+      packed.read(at);
+      const member = Buffer.from(packed.bytes.slice(packed.offset, packed.offset + packed.lengthBytes));
+      const isAbove =
+        previousMember === null ||
+        score > previousScore ||
+        (score === previousScore && Buffer.compare(member, previousMember) > 0);
+      if (!isAbove || Number.isNaN(score)) throw new Error('sorted set: packed list out of order');
+      previousScore = score;
+      previousMember = member;
+      at = packed.next(scoreAt);
+    }
+  }
+}
