@@ -19,6 +19,9 @@ const SCAN_CURSORS = 2 ** 30;
 /** Lines of the table that ZSCAN looks at for each element wanted. */
 const SCAN_STEPS_PER_ELEMENT = 10;
 
+/** Whole scores below this are integers in a packed set of Redis. */
+const PACKED_INTEGER_LIMIT = 2 ** 62;
+
 const INT64_MAX = 2n ** 63n - 1n;
 const RANDOM_COUNT_OUT_OF_RANGE = `ERR value is out of range, value must between ${-INT64_MAX} and ${INT64_MAX}`;
 /** Most elements that ZRANDMEMBER repeats for a negative count. */
@@ -479,6 +482,12 @@ function zrandmember(context: CommandContext): void {
   replyMember(context, cursor);
 }
 
+/** A score as ZSCAN tells it: from a packed set, whole numbers never with an exponent, since that keeps them so. */
+function scannedScore(score: number, isPacked: boolean): string {
+  const isWhole = isPacked && Number.isInteger(score) && Math.abs(score) < PACKED_INTEGER_LIMIT;
+  return isWhole ? BigInt(score).toString() : formatDouble(score);
+}
+
 function zscan(context: CommandContext): void {
   const { reply } = context;
   const start = readCursor(context, 2);
@@ -497,13 +506,14 @@ function zscan(context: CommandContext): void {
     }
     const { pattern } = options;
     const { sortedSets } = context.shard;
+    const isPacked = sortedSets.encoding(reference) === Encoding.Packed;
     const emit = () => {
       if (pattern !== null && !pattern.matches(cursor.bytes, cursor.offset, cursor.lengthBytes)) return;
       replyMember(context, cursor);
-      reply.bulkString(formatDouble(cursor.score));
+      reply.bulkString(scannedScore(cursor.score, isPacked));
       count++;
     };
-    if (sortedSets.encoding(reference) === Encoding.Packed) {
+    if (isPacked) {
       for (let more = sortedSets.seek(cursor, reference, 0); more; more = sortedSets.next(cursor)) emit();
     } else if (start < SCAN_CURSORS) {
       next = start;

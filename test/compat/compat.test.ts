@@ -25,7 +25,9 @@ if (skipWithoutRedis()) {
       subject: server.address(),
       commands: COMMANDS,
       seed,
-      families: familiesByName('strings,bitmaps,keys,sets,sorted-sets,lists,transactions,connection,server,protocol'),
+      families: familiesByName(
+        'strings,bitmaps,keys,sets,sorted-sets,lists,transactions,connection,server,protocol',
+      ),
       failuresMax: FAILURES_MAX,
     });
     for (const failure of result.failures) {
