@@ -20,8 +20,10 @@ import { objectHandlers } from './object.js';
 import { serverHandlers } from './server.js';
 import { setHandlers } from './sets.js';
 import { slowLogHandlers } from './slowlog.js';
+import { sortHandlers } from './sort.js';
 import { sortedSetRangeHandlers } from './sorted-set-ranges.js';
 import { sortedSetHandlers } from './sorted-sets.js';
+
 import { stringHandlers } from './strings.js';
 import { transactionHandlers } from './transactions.js';
 
@@ -44,6 +46,7 @@ export function createCommandTable(
       ...bitmapHandlers,
       ...keyHandlers,
       ...listHandlers,
+      ...sortHandlers,
       ...setHandlers,
       ...sortedSetHandlers,
       ...sortedSetRangeHandlers,

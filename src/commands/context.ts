@@ -179,7 +179,25 @@ export class CommandContext {
 
   /** Selects a key for reading: counts a hit or a miss and notes the access. Returns its entry or 0. */
   findRead(index: number): number {
-    const entry = this.lookup(index, this.session.database);
+    return this.noteRead(this.lookup(index, this.session.database));
+  }
+
+  /**
+   * Finds a key that no argument names, for reading its value: sets `shard` and `entry`. Returns its entry or 0. The
+   * shards of all keys are locked.
+   */
+  findOtherRead(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
+    const { keyspace } = this;
+    this.shard = keyspace.shards[keySlot(bytes, offset, lengthBytes) & keyspace.shardMask];
+    this.keyDatabase = this.session.database;
+    this.hash = hashBytes(view, offset, lengthBytes);
+    const { shard } = this;
+    this.slot = shard.find(this.keyDatabase, this.hash, bytes, view, offset, lengthBytes, this.nowMs);
+    return this.noteRead(this.slot === 0 ? 0 : shard.words[this.slot]);
+  }
+
+  private noteRead(entry: number): number {
+    this.entry = entry;
     if (entry === 0) {
       this.counters[KeyspaceCounter.Misses]++;
       return 0;

@@ -374,6 +374,10 @@ export class Executor {
       start: context.argStart,
       count: context.argCount,
     });
+    if (keyPositions.reachesOtherKeys) {
+      lockedShards.fill(1);
+      return;
+    }
     for (let index = 0; index < keyPositions.count; index++) {
       const argument = keyPositions.indices[index];
       const slot = keySlot(bytes, context.argOffset(argument), context.argLength(argument));

@@ -29,6 +29,8 @@ export class KeyPositions {
   /** For each index what the command does with the key, as KeyFlag bits. */
   flags = new Int32Array(64);
   count = 0;
+  /** The command reads keys besides, whose names only the data tells. */
+  reachesOtherKeys = false;
 
   private add(index: number, flags: number): void {
     if (this.count === this.indices.length) {
@@ -50,16 +52,16 @@ export class KeyPositions {
    */
   collect(command: Command, args: ArgumentList): boolean {
     this.count = 0;
+    this.reachesOtherKeys = false;
     switch (command.keyRule) {
       case KeyRule.Set:
         return this.collectSet(args);
       case KeyRule.Bitfield:
         return this.collectBitfield(args);
       case KeyRule.Sort:
-        return this.collectSort(args);
+        return this.collectSort(args, true);
       case KeyRule.SortReadOnly:
-        this.add(1, READS);
-        return true;
+        return this.collectSort(args, false);
       case KeyRule.Migrate:
         return this.collectMigrate(args);
       case KeyRule.Streams:
@@ -151,13 +153,18 @@ export class KeyPositions {
   }
 
   /** The last STORE wins. Patterns of BY and GET name keys that only the data tells. */
-  private collectSort(args: ArgumentList): boolean {
+  private collectSort(args: ArgumentList, mayStore: boolean): boolean {
     this.add(1, READS);
     let destination = 0;
     for (let index = 2; index < args.count; index++) {
-      if (argumentEquals(args, index, 'LIMIT')) index += 2;
-      else if (argumentEquals(args, index, 'GET') || argumentEquals(args, index, 'BY')) index++;
-      else if (argumentEquals(args, index, 'STORE') && index + 1 < args.count) destination = index + 1;
+      if (argumentEquals(args, index, 'LIMIT')) {
+        index += 2;
+      } else if (argumentEquals(args, index, 'GET') || argumentEquals(args, index, 'BY')) {
+        index++;
+        if (index < args.count && hasStar(args, index)) this.reachesOtherKeys = true;
+      } else if (mayStore && argumentEquals(args, index, 'STORE') && index + 1 < args.count) {
+        destination = index + 1;
+      }
     }
     if (destination !== 0) this.add(destination, OVERWRITES);
     return true;
@@ -224,6 +231,12 @@ function argumentEquals(args: ArgumentList, index: number, word: string): boolea
     if ((byte >= 0x61 && byte <= 0x7a ? byte - 32 : byte) !== word.charCodeAt(at)) return false;
   }
   return true;
+}
+
+function hasStar(args: ArgumentList, index: number): boolean {
+  const offset = args.pairs[2 * (args.start + index)];
+  for (let at = 0; at < argumentLength(args, index); at++) if (args.bytes[offset + at] === 0x2a) return true;
+  return false;
 }
 
 /** A positive integer argument in canonical form, at most KEY_COUNT_MAX; 0 if it is anything else. */

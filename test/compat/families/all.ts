@@ -8,6 +8,7 @@ import { lists } from './lists.js';
 import { protocol } from './protocol.js';
 import { server } from './server.js';
 import { sets } from './sets.js';
+import { sort } from './sort.js';
 import { sortedSets } from './sorted-sets.js';
 import { strings } from './strings.js';
 import { transactions } from './transactions.js';
@@ -17,6 +18,7 @@ export const families: readonly Family[] = [
   bitmaps,
   keys,
   lists,
+  sort,
   sets,
   sortedSets,
   transactions,
