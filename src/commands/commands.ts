@@ -21,6 +21,7 @@ import { serverHandlers } from './server.js';
 import { setHandlers } from './sets.js';
 import { slowLogHandlers } from './slowlog.js';
 import { sortHandlers } from './sort.js';
+import { sortedSetOperationHandlers } from './sorted-set-operations.js';
 import { sortedSetRangeHandlers } from './sorted-set-ranges.js';
 import { sortedSetHandlers } from './sorted-sets.js';
 
@@ -50,6 +51,7 @@ export function createCommandTable(
       ...setHandlers,
       ...sortedSetHandlers,
       ...sortedSetRangeHandlers,
+      ...sortedSetOperationHandlers,
       ...expiryHandlers,
       ...objectHandlers,
       ...debugHandlers,

@@ -297,9 +297,9 @@ export function readScanOptions(context: CommandContext, first: number): ScanOpt
   return options;
 }
 
-/** Reads a cursor, as strtoul would; replies with an error and returns -1 if it is none. */
+/** Reads a cursor, as strtoul would, up to a zero byte; replies with an error and returns -1 if it is none. */
 export function readCursor(context: CommandContext, index: number): number {
-  const text = context.argLatin1(index);
+  const text = context.argQuoted(index);
   const isNumber = /^([+-]?\d{1,20})?$/.test(text);
   const value = isNumber ? BigInt(text.replace(/^\+/, '')) : 2n ** 64n;
   if (value < 2n ** 64n && value > -(2n ** 64n)) {

@@ -38,6 +38,7 @@
  */
 
 import type { Arena } from '../memory/arena.js';
+import { blockBytes } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 
 /** Words of a dictionary's root. */
@@ -133,7 +134,7 @@ export abstract class Dictionary {
   tableBytes(root: number): number {
     const { words } = this;
     if (words[root] === 0) return 0;
-    let total = 4 << words[root + DictionaryRoot.Depth];
+    let total = blockBytes(4 << words[root + DictionaryRoot.Depth]);
     for (let prefix = 0; prefix < 1 << DEPTH_MAX; ) {
       const segment = this.segmentAt(root, prefix);
       total += segmentBytes(words[segment + Segment.LinesLog2], words[segment + Segment.StashLines]);

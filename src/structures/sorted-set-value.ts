@@ -117,6 +117,38 @@ export class SortedSetValue extends CollectionValue {
     return true;
   }
 
+  /** As `create`, but a Tree whatever the limits say: for results of unknown size. `packIfSmall` ends it. */
+  createTree(reference: number): boolean {
+    const block = this.createTreeBlock();
+    if (block === 0) return false;
+    this.setReference(reference, Encoding.Tree, block);
+    return true;
+  }
+
+  /** Makes a Tree that is within the limits a packed list; a Tree remains if there is no memory for that. */
+  packIfSmall(reference: number): void {
+    const { packed, limits, scoreText } = this;
+    const count = this.count(reference);
+    if (count === 0 || count > limits.sortedSetPackedEntries) return;
+    const cursor = new SortedSetCursor();
+    for (let more = this.seek(cursor, reference, 0); more; more = this.next(cursor)) {
+      if (cursor.lengthBytes > limits.sortedSetPackedValueBytes) return;
+    }
+    let list = packed.create();
+    for (let more = this.seek(cursor, reference, 0); more && list !== 0; more = this.next(cursor)) {
+      const { bytes, view, offset, lengthBytes } = cursor;
+      const withMember = packed.append(list, bytes, view, offset, lengthBytes);
+      const scoreLength = writeScore(scoreText, 0, cursor.score);
+      const complete =
+        withMember === 0 ? 0 : packed.append(withMember, scoreText, this.scoreTextView, 0, scoreLength);
+      if (complete === 0) packed.release(withMember === 0 ? list : withMember);
+      list = complete;
+    }
+    if (list === 0) return;
+    this.release(reference);
+    this.setReference(reference, Encoding.Packed, list);
+  }
+
   private isPacked(reference: number): boolean {
     return this.bytes[reference] === Encoding.Packed;
   }

@@ -1,9 +1,9 @@
 /** The dictionary against a Map: growing, shrinking, running out of memory, scanning, drawing at random. */
 
 import t from 'tap';
-import { Arena, blockBytes } from '../../src/memory/arena.js';
+import { Arena } from '../../src/memory/arena.js';
 import { DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
-import { Dictionary, DictionaryRoot } from '../../src/structures/dictionary.js';
+import { Dictionary } from '../../src/structures/dictionary.js';
 import { Random } from '../tools/random.js';
 
 const RECORD_BYTES = 16;
@@ -84,12 +84,7 @@ class Model {
   verify(): void {
     this.dictionary.verify(ROOT);
     if (this.dictionary.count(ROOT) !== this.records.size) throw new Error('wrong count');
-    let used = this.records.size * RECORD_BYTES + this.dictionary.tableBytes(ROOT);
-    if (used > 0) {
-      // A directory of one or two words takes the smallest block.
-      const directoryBytes = 4 << this.memory.words[ROOT + DictionaryRoot.Depth]!;
-      used += blockBytes(directoryBytes) - directoryBytes;
-    }
+    const used = this.records.size * RECORD_BYTES + this.dictionary.tableBytes(ROOT);
     if (this.arena.usedBytes !== used) throw new Error(`used ${this.arena.usedBytes}, expected ${used}`);
   }
 

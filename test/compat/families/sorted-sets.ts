@@ -135,10 +135,21 @@ function anyRange(v: Vocabulary, source: () => Word, options: (() => Word[])[]):
 }
 
 function numberedKeys(v: Vocabulary, most: number): Word[] {
-  const keys = Array.from({ length: v.between(1, most) }, () => (v.chance(0.9) ? key(v) : v.key()));
+  const keys = Array.from({ length: v.between(1, most) }, () =>
+    v.chance(0.8) ? key(v) : v.chance(0.8) ? v.pick(['s1', 's2']) : v.key(),
+  );
   const dice = v.below(30);
   const count = dice === 0 ? v.integerOrNot() : String(keys.length + (dice === 1 ? 1 : dice === 2 ? -1 : 0));
   return [count, ...keys];
+}
+
+function combineOptions(v: Vocabulary, mayHaveScores: boolean): Word[] {
+  return v.options(2, [
+    () => ['WEIGHTS', ...Array.from({ length: v.between(1, 3) }, () => score(v))],
+    () => ['WEIGHTS', '2', '-1'],
+    () => ['AGGREGATE', v.pick(['SUM', 'MIN', 'MAX', 'max', 'AVG'])],
+    () => [mayHaveScores || v.chance(0.1) ? 'WITHSCORES' : 'AGGREGATE', ...(mayHaveScores ? [] : ['MIN'])],
+  ]);
 }
 
 const changeLimits: CommandMaker = (v) => [
@@ -208,6 +219,20 @@ export const sortedSets: Family = {
         ...(v.chance(0.5) ? ['COUNT', rank(v)] : []),
       ],
     ],
+    [4, (v) => [v.pick(['ZUNION', 'ZINTER']), ...numberedKeys(v, 3), ...combineOptions(v, true)]],
+    [
+      6,
+      (v) => [
+        v.pick(['ZUNIONSTORE', 'ZINTERSTORE']),
+        key(v),
+        ...numberedKeys(v, 3),
+        ...combineOptions(v, false),
+      ],
+    ],
+    [3, (v) => ['ZDIFF', ...numberedKeys(v, 3), ...(v.chance(0.5) ? ['WITHSCORES'] : [])]],
+    [3, (v) => ['ZDIFFSTORE', key(v), ...numberedKeys(v, 3), ...(v.chance(0.1) ? ['WITHSCORES'] : [])]],
+    [3, (v) => ['ZINTERCARD', ...numberedKeys(v, 3), ...(v.chance(0.5) ? ['LIMIT', rank(v)] : [])]],
+    [2, (v) => ['SADD', v.pick(['s1', 's2', 'z3']), member(v), member(v), member(v)]],
     [2, (v) => ['ZRANDMEMBER', key(v)]],
     [
       3,
