@@ -24,7 +24,6 @@ import { sortHandlers } from './sort.js';
 import { sortedSetOperationHandlers } from './sorted-set-operations.js';
 import { sortedSetRangeHandlers } from './sorted-set-ranges.js';
 import { sortedSetHandlers } from './sorted-sets.js';
-
 import { stringHandlers } from './strings.js';
 import { transactionHandlers } from './transactions.js';
 

@@ -259,7 +259,8 @@ function lset(context: CommandContext): void {
   }
   const lengthBytes = context.argLength(3);
   if (
-    !list.prepare(reference, lengthBytes, 0) ||
+    // As if for one element more, which is how Redis decides about the encoding.
+    !list.prepare(reference, lengthBytes, 1) ||
     !list.replace(reference, list.seek(reference, index), bytes, view, context.argOffset(3), lengthBytes)
   ) {
     reply.error(OUT_OF_MEMORY);
