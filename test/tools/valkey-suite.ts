@@ -32,6 +32,7 @@ const UNITS = [
   'unit/type/list-2',
   'unit/type/list-3',
   'unit/sort',
+  'unit/type/zset',
   'unit/keyspace',
   'unit/expire',
   'unit/scan',
