@@ -3,8 +3,8 @@
  * and a page of 2 MiB needs 512 times fewer translations.
  *
  * Asking for large pages up front would commit 2 MiB where a shard needs a few KiB. So each worker watches
- * the arenas of its own shards grow and, when 2 MiB of one are in use, has the kernel put them on one large
- * page (MADV_COLLAPSE, Linux 6.1); an older kernel refuses, and the shard stays on small pages.
+ * the arenas of its own shards grow and, when half of a large page's 2 MiB are in use, has the kernel put them
+ * on one (MADV_COLLAPSE, Linux 6.1); an older kernel refuses, and the shard stays on small pages.
  */
 
 import { HeaderWord, type ShardMemory } from './memory/shard-memory.js';
@@ -13,6 +13,8 @@ import type { Libc } from './network/libc.js';
 const HUGE_PAGE_BYTES = 2 << 20;
 const MADV_COLLAPSE = 25;
 const MADV_DONTNEED = 4;
+/** What of a large page has to be in use. */
+const USED_BYTES_MIN = HUGE_PAGE_BYTES / 2;
 /** Pages made per step; each takes some 200 µs, mostly copying. */
 const PAGES_PER_STEP_MAX = 4;
 
@@ -31,7 +33,8 @@ export class HugePages {
     this.starts = memories.map((memory) => libc.addressOf(memory.bytes));
     this.collapsedTo = memories.map((memory, index) => {
       const arenaStart = this.starts[index] + memory.words[HeaderWord.ArenaStart];
-      return Math.ceil(arenaStart / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES;
+      const isHalf = arenaStart % HUGE_PAGE_BYTES <= HUGE_PAGE_BYTES - USED_BYTES_MIN;
+      return (Math.floor(arenaStart / HUGE_PAGE_BYTES) + (isHalf ? 0 : 1)) * HUGE_PAGE_BYTES;
     });
   }
 
@@ -41,7 +44,8 @@ export class HugePages {
     let left = PAGES_PER_STEP_MAX;
     for (let index = 0; index < this.memories.length && left > 0; index++) {
       const top = this.starts[index] + this.memories[index].words[HeaderWord.ArenaTop];
-      while (left > 0 && this.collapsedTo[index] + HUGE_PAGE_BYTES <= top) {
+      const start = this.starts[index] + this.memories[index].words[HeaderWord.ArenaStart];
+      while (left > 0 && top - Math.max(this.collapsedTo[index], start) >= USED_BYTES_MIN) {
         left--;
         if (this.libc.madvise(this.collapsedTo[index], HUGE_PAGE_BYTES, MADV_COLLAPSE) !== 0) {
           this.isRefused = true;
