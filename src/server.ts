@@ -61,7 +61,12 @@ export async function startServer(config: Config): Promise<void> {
     unixSocket: config.unixSocket,
     unixSocketMode: config.unixSocketMode,
   });
-  const keyspace = createKeyspace(shardCountFor(threads, totalmem()), SHARD_BYTES_MAX, config.databases);
+  const keyspace = createKeyspace(
+    shardCountFor(threads, totalmem()),
+    SHARD_BYTES_MAX,
+    config.databases,
+    (bytes) => libc.addressOf(bytes),
+  );
   const state = createProcessState(threads, table.size);
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));

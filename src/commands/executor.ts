@@ -44,6 +44,7 @@ export class Executor {
   private readonly commands: (Command | null)[] = new Array(MAX_BATCH_COMMANDS).fill(null);
   private readonly shards: Shard[];
   private readonly hashes = new Int32Array(MAX_BATCH_COMMANDS);
+  private readonly lines = new Int32Array(MAX_BATCH_COMMANDS);
   private readonly records = new Int32Array(MAX_BATCH_COMMANDS);
   /** Where a batch's look-ahead ends up, so that it is not optimised away. */
   lookAheadSink = 0;
@@ -175,20 +176,28 @@ export class Executor {
     this.shards[index] = keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask];
   }
 
+  /**
+   * Touches what the commands of a batch will need, in loops without branches that depend on what is read: the
+   * processor then has many cache misses under way at once instead of one after the other.
+   */
   private lookAhead(count: number, database: number): void {
-    const { commands, shards, hashes, records } = this;
+    const { commands, shards, hashes, lines, records } = this;
+    let sink = 0;
     for (let index = 0; index < count; index++) {
       const command = commands[index];
       const shard = shards[index];
-      records[index] =
+      const line =
         command === null || command.singleKey === 0
           ? 0
-          : shard.dictionary.hint(shard.root(database), hashes[index]);
+          : shard.dictionary.hintedLine(shard.root(database), hashes[index]);
+      lines[index] = line;
+      sink ^= shard.words[line];
     }
-    let sink = 0;
     for (let index = 0; index < count; index++) {
-      if (records[index] > 0) sink ^= shards[index].words[records[index] >> 2];
+      records[index] =
+        lines[index] === 0 ? 0 : shards[index].dictionary.hintedRecord(lines[index], hashes[index]);
     }
+    for (let index = 0; index < count; index++) sink ^= shards[index].words[records[index] >>> 2];
     this.lookAheadSink = sink;
   }
 

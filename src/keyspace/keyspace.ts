@@ -36,10 +36,11 @@ export function createKeyspace(
   shardCount: number,
   shardBytes: number,
   databaseCount: number,
+  addressOf?: (bytes: Uint8Array) => number,
 ): KeyspaceHandle {
   const shards: SharedArrayBuffer[] = [];
   for (let index = 0; index < shardCount; index++) {
-    shards.push(ShardMemory.create(shardBytes, databaseCount).buffer);
+    shards.push(ShardMemory.create(shardBytes, databaseCount, addressOf).buffer);
   }
   return { shards, totals: new SharedArrayBuffer(64), databaseCount };
 }

@@ -238,18 +238,24 @@ export abstract class Dictionary {
   }
 
   /**
-   * Reads the line that a hash leads to, so that it is in the cache when `find` comes, and returns
-   * the first record whose tag fits, or 0. A hint only: taken without a lock, it may be anything.
+   * The line that a hash leads to (word index), or 0. `find` will miss the cache there; who is going to look up
+   * many hashes reads all their lines first. A hint only: taken without a lock, it may be anything.
    */
-  hint(root: number, hash: number): number {
+  hintedLine(root: number, hash: number): number {
     const { words } = this;
     const directory = words[root];
     if (directory === 0) return 0;
     const depth = words[root + DictionaryRoot.Depth] & 31;
     const segment = words[(directory >> 2) + (depth === 0 ? 0 : hash >>> (32 - depth))] >> 2;
     const linesLog2 = words[segment + Segment.LinesLog2] & 7;
-    const line =
-      segment + ((1 + (lineOf(hash, words[segment + Segment.Salt]) >> (LINES_LOG2_MAX - linesLog2))) << 4);
+    return (
+      segment + ((1 + (lineOf(hash, words[segment + Segment.Salt]) >> (LINES_LOG2_MAX - linesLog2))) << 4)
+    );
+  }
+
+  /** The first record of a line whose tag fits a hash, or 0. A hint as well. */
+  hintedRecord(line: number, hash: number): number {
+    const { words } = this;
     const pattern = Math.imul(tagOf(hash), 0x01010101);
     for (let group = 0; group < 3; group++) {
       const differences = words[line + TAGS_WORD + group] ^ pattern;
