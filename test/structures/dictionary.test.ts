@@ -110,7 +110,7 @@ const hashes: [name: string, hashOf: (key: number) => number, keysMax: number][]
   ['scattered hashes', scatter, 6000],
   ['hashes that share a line', (key) => scatter(key) & ~63, 3000],
   ['hashes that share their top bits', (key) => scatter(key) >>> 12, 3000],
-  ['few different hashes', (key) => scatter(key % 40), 700],
+  ['few different hashes', (key) => scatter(key % 40), 1500],
 ];
 
 for (const [name, hashOf, keysMax] of hashes) {
