@@ -23,20 +23,21 @@ export function lruIdleMs(access: number, nowMs: number): number {
   return ((lruClock(nowMs) - access) & 0xffffff) * 1000;
 }
 
-function lfuMinutes(nowMs: number): number {
+/** The minute that an LFU clock notes beside its counter. */
+export function lfuMinuteClock(nowMs: number): number {
   return Math.floor(nowMs / 60000) & 0xffff;
 }
 
 /** What a new key starts with. */
 export function lfuInitial(nowMs: number): number {
-  return (lfuMinutes(nowMs) << 8) | LFU_INITIAL;
+  return (lfuMinuteClock(nowMs) << 8) | LFU_INITIAL;
 }
 
 /** The counter, 0 to 255, after the decay that is due. */
 export function lfuCounter(access: number, nowMs: number, settings: LfuSettings): number {
   const counter = access & 0xff;
   if (settings.decayTimeMinutes === 0) return counter;
-  const elapsed = (lfuMinutes(nowMs) - (access >>> 8)) & 0xffff;
+  const elapsed = (lfuMinuteClock(nowMs) - (access >>> 8)) & 0xffff;
   return Math.max(0, counter - Math.floor(elapsed / settings.decayTimeMinutes));
 }
 
@@ -47,5 +48,5 @@ export function lfuAccessed(access: number, nowMs: number, settings: LfuSettings
     const base = Math.max(0, counter - LFU_INITIAL);
     if (Math.random() * (base * settings.logFactor + 1) < 1) counter++;
   }
-  return (lfuMinutes(nowMs) << 8) | counter;
+  return (lfuMinuteClock(nowMs) << 8) | counter;
 }

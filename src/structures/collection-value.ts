@@ -65,8 +65,8 @@ export abstract class CollectionValue {
     return this.bytes[reference];
   }
 
-  /** Offset of the block that a reference names. */
-  protected blockOf(reference: number): number {
+  /** Offset of the block that a reference names; its layout is the encoding's. */
+  blockOf(reference: number): number {
     return this.view.getInt32(reference + 1, true);
   }
 

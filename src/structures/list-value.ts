@@ -23,7 +23,8 @@ const SIZE_CLASSES = 5;
 const UNLIMITED = 0x7fffffff;
 
 export class ListValue extends CollectionValue {
-  private readonly chunks: ChunkList;
+  /** What knows a list in chunks. */
+  readonly chunks: ChunkList;
 
   // The limits of a packed list, from `list-max-listpack-size` as it was when they were worked out.
   private knownSize = 0;

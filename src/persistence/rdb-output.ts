@@ -1,0 +1,172 @@
+/**
+ * Bytes in RDB's forms, into a buffer that grows. Where there is a file, what has gathered goes to it from
+ * time to time (`flush`); a payload of DUMP stays in the buffer.
+ */
+
+import { IntegerParser } from '../memory/numbers.js';
+import { copyBytes } from '../structures/copy.js';
+import { Crc64 } from './crc64.js';
+import { lzfCompress } from './lzf.js';
+import { COMPRESSED_BYTES_MIN, RdbEncoding } from './rdb-format.js';
+
+const INITIAL_BYTES = 4096;
+const LENGTH_BYTES_MAX = 9;
+/** A longer string is no int32. */
+const INTEGER_TEXT_BYTES_MAX = 11;
+
+export class RdbOutput {
+  bytes: Uint8Array;
+  view: DataView;
+  length = 0;
+  /** Whether long strings are compressed (`rdbcompression`). */
+  compresses = true;
+  readonly checksum = new Crc64();
+  private readonly parser = new IntegerParser();
+
+  constructor(initialBytes = INITIAL_BYTES) {
+    this.bytes = new Uint8Array(initialBytes);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Makes room for `lengthBytes` more bytes. */
+  reserve(lengthBytes: number): void {
+    const needed = this.length + lengthBytes;
+    if (needed <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, Math.min(2 * this.bytes.length, needed + (64 << 20))));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+    this.view = new DataView(grown.buffer);
+  }
+
+  byte(value: number): void {
+    this.reserve(1);
+    this.bytes[this.length++] = value;
+  }
+
+  /** A length or another number from 0 up to 2^53. */
+  lengthField(value: number): void {
+    this.reserve(LENGTH_BYTES_MAX);
+    const { bytes, view, length } = this;
+    if (value < 64) {
+      bytes[length] = value;
+      this.length = length + 1;
+    } else if (value < 16384) {
+      bytes[length] = 0x40 | (value >> 8);
+      bytes[length + 1] = value;
+      this.length = length + 2;
+    } else if (value <= 0xffffffff) {
+      bytes[length] = 0x80;
+      view.setUint32(length + 1, value);
+      this.length = length + 5;
+    } else {
+      bytes[length] = 0x81;
+      view.setUint32(length + 1, Math.floor(value / 0x100000000));
+      view.setUint32(length + 5, value >>> 0);
+      this.length = length + 9;
+    }
+  }
+
+  /** An integer from 0 to 2^53 in eight bytes. */
+  integer64(value: number): void {
+    this.reserve(8);
+    this.view.setUint32(this.length, value >>> 0, true);
+    this.view.setInt32(this.length + 4, Math.floor(value / 0x100000000), true);
+    this.length += 8;
+  }
+
+  double(value: number): void {
+    this.reserve(8);
+    this.view.setFloat64(this.length, value, true);
+    this.length += 8;
+  }
+
+  /** Bytes as they are. */
+  raw(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
+    this.reserve(lengthBytes);
+    copyBytes(this.bytes, this.view, this.length, source, sourceView, offset, lengthBytes);
+    this.length += lengthBytes;
+  }
+
+  /** ASCII text as it is. */
+  rawText(text: string): void {
+    this.reserve(text.length);
+    for (let at = 0; at < text.length; at++) this.bytes[this.length++] = text.charCodeAt(at);
+  }
+
+  /** ASCII text as a string. */
+  text(text: string): void {
+    this.lengthField(text.length);
+    this.rawText(text);
+  }
+
+  /** A string in the shortest form: as an integer, compressed, or as it is. */
+  string(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
+    if (lengthBytes <= INTEGER_TEXT_BYTES_MAX) {
+      if (this.integerString(source, offset, lengthBytes)) return;
+    } else if (this.compressedString(source, offset, lengthBytes)) {
+      return;
+    }
+    this.lengthField(lengthBytes);
+    this.raw(source, sourceView, offset, lengthBytes);
+  }
+
+  /** A block (a packed list, an integer set) as a string: as it is, or compressed. */
+  block(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
+    if (this.compressedString(source, offset, lengthBytes)) return;
+    this.lengthField(lengthBytes);
+    this.raw(source, sourceView, offset, lengthBytes);
+  }
+
+  private integerString(source: Uint8Array, offset: number, lengthBytes: number): boolean {
+    const { parser } = this;
+    if (!parser.parse(source, offset, lengthBytes) || !parser.isSafe) return false;
+    const { value } = parser;
+    if (value !== (value | 0)) return false;
+    this.reserve(5);
+    const { bytes, view, length } = this;
+    if (value === (value << 24) >> 24) {
+      bytes[length] = 0xc0 | RdbEncoding.Int8;
+      bytes[length + 1] = value;
+      this.length = length + 2;
+    } else if (value === (value << 16) >> 16) {
+      bytes[length] = 0xc0 | RdbEncoding.Int16;
+      view.setInt16(length + 1, value, true);
+      this.length = length + 3;
+    } else {
+      bytes[length] = 0xc0 | RdbEncoding.Int32;
+      view.setInt32(length + 1, value, true);
+      this.length = length + 5;
+    }
+    return true;
+  }
+
+  private compressedString(source: Uint8Array, offset: number, lengthBytes: number): boolean {
+    if (!this.compresses || lengthBytes < COMPRESSED_BYTES_MIN) return false;
+    const start = this.length;
+    // The compressed bytes go behind the longest possible head and then move up to the real one.
+    const headMax = 1 + 2 * LENGTH_BYTES_MAX;
+    this.reserve(headMax + lengthBytes);
+    const from = start + headMax;
+    const compressed = lzfCompress(source, offset, lengthBytes, this.bytes, from, lengthBytes - 4);
+    if (compressed === 0) return false;
+    this.byte(0xc0 | RdbEncoding.Lzf);
+    this.lengthField(compressed);
+    this.lengthField(lengthBytes);
+    this.bytes.copyWithin(this.length, from, from + compressed);
+    this.length += compressed;
+    return true;
+  }
+
+  /** Adds what is in the buffer to the checksum. */
+  addToChecksum(): void {
+    this.checksum.update(this.bytes, this.view, 0, this.length);
+  }
+
+  /** The checksum, low half first. */
+  writeChecksum(): void {
+    this.reserve(8);
+    this.view.setInt32(this.length, this.checksum.low, true);
+    this.view.setInt32(this.length + 4, this.checksum.high, true);
+    this.length += 8;
+  }
+}

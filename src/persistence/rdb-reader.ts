@@ -1,0 +1,277 @@
+/**
+ * Loads an RDB file into a keyspace that nobody else uses meanwhile: at start, or with all locks held.
+ *
+ * Several threads may load one file together: each reads all of it, but builds only the keys of its own shards.
+ * Passing over a value costs next to nothing beside building it.
+ */
+
+import { lfuMinuteClock, lruClock } from '../keyspace/access-clock.js';
+import { setEntryAccess, ValueType, valueOffset } from '../keyspace/entry.js';
+import type { Keyspace } from '../keyspace/keyspace.js';
+import type { Shard } from '../keyspace/shard.js';
+import { hashBytes, keySlot } from '../memory/hash.js';
+import { REFERENCE_BYTES } from '../structures/collection-value.js';
+import { copyBytes } from '../structures/copy.js';
+import {
+  RDB_MAGIC,
+  RDB_VERSION_CHECKSUM,
+  RDB_VERSION_MAX,
+  RdbError,
+  RdbOpcode,
+  type RdbType,
+} from './rdb-format.js';
+import { type RdbInput, RdbString } from './rdb-input.js';
+import { RdbMemoryError, ValueLoader, valueTypeOf } from './value-loader.js';
+
+/** Keys between two looks at the clock for `onProgress`. */
+const PROGRESS_KEYS = 1024;
+
+export interface RdbReaderOptions {
+  readonly nowMs: number;
+  /** Loads only the keys of every `partCount`-th shard from `part` on. */
+  readonly part: number;
+  readonly partCount: number;
+  /** Keys that are past their expiry are left out. */
+  readonly dropsExpired: boolean;
+  /** A key that is there already is replaced; otherwise it is an error. */
+  readonly replaces: boolean;
+  /** Something that is left out. */
+  readonly warn: (text: string) => void;
+  readonly onProgress: (() => void) | null;
+}
+
+/** Auxiliary fields that say what wrote a file. */
+export type RdbFields = ReadonlyMap<string, string>;
+
+export class RdbReader {
+  readonly fields = new Map<string, string>();
+  version = 0;
+  keysLoaded = 0;
+  keysExpired = 0;
+  private readonly input: RdbInput;
+  private readonly keyspace: Keyspace;
+  private readonly options: RdbReaderOptions;
+  private readonly values: ValueLoader;
+  private readonly key = new RdbString();
+  private readonly text = new RdbString();
+  private database = 0;
+  // What precedes the key that comes next; -1: nothing.
+  private expiresAt = -1;
+  private idleSeconds = -1;
+  private frequency = -1;
+
+  constructor(input: RdbInput, keyspace: Keyspace, options: RdbReaderOptions) {
+    this.input = input;
+    this.keyspace = keyspace;
+    this.options = options;
+    this.values = new ValueLoader(input);
+  }
+
+  /** Loads everything; throws an RdbError that says what is wrong, and where. */
+  load(): void {
+    this.header();
+    for (let keys = 0; this.next(); keys++) {
+      if (keys % PROGRESS_KEYS === 0) this.options.onProgress?.();
+    }
+    if (this.version >= RDB_VERSION_CHECKSUM && !this.input.checksumMatches()) {
+      this.input.fail('wrong checksum', this.input.offset - 8);
+    }
+  }
+
+  private header(): void {
+    const { input } = this;
+    input.need(RDB_MAGIC.length + 4);
+    const { bytes, position } = input;
+    const text = String.fromCharCode(...bytes.subarray(position, position + RDB_MAGIC.length + 4));
+    if (!text.startsWith(RDB_MAGIC)) input.fail('this is no RDB file: it does not begin with "REDIS"');
+    const version = text.slice(RDB_MAGIC.length);
+    if (!/^\d{4}$/.test(version) || Number(version) < 1 || Number(version) > RDB_VERSION_MAX) {
+      input.fail(`RDB version ${version} is not supported`);
+    }
+    this.version = Number(version);
+    input.position += RDB_MAGIC.length + 4;
+  }
+
+  /** Reads the next opcode or key; false at the end of the file. */
+  private next(): boolean {
+    const { input } = this;
+    const at = input.offset;
+    const type = input.byte();
+    switch (type) {
+      case RdbOpcode.Eof:
+        return false;
+      case RdbOpcode.ExpiryMs:
+        this.expiresAt = this.expiry(input.int64(), at);
+        break;
+      case RdbOpcode.ExpirySeconds:
+        this.expiresAt = this.expiry(input.int32() * 1000, at);
+        break;
+      case RdbOpcode.Idle:
+        this.idleSeconds = input.length();
+        break;
+      case RdbOpcode.Frequency:
+        this.frequency = input.byte();
+        break;
+      case RdbOpcode.SelectDatabase:
+        this.database = input.length();
+        if (this.database >= this.keyspace.databaseCount) {
+          input.fail(
+            `the file has a database ${this.database}, but \`databases\` is ${this.keyspace.databaseCount}`,
+            at,
+          );
+        }
+        break;
+      case RdbOpcode.ResizeDatabase:
+        input.length();
+        input.length();
+        break;
+      case RdbOpcode.SlotInfo:
+        for (let numbers = 3; numbers > 0; numbers--) input.length();
+        break;
+      case RdbOpcode.Aux:
+        this.field();
+        break;
+      case RdbOpcode.Function2:
+        input.skipString();
+        this.options.warn(
+          'the file has a library of functions, which is left out: functions are not supported',
+        );
+        break;
+      case RdbOpcode.FunctionPreRelease:
+        input.fail('functions in the form of a release candidate of Redis 7 are not supported', at);
+        break;
+      case RdbOpcode.ModuleAux:
+        input.fail('data of a module is not supported', at);
+        break;
+      default:
+        this.keyOf(type, at);
+    }
+    return true;
+  }
+
+  /** A time as a key's expiry: what is before the epoch is long past. */
+  private expiry(ms: number, at: number): number {
+    if (!Number.isSafeInteger(ms)) this.input.fail('absurd expiry', at);
+    return Math.max(ms, 0);
+  }
+
+  private field(): void {
+    const { input, key, text } = this;
+    input.string(key);
+    key.keep();
+    input.string(text);
+    this.fields.set(key.latin1(), text.latin1());
+  }
+
+  private keyOf(type: RdbType, at: number): void {
+    const { input, key, options, keyspace, expiresAt } = this;
+    input.string(key);
+    key.keep();
+    const shard = keyspace.shards[keySlot(key.bytes, key.offset, key.lengthBytes) & keyspace.shardMask];
+    const isExpired = options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs;
+    if (shard.index % options.partCount !== options.part) {
+      this.values.skip(type);
+    } else if (isExpired) {
+      this.values.skip(type);
+      this.keysExpired++;
+    } else {
+      this.build(shard, type, at);
+    }
+    this.expiresAt = -1;
+    this.idleSeconds = -1;
+    this.frequency = -1;
+  }
+
+  private build(shard: Shard, type: RdbType, at: number): void {
+    const { key, database, options } = this;
+    const { bytes, view, offset, lengthBytes } = key;
+    const hash = hashBytes(view, offset, lengthBytes);
+    const slot = shard.dictionary.find(shard.root(database), hash, bytes, view, offset, lengthBytes);
+    if (slot !== 0) {
+      if (!options.replaces) this.input.fail('the same key twice', at);
+      shard.remove(database, hash, slot);
+    }
+    if (!this.values.load(shard, type)) {
+      options.warn(`an empty value is left out, at offset ${at}`);
+      return;
+    }
+    const entry = putLoaded(shard, database, hash, key, valueTypeOf(type) as ValueType, this.values.string, {
+      expiresAt: this.expiresAt,
+      nowMs: options.nowMs,
+    });
+    if (entry === 0) throw new RdbMemoryError('out of memory');
+    setLoadedAccess(
+      shard,
+      entry,
+      this.keyspace.settings.usesLfu,
+      this.idleSeconds,
+      this.frequency,
+      options.nowMs,
+    );
+    this.keysLoaded++;
+  }
+}
+
+/**
+ * Makes a value that was loaded (the string, or the shard's draft) a new key's. Returns the entry, or 0, with
+ * no draft left, if there is no memory.
+ */
+export function putLoaded(
+  shard: Shard,
+  database: number,
+  hash: number,
+  key: {
+    readonly bytes: Uint8Array;
+    readonly view: DataView;
+    readonly offset: number;
+    readonly lengthBytes: number;
+  },
+  type: ValueType,
+  string: RdbString,
+  times: { readonly expiresAt: number; readonly nowMs: number },
+): number {
+  const valueBytes = type === ValueType.String ? string.lengthBytes : REFERENCE_BYTES;
+  const entry = shard.create(
+    database,
+    hash,
+    key.bytes,
+    key.view,
+    key.offset,
+    key.lengthBytes,
+    type,
+    valueBytes,
+    times.expiresAt,
+    times.nowMs,
+  );
+  if (type !== ValueType.String) {
+    if (entry === 0) shard.collection(type).release(shard.draft);
+    else shard.adoptDraft(entry);
+  } else if (entry !== 0) {
+    const target = valueOffset(shard.words, entry);
+    copyBytes(shard.bytes, shard.view, target, string.bytes, string.view, string.offset, valueBytes);
+  }
+  return entry;
+}
+
+/** Sets what is known of a loaded key's use, if it is of the kind that the policy wants; -1: unknown. */
+export function setLoadedAccess(
+  shard: Shard,
+  entry: number,
+  usesLfu: boolean,
+  idleSeconds: number,
+  frequency: number,
+  nowMs: number,
+): void {
+  if (usesLfu && frequency >= 0) {
+    setEntryAccess(shard.words, entry, (lfuMinuteClock(nowMs) << 8) | frequency);
+  } else if (!usesLfu && idleSeconds >= 0) {
+    setEntryAccess(shard.words, entry, lruClock(nowMs - Math.min(idleSeconds, 0xffffff) * 1000));
+  }
+}
+
+/** The one line that tells a user what is wrong with a file. */
+export function describeRdbFailure(path: string, error: unknown): string {
+  if (error instanceof RdbMemoryError) return `can't load ${path}: not enough memory`;
+  if (error instanceof RdbError) return `can't load ${path}: ${error.message}`;
+  return `can't load ${path}: ${(error as Error).message}`;
+}

@@ -1,0 +1,118 @@
+/** Writes the parts of an RDB file, in order: `begin`, then `database` and its keys, at last `end`. */
+
+import { lfuCounter, lruIdleMs } from '../keyspace/access-clock.js';
+import { entryAccess, expiresAtMs, keyLength, keyOffset } from '../keyspace/entry.js';
+import { EvictionPolicy, type KeyspaceSettings } from '../keyspace/settings.js';
+import type { Shard } from '../keyspace/shard.js';
+import { REDIS_VERSION } from '../version.js';
+import { RDB_MAGIC, RDB_VERSION, RdbOpcode } from './rdb-format.js';
+import { RdbOutput } from './rdb-output.js';
+import { ValueWriter } from './value-writer.js';
+
+/** What gathers before it goes to the file. */
+const FLUSH_BYTES = 256 * 1024;
+
+export interface RdbWriterOptions {
+  /** `rdbcompression` */
+  readonly compresses: boolean;
+  /** `rdbchecksum` */
+  readonly hasChecksum: boolean;
+  /** Takes what has gathered; the bytes are void afterwards. */
+  readonly flush: (bytes: Uint8Array) => void;
+}
+
+export class RdbWriter {
+  readonly output = new RdbOutput(2 * FLUSH_BYTES);
+  private readonly options: RdbWriterOptions;
+  private readonly settings: KeyspaceSettings;
+  private readonly values = new ValueWriter(this.output);
+  keysWritten = 0;
+
+  constructor(settings: KeyspaceSettings, options: RdbWriterOptions) {
+    this.settings = settings;
+    this.options = options;
+    this.output.compresses = options.compresses;
+  }
+
+  begin(nowMs: number, usedBytes: number): void {
+    this.output.rawText(RDB_MAGIC + String(RDB_VERSION).padStart(4, '0'));
+    this.field('redis-ver', REDIS_VERSION);
+    this.field('redis-bits', '64');
+    this.field('ctime', String(Math.floor(nowMs / 1000)));
+    this.field('used-mem', String(usedBytes));
+    this.field('aof-base', '0');
+  }
+
+  private field(name: string, value: string): void {
+    this.output.byte(RdbOpcode.Aux);
+    this.output.text(name);
+    this.output.text(value);
+  }
+
+  /** Begins (or continues) a database. The two numbers are hints for whoever loads it. */
+  database(database: number, keys: number, volatileKeys: number): void {
+    const { output } = this;
+    this.select(database);
+    output.byte(RdbOpcode.ResizeDatabase);
+    output.lengthField(keys);
+    output.lengthField(volatileKeys);
+  }
+
+  select(database: number): void {
+    this.output.byte(RdbOpcode.SelectDatabase);
+    this.output.lengthField(database);
+  }
+
+  /** Writes a key with its value. The shard's lock is held. */
+  key(shard: Shard, entry: number, nowMs: number): void {
+    writeKey(this.output, this.values, this.settings, shard, entry, nowMs);
+    this.keysWritten++;
+    if (this.output.length >= FLUSH_BYTES) this.flush();
+  }
+
+  end(): void {
+    const { output, options } = this;
+    output.byte(RdbOpcode.Eof);
+    this.flush();
+    if (!options.hasChecksum) output.checksum.reset();
+    output.writeChecksum();
+    options.flush(output.bytes.subarray(0, output.length));
+    output.length = 0;
+  }
+
+  flush(): void {
+    const { output, options } = this;
+    if (options.hasChecksum) output.addToChecksum();
+    options.flush(output.bytes.subarray(0, output.length));
+    output.length = 0;
+  }
+}
+
+/** Writes a key: its expiry, what is known of its use, type, key and value. The shard's lock is held. */
+export function writeKey(
+  output: RdbOutput,
+  values: ValueWriter,
+  settings: KeyspaceSettings,
+  shard: Shard,
+  entry: number,
+  nowMs: number,
+): void {
+  const { words } = shard;
+  const expiresAt = expiresAtMs(words, entry);
+  if (expiresAt >= 0) {
+    output.byte(RdbOpcode.ExpiryMs);
+    output.integer64(expiresAt);
+  }
+  const access = entryAccess(words, entry);
+  const { policy } = settings;
+  if (policy === EvictionPolicy.AllKeysLru || policy === EvictionPolicy.VolatileLru) {
+    output.byte(RdbOpcode.Idle);
+    output.lengthField(Math.floor(lruIdleMs(access, nowMs) / 1000));
+  } else if (policy === EvictionPolicy.AllKeysLfu || policy === EvictionPolicy.VolatileLfu) {
+    output.byte(RdbOpcode.Frequency);
+    output.byte(lfuCounter(access, nowMs, settings.lfu));
+  }
+  output.byte(values.typeOf(shard, entry));
+  output.string(shard.bytes, shard.view, keyOffset(words, entry), keyLength(words, entry));
+  values.write(shard, entry);
+}

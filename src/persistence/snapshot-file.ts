@@ -1,0 +1,127 @@
+/**
+ * Snapshots as files. A new one is written beside the old one, brought to the disk, and only then takes its name, so
+ * that there is a whole one at any moment.
+ */
+
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import path from 'node:path';
+import type { Keyspace } from '../keyspace/keyspace.js';
+import type { ByteSource } from './rdb-input.js';
+import { RdbWriter } from './rdb-writer.js';
+
+export interface SnapshotOptions {
+  /** `dbfilename`, in the working directory. */
+  readonly fileName: string;
+  readonly compresses: boolean;
+  readonly hasChecksum: boolean;
+}
+
+/** A file that is being written, under a temporary name. */
+export class SnapshotFile {
+  readonly temporaryName: string;
+  private readonly fileName: string;
+  private readonly fd: number;
+  lengthBytes = 0;
+
+  /** Throws a system error, as all methods do. */
+  constructor(fileName: string, temporaryName: string) {
+    this.fileName = fileName;
+    this.temporaryName = temporaryName;
+    this.fd = openSync(temporaryName, 'w', 0o644);
+  }
+
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at, bytes.length - at);
+    this.lengthBytes += bytes.length;
+  }
+
+  /** Brings the file to the disk and gives it its name. */
+  finish(): void {
+    fsyncSync(this.fd);
+    closeSync(this.fd);
+    renameSync(this.temporaryName, this.fileName);
+    syncFolder(path.dirname(this.fileName));
+  }
+
+  /** Gives up: what was written vanishes. */
+  discard(): void {
+    try {
+      closeSync(this.fd);
+    } catch {
+      // It was closed already.
+    }
+    try {
+      unlinkSync(this.temporaryName);
+    } catch {
+      // It was renamed already, or somebody else has removed it.
+    }
+  }
+}
+
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Writes all keys to a file. The locks of all shards are held. Throws a system error if it can't be written. */
+export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs: number): number {
+  const file = new SnapshotFile(options.fileName, `temp-${process.pid}.rdb`);
+  try {
+    const writer = new RdbWriter(keyspace.settings, { ...options, flush: (bytes) => file.write(bytes) });
+    writer.begin(nowMs, keyspace.usedBytes());
+    for (let database = 0; database < keyspace.databaseCount; database++) {
+      const keys = keyspace.keyCount(database);
+      if (keys === 0) continue;
+      writer.database(database, keys, keyspace.volatileKeyCount(database));
+      for (const shard of keyspace.shards) {
+        const { dictionary } = shard;
+        const root = shard.root(database);
+        let cursor = 0;
+        do {
+          cursor = dictionary.scan(root, cursor);
+          for (let index = 0; index < dictionary.scannedCount; index++) {
+            writer.key(shard, dictionary.scanned[index], nowMs);
+          }
+        } while (cursor !== 0);
+      }
+    }
+    writer.end();
+    file.finish();
+    return file.lengthBytes;
+  } catch (error) {
+    file.discard();
+    throw error;
+  }
+}
+
+/** A file to read; `close` it afterwards. Throws a system error if it can't be opened. */
+export class FileSource implements ByteSource {
+  readonly lengthBytes: number;
+  private readonly fd: number;
+
+  constructor(fileName: string) {
+    this.fd = openSync(fileName, 'r');
+    this.lengthBytes = fstatSync(this.fd).size;
+  }
+
+  read(target: Uint8Array, offset: number, lengthBytes: number, position: number): number {
+    return readSync(this.fd, target, offset, lengthBytes, position);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}

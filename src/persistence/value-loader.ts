@@ -1,0 +1,273 @@
+/**
+ * Builds values from RDB's forms of them: strings stay in the input, collections are built as the shard's draft
+ * (Shard.draft), element by element, so that whatever a file says, the limits and the order of the structures hold.
+ */
+
+import { ValueType } from '../keyspace/entry.js';
+import type { Shard } from '../keyspace/shard.js';
+import { readDouble } from '../memory/scores.js';
+import { SetAdd } from '../structures/set-value.js';
+import { BlockKind, BlockWalk } from './packed-forms.js';
+import { QuicklistContainer, RdbError, RdbType } from './rdb-format.js';
+import { type RdbInput, RdbString } from './rdb-input.js';
+
+/** The first byte of a score written as text, if it is no length. */
+const enum OldScore {
+  NotANumber = 253,
+  Infinite = 254,
+  MinusInfinite = 255,
+}
+
+/** No memory for a value; nothing of it is left. */
+export class RdbMemoryError extends RdbError {}
+
+const UNSUPPORTED: Readonly<Record<number, string>> = {
+  [RdbType.ModulePreRelease]: 'a value of a module',
+  [RdbType.Module2]: 'a value of a module',
+  [RdbType.StreamListpacks]: 'a stream',
+  [RdbType.StreamListpacks2]: 'a stream',
+  [RdbType.StreamListpacks3]: 'a stream',
+};
+
+/** The type of the value that an RDB type stands for; -1 if it can't be loaded. */
+export function valueTypeOf(type: RdbType): ValueType | -1 {
+  switch (type) {
+    case RdbType.String:
+      return ValueType.String;
+    case RdbType.List:
+    case RdbType.ListZiplist:
+    case RdbType.ListQuicklist:
+    case RdbType.ListQuicklist2:
+      return ValueType.List;
+    case RdbType.Set:
+    case RdbType.SetIntset:
+    case RdbType.SetListpack:
+      return ValueType.Set;
+    case RdbType.SortedSet:
+    case RdbType.SortedSet2:
+    case RdbType.SortedSetZiplist:
+    case RdbType.SortedSetListpack:
+      return ValueType.SortedSet;
+    default:
+      return -1;
+  }
+}
+
+/** Why a type can't be loaded. */
+export function unsupportedType(type: number): string {
+  const name = UNSUPPORTED[type];
+  return name === undefined ? `unknown type ${type} of a value` : `${name} (type ${type}) is not supported`;
+}
+
+export class ValueLoader {
+  private readonly input: RdbInput;
+  /** The value of a string. */
+  readonly string = new RdbString();
+  private readonly block = new RdbString();
+  private readonly first = new RdbString();
+  private readonly second = new RdbString();
+  private readonly walk = new BlockWalk();
+
+  constructor(input: RdbInput) {
+    this.input = input;
+  }
+
+  /**
+   * Reads a value: a string into `string`, a collection into the shard's draft. Returns false, with no draft
+   * left, if the collection is empty. Throws an RdbError if the bytes are damaged and an RdbMemoryError if
+   * there is no memory; there is no draft then either.
+   */
+  load(shard: Shard, type: RdbType): boolean {
+    const valueType = valueTypeOf(type);
+    if (valueType < 0) this.input.fail(unsupportedType(type));
+    if (valueType === ValueType.String) {
+      this.input.string(this.string);
+      return true;
+    }
+    const at = this.input.offset;
+    const collection = shard.collection(valueType as ValueType);
+    if (!collection.create(shard.draft)) throw new RdbMemoryError('out of memory');
+    try {
+      this.fill(shard, type);
+    } catch (error) {
+      collection.release(shard.draft);
+      // The walks over blocks do not know where they are.
+      if (!(error instanceof RdbError) || error instanceof RdbMemoryError) throw error;
+      throw error.message.includes(' at offset ') ? error : new RdbError(`${error.message}, at offset ${at}`);
+    }
+    if (collection.count(shard.draft) !== 0) return true;
+    collection.release(shard.draft);
+    return false;
+  }
+
+  private fill(shard: Shard, type: RdbType): void {
+    switch (type) {
+      case RdbType.List:
+        this.list(shard);
+        break;
+      case RdbType.ListZiplist:
+        this.listBlock(shard, BlockKind.Ziplist);
+        break;
+      case RdbType.ListQuicklist:
+        for (let nodes = this.input.count(1); nodes > 0; nodes--) this.listBlock(shard, BlockKind.Ziplist);
+        break;
+      case RdbType.ListQuicklist2:
+        this.quicklist(shard);
+        break;
+      case RdbType.Set:
+        for (let members = this.input.count(1); members > 0; members--) {
+          this.input.string(this.first);
+          this.member(shard);
+        }
+        break;
+      case RdbType.SetIntset:
+        this.setBlock(shard, BlockKind.Intset);
+        break;
+      case RdbType.SetListpack:
+        this.setBlock(shard, BlockKind.Listpack);
+        break;
+      case RdbType.SortedSet:
+      case RdbType.SortedSet2:
+        this.sortedSet(shard, type === RdbType.SortedSet2);
+        break;
+      case RdbType.SortedSetZiplist:
+        this.sortedSetBlock(shard, BlockKind.Ziplist);
+        break;
+      case RdbType.SortedSetListpack:
+        this.sortedSetBlock(shard, BlockKind.Listpack);
+        break;
+      default:
+        this.input.fail(unsupportedType(type));
+    }
+  }
+
+  /** Begins a walk over the elements of a block that comes next in the input. */
+  private beginBlock(kind: BlockKind): void {
+    this.input.string(this.block);
+    this.walk.begin(kind, this.block);
+  }
+
+  private list(shard: Shard): void {
+    for (let elements = this.input.count(1); elements > 0; elements--) {
+      this.input.string(this.first);
+      this.element(shard, this.first);
+    }
+  }
+
+  private listBlock(shard: Shard, kind: BlockKind): void {
+    this.beginBlock(kind);
+    while (this.walk.next(this.first)) this.element(shard, this.first);
+  }
+
+  private quicklist(shard: Shard): void {
+    for (let nodes = this.input.count(2); nodes > 0; nodes--) {
+      const at = this.input.offset;
+      const container = this.input.length();
+      if (container === QuicklistContainer.Plain) {
+        this.input.string(this.first);
+        this.element(shard, this.first);
+      } else if (container === QuicklistContainer.Packed) {
+        this.listBlock(shard, BlockKind.Listpack);
+      } else {
+        this.input.fail(`unknown kind ${container} of a list's node`, at);
+      }
+    }
+  }
+
+  private element(shard: Shard, element: RdbString): void {
+    const { lists, draft } = shard;
+    const { bytes, view, offset, lengthBytes } = element;
+    if (!lists.prepare(draft, lengthBytes, 1) || !lists.push(draft, true, bytes, view, offset, lengthBytes)) {
+      throw new RdbMemoryError('out of memory');
+    }
+  }
+
+  private setBlock(shard: Shard, kind: BlockKind): void {
+    this.beginBlock(kind);
+    while (this.walk.next(this.first)) this.member(shard);
+  }
+
+  private member(shard: Shard): void {
+    const { bytes, view, offset, lengthBytes } = this.first;
+    const added = shard.sets.add(shard.draft, bytes, view, offset, lengthBytes);
+    if (added === SetAdd.NoMemory) throw new RdbMemoryError('out of memory');
+    if (added === SetAdd.Present) throw new RdbError('a set has a member twice');
+  }
+
+  private sortedSet(shard: Shard, isBinary: boolean): void {
+    for (let elements = this.input.count(2); elements > 0; elements--) {
+      this.input.string(this.first);
+      this.first.keep();
+      this.scored(shard, isBinary ? this.input.double() : this.oldScore());
+    }
+  }
+
+  /** A score as text behind its length in one byte. */
+  private oldScore(): number {
+    const length = this.input.byte();
+    if (length === OldScore.NotANumber) return Number.NaN;
+    if (length === OldScore.Infinite) return Infinity;
+    if (length === OldScore.MinusInfinite) return -Infinity;
+    this.input.need(length);
+    const score = readDouble(this.input.bytes, this.input.position, length);
+    this.input.position += length;
+    return score;
+  }
+
+  private sortedSetBlock(shard: Shard, kind: BlockKind): void {
+    this.beginBlock(kind);
+    while (this.walk.next(this.first)) {
+      this.walk.mustNext(this.second);
+      const { bytes, offset, lengthBytes } = this.second;
+      this.scored(shard, readDouble(bytes, offset, lengthBytes));
+    }
+  }
+
+  private scored(shard: Shard, score: number): void {
+    if (Number.isNaN(score)) throw new RdbError('a score is no number');
+    const { sortedSets, draft } = shard;
+    const { bytes, view, offset, lengthBytes } = this.first;
+    if (sortedSets.find(draft, bytes, view, offset, lengthBytes)) {
+      throw new RdbError('a sorted set has a member twice');
+    }
+    if (!sortedSets.add(draft, score, bytes, view, offset, lengthBytes)) {
+      throw new RdbMemoryError('out of memory');
+    }
+  }
+
+  /** Passes over a value. */
+  skip(type: RdbType): void {
+    const { input } = this;
+    switch (type) {
+      case RdbType.List:
+      case RdbType.Set:
+      case RdbType.ListQuicklist:
+        this.skipStrings(input.count(1));
+        break;
+      case RdbType.ListQuicklist2:
+        for (let nodes = input.count(2); nodes > 0; nodes--) {
+          input.length();
+          input.skipString();
+        }
+        break;
+      case RdbType.SortedSet:
+      case RdbType.SortedSet2:
+        for (let elements = input.count(2); elements > 0; elements--) {
+          input.skipString();
+          if (type === RdbType.SortedSet2) input.skipBytes(8);
+          else this.oldScore();
+        }
+        break;
+      case RdbType.Hash:
+        this.skipStrings(2 * input.count(2));
+        break;
+      default:
+        if (valueTypeOf(type) < 0) input.fail(unsupportedType(type));
+        input.skipString();
+    }
+  }
+
+  private skipStrings(count: number): void {
+    for (let left = count; left > 0; left--) this.input.skipString();
+  }
+}

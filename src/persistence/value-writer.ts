@@ -1,0 +1,132 @@
+/**
+ * Writes values in the forms that Redis 7.0 reads. Packed lists and integer sets are copied as they stand; what is
+ * larger is written element by element.
+ */
+
+import { entryType, ValueType, valueLength, valueOffset } from '../keyspace/entry.js';
+import type { Shard } from '../keyspace/shard.js';
+import { Encoding } from '../structures/collection-value.js';
+import { SortedSetCursor } from '../structures/sorted-set-value.js';
+import { QuicklistContainer, RdbType } from './rdb-format.js';
+import type { RdbOutput } from './rdb-output.js';
+
+const LISTPACK_HEADER_BYTES = 6;
+const LISTPACK_END = 0xff;
+const LISTPACK_COUNT_MAX = 0xffff;
+
+export class ValueWriter {
+  private readonly output: RdbOutput;
+  /** A chunk of a list as a listpack. */
+  private chunk = new Uint8Array(0);
+  private chunkView = new DataView(this.chunk.buffer);
+  private readonly cursor = new SortedSetCursor();
+
+  constructor(output: RdbOutput) {
+    this.output = output;
+  }
+
+  /** How an entry's value is written. */
+  typeOf(shard: Shard, entry: number): RdbType {
+    const type = entryType(shard.words, entry);
+    if (type === ValueType.String) return RdbType.String;
+    const encoding = shard.bytes[valueOffset(shard.words, entry)];
+    switch (type) {
+      case ValueType.List:
+        return RdbType.ListQuicklist2;
+      case ValueType.Set:
+        return encoding === Encoding.Integers ? RdbType.SetIntset : RdbType.Set;
+      case ValueType.SortedSet:
+        return encoding === Encoding.Packed ? RdbType.SortedSetListpack : RdbType.SortedSet2;
+      default:
+        throw new Error(`no RDB type for type ${type}`);
+    }
+  }
+
+  /** Writes an entry's value in the form that `typeOf` says. The shard's lock is held. */
+  write(shard: Shard, entry: number): void {
+    const { output } = this;
+    const { words, bytes, view } = shard;
+    const reference = valueOffset(words, entry);
+    switch (this.typeOf(shard, entry)) {
+      case RdbType.String:
+        output.string(bytes, view, reference, valueLength(words, entry));
+        break;
+      case RdbType.ListQuicklist2:
+        this.list(shard, reference);
+        break;
+      case RdbType.SetIntset: {
+        const block = shard.sets.blockOf(reference);
+        output.block(bytes, view, block, 8 + words[block >> 2] * words[(block >> 2) + 1]);
+        break;
+      }
+      case RdbType.Set:
+        this.set(shard, reference);
+        break;
+      case RdbType.SortedSetListpack:
+        this.packed(shard, shard.sortedSets.blockOf(reference));
+        break;
+      default:
+        this.sortedSet(shard, reference);
+    }
+  }
+
+  /** A packed list, which is a listpack. */
+  private packed(shard: Shard, block: number): void {
+    this.output.block(shard.bytes, shard.view, block, shard.words[block >> 2]);
+  }
+
+  private list(shard: Shard, reference: number): void {
+    const { output } = this;
+    const { lists } = shard;
+    const block = lists.blockOf(reference);
+    if (lists.encoding(reference) === Encoding.Packed) {
+      output.lengthField(1);
+      output.lengthField(QuicklistContainer.Packed);
+      this.packed(shard, block);
+      return;
+    }
+    const { chunks } = lists;
+    output.lengthField(chunks.chunkCount(block));
+    for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
+      output.lengthField(QuicklistContainer.Packed);
+      this.listpack(shard, chunks.elements(chunk), chunks.elementsBytes(chunk), chunks.elementsIn(chunk));
+    }
+  }
+
+  /** Elements of a list's chunk, with the head and the end of a listpack. */
+  private listpack(shard: Shard, elements: number, elementsBytes: number, count: number): void {
+    const total = LISTPACK_HEADER_BYTES + elementsBytes + 1;
+    if (this.chunk.length < total) {
+      this.chunk = new Uint8Array(total + (total >> 1));
+      this.chunkView = new DataView(this.chunk.buffer);
+    }
+    const { chunk, chunkView } = this;
+    chunkView.setUint32(0, total, true);
+    chunkView.setUint16(4, Math.min(count, LISTPACK_COUNT_MAX), true);
+    chunk.set(shard.bytes.subarray(elements, elements + elementsBytes), LISTPACK_HEADER_BYTES);
+    chunk[total - 1] = LISTPACK_END;
+    this.output.block(chunk, chunkView, 0, total);
+  }
+
+  private set(shard: Shard, reference: number): void {
+    const { output } = this;
+    const { sets } = shard;
+    output.lengthField(sets.count(reference));
+    for (sets.begin(reference); sets.next(); ) {
+      const { bytes, view, offset, lengthBytes } = sets.member;
+      output.string(bytes, view, offset, lengthBytes);
+    }
+  }
+
+  private sortedSet(shard: Shard, reference: number): void {
+    const { output, cursor } = this;
+    const { sortedSets } = shard;
+    const count = sortedSets.count(reference);
+    output.lengthField(count);
+    // From the greatest on, as Redis does: whoever loads them inserts each before all others.
+    for (let more = sortedSets.seek(cursor, reference, count - 1); more; more = sortedSets.previous(cursor)) {
+      output.string(cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes);
+      output.double(cursor.score);
+    }
+  }
+}
