@@ -9,6 +9,7 @@ import { configHandlers } from './config.js';
 import { connectionHandlers } from './connection.js';
 import type { CommandContext } from './context.js';
 import { debugHandlers } from './debug.js';
+import { dumpHandlers } from './dump.js';
 import { wrongArity } from './errors.js';
 import { expiryHandlers } from './expiry.js';
 import { infoHandlers } from './info.js';
@@ -53,6 +54,7 @@ export function createCommandTable(
       ...sortedSetOperationHandlers,
       ...expiryHandlers,
       ...objectHandlers,
+      ...dumpHandlers,
       ...debugHandlers,
       ...clientHandlers,
       ...configHandlers,

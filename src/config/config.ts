@@ -48,6 +48,12 @@ export interface OutputBufferLimit {
   readonly softSeconds: number;
 }
 
+/** `save`: a snapshot is due after so many seconds with so many changes. */
+export interface SavePoint {
+  readonly seconds: number;
+  readonly changes: number;
+}
+
 /** A Config as plain data. */
 export interface ConfigSnapshot {
   /** In the order of `directives`. */
@@ -122,6 +128,11 @@ export class Config {
   latencyMonitorThresholdMs = 0;
   latencyTracking = true;
   latencyPercentiles: number[] = [];
+  dbFileName = '';
+  rdbCompression = true;
+  rdbChecksum = true;
+  stopWritesOnSaveError = true;
+  savePoints: readonly SavePoint[] = [];
   // Encodings
   hashMaxListpackEntries = 0;
   hashMaxListpackValueBytes = 0;
@@ -475,9 +486,22 @@ export class Config {
     this.listMaxListpackSize = number('list-max-listpack-size');
     this.listCompressDepth = number('list-compress-depth');
     this.setMaxIntsetEntries = number('set-max-intset-entries');
+    this.dbFileName = fromByteString(text('dbfilename'));
+    this.rdbCompression = flag('rdbcompression');
+    this.rdbChecksum = flag('rdbchecksum');
+    this.stopWritesOnSaveError = flag('stop-writes-on-bgsave-error');
+    this.savePoints = savePoints(list('save'));
     this.zsetMaxListpackEntries = number('zset-max-listpack-entries');
     this.zsetMaxListpackValueBytes = number('zset-max-listpack-value');
   }
+}
+
+function savePoints(numbers: readonly string[]): SavePoint[] {
+  const points: SavePoint[] = [];
+  for (let at = 0; at + 1 < numbers.length; at += 2) {
+    points.push({ seconds: Number(numbers[at]), changes: Number(numbers[at + 1]) });
+  }
+  return points;
 }
 
 function outputLimit(limits: readonly string[], at: number): OutputBufferLimit {

@@ -155,6 +155,12 @@ const applied: readonly Row[] = [
   boolean('lazyfree-lazy-server-del', 'no'),
   boolean('lazyfree-lazy-user-del', 'no'),
   boolean('lazyfree-lazy-user-flush', 'no'),
+  // Persistence
+  special('save', '3600 1 300 100 60 10000', { multiple: true }),
+  text('dbfilename', 'dump.rdb', { protected: true }),
+  boolean('rdbcompression', 'yes'),
+  boolean('rdbchecksum', 'yes', immutable),
+  boolean('stop-writes-on-bgsave-error', 'yes'),
   // Observation
   integer('slowlog-log-slower-than', 10000, -1n, LONG_MAX),
   integer('slowlog-max-len', 128, 0n, LONG_MAX),
@@ -180,14 +186,9 @@ const shutdownFlags = (name: string) =>
 /** What is accepted for compatibility. */
 const accepted: readonly Row[] = [
   // Persistence
-  special('save', '3600 1 300 100 60 10000', { multiple: true, describes: '' }),
-  text('dbfilename', 'dump.rdb', { protected: true }),
-  boolean('rdbcompression', 'yes'),
-  boolean('rdbchecksum', 'yes', immutable),
   boolean('rdb-del-sync-files', 'no'),
   boolean('rdb-save-incremental-fsync', 'yes'),
   choice('sanitize-dump-payload', 'no', ['no', 'yes', 'clients']),
-  boolean('stop-writes-on-bgsave-error', 'yes'),
   boolean('appendonly', 'no', { describes: 'no' }),
   text('appendfilename', 'appendonly.aof', immutable),
   text('appenddirname', 'appendonlydir', immutable),

@@ -1,0 +1,148 @@
+/** Random data of all types, put in by commands; and everything that a server holds, for comparing. */
+
+import type { Redis } from 'ioredis';
+import type { Random } from './random.js';
+
+export type DataType = 'string' | 'list' | 'set' | 'zset' | 'hash';
+export const DATA_TYPES: readonly DataType[] = ['string', 'list', 'set', 'zset', 'hash'];
+
+/** Elements sent with one command. */
+const ELEMENTS_PER_COMMAND = 200;
+
+function randomText(random: Random): Buffer {
+  switch (random.below(6)) {
+    case 0:
+      return Buffer.from(String(random.below(300) - 150));
+    case 1:
+      return Buffer.from(
+        random.pick([
+          '32767',
+          '-32769',
+          '2147483648',
+          '9007199254740993',
+          '-9223372036854775808',
+          '007',
+          '-0',
+        ]),
+      );
+    case 2:
+      return Buffer.from('abc'.repeat(random.below(60)));
+    case 3:
+      return Buffer.from(Array.from({ length: random.below(100) }, () => random.below(256)));
+    default:
+      return Buffer.from(`element ${random.below(1_000_000)}`);
+  }
+}
+
+function randomScore(random: Random): string {
+  return random.pick([
+    '1',
+    '-5',
+    '0',
+    'inf',
+    '-inf',
+    '1e300',
+    '3.141592653589793',
+    String(random.below(1000)),
+    '0.1',
+  ]);
+}
+
+function size(random: Random): number {
+  return random.pick([1, 3, 20, 120, 130, 600, 2000]);
+}
+
+/** The arguments of a command, after the key, that gives a key of a type `count` random elements. */
+function elements(random: Random, type: DataType, count: number, isOfIntegers: boolean): (string | Buffer)[] {
+  const args: (string | Buffer)[] = [];
+  const text = () =>
+    isOfIntegers ? Buffer.from(String(random.below(1 << 30) - (1 << 29))) : randomText(random);
+  for (let element = 0; element < count; element++) {
+    if (type === 'zset') args.push(randomScore(random));
+    args.push(text());
+    if (type === 'hash') args.push(text());
+  }
+  return args;
+}
+
+const ADD_COMMANDS: Readonly<Record<Exclude<DataType, 'string'>, string>> = {
+  list: 'RPUSH',
+  set: 'SADD',
+  zset: 'ZADD',
+  hash: 'HSET',
+};
+
+/** Creates `count` keys in a few databases. */
+export async function fillRandomly(
+  client: Redis,
+  random: Random,
+  count: number,
+  types: readonly DataType[],
+): Promise<void> {
+  for (let number = 0; number < count; number++) {
+    if (number % 20 === 0) await client.select(random.pick([0, 0, 3, 15]));
+    const type = random.pick(types);
+    const key = Buffer.concat([Buffer.from(`${type}:${number}:`), randomText(random)]);
+    if (type === 'string') {
+      const value = random.chance(0.05)
+        ? Buffer.alloc(200_000, randomText(random).toString('latin1') || 'x')
+        : randomText(random);
+      await client.set(key, value);
+    } else {
+      const isOfIntegers = random.chance(0.4);
+      for (let left = size(random); left > 0; left -= ELEMENTS_PER_COMMAND) {
+        const args = elements(random, type, Math.min(left, ELEMENTS_PER_COMMAND), isOfIntegers);
+        await client.call(ADD_COMMANDS[type], key, ...args);
+      }
+      if (type === 'list' && random.chance(0.1))
+        await client.rpush(key, Buffer.alloc(20_000, 'long element'));
+    }
+    if (random.chance(0.3)) await client.pexpireat(key, 4_000_000_000_000 + random.below(1_000_000));
+  }
+  await client.select(0);
+}
+
+function hex(values: readonly Buffer[]): string[] {
+  return values.map((value) => value.toString('hex'));
+}
+
+/** The value of a key of the selected database as text. */
+async function valueText(client: Redis, key: Buffer, type: string): Promise<string> {
+  switch (type) {
+    case 'string':
+      return (await client.getBuffer(key))!.toString('hex');
+    case 'list':
+      return hex(await client.lrangeBuffer(key, 0, -1)).join(',');
+    case 'set':
+      return hex((await client.smembersBuffer(key)) as Buffer[])
+        .sort()
+        .join(',');
+    case 'zset':
+      return hex((await client.callBuffer('ZRANGE', key, '0', '-1', 'WITHSCORES')) as Buffer[]).join(',');
+    default: {
+      const flat = hex((await client.callBuffer('HGETALL', key)) as Buffer[]);
+      const pairs: string[] = [];
+      for (let at = 0; at < flat.length; at += 2) pairs.push(`${flat[at]}=${flat[at + 1]}`);
+      return pairs.sort().join(',');
+    }
+  }
+}
+
+/** Everything in a server: type, expiry and value by database and key. */
+export async function readDataset(client: Redis): Promise<Map<string, string>> {
+  const all = new Map<string, string>();
+  const sizes = (await client.info('keyspace')).matchAll(/^db(\d+):/gm);
+  for (const [, database] of sizes) {
+    await client.select(Number(database));
+    for (const key of await client.keysBuffer('*')) {
+      const type = await client.type(key);
+      const expiresAt = await client.call('PEXPIRETIME', key);
+      all.set(
+        `${database} ${key.toString('hex')}`,
+        `${type} ${expiresAt} ${await valueText(client, key, type)}`,
+      );
+    }
+  }
+  await client.select(0);
+  return all;
+}
