@@ -241,6 +241,12 @@ export class PackedList {
     }
   }
 
+  /** The integer that the element at `at` is kept as; NaN if it is a string. Quicker than `read`. */
+  integerOrNaN(at: number): number {
+    const first = this.shardBytes[at];
+    return this.isIntegerAt(first) ? this.integerAt(at, first) : Number.NaN;
+  }
+
   private setString(offset: number, lengthBytes: number): void {
     this.isInteger = false;
     this.bytes = this.shardBytes;

@@ -172,8 +172,11 @@ export class SortedSetValue extends CollectionValue {
   /** The score at a position of a packed list. */
   private scoreOf(at: number): number {
     const { packed } = this;
+    const integer = packed.integerOrNaN(at);
+    // The only number that is not equal to itself.
+    // biome-ignore lint/suspicious/noSelfCompare: cheaper than a call on the way to every element
+    if (integer === integer) return integer;
     packed.read(at);
-    if (packed.isInteger) return packed.integer;
     return readDouble(packed.bytes, packed.offset, packed.lengthBytes);
   }
 
@@ -256,6 +259,9 @@ export class SortedSetValue extends CollectionValue {
   ): number {
     const { packed } = this;
     let at = packed.first(block);
+    if (at === 0) return packed.end(block);
+    // Scores often only grow.
+    if (this.scoreOf(packed.last(block)) < score) return packed.end(block);
     while (at !== 0) {
       const scoreAt = packed.next(at);
       const other = this.scoreOf(scoreAt);
