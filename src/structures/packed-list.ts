@@ -365,7 +365,16 @@ export class PackedList {
       this.valueBytes = lengthBytes + (lengthBytes <= 63 ? 1 : lengthBytes <= 4095 ? 2 : 5);
       return this.valueBytes;
     }
-    const { value } = this.parser;
+    return this.classifyInteger(this.parser.value);
+  }
+
+  private classifyNumber(number: number, text: Uint8Array, textLengthBytes: number): number {
+    if (!Number.isSafeInteger(number)) return this.classify(text, 0, textLengthBytes);
+    this.valueIsInteger = true;
+    return this.classifyInteger(number);
+  }
+
+  private classifyInteger(value: number): number {
     this.valueInteger = value;
     if (value >= 0 && value <= 127) this.valueBytes = 1;
     else if (value >= -4096 && value <= 4095) this.valueBytes = 2;
@@ -400,6 +409,34 @@ export class PackedList {
     if (moved === 0) return 0;
     this.writeElement(this.position, bytes, view, offset, lengthBytes);
     this.addToCount(moved, 1);
+    return moved;
+  }
+
+  /**
+   * Inserts a string and behind it a number, in one go; the same rules as for `insert`. A number that is no
+   * safe integer goes by its text, which is in `text`.
+   */
+  insertWithNumber(
+    block: number,
+    at: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+    number: number,
+    text: Uint8Array,
+    textView: DataView,
+    textLengthBytes: number,
+  ): number {
+    const elementBytes = this.classify(bytes, offset, lengthBytes);
+    const span = elementBytes + backLengthBytes(elementBytes);
+    const numberBytes = this.classifyNumber(number, text, textLengthBytes);
+    const moved = this.openGap(block, at, 0, span + numberBytes + backLengthBytes(numberBytes));
+    if (moved === 0) return 0;
+    this.writeElement(this.position + span, text, textView, 0, textLengthBytes);
+    this.classify(bytes, offset, lengthBytes);
+    this.writeElement(this.position, bytes, view, offset, lengthBytes);
+    this.addToCount(moved, 2);
     return moved;
   }
 

@@ -127,7 +127,7 @@ export class SortedSetValue extends CollectionValue {
 
   /** Makes a Tree that is within the limits a packed list; a Tree remains if there is no memory for that. */
   packIfSmall(reference: number): void {
-    const { packed, limits, scoreText } = this;
+    const { packed, limits } = this;
     const count = this.count(reference);
     if (count === 0 || count > limits.sortedSetPackedEntries) return;
     const cursor = new SortedSetCursor();
@@ -137,12 +137,17 @@ export class SortedSetValue extends CollectionValue {
     let list = packed.create();
     for (let more = this.seek(cursor, reference, 0); more && list !== 0; more = this.next(cursor)) {
       const { bytes, view, offset, lengthBytes } = cursor;
-      const withMember = packed.append(list, bytes, view, offset, lengthBytes);
-      const scoreLength = writeScore(scoreText, 0, cursor.score);
-      const complete =
-        withMember === 0 ? 0 : packed.append(withMember, scoreText, this.scoreTextView, 0, scoreLength);
-      if (complete === 0) packed.release(withMember === 0 ? list : withMember);
-      list = complete;
+      const longer = this.insertPacked(
+        list,
+        packed.end(list),
+        cursor.score,
+        bytes,
+        view,
+        offset,
+        lengthBytes,
+      );
+      if (longer === 0) packed.release(list);
+      list = longer;
     }
     if (list === 0) return;
     this.release(reference);
@@ -237,16 +242,36 @@ export class SortedSetValue extends CollectionValue {
     offset: number,
     lengthBytes: number,
   ): boolean {
-    const { packed } = this;
     const at = this.packedPlace(block, score, bytes, offset, lengthBytes);
-    // The score first: what is inserted before it then is its member.
-    const scoreLength = writeScore(this.scoreText, 0, score);
-    const withScore = packed.insert(block, at, this.scoreText, this.scoreTextView, 0, scoreLength);
-    if (withScore === 0) return false;
-    const complete = packed.insert(withScore, packed.position, bytes, view, offset, lengthBytes);
-    const result = complete === 0 ? packed.remove(withScore, packed.position) : complete;
+    const result = this.insertPacked(block, at, score, bytes, view, offset, lengthBytes);
+    if (result === 0) return false;
     this.setReference(reference, Encoding.Packed, result);
-    return complete !== 0;
+    return true;
+  }
+
+  private insertPacked(
+    block: number,
+    at: number,
+    score: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const { packed, scoreText, scoreTextView } = this;
+    const scoreLength = Number.isSafeInteger(score) ? 0 : writeScore(scoreText, 0, score);
+    return packed.insertWithNumber(
+      block,
+      at,
+      bytes,
+      view,
+      offset,
+      lengthBytes,
+      score,
+      scoreText,
+      scoreTextView,
+      scoreLength,
+    );
   }
 
   /** Position in a packed list before which a member with a score belongs. */
