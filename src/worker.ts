@@ -8,6 +8,7 @@ import { createCommandTable } from './commands/commands.js';
 import { CommandContext } from './commands/context.js';
 import { crashDetails } from './commands/crash-details.js';
 import { Executor } from './commands/executor.js';
+import { MonitorFeed } from './commands/monitor-feed.js';
 import type { ServerServices } from './commands/services.js';
 import { Session } from './commands/session.js';
 import { Config, type Permission } from './config/config.js';
@@ -27,6 +28,7 @@ import { Dispatcher } from './protocol/dispatcher.js';
 import { ReplyWriter } from './protocol/reply-writer.js';
 import { ServerCounter } from './state/command-statistics.js';
 import { PauseKind } from './state/control-block.js';
+import { type Message, MessageKind } from './state/mailbox.js';
 import { ProcessState, type ProcessStateHandle } from './state/process-state.js';
 
 const TICK_MS = 100;
@@ -114,6 +116,13 @@ export class Worker implements ConnectionHandler {
       state: this.state,
       config: this.config,
       clientRows: new ClientRows(this.state.clients, options.index),
+      monitors: new MonitorFeed(
+        this.state,
+        options.index,
+        options.workerCount,
+        (session, lines) => this.sendTo(session, lines),
+        (worker) => this.channels[worker].wake(libc),
+      ),
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
@@ -235,6 +244,7 @@ export class Worker implements ConnectionHandler {
     this.afterCommands(connection, session);
     if (end - position > this.config.clientQueryBufferLimitBytes) connection.closeAfterReply();
     this.noteTraffic(session, position - start, end - position);
+    this.services.monitors.flush();
     this.takeRequests();
     return position;
   }
@@ -275,6 +285,7 @@ export class Worker implements ConnectionHandler {
     connection.session = null;
     session.closing = true;
     session.discardTransaction();
+    this.services.monitors.leave(session);
     this.services.clientRows.close(session);
     if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
     this.connections.delete(session.id);
@@ -284,8 +295,27 @@ export class Worker implements ConnectionHandler {
 
   onWake(): void {
     for (let fd = this.channel.shift(); fd >= 0; fd = this.channel.shift()) this.transport.adopt(fd);
+    this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
+  }
+
+  private readMailbox(): void {
+    this.state.mailboxes[this.options.index].drain(this.receive);
+    this.services.monitors.retry();
+  }
+
+  private readonly receive = (message: Message): void => {
+    if (message.kind === MessageKind.MonitorLine) this.services.monitors.receive(message);
+  };
+
+  /** Sends bytes that are no reply to a connection. Nothing else may wait in the reply writer. */
+  private sendTo(session: Session, bytes: Uint8Array): void {
+    const connection = this.connections.get(session.id);
+    if (connection === undefined) return;
+    this.state.counters.server[ServerCounter.OutputBytes] += bytes.length;
+    this.transport.reply.raw(bytes, 0, bytes.length);
+    this.transport.send(connection);
   }
 
   /** Closes the connections that CLIENT KILL, in any worker, has asked this one to close. */
@@ -316,6 +346,7 @@ export class Worker implements ConnectionHandler {
         this.fail(error);
       }
       this.isExecuting = false;
+      this.services.monitors.flush();
       if (session.postponed !== null) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
@@ -330,6 +361,7 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.context.nowMs = nowMs;
     this.hugePages.step();
+    this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
     if (this.settings.activeExpire && !this.state.control.mayBePaused) {

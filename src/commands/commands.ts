@@ -17,6 +17,7 @@ import { keyHandlers } from './keys.js';
 import { latencyHandlers } from './latency.js';
 import { listHandlers } from './lists.js';
 import { memoryHandlers } from './memory.js';
+import { monitorHandlers } from './monitor.js';
 import { objectHandlers } from './object.js';
 import { serverHandlers } from './server.js';
 import { setHandlers } from './sets.js';
@@ -62,6 +63,7 @@ export function createCommandTable(
       ...serverHandlers,
       ...infoHandlers,
       ...memoryHandlers,
+      ...monitorHandlers,
       ...introspectionHandlers,
       ...slowLogHandlers,
       ...latencyHandlers,

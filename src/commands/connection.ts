@@ -142,7 +142,7 @@ function reset(context: CommandContext): void {
   reply.protocol = 2;
   session.name = '';
   session.noTouch = false;
-  session.isMonitor = false;
+  context.services.monitors.leave(session);
   session.replyMode = ReplyMode.On;
   session.userName = 'default';
   session.authenticated = context.services.requirePass === '';

@@ -36,6 +36,12 @@ const SHARED_TIME_MICROSECONDS_MIN = 1000;
 /** Commands that Redis does not call fast, but that are. */
 const QUICK_COMMANDS = new Set(['set', 'setex', 'psetex']);
 
+/** A client in MONITOR, which Redis counts among the replicas, may not run these. */
+const KEYSPACE_FLAGS = CommandFlag.Write | CommandFlag.Readonly | CommandFlag.MayReplicate;
+
+/** Not shown to monitors: what administrators do is nobody else's business, or the command shows itself. */
+const UNMONITORED_FLAGS = CommandFlag.Admin | CommandFlag.SkipMonitor;
+
 const UNKNOWN_ARGUMENTS_BYTES_MAX = 128;
 
 export class Executor {
@@ -288,6 +294,9 @@ export class Executor {
       const hasRoom = context.keyspace.makeRoom(0, context.nowMs);
       if (!hasRoom && (command.flags & CommandFlag.DenyOom) !== 0) return this.refuse(OUT_OF_MEMORY, command);
     }
+    if (session.isMonitor && (command.flags & KEYSPACE_FLAGS) !== 0) {
+      return this.refuse("ERR Replica can't interact with the keyspace", command);
+    }
     return command;
   }
 
@@ -334,6 +343,12 @@ export class Executor {
       this.countTimed(command, milliseconds);
     }
     if (reply.errors !== errorsBefore) this.countErrors(command);
+    if (context.services.state.control.monitorCount !== 0) this.feedMonitors(command);
+  }
+
+  private feedMonitors(command: Command): void {
+    const { context } = this;
+    if ((command.flags & UNMONITORED_FLAGS) === 0) context.services.monitors.append(context, command);
   }
 
   private countTimed(command: Command, milliseconds: number): void {
@@ -437,6 +452,7 @@ export class Executor {
         queued.command.handler(context);
         this.countTimed(queued.command, performance.now() - startedAt);
         if (reply.errors !== errorsBefore) this.countErrors(queued.command);
+        if (context.services.state.control.monitorCount !== 0) this.feedMonitors(queued.command);
       }
       context.inTransaction = false;
     } else {

@@ -4,6 +4,7 @@ import type { Config, Permission } from '../config/config.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ProcessState } from '../state/process-state.js';
 import type { ClientRows } from './client-rows.js';
+import type { MonitorFeed } from './monitor-feed.js';
 import type { Session } from './session.js';
 
 export interface ServerServices {
@@ -13,6 +14,8 @@ export interface ServerServices {
   readonly config: Config;
   /** This worker's sessions in the client table. */
   readonly clientRows: ClientRows;
+  /** Where the lines for clients in MONITOR go. */
+  readonly monitors: MonitorFeed;
   /** Sends what has been replied so far, before a long batch ends. */
   flush(session: Session): void;
   /** Makes a worker look at its mailbox and at requests in the client table. */

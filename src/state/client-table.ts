@@ -366,6 +366,20 @@ export class ClientTable {
     return text;
   }
 
+  /** The rows of a worker's clients that are in MONITOR. */
+  monitorSlots(worker: number): number[] {
+    const { words } = this;
+    const slots: number[] = [];
+    const used = Atomics.load(words, Header.RowsUsed);
+    for (let slot = 0; slot < used; slot++) {
+      const base = this.wordBase(slot);
+      if (Atomics.load(words, base + ClientWord.IsOpen) === 0) continue;
+      const isMonitor = (words[base + ClientWord.Flags] & ClientFlag.Monitor) !== 0;
+      if (isMonitor && words[base + ClientWord.Worker] === worker) slots.push(slot);
+    }
+    return slots;
+  }
+
   /**
    * Asks the owner of a connection to close it. Returns the worker to wake, -1 if this client is gone.
    * The request stays in the row until its owner sees it, so a wake-up that comes late loses nothing.

@@ -13,6 +13,7 @@
  *   int64 from byte 128
  *    16 next client id
  *   bytes 192...231               run id, 40 hexadecimal digits
+ *   int32 from byte 256: clients in MONITOR by worker, so that lines go only where they are wanted
  */
 
 import { randomBytes } from 'node:crypto';
@@ -39,7 +40,10 @@ const enum Wide {
 
 const RUN_ID_OFFSET = 192;
 const RUN_ID_BYTES = 40;
-const BLOCK_BYTES = 256;
+/** In units of 4 bytes. */
+const WORKER_MONITORS = 64;
+const WORKERS_MAX = 1024;
+const BLOCK_BYTES = 4 * (WORKER_MONITORS + WORKERS_MAX);
 
 /** Node.js has it since version 16; the language version that the compiler targets does not. */
 const { waitAsync } = Atomics as unknown as {
@@ -124,11 +128,18 @@ export class ControlBlock {
     return Atomics.add(this.words, Word.AuthenticationGeneration, 1) + 1;
   }
 
+  /** Clients in MONITOR: one load, for every command. */
   get monitorCount(): number {
     return Atomics.load(this.words, Word.Monitors);
   }
 
-  addMonitors(delta: number): void {
+  /** Clients in MONITOR whose connections a worker owns. */
+  monitorsOf(worker: number): number {
+    return Atomics.load(this.words, WORKER_MONITORS + worker);
+  }
+
+  addMonitors(worker: number, delta: number): void {
+    Atomics.add(this.words, WORKER_MONITORS + worker, delta);
     Atomics.add(this.words, Word.Monitors, delta);
   }
 

@@ -16,9 +16,11 @@ t.test('ids, versions and run id are the same through every view', async (t) => 
   t.equal(other.configurationVersion, 1);
   t.equal(one.bumpAuthenticationGeneration(), 1);
   t.equal(other.authenticationGeneration, 1);
-  one.addMonitors(2);
-  other.addMonitors(-1);
+  one.addMonitors(0, 2);
+  other.addMonitors(1, -1);
   t.equal(one.monitorCount, 1);
+  t.equal(one.monitorsOf(0), 2);
+  t.equal(other.monitorsOf(1), -1);
 });
 
 t.test('a pause keeps the stricter kind and the later end', async (t) => {
