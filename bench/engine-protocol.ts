@@ -15,7 +15,8 @@ export interface EngineRow {
 
 const ROUNDS = 7;
 
-function measure(name: string, operations: number, run: () => void): EngineRow {
+/** The best of several rounds. */
+export function measure(name: string, operations: number, run: () => void): EngineRow {
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < ROUNDS; round++) {
     const start = process.hrtime.bigint();

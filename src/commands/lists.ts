@@ -90,18 +90,22 @@ function replyElements(
   index: number,
   count: number,
 ): void {
-  if (count === 0) return;
-  let position = list.seek(reference, index);
-  for (let left = count; ; position = list.next(position)) {
-    replyElement(context, list, position);
-    if (--left === 0) return;
+  const { reply } = context;
+  const { element } = list;
+  let position = count === 0 ? 0 : list.seek(reference, index);
+  for (let left = count; left > 0; left--) {
+    position = list.readOn(position);
+    reply.bulkCopy(element.bytes, element.view, element.offset, element.lengthBytes);
   }
 }
 
 /** Tells the gate that elements were taken from the selected list, and gives back what it no longer needs. */
 function elementsTaken(context: CommandContext, event: KeyEvent): void {
-  context.shard.lists.shrink(context.valueOffset);
-  context.elementsRemoved(event);
+  const list = context.shard.lists;
+  const reference = context.valueOffset;
+  context.changed(event);
+  if (list.count(reference) !== 0) list.shrink(reference);
+  else if (context.dropIfEmpty()) context.changed(KeyEvent.Delete);
 }
 
 /** Takes one element from an end of the selected list, which has some, and replies with it. */

@@ -14,6 +14,9 @@ const KEEP_BYTES_MAX = 4 * 1024 * 1024;
 /** No reply to one read grows beyond this. */
 const REPLY_BYTES_MAX = 2 ** 32;
 
+/** Bulk strings below this have a length of two digits. */
+const SHORT_BULK_BYTES = 100;
+
 const CR = 13;
 const LF = 10;
 
@@ -198,11 +201,34 @@ export class ReplyWriter {
   /** A bulk string of `lengthBytes` bytes from `source`. */
   bulkCopy(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
     this.reserve(lengthBytes + 32);
+    if (lengthBytes < SHORT_BULK_BYTES && offset + lengthBytes + 4 <= source.length) {
+      this.shortBulk(sourceView, offset, lengthBytes);
+      return;
+    }
     this.header(Type.Bulk, lengthBytes);
     copyBytes(this.bytes, this.view, this.length, source, sourceView, offset, lengthBytes);
     this.length += lengthBytes;
     this.bytes[this.length++] = CR;
     this.bytes[this.length++] = LF;
+  }
+
+  /** Copies in steps of four bytes up to three too many, which what follows overwrites. */
+  private shortBulk(sourceView: DataView, offset: number, lengthBytes: number): void {
+    const { view } = this;
+    let at = this.length;
+    if (lengthBytes < 10) {
+      view.setInt32(at, 0x0a0d3024 + (lengthBytes << 8), true); // "$0\r\n"
+      at += 4;
+    } else {
+      const tens = (lengthBytes / 10) | 0;
+      view.setInt32(at, 0x0d303024 + (tens << 8) + ((lengthBytes - tens * 10) << 16), true); // "$00\r"
+      view.setInt8(at + 4, LF);
+      at += 5;
+    }
+    const end = at + lengthBytes;
+    for (; at < end; at += 4, offset += 4) view.setInt32(at, sourceView.getInt32(offset, true), true);
+    view.setInt16(end, 0x0a0d, true);
+    this.length = end + 2;
   }
 
   bulkBuffer(source: Uint8Array): void {

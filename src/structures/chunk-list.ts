@@ -213,7 +213,11 @@ export class ChunkList {
   /** Position of the element after the one at `position` of `chunk`, which it sets; 0 at the end. */
   next(position: number): number {
     const following = position + this.packed.spanBytes(position);
-    if (this.bytes[following] !== END) return following;
+    return this.bytes[following] !== END ? following : this.startNext();
+  }
+
+  /** Goes on to the chunk after `chunk`: position of its first element, 0 if there is none. */
+  startNext(): number {
     const chunk = this.words[(this.chunk >> 2) + Chunk.Next];
     if (chunk === 0) return 0;
     this.chunk = chunk;

@@ -184,6 +184,12 @@ export class ListValue extends CollectionValue {
     this.packed.read(position);
   }
 
+  /** Reads the element at a position into `element`; returns the position of the one after it, 0 at the end. */
+  readOn(position: number): number {
+    const following = this.packed.readOn(position);
+    return following !== 0 || this.chunks.chunk === 0 ? following : this.chunks.startNext();
+  }
+
   /** Whether the element at a position has this text. */
   equals(position: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
     return this.packed.equals(position, bytes, view, offset, lengthBytes);

@@ -247,6 +247,21 @@ export class PackedList {
     return this.isIntegerAt(first) ? this.integerAt(at, first) : Number.NaN;
   }
 
+  /** Reads the element at `at` as `read` does; returns the position of the one after it, 0 at the end. */
+  readOn(at: number): number {
+    const first = this.shardBytes[at];
+    let following: number;
+    if ((first & 0xc0) === 0x80) {
+      const lengthBytes = first & 63;
+      this.setString(at + 1, lengthBytes);
+      following = at + lengthBytes + 2;
+    } else {
+      this.read(at);
+      following = at + this.spanBytes(at);
+    }
+    return this.shardBytes[following] === END ? 0 : following;
+  }
+
   private setString(offset: number, lengthBytes: number): void {
     this.isInteger = false;
     this.bytes = this.shardBytes;
