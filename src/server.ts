@@ -12,13 +12,16 @@ import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from './commands/commands.js';
 import type { Config } from './config/config.js';
 import { createKeyspace } from './keyspace/keyspace.js';
+import { defaultSettings } from './keyspace/settings.js';
 import { createLog } from './log.js';
 import { SHARD_BYTES_MAX } from './memory/shard-memory.js';
 import { AcceptorWord } from './network/acceptor.js';
 import { type Libc, loadLibc } from './network/libc.js';
 import { openListeners } from './network/listener.js';
 import { WorkerChannel } from './network/worker-channel.js';
+import { loadSnapshot } from './persistence/load.js';
 import { ControlBlock, ShutdownRequest } from './state/control-block.js';
+import { PersistenceState } from './state/persistence-state.js';
 import { createProcessState } from './state/process-state.js';
 import { SharedConfig } from './state/shared-config.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from './version.js';
@@ -71,6 +74,24 @@ export async function startServer(config: Config): Promise<void> {
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
   const hashSecret: [number, number] = [randomInt(2 ** 32), randomInt(2 ** 32)];
+  const settings = defaultSettings();
+  config.copyTo(settings);
+  const loaded = await loadSnapshot(
+    {
+      keyspace,
+      settings,
+      hashSecret,
+      fileName: config.dbFileName,
+      logFile: config.logFile,
+      hasChecksum: config.rdbChecksum,
+      nowMs: Date.now(),
+    },
+    threads,
+    log,
+  );
+  if (loaded !== null) {
+    new PersistenceState(state.persistence).noteLoaded(loaded.keysLoaded, loaded.keysExpired);
+  }
   const channels = Array.from({ length: threads }, () => newChannel(libc));
   for (let index = 0; index < threads; index++) {
     const workerData: WorkerOptions = { index, workerCount: threads, keyspace, state, channels, hashSecret };

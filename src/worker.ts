@@ -14,7 +14,7 @@ import { Session } from './commands/session.js';
 import { Config, type Permission } from './config/config.js';
 import { HugePages } from './huge-pages.js';
 import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
-import { EvictionPolicy, type KeyspaceSettings } from './keyspace/settings.js';
+import { defaultSettings, type KeyspaceSettings } from './keyspace/settings.js';
 import { createLog } from './log.js';
 import { setHashSecret } from './memory/hash.js';
 import type { Connection } from './network/connection.js';
@@ -86,27 +86,7 @@ export class Worker implements ConnectionHandler {
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
-    this.settings = {
-      maxMemoryBytes: 0,
-      policy: EvictionPolicy.NoEviction,
-      samples: 5,
-      lfu: { logFactor: 10, decayTimeMinutes: 1 },
-      usesLfu: false,
-      activeExpire: true,
-      lazyUserDelete: false,
-      lazyServerDelete: false,
-      values: {
-        hashPackedEntries: 0,
-        hashPackedValueBytes: 0,
-        listPackedSize: 0,
-        listCompressDepth: 0,
-        setIntegerEntries: 0,
-        setPackedEntries: 0,
-        setPackedValueBytes: 0,
-        sortedSetPackedEntries: 0,
-        sortedSetPackedValueBytes: 0,
-      },
-    };
+    this.settings = defaultSettings();
     this.channels = options.channels.map((buffer) => new WorkerChannel(buffer));
     this.channel = this.channels[options.index];
     const counters = this.state.counters.keyspace;

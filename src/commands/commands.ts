@@ -19,6 +19,7 @@ import { listHandlers } from './lists.js';
 import { memoryHandlers } from './memory.js';
 import { monitorHandlers } from './monitor.js';
 import { objectHandlers } from './object.js';
+import { saveHandlers } from './save.js';
 import { serverHandlers } from './server.js';
 import { setHandlers } from './sets.js';
 import { slowLogHandlers } from './slowlog.js';
@@ -61,6 +62,7 @@ export function createCommandTable(
       ...configHandlers,
       ...connectionHandlers,
       ...serverHandlers,
+      ...saveHandlers,
       ...infoHandlers,
       ...memoryHandlers,
       ...monitorHandlers,

@@ -9,6 +9,7 @@ import type { CommandContext } from './context.js';
 import { NO_SUCH_KEY, wrongArity } from './errors.js';
 import { helpHandler } from './help.js';
 import { encodingName } from './object.js';
+import { reload } from './save.js';
 
 const sleepWord = new Int32Array(new SharedArrayBuffer(4));
 const textEncoder = new TextEncoder();
@@ -188,6 +189,8 @@ const help = helpHandler('DEBUG', [
   '    array, set, map, attrib, push, verbatim, true, false.',
   'QUICKLIST-PACKED-THRESHOLD <size>',
   '    Does nothing.',
+  'RELOAD [NOSAVE] [NOFLUSH] [MERGE]',
+  '    Save the data, empty the server and load the data again.',
   'REPLYBUFFER <subcommand> <value>',
   '    Does nothing.',
   'SEGFAULT',
@@ -230,6 +233,7 @@ function debug(context: CommandContext): void {
   } else if ((name === 'QUICKLIST-PACKED-THRESHOLD' || name === 'REPLYBUFFER') && argCount >= 3) reply.ok();
   else if (name === 'CHANGE-REPL-ID' && argCount === 2) reply.ok();
   else if (name === 'DICT-RESIZING' && argCount === 3) reply.ok();
+  else if (name === 'RELOAD' && argCount >= 2) reload(context);
   else if (name === 'VERIFY' && argCount === 2) verify(context);
   else if (name === 'PANIC') throw new Error('DEBUG PANIC');
   else if (name === 'SEGFAULT') process.exit(SEGFAULT_EXIT_CODE);

@@ -139,25 +139,33 @@ function memory(context: CommandContext): Fields {
 }
 
 function persistence(context: CommandContext): Fields {
+  const { persistence: saving, control } = context.services.state;
+  const { isSaving } = saving;
   return [
     ['loading', 0],
     ['async_loading', 0],
     ['current_cow_peak', 0],
     ['current_cow_size', 0],
     ['current_cow_size_age', 0],
-    ['current_fork_perc', '0.00'],
-    ['current_save_keys_processed', 0],
-    ['current_save_keys_total', 0],
-    ['rdb_changes_since_last_save', context.keyspace.dirtyCount()],
-    ['rdb_bgsave_in_progress', 0],
-    ['rdb_last_save_time', Math.floor(context.services.state.control.lastSaveMs / 1000)],
-    ['rdb_last_bgsave_status', 'ok'],
-    ['rdb_last_bgsave_time_sec', -1],
-    ['rdb_current_bgsave_time_sec', -1],
-    ['rdb_saves', 0],
+    [
+      'current_fork_perc',
+      (isSaving && saving.keysTotal > 0 ? (100 * saving.keysWritten) / saving.keysTotal : 0).toFixed(2),
+    ],
+    ['current_save_keys_processed', isSaving ? saving.keysWritten : 0],
+    ['current_save_keys_total', isSaving ? saving.keysTotal : 0],
+    ['rdb_changes_since_last_save', Math.max(0, context.keyspace.dirtyCount() - saving.savedChanges)],
+    ['rdb_bgsave_in_progress', isSaving ? 1 : 0],
+    ['rdb_last_save_time', Math.floor(control.lastSaveMs / 1000)],
+    ['rdb_last_bgsave_status', saving.hasFailed ? 'err' : 'ok'],
+    ['rdb_last_bgsave_time_sec', saving.lastSeconds],
+    [
+      'rdb_current_bgsave_time_sec',
+      isSaving ? Math.max(0, Math.floor((context.nowMs - saving.startMs) / 1000)) : -1,
+    ],
+    ['rdb_saves', saving.saves],
     ['rdb_last_cow_size', 0],
-    ['rdb_last_load_keys_expired', 0],
-    ['rdb_last_load_keys_loaded', 0],
+    ['rdb_last_load_keys_expired', saving.keysExpired],
+    ['rdb_last_load_keys_loaded', saving.keysLoaded],
     ['aof_enabled', 0],
     ['aof_rewrite_in_progress', 0],
     ['aof_rewrite_scheduled', 0],

@@ -28,3 +28,28 @@ export interface KeyspaceSettings {
   lazyServerDelete: boolean;
   values: ValueLimits;
 }
+
+/** Settings to be filled in from a configuration. */
+export function defaultSettings(): KeyspaceSettings {
+  return {
+    maxMemoryBytes: 0,
+    policy: EvictionPolicy.NoEviction,
+    samples: 5,
+    lfu: { logFactor: 10, decayTimeMinutes: 1 },
+    usesLfu: false,
+    activeExpire: true,
+    lazyUserDelete: false,
+    lazyServerDelete: false,
+    values: {
+      hashPackedEntries: 0,
+      hashPackedValueBytes: 0,
+      listPackedSize: 0,
+      listCompressDepth: 0,
+      setIntegerEntries: 0,
+      setPackedEntries: 0,
+      setPackedValueBytes: 0,
+      sortedSetPackedEntries: 0,
+      sortedSetPackedValueBytes: 0,
+    },
+  };
+}

@@ -5,6 +5,7 @@ import { Statistics, type StatisticsHandle, WorkerStatistics } from './command-s
 import { ControlBlock } from './control-block.js';
 import { LatencyMonitor } from './latency-monitor.js';
 import { Mailbox } from './mailbox.js';
+import { PersistenceState } from './persistence-state.js';
 import { SharedConfig } from './shared-config.js';
 import { SlowLog } from './slow-log.js';
 
@@ -15,6 +16,7 @@ export interface ProcessStateHandle {
   readonly statistics: StatisticsHandle;
   readonly slowLog: SharedArrayBuffer;
   readonly latency: SharedArrayBuffer;
+  readonly persistence: SharedArrayBuffer;
   /** One per worker. */
   readonly mailboxes: readonly SharedArrayBuffer[];
 }
@@ -28,6 +30,7 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     statistics: Statistics.create(workers, commands),
     slowLog: SlowLog.create(),
     latency: LatencyMonitor.create(),
+    persistence: PersistenceState.create(),
     mailboxes: Array.from({ length: workers }, () => Mailbox.create()),
   };
 }
@@ -40,6 +43,7 @@ export class ProcessState {
   readonly statistics: Statistics;
   readonly slowLog: SlowLog;
   readonly latency: LatencyMonitor;
+  readonly persistence: PersistenceState;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
   /** By worker. */
@@ -53,6 +57,7 @@ export class ProcessState {
     this.statistics = new Statistics(handle.statistics);
     this.slowLog = new SlowLog(handle.slowLog);
     this.latency = new LatencyMonitor(handle.latency);
+    this.persistence = new PersistenceState(handle.persistence);
     this.counters = new WorkerStatistics(handle.statistics, worker);
     this.mailboxes = handle.mailboxes.map((mailbox, owner) => new Mailbox(mailbox, () => wakeWorker(owner)));
   }

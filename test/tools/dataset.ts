@@ -1,5 +1,6 @@
 /** Random data of all types, put in by commands; and everything that a server holds, for comparing. */
 
+import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Random } from './random.js';
 
@@ -8,6 +9,7 @@ export const DATA_TYPES: readonly DataType[] = ['string', 'list', 'set', 'zset',
 
 /** Elements sent with one command. */
 const ELEMENTS_PER_COMMAND = 200;
+const KEYS_AT_ONCE = 100;
 
 function randomText(random: Random): Buffer {
   switch (random.below(6)) {
@@ -128,21 +130,42 @@ async function valueText(client: Redis, key: Buffer, type: string): Promise<stri
   }
 }
 
+async function describeKey(client: Redis, key: Buffer): Promise<string> {
+  const [type, expiresAt] = await Promise.all([client.type(key), client.call('PEXPIRETIME', key)]);
+  const value = await valueText(client, key, type);
+  const short = value.length < 1000 ? value : createHash('sha1').update(value).digest('hex');
+  return `${type} ${expiresAt} ${short}`;
+}
+
 /** Everything in a server: type, expiry and value by database and key. */
 export async function readDataset(client: Redis): Promise<Map<string, string>> {
   const all = new Map<string, string>();
   const sizes = (await client.info('keyspace')).matchAll(/^db(\d+):/gm);
   for (const [, database] of sizes) {
     await client.select(Number(database));
-    for (const key of await client.keysBuffer('*')) {
-      const type = await client.type(key);
-      const expiresAt = await client.call('PEXPIRETIME', key);
-      all.set(
-        `${database} ${key.toString('hex')}`,
-        `${type} ${expiresAt} ${await valueText(client, key, type)}`,
-      );
+    const keys = await client.keysBuffer('*');
+    for (let first = 0; first < keys.length; first += KEYS_AT_ONCE) {
+      const some = keys.slice(first, first + KEYS_AT_ONCE);
+      const texts = await Promise.all(some.map((key) => describeKey(client, key)));
+      for (const [index, key] of some.entries()) all.set(`${database} ${key.toString('hex')}`, texts[index]!);
     }
   }
   await client.select(0);
   return all;
+}
+
+const DIFFERENCES_MAX = 5;
+
+/** The first few differences between two datasets, for messages. */
+export function differences(
+  found: ReadonlyMap<string, string>,
+  expected: ReadonlyMap<string, string>,
+): string[] {
+  const lines: string[] = [];
+  for (const key of new Set([...found.keys(), ...expected.keys()])) {
+    if (lines.length === DIFFERENCES_MAX) break;
+    if (found.get(key) !== expected.get(key))
+      lines.push(`${key}: ${found.get(key)}, not ${expected.get(key)}`);
+  }
+  return lines;
 }

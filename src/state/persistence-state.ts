@@ -1,0 +1,187 @@
+/**
+ * What the threads have to know of saving and loading: whether a background save runs, how the last one ended, since
+ * when changes are unsaved.
+ *
+ *   int32 words   0 background save   1 cancelled   2 last one failed   3 saves done   4 lock of the file's name
+ *   float64 from byte 64
+ *     8 changes at the last save   9 changes at the start of the running save   10 start of it (ms)
+ *    11 seconds that the last one took (-1: none yet)   12 last attempt (ms)   13 keys loaded   14 keys expired
+ *    15 keys written so far   16 keys to write
+ */
+
+import { acquireLock, releaseLock } from '../memory/lock.js';
+
+const enum Word {
+  Background = 0,
+  Cancelled = 1,
+  HasFailed = 2,
+  Saves = 3,
+  NameLock = 4,
+}
+
+const enum Wide {
+  SavedChanges = 8,
+  StartChanges = 9,
+  StartMs = 10,
+  LastSeconds = 11,
+  LastAttemptMs = 12,
+  KeysLoaded = 13,
+  KeysExpired = 14,
+  KeysWritten = 15,
+  KeysTotal = 16,
+}
+
+const BLOCK_BYTES = 192;
+
+export class PersistenceState {
+  private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
+
+  constructor(handle: SharedArrayBuffer) {
+    this.words = new Int32Array(handle);
+    this.doubles = new Float64Array(handle);
+  }
+
+  static create(): SharedArrayBuffer {
+    const state = new PersistenceState(new SharedArrayBuffer(BLOCK_BYTES));
+    state.doubles[Wide.LastSeconds] = -1;
+    return state.words.buffer as unknown as SharedArrayBuffer;
+  }
+
+  /** Whether a background save runs, or is about to. */
+  get isSaving(): boolean {
+    return Atomics.load(this.words, Word.Background) !== 0;
+  }
+
+  /**
+   * Reserves the background save; false if one runs already. Whoever has reserved it begins the snapshot of the
+   * keyspace and then calls `start`.
+   */
+  reserve(): boolean {
+    return Atomics.compareExchange(this.words, Word.Background, 0, 1) === 0;
+  }
+
+  /** Wakes the persistence thread. `changes`: how many there had been when the snapshot began. */
+  start(changes: number, keys: number, nowMs: number): void {
+    const { words, doubles } = this;
+    doubles[Wide.StartChanges] = changes;
+    doubles[Wide.StartMs] = nowMs;
+    doubles[Wide.LastAttemptMs] = nowMs;
+    doubles[Wide.KeysWritten] = 0;
+    doubles[Wide.KeysTotal] = keys;
+    Atomics.store(words, Word.Cancelled, 0);
+    Atomics.store(words, Word.Background, 2);
+    Atomics.notify(words, Word.Background);
+  }
+
+  /** Waits, blocking the thread, until a background save is to be done. */
+  waitForStart(): void {
+    for (;;) {
+      const state = Atomics.load(this.words, Word.Background);
+      if (state === 2) return;
+      Atomics.wait(this.words, Word.Background, state);
+    }
+  }
+
+  /** The background save has ended. */
+  finish(isGood: boolean, nowMs: number): void {
+    const { words, doubles } = this;
+    doubles[Wide.LastSeconds] = Math.max(0, Math.floor((nowMs - doubles[Wide.StartMs]) / 1000));
+    if (isGood) {
+      doubles[Wide.SavedChanges] = doubles[Wide.StartChanges];
+      Atomics.add(words, Word.Saves, 1);
+      Atomics.store(words, Word.HasFailed, 0);
+    } else if (!this.isCancelled) {
+      Atomics.store(words, Word.HasFailed, 1);
+    }
+    Atomics.store(words, Word.Background, 0);
+  }
+
+  /** A save in the foreground has ended well; `changes` as of then. */
+  noteSaved(changes: number): void {
+    this.doubles[Wide.SavedChanges] = changes;
+    Atomics.add(this.words, Word.Saves, 1);
+    Atomics.store(this.words, Word.HasFailed, 0);
+  }
+
+  /** The data is what the file has (DEBUG RELOAD). */
+  noteUnchanged(changes: number): void {
+    this.doubles[Wide.SavedChanges] = changes;
+  }
+
+  /** Ends the running background save, if there is one: its file will not take the snapshot's name. */
+  cancel(): void {
+    acquireLock(this.words, Word.NameLock);
+    Atomics.store(this.words, Word.Cancelled, 1);
+    releaseLock(this.words, Word.NameLock);
+  }
+
+  get isCancelled(): boolean {
+    return Atomics.load(this.words, Word.Cancelled) !== 0;
+  }
+
+  /** Calls `rename` unless the save is cancelled; a cancellation waits for it. Returns whether it was called. */
+  renameUnlessCancelled(rename: () => void): boolean {
+    acquireLock(this.words, Word.NameLock);
+    try {
+      if (this.isCancelled) return false;
+      rename();
+      return true;
+    } finally {
+      releaseLock(this.words, Word.NameLock);
+    }
+  }
+
+  /** The last save, foreground saves that failed not counted, was a failure. */
+  get hasFailed(): boolean {
+    return Atomics.load(this.words, Word.HasFailed) !== 0;
+  }
+
+  get saves(): number {
+    return Atomics.load(this.words, Word.Saves);
+  }
+
+  /** Changes (Keyspace.dirtyCount) up to which the last snapshot has everything. */
+  get savedChanges(): number {
+    return this.doubles[Wide.SavedChanges];
+  }
+
+  get startMs(): number {
+    return this.doubles[Wide.StartMs];
+  }
+
+  /** Seconds that the last background save took, -1 if there was none. */
+  get lastSeconds(): number {
+    return this.doubles[Wide.LastSeconds];
+  }
+
+  get lastAttemptMs(): number {
+    return this.doubles[Wide.LastAttemptMs];
+  }
+
+  get keysWritten(): number {
+    return this.doubles[Wide.KeysWritten];
+  }
+
+  set keysWritten(keys: number) {
+    this.doubles[Wide.KeysWritten] = keys;
+  }
+
+  get keysTotal(): number {
+    return this.doubles[Wide.KeysTotal];
+  }
+
+  /** What the last loading of a file has brought. */
+  noteLoaded(keys: number, expired: number): void {
+    this.doubles[Wide.KeysLoaded] = keys;
+    this.doubles[Wide.KeysExpired] = expired;
+  }
+
+  get keysLoaded(): number {
+    return this.doubles[Wide.KeysLoaded];
+  }
+
+  get keysExpired(): number {
+    return this.doubles[Wide.KeysExpired];
+  }
+}

@@ -1,0 +1,3 @@
+/** Thread entry point: finite jobs of the pool, by name. */
+
+export { loadPart } from '../src/persistence/load.js';
