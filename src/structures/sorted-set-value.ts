@@ -571,8 +571,10 @@ export class SortedSetValue extends CollectionValue {
   }
 
   private readRecord(cursor: SortedSetCursor, record: number): void {
-    cursor.bytes = this.bytes;
-    cursor.view = this.view;
+    if (cursor.bytes !== this.bytes) {
+      cursor.bytes = this.bytes;
+      cursor.view = this.view;
+    }
     cursor.offset = record + RECORD_HEADER_BYTES;
     cursor.lengthBytes = this.words[(record >> 2) + 2];
   }
