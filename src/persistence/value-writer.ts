@@ -79,7 +79,7 @@ export class ValueWriter {
     const { output } = this;
     const { lists } = shard;
     const block = lists.blockOf(reference);
-    if (lists.encoding(reference) === Encoding.Packed) {
+    if (lists.isPacked(reference)) {
       output.lengthField(1);
       output.lengthField(QuicklistContainer.Packed);
       this.packed(shard, block);

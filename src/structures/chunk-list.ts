@@ -47,6 +47,9 @@ const enum Chunk {
   Count = 5,
 }
 
+/** The first chunk of a list begins with this and grows, since most lists never need a second one. */
+const FIRST_CHUNK_BYTES = 1024;
+
 /** Slack that is not worth cutting off. */
 const SLACK_BYTES_MAX = 64;
 
@@ -105,6 +108,15 @@ export class ChunkList {
   /** Bytes that the elements of a chunk take. */
   elementsBytes(chunk: number): number {
     return this.words[(chunk >> 2) + Chunk.End] - this.words[(chunk >> 2) + Chunk.First];
+  }
+
+  /** Bytes that the elements of all chunks take. For lists of few chunks. */
+  allElementsBytes(root: number): number {
+    let lengthBytes = 0;
+    for (let chunk = this.head(root); chunk !== 0; chunk = this.nextChunk(chunk)) {
+      lengthBytes += this.elementsBytes(chunk);
+    }
+    return lengthBytes;
   }
 
   elementsIn(chunk: number): number {
@@ -462,10 +474,10 @@ export class ChunkList {
     return lengthBytes <= this.chunkBytesMax && words[at + Chunk.Count] < this.chunkElementsMax;
   }
 
-  /** A new chunk at an end of the list, with as much room as it may have; 0 if there is no memory. */
+  /** A new chunk at an end of the list, with as much room as it may have unless it is the first; 0 if there is no memory. */
   private addEndChunk(root: number, atTail: boolean, end: number, span: number): number {
     const wanted = Math.min(
-      this.chunkBytesMax,
+      end === 0 ? FIRST_CHUNK_BYTES : this.chunkBytesMax,
       HEADER_BYTES + 1 + span * Math.min(this.chunkElementsMax, 8192),
     );
     const chunk = this.allocate(Math.max(wanted, HEADER_BYTES + span + 1));
@@ -494,7 +506,7 @@ export class ChunkList {
       return chunk;
     }
     const needed = HEADER_BYTES + lengthBytes + span + 1;
-    const wanted = Math.max(needed, Math.min(this.chunkBytesMax, capacity * 2));
+    const wanted = Math.max(needed, Math.min(this.chunkBytesMax, capacity + (capacity >> 2)));
     if (atTail && first === HEADER_BYTES && this.arena.resizeInPlace(chunk, capacity, (wanted + 7) & ~7)) {
       words[at + Chunk.Capacity] = (wanted + 7) & ~7;
       return chunk;

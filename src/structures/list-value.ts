@@ -1,7 +1,14 @@
 /**
- * The value of a list: a packed list while it fits into one chunk, then a list of chunks. It goes back to a
- * packed list when it has shrunk to half a chunk, so that one that hovers at the border does not change
- * all the time. `list-max-listpack-size` says how large a chunk may be.
+ * The value of a list, in one of three forms:
+ *
+ *   Packed        a packed list of a few hundred bytes
+ *   ShortChunks   chunks that would still fit into one packed list, as which they are reported
+ *   Chunks        chunks
+ *
+ * Chunks begin long before a packed list has to end, since in shared memory moving bytes is slow (some 1 GB/s when
+ * the distance is no multiple of 8), and a queue would move all of them with each element. A list is reported as
+ * packed again when it has shrunk to half of what it may have then, so that one that hovers at the border
+ * does not change all the time. `list-max-listpack-size` says how large a packed list and a chunk may be.
  *
  * Positions: `seek` finds an element; `next` and `previous` go on from there, until they return 0. A change
  * of the list ends all walks but those that continue from the position that it returns.
@@ -21,6 +28,11 @@ const CHUNK_BYTES_MIN = 4096;
 /** Size classes: 4 KiB to 64 KiB. */
 const SIZE_CLASSES = 5;
 const UNLIMITED = 0x7fffffff;
+
+/** Longer lists are chunks. */
+const PACKED_BYTES_MAX = 512;
+/** The form of chunks that are reported as packed, beside Encoding.Packed and Encoding.Chunks. */
+const SHORT_CHUNKS = 0x80 | Encoding.Chunks;
 
 export class ListValue extends CollectionValue {
   /** What knows a list in chunks. */
@@ -67,7 +79,12 @@ export class ListValue extends CollectionValue {
     return this.isPacked(reference) ? this.packed.count(block) : this.chunks.count(block);
   }
 
-  private isPacked(reference: number): boolean {
+  override encoding(reference: number): Encoding {
+    return this.bytes[reference] === Encoding.Chunks ? Encoding.Chunks : Encoding.Packed;
+  }
+
+  /** Whether the list is one packed block. */
+  isPacked(reference: number): boolean {
     return this.bytes[reference] === Encoding.Packed;
   }
 
@@ -77,18 +94,31 @@ export class ListValue extends CollectionValue {
    */
   prepare(reference: number, elementBytes: number, elements: number): boolean {
     if (this.knownSize !== this.limits.listPackedSize) this.setLimits(this.limits.listPackedSize);
-    if (!this.isPacked(reference)) return true;
+    const form = this.bytes[reference];
+    if (form === Encoding.Chunks) return true;
+    const { packed, chunks } = this;
     const block = this.blockOf(reference);
-    const lengthBytes = this.packed.totalBytes(block) + elementBytes;
+    const isPacked = form === Encoding.Packed;
+    const oldBytes = isPacked ? packed.totalBytes(block) : EMPTY_LIST_BYTES + chunks.allElementsBytes(block);
+    const lengthBytes = oldBytes + elementBytes;
+    let isShort: boolean;
     if (this.bytesMax !== UNLIMITED) {
-      if (lengthBytes <= this.bytesMax) return true;
-    } else if (lengthBytes <= SAFE_CHUNK_BYTES && this.packed.count(block) + elements <= this.elementsMax) {
-      return true;
+      isShort = lengthBytes <= this.bytesMax;
+    } else {
+      const count = (isPacked ? packed.count(block) : chunks.count(block)) + elements;
+      isShort = lengthBytes <= SAFE_CHUNK_BYTES && count <= this.elementsMax;
     }
-    return this.toChunks(reference, block);
+    if (!isShort) {
+      if (isPacked) return this.toChunks(reference, block, Encoding.Chunks);
+      this.bytes[reference] = Encoding.Chunks;
+    } else if (isPacked && lengthBytes > PACKED_BYTES_MAX) {
+      // Without memory it stays as it is.
+      this.toChunks(reference, block, SHORT_CHUNKS);
+    }
+    return true;
   }
 
-  private toChunks(reference: number, block: number): boolean {
+  private toChunks(reference: number, block: number, form: number): boolean {
     const { packed, chunks } = this;
     const root = chunks.create();
     if (root === 0) return false;
@@ -101,11 +131,11 @@ export class ListValue extends CollectionValue {
       return false;
     }
     packed.release(block);
-    this.setReference(reference, Encoding.Chunks, root);
+    this.setReference(reference, form, root);
     return true;
   }
 
-  /** Turns chunks that have shrunk to half of what a packed list may have back into one, if there is memory. */
+  /** Has a list that has shrunk to half of what a packed list may have reported, and perhaps kept, as one again. */
   shrink(reference: number): void {
     if (this.isPacked(reference)) return;
     const { packed, chunks } = this;
@@ -113,13 +143,17 @@ export class ListValue extends CollectionValue {
     if (chunks.chunkCount(root) !== 1) return;
     if (this.knownSize !== this.limits.listPackedSize) this.setLimits(this.limits.listPackedSize);
     const chunk = chunks.head(root);
-    const elementsBytes = chunks.elementsBytes(chunk);
-    const isSmall =
-      this.bytesMax !== UNLIMITED
-        ? elementsBytes + EMPTY_LIST_BYTES <= this.bytesMax >> 1
-        : chunks.count(root) <= this.elementsMax >> 1;
-    if (!isSmall) return;
-    const block = packed.createFrom(chunks.elements(chunk), elementsBytes, chunks.count(root));
+    const lengthBytes = chunks.elementsBytes(chunk) + EMPTY_LIST_BYTES;
+    if (this.bytes[reference] === Encoding.Chunks) {
+      const isShort =
+        this.bytesMax !== UNLIMITED
+          ? lengthBytes <= this.bytesMax >> 1
+          : chunks.count(root) <= this.elementsMax >> 1;
+      if (!isShort) return;
+      this.bytes[reference] = SHORT_CHUNKS;
+    }
+    if (lengthBytes > PACKED_BYTES_MAX >> 1) return;
+    const block = packed.createFrom(chunks.elements(chunk), chunks.elementsBytes(chunk), chunks.count(root));
     if (block === 0) return;
     chunks.releaseSome(root, UNLIMITED);
     this.setReference(reference, Encoding.Packed, block);
@@ -278,13 +312,13 @@ export class ListValue extends CollectionValue {
   }
 
   copy(reference: number, source: this, sourceReference: number): boolean {
-    const encoding = source.encoding(sourceReference);
+    const form = source.bytes[sourceReference];
     const sourceBlock = source.blockOf(sourceReference);
     const block =
-      encoding === Encoding.Packed
+      form === Encoding.Packed
         ? this.packed.copy(source.packed, sourceBlock)
         : this.chunks.copy(source.chunks, sourceBlock);
-    if (block !== 0) this.setReference(reference, encoding, block);
+    if (block !== 0) this.setReference(reference, form, block);
     return block !== 0;
   }
 
@@ -296,8 +330,9 @@ export class ListValue extends CollectionValue {
 
   verify(reference: number): void {
     const block = this.blockOf(reference);
-    if (this.isPacked(reference)) this.packed.verify(block);
-    else if (this.encoding(reference) === Encoding.Chunks) this.chunks.verify(block);
-    else throw new Error(`list: no encoding ${this.encoding(reference)}`);
+    const form = this.bytes[reference];
+    if (form === Encoding.Packed) this.packed.verify(block);
+    else if (form === Encoding.Chunks || form === SHORT_CHUNKS) this.chunks.verify(block);
+    else throw new Error(`list: no form ${form}`);
   }
 }
