@@ -2,12 +2,22 @@
 
 import { appendFileSync } from 'node:fs';
 
-export type Log = (text: string) => void;
+export type LogLevel = 'debug' | 'verbose' | 'notice' | 'warning';
 
-/** A log for one thread; `file` is a path, '' for standard output. Lines of several threads do not mix. */
-export function createLog(file: string): Log {
-  return (text) => {
-    const line = `${process.pid}:M ${new Date().toISOString()} * ${text}\n`;
+export type Log = (text: string, level?: LogLevel) => void;
+
+/** By level, the mark that its lines bear; in the order of importance. */
+const MARKS: Readonly<Record<LogLevel, string>> = { debug: '.', verbose: '-', notice: '*', warning: '#' };
+const LEVELS = Object.keys(MARKS);
+
+/**
+ * A log for one thread; `file` is a path, '' for standard output. Lines of several threads do not mix.
+ * `leastLevel` is asked for each line: less important ones are dropped.
+ */
+export function createLog(file: string, leastLevel: () => LogLevel = () => 'notice'): Log {
+  return (text, level = 'notice') => {
+    if (LEVELS.indexOf(level) < LEVELS.indexOf(leastLevel())) return;
+    const line = `${process.pid}:M ${new Date().toISOString()} ${MARKS[level]} ${text}\n`;
     if (file === '') process.stdout.write(line);
     else appendFileSync(file, line);
   };

@@ -14,7 +14,7 @@ import type { Config } from './config/config.js';
 import { createKeyspace } from './keyspace/keyspace.js';
 import { defaultSettings } from './keyspace/settings.js';
 import { createLog } from './log.js';
-import { SHARD_BYTES_MAX } from './memory/shard-memory.js';
+import { HeaderWord, SHARD_BYTES_MAX } from './memory/shard-memory.js';
 import { AcceptorWord } from './network/acceptor.js';
 import { type Libc, loadLibc } from './network/libc.js';
 import { openListeners } from './network/listener.js';
@@ -56,7 +56,7 @@ export async function startServer(config: Config): Promise<void> {
   if (libc === null) throw new Error('no transport');
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
-  log = createLog(config.logFile);
+  log = createLog(config.logFile, () => config.logLevel);
   const sockets = await openListeners(libc, {
     bind: config.bind,
     port: config.port,
@@ -71,6 +71,11 @@ export async function startServer(config: Config): Promise<void> {
     (bytes) => libc.addressOf(bytes),
   );
   const state = createProcessState(threads, table.size);
+  const block = new ControlBlock(state.control);
+  block.startupMemoryBytes = keyspace.shards.reduce(
+    (sum, shard) => sum + new Int32Array(shard)[HeaderWord.ArenaUsedBytes],
+    0,
+  );
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
   const hashSecret: [number, number] = [randomInt(2 ** 32), randomInt(2 ** 32)];
@@ -102,7 +107,12 @@ export async function startServer(config: Config): Promise<void> {
   }
   const control = new SharedArrayBuffer(AcceptorWord.COUNT * 4);
   setAcceptorLimits(new Int32Array(control), config);
-  const options = { sockets, wakeFd: libc.eventfd(0, EVENTFD_FLAGS), control };
+  const options = {
+    sockets,
+    wakeFd: libc.eventfd(0, EVENTFD_FLAGS),
+    control,
+    processControl: state.control,
+  };
   watchThread(
     new Thread(new URL('../workers/acceptor.js', import.meta.url), { workerData: { options, channels } }),
     'acceptor',
@@ -115,10 +125,9 @@ export async function startServer(config: Config): Promise<void> {
     setAcceptorLimits(new Int32Array(control), config);
   }, CONFIG_POLL_MS);
   followConfig.unref();
-  const block = new ControlBlock(state.control);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      log(`Received ${signal}, shutting down`);
+      log(`Received ${signal}, shutting down`, 'warning');
       block.requestShutdown(ShutdownRequest.Default);
     });
   }
@@ -132,7 +141,7 @@ export async function startServer(config: Config): Promise<void> {
   log('Ready to accept connections');
   void block.waitForShutdown().then(() => {
     if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
-    log('Damselfly is now ready to exit, bye bye...');
+    log('Damselfly is now ready to exit, bye bye...', 'warning');
     process.exit(0);
   });
 }

@@ -4,6 +4,7 @@
 
 import { writeSync } from 'node:fs';
 import { ClientRows } from './commands/client-rows.js';
+import { CommandFlag } from './commands/command-table.js';
 import { createCommandTable } from './commands/commands.js';
 import { CommandContext } from './commands/context.js';
 import { crashDetails } from './commands/crash-details.js';
@@ -25,7 +26,7 @@ import { isLoopbackAddress } from './network/socket-address.js';
 import type { ConnectionHandler, Transport } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { Dispatcher } from './protocol/dispatcher.js';
-import { ReplyWriter } from './protocol/reply-writer.js';
+import { REPLY_BYTES_MAX, ReplyWriter } from './protocol/reply-writer.js';
 import { ServerCounter } from './state/command-statistics.js';
 import { PauseKind } from './state/control-block.js';
 import { type Message, MessageKind } from './state/mailbox.js';
@@ -34,8 +35,12 @@ import { ProcessState, type ProcessStateHandle } from './state/process-state.js'
 const TICK_MS = 100;
 /** How often connections are held against `timeout` and the soft output limit. */
 const CLIENT_CHECK_MS = 1000;
+/** A client that is silent for so long needs no room for the rest of its command yet. */
+const SHRINK_AFTER_IDLE_MS = 2000;
 /** The time between two ticks that active expiry may take. */
 const EXPIRE_BUDGET_MS = 10;
+/** More of it for each step of `active-expire-effort`. */
+const EXPIRE_EFFORT_MS = 4;
 /** The same for freeing large values. */
 const LAZY_FREE_BUDGET_MS = 10;
 const STDERR = 2;
@@ -69,6 +74,8 @@ export class Worker implements ConnectionHandler {
   private readonly connections = new Map<number, Connection>();
   /** Connections with more pending output than the soft limit, and since when. */
   private readonly overSoftLimit = new Map<Connection, number>();
+  /** Connections with buffers that may grow or shrink without another command. */
+  private readonly unsettled = new Set<Connection>();
   private nextClientCheckMs = 0;
   /** Connections with a command that CLIENT PAUSE holds back. */
   private readonly postponed = new Set<Connection>();
@@ -86,7 +93,7 @@ export class Worker implements ConnectionHandler {
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
-    this.settings = defaultSettings();
+    this.settings = { ...defaultSettings(), mayExpire: () => this.mayExpire() };
     this.channels = options.channels.map((buffer) => new WorkerChannel(buffer));
     this.channel = this.channels[options.index];
     const counters = this.state.counters.keyspace;
@@ -114,7 +121,7 @@ export class Worker implements ConnectionHandler {
       setActiveExpire: (isActive) => {
         this.settings.activeExpire = isActive;
       },
-      log: createLog(this.config.logFile),
+      log: createLog(this.config.logFile, () => this.config.logLevel),
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(libc),
       releaseUnusedPages: (shard) =>
@@ -171,9 +178,18 @@ export class Worker implements ConnectionHandler {
     const { config, services } = this;
     config.copyTo(this.settings);
     this.keyspace.settingsChanged();
+    const { hardBytes } = config.normalOutputLimit;
+    this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
     services.requirePass = config.requirePass;
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
     this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
+  }
+
+  /** Whether a key found expired may be deleted: not while CLIENT PAUSE holds writes back, except by a write. */
+  private mayExpire(): boolean {
+    const { control } = this.state;
+    if (!control.mayBePaused || control.pauseKind(Date.now()) === PauseKind.Off) return true;
+    return (this.context.command.flags & CommandFlag.Write) !== 0;
   }
 
   /** Whether an `enable-…` directive lets a client in. */
@@ -223,19 +239,16 @@ export class Worker implements ConnectionHandler {
     this.isExecuting = false;
     this.afterCommands(connection, session);
     if (end - position > this.config.clientQueryBufferLimitBytes) connection.closeAfterReply();
-    this.noteTraffic(session, position - start, end - position);
+    this.noteTraffic(connection, session, position - start, end - position);
     this.services.monitors.flush();
+    this.evictClients();
     this.takeRequests();
     return position;
   }
 
   /** What has to happen once commands of a connection have run. */
   private afterCommands(connection: Connection, session: Session): void {
-    const { reply } = this.transport;
-    if (reply.overflowed) {
-      reply.overflowed = false;
-      connection.closeAfterReply();
-    }
+    if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
     if (session.postponed !== null) {
       if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
       this.postponed.add(connection);
@@ -243,20 +256,59 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  /** Whether what waits to be sent, with the replies that were just written, is more than a client may have. */
+  private isOverHardLimit(connection: Connection): boolean {
+    const { reply } = this.transport;
+    const { hardBytes } = this.config.normalOutputLimit;
+    return reply.overflowed || (hardBytes > 0 && connection.pendingOutputBytes + reply.length > hardBytes);
+  }
+
+  /** Closes a connection that does not take its output; it gets nothing of what was just replied. */
+  private closeOverLimit(connection: Connection): void {
+    const { reply } = this.transport;
+    reply.overflowed = false;
+    reply.length = 0;
+    this.state.counters.server[ServerCounter.OutputLimitDisconnections]++;
+    this.services.log(
+      `Client ${connection.peerAddress()} closed for overcoming of output buffer limits.`,
+      'warning',
+    );
+    this.transport.close(connection, false);
+  }
+
   /** Keeps the connection's row in the client table up to date. */
-  private noteTraffic(session: Session, readBytes: number, keptBytes: number): void {
+  private noteTraffic(connection: Connection, session: Session, readBytes: number, keptBytes: number): void {
     const { counters } = this.state;
     const replyBytes = this.transport.reply.length;
     counters.server[ServerCounter.InputBytes] += readBytes;
     counters.server[ServerCounter.OutputBytes] += replyBytes;
     counters.server[ServerCounter.Reads]++;
     counters.server[ServerCounter.Writes]++;
-    this.services.clientRows.publish(session, this.context.nowMs, keptBytes);
+    // The connection gets a buffer for what is cut only after this; `unsettled` has it measured later.
+    const freeBytes = keptBytes === 0 ? 0 : Math.max(this.bytesNeeded, connection.queryBufferFreeBytes);
+    this.services.clientRows.publish(session, this.context.nowMs, keptBytes, freeBytes);
+    if (keptBytes > 0) this.unsettled.add(connection);
   }
 
   private flush(session: Session): void {
     const connection = this.connections.get(session.id);
-    if (connection !== undefined) this.transport.send(connection);
+    if (connection === undefined) return;
+    // With a limit, replies to one read count together, and nobody gets a part of them.
+    if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
+    else if (this.config.normalOutputLimit.hardBytes === 0) this.transport.send(connection);
+  }
+
+  /** Closes the clients that take most if all together take more than `maxmemory-clients`. */
+  private evictClients(): void {
+    const limitBytes = this.config.maxMemoryClientsBytes;
+    const { clients, counters } = this.state;
+    if (limitBytes === 0 || clients.evictableBytes() <= limitBytes) return;
+    for (const slot of clients.evictionVictims(limitBytes)) {
+      const worker = clients.requestKill(slot, clients.id(slot));
+      if (worker < 0) continue;
+      counters.server[ServerCounter.EvictedClients]++;
+      if (worker !== this.options.index) this.services.wakeWorker(worker);
+    }
   }
 
   onClose(connection: Connection): void {
@@ -267,6 +319,7 @@ export class Worker implements ConnectionHandler {
     session.discardTransaction();
     this.services.monitors.leave(session);
     this.services.clientRows.close(session);
+    this.unsettled.delete(connection);
     if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
     this.connections.delete(session.id);
     this.services.sessions.delete(session.id);
@@ -331,7 +384,12 @@ export class Worker implements ConnectionHandler {
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
       if (session.closing) connection.closeAfterReply();
-      this.services.clientRows.publish(session, nowMs, connection.inputLength);
+      this.services.clientRows.publish(
+        session,
+        nowMs,
+        connection.queryBufferBytes,
+        connection.queryBufferFreeBytes,
+      );
       this.transport.send(connection);
       this.transport.resumeReading(connection);
     }
@@ -340,15 +398,21 @@ export class Worker implements ConnectionHandler {
   onTick(nowMs: number): void {
     this.followConfig();
     this.context.nowMs = nowMs;
+    this.measureUnsettled(nowMs);
+    this.evictClients();
     this.hugePages.step();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
     if (this.settings.activeExpire && !this.state.control.mayBePaused) {
-      this.keyspace.expireCycle(this.options.index, this.options.workerCount, EXPIRE_BUDGET_MS);
+      const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
+      this.keyspace.expireCycle(this.options.index, this.options.workerCount, budgetMs);
     }
     this.keyspace.lazyFreeCycle(this.options.index, this.options.workerCount, LAZY_FREE_BUDGET_MS);
-    if (this.options.index === 0) this.state.statistics.sample(nowMs);
+    if (this.options.index === 0) {
+      this.state.statistics.sample(nowMs);
+      this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
+    }
     if (nowMs >= this.nextClientCheckMs) {
       this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
       this.checkClients(nowMs);
@@ -375,11 +439,33 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  /** Keeps the rows up to date of clients with buffers, and gives back what idle ones do not need. */
+  private measureUnsettled(nowMs: number): void {
+    for (const connection of this.unsettled) {
+      const { session } = connection;
+      if (session === null) continue;
+      if (nowMs - session.lastInteractionMs > SHRINK_AFTER_IDLE_MS) connection.shrinkInput();
+      this.publishBuffers(connection, session);
+      if (connection.queryBufferBytes === 0 && connection.pendingOutputBytes === 0) {
+        this.unsettled.delete(connection);
+      }
+    }
+  }
+
+  private publishBuffers(connection: Connection, session: Session): void {
+    const { queryBufferBytes, queryBufferFreeBytes } = connection;
+    this.services.clientRows.publishBuffers(session, queryBufferBytes, queryBufferFreeBytes);
+  }
+
   onOutputPending(connection: Connection): void {
-    const { hardBytes, softBytes } = this.config.normalOutputLimit;
+    const { session } = connection;
+    if (session === null) return;
+    this.unsettled.add(connection);
+    this.publishBuffers(connection, session);
+    const { softBytes } = this.config.normalOutputLimit;
     const { pendingOutputBytes } = connection;
-    if (hardBytes > 0 && pendingOutputBytes >= hardBytes) {
-      this.transport.close(connection, false);
+    if (this.isOverHardLimit(connection)) {
+      this.closeOverLimit(connection);
     } else if (softBytes > 0 && pendingOutputBytes >= softBytes && !this.overSoftLimit.has(connection)) {
       this.overSoftLimit.set(connection, Date.now());
     }

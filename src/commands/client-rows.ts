@@ -17,6 +17,9 @@ export class ClientRows {
   private readonly users: string[] = [];
   private readonly libraryNames: string[] = [];
   private readonly libraryVersions: string[] = [];
+  /** What of each row is in the sums of this worker, by slot. */
+  private readonly memory: number[] = [];
+  private readonly evictableMemory: number[] = [];
 
   constructor(table: ClientTable, worker: number) {
     this.table = table;
@@ -40,21 +43,24 @@ export class ClientRows {
     this.users[slot] = 'default';
     this.libraryNames[slot] = '';
     this.libraryVersions[slot] = '';
-    this.publish(session, nowMs, 0);
+    this.memory[slot] = 0;
+    this.evictableMemory[slot] = 0;
+    this.publish(session, nowMs, 0, 0);
     return true;
   }
 
   close(session: Session): void {
     if (session.clientSlot < 0) return;
+    this.countMemory(session.clientSlot, 0, false);
     this.table.close(session.clientSlot);
     session.clientSlot = -1;
   }
 
   /**
    * Stores a session's state into its row: after each batch, and before a session looks at itself.
-   * `inputBytes`: what has arrived and waits to be run.
+   * `inputBytes`: what has arrived and waits to be run; `freeBytes`: the room for what is to follow it.
    */
-  publish(session: Session, nowMs: number, inputBytes: number): void {
+  publish(session: Session, nowMs: number, inputBytes: number, freeBytes: number): void {
     const { clientSlot: slot, connection } = session;
     if (slot < 0) return;
     const { words, figures } = this.table;
@@ -67,15 +73,11 @@ export class ClientRows {
     words[word + ClientWord.Watched] = session.watched.length;
     words[word + ClientWord.LastCommandId] = session.lastCommandId;
     words[word + ClientWord.ReplyMode] = session.replyMode;
-    const pending = connection.pendingOutputBytes;
     figures[figure + ClientFigure.LastInteractionMs] = nowMs;
-    figures[figure + ClientFigure.QueryBuffer] = inputBytes;
-    figures[figure + ClientFigure.QueryBufferFree] = 0;
     figures[figure + ClientFigure.ArgumentMemory] = 0;
     figures[figure + ClientFigure.MultiMemory] = session.queuedBytes;
-    figures[figure + ClientFigure.OutputListLength] = pending > 0 ? 1 : 0;
-    figures[figure + ClientFigure.OutputMemory] = pending;
-    figures[figure + ClientFigure.TotalMemory] = SESSION_BYTES + inputBytes + session.queuedBytes + pending;
+    this.publishBuffers(session, inputBytes, freeBytes);
+    this.table.noteBuffers(Math.floor(nowMs / 1000), inputBytes + freeBytes, connection.pendingOutputBytes);
     if (this.names[slot] !== session.name) {
       this.names[slot] = session.name;
       this.table.setText(slot, ClientText.Name, session.name);
@@ -92,6 +94,33 @@ export class ClientRows {
       this.libraryVersions[slot] = session.libraryVersion;
       this.table.setText(slot, ClientText.LibraryVersion, session.libraryVersion);
     }
+  }
+
+  /** Stores the sizes of a session's buffers, and what it takes in all. */
+  publishBuffers(session: Session, inputBytes: number, freeBytes: number): void {
+    const { clientSlot: slot, connection } = session;
+    if (slot < 0) return;
+    const { figures } = this.table;
+    const figure = this.table.figureBase(slot);
+    const pending = connection.pendingOutputBytes;
+    const total =
+      SESSION_BYTES + inputBytes + freeBytes + session.queuedBytes + session.watchedBytes + pending;
+    figures[figure + ClientFigure.QueryBuffer] = inputBytes;
+    figures[figure + ClientFigure.QueryBufferFree] = freeBytes;
+    figures[figure + ClientFigure.OutputListLength] = connection.pendingOutputChunks;
+    figures[figure + ClientFigure.OutputMemory] = pending;
+    figures[figure + ClientFigure.TotalMemory] = total;
+    this.countMemory(slot, total, !session.noEvict);
+  }
+
+  private countMemory(slot: number, total: number, isEvictable: boolean): void {
+    const evictable = isEvictable ? total : 0;
+    const moved = total - this.memory[slot];
+    const evictableMoved = evictable - this.evictableMemory[slot];
+    if (moved === 0 && evictableMoved === 0) return;
+    this.memory[slot] = total;
+    this.evictableMemory[slot] = evictable;
+    this.table.addMemory(this.worker, moved, evictableMoved);
   }
 
   /** Stores what the running command takes: its bytes as they were sent, and its arguments alone. */

@@ -72,7 +72,7 @@ function publishSelf(context: CommandContext): void {
     argumentBytes += length;
     requestBytes += 5 + integerLength(length) + length;
   }
-  services.clientRows.publish(session, context.nowMs, 0);
+  services.clientRows.publish(session, context.nowMs, 0, 0);
   const freeBytes = Math.max(0, QUERY_BUFFER_BYTES - requestBytes);
   services.clientRows.publishRequest(session, requestBytes, argumentBytes, freeBytes);
 }
@@ -136,7 +136,7 @@ function killClients(context: CommandContext, filter: ClientFilter): number {
   const { services, session } = context;
   const { clients } = services.state;
   // The filter must see this session as it is now.
-  services.clientRows.publish(session, context.nowMs, 0);
+  services.clientRows.publish(session, context.nowMs, 0, 0);
   let killed = 0;
   for (const slot of clients.select(filter, context.nowMs)) {
     if (slot === session.clientSlot) {

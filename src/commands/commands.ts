@@ -2,6 +2,7 @@
 
 import { bitmapHandlers } from './bitmaps.js';
 import { clientHandlers } from './client.js';
+import { clientTrackingHandlers } from './client-tracking.js';
 import { introspectionHandlers } from './command-introspection.js';
 import { COMMAND_ROWS } from './command-rows.js';
 import { CommandTable } from './command-table.js';
@@ -59,6 +60,7 @@ export function createCommandTable(
       ...dumpHandlers,
       ...debugHandlers,
       ...clientHandlers,
+      ...clientTrackingHandlers,
       ...configHandlers,
       ...connectionHandlers,
       ...serverHandlers,

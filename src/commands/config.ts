@@ -49,7 +49,9 @@ function set(context: CommandContext): void {
 }
 
 function resetStat(context: CommandContext): void {
-  context.services.state.statistics.reset();
+  const { control, statistics } = context.services.state;
+  statistics.reset();
+  control.rejectedConnections = 0;
   context.reply.ok();
 }
 

@@ -228,7 +228,7 @@ function debug(context: CommandContext): void {
     reply.ok();
   } else if (name === 'ERROR' && argCount === 3) reply.error(context.argLatin1(2));
   else if (name === 'LOG' && argCount === 3) {
-    services.log(`DEBUG LOG: ${context.argText(2)}`);
+    services.log(`DEBUG LOG: ${context.argText(2)}`, 'warning');
     reply.ok();
   } else if ((name === 'QUICKLIST-PACKED-THRESHOLD' || name === 'REPLYBUFFER') && argCount >= 3) reply.ok();
   else if (name === 'CHANGE-REPL-ID' && argCount === 2) reply.ok();

@@ -13,6 +13,7 @@ import { hashBytes, keySlot } from '../memory/hash.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { HeaderWord } from '../memory/shard-memory.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
+import type { ClientTable } from '../state/client-table.js';
 import { ServerCounter, type WorkerStatistics } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
 import { type Command, CommandFlag } from './command-table.js';
@@ -57,6 +58,9 @@ export class Executor {
   /** One flag per shard: locked by the running command or transaction. */
   private readonly lockedShards: Uint8Array;
   private readonly statistics: WorkerStatistics;
+  private readonly clients: ClientTable;
+  /** `reply.errors` when errors were last counted: EXEC does not count again what its commands have failed with. */
+  private errorsCounted = 0;
   /** Quick commands of the running batch, counted per id; their time is shared out when the batch ends. */
   private readonly batchCalls: Int32Array;
   private readonly batchIds = new Int32Array(MAX_BATCH_COMMANDS);
@@ -75,6 +79,7 @@ export class Executor {
     this.shards = new Array(MAX_BATCH_COMMANDS).fill(context.keyspace.shards[0]);
     this.lockedShards = new Uint8Array(context.keyspace.shards.length);
     this.statistics = context.services.state.counters;
+    this.clients = context.services.state.clients;
     this.batchCalls = new Int32Array(context.table.size);
     this.isQuick = new Uint8Array(context.table.size);
     for (let id = 0; id < context.table.size; id++) {
@@ -111,7 +116,13 @@ export class Executor {
         this.endTiming();
         return index + 1;
       }
-      if (context.reply.length > FLUSH_BYTES) context.services.flush(session);
+      if (context.reply.length > FLUSH_BYTES || context.reply.overflowed) {
+        context.services.flush(session);
+        if (session.closing) {
+          this.endTiming();
+          return index + 1;
+        }
+      }
     }
     this.endTiming();
     return count;
@@ -290,14 +301,20 @@ export class Executor {
     if (session.queue !== null && (command.flags & CommandFlag.NoMulti) !== 0) {
       return this.refuse('ERR Command not allowed inside a transaction', command);
     }
-    if (context.keyspace.settings.maxMemoryBytes !== 0) {
-      const hasRoom = context.keyspace.makeRoom(0, context.nowMs);
+    if (context.keyspace.settings.maxMemoryBytes !== 0 && !this.isPaused()) {
+      const hasRoom = context.keyspace.makeRoom(this.clients.memoryBytes(), context.nowMs);
       if (!hasRoom && (command.flags & CommandFlag.DenyOom) !== 0) return this.refuse(OUT_OF_MEMORY, command);
     }
     if (session.isMonitor && (command.flags & KEYSPACE_FLAGS) !== 0) {
       return this.refuse("ERR Replica can't interact with the keyspace", command);
     }
     return command;
+  }
+
+  /** During a pause nothing is evicted: that would be a write, too. */
+  private isPaused(): boolean {
+    const { control } = this.context.services.state;
+    return control.mayBePaused && control.pauseKind(this.context.nowMs) !== PauseKind.Off;
   }
 
   private refuse(error: string, command: Command | null = null): null {
@@ -342,7 +359,7 @@ export class Executor {
       this.timedMs += milliseconds;
       this.countTimed(command, milliseconds);
     }
-    if (reply.errors !== errorsBefore) this.countErrors(command);
+    if (reply.errors !== errorsBefore && reply.errors !== this.errorsCounted) this.countErrors(command);
     if (context.services.state.control.monitorCount !== 0) this.feedMonitors(command);
   }
 
@@ -358,6 +375,7 @@ export class Executor {
   }
 
   private countErrors(command: Command): void {
+    this.errorsCounted = this.context.reply.errors;
     this.statistics.recordError(this.context.reply.lastError);
     this.statistics.failedCalls[command.id]++;
   }

@@ -1,13 +1,19 @@
 /** INFO: sections of `field:value` lines under Redis's names, put together from the shared state. */
 
 import { freemem, release, totalmem, type } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { lruClock } from '../keyspace/access-clock.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
-import { ClientFigure } from '../state/client-table.js';
 import { InstantaneousMetric, ServerCounter } from '../state/command-statistics.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../version.js';
 import type { Command, Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+
+/** The program that this file is a part of. */
+const EXECUTABLE = fileURLToPath(new URL('../cli.js', import.meta.url));
+
+/** Keys looked at in each shard. */
+const TTL_SAMPLES = 16;
 
 type Fields = [name: string, value: string | number][];
 
@@ -49,7 +55,7 @@ function server(context: CommandContext): Fields {
     ['hz', services.config.value('hz')],
     ['configured_hz', services.config.value('hz')],
     ['lru_clock', lruClock(nowMs)],
-    ['executable', process.argv[1] ?? process.execPath],
+    ['executable', EXECUTABLE],
     ['config_file', services.config.configFile ?? ''],
     ['io_threads_active', 0],
     ['damselfly_version', DAMSELFLY_VERSION],
@@ -60,12 +66,13 @@ function server(context: CommandContext): Fields {
 
 function clients(context: CommandContext): Fields {
   const { config, state } = context.services;
+  const [inputPeakBytes, outputPeakBytes] = state.clients.recentPeaks();
   return [
     ['connected_clients', state.clients.count],
     ['cluster_connections', 0],
     ['maxclients', config.value('maxclients')],
-    ['client_recent_max_input_buffer', state.clients.maxFigure(ClientFigure.QueryBuffer)],
-    ['client_recent_max_output_buffer', state.clients.maxFigure(ClientFigure.OutputMemory)],
+    ['client_recent_max_input_buffer', inputPeakBytes],
+    ['client_recent_max_output_buffer', outputPeakBytes],
     ['blocked_clients', state.control.blockedClients],
     ['tracking_clients', 0],
     ['clients_in_timeout_table', 0],
@@ -75,8 +82,12 @@ function clients(context: CommandContext): Fields {
 function memory(context: CommandContext): Fields {
   const { keyspace, services } = context;
   const { control, clients: table, statistics } = services.state;
-  const clientBytes = table.sumFigure(ClientFigure.TotalMemory);
-  const used = keyspace.usedBytes();
+  const clientBytes = table.memoryBytes();
+  const startupBytes = control.startupMemoryBytes;
+  const used = keyspace.usedBytes() + clientBytes;
+  const overheadBytes = startupBytes + clientBytes;
+  const datasetBytes = Math.max(0, used - overheadBytes);
+  const datasetShare = (100 * datasetBytes) / Math.max(1, used - startupBytes);
   control.notePeakMemory(used);
   const peak = control.peakMemoryBytes;
   const resident = process.memoryUsage.rss();
@@ -90,10 +101,10 @@ function memory(context: CommandContext): Fields {
     ['used_memory_peak', peak],
     ['used_memory_peak_human', humanBytes(peak)],
     ['used_memory_peak_perc', `${peak === 0 ? '0.00' : ((used / peak) * 100).toFixed(2)}%`],
-    ['used_memory_overhead', clientBytes],
-    ['used_memory_startup', 0],
-    ['used_memory_dataset', used],
-    ['used_memory_dataset_perc', '100.00%'],
+    ['used_memory_overhead', overheadBytes],
+    ['used_memory_startup', startupBytes],
+    ['used_memory_dataset', datasetBytes],
+    ['used_memory_dataset_perc', `${datasetShare.toFixed(2)}%`],
     ['allocator_allocated', used],
     ['allocator_active', used],
     ['allocator_resident', resident],
@@ -182,7 +193,7 @@ function persistence(context: CommandContext): Fields {
 }
 
 function stats(context: CommandContext): Fields {
-  const { statistics } = context.services.state;
+  const { control, statistics } = context.services.state;
   const kilobytes = (metric: InstantaneousMetric): string =>
     (statistics.instantaneous(metric) / 1024).toFixed(2);
   return [
@@ -197,7 +208,10 @@ function stats(context: CommandContext): Fields {
     ['instantaneous_output_kbps', kilobytes(InstantaneousMetric.OutputBytes)],
     ['instantaneous_input_repl_kbps', '0.00'],
     ['instantaneous_output_repl_kbps', '0.00'],
-    ['rejected_connections', statistics.total(ServerCounter.RejectedConnections)],
+    [
+      'rejected_connections',
+      statistics.total(ServerCounter.RejectedConnections) + control.rejectedConnections,
+    ],
     ['sync_full', 0],
     ['sync_partial_ok', 0],
     ['sync_partial_err', 0],
@@ -314,13 +328,32 @@ function latencyStats(context: CommandContext): Fields {
   return fields;
 }
 
+/** Estimates how long the keys of a database that expire still live, in ms, from a sample of each shard. */
+function meanTimeToLive(context: CommandContext, database: number): number {
+  const { keyspace, nowMs } = context;
+  let keys = 0;
+  let sumMs = 0;
+  for (const shard of keyspace.shards) {
+    if (shard.volatileKeyCount(database) === 0) continue;
+    context.lockShard(shard);
+    const count = shard.volatileKeyCount(database);
+    const sampledMs = shard.meanTimeToLive(database, TTL_SAMPLES, nowMs);
+    context.unlockShard(shard);
+    keys += count;
+    sumMs += count * sampledMs;
+  }
+  return keys === 0 ? 0 : Math.round(sumMs / keys);
+}
+
 function keyspaceSection(context: CommandContext): Fields {
   const { keyspace } = context;
   const fields: Fields = [];
   for (let database = 0; database < keyspace.databaseCount; database++) {
     const keys = keyspace.keyCount(database);
     const expires = keyspace.volatileKeyCount(database);
-    if (keys > 0) fields.push([`db${database}`, `keys=${keys},expires=${expires},avg_ttl=0`]);
+    if (keys === 0) continue;
+    const meanTtlMs = expires === 0 ? 0 : meanTimeToLive(context, database);
+    fields.push([`db${database}`, `keys=${keys},expires=${expires},avg_ttl=${meanTtlMs}`]);
   }
   return fields;
 }

@@ -18,7 +18,7 @@ export function saveInForeground(context: CommandContext): boolean {
       nowMs,
     );
   } catch (error) {
-    log(`Error saving DB on disk: ${(error as Error).message}`);
+    log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
     return false;
   }
   state.control.lastSaveMs = Date.now();
@@ -74,7 +74,7 @@ export function reload(context: CommandContext): void {
       services.state.persistence.noteUnchanged(keyspace.dirtyCount());
       return null;
     }
-    log(failure);
+    log(failure, 'warning');
     return 'ERR Error trying to load the RDB dump, check server logs';
   });
   if (problem === null) reply.ok();

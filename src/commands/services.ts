@@ -2,6 +2,7 @@
 
 import type { Config, Permission } from '../config/config.js';
 import type { Shard } from '../keyspace/shard.js';
+import type { Log } from '../log.js';
 import type { ProcessState } from '../state/process-state.js';
 import type { ClientRows } from './client-rows.js';
 import type { MonitorFeed } from './monitor-feed.js';
@@ -36,7 +37,7 @@ export interface ServerServices {
   isDebugAllowed(session: Session): boolean;
   /** Switches active expiry, in all workers. */
   setActiveExpire(isActive: boolean): void;
-  log(line: string): void;
+  readonly log: Log;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
   /** Runs a session's queue as one transaction (executor.ts). */

@@ -39,8 +39,12 @@ export interface ClientConnection {
   peerAddress(): string;
   localAddress(): string;
   readonly fd: number;
+  /** Output that the client has not taken yet, and the buffers that it is in. */
   readonly pendingOutputBytes: number;
+  readonly pendingOutputChunks: number;
+  /** Input that waits for the rest of its command, and the room that is left for that. */
   readonly queryBufferBytes: number;
+  readonly queryBufferFreeBytes: number;
 }
 
 export class Session {
@@ -73,6 +77,8 @@ export class Session {
   /** A command could not be queued: EXEC will refuse. */
   transactionFailed = false;
   watched: WatchedKey[] = [];
+  /** What `watched` takes. */
+  watchedBytes = 0;
 
   constructor(id: number, connection: ClientConnection, nowMs: number) {
     this.id = id;
@@ -89,6 +95,7 @@ export class Session {
       shard.unlock();
     }
     this.watched.length = 0;
+    this.watchedBytes = 0;
   }
 
   discardTransaction(): void {

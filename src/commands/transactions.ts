@@ -4,6 +4,9 @@ import type { Command, Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import type { QueuedCommand } from './session.js';
 
+/** What a watched key takes besides its name: the object and the buffer's header. */
+const WATCHED_KEY_BYTES = 200;
+
 const RUN_INSIDE = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset']);
 
 /** Whether a command runs at once although the client is in a transaction. */
@@ -100,6 +103,7 @@ function watch(context: CommandContext): void {
     if (known) continue;
     const slot = shard.watchedKeys.watch(database, hash);
     const version = slot < 0 ? shard.dirtyCount : shard.watchedKeys.version(slot);
+    session.watchedBytes += WATCHED_KEY_BYTES + key.length;
     session.watched.push({ shard, slot, version, database, hash, key });
   }
   reply.ok();

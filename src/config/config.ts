@@ -10,6 +10,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { EvictionPolicy, type KeyspaceSettings } from '../keyspace/settings.js';
+import type { LogLevel } from '../log.js';
 import { GlobPattern } from '../structures/glob.js';
 import {
   ConfigError,
@@ -39,7 +40,6 @@ const POLICIES: Readonly<Record<string, EvictionPolicy>> = {
 };
 
 export type Permission = 'no' | 'yes' | 'local';
-export type LogLevel = 'debug' | 'verbose' | 'notice' | 'warning';
 
 /** Bounds of the replies that wait for a client; 0: none. */
 export interface OutputBufferLimit {

@@ -23,6 +23,11 @@ export interface KeyspaceSettings {
   /** Whether the access clock counts (LFU) or dates (LRU). */
   usesLfu: boolean;
   activeExpire: boolean;
+  /**
+   * Asked before a key that is found expired is deleted; absent for always. During a pause of writes such a
+   * key is only as good as gone.
+   */
+  mayExpire?: () => boolean;
   /** DEL and what replaces a value leave large values to the background, as UNLINK does. */
   lazyUserDelete: boolean;
   lazyServerDelete: boolean;

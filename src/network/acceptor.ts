@@ -3,6 +3,7 @@
  * the fewest. Runs in a thread of its own, blocked in poll(2).
  */
 
+import { ControlBlock } from '../state/control-block.js';
 import { Errno, type Libc, Socket } from './libc.js';
 import { type ListeningSocket, setIntegerOption } from './listener.js';
 import type { WorkerChannel } from './worker-channel.js';
@@ -21,21 +22,24 @@ export const enum AcceptorWord {
   /** Seconds; 0 turns keepalive off. */
   KeepAliveSeconds = 1,
   Stop = 2,
-  RejectedConnections = 3,
-  AcceptedConnections = 4,
+  AcceptedConnections = 3,
   COUNT = 8,
 }
 
 export interface AcceptorOptions {
   readonly sockets: readonly ListeningSocket[];
   readonly wakeFd: number;
+  /** See AcceptorWord. */
   readonly control: SharedArrayBuffer;
+  /** A ControlBlock. */
+  readonly processControl: SharedArrayBuffer;
 }
 
 /** Accepts until told to stop. Blocks its thread. */
 export function runAcceptor(libc: Libc, options: AcceptorOptions, workers: readonly WorkerChannel[]): void {
   const { sockets } = options;
   const control = new Int32Array(options.control);
+  const processControl = new ControlBlock(options.processControl);
   const fds = new Uint8Array((sockets.length + 1) * 8);
   const view = new DataView(fds.buffer);
   [...sockets.map((socket) => socket.fd), options.wakeFd].forEach((fd, index) => {
@@ -46,7 +50,7 @@ export function runAcceptor(libc: Libc, options: AcceptorOptions, workers: reado
   while (Atomics.load(control, AcceptorWord.Stop) === 0) {
     if (libc.poll(fdsAddress, sockets.length + 1, 1000) <= 0) continue;
     sockets.forEach((socket, index) => {
-      if (view.getInt16(index * 8 + 6, true) !== 0) acceptAll(libc, socket, control, workers);
+      if (view.getInt16(index * 8 + 6, true) !== 0) acceptAll(libc, socket, control, processControl, workers);
     });
   }
   for (const socket of sockets) libc.close(socket.fd);
@@ -56,6 +60,7 @@ function acceptAll(
   libc: Libc,
   socket: ListeningSocket,
   control: Int32Array,
+  processControl: ControlBlock,
   workers: readonly WorkerChannel[],
 ): void {
   for (let accepted = 0; accepted < ACCEPTS_PER_TURN_MAX; accepted++) {
@@ -68,7 +73,7 @@ function acceptAll(
       return;
     }
     if (totalConnections(workers) >= Atomics.load(control, AcceptorWord.ClientsMax)) {
-      Atomics.add(control, AcceptorWord.RejectedConnections, 1);
+      processControl.rejectedConnections++;
       libc.write(fd, libc.addressOf(TOO_MANY_CLIENTS), TOO_MANY_CLIENTS.length);
       libc.close(fd);
       continue;

@@ -49,6 +49,25 @@ export class Connection {
     return this.inputLength;
   }
 
+  get queryBufferFreeBytes(): number {
+    return this.input === null ? 0 : this.input.length - this.inputLength;
+  }
+
+  get pendingOutputChunks(): number {
+    return this.output.length;
+  }
+
+  /** Gives back the room for input that an idle client has not filled. */
+  shrinkInput(): void {
+    const { input, inputLength } = this;
+    if (input === null || inputLength === 0) {
+      this.dropInput();
+    } else if (input.length > Math.max(INPUT_BYTES_MIN, inputLength)) {
+      this.dropInput();
+      this.keepInput(input, 0, inputLength, 0);
+    }
+  }
+
   closeAfterReply(): void {
     this.isClosing = true;
     if (this.session !== null) this.session.closing = true;

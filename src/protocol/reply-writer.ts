@@ -12,7 +12,7 @@ import { copyBytes } from '../structures/copy.js';
 const INITIAL_BYTES = 256 * 1024;
 const KEEP_BYTES_MAX = 4 * 1024 * 1024;
 /** No reply to one read grows beyond this. */
-const REPLY_BYTES_MAX = 2 ** 32;
+export const REPLY_BYTES_MAX = 2 ** 32;
 
 /** Bulk strings below this have a length of two digits. */
 const SHORT_BULK_BYTES = 100;
@@ -47,7 +47,9 @@ export class ReplyWriter {
   generation = 0;
   /** Counts error replies written, so that callers can see whether a command failed. */
   errors = 0;
-  /** The replies grew beyond all bounds and were dropped: the connection has to be closed. */
+  /** Replies to one read that are longer than this, and than the buffer, are dropped. */
+  limitBytes = REPLY_BYTES_MAX;
+  /** The replies grew beyond the limit and were dropped: the connection has to be closed. */
   overflowed = false;
   /** The last error's first word, for INFO's error statistics. */
   lastError = '';
@@ -68,7 +70,7 @@ export class ReplyWriter {
   }
 
   private grow(lengthBytes: number): void {
-    if (this.length + lengthBytes > REPLY_BYTES_MAX) {
+    if (this.length + lengthBytes > this.limitBytes) {
       this.overflowed = true;
       this.length = 0;
     }

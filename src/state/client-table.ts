@@ -8,7 +8,10 @@
  *
  *   header, int32 words
  *     0 lock of the free list    1 first free row + 1    2 rows ever used    3 rows open
+ *     4 workers that have had connections: all are below this number
  *     16...  one word per worker: some row of this worker has a request (see requestKill)
+ *   float64 from byte 8192, a cache line per worker: memory of its clients, and of those that may be evicted
+ *   float64 from byte 73,728: the largest input and output buffers of the last seconds, RECENT_SECONDS of each
  *   free list: one int32 per row: next free row + 1
  *   rows of 1,024 bytes
  *     0    int32 words, see ClientWord
@@ -29,10 +32,18 @@ const enum Header {
   FirstFree = 1,
   RowsUsed = 2,
   RowsOpen = 3,
+  Workers = 4,
   Requests = 16,
 }
 
-const FREE_LIST_WORD = Header.Requests + WORKERS_MAX;
+/** In units of 8 bytes. */
+const MEMORY_SUMS = 1024;
+/** So far apart that workers do not write to the same cache line. */
+const SUMS_STRIDE = 8;
+const RECENT_PEAKS = MEMORY_SUMS + SUMS_STRIDE * WORKERS_MAX;
+/** As long as Redis remembers the largest buffers. */
+const RECENT_SECONDS = 8;
+const FREE_LIST_WORD = 2 * (RECENT_PEAKS + 2 * RECENT_SECONDS);
 const ROW_BYTES = 1024;
 const ROW_WORDS = ROW_BYTES / 4;
 const ROW_DOUBLES = ROW_BYTES / 8;
@@ -109,6 +120,9 @@ export const enum ClientFlag {
   NoEvict = 1 << 15,
   NoTouch = 1 << 16,
 }
+
+/** Clients that `maxmemory-clients` spares. */
+const NOT_EVICTED_FLAGS = ClientFlag.NoEvict | ClientFlag.Replica | ClientFlag.Master;
 
 const FLAG_LETTERS = 'OSMPxbtRBdcuAUreT';
 
@@ -193,7 +207,7 @@ export class ClientTable {
 
   /** Takes a row for a new connection; -1 if there is none left. */
   open(id: number, worker: number, fd: number, address: string, localAddress: string, nowMs: number): number {
-    const slot = this.takeRow();
+    const slot = this.takeRow(worker);
     if (slot < 0) return -1;
     const { words, figures } = this;
     const base = this.wordBase(slot);
@@ -218,13 +232,14 @@ export class ClientTable {
     return slot;
   }
 
-  private takeRow(): number {
+  private takeRow(worker: number): number {
     const { words } = this;
     acquireLock(words, Header.Lock);
     let slot = words[Header.FirstFree] - 1;
     if (slot >= 0) words[Header.FirstFree] = words[FREE_LIST_WORD + slot];
     else if (words[Header.RowsUsed] < this.handle.rows) slot = words[Header.RowsUsed]++;
     if (slot >= 0) words[Header.RowsOpen]++;
+    if (words[Header.Workers] <= worker) words[Header.Workers] = worker + 1;
     releaseLock(words, Header.Lock);
     return slot;
   }
@@ -423,6 +438,77 @@ export class ClientTable {
     return Atomics.exchange(this.words, this.wordBase(slot) + ClientWord.UnblockRequest, UnblockRequest.None);
   }
 
+  /** Moves the sums of a worker's clients; only that worker does. */
+  addMemory(worker: number, bytes: number, evictableBytes: number): void {
+    this.figures[MEMORY_SUMS + SUMS_STRIDE * worker] += bytes;
+    this.figures[MEMORY_SUMS + SUMS_STRIDE * worker + 1] += evictableBytes;
+  }
+
+  /** Memory of all clients, in bytes. */
+  memoryBytes(): number {
+    return this.sumOverWorkers(0);
+  }
+
+  /** The same without the clients that are not evicted. */
+  evictableBytes(): number {
+    return this.sumOverWorkers(1);
+  }
+
+  private sumOverWorkers(column: number): number {
+    let sum = 0;
+    for (let worker = 0; worker < this.words[Header.Workers]; worker++) {
+      sum += this.figures[MEMORY_SUMS + SUMS_STRIDE * worker + column];
+    }
+    return sum;
+  }
+
+  /** The clients to close so that those that may be evicted take `limitBytes` at most: the largest first. */
+  evictionVictims(limitBytes: number): number[] {
+    const { words, figures } = this;
+    const candidates: number[] = [];
+    let sum = 0;
+    const used = Atomics.load(words, Header.RowsUsed);
+    for (let slot = 0; slot < used; slot++) {
+      const base = this.wordBase(slot);
+      if (Atomics.load(words, base + ClientWord.IsOpen) === 0) continue;
+      if (words[base + ClientWord.KillRequest] !== 0) continue;
+      if ((words[base + ClientWord.Flags] & NOT_EVICTED_FLAGS) !== 0) continue;
+      candidates.push(slot);
+      sum += figures[this.figureBase(slot) + ClientFigure.TotalMemory];
+    }
+    const sizeOf = (slot: number): number => figures[this.figureBase(slot) + ClientFigure.TotalMemory];
+    candidates.sort((one, other) => sizeOf(other) - sizeOf(one));
+    let count = 0;
+    while (count < candidates.length && sum > limitBytes) sum -= sizeOf(candidates[count++]);
+    return candidates.slice(0, count);
+  }
+
+  /** Notes sizes of buffers for `recentPeaks`; the second is that of a clock. */
+  noteBuffers(second: number, inputBytes: number, outputBytes: number): void {
+    const { figures } = this;
+    const at = RECENT_PEAKS + 2 * (second % RECENT_SECONDS);
+    if (inputBytes > figures[at]) figures[at] = inputBytes;
+    if (outputBytes > figures[at + 1]) figures[at + 1] = outputBytes;
+  }
+
+  /** Begins a new second for `noteBuffers`: forgets what is too old. One thread calls it. */
+  forgetOldPeaks(second: number): void {
+    const at = RECENT_PEAKS + 2 * ((second + 1) % RECENT_SECONDS);
+    this.figures[at] = 0;
+    this.figures[at + 1] = 0;
+  }
+
+  /** The largest input and output buffers of the last seconds, in bytes. */
+  recentPeaks(): [inputBytes: number, outputBytes: number] {
+    let input = 0;
+    let output = 0;
+    for (let second = 0; second < RECENT_SECONDS; second++) {
+      input = Math.max(input, this.figures[RECENT_PEAKS + 2 * second]);
+      output = Math.max(output, this.figures[RECENT_PEAKS + 2 * second + 1]);
+    }
+    return [input, output];
+  }
+
   /** The sum of a figure over all open connections, e.g. their memory. */
   sumFigure(figure: ClientFigure): number {
     let sum = 0;
@@ -432,17 +518,6 @@ export class ClientTable {
       sum += this.figures[this.figureBase(slot) + figure];
     }
     return sum;
-  }
-
-  /** The largest value of a figure over all open connections. */
-  maxFigure(figure: ClientFigure): number {
-    let max = 0;
-    const used = Atomics.load(this.words, Header.RowsUsed);
-    for (let slot = 0; slot < used; slot++) {
-      if (Atomics.load(this.words, this.wordBase(slot) + ClientWord.IsOpen) === 0) continue;
-      max = Math.max(max, this.figures[this.figureBase(slot) + figure]);
-    }
-    return max;
   }
 }
 

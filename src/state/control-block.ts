@@ -9,7 +9,7 @@
  *     5 lock of the pause words    6 clients blocked       7 tracking clients (reserved)
  *   float64 from byte 64
  *     8 pause ends (ms)            9 process start (ms)   10 peak of used memory (bytes)
- *    11 last save (ms)
+ *    11 last save (ms)            12 used memory at start (bytes)   13 connections rejected
  *   int64 from byte 128
  *    16 next client id
  *   bytes 192...231               run id, 40 hexadecimal digits
@@ -35,6 +35,8 @@ const enum Wide {
   StartMs = 9,
   PeakMemoryBytes = 10,
   LastSaveMs = 11,
+  StartupMemoryBytes = 12,
+  RejectedConnections = 13,
   NextClientId = 16,
 }
 
@@ -222,6 +224,24 @@ export class ControlBlock {
 
   resetPeakMemory(usedBytes: number): void {
     this.doubles[Wide.PeakMemoryBytes] = usedBytes;
+  }
+
+  /** What the keyspace takes without any key. */
+  get startupMemoryBytes(): number {
+    return this.doubles[Wide.StartupMemoryBytes];
+  }
+
+  set startupMemoryBytes(usedBytes: number) {
+    this.doubles[Wide.StartupMemoryBytes] = usedBytes;
+  }
+
+  /** Connections beyond `maxclients`. */
+  get rejectedConnections(): number {
+    return this.doubles[Wide.RejectedConnections];
+  }
+
+  set rejectedConnections(count: number) {
+    this.doubles[Wide.RejectedConnections] = count;
   }
 
   get lastSaveMs(): number {

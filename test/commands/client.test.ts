@@ -45,6 +45,38 @@ const REPLIES: readonly [string, string][] = [
   ['CLIENT UNPAUSE', '+OK\r\n'],
   ['CLIENT REPLY foo', '-ERR syntax error\r\n'],
   ['CLIENT REPLY on', '+OK\r\n'],
+  [
+    'CLIENT TRACKINGINFO',
+    '*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n',
+  ],
+  ['CLIENT TRACKINGINFO x', "-ERR wrong number of arguments for 'client|trackinginfo' command\r\n"],
+  ['CLIENT GETREDIR', ':-1\r\n'],
+  ['CLIENT TRACKING', "-ERR wrong number of arguments for 'client|tracking' command\r\n"],
+  ['CLIENT TRACKING off', '+OK\r\n'],
+  ['CLIENT TRACKING off OPTIN OPTOUT', '+OK\r\n'],
+  ['CLIENT TRACKING off PREFIX x', '+OK\r\n'],
+  ['CLIENT TRACKING maybe', '-ERR syntax error\r\n'],
+  ['CLIENT TRACKING on REDIRECT', '-ERR syntax error\r\n'],
+  ['CLIENT TRACKING on REDIRECT x', '-ERR value is not an integer or out of range\r\n'],
+  ['CLIENT TRACKING off REDIRECT 999999', '-ERR The client ID you want redirect to does not exist\r\n'],
+  ['CLIENT TRACKING on OPTIN OPTOUT', "-ERR You can't specify both OPTIN mode and OPTOUT mode\r\n"],
+  ['CLIENT TRACKING on OPTIN BCAST', '-ERR OPTIN and OPTOUT are not compatible with BCAST\r\n'],
+  ['CLIENT TRACKING on PREFIX x', '-ERR PREFIX option requires BCAST mode to be enabled\r\n'],
+  [
+    'CLIENT TRACKING on BCAST PREFIX ab PREFIX a',
+    "-ERR Prefix 'ab' overlaps with another provided prefix 'a'. Prefixes for a single client must not overlap.\r\n",
+  ],
+  [
+    'CLIENT CACHING yes',
+    '-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled\r\n',
+  ],
+  ['CLIENT UNBLOCK', "-ERR wrong number of arguments for 'client|unblock' command\r\n"],
+  ['CLIENT UNBLOCK x', '-ERR value is not an integer or out of range\r\n'],
+  ['CLIENT UNBLOCK 1 x', '-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n'],
+  [
+    'CLIENT UNBLOCK 1 timeout x',
+    "-ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.\r\n",
+  ],
   ['CLIENT NO-EVICT foo', '-ERR syntax error\r\n'],
   ['CLIENT NO-EVICT on', '+OK\r\n'],
   ['CLIENT NO-EVICT off', '+OK\r\n'],
@@ -229,4 +261,15 @@ withServers(t, 'a pause holds commands back until it ends', {}, async (t, server
   const startMs = Date.now();
   t.equal(await pauser.text('GET', 'n'), '$1\r\n4\r\n');
   t.ok(Date.now() - startMs >= 200);
+  // What expires during a pause of writes is as good as gone, but stays until it may be deleted.
+  await pauser.pipeline([
+    ['MULTI'],
+    ['SET', 'short', '1', 'PX', '300'],
+    ['CLIENT', 'PAUSE', '100000', 'WRITE'],
+    ['EXEC'],
+  ]);
+  while ((await pauser.text('GET', 'short')) !== '$-1\r\n');
+  t.equal(await pauser.text('DBSIZE'), ':2\r\n');
+  t.equal(await pauser.text('CLIENT', 'UNPAUSE'), '+OK\r\n');
+  while ((await pauser.text('DBSIZE')) !== ':1\r\n') await pauser.text('GET', 'short');
 });

@@ -35,7 +35,7 @@ const verify = async (t: Test, client: Redis): Promise<void> => {
 };
 
 interface Flood {
-  /** The most that used_memory was in any sample. */
+  /** The most that keys took in any sample. */
   peak: number;
   errors: Set<string>;
 }
@@ -55,7 +55,7 @@ async function flood(
     let samples = 0;
     while (!isOver || samples === 0) {
       samples++;
-      result.peak = Math.max(result.peak, await field(client, 'memory', 'used_memory'));
+      result.peak = Math.max(result.peak, await field(client, 'memory', 'used_memory_dataset'));
       await alongside(client);
       await delay(10);
     }
