@@ -173,11 +173,13 @@ export class KeyPositions {
   /** One key at its place, or if that is empty all that follow KEYS. Both are a mistake: no keys. */
   private collectMigrate(args: ArgumentList): boolean {
     const flags = KeyFlag.ReadWrite | KeyFlag.Access | KeyFlag.Delete;
-    for (let index = 6; index + 1 < args.count; index++) {
+    // As Redis does: its spec, which sees no KEYS at the very end, decides whether the options are looked through.
+    const last = keywordPosition('KEYS', -2, args) === 0 ? 0 : args.count;
+    for (let index = 6; index < last; index++) {
       if (argumentEquals(args, index, 'KEYS')) {
         if (argumentLength(args, 3) > 0) return false;
         for (let key = index + 1; key < args.count; key++) this.add(key, flags);
-        return true;
+        return index + 1 < args.count;
       }
       if (argumentEquals(args, index, 'AUTH')) index++;
       else if (argumentEquals(args, index, 'AUTH2')) index += 2;
