@@ -15,9 +15,10 @@ import { createKeyspace } from './keyspace/keyspace.js';
 import { defaultSettings } from './keyspace/settings.js';
 import { createLog } from './log.js';
 import { HeaderWord, SHARD_BYTES_MAX } from './memory/shard-memory.js';
-import { AcceptorWord } from './network/acceptor.js';
+import type { AcceptorOptions } from './network/acceptor.js';
+import { AcceptorControl } from './network/acceptor-control.js';
 import { type Libc, loadLibc } from './network/libc.js';
-import { openListeners } from './network/listener.js';
+import { type ListenOptions, openListeners } from './network/listener.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { loadSnapshot } from './persistence/load.js';
 import { ControlBlock, ShutdownRequest } from './state/control-block.js';
@@ -25,7 +26,7 @@ import { PersistenceState } from './state/persistence-state.js';
 import { createProcessState } from './state/process-state.js';
 import { SharedConfig } from './state/shared-config.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from './version.js';
-import type { WorkerOptions } from './worker.js';
+import type { ListenAnswer, ListenMessage, WorkerOptions } from './worker.js';
 
 /** EFD_NONBLOCK | EFD_CLOEXEC */
 const EVENTFD_FLAGS = 0x80800;
@@ -38,11 +39,6 @@ const CONFIG_POLL_MS = 100;
 
 let log = createLog('');
 
-function setAcceptorLimits(control: Int32Array, config: Config): void {
-  Atomics.store(control, AcceptorWord.ClientsMax, Math.min(config.maxClients, 0x7fffffff));
-  Atomics.store(control, AcceptorWord.KeepAliveSeconds, config.tcpKeepAliveSeconds);
-}
-
 /** The number of shards: a power of two, at least four per thread, and enough to hold the memory. */
 export function shardCountFor(threads: number, memoryBytes: number): number {
   const wanted = Math.max(4 * threads, (RESERVE_FACTOR * memoryBytes) / SHARD_BYTES_MAX);
@@ -53,22 +49,23 @@ export function shardCountFor(threads: number, memoryBytes: number): number {
 export async function startServer(config: Config): Promise<void> {
   const { threads } = config;
   const libc = loadLibc();
-  if (libc === null) throw new Error('no transport');
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
   log = createLog(config.logFile, () => config.logLevel);
-  const sockets = await openListeners(libc, {
+  const epoll = libcForEpoll(libc, config);
+  const listen: ListenOptions = {
     bind: config.bind,
     port: config.port,
     backlog: config.tcpBacklog,
     unixSocket: config.unixSocket,
     unixSocketMode: config.unixSocketMode,
-  });
+  };
+  const sockets = epoll === null ? [] : await openListeners(epoll, listen);
   const keyspace = createKeyspace(
     shardCountFor(threads, totalmem()),
     SHARD_BYTES_MAX,
     config.databases,
-    (bytes) => libc.addressOf(bytes),
+    libc === null ? undefined : (bytes) => libc.addressOf(bytes),
   );
   const state = createProcessState(threads, table.size);
   const block = new ControlBlock(state.control);
@@ -97,32 +94,50 @@ export async function startServer(config: Config): Promise<void> {
   if (loaded !== null) {
     new PersistenceState(state.persistence).noteLoaded(loaded.keysLoaded, loaded.keysExpired);
   }
-  const channels = Array.from({ length: threads }, () => newChannel(libc));
+  const acceptor = epoll === null ? null : AcceptorControl.create(epoll.eventfd(0, EVENTFD_FLAGS), epoll);
+  acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
+  const channels = Array.from({ length: threads }, () =>
+    WorkerChannel.create(epoll === null ? -1 : epoll.eventfd(0, EVENTFD_FLAGS), epoll),
+  );
+  const channelBuffers = channels.map((channel) => channel.buffer);
+  const workers: Thread[] = [];
   for (let index = 0; index < threads; index++) {
-    const workerData: WorkerOptions = { index, workerCount: threads, keyspace, state, channels, hashSecret };
+    const workerData: WorkerOptions = {
+      index,
+      workerCount: threads,
+      keyspace,
+      state,
+      channels: channelBuffers,
+      hashSecret,
+      acceptorControl: acceptor === null ? null : acceptor.buffer,
+    };
+    const thread = new Thread(new URL('../workers/shard.js', import.meta.url), { workerData });
+    watchThread(thread, `worker ${index}`);
+    workers.push(thread);
+  }
+  if (acceptor === null) {
+    await listenInWorkers(workers, listen);
+  } else {
+    const options: AcceptorOptions = {
+      sockets,
+      listen: { bind: config.bind, port: config.port },
+      backlog: config.tcpBacklog,
+      control: acceptor.buffer,
+      processControl: state.control,
+    };
     watchThread(
-      new Thread(new URL('../workers/shard.js', import.meta.url), { workerData }),
-      `worker ${index}`,
+      new Thread(new URL('../workers/acceptor.js', import.meta.url), {
+        workerData: { options, channels: channelBuffers },
+      }),
+      'acceptor',
     );
   }
-  const control = new SharedArrayBuffer(AcceptorWord.COUNT * 4);
-  setAcceptorLimits(new Int32Array(control), config);
-  const options = {
-    sockets,
-    wakeFd: libc.eventfd(0, EVENTFD_FLAGS),
-    control,
-    processControl: state.control,
-  };
-  watchThread(
-    new Thread(new URL('../workers/acceptor.js', import.meta.url), { workerData: { options, channels } }),
-    'acceptor',
-  );
   const followConfig = setInterval(() => {
     const published = sharedConfig.readIfNewer(configVersion);
     if (published === null) return;
     configVersion = published.version;
     config.adopt(JSON.parse(published.json));
-    setAcceptorLimits(new Int32Array(control), config);
+    acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
   }, CONFIG_POLL_MS);
   followConfig.unref();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -142,12 +157,40 @@ export async function startServer(config: Config): Promise<void> {
   void block.waitForShutdown().then(() => {
     if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
     log('Damselfly is now ready to exit, bye bye...', 'warning');
+    // Threads that sleep in a system call would hold up the exit.
+    acceptor?.stop();
+    for (const channel of channels) channel.stop();
     process.exit(0);
   });
 }
 
-function newChannel(libc: Libc): SharedArrayBuffer {
-  return WorkerChannel.create(libc.eventfd(0, EVENTFD_FLAGS)).buffer;
+/** The system calls if sockets are to be read through epoll, null if through node:net; logs which and why. */
+function libcForEpoll(libc: Libc | null, config: Config): Libc | null {
+  if (config.transport === 'epoll' && libc === null)
+    throw new Error('transport epoll is not available: it needs Linux and the koffi package');
+  if (config.transport !== 'node' && libc !== null) {
+    log('Transport: epoll');
+    return libc;
+  }
+  const reason =
+    config.transport === 'node'
+      ? 'as configured'
+      : process.platform === 'linux'
+        ? 'the koffi package does not load'
+        : `there is no epoll on ${process.platform}`;
+  log(`Transport: node:net (${reason}), workers share the listening sockets`);
+  return null;
+}
+
+/** Has the first worker open the listening sockets and the others listen on them too. */
+async function listenInWorkers(workers: readonly Thread[], listen: ListenOptions): Promise<void> {
+  const [first, ...others] = workers;
+  const answer = new Promise<ListenAnswer>((resolve) => first.once('message', resolve));
+  first.postMessage({ open: listen } satisfies ListenMessage);
+  const { listeners, failure } = await answer;
+  if (failure !== '') throw new Error(failure);
+  for (const worker of others)
+    worker.postMessage({ join: listeners, backlog: listen.backlog } satisfies ListenMessage);
 }
 
 /** Ends the process if a thread fails or ends by itself. */

@@ -3,6 +3,7 @@
  */
 
 import { writeSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
 import { ClientRows } from './commands/client-rows.js';
 import { CommandFlag } from './commands/command-table.js';
 import { createCommandTable } from './commands/commands.js';
@@ -18,9 +19,13 @@ import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { defaultSettings, type KeyspaceSettings } from './keyspace/settings.js';
 import { createLog } from './log.js';
 import { setHashSecret } from './memory/hash.js';
+import { AcceptorControl } from './network/acceptor-control.js';
 import type { Connection } from './network/connection.js';
 import { EpollTransport } from './network/epoll-transport.js';
 import { loadLibc } from './network/libc.js';
+import type { ListenOptions } from './network/listener.js';
+import { joinListeners, openSharedListeners, type SharedListener } from './network/node-listener.js';
+import { NodeTransport } from './network/node-transport.js';
 import { PROTECTED_MODE_ERROR } from './network/protected-mode.js';
 import { isLoopbackAddress } from './network/socket-address.js';
 import type { ConnectionHandler, Transport } from './network/transport.js';
@@ -54,12 +59,27 @@ export interface WorkerOptions {
   /** The channels of all workers, by index. */
   readonly channels: readonly SharedArrayBuffer[];
   readonly hashSecret: readonly [number, number];
+  /** How to reach the acceptor; null if workers accept by themselves, over node:net. */
+  readonly acceptorControl: SharedArrayBuffer | null;
+}
+
+/** What the main thread tells a worker that accepts by itself: open these sockets, or listen on those. */
+export type ListenMessage =
+  | { readonly open: ListenOptions }
+  | { readonly join: readonly SharedListener[]; readonly backlog: number };
+
+/** The answer to `open`. */
+export interface ListenAnswer {
+  readonly listeners: readonly SharedListener[];
+  /** One line, '' if all sockets are open. */
+  readonly failure: string;
 }
 
 export class Worker implements ConnectionHandler {
   private readonly options: WorkerOptions;
   private readonly channels: readonly WorkerChannel[];
   private readonly channel: WorkerChannel;
+  private readonly acceptor: AcceptorControl | null;
   private readonly state: ProcessState;
   private readonly config: Config;
   private configVersion: number;
@@ -70,7 +90,7 @@ export class Worker implements ConnectionHandler {
   private readonly transport: Transport;
   private readonly services: ServerServices;
   private readonly settings: KeyspaceSettings;
-  private readonly hugePages: HugePages;
+  private readonly hugePages: HugePages | null;
   private readonly connections = new Map<number, Connection>();
   /** Connections with more pending output than the soft limit, and since when. */
   private readonly overSoftLimit = new Map<Connection, number>();
@@ -87,15 +107,17 @@ export class Worker implements ConnectionHandler {
     this.options = options;
     setHashSecret(options.hashSecret[0], options.hashSecret[1]);
     const libc = loadLibc();
-    if (libc === null) throw new Error('no transport');
-    this.state = new ProcessState(options.state, options.index, (worker) => this.channels[worker].wake(libc));
+    this.state = new ProcessState(options.state, options.index, (worker) => this.channels[worker].wake());
     const published = this.state.config.readIfNewer(0);
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
     this.settings = { ...defaultSettings(), mayExpire: () => this.mayExpire() };
-    this.channels = options.channels.map((buffer) => new WorkerChannel(buffer));
+    this.channels = options.channels.map((buffer) => new WorkerChannel(buffer, libc));
     this.channel = this.channels[options.index];
+    const { acceptorControl } = options;
+    this.acceptor =
+      acceptorControl === null || libc === null ? null : new AcceptorControl(acceptorControl, libc);
     const counters = this.state.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
     const reply = new ReplyWriter();
@@ -108,7 +130,7 @@ export class Worker implements ConnectionHandler {
         options.index,
         options.workerCount,
         (session, lines) => this.sendTo(session, lines),
-        (worker) => this.channels[worker].wake(libc),
+        (worker) => this.channels[worker].wake(),
       ),
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
@@ -116,6 +138,7 @@ export class Worker implements ConnectionHandler {
       workerCount: options.workerCount,
       sessions: new Map(),
       isAllowed: (permission, session) => this.isAllowed(permission, session),
+      listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       followConfig: () => this.followConfig(),
       isDebugAllowed: (session) => this.isAllowed(this.config.enableDebugCommand, session),
       setActiveExpire: (isActive) => {
@@ -123,10 +146,10 @@ export class Worker implements ConnectionHandler {
       },
       log: createLog(this.config.logFile, () => this.config.logLevel),
       flush: (session) => this.flush(session),
-      wakeWorker: (index) => this.channels[index].wake(libc),
+      wakeWorker: (index) => this.channels[index].wake(),
       releaseUnusedPages: (shard) =>
         shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
-          this.hugePages.release(shard.memory, offset, lengthBytes),
+          this.hugePages?.release(shard.memory, offset, lengthBytes),
         ),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
@@ -140,21 +163,53 @@ export class Worker implements ConnectionHandler {
     this.executor = new Executor(this.context);
     this.dispatcher = new Dispatcher(this.executor, reply);
     this.applyConfig();
-    this.hugePages = new HugePages(
-      libc,
-      this.keyspace.shards
-        .filter((shard) => shard.index % options.workerCount === options.index)
-        .map((shard) => shard.memory),
-    );
-    this.transport = new EpollTransport(libc, this.channel.wakeFd, reply, this, TICK_MS);
+    const memories = this.keyspace.shards
+      .filter((shard) => shard.index % options.workerCount === options.index)
+      .map((shard) => shard.memory);
+    this.hugePages = libc === null ? null : new HugePages(libc, memories);
+    if (this.acceptor !== null && libc !== null) {
+      this.transport = new EpollTransport(libc, this.channel, reply, this, TICK_MS);
+    } else {
+      const transport = new NodeTransport(this.channels, options.index, reply, this, TICK_MS);
+      parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
+      this.transport = transport;
+    }
   }
 
   start(): void {
     process.on('exit', () => {
       // The main thread reports that this one has ended, but can't know what it was at.
-      if (!this.hasFailed) writeSync(STDERR, `\n${crashDetails(this.context, this.isExecuting)}\n`);
+      if (!this.hasFailed && !this.channel.isStopped)
+        writeSync(STDERR, `\n${crashDetails(this.context, this.isExecuting)}\n`);
     });
     this.transport.start();
+  }
+
+  /** Opens or joins listening sockets, for a worker that accepts by itself. */
+  private async listen(transport: NodeTransport, message: ListenMessage): Promise<void> {
+    if ('join' in message) {
+      joinListeners(message.join, message.backlog, transport.accept);
+      return;
+    }
+    let answer: ListenAnswer;
+    try {
+      answer = { listeners: await openSharedListeners(message.open, transport.accept), failure: '' };
+    } catch (error) {
+      answer = { listeners: [], failure: (error as Error).message };
+    }
+    parentPort?.postMessage(answer);
+  }
+
+  get clientsMax(): number {
+    return this.config.maxClients;
+  }
+
+  get keepAliveSeconds(): number {
+    return this.config.tcpKeepAliveSeconds;
+  }
+
+  onRefused(): void {
+    this.state.counters.server[ServerCounter.RejectedConnections]++;
   }
 
   /** An exception may have left a shard half changed or locked: it ends the process, with all that is known. */
@@ -327,7 +382,6 @@ export class Worker implements ConnectionHandler {
   }
 
   onWake(): void {
-    for (let fd = this.channel.shift(); fd >= 0; fd = this.channel.shift()) this.transport.adopt(fd);
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
@@ -400,7 +454,7 @@ export class Worker implements ConnectionHandler {
     this.context.nowMs = nowMs;
     this.measureUnsettled(nowMs);
     this.evictClients();
-    this.hugePages.step();
+    this.hugePages?.step();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();

@@ -2,6 +2,7 @@
 
 import { workerData } from 'node:worker_threads';
 import { type AcceptorOptions, runAcceptor } from '../src/network/acceptor.js';
+import { AcceptorControl } from '../src/network/acceptor-control.js';
 import { loadLibc } from '../src/network/libc.js';
 import { WorkerChannel } from '../src/network/worker-channel.js';
 
@@ -11,8 +12,9 @@ const { options, channels } = workerData as {
 };
 const libc = loadLibc();
 if (libc === null) throw new Error('the acceptor needs koffi');
-runAcceptor(
+void runAcceptor(
   libc,
+  new AcceptorControl(options.control, libc),
   options,
-  channels.map((buffer) => new WorkerChannel(buffer)),
+  channels.map((buffer) => new WorkerChannel(buffer, libc)),
 );

@@ -4,6 +4,7 @@ import type { ChangeFailure } from '../config/config.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
+import type { ServerServices } from './services.js';
 
 function get(context: CommandContext): void {
   const { reply, services } = context;
@@ -16,12 +17,15 @@ function get(context: CommandContext): void {
   }
 }
 
-/** Sockets are opened at start, and stay as they are. */
-function refuseOtherSockets(changed: readonly string[]): ChangeFailure | null {
-  if (changed.includes('port')) {
-    return { name: 'port', reason: 'Unable to listen on this port. Check server logs.' };
-  }
-  return changed.includes('bind') ? { name: 'bind', reason: 'Failed to bind to specified addresses.' } : null;
+/** Has the server listen where the new configuration says. */
+function listenElsewhere(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
+  const { bind, port } = services.config;
+  const changesPort = changed.includes('port');
+  if (!changesPort && !changed.includes('bind')) return null;
+  if (services.listenOn(bind, port)) return null;
+  return changesPort
+    ? { name: 'port', reason: 'Unable to listen on this port. Check server logs.' }
+    : { name: 'bind', reason: 'Failed to bind to specified addresses.' };
 }
 
 function set(context: CommandContext): void {
@@ -40,7 +44,7 @@ function set(context: CommandContext): void {
   // Under the lock and on the newest values, so that two workers do not undo each other's changes.
   state.config.update((json) => {
     config.adopt(JSON.parse(json));
-    failure = config.set(pairs, protectedAllowed, refuseOtherSockets);
+    failure = config.set(pairs, protectedAllowed, (changed) => listenElsewhere(services, changed));
     return failure === null ? JSON.stringify(config) : json;
   });
   services.followConfig();

@@ -31,6 +31,8 @@ export interface ServerServices {
   readonly sessions: Map<number, Session>;
   /** Whether an `enable-…` directive lets a client in, by where the client is. */
   isAllowed(permission: Permission, session: Session): boolean;
+  /** Has the server listen elsewhere; false if it can't, and listens where it did. Blocks shortly. */
+  listenOn(bind: readonly string[], port: number): boolean;
   /** Takes over the configuration in force; the worker does so by itself before each read. */
   followConfig(): void;
   /** `enable-debug-command` and where the client is. */

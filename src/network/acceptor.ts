@@ -4,8 +4,9 @@
  */
 
 import { ControlBlock } from '../state/control-block.js';
+import { type AcceptorControl, AcceptorWord, type ListenRequest } from './acceptor-control.js';
 import { Errno, type Libc, Socket } from './libc.js';
-import { type ListeningSocket, setIntegerOption } from './listener.js';
+import { type ListeningSocket, openInternetListeners, setIntegerOption } from './listener.js';
 import type { WorkerChannel } from './worker-channel.js';
 
 const POLL_IN = 1;
@@ -16,44 +17,102 @@ const OUT_OF_DESCRIPTORS_PAUSE_MS = 50;
 /** How long to let a worker work whose ring of new connections is full. */
 const WORKER_BUSY_PAUSE_MS = 1;
 
-/** Words that the rest of the process sets and reads. */
-export const enum AcceptorWord {
-  ClientsMax = 0,
-  /** Seconds; 0 turns keepalive off. */
-  KeepAliveSeconds = 1,
-  Stop = 2,
-  AcceptedConnections = 3,
-  COUNT = 8,
-}
-
 export interface AcceptorOptions {
   readonly sockets: readonly ListeningSocket[];
-  readonly wakeFd: number;
-  /** See AcceptorWord. */
+  /** Where `sockets` listen. */
+  readonly listen: ListenRequest;
+  readonly backlog: number;
   readonly control: SharedArrayBuffer;
   /** A ControlBlock. */
   readonly processControl: SharedArrayBuffer;
 }
 
 /** Accepts until told to stop. Blocks its thread. */
-export function runAcceptor(libc: Libc, options: AcceptorOptions, workers: readonly WorkerChannel[]): void {
-  const { sockets } = options;
-  const control = new Int32Array(options.control);
+export async function runAcceptor(
+  libc: Libc,
+  control: AcceptorControl,
+  options: AcceptorOptions,
+  workers: readonly WorkerChannel[],
+): Promise<void> {
+  let { sockets, listen } = options;
   const processControl = new ControlBlock(options.processControl);
-  const fds = new Uint8Array((sockets.length + 1) * 8);
-  const view = new DataView(fds.buffer);
-  [...sockets.map((socket) => socket.fd), options.wakeFd].forEach((fd, index) => {
-    view.setInt32(index * 8, fd, true);
-    view.setInt16(index * 8 + 4, POLL_IN, true);
-  });
-  const fdsAddress = libc.addressOf(fds);
-  while (Atomics.load(control, AcceptorWord.Stop) === 0) {
-    if (libc.poll(fdsAddress, sockets.length + 1, 1000) <= 0) continue;
+  let poll = new PollSet(libc, sockets, control.wakeFd);
+  const eightBytes = new Uint8Array(8);
+  while (!control.isStopped) {
+    if (poll.wait() <= 0) continue;
     sockets.forEach((socket, index) => {
-      if (view.getInt16(index * 8 + 6, true) !== 0) acceptAll(libc, socket, control, processControl, workers);
+      if (poll.isReady(index)) acceptAll(libc, socket, control.words, processControl, workers);
     });
+    if (!poll.isReady(sockets.length)) continue;
+    libc.read(control.wakeFd, libc.addressOf(eightBytes), 8);
+    const request = control.request();
+    if (request === null) continue;
+    const moved = await listenElsewhere(libc, sockets, listen, request, options.backlog);
+    sockets = moved.sockets;
+    if (moved.isDone) listen = request;
+    poll = new PollSet(libc, sockets, control.wakeFd);
+    control.answer(moved.isDone);
   }
   for (const socket of sockets) libc.close(socket.fd);
+}
+
+/** The array of struct pollfd: the listening sockets, and the eventfd at the end. */
+class PollSet {
+  private readonly libc: Libc;
+  private readonly count: number;
+  private readonly view: DataView;
+  private readonly address: number;
+
+  constructor(libc: Libc, sockets: readonly ListeningSocket[], wakeFd: number) {
+    this.libc = libc;
+    this.count = sockets.length + 1;
+    const bytes = new Uint8Array(this.count * 8);
+    this.view = new DataView(bytes.buffer);
+    [...sockets.map((socket) => socket.fd), wakeFd].forEach((fd, index) => {
+      this.view.setInt32(index * 8, fd, true);
+      this.view.setInt16(index * 8 + 4, POLL_IN, true);
+    });
+    this.address = libc.addressOf(bytes);
+  }
+
+  /** Waits until something happens, however long. Returns the number of ready descriptors, -1 after a signal. */
+  wait(): number {
+    return this.libc.poll(this.address, this.count, -1);
+  }
+
+  isReady(index: number): boolean {
+    return this.view.getInt16(index * 8 + 6, true) !== 0;
+  }
+}
+
+/**
+ * Changes where the server listens. With another port the new sockets are opened before the old ones are
+ * closed; with other addresses the old ones have to go first, since they may overlap with the new ones, and are
+ * opened again if that fails.
+ */
+async function listenElsewhere(
+  libc: Libc,
+  sockets: readonly ListeningSocket[],
+  before: ListenRequest,
+  wanted: ListenRequest,
+  backlog: number,
+): Promise<{ sockets: readonly ListeningSocket[]; isDone: boolean }> {
+  const internet = sockets.filter((socket) => !socket.isUnix);
+  const unix = sockets.filter((socket) => socket.isUnix);
+  const closeOld = () => {
+    for (const socket of internet) libc.close(socket.fd);
+  };
+  const overlaps = before.port === wanted.port;
+  if (overlaps) closeOld();
+  try {
+    const opened = await openInternetListeners(libc, { ...wanted, backlog });
+    if (!overlaps) closeOld();
+    return { sockets: [...opened, ...unix], isDone: true };
+  } catch {
+    if (!overlaps) return { sockets, isDone: false };
+    const again = await openInternetListeners(libc, { ...before, backlog }).catch(() => []);
+    return { sockets: [...again, ...unix], isDone: false };
+  }
 }
 
 function acceptAll(
@@ -78,7 +137,6 @@ function acceptAll(
       libc.close(fd);
       continue;
     }
-    Atomics.add(control, AcceptorWord.AcceptedConnections, 1);
     // Before the worker has it: it may close the socket at once, and the number is another socket's then.
     if (!socket.isUnix) setTcpOptions(libc, fd, Atomics.load(control, AcceptorWord.KeepAliveSeconds));
     if (!handOver(libc, fd, control, workers)) return;
@@ -98,7 +156,7 @@ function handOver(libc: Libc, fd: number, control: Int32Array, workers: readonly
     for (const worker of workers) {
       if (worker.connections < least.connections) least = worker;
     }
-    if (least.push(fd, libc)) return true;
+    if (least.push(fd)) return true;
     Atomics.wait(control, AcceptorWord.Stop, 0, WORKER_BUSY_PAUSE_MS);
     if (Atomics.load(control, AcceptorWord.Stop) !== 0) {
       libc.close(fd);

@@ -11,6 +11,7 @@ import { Connection, type ConnectionEvents } from './connection.js';
 import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, Errno, type Libc } from './libc.js';
 import { formatAddress, SOCKET_ADDRESS_BYTES_MAX } from './socket-address.js';
 import { type ConnectionHandler, PENDING_OUTPUT_BYTES_MAX, type Transport } from './transport.js';
+import type { WorkerChannel } from './worker-channel.js';
 
 const READ_BUFFER_BYTES = 64 * 1024;
 const EVENTS_MAX = 512;
@@ -22,6 +23,7 @@ export class EpollTransport implements Transport, ConnectionEvents {
   private readonly libc: Libc;
   private readonly handler: ConnectionHandler;
   private readonly epoll: number;
+  private readonly channel: WorkerChannel;
   private readonly wakeFd: number;
   private readonly tickMs: number;
   private readonly connections = new Map<number, Connection>();
@@ -40,10 +42,17 @@ export class EpollTransport implements Transport, ConnectionEvents {
   private isStopped = false;
   private nextTickMs = 0;
 
-  /** `wakeFd`: an eventfd that other threads write to. */
-  constructor(libc: Libc, wakeFd: number, reply: ReplyWriter, handler: ConnectionHandler, tickMs: number) {
+  /** `channel`: where new connections come from, with an eventfd. */
+  constructor(
+    libc: Libc,
+    channel: WorkerChannel,
+    reply: ReplyWriter,
+    handler: ConnectionHandler,
+    tickMs: number,
+  ) {
     this.libc = libc;
-    this.wakeFd = wakeFd;
+    this.channel = channel;
+    this.wakeFd = channel.wakeFd;
     this.reply = reply;
     this.handler = handler;
     this.tickMs = tickMs;
@@ -51,7 +60,7 @@ export class EpollTransport implements Transport, ConnectionEvents {
     this.controlAddress = libc.addressOf(this.control);
     this.readAddress = libc.addressOf(this.readBuffer);
     this.epoll = libc.epollCreate(Socket.CLOEXEC);
-    this.watch(Epoll.CTL_ADD, wakeFd, Epoll.IN);
+    this.watch(Epoll.CTL_ADD, this.wakeFd, Epoll.IN);
   }
 
   get connectionCount(): number {
@@ -68,7 +77,8 @@ export class EpollTransport implements Transport, ConnectionEvents {
     this.libc.close(this.epoll);
   }
 
-  adopt(fd: number): void {
+  /** Takes over an accepted socket. */
+  private adopt(fd: number): void {
     const connection = new Connection(fd, this);
     this.connections.set(fd, connection);
     connection.interest = Epoll.IN;
@@ -114,6 +124,11 @@ export class EpollTransport implements Transport, ConnectionEvents {
   private handleEvent(fd: number, events: number): void {
     if (fd === this.wakeFd) {
       this.libc.read(fd, this.readAddress, 8);
+      if (this.channel.isStopped) {
+        this.isStopped = true;
+        return;
+      }
+      for (let next = this.channel.shift(); next >= 0; next = this.channel.shift()) this.adopt(next);
       this.handler.onWake();
       return;
     }

@@ -26,36 +26,46 @@ export interface ListeningSocket {
 
 /** Opens all sockets. Throws an Error with a one-line message if one can't be opened. */
 export async function openListeners(libc: Libc, options: ListenOptions): Promise<ListeningSocket[]> {
+  const sockets = await openInternetListeners(libc, options);
+  if (options.unixSocket !== '') sockets.push(openUnixListener(libc, options));
+  return sockets;
+}
+
+/** Opens the TCP sockets, all or none. Throws as `openListeners`. */
+export async function openInternetListeners(
+  libc: Libc,
+  options: Pick<ListenOptions, 'bind' | 'port' | 'backlog'>,
+): Promise<ListeningSocket[]> {
   const sockets: ListeningSocket[] = [];
-  if (options.port !== 0) {
+  if (options.port === 0) return sockets;
+  try {
     for (const entry of options.bind) {
-      const optional = entry.startsWith('-');
-      const host = await resolveHost(optional ? entry.slice(1) : entry);
-      const opened = openInternet(libc, host, options);
+      const { host, mayBeMissing } = await resolveBindEntry(entry);
+      const opened = openInternet(libc, host, options.port, options.backlog);
       if (opened instanceof ListenFailure) {
         // Optional means that the machine may lack the address, not that its port may be taken.
-        if (opened.isUnavailable && (optional || host === '::')) continue;
+        if (opened.isUnavailable && mayBeMissing) continue;
         throw new Error(`can't listen on ${entry} port ${options.port}: ${opened.message}`);
       }
       sockets.push({ fd: opened, isUnix: false, description: `${host}:${options.port}` });
     }
-    if (sockets.length === 0)
+    if (sockets.length === 0 && options.bind.length > 0)
       throw new Error(`can't listen on port ${options.port}: no address is available`);
-  }
-  if (options.unixSocket !== '') {
-    rmSync(options.unixSocket, { force: true });
-    const fd = libc.socket(
-      Socket.AF_UNIX,
-      Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC,
-      0,
-    );
-    if (fd < 0) throw new Error(`can't listen on ${options.unixSocket}: ${libc.errorText(libc.errno())}`);
-    const failure = bindAndListen(libc, fd, packUnixAddress(options.unixSocket), options.backlog);
-    if (failure !== null) throw new Error(`can't listen on ${options.unixSocket}: ${failure.message}`);
-    if (options.unixSocketMode !== 0) chmodSync(options.unixSocket, options.unixSocketMode);
-    sockets.push({ fd, isUnix: true, description: options.unixSocket });
+  } catch (error) {
+    for (const socket of sockets) libc.close(socket.fd);
+    throw error;
   }
   return sockets;
+}
+
+function openUnixListener(libc: Libc, options: ListenOptions): ListeningSocket {
+  rmSync(options.unixSocket, { force: true });
+  const fd = libc.socket(Socket.AF_UNIX, Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC, 0);
+  if (fd < 0) throw new Error(`can't listen on ${options.unixSocket}: ${libc.errorText(libc.errno())}`);
+  const failure = bindAndListen(libc, fd, packUnixAddress(options.unixSocket), options.backlog);
+  if (failure !== null) throw new Error(`can't listen on ${options.unixSocket}: ${failure.message}`);
+  if (options.unixSocketMode !== 0) chmodSync(options.unixSocket, options.unixSocketMode);
+  return { fd, isUnix: true, description: options.unixSocket };
 }
 
 /** Why a socket can't listen. */
@@ -80,6 +90,13 @@ function lastFailure(libc: Libc): ListenFailure {
   return new ListenFailure(errno, libc.errorText(errno));
 }
 
+/** The address of an entry of `bind`, and whether the machine may lack it. */
+export async function resolveBindEntry(entry: string): Promise<{ host: string; mayBeMissing: boolean }> {
+  const isOptional = entry.startsWith('-');
+  const host = await resolveHost(isOptional ? entry.slice(1) : entry);
+  return { host, mayBeMissing: isOptional || host === '::' };
+}
+
 async function resolveHost(name: string): Promise<string> {
   if (name === '*') return '0.0.0.0';
   if (name === '::*') return '::';
@@ -91,13 +108,13 @@ async function resolveHost(name: string): Promise<string> {
   }
 }
 
-function openInternet(libc: Libc, host: string, options: ListenOptions): number | ListenFailure {
+function openInternet(libc: Libc, host: string, port: number, backlog: number): number | ListenFailure {
   const family = isIPv6(host) ? Socket.AF_INET6 : Socket.AF_INET;
   const fd = libc.socket(family, Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC, 0);
   if (fd < 0) return lastFailure(libc);
   setIntegerOption(libc, fd, Socket.SOL_SOCKET, Socket.SO_REUSEADDR, 1);
   if (family === Socket.AF_INET6) setIntegerOption(libc, fd, Socket.IPPROTO_IPV6, Socket.IPV6_V6ONLY, 1);
-  return bindAndListen(libc, fd, packInternetAddress(host, options.port), options.backlog) ?? fd;
+  return bindAndListen(libc, fd, packInternetAddress(host, port), backlog) ?? fd;
 }
 
 function bindAndListen(libc: Libc, fd: number, address: Uint8Array, backlog: number): ListenFailure | null {

@@ -15,6 +15,11 @@ export interface ConnectionHandler {
    */
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number;
   readonly bytesNeeded: number;
+  /** `maxclients` and `tcp-keepalive` (seconds, 0 for off), for a transport that accepts by itself. */
+  readonly clientsMax: number;
+  readonly keepAliveSeconds: number;
+  /** A connection was refused because there are `clientsMax` already. */
+  onRefused(): void;
   onClose(connection: Connection): void;
   /** Another thread has put something into this worker's mailbox. */
   onWake(): void;
@@ -27,8 +32,6 @@ export interface ConnectionHandler {
 export interface Transport {
   readonly reply: ReplyWriter;
   start(): void;
-  /** Takes over an accepted socket. */
-  adopt(fd: number): void;
   /** Sends what is in `reply` to a connection, outside of `onData`. */
   send(connection: Connection): void;
   pauseReading(connection: Connection): void;

@@ -1,8 +1,10 @@
 /**
- * How connections get from the acceptor to a worker: a ring of file descriptors in shared memory and an
- * eventfd to wake the worker with.
+ * How other threads reach a worker: a ring of file descriptors in shared memory, through which the acceptor
+ * hands connections over, and a way to wake the worker, an eventfd in its epoll set. Without epoll the worker
+ * waits for the word of wake-ups to move (Atomics.waitAsync), and the ring stays empty.
  *
- *   word 0 lock   1 head   2 tail   3 connections (open + handed over)   4 the worker's eventfd
+ *   word 0 lock   1 head   2 tail   3 connections (open + handed over)   4 the worker's eventfd, -1 for none
+ *        5 wake-ups   6 told to stop
  *   word 8...     ring of RING_SLOTS file descriptors
  */
 
@@ -15,26 +17,36 @@ const enum Word {
   Tail = 2,
   Connections = 3,
   WakeFd = 4,
+  WakeUps = 5,
+  Stop = 6,
   RingStart = 8,
 }
 
 /** Connections that wait for a busy worker; a power of two. The acceptor stops accepting beyond. */
 const RING_SLOTS = 4096;
 
+/** Node.js has it since version 16; the language version that the compiler targets does not. */
+const { waitAsync } = Atomics as unknown as {
+  waitAsync(words: Int32Array, index: number, expected: number): { value: string | Promise<string> };
+};
+
 export class WorkerChannel {
   readonly buffer: SharedArrayBuffer;
+  private readonly libc: Libc | null;
   private readonly words: Int32Array;
   private readonly one = new Uint8Array(8);
   private oneAddress = 0;
 
-  constructor(buffer: SharedArrayBuffer) {
+  constructor(buffer: SharedArrayBuffer, libc: Libc | null) {
     this.buffer = buffer;
+    this.libc = libc;
     this.words = new Int32Array(buffer);
     this.one[0] = 1;
   }
 
-  static create(wakeFd: number): WorkerChannel {
-    const channel = new WorkerChannel(new SharedArrayBuffer((Word.RingStart + RING_SLOTS) * 4));
+  /** `wakeFd`: an eventfd, or -1 if the worker does not wait in epoll. */
+  static create(wakeFd: number, libc: Libc | null): WorkerChannel {
+    const channel = new WorkerChannel(new SharedArrayBuffer((Word.RingStart + RING_SLOTS) * 4), libc);
     channel.words[Word.WakeFd] = wakeFd;
     return channel;
   }
@@ -48,13 +60,18 @@ export class WorkerChannel {
     return Atomics.load(this.words, Word.Connections);
   }
 
+  /** The worker has accepted a connection by itself. */
+  connectionOpened(): void {
+    Atomics.add(this.words, Word.Connections, 1);
+  }
+
   /** The worker has closed a connection. */
   connectionClosed(): void {
     Atomics.sub(this.words, Word.Connections, 1);
   }
 
   /** Gives the worker a socket; false if its ring is full. */
-  push(fd: number, libc: Libc): boolean {
+  push(fd: number): boolean {
     const { words } = this;
     acquireLock(words, Word.Lock);
     const head = words[Word.Head];
@@ -66,7 +83,7 @@ export class WorkerChannel {
       Atomics.add(words, Word.Connections, 1);
     }
     releaseLock(words, Word.Lock);
-    if (!isFull && wasEmpty) this.wake(libc);
+    if (!isFull && wasEmpty) this.wake();
     return !isFull;
   }
 
@@ -84,9 +101,35 @@ export class WorkerChannel {
     return fd;
   }
 
-  /** Makes the worker's epoll_wait return. Any thread may call it. */
-  wake(libc: Libc): void {
+  /** Makes the worker look at what has come for it. Any thread may call it. */
+  wake(): void {
+    const { libc, words } = this;
+    if (libc === null || this.wakeFd < 0) {
+      Atomics.add(words, Word.WakeUps, 1);
+      Atomics.notify(words, Word.WakeUps);
+      return;
+    }
     if (this.oneAddress === 0) this.oneAddress = libc.addressOf(this.one);
     libc.write(this.wakeFd, this.oneAddress, 8);
+  }
+
+  /** Changes with each wake-up of a worker without an eventfd. */
+  get wakeUps(): number {
+    return Atomics.load(this.words, Word.WakeUps);
+  }
+
+  /** Settles once `wakeUps` is not `seen` any more, without blocking the event loop. */
+  async waitForWakeUp(seen: number): Promise<void> {
+    await waitAsync(this.words, Word.WakeUps, seen).value;
+  }
+
+  /** Tells the worker to leave its loop, since the process ends. */
+  stop(): void {
+    Atomics.store(this.words, Word.Stop, 1);
+    this.wake();
+  }
+
+  get isStopped(): boolean {
+    return Atomics.load(this.words, Word.Stop) !== 0;
   }
 }

@@ -64,6 +64,11 @@ export class ReplyWriter {
     if (this.bytes.length > KEEP_BYTES_MAX) this.replaceBuffer(INITIAL_BYTES);
   }
 
+  /** Leaves `bytes` to somebody who still needs what is in it, and goes on with another buffer. */
+  abandonBuffer(): void {
+    this.replaceBuffer(INITIAL_BYTES);
+  }
+
   /** Makes room for `lengthBytes` more. */
   reserve(lengthBytes: number): void {
     if (this.length + lengthBytes > this.bytes.length) this.grow(lengthBytes);

@@ -1,0 +1,266 @@
+/**
+ * The portable transport, over node:net: for machines without epoll or where koffi does not load.
+ *
+ * Sockets read into one buffer per worker (`onread`), so reading allocates nothing. A reply is handed to the
+ * socket in the writer's own buffer. The kernel nearly always takes all of it at once; when it does not, the
+ * socket keeps that buffer until it has been sent and the writer gets another one.
+ *
+ * Workers accept by themselves on listening sockets that they share (node-listener.ts), so the kernel decides
+ * who gets a connection: they are spread, but not as evenly as the acceptor does it for epoll.
+ */
+
+import { type AddressInfo, Socket } from 'node:net';
+import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { Connection, type ConnectionEvents } from './connection.js';
+import { type ConnectionHandler, PENDING_OUTPUT_BYTES_MAX, type Transport } from './transport.js';
+import type { WorkerChannel } from './worker-channel.js';
+
+const READ_BUFFER_BYTES = 64 * 1024;
+const TOO_MANY_CLIENTS = '-ERR max number of clients reached\r\n';
+
+/** The parts of a socket that Node.js has and does not describe. */
+export interface SocketInternals {
+  _handle: { readonly fd: number } | null;
+}
+
+class NodeConnection extends Connection {
+  readonly socket: Socket;
+  /** Bytes that the socket has and has not sent yet. */
+  inFlightBytes = 0;
+  isReading = true;
+  /** One function for all writes of this connection. */
+  onWritten: () => void = () => {};
+
+  constructor(fd: number, events: ConnectionEvents, socket: Socket) {
+    super(fd, events);
+    this.socket = socket;
+  }
+}
+
+export class NodeTransport implements Transport, ConnectionEvents {
+  readonly reply: ReplyWriter;
+  private readonly channels: readonly WorkerChannel[];
+  private readonly channel: WorkerChannel;
+  private readonly handler: ConnectionHandler;
+  private readonly tickMs: number;
+  private readonly connections = new Set<NodeConnection>();
+  private readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
+  private readonly readView = new DataView(this.readBuffer.buffer);
+  private timer: NodeJS.Timeout | undefined;
+  private isStopped = false;
+
+  /** `channels`: of all workers; `index`: this one. */
+  constructor(
+    channels: readonly WorkerChannel[],
+    index: number,
+    reply: ReplyWriter,
+    handler: ConnectionHandler,
+    tickMs: number,
+  ) {
+    this.channels = channels;
+    this.channel = channels[index];
+    this.reply = reply;
+    this.handler = handler;
+    this.tickMs = tickMs;
+  }
+
+  get connectionCount(): number {
+    return this.connections.size;
+  }
+
+  start(): void {
+    this.timer = setInterval(() => this.handler.onTick(Date.now()), this.tickMs);
+    void this.followWakeUps();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearInterval(this.timer);
+    for (const connection of [...this.connections]) this.close(connection, false);
+  }
+
+  private async followWakeUps(): Promise<void> {
+    while (!this.isStopped && !this.channel.isStopped) {
+      const seen = this.channel.wakeUps;
+      this.handler.onWake();
+      await this.channel.waitForWakeUp(seen);
+    }
+  }
+
+  /** Takes over a connection that a listening socket has accepted and not read from. */
+  readonly accept = (accepted: Socket, isUnix: boolean): void => {
+    // Counted first and looked at then, so that workers that accept at once can't both take the last place.
+    this.channel.connectionOpened();
+    let total = 0;
+    for (const channel of this.channels) total += channel.connections;
+    if (total > this.handler.clientsMax) {
+      this.channel.connectionClosed();
+      this.handler.onRefused();
+      accepted.on('error', ignore);
+      accepted.end(TOO_MANY_CLIENTS, () => accepted.destroy());
+      return;
+    }
+    // A server's sockets can't be told to read into a given buffer: the handle gets another socket.
+    const owner = accepted as unknown as SocketInternals;
+    const handle = owner._handle;
+    if (handle === null) {
+      this.channel.connectionClosed();
+      return;
+    }
+    owner._handle = null;
+    const { fd } = handle;
+    const socket: Socket = new Socket({
+      handle,
+      onread: { buffer: this.readBuffer, callback: (got: number) => this.onRead(connection, got) },
+    } as unknown as ConstructorParameters<typeof Socket>[0]);
+    const connection = new NodeConnection(fd, this, socket);
+    connection.onWritten = () => this.onWritten(connection);
+    const close = () => this.close(connection, false);
+    socket.on('end', close).on('error', close).on('close', close);
+    if (!isUnix) {
+      socket.setNoDelay(true);
+      const seconds = this.handler.keepAliveSeconds;
+      if (seconds > 0) socket.setKeepAlive(true, seconds * 1000);
+    }
+    this.connections.add(connection);
+    this.handler.onOpen(connection);
+    this.send(connection);
+    if (!connection.isClosed && connection.isReading) socket.resume();
+  };
+
+  /** `got` bytes are in the read buffer. Returns whether to go on reading. */
+  private onRead(connection: NodeConnection, got: number): boolean {
+    if (connection.isClosed || connection.isClosing) return false;
+    if (connection.inputLength > 0) {
+      // They belong behind what is there already, in the connection's own buffer.
+      while ((connection.input as Uint8Array).length - connection.inputLength < got) connection.growInput();
+      (connection.input as Uint8Array).set(this.readBuffer.subarray(0, got), connection.inputLength);
+    }
+    this.deliver(connection, got);
+    return connection.isReading;
+  }
+
+  /** Hands input to the handler: `got` new bytes, in the connection's buffer or in the worker's. */
+  private deliver(connection: NodeConnection, got: number): void {
+    const { input, inputView } = connection;
+    if (input !== null && inputView !== null && connection.inputLength > 0) {
+      const end = connection.inputLength + got;
+      const consumed = this.handler.onData(connection, input, inputView, 0, end);
+      if (!connection.isClosed) connection.keepInput(input, consumed, end, this.handler.bytesNeeded);
+    } else {
+      const consumed = this.handler.onData(connection, this.readBuffer, this.readView, 0, got);
+      if (consumed < got && !connection.isClosed)
+        connection.keepInput(this.readBuffer, consumed, got, this.handler.bytesNeeded);
+    }
+    this.send(connection);
+  }
+
+  send(target: Connection): void {
+    const { reply } = this;
+    const connection = target as NodeConnection;
+    if (reply.length > 0) {
+      if (!connection.isClosed) this.writeReply(connection);
+      reply.reset();
+    }
+    if (connection.isClosing && connection.pendingOutputBytes === 0) this.close(connection, false);
+  }
+
+  private writeReply(connection: NodeConnection): void {
+    const { reply } = this;
+    if (connection.pendingOutputBytes > 0) {
+      connection.queueOutput(reply.bytes, 0, reply.length);
+    } else {
+      const left = this.write(connection, reply.bytes, reply.length);
+      if (connection.isClosed || left === 0) return;
+      connection.pendingOutputBytes += left;
+      reply.abandonBuffer();
+    }
+    this.updateReading(connection);
+    this.handler.onOutputPending(connection);
+  }
+
+  /** Gives bytes[0, length) to the socket. Returns 0 if they are sent, else what the socket keeps: all. */
+  private write(connection: NodeConnection, bytes: Uint8Array, length: number): number {
+    const { socket } = connection;
+    socket.write(bytes.subarray(0, length), connection.onWritten);
+    const left = socket.writableLength === 0 ? 0 : length;
+    connection.inFlightBytes = left;
+    return left;
+  }
+
+  /** The socket has sent what it had. */
+  private onWritten(connection: NodeConnection): void {
+    if (connection.isClosed || connection.inFlightBytes === 0 || connection.socket.writableLength > 0) return;
+    connection.pendingOutputBytes -= connection.inFlightBytes;
+    connection.inFlightBytes = 0;
+    const { output } = connection;
+    while (output.length > 0) {
+      const length = output.length === 1 ? connection.lastChunkLength : output[0].length;
+      const chunk = output.shift() as Uint8Array;
+      if (this.write(connection, chunk, length) > 0) return;
+      if (connection.isClosed) return;
+      connection.pendingOutputBytes -= length;
+    }
+    if (connection.isClosing) this.close(connection, false);
+    else this.updateReading(connection);
+  }
+
+  private updateReading(connection: NodeConnection): void {
+    const reads =
+      !connection.isReadingPaused &&
+      !connection.isClosing &&
+      connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX;
+    if (connection.isReading === reads || connection.isClosed) return;
+    connection.isReading = reads;
+    if (reads) connection.socket.resume();
+    else connection.socket.pause();
+  }
+
+  pauseReading(connection: Connection): void {
+    connection.isReadingPaused = true;
+    this.updateReading(connection as NodeConnection);
+  }
+
+  resumeReading(connection: Connection): void {
+    if (!connection.isReadingPaused || connection.isClosed) return;
+    connection.isReadingPaused = false;
+    this.updateReading(connection as NodeConnection);
+    if (connection.inputLength > 0) this.deliver(connection as NodeConnection, 0);
+  }
+
+  close(target: Connection, afterReply: boolean): void {
+    const connection = target as NodeConnection;
+    if (connection.isClosed) return;
+    if (afterReply && connection.pendingOutputBytes > 0) {
+      connection.isClosing = true;
+      this.updateReading(connection);
+      return;
+    }
+    connection.isClosed = true;
+    this.connections.delete(connection);
+    this.handler.onClose(connection);
+    connection.socket.destroy();
+    connection.fd = -1;
+    connection.output.length = 0;
+    connection.pendingOutputBytes = 0;
+    connection.dropInput();
+  }
+
+  peerAddress(connection: Connection): string {
+    const { remoteAddress, remoteFamily, remotePort } = (connection as NodeConnection).socket;
+    return addressText(remoteAddress, remoteFamily, remotePort);
+  }
+
+  localAddress(connection: Connection): string {
+    const { address, family, port } = (connection as NodeConnection).socket.address() as Partial<AddressInfo>;
+    return addressText(address, family, port);
+  }
+}
+
+function ignore(): void {}
+
+/** As `formatAddress`: '' for a unix socket. */
+function addressText(address: string | undefined, family: string | undefined, port: number | undefined) {
+  if (address === undefined || port === undefined) return '';
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+}
