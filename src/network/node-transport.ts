@@ -133,7 +133,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     if (connection.isClosed || connection.isClosing) return false;
     if (connection.inputLength > 0) {
       // They belong behind what is there already, in the connection's own buffer.
-      while ((connection.input as Uint8Array).length - connection.inputLength < got) connection.growInput();
+      connection.keepInput(connection.input as Uint8Array, 0, connection.inputLength, got);
       (connection.input as Uint8Array).set(this.readBuffer.subarray(0, got), connection.inputLength);
     }
     this.deliver(connection, got);
