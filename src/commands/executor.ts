@@ -303,12 +303,23 @@ export class Executor {
     }
     if (context.keyspace.settings.maxMemoryBytes !== 0 && !this.isPaused()) {
       const hasRoom = context.keyspace.makeRoom(this.clients.memoryBytes(), context.nowMs);
-      if (!hasRoom && (command.flags & CommandFlag.DenyOom) !== 0) return this.refuse(OUT_OF_MEMORY, command);
+      if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
     if (session.isMonitor && (command.flags & KEYSPACE_FLAGS) !== 0) {
       return this.refuse("ERR Replica can't interact with the keyspace", command);
     }
     return command;
+  }
+
+  /** Whether a command is refused when memory is full; what would be queued takes memory, too. */
+  private needsMemory(command: Command): boolean {
+    if ((command.flags & CommandFlag.DenyOom) !== 0) return true;
+    const { queue } = this.context.session;
+    if (queue === null) return false;
+    if (command.fullName === 'exec') {
+      return queue.some((queued) => (queued.command.flags & CommandFlag.DenyOom) !== 0);
+    }
+    return !runsInsideTransaction(command);
   }
 
   /** During a pause nothing is evicted: that would be a write, too. */

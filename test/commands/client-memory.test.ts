@@ -95,6 +95,25 @@ withServers(t, 'what clients take counts for maxmemory', {}, async (t, server) =
   t.equal(await control.text('SET', 'k', 'v'), '+OK\r\n');
 });
 
+withServers(t, 'full memory and transactions', {}, async (t, server) => {
+  const control = await server.rawClient();
+  const client = await server.rawClient();
+  const oom = "OOM command not allowed when used memory > 'maxmemory'.\r\n";
+  await client.text('MULTI');
+  await client.text('SET', 'k', 'v');
+  await control.text('CONFIG', 'SET', 'maxmemory', '1');
+  t.equal(await client.text('EXEC'), `-EXECABORT Transaction discarded because of: ${oom}`);
+  await client.text('MULTI');
+  t.equal(await client.text('GET', 'k'), `-${oom}`, 'what is queued takes memory, too');
+  t.equal(await client.text('DISCARD'), '+OK\r\n');
+  t.equal(await client.text('GET', 'k'), '$-1\r\n');
+  await control.text('CONFIG', 'SET', 'maxmemory', '0');
+  await client.text('MULTI');
+  await client.text('GET', 'k');
+  await control.text('CONFIG', 'SET', 'maxmemory', '1');
+  t.equal(await client.text('EXEC'), '*1\r\n$-1\r\n');
+});
+
 withServers(t, 'nobody gets a part of replies that are too long together', {}, async (t, server) => {
   const control = await server.rawClient();
   await control.text('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 100000 0 0');
