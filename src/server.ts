@@ -6,12 +6,15 @@
  */
 
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import path from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from './commands/commands.js';
 import type { Config } from './config/config.js';
-import { createKeyspace } from './keyspace/keyspace.js';
+import { KeyspaceCounter } from './keyspace/counters.js';
+import { createKeyspace, Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { defaultSettings } from './keyspace/settings.js';
 import { createLog } from './log.js';
 import { HeaderWord, SHARD_BYTES_MAX } from './memory/shard-memory.js';
@@ -20,10 +23,12 @@ import { AcceptorControl } from './network/acceptor-control.js';
 import { type Libc, loadLibc } from './network/libc.js';
 import { type ListenOptions, openListeners } from './network/listener.js';
 import { WorkerChannel } from './network/worker-channel.js';
+import type { PersistenceOptions } from './persistence/background-save.js';
 import { loadSnapshot } from './persistence/load.js';
+import { backgroundFileName, saveKeyspace } from './persistence/snapshot-file.js';
 import { ControlBlock, ShutdownRequest } from './state/control-block.js';
 import { PersistenceState } from './state/persistence-state.js';
-import { createProcessState } from './state/process-state.js';
+import { createProcessState, type ProcessStateHandle } from './state/process-state.js';
 import { SharedConfig } from './state/shared-config.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from './version.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from './worker.js';
@@ -83,7 +88,7 @@ export async function startServer(config: Config): Promise<void> {
       keyspace,
       settings,
       hashSecret,
-      fileName: config.dbFileName,
+      fileName: config.snapshotFile,
       logFile: config.logFile,
       hasChecksum: config.rdbChecksum,
       nowMs: Date.now(),
@@ -94,6 +99,12 @@ export async function startServer(config: Config): Promise<void> {
   if (loaded !== null) {
     new PersistenceState(state.persistence).noteLoaded(loaded.keysLoaded, loaded.keysExpired);
   }
+  const persistenceOptions: PersistenceOptions = { keyspace, state, hashSecret };
+  const persistence = new Thread(new URL('../workers/persistence.js', import.meta.url), {
+    workerData: persistenceOptions,
+  });
+  watchThread(persistence, 'persistence');
+  const isPersistenceReady = once(persistence, 'message');
   const acceptor = epoll === null ? null : AcceptorControl.create(epoll.eventfd(0, EVENTFD_FLAGS), epoll);
   acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
   const channels = Array.from({ length: threads }, () =>
@@ -115,6 +126,8 @@ export async function startServer(config: Config): Promise<void> {
     watchThread(thread, `worker ${index}`);
     workers.push(thread);
   }
+  // A process that ends while a thread of it is still starting ends with an abort.
+  await isPersistenceReady;
   if (acceptor === null) {
     await listenInWorkers(workers, listen);
   } else {
@@ -132,14 +145,14 @@ export async function startServer(config: Config): Promise<void> {
       'acceptor',
     );
   }
-  const followConfig = setInterval(() => {
+  const followConfig = (): void => {
     const published = sharedConfig.readIfNewer(configVersion);
     if (published === null) return;
     configVersion = published.version;
     config.adopt(JSON.parse(published.json));
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
-  }, CONFIG_POLL_MS);
-  followConfig.unref();
+  };
+  setInterval(followConfig, CONFIG_POLL_MS).unref();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       log(`Received ${signal}, shutting down`, 'warning');
@@ -154,14 +167,54 @@ export async function startServer(config: Config): Promise<void> {
   );
   if (config.pidFile !== '') writeFileSync(config.pidFile, `${process.pid}\n`);
   log('Ready to accept connections');
-  void block.waitForShutdown().then(() => {
+  void (async () => {
+    for (;;) {
+      const request = await block.waitForShutdown();
+      followConfig();
+      if (saveBeforeExit(request, config, keyspace, state)) break;
+      log("Error trying to save the DB, can't exit.", 'warning');
+      block.abortShutdown();
+    }
     if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
+    rmSync(path.join(path.dirname(config.snapshotFile), backgroundFileName()), { force: true });
     log('Damselfly is now ready to exit, bye bye...', 'warning');
     // Threads that sleep in a system call would hold up the exit.
     acceptor?.stop();
     for (const channel of channels) channel.stop();
     process.exit(0);
-  });
+  })();
+}
+
+/**
+ * Saves if a signal asks for it and there are save points; nothing can change any more then. False if that failed.
+ * (SHUTDOWN has saved already.)
+ */
+function saveBeforeExit(
+  request: ShutdownRequest,
+  config: Config,
+  handle: KeyspaceHandle,
+  state: ProcessStateHandle,
+): boolean {
+  if (request === ShutdownRequest.NoSave || config.savePoints.length === 0) return true;
+  log('Saving the final RDB snapshot before exiting.');
+  const settings = defaultSettings();
+  config.copyTo(settings);
+  const keyspace = new Keyspace(handle, settings, new Float64Array(KeyspaceCounter.COUNT));
+  keyspace.lockAll();
+  new PersistenceState(state.persistence).cancel();
+  try {
+    saveKeyspace(
+      keyspace,
+      { fileName: config.snapshotFile, compresses: config.rdbCompression, hasChecksum: config.rdbChecksum },
+      Date.now(),
+    );
+  } catch (error) {
+    log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
+    keyspace.unlockAll();
+    return false;
+  }
+  log('DB saved on disk');
+  return true;
 }
 
 /** The system calls if sockets are to be read through epoll, null if through node:net; logs which and why. */

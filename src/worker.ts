@@ -11,6 +11,7 @@ import { CommandContext } from './commands/context.js';
 import { crashDetails } from './commands/crash-details.js';
 import { Executor } from './commands/executor.js';
 import { MonitorFeed } from './commands/monitor-feed.js';
+import { saveIfDue } from './commands/save.js';
 import type { ServerServices } from './commands/services.js';
 import { Session } from './commands/session.js';
 import { Config, type Permission } from './config/config.js';
@@ -30,6 +31,7 @@ import { PROTECTED_MODE_ERROR } from './network/protected-mode.js';
 import { isLoopbackAddress } from './network/socket-address.js';
 import type { ConnectionHandler, Transport } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
+import { RdbImageWriter } from './persistence/background-save.js';
 import { Dispatcher } from './protocol/dispatcher.js';
 import { REPLY_BYTES_MAX, ReplyWriter } from './protocol/reply-writer.js';
 import { ServerCounter } from './state/command-statistics.js';
@@ -91,6 +93,7 @@ export class Worker implements ConnectionHandler {
   private readonly services: ServerServices;
   private readonly settings: KeyspaceSettings;
   private readonly hugePages: HugePages | null;
+  private readonly imageWriter: RdbImageWriter;
   private readonly connections = new Map<number, Connection>();
   /** Connections with more pending output than the soft limit, and since when. */
   private readonly overSoftLimit = new Map<Connection, number>();
@@ -161,6 +164,8 @@ export class Worker implements ConnectionHandler {
       counters,
     );
     this.executor = new Executor(this.context);
+    this.imageWriter = new RdbImageWriter(this.settings);
+    for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
     this.applyConfig();
     const memories = this.keyspace.shards
@@ -236,6 +241,7 @@ export class Worker implements ConnectionHandler {
     const { hardBytes } = config.normalOutputLimit;
     this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
     services.requirePass = config.requirePass;
+    this.imageWriter.compresses = config.rdbCompression;
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
     this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
   }
@@ -466,6 +472,7 @@ export class Worker implements ConnectionHandler {
     if (this.options.index === 0) {
       this.state.statistics.sample(nowMs);
       this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
+      saveIfDue(this.keyspace, this.services, nowMs);
     }
     if (nowMs >= this.nextClientCheckMs) {
       this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;

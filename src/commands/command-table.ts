@@ -179,6 +179,7 @@ const ALL_SHARD_COMMANDS = new Set([
   'DBSIZE',
   'RANDOMKEY',
   'SWAPDB',
+  'BGSAVE',
   'DEBUG',
   'INFO',
   'MEMORY STATS',

@@ -220,7 +220,9 @@ export class CommandContext {
   /** Selects a key that the command is going to change. Every change begins here. Returns its entry or 0. */
   findWrite(index: number): number {
     const entry = this.lookup(index, this.session.database);
-    if (entry !== 0) this.shard.touch(entry, this.nowMs);
+    if (entry === 0) return 0;
+    this.shard.preserve(this.keyDatabase, entry);
+    this.shard.touch(entry, this.nowMs);
     return entry;
   }
 

@@ -8,6 +8,8 @@ export const NO_SUCH_KEY = 'ERR no such key';
 export const OUT_OF_RANGE = 'ERR index out of range';
 export const DATABASE_OUT_OF_RANGE = 'ERR DB index is out of range';
 export const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
+export const WRITES_STOPPED =
+  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 export const STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)';
 export const OVERFLOW = 'ERR increment or decrement would overflow';
 export const NOT_AUTHENTICATED = 'NOAUTH Authentication required.';

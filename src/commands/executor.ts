@@ -18,8 +18,9 @@ import { ServerCounter, type WorkerStatistics } from '../state/command-statistic
 import { PauseKind } from '../state/control-block.js';
 import { type Command, CommandFlag } from './command-table.js';
 import type { CommandContext } from './context.js';
-import { NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
+import { NOT_AUTHENTICATED, OUT_OF_MEMORY, WRITES_STOPPED, wrongArity } from './errors.js';
 import { KeyPositions } from './key-positions.js';
+import { areWritesStopped } from './save.js';
 import { type QueuedCommand, ReplyMode, type Session } from './session.js';
 import { noteDuration } from './slow-commands.js';
 import { copyRequest, queueCommand, runsInsideTransaction } from './transactions.js';
@@ -249,11 +250,15 @@ export class Executor {
   }
 
   private mayWrite(command: Command): boolean {
-    const writes = CommandFlag.Write | CommandFlag.MayReplicate;
-    if ((command.flags & writes) !== 0) return true;
+    return this.writes(command, CommandFlag.Write | CommandFlag.MayReplicate);
+  }
+
+  /** Whether a command, or one in the queue that EXEC runs, has one of some flags. */
+  private writes(command: Command, flags: number = CommandFlag.Write): boolean {
+    if ((command.flags & flags) !== 0) return true;
     const { queue } = this.context.session;
     if (command.fullName !== 'exec' || queue === null) return false;
-    return queue.some((queued) => (queued.command.flags & writes) !== 0);
+    return queue.some((queued) => (queued.command.flags & flags) !== 0);
   }
 
   /** CLIENT REPLY OFF and SKIP: what a command replies is taken back. */
@@ -305,6 +310,9 @@ export class Executor {
       const hasRoom = context.keyspace.makeRoom(this.clients.memoryBytes(), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
+    if (context.services.state.persistence.hasFailed && this.isStopped(command)) {
+      return this.refuse(WRITES_STOPPED, command);
+    }
     if (session.isMonitor && (command.flags & KEYSPACE_FLAGS) !== 0) {
       return this.refuse("ERR Replica can't interact with the keyspace", command);
     }
@@ -326,6 +334,12 @@ export class Executor {
   private isPaused(): boolean {
     const { control } = this.context.services.state;
     return control.mayBePaused && control.pauseKind(this.context.nowMs) !== PauseKind.Off;
+  }
+
+  /** Whether the command is refused because snapshots fail. */
+  private isStopped(command: Command): boolean {
+    if (!areWritesStopped(this.context.services)) return false;
+    return command.fullName === 'ping' || this.writes(command);
   }
 
   private refuse(error: string, command: Command | null = null): null {

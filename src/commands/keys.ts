@@ -7,6 +7,7 @@ import { GlobPattern } from '../structures/glob.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { DATABASE_OUT_OF_RANGE, INVALID_CURSOR, NO_SUCH_KEY, SYNTAX_ERROR } from './errors.js';
+import { cancelBackgroundSave, snapshotFlushed } from './save.js';
 
 /** Names of value types as TYPE reports them. */
 const TYPE_NAMES: Readonly<Record<ValueType, string>> = {
@@ -186,13 +187,16 @@ function isFlushOption(context: CommandContext): boolean {
 }
 
 function flush(context: CommandContext, firstDatabase: number, lastDatabase: number): void {
-  const { shards } = context.keyspace;
+  const { shards, databaseCount } = context.keyspace;
+  const isAll = lastDatabase - firstDatabase + 1 === databaseCount && context.command.fullName === 'flushall';
   for (const shard of shards) context.lockShard(shard);
+  if (isAll) cancelBackgroundSave(context);
   for (const shard of shards) {
     for (let database = firstDatabase; database <= lastDatabase; database++) {
       shard.flush(database, context.nowMs);
     }
   }
+  if (isAll) snapshotFlushed(context);
   for (const shard of shards) context.unlockShard(shard);
   context.reply.ok();
 }

@@ -1,9 +1,16 @@
 /** SAVE, BGSAVE and what else writes or reads the snapshot's file. */
 
+import type { Keyspace } from '../keyspace/keyspace.js';
 import { loadFile } from '../persistence/load.js';
 import { saveKeyspace } from '../persistence/snapshot-file.js';
+import type { PersistenceState } from '../state/persistence-state.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { SYNTAX_ERROR } from './errors.js';
+import type { ServerServices } from './services.js';
+
+/** After a save that failed, the next one by save points waits so long. */
+const RETRY_DELAY_MS = 5000;
 
 export const SAVE_IN_PROGRESS = 'ERR Background save already in progress';
 
@@ -14,7 +21,7 @@ export function saveInForeground(context: CommandContext): boolean {
   try {
     saveKeyspace(
       keyspace,
-      { fileName: config.dbFileName, compresses: config.rdbCompression, hasChecksum: config.rdbChecksum },
+      { fileName: config.snapshotFile, compresses: config.rdbCompression, hasChecksum: config.rdbChecksum },
       nowMs,
     );
   } catch (error) {
@@ -47,6 +54,74 @@ function save(context: CommandContext): void {
   else reply.error('ERR');
 }
 
+/**
+ * Has the persistence thread write the snapshot of this moment; false if it is at one already. The locks of all
+ * shards are held.
+ */
+export function beginBackgroundSave(keyspace: Keyspace, state: PersistenceState, nowMs: number): boolean {
+  if (!state.reserve()) return false;
+  state.start(keyspace.dirtyCount(), keyspace.beginSnapshot(), nowMs);
+  return true;
+}
+
+function bgsave(context: CommandContext): void {
+  const { reply, argCount, keyspace, services, nowMs } = context;
+  // SCHEDULE is for when something else prevents a save, which here nothing does.
+  if (argCount > 2 || (argCount === 2 && !context.argIs(1, 'SCHEDULE'))) {
+    reply.error(SYNTAX_ERROR);
+    return;
+  }
+  const { persistence } = services.state;
+  const hasBegun = withAllLocks(context, () => beginBackgroundSave(keyspace, persistence, nowMs));
+  if (hasBegun) reply.simple('Background saving started');
+  else reply.error(SAVE_IN_PROGRESS);
+}
+
+/** Gives up the snapshot that is being taken, if there is one. The locks of all shards are held. */
+export function cancelBackgroundSave(context: CommandContext): void {
+  const { keyspace, services } = context;
+  const { persistence } = services.state;
+  if (!persistence.isSaving) return;
+  persistence.cancel();
+  keyspace.cancelSnapshot();
+}
+
+/** With save points, FLUSHALL leaves an empty file. The locks of all shards are held. */
+export function snapshotFlushed(context: CommandContext): void {
+  const { services } = context;
+  const { persistence } = services.state;
+  if (services.config.savePoints.length === 0) return;
+  const { savedChanges } = persistence;
+  saveInForeground(context);
+  persistence.noteUnchanged(savedChanges);
+}
+
+/**
+ * Begins a background save if a save point is reached. For one worker to call regularly, without any lock.
+ */
+export function saveIfDue(keyspace: Keyspace, services: ServerServices, nowMs: number): void {
+  const { config, state, log } = services;
+  const { persistence } = state;
+  if (config.savePoints.length === 0 || persistence.isSaving) return;
+  if (persistence.hasFailed && nowMs - persistence.lastAttemptMs <= RETRY_DELAY_MS) return;
+  const changes = keyspace.dirtyCount() - persistence.savedChanges;
+  const elapsedMs = nowMs - state.control.lastSaveMs;
+  const point = config.savePoints.find(
+    (candidate) => changes >= candidate.changes && elapsedMs > candidate.seconds * 1000,
+  );
+  if (point === undefined) return;
+  log(`${point.changes} changes in ${point.seconds} seconds. Saving...`);
+  keyspace.lockAll();
+  beginBackgroundSave(keyspace, persistence, nowMs);
+  keyspace.unlockAll();
+}
+
+/** Whether writes are refused because snapshots fail (`stop-writes-on-bgsave-error`). */
+export function areWritesStopped(services: ServerServices): boolean {
+  const { config, state } = services;
+  return state.persistence.hasFailed && config.stopWritesOnSaveError && config.savePoints.length > 0;
+}
+
 /** DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]: saves, empties the server and loads what was saved. */
 export function reload(context: CommandContext): void {
   const { reply, keyspace, services, nowMs } = context;
@@ -63,15 +138,17 @@ export function reload(context: CommandContext): void {
     }
   }
   const { config, log } = services;
+  const { persistence } = services.state;
   const problem = withAllLocks(context, () => {
+    cancelBackgroundSave(context);
     if (saves && !saveInForeground(context)) return 'ERR Error trying to save the DB, check server logs';
     for (const shard of flushes ? keyspace.shards : []) {
       for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
     }
-    const options = { fileName: config.dbFileName, hasChecksum: config.rdbChecksum, nowMs };
+    const options = { fileName: config.snapshotFile, hasChecksum: config.rdbChecksum, nowMs };
     const { failure } = loadFile(keyspace, options, log, 0, 1, merges);
     if (failure === '') {
-      services.state.persistence.noteUnchanged(keyspace.dirtyCount());
+      persistence.noteUnchanged(keyspace.dirtyCount());
       return null;
     }
     log(failure, 'warning');
@@ -82,5 +159,6 @@ export function reload(context: CommandContext): void {
 }
 
 export const saveHandlers: Readonly<Record<string, Handler>> = {
+  BGSAVE: bgsave,
   SAVE: save,
 };

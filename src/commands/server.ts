@@ -6,6 +6,7 @@ import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
 import { helpHandler } from './help.js';
 import { lolwut } from './lolwut.js';
+import { saveInForeground } from './save.js';
 
 function time(context: CommandContext): void {
   const { reply } = context;
@@ -32,6 +33,7 @@ function shutdown(context: CommandContext): void {
   const { reply, services } = context;
   let request = ShutdownRequest.Default;
   let isAbort = false;
+  let isForced = false;
   for (let index = 1; index < context.argCount; index++) {
     const asked = context.argIs(index, 'NOSAVE')
       ? ShutdownRequest.NoSave
@@ -46,7 +48,9 @@ function shutdown(context: CommandContext): void {
       request = asked;
     } else if (context.argIs(index, 'ABORT')) {
       isAbort = true;
-    } else if (!context.argIs(index, 'NOW') && !context.argIs(index, 'FORCE')) {
+    } else if (context.argIs(index, 'FORCE')) {
+      isForced = true;
+    } else if (!context.argIs(index, 'NOW')) {
       reply.error(SYNTAX_ERROR);
       return;
     }
@@ -54,7 +58,28 @@ function shutdown(context: CommandContext): void {
   if (isAbort && context.argCount > 2) reply.error(SYNTAX_ERROR);
   else if (isAbort && services.state.control.abortShutdown()) reply.ok();
   else if (isAbort) reply.error('ERR No shutdown in progress.');
-  else services.state.control.requestShutdown(request);
+  else if (saveBeforeShutdown(context, request) || isForced) {
+    services.state.control.requestShutdown(ShutdownRequest.NoSave);
+  } else {
+    reply.error('ERR Errors trying to SHUTDOWN. Check logs.');
+  }
+}
+
+/**
+ * Saves if a shutdown is to save, and keeps all locks, so that nothing changes any more. Returns false, with the
+ * locks released, if it can't be saved.
+ */
+function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): boolean {
+  const { keyspace, services } = context;
+  const hasSavePoints = services.config.savePoints.length > 0;
+  if (request === ShutdownRequest.NoSave || (request === ShutdownRequest.Default && !hasSavePoints))
+    return true;
+  services.log('Saving the final RDB snapshot before exiting.');
+  keyspace.lockAll();
+  services.state.persistence.cancel();
+  if (saveInForeground(context)) return true;
+  keyspace.unlockAll();
+  return false;
 }
 
 /** There are no modules. */

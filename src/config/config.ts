@@ -128,7 +128,8 @@ export class Config {
   latencyMonitorThresholdMs = 0;
   latencyTracking = true;
   latencyPercentiles: number[] = [];
-  dbFileName = '';
+  /** Path of the snapshot: `dbfilename` in `dir`. */
+  snapshotFile = '';
   rdbCompression = true;
   rdbChecksum = true;
   stopWritesOnSaveError = true;
@@ -486,7 +487,7 @@ export class Config {
     this.listMaxListpackSize = number('list-max-listpack-size');
     this.listCompressDepth = number('list-compress-depth');
     this.setMaxIntsetEntries = number('set-max-intset-entries');
-    this.dbFileName = fromByteString(text('dbfilename'));
+    this.snapshotFile = path.resolve(fromByteString(text('dir')), fromByteString(text('dbfilename')));
     this.rdbCompression = flag('rdbcompression');
     this.rdbChecksum = flag('rdbchecksum');
     this.stopWritesOnSaveError = flag('stop-writes-on-bgsave-error');

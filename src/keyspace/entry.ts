@@ -1,7 +1,7 @@
 /**
  * An entry: one block of a shard's arena that holds a key, its value and what is known about both.
  *
- *   byte 0   word   access clock (24 bits) | type (4 bits) | flags (4 bits)
+ *   byte 0   word   access clock (24 bits) | done in the snapshot (1 bit) | type (3 bits) | flags (4 bits)
  *   byte 4   word   key length (12 bits) | value length (20 bits); in a wide entry unused
  *            ---- 16 bytes, only in a wide entry (a long key or value, or room to grow) ----
  *            word   key length
@@ -53,7 +53,7 @@ export function entryFlags(words: Int32Array, entry: number): number {
 }
 
 export function entryType(words: Int32Array, entry: number): number {
-  return (words[entry >> 2] >> 4) & 15;
+  return (words[entry >> 2] >> 4) & 7;
 }
 
 /** The 24 bits of the access clock (LRU seconds, or LFU minutes and counter). */

@@ -8,6 +8,7 @@ import { HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { EvictionPool } from './eviction-pool.js';
 import { EvictionPolicy, type KeyspaceSettings } from './settings.js';
 import { Shard } from './shard.js';
+import { SnapshotState } from './shard-snapshot.js';
 
 /** The process-wide sum of used memory is kept in units of 64 bytes, so that one word does for 128 GiB. */
 const USED_UNIT_LOG2 = 6;
@@ -182,6 +183,21 @@ export class Keyspace {
     let pending = 0;
     for (const shard of this.shards) pending += shard.lazyFree.pendingCount;
     return pending;
+  }
+
+  /** Takes the moment of a snapshot; returns how many keys it has. The locks of all shards are held. */
+  beginSnapshot(): number {
+    let keys = 0;
+    for (const shard of this.shards) {
+      shard.snapshot.begin(shard);
+      for (let database = 0; database < this.databaseCount; database++) keys += shard.keyCount(database);
+    }
+    return keys;
+  }
+
+  /** Gives up a snapshot that is being taken. The locks of all shards are held. */
+  cancelSnapshot(): void {
+    for (const shard of this.shards) shard.snapshot.stop(SnapshotState.Cancelled);
   }
 
   lockAll(): void {

@@ -50,6 +50,7 @@ import { ExpiryCalendar } from './expiry-calendar.js';
 import { KeyDictionary } from './key-dictionary.js';
 import { LazyFree } from './lazy-free.js';
 import type { KeyspaceSettings } from './settings.js';
+import { ShardSnapshot, SnapshotState } from './shard-snapshot.js';
 import { WatchedKeys } from './watched-keys.js';
 
 const ROOT_WORDS = DATABASE_BYTES >> 2;
@@ -68,6 +69,7 @@ export class Shard {
   readonly dictionary: KeyDictionary;
   readonly calendar: ExpiryCalendar;
   readonly watchedKeys: WatchedKeys;
+  readonly snapshot: ShardSnapshot;
   readonly sets: SetValue;
   readonly sortedSets: SortedSetValue;
   readonly lazyFree: LazyFree;
@@ -87,6 +89,7 @@ export class Shard {
     this.dictionary = new KeyDictionary(this.memory, this.arena);
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
     this.watchedKeys = new WatchedKeys(this.memory);
+    this.snapshot = new ShardSnapshot(this.memory, this.arena, this.dictionary);
     this.sets = new SetValue(this.memory, this.arena, settings.values);
     this.collections[ValueType.Set] = this.sets;
     this.sortedSets = new SortedSetValue(this.memory, this.arena, settings.values);
@@ -155,6 +158,16 @@ export class Shard {
     return 0;
   }
 
+  /**
+   * Must be called before a key changes in place: keeps it for a snapshot that has not seen it yet. The methods
+   * that replace or delete entries do so themselves.
+   */
+  preserve(database: number, entry: number): void {
+    if (this.words[HeaderWord.SnapshotState] === SnapshotState.Running) {
+      this.snapshot.preserve(this, database, entry);
+    }
+  }
+
   /** Notes an access in the entry's clock, as the eviction policy wants it. */
   touch(entry: number, nowMs: number): void {
     const { words, settings } = this;
@@ -214,13 +227,14 @@ export class Shard {
   ): number {
     const { words } = this;
     const old = words[slot];
+    this.preserve(database, old);
     const flags = entryFlags(words, old);
     const keyBytes = keyLength(words, old);
     const plain = (flags & ~EntryFlag.ENCODING) === 0 && expiresAt < 0 && valueBytes <= SHORT_VALUE_BYTES_MAX;
     if (plain && ((valueLength(words, old) + keyBytes + 7) & ~7) === ((valueBytes + keyBytes + 7) & ~7)) {
       // Same block: only what describes the value changes.
       this.freeValue(old, true);
-      words[old >> 2] = (words[old >> 2] & ~0xff) | (type << 4);
+      words[old >> 2] = (words[old >> 2] & ~0xff) | words[HeaderWord.SnapshotDoneBit] | (type << 4);
       words[(old >> 2) + 1] = (keyBytes << 20) | valueBytes;
       this.touch(old, nowMs);
       return old;
@@ -253,6 +267,7 @@ export class Shard {
   resizeString(database: number, slot: number, lengthBytes: number, nowMs: number): number {
     const { words } = this;
     let entry = words[slot];
+    this.preserve(database, entry);
     const oldLength = valueLength(words, entry);
     if (lengthBytes > valueCapacity(words, entry) || (entryFlags(words, entry) & EntryFlag.Wide) === 0) {
       const capacity = lengthBytes < 64 ? lengthBytes : lengthBytes + Math.min(lengthBytes, GROWTH_BYTES_MAX);
@@ -291,6 +306,7 @@ export class Shard {
   setExpiry(database: number, slot: number, expiresAt: number, nowMs: number): number {
     const { words } = this;
     const entry = words[slot];
+    this.preserve(database, entry);
     const had = (entryFlags(words, entry) & EntryFlag.Expires) !== 0;
     if (had && expiresAt >= 0) {
       const cell = calendarCell(words, entry);
@@ -345,6 +361,7 @@ export class Shard {
   /** Deletes the key at `slot`. A large value may be left to the background. */
   remove(database: number, hash: number, slot: number, mayWait = true): void {
     const entry = this.words[slot];
+    this.preserve(database, entry);
     this.dictionary.erase(this.root(database), hash, slot);
     this.freeValue(entry, mayWait);
     this.freeEntry(database, entry);
@@ -353,6 +370,7 @@ export class Shard {
   /** The same without its value, which another entry has taken over. */
   removeEntry(database: number, hash: number, slot: number): void {
     const entry = this.words[slot];
+    this.preserve(database, entry);
     this.dictionary.erase(this.root(database), hash, slot);
     this.freeEntry(database, entry);
   }
@@ -414,7 +432,10 @@ export class Shard {
     if (count === 0) return 0;
     this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
     words[HeaderWord.DirtyCount] += count;
-    if (this.isOnlyDatabase(database)) {
+    const snapshotState = words[HeaderWord.SnapshotState];
+    if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(this, database);
+    // Images for a snapshot live in the arena, too.
+    if (snapshotState === SnapshotState.None && this.isOnlyDatabase(database)) {
       this.reset();
       return count;
     }
@@ -509,7 +530,7 @@ export class Shard {
     const entry = this.arena.allocate(lengthBytes);
     if (entry === 0) return 0;
     const at = entry >> 2;
-    words[at] = (access << 8) | (type << 4) | flags;
+    words[at] = (access << 8) | words[HeaderWord.SnapshotDoneBit] | (type << 4) | flags;
     if (wide) {
       words[at + 1] = 0;
       words[at + 2] = keyBytes;

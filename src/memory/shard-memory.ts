@@ -47,6 +47,10 @@ export const enum HeaderWord {
   FlushEpoch = 71,
   /** Two words for the reference of a collection that is not yet a key's (structures/collection-value.ts). */
   DraftReference = 72,
+  // The snapshot that is being taken (keyspace/shard-snapshot.ts).
+  SnapshotState = 74,
+  SnapshotDoneBit = 75,
+  SnapshotImages = 76,
 }
 
 export const BIN_HEADS_START_BYTE = 1024;

@@ -26,7 +26,6 @@ export class RdbWriter {
   private readonly options: RdbWriterOptions;
   private readonly settings: KeyspaceSettings;
   private readonly values = new ValueWriter(this.output);
-  keysWritten = 0;
 
   constructor(settings: KeyspaceSettings, options: RdbWriterOptions) {
     this.settings = settings;
@@ -66,7 +65,10 @@ export class RdbWriter {
   /** Writes a key with its value. The shard's lock is held. */
   key(shard: Shard, entry: number, nowMs: number): void {
     writeKey(this.output, this.values, this.settings, shard, entry, nowMs);
-    this.keysWritten++;
+  }
+
+  /** Hands out what has gathered, if it is much. Call it after every key or two. */
+  flushIfLong(): void {
     if (this.output.length >= FLUSH_BYTES) this.flush();
   }
 
@@ -80,7 +82,7 @@ export class RdbWriter {
     output.length = 0;
   }
 
-  flush(): void {
+  private flush(): void {
     const { output, options } = this;
     if (options.hasChecksum) output.addToChecksum();
     options.flush(output.bytes.subarray(0, output.length));

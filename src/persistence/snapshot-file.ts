@@ -19,7 +19,7 @@ import type { ByteSource } from './rdb-input.js';
 import { RdbWriter } from './rdb-writer.js';
 
 export interface SnapshotOptions {
-  /** `dbfilename`, in the working directory. */
+  /** Path of the snapshot. */
   readonly fileName: string;
   readonly compresses: boolean;
   readonly hasChecksum: boolean;
@@ -32,11 +32,14 @@ export class SnapshotFile {
   private readonly fd: number;
   lengthBytes = 0;
 
-  /** Throws a system error, as all methods do. */
+  /**
+   * @param temporaryName the name, in the same folder, until the file is complete
+   * Throws a system error, as all methods do.
+   */
   constructor(fileName: string, temporaryName: string) {
     this.fileName = fileName;
-    this.temporaryName = temporaryName;
-    this.fd = openSync(temporaryName, 'w', 0o644);
+    this.temporaryName = path.join(path.dirname(fileName), temporaryName);
+    this.fd = openSync(this.temporaryName, 'w', 0o644);
   }
 
   write(bytes: Uint8Array): void {
@@ -44,10 +47,14 @@ export class SnapshotFile {
     this.lengthBytes += bytes.length;
   }
 
-  /** Brings the file to the disk and gives it its name. */
-  finish(): void {
+  /** Brings the file to the disk. Nothing more can be written. */
+  sync(): void {
     fsyncSync(this.fd);
     closeSync(this.fd);
+  }
+
+  /** Gives the file its name. */
+  rename(): void {
     renameSync(this.temporaryName, this.fileName);
     syncFolder(path.dirname(this.fileName));
   }
@@ -76,6 +83,11 @@ function syncFolder(folder: string): void {
   }
 }
 
+/** The temporary name of what a background save writes. */
+export function backgroundFileName(): string {
+  return `temp-background-${process.pid}.rdb`;
+}
+
 /** Writes all keys to a file. The locks of all shards are held. Throws a system error if it can't be written. */
 export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs: number): number {
   const file = new SnapshotFile(options.fileName, `temp-${process.pid}.rdb`);
@@ -94,12 +106,14 @@ export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs
           cursor = dictionary.scan(root, cursor);
           for (let index = 0; index < dictionary.scannedCount; index++) {
             writer.key(shard, dictionary.scanned[index], nowMs);
+            writer.flushIfLong();
           }
         } while (cursor !== 0);
       }
     }
     writer.end();
-    file.finish();
+    file.sync();
+    file.rename();
     return file.lengthBytes;
   } catch (error) {
     file.discard();

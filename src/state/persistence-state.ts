@@ -11,6 +11,11 @@
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
 
+/** Node.js has it since version 16; the language version that the compiler targets does not. */
+const { waitAsync } = Atomics as unknown as {
+  waitAsync(words: Int32Array, index: number, expected: number): { value: string | Promise<string> };
+};
+
 const enum Word {
   Background = 0,
   Cancelled = 1,
@@ -74,12 +79,12 @@ export class PersistenceState {
     Atomics.notify(words, Word.Background);
   }
 
-  /** Waits, blocking the thread, until a background save is to be done. */
-  waitForStart(): void {
+  /** Waits until a background save is to be done. */
+  async untilStarted(): Promise<void> {
     for (;;) {
       const state = Atomics.load(this.words, Word.Background);
       if (state === 2) return;
-      Atomics.wait(this.words, Word.Background, state);
+      await waitAsync(this.words, Word.Background, state).value;
     }
   }
 

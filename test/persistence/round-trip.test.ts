@@ -198,6 +198,7 @@ function write(keyspace: Keyspace, compresses: boolean, hasChecksum: boolean): B
         cursor = shard.dictionary.scan(shard.root(database), cursor);
         for (let index = 0; index < shard.dictionary.scannedCount; index++) {
           writer.key(shard, shard.dictionary.scanned[index]!, NOW_MS);
+          writer.flushIfLong();
         }
       } while (cursor !== 0);
     }

@@ -1,0 +1,248 @@
+/**
+ * BGSAVE's part of the work: the persistence thread writes the keys as they were when the snapshot began
+ * (keyspace/shard-snapshot.ts), a little at a time under a shard's lock, and to the file without any lock.
+ */
+
+import { Config } from '../config/config.js';
+import { KeyspaceCounter } from '../keyspace/counters.js';
+import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
+import { defaultSettings, type KeyspaceSettings } from '../keyspace/settings.js';
+import type { Shard } from '../keyspace/shard.js';
+import { type ImageWriter, type KeyImage, SnapshotState } from '../keyspace/shard-snapshot.js';
+import { createLog } from '../log.js';
+import { setHashSecret } from '../memory/hash.js';
+import { ControlBlock } from '../state/control-block.js';
+import { PersistenceState } from '../state/persistence-state.js';
+import type { ProcessStateHandle } from '../state/process-state.js';
+import { SharedConfig } from '../state/shared-config.js';
+import { RdbOutput } from './rdb-output.js';
+import { RdbWriter, writeKey } from './rdb-writer.js';
+import { backgroundFileName, SnapshotFile } from './snapshot-file.js';
+import { ValueWriter } from './value-writer.js';
+
+/** What is done under one hold of a lock: so many lines of a table, or until so many bytes have come together. */
+const LINES_PER_HOLD = 4;
+const BYTES_PER_HOLD = 8 * 1024;
+
+/** A buffer that a large image has made longer is not kept. */
+const KEPT_BYTES_MAX = 1 << 20;
+
+/** Writes keys for a worker that is about to change them. */
+export class RdbImageWriter implements ImageWriter {
+  /** `rdbcompression` */
+  compresses = true;
+  private readonly settings: KeyspaceSettings;
+  private output = new RdbOutput();
+  private values = new ValueWriter(this.output);
+
+  constructor(settings: KeyspaceSettings) {
+    this.settings = settings;
+  }
+
+  write(shard: Shard, entry: number): KeyImage {
+    if (this.output.bytes.length > KEPT_BYTES_MAX) {
+      this.output = new RdbOutput();
+      this.values = new ValueWriter(this.output);
+    }
+    this.output.compresses = this.compresses;
+    this.output.length = 0;
+    writeKey(this.output, this.values, this.settings, shard, entry, Date.now());
+    return this.output;
+  }
+}
+
+/** What the persistence thread is started with. */
+export interface PersistenceOptions {
+  readonly keyspace: KeyspaceHandle;
+  readonly state: ProcessStateHandle;
+  readonly hashSecret: readonly [number, number];
+}
+
+export class BackgroundSave {
+  private readonly keyspace: Keyspace;
+  private readonly settings = defaultSettings();
+  private readonly state: PersistenceState;
+  private readonly control: ControlBlock;
+  private readonly sharedConfig: SharedConfig;
+  private config: Config;
+
+  // Of the save that runs.
+  private writer: RdbWriter | null = null;
+  private failure = '';
+  private database = -1;
+  /** The shard whose images are being taken. */
+  private shard!: Shard;
+  private readonly begunDatabases = new Set<number>();
+
+  constructor(options: PersistenceOptions) {
+    setHashSecret(options.hashSecret[0], options.hashSecret[1]);
+    const counters = new Float64Array(KeyspaceCounter.COUNT);
+    this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
+    this.state = new PersistenceState(options.state.persistence);
+    this.control = new ControlBlock(options.state.control);
+    this.sharedConfig = new SharedConfig(options.state.config);
+    this.config = this.readConfig();
+  }
+
+  private readConfig(): Config {
+    const published = this.sharedConfig.readIfNewer(0);
+    if (published === null) throw new Error('no configuration');
+    return new Config(JSON.parse(published.json));
+  }
+
+  /** Writes snapshots whenever one is asked for; never returns. */
+  async serve(): Promise<never> {
+    for (;;) {
+      await this.state.untilStarted();
+      this.run();
+    }
+  }
+
+  private run(): void {
+    const { keyspace, state } = this;
+    this.config = this.readConfig();
+    this.config.copyTo(this.settings);
+    keyspace.settingsChanged();
+    const log = createLog(this.config.logFile);
+    log('Background saving started');
+    this.failure = '';
+    this.database = -1;
+    this.begunDatabases.clear();
+    const file = this.open();
+    this.visitAll();
+    if (file !== null) this.finish(file);
+    this.writer = null;
+    const nowMs = Date.now();
+    const isGood = this.failure === '' && !state.isCancelled;
+    if (isGood) {
+      this.control.lastSaveMs = nowMs;
+      log('Background saving terminated with success');
+    } else if (state.isCancelled) {
+      log('Background saving cancelled');
+    } else {
+      log(`Background saving error: ${this.failure}`, 'warning');
+    }
+    state.finish(isGood, nowMs);
+  }
+
+  /** Opens the file; null, with `failure` set, if that can't be done. */
+  private open(): SnapshotFile | null {
+    const { config } = this;
+    try {
+      const file = new SnapshotFile(config.snapshotFile, backgroundFileName());
+      this.writer = new RdbWriter(this.settings, {
+        compresses: config.rdbCompression,
+        hasChecksum: config.rdbChecksum,
+        flush: (bytes) => file.write(bytes),
+      });
+      this.writer.begin(this.state.startMs, this.keyspace.usedBytes());
+      return file;
+    } catch (error) {
+      this.failure = (error as Error).message;
+      return null;
+    }
+  }
+
+  private finish(file: SnapshotFile): void {
+    try {
+      if (this.failure === '' && !this.state.isCancelled) {
+        this.writer?.end();
+        file.sync();
+        if (this.state.renameUnlessCancelled(() => file.rename())) return;
+      }
+    } catch (error) {
+      this.failure = (error as Error).message;
+    }
+    file.discard();
+  }
+
+  /**
+   * Visits all keys: to write them or, once the save has failed, only to mark them. The shards take turns, so that
+   * whoever waits for a shard's lock gets it before it is wanted here again.
+   */
+  private visitAll(): void {
+    let unfinished = [...this.keyspace.shards];
+    while (unfinished.length > 0) {
+      unfinished = unfinished.filter((shard) => this.visit(shard));
+      this.fetchImages();
+    }
+  }
+
+  /** Visits some keys of a shard; false if they were the last ones. */
+  private visit(shard: Shard): boolean {
+    const { snapshot } = shard;
+    shard.lock();
+    if (this.failure !== '') snapshot.stop(SnapshotState.Failed);
+    this.takeImages(shard);
+    const { writer } = this;
+    const start = writer === null ? 0 : writer.output.length;
+    let hasMore = true;
+    for (let lines = 0; lines < LINES_PER_HOLD && hasMore; lines++) {
+      hasMore = snapshot.step(shard, this.writeStepped);
+      if (writer !== null && writer.output.length - start > BYTES_PER_HOLD) break;
+    }
+    if (snapshot.state === SnapshotState.Failed && this.failure === '') {
+      this.failure = 'no memory for keys that changed meanwhile';
+    }
+    if (!hasMore) snapshot.end();
+    this.keyspace.publishIfMoved(shard);
+    shard.unlock();
+    this.flush();
+    return hasMore;
+  }
+
+  /** Fetches images before they become many. */
+  private fetchImages(): void {
+    for (const shard of this.keyspace.shards) {
+      if (!shard.snapshot.hasImages) continue;
+      shard.lock();
+      this.takeImages(shard);
+      this.keyspace.publishIfMoved(shard);
+      shard.unlock();
+      this.flush();
+    }
+  }
+
+  private takeImages(shard: Shard): void {
+    this.shard = shard;
+    while (shard.snapshot.takeImage(this.writeImage)) {}
+  }
+
+  private readonly writeImage = (database: number, offset: number, lengthBytes: number): void => {
+    const { writer, shard } = this;
+    if (writer === null) return;
+    this.select(writer, database);
+    writer.output.raw(shard.bytes, shard.view, offset, lengthBytes);
+    this.state.keysWritten++;
+  };
+
+  private readonly writeStepped = (shard: Shard, database: number, entry: number): void => {
+    const { writer } = this;
+    if (writer === null || shard.snapshot.state !== SnapshotState.Running) return;
+    this.select(writer, database);
+    writer.key(shard, entry, this.state.startMs);
+    this.state.keysWritten++;
+  };
+
+  private select(writer: RdbWriter, database: number): void {
+    if (database === this.database) return;
+    this.database = database;
+    if (this.begunDatabases.has(database)) {
+      writer.select(database);
+    } else {
+      const { keyspace } = this;
+      this.begunDatabases.add(database);
+      writer.database(database, keyspace.keyCount(database), keyspace.volatileKeyCount(database));
+    }
+  }
+
+  /** Brings what has gathered to the file. Holds no lock. */
+  private flush(): void {
+    try {
+      this.writer?.flushIfLong();
+    } catch (error) {
+      this.failure = (error as Error).message;
+      this.writer = null;
+    }
+  }
+}

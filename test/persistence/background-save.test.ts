@@ -1,0 +1,277 @@
+/** BGSAVE: the file is the state of one moment, whatever happens meanwhile; save points, shutdown, failures. */
+
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import t from 'tap';
+import { type DataType, differences, fillRandomly, readDataset } from '../tools/dataset.js';
+import { Random } from '../tools/random.js';
+import { skipWithoutRedis, TestServer, withServers } from '../tools/server.js';
+
+const TYPES: readonly DataType[] = ['string', 'list', 'set', 'zset'];
+
+/** Waits for the background save that runs to end; returns how it ended. */
+async function saved(client: Redis): Promise<string> {
+  for (;;) {
+    const info = await client.info('persistence');
+    if (info.includes('rdb_bgsave_in_progress:0')) return /rdb_last_bgsave_status:(\w+)/.exec(info)![1]!;
+    await delay(5);
+  }
+}
+
+function temporaryFiles(server: TestServer): string[] {
+  return readdirSync(server.directory).filter((name) => name.startsWith('temp-'));
+}
+
+/** What redis-server finds in a file. */
+async function withRedis<T>(file: string, action: (client: Redis) => Promise<T>): Promise<T> {
+  const redis = await TestServer.start({
+    kind: 'redis',
+    directives: { dir: path.dirname(file), dbfilename: path.basename(file) },
+  });
+  try {
+    return await action(redis.client());
+  } finally {
+    await redis.stop('SIGKILL');
+  }
+}
+
+withServers(t, 'changes in the same transaction', {}, async (t, server) => {
+  const seed = 4301;
+  const random = new Random(seed);
+  const client = server.client();
+  await fillRandomly(client, random, 250, TYPES);
+  const before = await readDataset(client);
+  const transaction = client.multi();
+  transaction.call('BGSAVE');
+  let database = -1;
+  for (const [name, text] of before) {
+    const [number, hex] = name.split(' ') as [string, string];
+    if (Number(number) !== database) transaction.select(Number(number));
+    database = Number(number);
+    const key = Buffer.from(hex, 'hex');
+    const type = text.split(' ')[0];
+    switch (random.below(8)) {
+      case 0:
+        transaction.del(key);
+        break;
+      case 1:
+        transaction.rename(key, `${hex} renamed`);
+        break;
+      case 2:
+        transaction.set(key, 'another');
+        break;
+      case 3:
+        transaction.pexpire(key, 1);
+        break;
+      case 4:
+        transaction.copy(key, `${hex} copied`);
+        transaction.persist(key);
+        break;
+      default:
+        if (type === 'string') transaction.append(key, 'more').setbit(key, 3, 1).setrange(key, 1, 'x');
+        else if (type === 'list') transaction.lpush(key, 'more').rpop(key).lset(key, 0, 'other');
+        else if (type === 'set') transaction.sadd(key, 'more').spop(key);
+        else transaction.zadd(key, 1, 'more').zpopmin(key);
+    }
+  }
+  transaction
+    .select(0)
+    .swapdb(0, 3)
+    .swapdb(15, 0)
+    .flushdb()
+    .set('new', 'key')
+    .select(3)
+    .flushdb()
+    .set('new', 'key');
+  for (const [error] of (await transaction.exec())!) if (error) t.fail(error.message);
+  t.equal(await saved(client), 'ok');
+  t.equal(await client.call('DEBUG', 'VERIFY'), 'OK');
+  const after = await readDataset(client);
+  t.ok(differences(after, before).length > 0, 'the data is another now');
+  await client.flushall();
+  await client.call('DEBUG', 'RELOAD', 'NOSAVE');
+  t.same(differences(await readDataset(client), before), [], `seed ${seed}`);
+  // All keys are marked alike again: the next snapshot has all of them, too.
+  await client.call('BGSAVE');
+  t.equal(await saved(client), 'ok');
+  await client.call('DEBUG', 'RELOAD', 'NOSAVE');
+  t.same(differences(await readDataset(client), before), [], `seed ${seed}: once more`);
+  t.same(temporaryFiles(server), []);
+});
+
+const ACCOUNTS = 60;
+const TOTAL = 1000;
+const SNAPSHOTS = 8;
+
+/** Moves amounts and elements about, in transactions and by commands of several keys, until told to stop. */
+async function shuffle(client: Redis, random: Random, isOver: () => boolean): Promise<void> {
+  while (!isOver()) {
+    const from = random.below(ACCOUNTS);
+    const to = random.below(ACCOUNTS);
+    const amount = random.below(100);
+    switch (random.below(6)) {
+      case 0:
+        await client.lmove(`list:${from}`, `list:${to}`, 'LEFT', 'RIGHT');
+        break;
+      case 1:
+        await client.smove(`set:${from}`, `set:${to}`, `member ${random.below(TOTAL)}`);
+        break;
+      case 2:
+        await client.rename(`moving:${from}`, `moving:${from}:`).catch(() => null);
+        await client.rename(`moving:${from}:`, `moving:${from}`).catch(() => null);
+        break;
+      case 3:
+        await client
+          .multi()
+          .zincrby('scores', amount, `m${from}`)
+          .zincrby('scores', -amount, `m${to}`)
+          .exec();
+        break;
+      case 4: {
+        // What is temporary comes and goes.
+        await client.set(`temporary:${from}`, 'x'.repeat(amount), 'PX', 1 + random.below(20));
+        break;
+      }
+      default:
+        await client.multi().incrby(`account:${from}`, amount).decrby(`account:${to}`, amount).exec();
+    }
+  }
+}
+
+async function count(client: Redis, pattern: string, command: string): Promise<number> {
+  let sum = 0;
+  for (const key of await client.keys(pattern)) sum += Number(await client.call(command, key));
+  return sum;
+}
+
+t.test('every snapshot keeps the invariants', { skip: skipWithoutRedis() }, async (t) => {
+  const server = await TestServer.start({ kind: 'damselfly', threads: 3 });
+  t.teardown(() => server.stop('SIGKILL'));
+  const seed = 4302;
+  const client = server.client();
+  for (let account = 0; account < ACCOUNTS; account++) {
+    await client.set(`account:${account}`, String(TOTAL));
+    await client.set(`moving:${account}`, account);
+    await client.zadd('scores', TOTAL, `m${account}`);
+  }
+  for (let element = 0; element < TOTAL; element++) {
+    await client.rpush(`list:${element % ACCOUNTS}`, `element ${element}`);
+    await client.sadd(`set:${element % ACCOUNTS}`, `member ${element}`);
+  }
+  await client.call('DEBUG', 'POPULATE', '30000', 'filling', '50');
+  let isOver = false;
+  const shufflers = Array.from({ length: 6 }, (_, index) =>
+    shuffle(server.client(), new Random(seed + index), () => isOver),
+  );
+  const files: string[] = [];
+  for (let number = 0; number < SNAPSHOTS; number++) {
+    await client.call('BGSAVE');
+    t.equal(await saved(client), 'ok');
+    files.push(path.join(server.directory, `${number}.rdb`));
+    renameSync(path.join(server.directory, 'dump.rdb'), files[number]!);
+    await delay(20);
+  }
+  isOver = true;
+  await Promise.all(shufflers);
+  for (const file of files) {
+    const sums = await withRedis(file, async (redis) => {
+      const accounts = await redis.mget(await redis.keys('account:*'));
+      const scores = (await redis.zrange('scores', '0', '-1', 'WITHSCORES')).filter(
+        (_, index) => index % 2 === 1,
+      );
+      return {
+        accounts: accounts.reduce((sum, value) => sum + Number(value), 0),
+        scores: scores.reduce((sum, value) => sum + Number(value), 0),
+        moving: (await redis.keys('moving:*')).length,
+        elements: await count(redis, 'list:*', 'LLEN'),
+        members: await count(redis, 'set:*', 'SCARD'),
+        filling: (await redis.keys('filling:*')).length,
+      };
+    });
+    t.same(
+      sums,
+      {
+        accounts: ACCOUNTS * TOTAL,
+        scores: ACCOUNTS * TOTAL,
+        moving: ACCOUNTS,
+        elements: TOTAL,
+        members: TOTAL,
+        filling: 30000,
+      },
+      `seed ${seed}: ${path.basename(file)}`,
+    );
+  }
+  t.equal(await client.call('DEBUG', 'VERIFY'), 'OK');
+  t.same(temporaryFiles(server), []);
+});
+
+withServers(t, 'FLUSHALL gives a snapshot up', {}, async (t, server) => {
+  const client = server.client();
+  await client.call('DEBUG', 'POPULATE', '50000', 'key', '50');
+  const [, [, reply]] = (await client.multi().call('BGSAVE').flushall().exec()) as [
+    unknown,
+    [unknown, unknown],
+  ];
+  t.equal(reply, 'OK');
+  t.equal(await saved(client), 'ok', 'which is no failure');
+  t.notOk(existsSync(path.join(server.directory, 'dump.rdb')));
+  t.same(temporaryFiles(server), []);
+  await client.set('k', 'v');
+  t.equal(await client.call('BGSAVE', 'SCHEDULE'), 'Background saving started');
+  t.equal(await saved(client), 'ok');
+  await client.call('DEBUG', 'RELOAD', 'NOSAVE');
+  t.equal(await client.get('k'), 'v');
+  t.equal(await client.dbsize(), 1);
+  t.equal(await client.call('DEBUG', 'VERIFY'), 'OK');
+  await t.rejects(client.call('BGSAVE', 'WHAT'), { message: 'ERR syntax error' });
+});
+
+withServers(t, 'save points', { directives: { save: '1 2' } }, async (t, server) => {
+  const client = server.client();
+  const file = path.join(server.directory, 'dump.rdb');
+  const before = await client.lastsave();
+  await client.mset('a', '1', 'b', '2');
+  while (!existsSync(file)) await delay(20);
+  t.equal(await saved(client), 'ok');
+  t.ok((await client.lastsave()) > before);
+  t.match(await client.info('persistence'), /rdb_changes_since_last_save:0\r/);
+  // A directory in place of the file: it can't be replaced.
+  renameSync(file, `${file}.good`);
+  mkdirSync(file);
+  await client.mset('a', '3', 'b', '4');
+  while ((await saved(client)) !== 'err') await delay(20);
+  await t.rejects(client.set('a', '5'), { message: /^MISCONF Redis is configured to save RDB snapshots/ });
+  await t.rejects(client.multi().set('a', '5').exec(), { message: /^EXECABORT/ });
+  t.equal(await client.get('a'), '3');
+  await t.rejects(client.save(), { message: 'ERR' });
+  await t.rejects(client.call('SHUTDOWN'), { message: 'ERR Errors trying to SHUTDOWN. Check logs.' });
+  await client.config('SET', 'stop-writes-on-bgsave-error', 'no');
+  t.equal(await client.set('a', '5'), 'OK');
+  await client.config('SET', 'stop-writes-on-bgsave-error', 'yes');
+  rmdirSync(file);
+  t.equal(await client.save(), 'OK');
+  t.equal(await client.set('a', '6'), 'OK', 'writes are welcome again');
+  t.same(temporaryFiles(server), []);
+});
+
+for (const [how, expected] of [
+  ['SIGTERM', true],
+  ['SHUTDOWN', true],
+  ['SHUTDOWN SAVE', true],
+  ['SHUTDOWN NOSAVE', false],
+] as const) {
+  t.test(`${how} with save points`, {}, async (t) => {
+    const server = await TestServer.start({ kind: 'damselfly', threads: 2, directives: { save: '3600 1' } });
+    const client = server.client();
+    await client.set('k', 'v');
+    const file = path.join(server.directory, 'dump.rdb');
+    if (how === 'SIGTERM') server.process.kill('SIGTERM');
+    else client.call(...(how.split(' ') as [string, ...string[]])).catch(() => null);
+    t.equal((await server.exited).code, 0);
+    t.equal(existsSync(file) && statSync(file).size > 50, expected);
+    t.same(temporaryFiles(server), []);
+    await server.stop();
+  });
+}
