@@ -44,6 +44,9 @@ const CONFIG_POLL_MS = 100;
 
 let log = createLog('');
 
+/** Threads that sleep in a system call would hold up the exit: this wakes them for good. */
+let wakeThreads = (): void => {};
+
 /** The number of shards: a power of two, at least four per thread, and enough to hold the memory. */
 export function shardCountFor(threads: number, memoryBytes: number): number {
   const wanted = Math.max(4 * threads, (RESERVE_FACTOR * memoryBytes) / SHARD_BYTES_MAX);
@@ -110,6 +113,10 @@ export async function startServer(config: Config): Promise<void> {
   const channels = Array.from({ length: threads }, () =>
     WorkerChannel.create(epoll === null ? -1 : epoll.eventfd(0, EVENTFD_FLAGS), epoll),
   );
+  wakeThreads = () => {
+    acceptor?.stop();
+    for (const channel of channels) channel.stop();
+  };
   const channelBuffers = channels.map((channel) => channel.buffer);
   const workers: Thread[] = [];
   for (let index = 0; index < threads; index++) {
@@ -178,9 +185,7 @@ export async function startServer(config: Config): Promise<void> {
     if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
     rmSync(path.join(path.dirname(config.snapshotFile), backgroundFileName()), { force: true });
     log('Damselfly is now ready to exit, bye bye...', 'warning');
-    // Threads that sleep in a system call would hold up the exit.
-    acceptor?.stop();
-    for (const channel of channels) channel.stop();
+    wakeThreads();
     process.exit(0);
   })();
 }
@@ -267,5 +272,6 @@ function crash(threadName: string, error: Error): void {
       '',
     ].join('\n'),
   );
+  wakeThreads();
   process.exit(1);
 }
