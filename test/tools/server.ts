@@ -201,9 +201,10 @@ export class TestServer {
       }
       const client = await RawClient.connect(this.address()).catch(() => null);
       if (client) {
+        // The answer is awaited, however slow the start: given up, it would be executed in the midst of a test.
         const reply = await Promise.race([
           client.command('PING').catch(() => null),
-          delay(1000, null, { ref: false }),
+          delay(deadline - Date.now(), null, { ref: false }),
         ]);
         await client.close();
         if (reply && !reply.toString('latin1').startsWith('-LOADING')) return;
