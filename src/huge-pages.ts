@@ -38,9 +38,9 @@ export class HugePages {
     });
   }
 
-  /** Makes a few large pages, if there are any to be made. */
-  step(): void {
-    if (this.isRefused) return;
+  /** Makes a few large pages, if there are any to be made. Returns whether there may be more. */
+  step(): boolean {
+    if (this.isRefused) return false;
     let left = PAGES_PER_STEP_MAX;
     for (let index = 0; index < this.memories.length && left > 0; index++) {
       const top = this.starts[index] + this.memories[index].words[HeaderWord.ArenaTop];
@@ -49,11 +49,12 @@ export class HugePages {
         left--;
         if (this.libc.madvise(this.collapsedTo[index], HUGE_PAGE_BYTES, MADV_COLLAPSE) !== 0) {
           this.isRefused = true;
-          return;
+          return false;
         }
         this.collapsedTo[index] += HUGE_PAGE_BYTES;
       }
     }
+    return left === 0;
   }
 
   /** Gives pages of a shard that nothing uses back to the operating system. The shard's lock is held. */

@@ -39,9 +39,6 @@ const EVENTFD_FLAGS = 0x80800;
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
 
-/** How often the main thread looks for changes by CONFIG SET. */
-const CONFIG_POLL_MS = 100;
-
 let log = createLog('');
 
 /** Threads that sleep in a system call would hold up the exit: this wakes them for good. */
@@ -159,7 +156,12 @@ export async function startServer(config: Config): Promise<void> {
     config.adopt(JSON.parse(published.json));
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
   };
-  setInterval(followConfig, CONFIG_POLL_MS).unref();
+  void (async () => {
+    for (;;) {
+      await sharedConfig.waitForNewer(configVersion);
+      followConfig();
+    }
+  })();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       log(`Received ${signal}, shutting down`, 'warning');

@@ -39,7 +39,6 @@ import { PauseKind } from './state/control-block.js';
 import { type Message, MessageKind } from './state/mailbox.js';
 import { ProcessState, type ProcessStateHandle } from './state/process-state.js';
 
-const TICK_MS = 100;
 /** How often connections are held against `timeout` and the soft output limit. */
 const CLIENT_CHECK_MS = 1000;
 /** A client that is silent for so long needs no room for the rest of its command yet. */
@@ -173,9 +172,9 @@ export class Worker implements ConnectionHandler {
       .map((shard) => shard.memory);
     this.hugePages = libc === null ? null : new HugePages(libc, memories);
     if (this.acceptor !== null && libc !== null) {
-      this.transport = new EpollTransport(libc, this.channel, reply, this, TICK_MS);
+      this.transport = new EpollTransport(libc, this.channel, reply, this);
     } else {
-      const transport = new NodeTransport(this.channels, options.index, reply, this, TICK_MS);
+      const transport = new NodeTransport(this.channels, options.index, reply, this);
       parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
       this.transport = transport;
     }
@@ -455,20 +454,23 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  onTick(nowMs: number): void {
+  onTick(nowMs: number): boolean {
     this.followConfig();
     this.context.nowMs = nowMs;
     this.measureUnsettled(nowMs);
     this.evictClients();
-    this.hugePages?.step();
+    let isWorkLeft = this.hugePages?.step() ?? false;
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
+    if (this.postponed.size > 0) isWorkLeft = true;
     if (this.settings.activeExpire && !this.state.control.mayBePaused) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
-      this.keyspace.expireCycle(this.options.index, this.options.workerCount, budgetMs);
+      if (this.keyspace.expireCycle(this.options.index, this.options.workerCount, budgetMs))
+        isWorkLeft = true;
     }
-    this.keyspace.lazyFreeCycle(this.options.index, this.options.workerCount, LAZY_FREE_BUDGET_MS);
+    if (this.keyspace.lazyFreeCycle(this.options.index, this.options.workerCount, LAZY_FREE_BUDGET_MS))
+      isWorkLeft = true;
     if (this.options.index === 0) {
       this.state.statistics.sample(nowMs);
       this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
@@ -478,6 +480,7 @@ export class Worker implements ConnectionHandler {
       this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
       this.checkClients(nowMs);
     }
+    return isWorkLeft;
   }
 
   /** Closes connections that were idle for too long, or did not take their replies for too long. */

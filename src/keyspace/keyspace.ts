@@ -172,10 +172,13 @@ export class Keyspace {
     return hasFreed;
   }
 
-  /** Frees what waits in every `stride`-th shard from `first` on, for at most `budgetMs`. */
-  lazyFreeCycle(first: number, stride: number, budgetMs: number): void {
+  /** Frees what waits in every `stride`-th shard from `first` on, for at most `budgetMs`. Returns whether more waits. */
+  lazyFreeCycle(first: number, stride: number, budgetMs: number): boolean {
     const giveUpAt = performance.now() + budgetMs;
-    while (this.freeLazily(first, stride) && performance.now() < giveUpAt) {}
+    while (this.freeLazily(first, stride)) {
+      if (performance.now() >= giveUpAt) return true;
+    }
+    return false;
   }
 
   /** Values and databases that wait to be freed. */

@@ -2,7 +2,7 @@
  * The transport on Linux: the worker thread waits in epoll_wait itself and reads and writes its sockets with
  * plain system calls. There is one read buffer and one reply buffer per worker; an idle connection holds none.
  *
- * The loop gives the thread back to Node's event loop about every `tickMs`, so that timers, messages and
+ * The loop gives the thread back to Node's event loop at every tick, so that timers, messages and
  * promises work, and is woken by an eventfd whenever another thread has something for this worker.
  */
 
@@ -10,7 +10,13 @@ import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { Connection, type ConnectionEvents } from './connection.js';
 import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, Errno, type Libc } from './libc.js';
 import { formatAddress, SOCKET_ADDRESS_BYTES_MAX } from './socket-address.js';
-import { type ConnectionHandler, PENDING_OUTPUT_BYTES_MAX, type Transport } from './transport.js';
+import {
+  type ConnectionHandler,
+  IDLE_TICK_MS,
+  PENDING_OUTPUT_BYTES_MAX,
+  TICK_MS,
+  type Transport,
+} from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';
 
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -25,7 +31,6 @@ export class EpollTransport implements Transport, ConnectionEvents {
   private readonly epoll: number;
   private readonly channel: WorkerChannel;
   private readonly wakeFd: number;
-  private readonly tickMs: number;
   private readonly connections = new Map<number, Connection>();
 
   private readonly events = new Uint8Array(EVENTS_MAX * EPOLL_EVENT_BYTES);
@@ -41,21 +46,16 @@ export class EpollTransport implements Transport, ConnectionEvents {
   private replyGeneration = -1;
   private isStopped = false;
   private nextTickMs = 0;
+  /** Something has come since the last tick. */
+  private isBusy = false;
 
   /** `channel`: where new connections come from, with an eventfd. */
-  constructor(
-    libc: Libc,
-    channel: WorkerChannel,
-    reply: ReplyWriter,
-    handler: ConnectionHandler,
-    tickMs: number,
-  ) {
+  constructor(libc: Libc, channel: WorkerChannel, reply: ReplyWriter, handler: ConnectionHandler) {
     this.libc = libc;
     this.channel = channel;
     this.wakeFd = channel.wakeFd;
     this.reply = reply;
     this.handler = handler;
-    this.tickMs = tickMs;
     this.eventsAddress = libc.addressOf(this.events);
     this.controlAddress = libc.addressOf(this.control);
     this.readAddress = libc.addressOf(this.readBuffer);
@@ -102,15 +102,16 @@ export class EpollTransport implements Transport, ConnectionEvents {
   private readonly run = (): void => {
     const { libc } = this;
     while (!this.isStopped) {
-      let nowMs = Date.now();
+      const nowMs = Date.now();
       if (nowMs >= this.nextTickMs) {
-        this.nextTickMs = nowMs + this.tickMs;
-        this.handler.onTick(nowMs);
+        const isWorkLeft = this.handler.onTick(nowMs);
+        this.nextTickMs = nowMs + (isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
+        this.isBusy = false;
         if (!this.isStopped) setImmediate(this.run);
         return;
       }
       const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, this.nextTickMs - nowMs);
-      nowMs = Date.now();
+      if (count > 0) this.isBusy = true;
       for (let index = 0; index < count && !this.isStopped; index++) {
         const at = index * EPOLL_EVENT_BYTES;
         this.handleEvent(

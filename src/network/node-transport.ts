@@ -12,7 +12,13 @@
 import { type AddressInfo, Socket } from 'node:net';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { Connection, type ConnectionEvents } from './connection.js';
-import { type ConnectionHandler, PENDING_OUTPUT_BYTES_MAX, type Transport } from './transport.js';
+import {
+  type ConnectionHandler,
+  IDLE_TICK_MS,
+  PENDING_OUTPUT_BYTES_MAX,
+  TICK_MS,
+  type Transport,
+} from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';
 
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -42,12 +48,13 @@ export class NodeTransport implements Transport, ConnectionEvents {
   private readonly channels: readonly WorkerChannel[];
   private readonly channel: WorkerChannel;
   private readonly handler: ConnectionHandler;
-  private readonly tickMs: number;
   private readonly connections = new Set<NodeConnection>();
   private readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
   private readonly readView = new DataView(this.readBuffer.buffer);
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
+  /** Something has come since the last tick. */
+  private isBusy = false;
 
   /** `channels`: of all workers; `index`: this one. */
   constructor(
@@ -55,13 +62,11 @@ export class NodeTransport implements Transport, ConnectionEvents {
     index: number,
     reply: ReplyWriter,
     handler: ConnectionHandler,
-    tickMs: number,
   ) {
     this.channels = channels;
     this.channel = channels[index];
     this.reply = reply;
     this.handler = handler;
-    this.tickMs = tickMs;
   }
 
   get connectionCount(): number {
@@ -69,19 +74,28 @@ export class NodeTransport implements Transport, ConnectionEvents {
   }
 
   start(): void {
-    this.timer = setInterval(() => this.handler.onTick(Date.now()), this.tickMs);
+    this.scheduleTick(TICK_MS);
     void this.followWakeUps();
   }
 
   stop(): void {
     this.isStopped = true;
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
     for (const connection of [...this.connections]) this.close(connection, false);
+  }
+
+  private scheduleTick(delayMs: number): void {
+    this.timer = setTimeout(() => {
+      const isWorkLeft = this.handler.onTick(Date.now());
+      if (!this.isStopped) this.scheduleTick(isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
+      this.isBusy = false;
+    }, delayMs);
   }
 
   private async followWakeUps(): Promise<void> {
     while (!this.isStopped && !this.channel.isStopped) {
       const seen = this.channel.wakeUps;
+      this.isBusy = true;
       this.handler.onWake();
       await this.channel.waitForWakeUp(seen);
     }
@@ -142,6 +156,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
 
   /** Hands input to the handler: `got` new bytes, in the connection's buffer or in the worker's. */
   private deliver(connection: NodeConnection, got: number): void {
+    this.isBusy = true;
     const { input, inputView } = connection;
     if (input !== null && inputView !== null && connection.inputLength > 0) {
       const end = connection.inputLength + got;

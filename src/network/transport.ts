@@ -23,8 +23,8 @@ export interface ConnectionHandler {
   onClose(connection: Connection): void;
   /** Another thread has put something into this worker's mailbox. */
   onWake(): void;
-  /** Comes about every `tickMs`. */
-  onTick(nowMs: number): void;
+  /** Comes every TICK_MS while there is something to do, every IDLE_TICK_MS else. Returns whether work is left. */
+  onTick(nowMs: number): boolean;
   /** Output waits because the client does not read. */
   onOutputPending(connection: Connection): void;
 }
@@ -41,6 +41,11 @@ export interface Transport {
   readonly connectionCount: number;
   stop(): void;
 }
+
+/** Time between two ticks of a worker that has anything to do. */
+export const TICK_MS = 100;
+/** Time between two ticks of a worker to which nothing came since the last one: waking up costs, too. */
+export const IDLE_TICK_MS = 300;
 
 /** A connection with so much unsent output is not read from until it has drained. */
 export const PENDING_OUTPUT_BYTES_MAX = 256 * 1024 * 1024;

@@ -9,6 +9,7 @@
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
+import { waitForChange } from '../memory/wait.js';
 import type { Libc } from './libc.js';
 
 const enum Word {
@@ -24,11 +25,6 @@ const enum Word {
 
 /** Connections that wait for a busy worker; a power of two. The acceptor stops accepting beyond. */
 const RING_SLOTS = 4096;
-
-/** Node.js has it since version 16; the language version that the compiler targets does not. */
-const { waitAsync } = Atomics as unknown as {
-  waitAsync(words: Int32Array, index: number, expected: number): { value: string | Promise<string> };
-};
 
 export class WorkerChannel {
   readonly buffer: SharedArrayBuffer;
@@ -120,7 +116,7 @@ export class WorkerChannel {
 
   /** Settles once `wakeUps` is not `seen` any more, without blocking the event loop. */
   async waitForWakeUp(seen: number): Promise<void> {
-    await waitAsync(this.words, Word.WakeUps, seen).value;
+    await waitForChange(this.words, Word.WakeUps, seen);
   }
 
   /** Tells the worker to leave its loop, since the process ends. */

@@ -18,6 +18,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { acquireLock, releaseLock } from '../memory/lock.js';
+import { waitForChange } from '../memory/wait.js';
 
 const enum Word {
   ConfigurationVersion = 0,
@@ -46,11 +47,6 @@ const RUN_ID_BYTES = 40;
 const WORKER_MONITORS = 64;
 const WORKERS_MAX = 1024;
 const BLOCK_BYTES = 4 * (WORKER_MONITORS + WORKERS_MAX);
-
-/** Node.js has it since version 16; the language version that the compiler targets does not. */
-const { waitAsync } = Atomics as unknown as {
-  waitAsync(words: Int32Array, index: number, expected: number): { value: string | Promise<string> };
-};
 
 /** What CLIENT PAUSE holds back, the stricter the higher. */
 export const enum PauseKind {
@@ -209,7 +205,7 @@ export class ControlBlock {
     for (;;) {
       const request = this.shutdownRequest;
       if (request !== ShutdownRequest.None) return request;
-      await waitAsync(this.words, Word.ShutdownRequest, ShutdownRequest.None).value;
+      await waitForChange(this.words, Word.ShutdownRequest, ShutdownRequest.None);
     }
   }
 

@@ -10,11 +10,7 @@
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
-
-/** Node.js has it since version 16; the language version that the compiler targets does not. */
-const { waitAsync } = Atomics as unknown as {
-  waitAsync(words: Int32Array, index: number, expected: number): { value: string | Promise<string> };
-};
+import { waitForChange } from '../memory/wait.js';
 
 const enum Word {
   Background = 0,
@@ -84,7 +80,7 @@ export class PersistenceState {
     for (;;) {
       const state = Atomics.load(this.words, Word.Background);
       if (state === 2) return;
-      await waitAsync(this.words, Word.Background, state).value;
+      await waitForChange(this.words, Word.Background, state);
     }
   }
 

@@ -8,6 +8,7 @@
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
+import { waitForChange } from '../memory/wait.js';
 
 const enum Word {
   Lock = 0,
@@ -55,6 +56,7 @@ export class SharedConfig {
     const version = words[Word.Version] + 1;
     Atomics.store(words, Word.Version, version);
     releaseLock(words, Word.Lock);
+    Atomics.notify(words, Word.Version);
     return version;
   }
 
@@ -73,12 +75,18 @@ export class SharedConfig {
       Atomics.store(words, Word.Version, ++version);
     }
     releaseLock(words, Word.Lock);
+    Atomics.notify(words, Word.Version);
     return version;
   }
 
   private read(): string {
     const end = TEXT_OFFSET + this.words[Word.LengthBytes];
     return new TextDecoder().decode(this.bytes.slice(TEXT_OFFSET, end));
+  }
+
+  /** Settles once there is a newer text than of this version, without blocking the event loop. */
+  waitForNewer(version: number): Promise<void> {
+    return waitForChange(this.words, Word.Version, version);
   }
 
   /** The text if its version is not the given one, else null. */
