@@ -65,6 +65,7 @@ export interface Libc {
   epollCreate(flags: number): number;
   epollControl(epoll: number, operation: number, fd: number, event: Address): number;
   epollWait(epoll: number, events: Address, eventsMax: number, timeoutMs: number): number;
+  schedYield(): number;
   eventfd(initial: number, flags: number): number;
   socket(family: number, type: number, protocol: number): number;
   bind(fd: number, address: Address, lengthBytes: number): number;
@@ -104,6 +105,7 @@ function bindCalls(): Libc | null {
       epollCreate: bind('epoll_create1', 'int', ['int']),
       epollControl: bind('epoll_ctl', 'int', ['int', 'int', 'int', 'intptr_t']),
       epollWait: bind('epoll_wait', 'int', ['int', 'intptr_t', 'int', 'int']),
+      schedYield: bind('sched_yield', 'int', []),
       eventfd: bind('eventfd', 'int', ['uint', 'int']),
       socket: bind('socket', 'int', ['int', 'int', 'int']),
       bind: bind('bind', 'int', ['int', 'intptr_t', 'uint']),
