@@ -42,6 +42,8 @@ const QUICK_COMMANDS = new Set(['set', 'setex', 'psetex']);
 const KEYSPACE_FLAGS = CommandFlag.Write | CommandFlag.Readonly | CommandFlag.MayReplicate;
 
 /** Not shown to monitors: what administrators do is nobody else's business, or the command shows itself. */
+/** First words of HTTP requests and their headers that carry a body of a foreign site's choice. */
+const CROSS_PROTOCOL_NAME = /^(?:post|host:)$/i;
 const UNMONITORED_FLAGS = CommandFlag.Admin | CommandFlag.SkipMonitor;
 
 const UNKNOWN_ARGUMENTS_BYTES_MAX = 128;
@@ -138,6 +140,12 @@ export class Executor {
     this.setRequest(postponed.bytes, postponed.view, postponed.args, 0, postponed.argCount);
     this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
     this.endTiming();
+  }
+
+  /** A request without a command: to CLIENT REPLY SKIP it is the one whose reply is skipped. */
+  skipEmpty(session: Session): void {
+    const { replyMode } = session;
+    if (replyMode === ReplyMode.SkipNext || replyMode === ReplyMode.Skip) session.replyMode = ReplyMode.On;
   }
 
   private startTiming(commandCount: number): void {
@@ -278,7 +286,7 @@ export class Executor {
     }
     // CLIENT REPLY ON is the one command whose own reply is sent.
     if (session.replyMode === ReplyMode.On) return;
-    reply.length = start;
+    reply.length = Math.min(start, reply.length);
     if (session.replyMode === ReplyMode.Skip) session.replyMode = ReplyMode.On;
   }
 
@@ -286,7 +294,11 @@ export class Executor {
   private check(command: Command | null): Command | null {
     const { context } = this;
     const { session } = context;
-    if (command === null) return this.refuse(this.unknownCommand());
+    if (command === null) {
+      return CROSS_PROTOCOL_NAME.test(context.argText(0))
+        ? this.abortCrossProtocol()
+        : this.refuse(this.unknownCommand());
+    }
     if (command.subcommands !== null && context.argCount > 1) {
       const subcommand = command.subcommands.get(context.argText(1).toLowerCase());
       if (subcommand === undefined) {
@@ -354,6 +366,20 @@ export class Executor {
     }
     this.statistics.recordError(reply.lastError);
     if (command !== null) this.statistics.rejectedCalls[command.id]++;
+    return null;
+  }
+
+  /** A browser that was made to send HTTP here: what its body says must not be executed. No reply is sent. */
+  private abortCrossProtocol(): null {
+    const { session, reply, services } = this.context;
+    services.log(
+      'Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Damselfly. ' +
+        'This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise it. ' +
+        'Connection aborted.',
+      'warning',
+    );
+    session.closing = true;
+    reply.reset();
     return null;
   }
 

@@ -54,6 +54,7 @@ export class Dispatcher {
           return parser.commandEnd[executed - 1];
         }
       }
+      if (parser.endsWithEmpty) this.executor.skipEmpty(session);
       position = next;
       if (parser.status === ParseStatus.ProtocolError) {
         // The commands before it may have been AUTH, then other limits hold.

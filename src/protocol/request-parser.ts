@@ -75,6 +75,8 @@ export class RequestParser {
   /** Offset of the first byte after each command. */
   readonly commandEnd = new Int32Array(MAX_BATCH_COMMANDS);
   commandCount = 0;
+  /** The batch ends with a request without a single argument, which is no command but ends CLIENT REPLY SKIP. */
+  endsWithEmpty = false;
   status: ParseStatus = ParseStatus.Complete;
   errorText = '';
   /** With NeedMore: how many more bytes the command needs at least. */
@@ -93,6 +95,7 @@ export class RequestParser {
   parse(bytes: Uint8Array, start: number, end: number, state: ParseState | null): number {
     this.commandCount = 0;
     this.pairs = 0;
+    this.endsWithEmpty = false;
     this.status = ParseStatus.Complete;
     this.bytesNeeded = 0;
     let position = start;
@@ -119,9 +122,10 @@ export class RequestParser {
       }
       position = next;
       if (this.pairs > first) this.addCommand(first, next);
+      else this.endsWithEmpty = true;
       // Its bytes may have been changed in place, so an inline command ends the batch: what follows in a
       // batch can then always be parsed again.
-      if (isInline) break;
+      if (isInline || this.endsWithEmpty) break;
     }
     return position;
   }

@@ -78,10 +78,12 @@ const sameHead: Comparison = (a, b) => headOf(a) === headOf(b) && elementsOf(a) 
 const sameKind: Comparison = (a, b) => (elementsOf(a) === null ? sameType(a, b) : sameHead(a, b));
 
 /** HELLO: all but the connection's id. */
-const sameButId: Comparison = (a, b) => {
-  const masked = (reply: Buffer) => reply.toString('latin1').replace(/(\$2\r\nid\r\n):\d+/, '$1:0');
-  return masked(a) === masked(b);
-};
+const sameButId: Comparison = (a, b) => maskId(a.toString('latin1')) === maskId(b.toString('latin1'));
+
+/** Output with the connection's id in replies to HELLO made 0. */
+export function maskId(output: string): string {
+  return output.replace(/(\$2\r\nid\r\n):\d+/g, '$1:0');
+}
 
 /** LOLWUT: bulk strings that end with the same line's version; the pictures are each server's own. */
 const sameVersion: Comparison = (a, b) => {

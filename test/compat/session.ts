@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
 import { encodeCommand, RawClient, type RawClientAddress } from '../tools/raw-client.js';
-import { type CompareContext, elementsOf, repliesAgree } from './replies.js';
+import { type CompareContext, elementsOf, maskId, repliesAgree } from './replies.js';
 import { CONNECTIONS, type CommandStep, formatCommand, type Script, type Step } from './script.js';
 import type { Word } from './vocabulary.js';
 
@@ -96,7 +96,7 @@ class Side {
 
 /** What a connection answers to raw bytes so far. */
 class Exchange {
-  output = '';
+  private received = '';
   closed = false;
   changedAt = Date.now();
   private readonly client: RawClient;
@@ -105,7 +105,7 @@ class Exchange {
     this.client = client;
     client.socket.removeAllListeners('data');
     client.socket.on('data', (chunk: Buffer) => {
-      this.output += chunk.toString('latin1');
+      this.received += chunk.toString('latin1');
       this.changedAt = Date.now();
     });
     client.socket.on('close', () => {
@@ -122,6 +122,10 @@ class Exchange {
       await delay(1);
     }
     return exchange;
+  }
+
+  get output(): string {
+    return maskId(this.received);
   }
 
   result(): string {
