@@ -143,9 +143,6 @@ export class Worker implements ConnectionHandler {
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       followConfig: () => this.followConfig(),
       isDebugAllowed: (session) => this.isAllowed(this.config.enableDebugCommand, session),
-      setActiveExpire: (isActive) => {
-        this.settings.activeExpire = isActive;
-      },
       log: createLog(this.config.logFile, () => this.config.logLevel),
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(),
@@ -464,7 +461,7 @@ export class Worker implements ConnectionHandler {
     this.takeRequests();
     this.resumePostponed();
     if (this.postponed.size > 0) isWorkLeft = true;
-    if (this.settings.activeExpire && !this.state.control.mayBePaused) {
+    if (this.state.control.isActiveExpireOn && !this.state.control.mayBePaused) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
       if (this.keyspace.expireCycle(this.options.index, this.options.workerCount, budgetMs))
         isWorkLeft = true;

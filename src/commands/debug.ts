@@ -1,12 +1,14 @@
 /** DEBUG: what test suites and benchmarks use to look inside and to make things happen. */
 
-import { ValueType } from '../keyspace/entry.js';
+import { isExpired, keyLength, keyOffset, ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
 import { writeInteger } from '../memory/numbers.js';
 import { copyBytes } from '../structures/copy.js';
+import { GlobPattern } from '../structures/glob.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
-import { NO_SUCH_KEY, wrongArity } from './errors.js';
+import { Digest } from './data-digest.js';
+import { NO_SUCH_KEY, NOT_AN_INTEGER, wrongArity } from './errors.js';
 import { helpHandler } from './help.js';
 import { encodingName } from './object.js';
 import { reload } from './save.js';
@@ -15,6 +17,7 @@ const sleepWord = new Int32Array(new SharedArrayBuffer(4));
 const textEncoder = new TextEncoder();
 /** 128 + SIGSEGV, as a shell reports it. */
 const SEGFAULT_EXIT_CODE = 139;
+const LETTER_A = 0x61;
 const VALUE_PREFIX = textEncoder.encode('value:');
 
 /** POPULATE count [prefix [size]]: creates the keys prefix:0, prefix:1 … that are not there yet. */
@@ -149,6 +152,62 @@ function protocolSample(context: CommandContext): void {
   }
 }
 
+/** One digest of all keys that are not past their expiry, as of one moment. */
+function digestAll(context: CommandContext): void {
+  const { keyspace, inTransaction, nowMs } = context;
+  const whole = new Digest();
+  if (!inTransaction) keyspace.lockAll();
+  for (let database = 0; database < keyspace.databaseCount; database++) {
+    let isEmpty = true;
+    for (const shard of keyspace.shards) {
+      const { words, bytes, dictionary } = shard;
+      let cursor = 0;
+      do {
+        cursor = dictionary.scan(shard.root(database), cursor);
+        for (let index = 0; index < dictionary.scannedCount; index++) {
+          const entry = dictionary.scanned[index];
+          if (isExpired(words, entry, nowMs)) continue;
+          if (isEmpty) whole.mixNumber(database);
+          isEmpty = false;
+          const digest = new Digest();
+          const offset = keyOffset(words, entry);
+          digest.mix(bytes.subarray(offset, offset + keyLength(words, entry)));
+          digest.mixEntry(shard, entry);
+          whole.addDigest(digest);
+        }
+      } while (cursor !== 0);
+    }
+  }
+  if (!inTransaction) keyspace.unlockAll();
+  context.reply.simple(whole.toString());
+}
+
+function digestValues(context: CommandContext): void {
+  context.reply.array(context.argCount - 2);
+  for (let index = 2; index < context.argCount; index++) {
+    context.selectKey(index);
+    const { shard } = context;
+    const digest = new Digest();
+    context.lockShard(shard);
+    const entry = context.peek(index);
+    if (entry !== 0) digest.mixEntry(shard, entry);
+    context.unlockShard(shard);
+    context.reply.simple(digest.toString());
+  }
+}
+
+/** Matches a pattern against as many times 'a'. */
+function matchRepeated(context: CommandContext): void {
+  if (!context.integer(2)) return;
+  const length = context.number.value;
+  if (length < 0 || length > context.services.maxBulkLengthBytes) {
+    context.reply.error(NOT_AN_INTEGER);
+    return;
+  }
+  const text = new Uint8Array(length).fill(LETTER_A);
+  context.reply.integer(new GlobPattern(context.argCopy(3)).matches(text, 0, length) ? 1 : 0);
+}
+
 /** Takes all locks, so that nothing is caught in the middle of a change. */
 function verify(context: CommandContext): void {
   const { keyspace, reply } = context;
@@ -173,6 +232,10 @@ const help = helpHandler('DEBUG', [
   '    Does nothing.',
   'DICT-RESIZING <0|1>',
   '    Does nothing.',
+  'DIGEST',
+  '    Show a digest of all keys and values; equal data has equal digests.',
+  'DIGEST-VALUE <key> [<key> ...]',
+  '    Show a digest of the value of each key, zeros for no value.',
   'ERROR <string>',
   '    Reply with an error of this text, for tests of client libraries.',
   'LOG <message>',
@@ -199,6 +262,8 @@ const help = helpHandler('DEBUG', [
   '    Stop or resume deleting expired keys that nobody asks for.',
   'SLEEP <seconds>',
   '    Keep this thread busy. Fractions are allowed.',
+  'STRINGMATCH-LEN <length> <pattern>',
+  "    Match a pattern against so many times 'a': 1 if it matches, else 0.",
   'VERIFY',
   '    Check the data structures of all shards; an error says what is broken.',
 ]);
@@ -221,10 +286,13 @@ function debug(context: CommandContext): void {
     reply.ok();
   } else if (name === 'HELP' && argCount === 2) help(context);
   else if (name === 'POPULATE' && argCount >= 3 && argCount <= 5) populate(context);
+  else if (name === 'DIGEST' && argCount === 2) digestAll(context);
+  else if (name === 'DIGEST-VALUE' && argCount >= 2) digestValues(context);
+  else if (name === 'STRINGMATCH-LEN' && argCount === 4) matchRepeated(context);
   else if (name === 'OBJECT' && argCount >= 3) describeObject(context);
   else if (name === 'PROTOCOL' && argCount === 3) protocolSample(context);
   else if (name === 'SET-ACTIVE-EXPIRE' && argCount === 3) {
-    services.setActiveExpire(context.argText(2) !== '0');
+    services.state.control.isActiveExpireOn = context.argText(2) !== '0';
     reply.ok();
   } else if (name === 'ERROR' && argCount === 3) reply.error(context.argLatin1(2));
   else if (name === 'LOG' && argCount === 3) {

@@ -2,12 +2,22 @@
 
 import { lfuCounter, lruIdleMs } from '../keyspace/access-clock.js';
 import { EntryFlag, entryAccess, entryFlags, ValueType } from '../keyspace/entry.js';
+import { EvictionPolicy } from '../keyspace/settings.js';
 import { ENCODING_NAMES } from '../structures/collection-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { helpHandler } from './help.js';
 
 const EMBEDDED_STRING_BYTES_MAX = 44;
+/** Integers from 0 on that Redis shares, and the references that it reports for each. */
+const SHARED_INTEGERS = 10_000;
+const SHARED_REFERENCES = 2 ** 31 - 1;
+const CLOCK_POLICIES: ReadonlySet<EvictionPolicy> = new Set([
+  EvictionPolicy.AllKeysLru,
+  EvictionPolicy.AllKeysLfu,
+  EvictionPolicy.VolatileLru,
+  EvictionPolicy.VolatileLfu,
+]);
 const POLICY_NOTE =
   'Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.';
 
@@ -27,6 +37,22 @@ export function encodingName(context: CommandContext): string {
 function onKey(context: CommandContext, answer: () => void): void {
   if (context.peek(2) === 0) context.reply.nullBulk();
   else answer();
+}
+
+/** Redis shares small integers, and tells so; here each key has a value of its own, whatever is told. */
+function refcount(context: CommandContext): void {
+  onKey(context, () => {
+    const { settings } = context.keyspace;
+    // A shared value can't have an access clock for each key.
+    const needsClock = settings.maxMemoryBytes > 0 && CLOCK_POLICIES.has(settings.policy);
+    const isShared =
+      !needsClock &&
+      context.entryType === ValueType.String &&
+      encodingName(context) === 'int' &&
+      context.number.value >= 0 &&
+      context.number.value < SHARED_INTEGERS;
+    context.reply.integer(isShared ? SHARED_REFERENCES : 1);
+  });
 }
 
 function idletime(context: CommandContext): void {
@@ -57,7 +83,7 @@ function freq(context: CommandContext): void {
 
 export const objectHandlers: Readonly<Record<string, Handler>> = {
   'OBJECT ENCODING': (context) => onKey(context, () => context.reply.bulkString(encodingName(context))),
-  'OBJECT REFCOUNT': (context) => onKey(context, () => context.reply.integer(1)),
+  'OBJECT REFCOUNT': refcount,
   'OBJECT IDLETIME': idletime,
   'OBJECT FREQ': freq,
   'OBJECT HELP': helpHandler('OBJECT', [
@@ -70,6 +96,7 @@ export const objectHandlers: Readonly<Record<string, Handler>> = {
     '    Tell for about how many seconds <key> has not been used. Not with an LFU',
     '    eviction policy.',
     'REFCOUNT <key>',
-    '    Tell how many references the value of <key> has: always one.',
+    '    Tell how many references the value of <key> has: one, or 2147483647 for a',
+    '    small integer.',
   ]),
 };

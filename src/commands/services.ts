@@ -37,8 +37,6 @@ export interface ServerServices {
   followConfig(): void;
   /** `enable-debug-command` and where the client is. */
   isDebugAllowed(session: Session): boolean;
-  /** Switches active expiry, in all workers. */
-  setActiveExpire(isActive: boolean): void;
   readonly log: Log;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;

@@ -21,6 +21,8 @@ export interface WatchedKey {
   readonly database: number;
   readonly hash: number;
   readonly key: Uint8Array;
+  /** Whether there was such a key at WATCH. */
+  readonly existed: boolean;
 }
 
 export const enum ReplyMode {

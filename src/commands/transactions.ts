@@ -75,13 +75,16 @@ function exec(context: CommandContext): void {
   session.discardTransaction();
 }
 
-/** Whether no watched key has changed or expired since WATCH. The locks of their shards are held. */
+/**
+ * Whether no watched key has changed or expired since WATCH. The locks of their shards are held. A key that was
+ * not there may be there now and already past its expiry, after SWAPDB: that is no change.
+ */
 function isUnchanged(context: CommandContext): boolean {
-  for (const { shard, slot, version, database, hash, key } of context.session.watched) {
-    const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
-    // A key that has expired meanwhile is deleted here, which moves its version on.
-    shard.find(database, hash, key, view, 0, key.length, context.nowMs);
+  for (const { shard, slot, version, database, hash, key, existed } of context.session.watched) {
     if ((slot < 0 ? shard.dirtyCount : shard.watchedKeys.version(slot)) !== version) return false;
+    if (!existed) continue;
+    const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
+    if (shard.find(database, hash, key, view, 0, key.length, context.nowMs) === 0) return false;
   }
   return true;
 }
@@ -94,7 +97,7 @@ function watch(context: CommandContext): void {
   }
   for (let index = 1; index < context.argCount; index++) {
     // Finding the key deletes it if it has expired: what is watched then is its absence.
-    context.peek(index);
+    const existed = context.peek(index) !== 0;
     const { shard, hash, database } = context;
     const key = context.argCopy(index);
     const known = session.watched.some(
@@ -104,7 +107,7 @@ function watch(context: CommandContext): void {
     const slot = shard.watchedKeys.watch(database, hash);
     const version = slot < 0 ? shard.dirtyCount : shard.watchedKeys.version(slot);
     session.watchedBytes += WATCHED_KEY_BYTES + key.length;
-    session.watched.push({ shard, slot, version, database, hash, key });
+    session.watched.push({ shard, slot, version, database, hash, key, existed });
   }
   reply.ok();
 }

@@ -22,7 +22,6 @@ export interface KeyspaceSettings {
   lfu: LfuSettings;
   /** Whether the access clock counts (LFU) or dates (LRU). */
   usesLfu: boolean;
-  activeExpire: boolean;
   /**
    * Asked before a key that is found expired is deleted; absent for always. During a pause of writes such a
    * key is only as good as gone.
@@ -42,7 +41,6 @@ export function defaultSettings(): KeyspaceSettings {
     samples: 5,
     lfu: { logFactor: 10, decayTimeMinutes: 1 },
     usesLfu: false,
-    activeExpire: true,
     lazyUserDelete: false,
     lazyServerDelete: false,
     values: {

@@ -7,6 +7,7 @@
  *     0 configuration version      1 pause kind            2 clients in MONITOR
  *     3 shutdown request           4 authentication generation
  *     5 lock of the pause words    6 clients blocked       7 tracking clients (reserved)
+ *     8 active expiry is off
  *   float64 from byte 64
  *     8 pause ends (ms)            9 process start (ms)   10 peak of used memory (bytes)
  *    11 last save (ms)            12 used memory at start (bytes)   13 connections rejected
@@ -28,6 +29,7 @@ const enum Word {
   AuthenticationGeneration = 4,
   PauseLock = 5,
   BlockedClients = 6,
+  ActiveExpireOff = 8,
 }
 
 /** Indices in units of 8 bytes. */
@@ -147,6 +149,15 @@ export class ControlBlock {
 
   addBlockedClients(delta: number): void {
     Atomics.add(this.words, Word.BlockedClients, delta);
+  }
+
+  /** Whether keys past their expiry are deleted although nobody asks for them. */
+  get isActiveExpireOn(): boolean {
+    return Atomics.load(this.words, Word.ActiveExpireOff) === 0;
+  }
+
+  set isActiveExpireOn(isOn: boolean) {
+    Atomics.store(this.words, Word.ActiveExpireOff, isOn ? 0 : 1);
   }
 
   /** Whether a pause may be on: one load, for every command. `pauseKind` then tells. */

@@ -29,7 +29,6 @@ function newSettings(): KeyspaceSettings {
     samples: 5,
     lfu: { logFactor: 10, decayTimeMinutes: 1 },
     usesLfu: false,
-    activeExpire: true,
     lazyUserDelete: false,
     lazyServerDelete: false,
     values: {

@@ -32,7 +32,6 @@ function settings(): KeyspaceSettings {
     samples: 5,
     lfu: { logFactor: 10, decayTimeMinutes: 1 },
     usesLfu: false,
-    activeExpire: true,
     lazyUserDelete: false,
     lazyServerDelete: false,
     values: {
