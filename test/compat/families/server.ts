@@ -101,7 +101,7 @@ export const server: Family = {
       1,
       (v) => [
         'DEBUG',
-        ...v.pick([['SLEEP', '0'], ['BOGUS'], ['STRINGMATCH-LEN', '10', '*'], ['JMAP', 'x'], []]),
+        ...v.pick([['SLEEP', '0'], ['BOGUS'], ['JMAP', 'x'], []]),
       ],
     ],
     [
