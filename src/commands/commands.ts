@@ -13,6 +13,7 @@ import { debugHandlers } from './debug.js';
 import { dumpHandlers } from './dump.js';
 import { wrongArity } from './errors.js';
 import { expiryHandlers } from './expiry.js';
+import { hashHandlers } from './hashes.js';
 import { infoHandlers } from './info.js';
 import { keyHandlers } from './keys.js';
 import { latencyHandlers } from './latency.js';
@@ -49,6 +50,7 @@ export function createCommandTable(
       ...stringHandlers,
       ...bitmapHandlers,
       ...keyHandlers,
+      ...hashHandlers,
       ...listHandlers,
       ...sortHandlers,
       ...setHandlers,

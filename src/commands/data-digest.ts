@@ -55,6 +55,7 @@ export class Digest {
     else if (type === ValueType.List) this.mixList(shard, value);
     else if (type === ValueType.Set) this.addSet(shard, value);
     else if (type === ValueType.SortedSet) this.addSortedSet(shard, value);
+    else if (type === ValueType.Hash) this.addHash(shard, value);
     else throw new Error(`no digest of type ${type}`);
     if ((entryFlags(words, entry) & EntryFlag.Expires) !== 0) this.add(EXPIRES_MARK);
   }
@@ -81,6 +82,16 @@ export class Digest {
       element.mix(cursor.bytes.subarray(cursor.offset, cursor.offset + cursor.lengthBytes));
       element.mixText(formatDouble17(cursor.score));
       this.addDigest(element);
+    }
+  }
+
+  private addHash({ hashes }: Shard, reference: number): void {
+    for (hashes.begin(reference); hashes.next(); ) {
+      const pair = new Digest();
+      for (const { bytes, offset, lengthBytes } of [hashes.field, hashes.value]) {
+        pair.mix(bytes.subarray(offset, offset + lengthBytes));
+      }
+      this.addDigest(pair);
     }
   }
 

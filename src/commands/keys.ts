@@ -276,11 +276,19 @@ export interface ScanOptions {
   pattern: GlobPattern | null;
   count: number;
   type: string | null;
+  withValues: boolean;
 }
 
-/** Reads a scan's options from argument `first` on; replies with an error and returns null if they are wrong. */
-export function readScanOptions(context: CommandContext, first: number): ScanOptions | null {
-  const options: ScanOptions = { pattern: null, count: SCAN_COUNT_DEFAULT, type: null };
+/**
+ * Reads a scan's options from argument `first` on; replies with an error and returns null if they are wrong.
+ * @param word the option that this command has beside MATCH and COUNT
+ */
+export function readScanOptions(
+  context: CommandContext,
+  first: number,
+  word: '' | 'TYPE' | 'NOVALUES',
+): ScanOptions | null {
+  const options: ScanOptions = { pattern: null, count: SCAN_COUNT_DEFAULT, type: null, withValues: true };
   for (let index = first; index < context.argCount; index += 2) {
     const hasValue = index + 1 < context.argCount;
     if (hasValue && context.argIs(index, 'COUNT')) {
@@ -288,8 +296,11 @@ export function readScanOptions(context: CommandContext, first: number): ScanOpt
       options.count = context.number.value;
     } else if (hasValue && context.argIs(index, 'MATCH')) {
       options.pattern = new GlobPattern(context.argCopy(index + 1));
-    } else if (hasValue && context.argIs(index, 'TYPE')) {
+    } else if (hasValue && word === 'TYPE' && context.argIs(index, word)) {
       options.type = context.argText(index + 1).toLowerCase();
+    } else if (word === 'NOVALUES' && context.argIs(index, word)) {
+      options.withValues = false;
+      index--;
     } else {
       options.count = 0;
     }
@@ -318,7 +329,7 @@ function scan(context: CommandContext): void {
   const { reply, keyspace, database, nowMs } = context;
   const start = readCursor(context, 1);
   if (start < 0) return;
-  const options = readScanOptions(context, 2);
+  const options = readScanOptions(context, 2, 'TYPE');
   if (options === null) return;
   const position = reply.length;
   let shardIndex = Math.floor(start / SHARD_CURSORS);

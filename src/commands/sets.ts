@@ -6,18 +6,11 @@ import type { Shard } from '../keyspace/shard.js';
 import { SetAdd, type SetValue } from '../structures/set-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { scanElements } from './element-scan.js';
 import { NOT_AN_INTEGER, OUT_OF_MEMORY, SYNTAX_ERROR } from './errors.js';
-import { readCursor, readScanOptions } from './keys.js';
-
-/** Most members that SRANDMEMBER repeats for a negative count. */
-const REPEATED_MEMBERS_MAX = 2 ** 27;
+import { drawDistinct, REPEATED_ELEMENTS_MAX } from './random-elements.js';
 
 const NOT_POSITIVE = 'ERR value is out of range, must be positive';
-
-/** Cursors of a scan within one set are below this. */
-const SCAN_CURSORS = 2 ** 30;
-
-const EMPTY_SCAN = Buffer.from('*2\r\n$1\r\n0\r\n*0\r\n');
 
 /** A set that a command reads: where it is, and how many members it has. */
 interface Source {
@@ -157,31 +150,6 @@ function smembers(context: CommandContext): void {
   else replyAll(context, context.shard.sets, reference);
 }
 
-/**
- * Handles of `count` different members, drawn uniformly, in the order of a walk or at random. `count` is less
- * than the number of members.
- */
-function drawDistinct(sets: SetValue, reference: number, count: number): number[] {
-  const total = sets.count(reference);
-  const drawn: number[] = [];
-  if (count * 3 > total) {
-    // Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): one walk, each subset equally likely.
-    let left = total;
-    for (sets.begin(reference); drawn.length < count && sets.next(); left--) {
-      if (Math.random() * left < count - drawn.length) drawn.push(sets.handle);
-    }
-    return drawn;
-  }
-  const seen = new Set<number>();
-  while (drawn.length < count) {
-    const handle = sets.randomHandle(reference);
-    if (seen.has(handle)) continue;
-    seen.add(handle);
-    drawn.push(handle);
-  }
-  return drawn;
-}
-
 function popOne(context: CommandContext): void {
   const reference = context.writeCollection(1, ValueType.Set);
   if (reference < 0) return;
@@ -248,7 +216,7 @@ function srandmember(context: CommandContext): void {
   if (context.argCount === 3) {
     if (!context.integer(2)) return;
     count = context.number.value;
-    if (count < -REPEATED_MEMBERS_MAX) {
+    if (count < -REPEATED_ELEMENTS_MAX) {
       reply.error(NOT_AN_INTEGER);
       return;
     }
@@ -428,33 +396,16 @@ function sintercard(context: CommandContext): void {
 }
 
 function sscan(context: CommandContext): void {
-  const { reply } = context;
-  const start = readCursor(context, 2);
-  if (start < 0) return;
-  const reference = context.readCollection(1, ValueType.Set);
-  if (reference < 0) return;
-  if (reference === 0) {
-    reply.raw(EMPTY_SCAN, 0, EMPTY_SCAN.length);
-    return;
-  }
-  const options = readScanOptions(context, 3);
-  if (options === null) return;
-  const { sets } = context.shard;
-  const position = reply.length;
-  let cursor = start % SCAN_CURSORS;
-  let visited = 0;
-  let count = 0;
-  do {
-    cursor = sets.scanStep(reference, cursor);
-    while (sets.next()) {
-      visited++;
-      const { bytes, offset, lengthBytes } = sets.member;
-      if (options.pattern !== null && !options.pattern.matches(bytes, offset, lengthBytes)) continue;
+  scanElements(
+    context,
+    ValueType.Set,
+    '',
+    ({ sets }) => [sets, sets.member],
+    (sets) => {
       replyMember(context, sets);
-      count++;
-    }
-  } while (cursor !== 0 && visited < options.count);
-  reply.insert(position, `*2\r\n$${String(cursor).length}\r\n${cursor}\r\n*${count}\r\n`);
+      return 1;
+    },
+  );
 }
 
 export const setHandlers: Readonly<Record<string, Handler>> = {

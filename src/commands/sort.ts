@@ -165,12 +165,18 @@ class Pattern {
     const { shard, entry } = context;
     const type = entryType(shard.words, entry);
     const offset = valueOffset(shard.words, entry);
-    if (this.field === null) {
+    if (this.field === null || this.fieldView === null) {
       if (type !== ValueType.String) return false;
       value.set(shard.bytes, shard.view, offset, valueLength(shard.words, entry));
       return true;
     }
-    return false;
+    if (type !== ValueType.Hash) return false;
+    const { hashes } = shard;
+    const handle = hashes.find(offset, this.field, this.fieldView, 0, this.field.length);
+    if (handle === 0) return false;
+    hashes.readValue(offset, handle);
+    value.set(hashes.value.bytes, hashes.value.view, hashes.value.offset, hashes.value.lengthBytes);
+    return true;
   }
 
   private keyFor(elements: Texts, index: number): [Uint8Array, DataView, number, number] {

@@ -10,6 +10,7 @@ import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { NOT_A_FLOAT, OUT_OF_MEMORY, SYNTAX_ERROR, wrongArity } from './errors.js';
 import { readCursor, readScanOptions } from './keys.js';
+import { REPEATED_ELEMENTS_MAX, readRandomOptions } from './random-elements.js';
 
 const RESULT_IS_NAN = 'ERR resulting score is not a number (NaN)';
 const NOT_POSITIVE = 'ERR value is out of range, must be positive';
@@ -21,11 +22,6 @@ const SCAN_STEPS_PER_ELEMENT = 10;
 
 /** Whole scores below this are integers in a packed set of Redis. */
 const PACKED_INTEGER_LIMIT = 2 ** 62;
-
-const INT64_MAX = 2n ** 63n - 1n;
-const RANDOM_COUNT_OUT_OF_RANGE = `ERR value is out of range, value must between ${-INT64_MAX} and ${INT64_MAX}`;
-/** Most elements that ZRANDMEMBER repeats for a negative count. */
-const REPEATED_ELEMENTS_MAX = 2 ** 27;
 
 /** Bits of ZADD's options. */
 const enum AddFlag {
@@ -446,31 +442,14 @@ function replyRandom(context: CommandContext, reference: number, wanted: number,
 }
 
 function zrandmember(context: CommandContext): void {
-  const { reply, number } = context;
-  const hasCount = context.argCount > 2;
-  let withScores = false;
-  if (hasCount) {
-    if (!context.integer(2)) return;
-    if (!number.isSafe && number.big < -INT64_MAX) {
-      reply.error(RANDOM_COUNT_OUT_OF_RANGE);
-      return;
-    }
-    withScores = context.argCount === 4 && context.argIs(3, 'WITHSCORES');
-    if (context.argCount > 4 || (context.argCount === 4 && !withScores)) {
-      reply.error(SYNTAX_ERROR);
-      return;
-    }
-    if (withScores && !number.isSafe && (number.big > INT64_MAX / 2n || number.big < -INT64_MAX / 2n)) {
-      reply.error('ERR value is out of range');
-      return;
-    }
-  }
-  const wanted = number.value;
+  const { reply } = context;
+  const options = readRandomOptions(context, 'WITHSCORES');
+  if (options === null) return;
   const reference = context.readCollection(1, ValueType.SortedSet);
   if (reference < 0) return;
-  if (hasCount) {
+  if (options.count !== null) {
     if (reference === 0) reply.array(0);
-    else replyRandom(context, reference, wanted, withScores);
+    else replyRandom(context, reference, options.count, options.withValues);
     return;
   }
   if (reference === 0) {
@@ -498,12 +477,8 @@ function zscan(context: CommandContext): void {
   let next = 0;
   let count = 0;
   if (reference !== 0) {
-    const options = readScanOptions(context, 3);
+    const options = readScanOptions(context, 3, '');
     if (options === null) return;
-    if (options.type !== null) {
-      reply.error(SYNTAX_ERROR);
-      return;
-    }
     const { pattern } = options;
     const { sortedSets } = context.shard;
     const isPacked = sortedSets.encoding(reference) === Encoding.Packed;

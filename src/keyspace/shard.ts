@@ -17,6 +17,7 @@ import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '.
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot } from '../structures/dictionary.js';
+import { HashValue } from '../structures/hash-value.js';
 import { ListValue } from '../structures/list-value.js';
 import { SetValue } from '../structures/set-value.js';
 import { SortedSetValue } from '../structures/sorted-set-value.js';
@@ -70,6 +71,7 @@ export class Shard {
   readonly calendar: ExpiryCalendar;
   readonly watchedKeys: WatchedKeys;
   readonly snapshot: ShardSnapshot;
+  readonly hashes: HashValue;
   readonly sets: SetValue;
   readonly sortedSets: SortedSetValue;
   readonly lazyFree: LazyFree;
@@ -90,6 +92,8 @@ export class Shard {
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
     this.watchedKeys = new WatchedKeys(this.memory);
     this.snapshot = new ShardSnapshot(this.memory, this.arena, this.dictionary);
+    this.hashes = new HashValue(this.memory, this.arena, settings.values);
+    this.collections[ValueType.Hash] = this.hashes;
     this.sets = new SetValue(this.memory, this.arena, settings.values);
     this.collections[ValueType.Set] = this.sets;
     this.sortedSets = new SortedSetValue(this.memory, this.arena, settings.values);

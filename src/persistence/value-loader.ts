@@ -6,6 +6,7 @@
 import { ValueType } from '../keyspace/entry.js';
 import type { Shard } from '../keyspace/shard.js';
 import { readDouble } from '../memory/scores.js';
+import { HashSet } from '../structures/hash-value.js';
 import { SetAdd } from '../structures/set-value.js';
 import { BlockKind, BlockWalk } from './packed-forms.js';
 import { QuicklistContainer, RdbError, RdbType } from './rdb-format.js';
@@ -48,6 +49,11 @@ export function valueTypeOf(type: RdbType): ValueType | -1 {
     case RdbType.SortedSetZiplist:
     case RdbType.SortedSetListpack:
       return ValueType.SortedSet;
+    case RdbType.Hash:
+    case RdbType.HashZipmap:
+    case RdbType.HashZiplist:
+    case RdbType.HashListpack:
+      return ValueType.Hash;
     default:
       return -1;
   }
@@ -135,6 +141,23 @@ export class ValueLoader {
         break;
       case RdbType.SortedSetListpack:
         this.sortedSetBlock(shard, BlockKind.Listpack);
+        break;
+      case RdbType.Hash:
+        for (let fields = this.input.count(2); fields > 0; fields--) {
+          this.input.string(this.first);
+          this.first.keep();
+          this.input.string(this.second);
+          this.field(shard);
+        }
+        break;
+      case RdbType.HashZipmap:
+        this.hashBlock(shard, BlockKind.Zipmap);
+        break;
+      case RdbType.HashZiplist:
+        this.hashBlock(shard, BlockKind.Ziplist);
+        break;
+      case RdbType.HashListpack:
+        this.hashBlock(shard, BlockKind.Listpack);
         break;
       default:
         this.input.fail(unsupportedType(type));
@@ -233,6 +256,31 @@ export class ValueLoader {
     if (!sortedSets.add(draft, score, bytes, view, offset, lengthBytes)) {
       throw new RdbMemoryError('out of memory');
     }
+  }
+
+  private hashBlock(shard: Shard, kind: BlockKind): void {
+    this.beginBlock(kind);
+    while (this.walk.next(this.first)) {
+      this.walk.mustNext(this.second);
+      this.field(shard);
+    }
+  }
+
+  private field(shard: Shard): void {
+    const { first, second } = this;
+    const result = shard.hashes.set(
+      shard.draft,
+      first.bytes,
+      first.view,
+      first.offset,
+      first.lengthBytes,
+      second.bytes,
+      second.view,
+      second.offset,
+      second.lengthBytes,
+    );
+    if (result === HashSet.NoMemory) throw new RdbMemoryError('out of memory');
+    if (result === HashSet.Updated) throw new RdbError('a hash has a field twice');
   }
 
   /** Passes over a value. */

@@ -37,6 +37,8 @@ export class ValueWriter {
         return encoding === Encoding.Integers ? RdbType.SetIntset : RdbType.Set;
       case ValueType.SortedSet:
         return encoding === Encoding.Packed ? RdbType.SortedSetListpack : RdbType.SortedSet2;
+      case ValueType.Hash:
+        return encoding === Encoding.Packed ? RdbType.HashListpack : RdbType.Hash;
       default:
         throw new Error(`no RDB type for type ${type}`);
     }
@@ -64,6 +66,12 @@ export class ValueWriter {
         break;
       case RdbType.SortedSetListpack:
         this.packed(shard, shard.sortedSets.blockOf(reference));
+        break;
+      case RdbType.HashListpack:
+        this.packed(shard, shard.hashes.blockOf(reference));
+        break;
+      case RdbType.Hash:
+        this.hash(shard, reference);
         break;
       default:
         this.sortedSet(shard, reference);
@@ -115,6 +123,17 @@ export class ValueWriter {
     for (sets.begin(reference); sets.next(); ) {
       const { bytes, view, offset, lengthBytes } = sets.member;
       output.string(bytes, view, offset, lengthBytes);
+    }
+  }
+
+  private hash(shard: Shard, reference: number): void {
+    const { output } = this;
+    const { hashes } = shard;
+    const { field, value } = hashes;
+    output.lengthField(hashes.count(reference));
+    for (hashes.begin(reference); hashes.next(); ) {
+      output.string(field.bytes, field.view, field.offset, field.lengthBytes);
+      output.string(value.bytes, value.view, value.offset, value.lengthBytes);
     }
   }
 

@@ -459,6 +459,29 @@ export class PackedList {
     return this.insert(block, this.end(block), bytes, view, offset, lengthBytes);
   }
 
+  /** Appends two values in one go; the same rules as for `insert`. */
+  appendPair(
+    block: number,
+    firstBytes: Uint8Array,
+    firstView: DataView,
+    firstOffset: number,
+    firstLength: number,
+    secondBytes: Uint8Array,
+    secondView: DataView,
+    secondOffset: number,
+    secondLength: number,
+  ): number {
+    const firstSpan = this.addedBytes(firstBytes, firstOffset, firstLength);
+    const secondSpan = this.addedBytes(secondBytes, secondOffset, secondLength);
+    const moved = this.openGap(block, this.end(block), 0, firstSpan + secondSpan);
+    if (moved === 0) return 0;
+    this.writeElement(this.position + firstSpan, secondBytes, secondView, secondOffset, secondLength);
+    this.classify(firstBytes, firstOffset, firstLength);
+    this.writeElement(this.position, firstBytes, firstView, firstOffset, firstLength);
+    this.addToCount(moved, 2);
+    return moved;
+  }
+
   /** Gives the element at `at` another value; the same rules as for `insert`. */
   replace(
     block: number,

@@ -2,8 +2,7 @@
  * Sets. A set is an integer set while all members are integers and few, then a packed list while members
  * are few and short, then a dictionary.
  *
- *   root of the dictionary:  | dictionary root (4 words) | cursor of the release (word) |
- *   record:                  | member length (word) | member |
+ *   record of the dictionary:  | member length (word) | member |
  *
  * Members are read into `member`, one at a time. A handle names a member of a set until the set is changed: it is
  * an index (integer set), a position (packed list) or a record (dictionary).
@@ -16,16 +15,13 @@ import type { ShardMemory } from '../memory/shard-memory.js';
 import type { ByteRange } from './byte-range.js';
 import { CollectionValue, Encoding } from './collection-value.js';
 import { copyBytes } from './copy.js';
-import { DictionaryRoot } from './dictionary.js';
 import { IntegerSet } from './integer-set.js';
-import { MemberDictionary } from './member-dictionary.js';
+import { MemberTable, ROOT_BYTES } from './member-table.js';
 import { PACKED_LIST_BYTES_MAX } from './packed-list.js';
 import { SetWalk } from './set-walk.js';
 import type { ValueLimits } from './value-limits.js';
 
 const RECORD_HEADER_BYTES = 4;
-const ROOT_CURSOR = DictionaryRoot.WORDS;
-const ROOT_WORDS = DictionaryRoot.WORDS + 1;
 
 export const enum SetAdd {
   NoMemory = -1,
@@ -39,7 +35,7 @@ function random32(): number {
 
 export class SetValue extends CollectionValue {
   private readonly integers: IntegerSet;
-  private readonly table: MemberDictionary;
+  private readonly table: MemberTable;
 
   /** The member that was read last. */
   readonly member: ByteRange;
@@ -51,7 +47,7 @@ export class SetValue extends CollectionValue {
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     super(memory, arena, limits);
     this.integers = new IntegerSet(memory, arena);
-    this.table = new MemberDictionary(memory, arena, RECORD_HEADER_BYTES);
+    this.table = new MemberTable(memory, arena, RECORD_HEADER_BYTES);
     this.walk = new SetWalk(memory, arena, this.table);
     this.conversionWalk = new SetWalk(memory, arena, this.table);
     this.member = this.walk.member;
@@ -200,7 +196,7 @@ export class SetValue extends CollectionValue {
   }
 
   private convertToTable(reference: number): boolean {
-    const root = this.createTable();
+    const root = this.table.create();
     if (root === 0) return false;
     this.conversionWalk.begin(this.encoding(reference), this.blockOf(reference));
     if (!this.fillTable(root, this.conversionWalk)) return false;
@@ -209,19 +205,12 @@ export class SetValue extends CollectionValue {
     return true;
   }
 
-  /** A new empty table's root block, or 0. */
-  private createTable(): number {
-    const block = this.arena.allocate(ROOT_WORDS * 4);
-    if (block !== 0) this.words.fill(0, block >> 2, (block >> 2) + ROOT_WORDS);
-    return block;
-  }
-
   /** Adds the members of a walk to a table; if there is no memory, frees the table and returns false. */
   private fillTable(block: number, walk: SetWalk): boolean {
     while (walk.next()) {
       const { bytes, view, offset, lengthBytes } = walk.member;
       if (this.addToTable(block >> 2, bytes, view, offset, lengthBytes) === SetAdd.NoMemory) {
-        while (!this.releaseTable(block, Number.MAX_SAFE_INTEGER)) {}
+        this.table.release(block);
         return false;
       }
     }
@@ -246,16 +235,10 @@ export class SetValue extends CollectionValue {
       default: {
         const hash = hashBytes(view, offset, lengthBytes);
         const slot = table.find(block >> 2, hash, bytes, view, offset, lengthBytes);
-        if (slot !== 0) this.eraseRecord(block >> 2, hash, slot);
+        if (slot !== 0) table.eraseRecord(block, hash, slot);
         return slot !== 0;
       }
     }
-  }
-
-  private eraseRecord(root: number, hash: number, slot: number): void {
-    const record = this.words[slot];
-    this.table.erase(root, hash, slot);
-    this.arena.free(record, RECORD_HEADER_BYTES + this.table.memberLength(record));
   }
 
   /** Removes the member that a handle names; handles that are greater are void in a small set. */
@@ -270,8 +253,8 @@ export class SetValue extends CollectionValue {
         this.setReference(reference, Encoding.Packed, this.packed.remove(block, handle));
         break;
       default: {
-        const hash = hashBytes(this.view, table.memberOffset(handle), table.memberLength(handle));
-        this.eraseRecord(block >> 2, hash, table.slotOf(block >> 2, hash, handle));
+        const hash = table.hashOf(handle);
+        table.eraseRecord(block, hash, table.slotOf(block >> 2, hash, handle));
       }
     }
   }
@@ -334,26 +317,8 @@ export class SetValue extends CollectionValue {
         this.packed.release(block);
         return true;
       default:
-        return this.releaseTable(block, steps);
+        return this.table.releaseSome(block, steps);
     }
-  }
-
-  private releaseTable(block: number, steps: number): boolean {
-    const { words, table } = this;
-    const root = block >> 2;
-    let cursor = words[root + ROOT_CURSOR];
-    while (cursor >= 0 && steps > 0) {
-      cursor = table.drain(root, cursor);
-      for (let index = 0; index < table.scannedCount; index++) {
-        const record = table.scanned[index];
-        this.arena.free(record, RECORD_HEADER_BYTES + table.memberLength(record));
-      }
-      steps -= table.scannedCount;
-    }
-    words[root + ROOT_CURSOR] = cursor;
-    if (cursor >= 0) return false;
-    this.arena.free(block, ROOT_WORDS * 4);
-    return true;
   }
 
   override copy(reference: number, source: this, sourceReference: number): boolean {
@@ -365,7 +330,7 @@ export class SetValue extends CollectionValue {
     } else if (encoding === Encoding.Packed) {
       block = this.packed.copy(source.packed, sourceBlock);
     } else {
-      block = this.createTable();
+      block = this.table.create();
       source.begin(sourceReference);
       if (block !== 0 && !this.fillTable(block, source.walk)) return false;
     }
@@ -386,7 +351,7 @@ export class SetValue extends CollectionValue {
       sampledBytes += blockBytes(RECORD_HEADER_BYTES + this.member.lengthBytes);
     }
     const recordBytes = Math.round((sampledBytes / sampled) * count);
-    return blockBytes(ROOT_WORDS * 4) + this.table.tableBytes(block >> 2) + recordBytes;
+    return blockBytes(ROOT_BYTES) + this.table.tableBytes(block >> 2) + recordBytes;
   }
 
   override verify(reference: number): void {

@@ -62,6 +62,16 @@ const sameElements: Comparison = (a, b) => {
   return sorted(x).join() === sorted(y).join();
 };
 
+/** The same pairs in any order: a hash. */
+const samePairs: Comparison = (a, b) => {
+  const x = elementsOf(a);
+  const y = elementsOf(b);
+  if (!x || !y || headOf(a) !== headOf(b)) return false;
+  const sorted = (words: Buffer[]) =>
+    words.flatMap((word, index) => (index % 2 === 0 ? [`${word}${words[index + 1]}`] : [])).sort();
+  return sorted(x).join() === sorted(y).join();
+};
+
 const SCAN_END = Buffer.from('$1\r\n0\r\n');
 
 /** A scan that ends at once: the same elements in any order. How far others get is each server's affair. */
@@ -136,6 +146,7 @@ function comparisonFor(args: readonly Word[], context: CompareContext): Comparis
     case 'spop':
     case 'srandmember':
       return sameElements;
+    case 'hscan':
     case 'sscan':
     case 'zscan':
       return lower(args[2]) === '0' ? sameScan : sameHead;
@@ -149,6 +160,12 @@ function comparisonFor(args: readonly Word[], context: CompareContext): Comparis
       return anyIntegers;
     case 'dbsize':
       return context.hasShortLived ? anyIntegers : null;
+    case 'hgetall':
+      return samePairs;
+    case 'hkeys':
+    case 'hvals':
+    case 'hrandfield':
+      return sameElements;
     case 'hello':
       return sameButId;
     case 'object':

@@ -3,6 +3,7 @@
 import type { Family } from '../family.js';
 import { bitmaps } from './bitmaps.js';
 import { connection } from './connection.js';
+import { hashes } from './hashes.js';
 import { keys } from './keys.js';
 import { lists } from './lists.js';
 import { protocol } from './protocol.js';
@@ -17,6 +18,7 @@ export const families: readonly Family[] = [
   strings,
   bitmaps,
   keys,
+  hashes,
   lists,
   sort,
   sets,

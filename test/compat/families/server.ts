@@ -97,13 +97,7 @@ export const server: Family = {
         ]),
       ],
     ],
-    [
-      1,
-      (v) => [
-        'DEBUG',
-        ...v.pick([['SLEEP', '0'], ['BOGUS'], ['JMAP', 'x'], []]),
-      ],
-    ],
+    [1, (v) => ['DEBUG', ...v.pick([['SLEEP', '0'], ['BOGUS'], ['JMAP', 'x'], []])]],
     [
       1,
       (v) => [

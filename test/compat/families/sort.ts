@@ -104,6 +104,8 @@ export const sort: Family = {
         return words;
       },
     ],
+    [4, (v) => ['HSET', `h_${String(item(v))}`, v.pick(['f', '']), weight(v)]],
+    [1, (v) => ['HDEL', `h_${String(item(v))}`, 'f']],
     [2, (v) => ['LRANGE', v.pick(['stored', 'sl1', 'w_2']), '0', '-1']],
     [1, (v) => ['EXPIRE', `w_${String(item(v))}`, v.seconds()]],
   ],
