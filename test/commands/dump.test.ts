@@ -2,11 +2,9 @@
 
 import type { Redis } from 'ioredis';
 import t from 'tap';
-import { type DataType, differences, fillRandomly, readDataset } from '../tools/dataset.js';
+import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dataset.js';
 import { Random } from '../tools/random.js';
 import { skipWithoutRedis, TestServer, withServers } from '../tools/server.js';
-
-const TYPES: readonly DataType[] = ['string', 'list', 'set', 'zset'];
 
 withServers(t, 'options and errors', {}, async (t, server) => {
   const client = server.client();
@@ -84,7 +82,7 @@ t.test('to redis-server and back', { skip: skipWithoutRedis() }, async (t) => {
   t.teardown(() => Promise.all([damselfly.stop('SIGKILL'), redis.stop('SIGKILL')]));
   const ours = damselfly.client();
   const theirs = redis.client();
-  await fillRandomly(theirs, random, 200, TYPES);
+  await fillRandomly(theirs, random, 200, DATA_TYPES);
   const expected = await readDataset(theirs);
   await copyAll(theirs, ours);
   t.same(differences(await readDataset(ours), expected), [], `seed ${seed}: Redis to Damselfly`);

@@ -5,11 +5,9 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import t from 'tap';
-import { type DataType, differences, fillRandomly, readDataset } from '../tools/dataset.js';
+import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dataset.js';
 import { Random } from '../tools/random.js';
 import { skipWithoutRedis, TestServer, withServers } from '../tools/server.js';
-
-const TYPES: readonly DataType[] = ['string', 'list', 'set', 'zset'];
 
 /** Waits for the background save that runs to end; returns how it ended. */
 async function saved(client: Redis): Promise<string> {
@@ -41,7 +39,7 @@ withServers(t, 'changes in the same transaction', {}, async (t, server) => {
   const seed = 4301;
   const random = new Random(seed);
   const client = server.client();
-  await fillRandomly(client, random, 250, TYPES);
+  await fillRandomly(client, random, 250, DATA_TYPES);
   const before = await readDataset(client);
   const transaction = client.multi();
   transaction.call('BGSAVE');
@@ -73,7 +71,8 @@ withServers(t, 'changes in the same transaction', {}, async (t, server) => {
         if (type === 'string') transaction.append(key, 'more').setbit(key, 3, 1).setrange(key, 1, 'x');
         else if (type === 'list') transaction.lpush(key, 'more').rpop(key).lset(key, 0, 'other');
         else if (type === 'set') transaction.sadd(key, 'more').spop(key);
-        else transaction.zadd(key, 1, 'more').zpopmin(key);
+        else if (type === 'zset') transaction.zadd(key, 1, 'more').zpopmin(key);
+        else transaction.hset(key, 'more', 'x'.repeat(200)).hincrby(key, 'counter', 1).hdel(key, 'more');
     }
   }
   transaction

@@ -3,11 +3,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
-import { type DataType, differences, fillRandomly, readDataset } from '../tools/dataset.js';
+import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dataset.js';
 import { Random } from '../tools/random.js';
 import { hasProgram, run, skipWithoutRedis, TestServer, threadCounts, withServers } from '../tools/server.js';
-
-const TYPES: readonly DataType[] = ['string', 'list', 'set', 'zset'];
 
 /** Starts a server on a copy of a file. */
 async function startOn(kind: 'damselfly' | 'redis', file: string, threads = 2): Promise<TestServer> {
@@ -33,7 +31,7 @@ for (const threads of threadCounts()) {
       );
     }
     await theirs.call('DEBUG', 'POPULATE', '1000', 'string', '80');
-    await fillRandomly(theirs, random, 200, TYPES);
+    await fillRandomly(theirs, random, 200, DATA_TYPES);
     const expected = await readDataset(theirs);
     for (const compression of ['yes', 'no']) {
       await theirs.config('SET', 'rdbcompression', compression);

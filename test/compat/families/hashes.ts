@@ -57,13 +57,14 @@ export const hashes: Family = {
     [4, (v) => ['HLEN', v.key()]],
     [4, (v) => ['HSTRLEN', v.key(), field(v)]],
     [8, (v) => ['HINCRBY', v.key(), field(v), v.chance(0.8) ? v.pick(NUMBERS) : v.integerOrNot()]],
+    // No number beyond the range: it would make Redis's next SORT fail, which looks at an old errno.
     [
       8,
       (v) => [
         'HINCRBYFLOAT',
         v.key(),
         field(v),
-        v.pick(['1', '0.1', '-2.5', '1e3', '5e-10', 'inf', 'nan', 'x', '', '1e5000']),
+        v.pick(['1', '0.1', '-2.5', '1e3', '5e-10', 'inf', 'nan', 'x', '']),
       ],
     ],
     [2, (v) => ['HRANDFIELD', v.key(), v.pick(['0', '100000', '9223372036854775807', 'x', ''])]],
@@ -73,7 +74,6 @@ export const hashes: Family = {
     [1, (v) => ['HSCAN', v.key(), v.pick(['x', '']), ...v.options(1, [() => ['COUNT', v.integerOrNot()]])]],
     [1, (v) => ['HSCAN', v.key(), '0', 'TYPE', 'hash']],
     [2, (v) => ['TYPE', v.key()]],
-    [2, (v) => ['OBJECT', 'ENCODING', v.key()]],
     [1, (v) => ['DEBUG', 'DIGEST-VALUE', v.key()]],
     [2, (v) => ['SET', v.key(), v.value()]],
     [2, (v) => ['GET', v.key()]],
