@@ -344,7 +344,7 @@ function scan(context: CommandContext): void {
       cursor = dictionary.scan(shard.root(database), cursor);
       for (let index = 0; index < dictionary.scannedCount; index++) {
         const entry = dictionary.scanned[index];
-        if (isExpired(words, entry, nowMs)) continue;
+        if (shard.expireIfDue(database, entry, nowMs)) continue;
         if (options.type !== null && typeName(entryType(words, entry)) !== options.type) continue;
         const offset = keyOffset(words, entry);
         if (

@@ -49,15 +49,20 @@ export interface RandomOptions {
   withValues: boolean;
 }
 
+/** Reads argument 2 as a count into `context.number`; replies with an error and returns false if it is none. */
+export function readCount(context: CommandContext): boolean {
+  if (!context.integer(2)) return false;
+  const { number } = context;
+  const isInRange = number.isSafe || number.big >= -INT64_MAX;
+  if (!isInRange) context.reply.error(COUNT_OUT_OF_RANGE);
+  return isInRange;
+}
+
 /** Reads `[count [WITHSCORES]]` or `[count [WITHVALUES]]`; replies with an error and returns null if it is wrong. */
 export function readRandomOptions(context: CommandContext, word: string): RandomOptions | null {
   const { reply, number } = context;
   if (context.argCount === 2) return { count: null, withValues: false };
-  if (!context.integer(2)) return null;
-  if (!number.isSafe && number.big < -INT64_MAX) {
-    reply.error(COUNT_OUT_OF_RANGE);
-    return null;
-  }
+  if (!readCount(context)) return null;
   const withValues = context.argCount === 4 && context.argIs(3, word);
   if (context.argCount > 4 || (context.argCount === 4 && !withValues)) {
     reply.error(SYNTAX_ERROR);

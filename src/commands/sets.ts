@@ -7,8 +7,8 @@ import { SetAdd, type SetValue } from '../structures/set-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { scanElements } from './element-scan.js';
-import { NOT_AN_INTEGER, OUT_OF_MEMORY, SYNTAX_ERROR } from './errors.js';
-import { drawDistinct, REPEATED_ELEMENTS_MAX } from './random-elements.js';
+import { OUT_OF_MEMORY, SYNTAX_ERROR } from './errors.js';
+import { drawDistinct, REPEATED_ELEMENTS_MAX, readCount } from './random-elements.js';
 
 const NOT_POSITIVE = 'ERR value is out of range, must be positive';
 
@@ -214,12 +214,8 @@ function srandmember(context: CommandContext): void {
   }
   let count = 0;
   if (context.argCount === 3) {
-    if (!context.integer(2)) return;
-    count = context.number.value;
-    if (count < -REPEATED_ELEMENTS_MAX) {
-      reply.error(NOT_AN_INTEGER);
-      return;
-    }
+    if (!readCount(context)) return;
+    count = Math.max(context.number.value, -REPEATED_ELEMENTS_MAX);
   }
   const reference = context.readCollection(1, ValueType.Set);
   if (reference < 0) return;
@@ -235,7 +231,7 @@ function srandmember(context: CommandContext): void {
     reply.array(0);
   } else if (count < 0) {
     reply.array(-count);
-    for (; count < 0; count++) {
+    for (; count < 0 && !reply.overflowed; count++) {
       sets.readHandle(reference, sets.randomHandle(reference));
       replyMember(context, sets);
     }

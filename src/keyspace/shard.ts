@@ -386,6 +386,18 @@ export class Shard {
     this.changed(database, hash, KeyEvent.Expired);
   }
 
+  private expireEntry(database: number, entry: number): void {
+    const hash = this.dictionary.hashOf(entry);
+    this.expire(database, hash, this.dictionary.slotOf(this.root(database), hash, entry));
+  }
+
+  /** Whether a key that was come across is past its expiry; it is deleted then, as by `find`. */
+  expireIfDue(database: number, entry: number, nowMs: number): boolean {
+    if (!isExpired(this.words, entry, nowMs)) return false;
+    if (this.settings.mayExpire?.() ?? true) this.expireEntry(database, entry);
+    return true;
+  }
+
   /** Deletes a key to make room. */
   evict(database: number, hash: number, slot: number): void {
     this.remove(database, hash, slot);
@@ -498,9 +510,7 @@ export class Shard {
       if (entry === 0) break;
       // Its slot is over but the key is not: the clock went back. It waits for the clock.
       if (!isExpired(this.words, entry, nowMs)) break;
-      const hash = this.dictionary.hashOf(entry);
-      const slot = this.dictionary.slotOf(this.root(database), hash, entry);
-      this.expire(database, hash, slot);
+      this.expireEntry(database, entry);
       expired++;
     }
     return expired < limit && steps.left > 0 ? expired : limit;
