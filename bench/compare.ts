@@ -1,9 +1,9 @@
 /**
- * Damselfly beside redis-server: throughput, processor time and latency of GET and SET.
+ * Damselfly beside redis-server: throughput, processor time and latency of what workloads.ts lists.
  *
  * Both servers run for the whole time and are measured in turns, A B A B …, so that whatever else the
  * machine does meets both. Printed are medians over the rounds. The load comes from redis-benchmark: 50
- * connections, 16-byte keys drawn from a million that are all there.
+ * connections; strings have 16-byte keys drawn from a million that are all there.
  */
 
 import { execFile } from 'node:child_process';
@@ -13,21 +13,13 @@ import { Command } from 'commander';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
 import { preload } from './load.js';
 import { cpuSeconds } from './process-cost.js';
-import { formatNumber, formatTable, formatTarget, isMet, median, type Target } from './table.js';
+import { formatNumber, formatTable, formatTarget, isMet, median } from './table.js';
+import { KEYS, type Pipeline, type Sample, suites, type Workload } from './workloads.js';
 
 const CONNECTIONS = 50;
-const KEYS = 1_000_000;
 const VALUE_BYTES = 3;
 /** Requests that show roughly how fast a server is, to size the rounds; by pipeline depth. */
-const CALIBRATION_REQUESTS = { 64: 400_000, 16: 200_000, 1: 30_000 };
-
-interface Sample {
-  requestsPerSecond: number;
-  cpuMicroseconds: number;
-  p50Ms: number;
-  p99Ms: number;
-  p999Ms: number;
-}
+const CALIBRATION_REQUESTS: Readonly<Record<Pipeline, number>> = { 64: 400_000, 16: 200_000, 1: 30_000 };
 
 const COLUMNS: readonly (readonly [keyof Sample, string])[] = [
   ['requestsPerSecond', 'requests/s'],
@@ -36,35 +28,6 @@ const COLUMNS: readonly (readonly [keyof Sample, string])[] = [
   ['p99Ms', 'p99 ms'],
   ['p999Ms', 'p99.9 ms'],
 ];
-
-interface Workload {
-  name: string;
-  command: 'set' | 'get';
-  pipeline: keyof typeof CALIBRATION_REQUESTS;
-  /** Worker threads of Damselfly; null: as on the command line. */
-  threads: number | null;
-  /** Limits for Damselfly ÷ Redis. */
-  targets: Partial<Record<keyof Sample, Target>>;
-}
-
-const workloads: readonly Workload[] = (['set', 'get'] as const).flatMap((command): Workload[] => [
-  {
-    name: `${command}64`,
-    command,
-    pipeline: 64,
-    threads: null,
-    targets: { requestsPerSecond: { limit: 1.5, atLeast: true }, cpuMicroseconds: { limit: 0.6 } },
-  },
-  {
-    name: `${command}16`,
-    command,
-    pipeline: 16,
-    threads: null,
-    targets: { cpuMicroseconds: { limit: 0.75 } },
-  },
-  { name: `${command}1`, command, pipeline: 1, threads: null, targets: { cpuMicroseconds: { limit: 1.2 } } },
-  { name: `${command}1t1`, command, pipeline: 1, threads: 1, targets: { p99Ms: { limit: 1.2 } } },
-]);
 
 const runFile = promisify(execFile);
 
@@ -90,11 +53,14 @@ async function measure(
   requests: number,
   clientThreads: number,
 ): Promise<Sample> {
-  const line = ['-h', '127.0.0.1', '-p', server.port, '-t', workload.command, '-n', requests, '-r', KEYS];
+  const line = ['-h', '127.0.0.1', '-p', server.port, '-n', requests, '-r', workload.range];
   line.push('-c', CONNECTIONS, '-P', workload.pipeline, '-d', VALUE_BYTES, '--precision', 3);
   if (clientThreads > 1) line.push('--threads', clientThreads);
+  const send = (load: readonly string[]) =>
+    runFile('redis-benchmark', [...line.map(String), ...load], { maxBuffer: 1 << 26 });
+  if (workload.fill) await send(workload.fill);
   const before = cpuSeconds(server.pid);
-  const { stdout } = await runFile('redis-benchmark', line.map(String), { maxBuffer: 1 << 26 });
+  const { stdout } = await send(workload.load);
   const seconds = cpuSeconds(server.pid) - before;
   return { ...readReport(stdout), cpuMicroseconds: (seconds * 1e6) / requests };
 }
@@ -106,11 +72,8 @@ function combine(make: (field: keyof Sample) => number): Sample {
 
 const program = new Command()
   .description('measures Damselfly beside redis-server')
-  .option(
-    '--workloads <names>',
-    'command and pipeline depth; t1: Damselfly with one thread',
-    workloads.map((workload) => workload.name).join(','),
-  )
+  .option('--suite <name>', Object.keys(suites).join(' or '), 'strings')
+  .option('--workloads <names>', 'only these; of strings, a number is the pipeline depth, t1 one thread')
   .option('--rounds <n>', 'rounds per server and workload', '5')
   .option('--seconds <n>', 'length of a round', '3')
   .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
@@ -121,8 +84,10 @@ const options = program.opts<Record<string, string>>();
 if (!hasProgram('redis-server') || !hasProgram('redis-benchmark')) {
   program.error('redis-server and redis-benchmark must be installed');
 }
-const chosen = options.workloads!.split(',').map((name) => {
-  return workloads.find((workload) => workload.name === name) ?? program.error(`no workload ${name}`);
+const suite = suites[options.suite!] ?? program.error(`no suite ${options.suite}`);
+const names = options.workloads?.split(',') ?? suite.map((workload) => workload.name);
+const chosen = names.map((name) => {
+  return suite.find((workload) => workload.name === name) ?? program.error(`no workload ${name}`);
 });
 const rounds = Number(options.rounds);
 const seconds = Number(options.seconds);
@@ -144,6 +109,9 @@ for (const threads of new Set(chosen.map((workload) => workload.threads))) {
     process.stderr.write(`${workload.name} `);
     const requests: number[] = [];
     for (const server of servers) {
+      const client = server.client();
+      for (const [name, ...words] of workload.before ?? []) await client.call(name!, ...words);
+      client.disconnect();
       const rough = await measure(server, workload, CALIBRATION_REQUESTS[workload.pipeline], clientThreads);
       requests.push(Math.ceil(rough.requestsPerSecond * seconds));
     }

@@ -1,0 +1,113 @@
+/** What `npm run bench` measures, and what is to be reached. */
+
+import type { Target } from './table.js';
+
+/** One round with one server. */
+export interface Sample {
+  requestsPerSecond: number;
+  cpuMicroseconds: number;
+  p50Ms: number;
+  p99Ms: number;
+  p999Ms: number;
+}
+
+export type Pipeline = 1 | 16 | 64;
+
+export interface Workload {
+  name: string;
+  /** The arguments of redis-benchmark that say what to send: `-t` and a test of its own, or a command. */
+  load: readonly string[];
+  /** The same for as many requests, sent before each round and not measured. */
+  fill?: readonly string[];
+  /** Commands sent once before the first round. */
+  before?: readonly (readonly string[])[];
+  pipeline: Pipeline;
+  /** `__rand_int__` is below this. */
+  range: number;
+  /** Worker threads of Damselfly; null: as on the command line. */
+  threads: number | null;
+  /** Limits for Damselfly ÷ Redis. */
+  targets: Partial<Record<keyof Sample, Target>>;
+}
+
+export const KEYS = 1_000_000;
+
+const stringWorkloads: readonly Workload[] = (['set', 'get'] as const).flatMap((command): Workload[] => {
+  const common = { load: ['-t', command], range: KEYS, threads: null };
+  return [
+    {
+      ...common,
+      name: `${command}64`,
+      pipeline: 64,
+      targets: { requestsPerSecond: { limit: 1.5, atLeast: true }, cpuMicroseconds: { limit: 0.6 } },
+    },
+    { ...common, name: `${command}16`, pipeline: 16, targets: { cpuMicroseconds: { limit: 0.75 } } },
+    { ...common, name: `${command}1`, pipeline: 1, targets: { cpuMicroseconds: { limit: 1.2 } } },
+    { ...common, name: `${command}1t1`, pipeline: 1, threads: 1, targets: { p99Ms: { limit: 1.2 } } },
+  ];
+});
+
+/** Of redis-benchmark's random numbers in keys and members. */
+const ELEMENTS = 100_000;
+
+function onCollections(
+  limit: number,
+  name: string,
+  load: string,
+  more: { fill?: string; before?: readonly (readonly string[])[] } = {},
+): Workload {
+  return {
+    name,
+    load: load.split(' '),
+    ...(more.fill === undefined ? {} : { fill: more.fill.split(' ') }),
+    ...(more.before === undefined ? {} : { before: more.before }),
+    pipeline: 16,
+    range: ELEMENTS,
+    threads: null,
+    targets: { cpuMicroseconds: { limit } },
+  };
+}
+
+function numbered(count: number, element: (index: number) => string[]): string[] {
+  return Array.from({ length: count }, (_, index) => element(index)).flat();
+}
+
+const LIST = [
+  ['DEL', 'list'],
+  ['RPUSH', 'list', ...numbered(1000, (index) => [`element ${index}`])],
+];
+const FILL_BOARD = 'ZADD board __rand_int__ member:__rand_int__';
+
+const collectionWorkloads: readonly Workload[] = [
+  onCollections(0.85, 'lpush', '-t lpush'),
+  onCollections(0.85, 'rpush', '-t rpush'),
+  onCollections(0.85, 'lpop', '-t lpop', { fill: '-t lpush' }),
+  onCollections(0.85, 'rpop', '-t rpop', { fill: '-t lpush' }),
+  onCollections(0.85, 'sadd', 'SADD set:__rand_int__ member:__rand_int__'),
+  onCollections(0.85, 'spop', 'SPOP set:__rand_int__', { fill: 'SADD set:__rand_int__ member:__rand_int__' }),
+  onCollections(0.85, 'hset', 'HSET hash:__rand_int__ field:__rand_int__ value'),
+  onCollections(0.85, 'hget', 'HGET profiles field:__rand_int__', {
+    fill: 'HSET profiles field:__rand_int__ value',
+  }),
+  onCollections(0.85, 'zadd', FILL_BOARD),
+  onCollections(0.85, 'zscore', 'ZSCORE board member:__rand_int__', { fill: FILL_BOARD }),
+  onCollections(0.85, 'zrank', 'ZRANK board member:__rand_int__', { fill: FILL_BOARD }),
+  onCollections(0.85, 'zpopmin', 'ZPOPMIN queue', { fill: 'ZADD queue __rand_int__ member:__rand_int__' }),
+  onCollections(1, 'lrange100', 'LRANGE list 0 99', { before: LIST }),
+  onCollections(1, 'lrange600', 'LRANGE list 0 599', { before: LIST }),
+  onCollections(1, 'zrange100', 'ZRANGE ranking 0 99', {
+    before: [['ZADD', 'ranking', ...numbered(1000, (index) => [String(index), `member ${index}`])]],
+  }),
+  onCollections(1, 'hgetall50', 'HGETALL profile', {
+    before: [['HSET', 'profile', ...numbered(50, (index) => [`field ${index}`, `value ${index}`])]],
+  }),
+  onCollections(1, 'smembers100', 'SMEMBERS tags', {
+    before: [['SADD', 'tags', ...numbered(100, (index) => [`member ${index}`])]],
+  }),
+];
+
+/** By the name that `--suite` takes. */
+export const suites: Readonly<Record<string, readonly Workload[]>> = {
+  strings: stringWorkloads,
+  collections: collectionWorkloads,
+};
