@@ -7,6 +7,7 @@ import {
   closeSync,
   fstatSync,
   fsyncSync,
+  mkdirSync,
   openSync,
   readSync,
   renameSync,
@@ -74,7 +75,13 @@ export class SnapshotFile {
   }
 }
 
-function syncFolder(folder: string): void {
+/** Makes a folder unless it is there, and brings its name to the disk. */
+export function makeFolder(folder: string): void {
+  if (mkdirSync(folder, { recursive: true, mode: 0o755 }) !== undefined) syncFolder(path.dirname(folder));
+}
+
+/** Brings the names in a folder to the disk. */
+export function syncFolder(folder: string): void {
   const fd = openSync(folder, 'r');
   try {
     fsyncSync(fd);
