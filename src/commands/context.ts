@@ -480,6 +480,7 @@ export class CommandContext {
   unlockShard(shard: Shard): void {
     if (this.inTransaction) return;
     this.keyspace.publishIfMoved(shard);
+    this.keyspace.journal.commit(false);
     shard.unlock();
   }
 }

@@ -17,6 +17,7 @@ import { ValueWriter } from '../persistence/value-writer.js';
 import { copyBytes } from '../structures/copy.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { recordDelete, recordKeyCommand } from './effects.js';
 import { OUT_OF_MEMORY, SYNTAX_ERROR } from './errors.js';
 
 const FOOTER_BYTES = 10;
@@ -146,6 +147,7 @@ function restore(context: CommandContext): void {
     if (hasOld) {
       context.remove();
       context.changed(KeyEvent.Delete);
+      recordDelete(context);
     }
     reply.ok();
     return;
@@ -162,7 +164,18 @@ function restore(context: CommandContext): void {
   setEntryAccess(shard.words, context.entry, usesLfu ? lfuInitial(nowMs) : lruClock(nowMs));
   setLoadedAccess(shard, context.entry, usesLfu, options.idleSeconds, options.frequency, nowMs);
   context.changed(KeyEvent.Restore);
+  recordRestore(context, Math.max(0, expiresAt));
   reply.ok();
+}
+
+/** Records the payload, with the expiry as a moment (0: none). */
+function recordRestore(context: CommandContext, expiresAt: number): void {
+  const journal = recordKeyCommand(context, 'RESTORE', 4);
+  if (journal === null) return;
+  journal.integer(expiresAt);
+  journal.argument(context.bytes, context.view, context.argOffset(3), context.argLength(3));
+  journal.word('REPLACE');
+  journal.word('ABSTTL');
 }
 
 /** Reads the value into the loader or into the shard's draft. Returns its type, or null after replying an error. */

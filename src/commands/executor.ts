@@ -8,6 +8,7 @@
  * taken without a lock and only ever a hint.
  */
 
+import type { Journal } from '../keyspace/journal.js';
 import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
@@ -50,6 +51,7 @@ const UNKNOWN_ARGUMENTS_BYTES_MAX = 128;
 
 export class Executor {
   private readonly context: CommandContext;
+  private readonly journal: Journal;
   private readonly keyPositions = new KeyPositions();
   private readonly commands: (Command | null)[] = new Array(MAX_BATCH_COMMANDS).fill(null);
   private readonly shards: Shard[];
@@ -79,6 +81,7 @@ export class Executor {
 
   constructor(context: CommandContext) {
     this.context = context;
+    this.journal = context.keyspace.journal;
     this.shards = new Array(MAX_BATCH_COMMANDS).fill(context.keyspace.shards[0]);
     this.lockedShards = new Uint8Array(context.keyspace.shards.length);
     this.statistics = context.services.state.counters;
@@ -440,17 +443,30 @@ export class Executor {
       acquireLock(shard.words, HeaderWord.Lock);
       command.handler(context);
       if ((command.flags & CommandFlag.Write) !== 0) context.keyspace.publishIfMoved(shard);
+      this.settle();
+      this.journal.commit(true);
       releaseLock(shard.words, HeaderWord.Lock);
       return;
     }
     if (command.keySpecs.length === 0) {
       command.handler(context);
+      // What such a command has to record, it has recorded under the locks that it took.
+      this.journal.forget();
       return;
     }
     this.markShards(command);
     this.lockMarked();
     command.handler(context);
+    this.settle();
     this.unlockMarked();
+  }
+
+  /** Has the journal record what the command that has just run did. */
+  private settle(): void {
+    const { journal, context } = this;
+    if (journal.changes === 0) return;
+    const { session, bytes, view, pairs, argStart, argCount } = context;
+    journal.settle(session.database, bytes, view, pairs, argStart, argCount);
   }
 
   /** Marks the shards of all keys of the context's request. */
@@ -488,6 +504,7 @@ export class Executor {
   private unlockMarked(): void {
     const { lockedShards } = this;
     const { keyspace } = this.context;
+    this.journal.commit(true);
     for (let index = 0; index < lockedShards.length; index++) {
       if (lockedShards[index] === 0) continue;
       lockedShards[index] = 0;
@@ -519,6 +536,7 @@ export class Executor {
         const errorsBefore = reply.errors;
         const startedAt = performance.now();
         queued.command.handler(context);
+        this.settle();
         this.countTimed(queued.command, performance.now() - startedAt);
         if (reply.errors !== errorsBefore) this.countErrors(queued.command);
         if (context.services.state.control.monitorCount !== 0) this.feedMonitors(queued.command);

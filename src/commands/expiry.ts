@@ -3,6 +3,7 @@
 import { KeyEvent } from '../keyspace/events.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { recordDelete, recordExpiry } from './effects.js';
 import { readExpiry, TIME_UNITS, type TimeUnit } from './expiry-options.js';
 
 const enum Condition {
@@ -60,9 +61,11 @@ function expire(context: CommandContext, unit: TimeUnit): void {
   if (expiresAt <= context.nowMs) {
     context.remove();
     context.changed(KeyEvent.Delete);
+    recordDelete(context);
   } else {
     if (!context.setExpiry(expiresAt)) return;
     context.changed(KeyEvent.Expire);
+    recordExpiry(context);
   }
   reply.integer(1);
 }

@@ -7,6 +7,7 @@ import { addLongDoubles, formatLongDouble, parseLongDouble } from '../protocol/l
 import { HashSet, type HashValue } from '../structures/hash-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { recordKeyCommand } from './effects.js';
 import { scanElements } from './element-scan.js';
 import { NOT_A_FLOAT, OUT_OF_MEMORY, OVERFLOW, wrongArity } from './errors.js';
 import { drawDistinct, REPEATED_ELEMENTS_MAX, readRandomOptions } from './random-elements.js';
@@ -286,6 +287,9 @@ function hincrbyfloat(context: CommandContext): void {
   const text = formatLongDouble(sum);
   if (!storeNumber(context, reference, Buffer.from(numberText.buffer).write(text))) return;
   context.changed(KeyEvent.HashIncrementByFloat);
+  const journal = recordKeyCommand(context, 'HSET', 2);
+  journal?.argument(context.bytes, context.view, context.argOffset(2), context.argLength(2));
+  journal?.word(text);
   reply.bulkString(text);
 }
 

@@ -6,6 +6,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { GlobPattern } from '../structures/glob.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { recordRequest } from './effects.js';
 import { DATABASE_OUT_OF_RANGE, INVALID_CURSOR, NO_SUCH_KEY, SYNTAX_ERROR } from './errors.js';
 import { cancelBackgroundSave, snapshotFlushed } from './save.js';
 
@@ -173,7 +174,10 @@ function swapdb(context: CommandContext): void {
   if (!isDatabase(context, left) || !isDatabase(context, right)) return;
   const { shards } = context.keyspace;
   for (const shard of shards) context.lockShard(shard);
-  if (left !== right) for (const shard of shards) shard.swapDatabases(left, right, context.nowMs);
+  if (left !== right) {
+    for (const shard of shards) shard.swapDatabases(left, right, context.nowMs);
+    recordRequest(context);
+  }
   for (const shard of shards) context.unlockShard(shard);
   context.reply.ok();
 }
@@ -196,6 +200,7 @@ function flush(context: CommandContext, firstDatabase: number, lastDatabase: num
       shard.flush(database, context.nowMs);
     }
   }
+  recordRequest(context);
   if (isAll) snapshotFlushed(context);
   for (const shard of shards) context.unlockShard(shard);
   context.reply.ok();

@@ -6,6 +6,7 @@ import { copyBytes } from '../structures/copy.js';
 import type { ListValue } from '../structures/list-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { recordPop } from './effects.js';
 import { NO_SUCH_KEY, OUT_OF_MEMORY, OUT_OF_RANGE, SYNTAX_ERROR, wrongArity } from './errors.js';
 
 const NEGATIVE = 'ERR value is out of range, must be positive';
@@ -551,7 +552,9 @@ export function popFromFirst(context: CommandContext, keysArgument: number): boo
     if (reference === 0) continue;
     reply.array(2);
     reply.bulkCopy(context.bytes, context.view, context.argOffset(key), context.argLength(key));
+    const length = context.shard.lists.count(reference);
     popMany(context, reference, side === 1, Math.abs(count));
+    recordPop(context, side === 1 ? 'RPOP' : 'LPOP', Math.min(length, Math.abs(count)));
     return true;
   }
   return false;

@@ -2,10 +2,12 @@
 
 import { ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
+import type { Journal } from '../keyspace/journal.js';
 import type { Shard } from '../keyspace/shard.js';
 import { SetAdd, type SetValue } from '../structures/set-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { recordDelete, recordKeyCommand } from './effects.js';
 import { scanElements } from './element-scan.js';
 import { OUT_OF_MEMORY, SYNTAX_ERROR } from './errors.js';
 import { drawDistinct, REPEATED_ELEMENTS_MAX, readCount } from './random-elements.js';
@@ -23,6 +25,11 @@ interface Source {
 function replyMember(context: CommandContext, sets: SetValue): void {
   const { member } = sets;
   context.reply.bulkCopy(member.bytes, member.view, member.offset, member.lengthBytes);
+}
+
+function recordMember(journal: Journal, sets: SetValue): void {
+  const { member } = sets;
+  journal.argument(member.bytes, member.view, member.offset, member.lengthBytes);
 }
 
 /** Replies with all members of a set. */
@@ -161,6 +168,8 @@ function popOne(context: CommandContext): void {
   const handle = sets.randomHandle(reference);
   sets.readHandle(reference, handle);
   replyMember(context, sets);
+  const journal = recordKeyCommand(context, 'SREM', 1);
+  if (journal !== null) recordMember(journal, sets);
   sets.removeHandle(reference, handle);
   context.elementsRemoved(KeyEvent.SetPop);
 }
@@ -192,13 +201,16 @@ function spop(context: CommandContext): void {
     context.remove();
     context.changed(KeyEvent.SetPop);
     context.changed(KeyEvent.Delete);
+    recordDelete(context);
     return;
   }
   const handles = drawDistinct(sets, reference, count);
   context.reply.set(handles.length);
+  const journal = recordKeyCommand(context, 'SREM', handles.length);
   for (const handle of handles) {
     sets.readHandle(reference, handle);
     replyMember(context, sets);
+    if (journal !== null) recordMember(journal, sets);
   }
   // From the greatest on: in a small set, removing a member moves those after it.
   handles.sort((left, right) => right - left);

@@ -13,6 +13,7 @@ import { copyBytes } from '../structures/copy.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { recordDelete, recordKeyCommand } from './effects.js';
 import { OUT_OF_MEMORY, SYNTAX_ERROR, WRONG_TYPE } from './errors.js';
 
 const STAR = 0x2a;
@@ -459,13 +460,26 @@ function storeSorted(
     if (exists) {
       context.remove();
       context.changed(KeyEvent.Delete);
+      recordDelete(context);
     }
   } else if (putList(context, result)) {
     context.changed(KeyEvent.SortStore);
+    recordList(context, result, exists);
   } else {
     return;
   }
   reply.integer(result.count);
+}
+
+/** Records a new list, in place of an old key if there was one. */
+function recordList(context: CommandContext, texts: Texts, replaces: boolean): void {
+  if (replaces) recordDelete(context);
+  const journal = recordKeyCommand(context, 'RPUSH', texts.count);
+  if (journal === null) return;
+  const { bytes, view, offsets, lengths } = texts;
+  for (let index = 0; index < texts.count; index++) {
+    journal.argument(bytes, view, offsets[index], lengths[index]);
+  }
 }
 
 /** Makes texts the selected key's value; replies OOM and returns false if there is no memory. */

@@ -8,6 +8,7 @@ import { Encoding } from '../structures/collection-value.js';
 import { SortedSetCursor, type SortedSetValue } from '../structures/sorted-set-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { recordPop } from './effects.js';
 import { NOT_A_FLOAT, OUT_OF_MEMORY, SYNTAX_ERROR, wrongArity } from './errors.js';
 import { readCursor, readScanOptions } from './keys.js';
 import { REPEATED_ELEMENTS_MAX, readRandomOptions } from './random-elements.js';
@@ -370,6 +371,7 @@ export function replyPoppedFromKey(
   reply.bulkCopy(context.bytes, context.view, context.keyOffset, context.keyLength);
   reply.array(popped);
   popElements(context, reference, isMax, popped, true);
+  recordPop(context, isMax ? 'ZPOPMAX' : 'ZPOPMIN', popped);
 }
 
 function zmpop(context: CommandContext): void {

@@ -8,6 +8,7 @@ import { copyBytes, equalBytes } from '../structures/copy.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { digestOf } from './digest.js';
+import { recordDelete, recordExpiry, recordString } from './effects.js';
 import {
   NOT_A_FLOAT,
   NOT_AN_INTEGER,
@@ -225,6 +226,7 @@ function set(context: CommandContext): void {
   reply.length = oldLength;
   context.changed(KeyEvent.Set);
   if (options.timeArgument !== 0) context.changed(KeyEvent.Expire);
+  recordString(context);
   if (!options.wantsOld) reply.ok();
 }
 
@@ -245,6 +247,7 @@ function setWithExpiry(context: CommandContext, unit: string): void {
   if (!context.putString(3, expiresAt)) return;
   context.changed(KeyEvent.Set);
   context.changed(KeyEvent.Expire);
+  recordString(context);
   context.reply.ok();
 }
 
@@ -271,6 +274,7 @@ function getdel(context: CommandContext): void {
   replyValue(context);
   context.remove();
   context.changed(KeyEvent.Delete);
+  recordDelete(context);
 }
 
 function getex(context: CommandContext): void {
@@ -302,6 +306,7 @@ function getex(context: CommandContext): void {
     if (options.expiresAt <= context.nowMs) {
       context.remove();
       context.changed(KeyEvent.Delete);
+      recordDelete(context);
       return;
     }
     const end = reply.length;
@@ -309,8 +314,11 @@ function getex(context: CommandContext): void {
     if (!context.setExpiry(options.expiresAt)) return;
     reply.length = end;
     context.changed(KeyEvent.Expire);
+    recordExpiry(context);
   } else if (options.persist && context.expiresAtMs >= 0) {
-    if (context.setExpiry(-1)) context.changed(KeyEvent.Persist);
+    if (!context.setExpiry(-1)) return;
+    context.changed(KeyEvent.Persist);
+    recordExpiry(context);
   }
 }
 
@@ -339,13 +347,20 @@ function hasRoomForPairs(context: CommandContext, first: number, count: number):
   return true;
 }
 
-function setPairs(context: CommandContext, first: number, count: number, expiresAt: number): void {
+function setPairs(
+  context: CommandContext,
+  first: number,
+  count: number,
+  expiresAt: number,
+  isRewritten: boolean,
+): void {
   for (let index = first; index < first + 2 * count; index += 2) {
     context.findWrite(index);
     const wanted = options.keepsExpiry ? context.expiresAtMs : expiresAt;
     if (!context.putString(index + 1, wanted)) throw new Error('arena: promised room is missing');
     context.changed(KeyEvent.Set);
     if (expiresAt >= 0) context.changed(KeyEvent.Expire);
+    if (isRewritten) recordString(context);
   }
 }
 
@@ -363,7 +378,7 @@ function mset(context: CommandContext): void {
   const count = (context.argCount - 1) >> 1;
   resetOptions();
   if (!hasRoomForPairs(context, 1, count)) return;
-  setPairs(context, 1, count, -1);
+  setPairs(context, 1, count, -1, false);
   context.reply.ok();
 }
 
@@ -379,7 +394,7 @@ function msetnx(context: CommandContext): void {
   }
   resetOptions();
   if (!hasRoomForPairs(context, 1, count)) return;
-  setPairs(context, 1, count, -1);
+  setPairs(context, 1, count, -1, false);
   context.reply.integer(1);
 }
 
@@ -426,7 +441,7 @@ function msetex(context: CommandContext): void {
     return;
   }
   if (!hasRoomForPairs(context, 2, count)) return;
-  setPairs(context, 2, count, options.expiresAt);
+  setPairs(context, 2, count, options.expiresAt, true);
   reply.integer(1);
 }
 
@@ -611,6 +626,7 @@ function incrbyfloat(context: CommandContext): void {
   if (!putText(context, text)) return;
   context.markText();
   context.changed(KeyEvent.IncrementByFloat);
+  recordString(context);
   reply.bulkString(text);
 }
 
@@ -635,6 +651,7 @@ function delex(context: CommandContext): void {
   }
   context.remove();
   context.changed(KeyEvent.Delete);
+  recordDelete(context);
   reply.integer(1);
 }
 

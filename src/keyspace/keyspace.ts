@@ -6,6 +6,8 @@
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { EvictionPool } from './eviction-pool.js';
+import { Journal } from './journal.js';
+import { JournalRing } from './journal-ring.js';
 import { EvictionPolicy, type KeyspaceSettings } from './settings.js';
 import { Shard } from './shard.js';
 import { SnapshotState } from './shard-snapshot.js';
@@ -29,6 +31,7 @@ export interface KeyspaceHandle {
   readonly shards: readonly SharedArrayBuffer[];
   /** Word 0: used memory in units of 64 bytes, as published. */
   readonly totals: SharedArrayBuffer;
+  readonly journal: SharedArrayBuffer;
   readonly databaseCount: number;
 }
 
@@ -43,7 +46,7 @@ export function createKeyspace(
   for (let index = 0; index < shardCount; index++) {
     shards.push(ShardMemory.create(shardBytes, databaseCount, addressOf).buffer);
   }
-  return { shards, totals: new SharedArrayBuffer(64), databaseCount };
+  return { shards, totals: new SharedArrayBuffer(64), journal: JournalRing.create(), databaseCount };
 }
 
 export class Keyspace {
@@ -51,6 +54,7 @@ export class Keyspace {
   readonly shardMask: number;
   readonly databaseCount: number;
   readonly settings: KeyspaceSettings;
+  readonly journal: Journal;
   private readonly totals: Int32Array;
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
@@ -61,7 +65,10 @@ export class Keyspace {
   constructor(handle: KeyspaceHandle, settings: KeyspaceSettings, counters: Float64Array) {
     this.settings = settings;
     this.databaseCount = handle.databaseCount;
-    this.shards = handle.shards.map((buffer, index) => new Shard(index, buffer, settings, counters));
+    this.journal = new Journal(handle.journal);
+    this.shards = handle.shards.map(
+      (buffer, index) => new Shard(index, buffer, settings, counters, this.journal),
+    );
     this.shardMask = this.shards.length - 1;
     this.totals = new Int32Array(handle.totals);
   }
@@ -146,7 +153,10 @@ export class Keyspace {
         const shard = this.shards[this.evictionPool.bestShard()];
         shard.lock();
         const evicted = this.evictionPool.evictBest(shard);
-        if (evicted) this.publish(shard);
+        if (evicted) {
+          this.publish(shard);
+          this.journal.commit(false);
+        }
         shard.unlock();
         if (evicted) return true;
       }
@@ -208,6 +218,7 @@ export class Keyspace {
   }
 
   unlockAll(): void {
+    this.journal.commit(true);
     for (const shard of this.shards) {
       this.publishIfMoved(shard);
       shard.unlock();
@@ -259,6 +270,7 @@ export class Keyspace {
           acquireLock(shard.words, HeaderWord.Lock);
           more = shard.expireDue(database, Date.now(), EXPIRE_SLICE_KEYS) === EXPIRE_SLICE_KEYS;
           this.publishIfMoved(shard);
+          this.journal.commit(false);
           releaseLock(shard.words, HeaderWord.Lock);
           if (performance.now() > giveUpAt) return true;
         }

@@ -8,7 +8,7 @@
  *
  * Every change of a key passes `changed`, the gate: what has to see writes hangs there and nowhere else.
  * The methods that replace or delete entries leave that call to the command, which knows the event's name;
- * expiry and eviction, which no command asked for, make it themselves.
+ * expiry and eviction, which no command asked for, make it themselves, and record them in the journal.
  */
 
 import { Arena } from '../memory/arena.js';
@@ -48,6 +48,7 @@ import {
 } from './entry.js';
 import { KeyEvent } from './events.js';
 import { ExpiryCalendar } from './expiry-calendar.js';
+import type { Journal } from './journal.js';
 import { KeyDictionary } from './key-dictionary.js';
 import { LazyFree } from './lazy-free.js';
 import type { KeyspaceSettings } from './settings.js';
@@ -71,6 +72,7 @@ export class Shard {
   readonly calendar: ExpiryCalendar;
   readonly watchedKeys: WatchedKeys;
   readonly snapshot: ShardSnapshot;
+  readonly journal: Journal;
   readonly hashes: HashValue;
   readonly sets: SetValue;
   readonly sortedSets: SortedSetValue;
@@ -81,8 +83,15 @@ export class Shard {
   private readonly settings: KeyspaceSettings;
   private readonly counters: Float64Array;
 
-  constructor(index: number, buffer: SharedArrayBuffer, settings: KeyspaceSettings, counters: Float64Array) {
+  constructor(
+    index: number,
+    buffer: SharedArrayBuffer,
+    settings: KeyspaceSettings,
+    counters: Float64Array,
+    journal: Journal,
+  ) {
     this.index = index;
+    this.journal = journal;
     this.memory = new ShardMemory(buffer);
     this.bytes = this.memory.bytes;
     this.words = this.memory.words;
@@ -381,9 +390,8 @@ export class Shard {
 
   /** Deletes a key that is past its expiry. */
   expire(database: number, hash: number, slot: number): void {
-    this.remove(database, hash, slot);
+    this.removeByItself(database, hash, slot, KeyEvent.Expired);
     this.counters[KeyspaceCounter.ExpiredKeys]++;
-    this.changed(database, hash, KeyEvent.Expired);
   }
 
   private expireEntry(database: number, entry: number): void {
@@ -400,9 +408,22 @@ export class Shard {
 
   /** Deletes a key to make room. */
   evict(database: number, hash: number, slot: number): void {
-    this.remove(database, hash, slot);
+    this.removeByItself(database, hash, slot, KeyEvent.Evicted);
     this.counters[KeyspaceCounter.EvictedKeys]++;
-    this.changed(database, hash, KeyEvent.Evicted);
+  }
+
+  /** Deletes a key that no command has deleted. */
+  private removeByItself(database: number, hash: number, slot: number, event: KeyEvent): void {
+    const { words, journal } = this;
+    const { changes } = journal;
+    if (journal.isOn) {
+      const entry = words[slot];
+      journal.delete(database, this.bytes, this.view, keyOffset(words, entry), keyLength(words, entry));
+    }
+    this.remove(database, hash, slot);
+    this.changed(database, hash, event);
+    // It is recorded; a command that runs meanwhile may have changed nothing.
+    journal.changes = changes;
   }
 
   /**
@@ -412,6 +433,7 @@ export class Shard {
   changed(database: number, hash: number, _event: KeyEvent): void {
     const { words } = this;
     words[HeaderWord.DirtyCount]++;
+    this.journal.changes++;
     if (words[HeaderWord.WatchedKeyCount] !== 0) this.watchedKeys.touch(database, hash);
   }
 

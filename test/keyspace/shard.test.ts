@@ -13,6 +13,8 @@ import {
   valueOffset,
 } from '../../src/keyspace/entry.js';
 import { KeyEvent } from '../../src/keyspace/events.js';
+import { Journal } from '../../src/keyspace/journal.js';
+import { JournalRing } from '../../src/keyspace/journal-ring.js';
 import { EvictionPolicy, type KeyspaceSettings } from '../../src/keyspace/settings.js';
 import { Shard } from '../../src/keyspace/shard.js';
 import { hashBytes } from '../../src/memory/hash.js';
@@ -71,7 +73,8 @@ class Model {
   constructor(arenaBytes: number, random: Random) {
     const memory = ShardMemory.create(arenaBytes + (4 << 20), DATABASES);
     memory.words[HeaderWord.ArenaEnd] = memory.words[HeaderWord.ArenaStart]! + arenaBytes;
-    this.shard = new Shard(0, memory.buffer, this.settings, this.counters);
+    const journal = new Journal(JournalRing.create(1 << 16));
+    this.shard = new Shard(0, memory.buffer, this.settings, this.counters, journal);
     this.random = random;
   }
 

@@ -1,0 +1,64 @@
+/**
+ * Effects that the journal records in other words than the client's, because the request depends on the time or on
+ * chance, or because Redis 7.0 does not know it. A handler calls one of these after its change; what it does not
+ * record this way is recorded as it was sent. All work on the selected key.
+ */
+
+import { expiresAtMs, valueLength, valueOffset } from '../keyspace/entry.js';
+import type { Journal } from '../keyspace/journal.js';
+import type { CommandContext } from './context.js';
+
+/** Begins a command on the selected key, of which `argCount` arguments follow the key; null if nothing is recorded. */
+export function recordKeyCommand(context: CommandContext, name: string, argCount: number): Journal | null {
+  const { journal } = context.keyspace;
+  if (!journal.isOn) return null;
+  journal.begin(context.keyDatabase, 2 + argCount);
+  journal.word(name);
+  journal.argument(context.bytes, context.view, context.keyOffset, context.keyLength);
+  journal.settled();
+  return journal;
+}
+
+/** The key has a new string and the expiry that is in its entry. */
+export function recordString(context: CommandContext): void {
+  const { shard, entry } = context;
+  const { words } = shard;
+  const expiresAt = expiresAtMs(words, entry);
+  const journal = recordKeyCommand(context, 'SET', expiresAt < 0 ? 1 : 3);
+  if (journal === null) return;
+  journal.argument(shard.bytes, shard.view, valueOffset(words, entry), valueLength(words, entry));
+  if (expiresAt < 0) return;
+  journal.word('PXAT');
+  journal.integer(expiresAt);
+}
+
+/** The key has the expiry that is in its entry, or none. */
+export function recordExpiry(context: CommandContext): void {
+  const { expiresAtMs: expiresAt } = context;
+  if (expiresAt < 0) recordKeyCommand(context, 'PERSIST', 0);
+  else recordKeyCommand(context, 'PEXPIREAT', 1)?.integer(expiresAt);
+}
+
+/** The key is gone. */
+export function recordDelete(context: CommandContext): void {
+  recordKeyCommand(context, 'DEL', 0);
+}
+
+/** So many elements were taken from an end of the key's list or sorted set. */
+export function recordPop(context: CommandContext, name: string, count: number): void {
+  recordKeyCommand(context, name, 1)?.integer(count);
+}
+
+/** Records the request of a command that locks shards by itself; their locks are held. */
+export function recordRequest(context: CommandContext): void {
+  const { journal } = context.keyspace;
+  if (!journal.isOn) return;
+  journal.request(
+    context.database,
+    context.bytes,
+    context.view,
+    context.pairs,
+    context.argStart,
+    context.argCount,
+  );
+}

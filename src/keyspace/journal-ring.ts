@@ -1,0 +1,359 @@
+/**
+ * The journal's ring in shared memory: what threads have written and the journal thread has not taken yet.
+ *
+ *   int32 words, a cache line for each of
+ *       0 on: changes are recorded   1 replies wait for the disk (`appendfsync always`)
+ *       2 the disk is far behind: replies wait until it has caught up   3 timestamps are wanted
+ *      16 lock of whoever appends   17 database of the last record, -1 for none   18 second of the last timestamp
+ *      32 the journal thread sleeps   33 requests to it (JournalRequest)   34 moves on whenever there is more room
+ *      64... by worker: it has replies that wait for the disk
+ *   float64, positions: bytes since the process began
+ *    1024 head: what is written   1032 taken: what the journal thread has brought to the file
+ *    1040 synced: what is on the disk   1048 switch: where the next file begins, -1 for nowhere
+ *    1056 since when something is taken and not synced (ms), 0 if nothing is
+ *   bytes from RING_OFFSET: the ring
+ *
+ * A writer holds the locks of the shards that it has changed while it appends, so the ring has the changes of
+ * every shard in their order, and a transaction in one piece. A record that is longer than the ring passes
+ * through it in pieces. The thread that takes never holds a shard's lock: it is waited for under them.
+ *
+ * Positions are doubles, which 64-bit processors load and store as one.
+ */
+
+import { acquireLock, releaseLock } from '../memory/lock.js';
+import { integerLength, writeInteger } from '../memory/numbers.js';
+import { copyBytes } from '../structures/copy.js';
+
+const enum Word {
+  On = 0,
+  Synchronous = 1,
+  Behind = 2,
+  Timestamps = 3,
+  Lock = 16,
+  Database = 17,
+  TimestampSeconds = 18,
+  Sleeping = 32,
+  Requests = 33,
+  Room = 34,
+  WaitingWorkers = 64,
+}
+
+/** Indices in units of 8 bytes. */
+const enum Wide {
+  Head = 512,
+  Taken = 513,
+  Synced = 514,
+  Switch = 515,
+  UnsyncedSinceMs = 516,
+}
+
+const WORKERS_MAX = 960;
+const RING_OFFSET = 8192;
+/** A power of two. Half a second of what a disk of average speed takes. */
+const RING_BYTES = 64 << 20;
+
+/** Whoever waits for room looks again after this long. */
+const WAIT_MS_MAX = 50;
+
+/** What the journal thread is asked to do, as bits. */
+export const enum JournalRequest {
+  /** Bring everything to the disk and answer. */
+  Stop = 1,
+  /** A new base file is complete. */
+  Install = 2,
+  /** The configuration has changed. */
+  Configuration = 4,
+  /** Recording has ended: close the file. */
+  Close = 8,
+}
+
+/** A RESP array of bulk strings. */
+export function commandBytes(...words: readonly string[]): Uint8Array {
+  return Buffer.from(`*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`);
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+const MULTI = commandBytes('MULTI');
+const MULTI_VIEW = viewOf(MULTI);
+const EXEC = commandBytes('EXEC');
+const EXEC_VIEW = viewOf(EXEC);
+
+const SELECT = '*2\r\n$6\r\nSELECT\r\n$';
+const TIMESTAMP = '#TS:';
+const SCRATCH_BYTES = 64;
+
+export class JournalRing {
+  private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
+  private readonly ring: Uint8Array;
+  private readonly ringView: DataView;
+  private readonly ringBytes: number;
+  private readonly scratch = new Uint8Array(SCRATCH_BYTES);
+  private readonly scratchView = viewOf(this.scratch);
+
+  constructor(handle: SharedArrayBuffer) {
+    this.words = new Int32Array(handle, 0, RING_OFFSET >> 2);
+    this.doubles = new Float64Array(handle, 0, RING_OFFSET >> 3);
+    this.ring = new Uint8Array(handle, RING_OFFSET);
+    this.ringView = new DataView(handle, RING_OFFSET);
+    this.ringBytes = this.ring.length;
+  }
+
+  /** `ringBytes` is a power of two; its pages are committed as they are first used. */
+  static create(ringBytes = RING_BYTES): SharedArrayBuffer {
+    const ring = new JournalRing(new SharedArrayBuffer(RING_OFFSET + ringBytes));
+    ring.words[Word.Database] = -1;
+    ring.doubles[Wide.Switch] = -1;
+    return ring.words.buffer as unknown as SharedArrayBuffer;
+  }
+
+  /** Whether changes are recorded. Under a shard's lock the answer holds until the lock is released. */
+  get isOn(): boolean {
+    return this.words[Word.On] !== 0;
+  }
+
+  /** Whether replies have to wait until what is written is on the disk. */
+  get mustWait(): boolean {
+    const { words } = this;
+    return (
+      (words[Word.Synchronous] | Atomics.load(words, Word.Behind)) !== 0 &&
+      this.doubles[Wide.Head] > this.doubles[Wide.Synced]
+    );
+  }
+
+  get isSynchronous(): boolean {
+    return this.words[Word.Synchronous] !== 0;
+  }
+
+  /** Follows `appendfsync` and `aof-timestamp-enabled`. */
+  configure(isSynchronous: boolean, hasTimestamps: boolean): void {
+    this.words[Word.Synchronous] = isSynchronous ? 1 : 0;
+    this.words[Word.Timestamps] = hasTimestamps ? 1 : 0;
+  }
+
+  /**
+   * Has the next file begin with what is appended from now on, and records from now on if that was off. The locks
+   * of all shards are held, unless nobody else can change keys.
+   */
+  switchFile(): void {
+    const { words } = this;
+    acquireLock(words, Word.Lock);
+    words[Word.On] = 1;
+    words[Word.Database] = -1;
+    words[Word.TimestampSeconds] = 0;
+    this.doubles[Wide.Switch] = this.doubles[Wide.Head];
+    releaseLock(words, Word.Lock);
+    this.wake();
+  }
+
+  /** Records nothing from now on. The locks of all shards are held. */
+  turnOff(): void {
+    this.words[Word.On] = 0;
+  }
+
+  // What writers call.
+
+  /**
+   * Appends commands that are in RESP already. With `isWhole`, several of them are put between MULTI and EXEC. The
+   * locks of the shards that they changed are held.
+   */
+  append(
+    commands: Uint8Array,
+    view: DataView,
+    lengthBytes: number,
+    commandCount: number,
+    firstDatabase: number,
+    lastDatabase: number,
+    isWhole: boolean,
+  ): void {
+    const { words } = this;
+    acquireLock(words, Word.Lock);
+    if (words[Word.Timestamps] !== 0) this.appendTimestamp();
+    if (words[Word.Database] !== firstDatabase) this.appendSelect(firstDatabase);
+    const isTransaction = isWhole && commandCount > 1;
+    if (isTransaction) this.copyIn(MULTI, MULTI_VIEW, MULTI.length);
+    this.copyIn(commands, view, lengthBytes);
+    if (isTransaction) this.copyIn(EXEC, EXEC_VIEW, EXEC.length);
+    words[Word.Database] = lastDatabase;
+    releaseLock(words, Word.Lock);
+    // Whoever writes with `always` wakes the journal thread for all commands of a round together.
+    if (words[Word.Synchronous] === 0) this.wake();
+  }
+
+  private appendSelect(database: number): void {
+    const { scratch } = this;
+    let at = this.scratchText(SELECT, 0);
+    at += writeInteger(scratch, at, integerLength(database));
+    at = this.scratchText('\r\n', at);
+    at += writeInteger(scratch, at, database);
+    at = this.scratchText('\r\n', at);
+    this.copyIn(scratch, this.scratchView, at);
+  }
+
+  private appendTimestamp(): void {
+    const seconds = Math.floor(Date.now() / 1000);
+    if (seconds === this.words[Word.TimestampSeconds]) return;
+    this.words[Word.TimestampSeconds] = seconds;
+    let at = this.scratchText(TIMESTAMP, 0);
+    at += writeInteger(this.scratch, at, seconds);
+    at = this.scratchText('\r\n', at);
+    this.copyIn(this.scratch, this.scratchView, at);
+  }
+
+  private scratchText(text: string, at: number): number {
+    for (let index = 0; index < text.length; index++) this.scratch[at++] = text.charCodeAt(index);
+    return at;
+  }
+
+  private copyIn(source: Uint8Array, view: DataView, lengthBytes: number): void {
+    const { doubles, ringBytes } = this;
+    for (let done = 0; done < lengthBytes; ) {
+      const head = doubles[Wide.Head];
+      const room = ringBytes - (head - doubles[Wide.Taken]);
+      if (room === 0) {
+        this.waitForTaken(doubles[Wide.Taken]);
+        continue;
+      }
+      const at = head % ringBytes;
+      const length = Math.min(lengthBytes - done, room, ringBytes - at);
+      copyBytes(this.ring, this.ringView, at, source, view, done, length);
+      doubles[Wide.Head] = head + length;
+      done += length;
+    }
+  }
+
+  private waitForTaken(taken: number): void {
+    const { words } = this;
+    const room = Atomics.load(words, Word.Room);
+    this.wake();
+    if (this.doubles[Wide.Taken] === taken) Atomics.wait(words, Word.Room, room, WAIT_MS_MAX);
+  }
+
+  /**
+   * Waits until half of the ring is free, or the disk takes nothing any more (`isFailing`), so that what comes next
+   * rarely has to wait under a lock. Holds no lock when called.
+   */
+  waitForRoom(isFailing: () => boolean): void {
+    const { doubles, ringBytes } = this;
+    while (doubles[Wide.Head] - doubles[Wide.Taken] > ringBytes / 2 && !isFailing()) {
+      this.waitForTaken(doubles[Wide.Taken]);
+    }
+  }
+
+  get head(): number {
+    return this.doubles[Wide.Head];
+  }
+
+  get synced(): number {
+    return this.doubles[Wide.Synced];
+  }
+
+  /** Bytes that are not in the file yet. */
+  get pendingBytes(): number {
+    return this.doubles[Wide.Head] - this.doubles[Wide.Taken];
+  }
+
+  /** A worker has replies that wait; it is woken when more is on the disk. */
+  markWaiting(worker: number): void {
+    Atomics.store(this.words, Word.WaitingWorkers + (worker % WORKERS_MAX), 1);
+  }
+
+  /** Wakes the journal thread if it sleeps. */
+  wake(): void {
+    const { words } = this;
+    if (Atomics.load(words, Word.Sleeping) === 0) return;
+    if (Atomics.exchange(words, Word.Sleeping, 0) !== 0) Atomics.notify(words, Word.Sleeping);
+  }
+
+  request(request: JournalRequest): void {
+    Atomics.or(this.words, Word.Requests, request);
+    this.wake();
+  }
+
+  /**
+   * Notes that what was written `limitMs` ago is not on the disk: replies wait until it is. Returns whether that is
+   * new. For one worker to call regularly.
+   */
+  noteIfBehind(nowMs: number, limitMs: number): boolean {
+    const sinceMs = this.doubles[Wide.UnsyncedSinceMs];
+    if (sinceMs === 0 || nowMs - sinceMs < limitMs) return false;
+    return Atomics.exchange(this.words, Word.Behind, 1) === 0;
+  }
+
+  // What the journal thread calls.
+
+  /** Sleeps until there is something to take or a request, at most `timeoutMs`. */
+  sleep(timeoutMs: number): void {
+    const { words } = this;
+    Atomics.store(words, Word.Sleeping, 1);
+    if (this.available === 0 && !this.isSwitchDue && Atomics.load(words, Word.Requests) === 0) {
+      Atomics.wait(words, Word.Sleeping, 1, timeoutMs);
+    }
+    Atomics.store(words, Word.Sleeping, 0);
+  }
+
+  /** Lets something gather. */
+  pause(milliseconds: number): void {
+    Atomics.wait(this.words, Word.Sleeping, 0, milliseconds);
+  }
+
+  takeRequests(): number {
+    return Atomics.exchange(this.words, Word.Requests, 0);
+  }
+
+  /** Bytes that can be taken, up to where the next file begins. */
+  private get available(): number {
+    const { doubles } = this;
+    const limit = doubles[Wide.Switch] < 0 ? doubles[Wide.Head] : doubles[Wide.Switch];
+    return limit - doubles[Wide.Taken];
+  }
+
+  /** Whether everything before the next file has been taken, and there is to be one. */
+  get isSwitchDue(): boolean {
+    return this.doubles[Wide.Switch] >= 0 && this.doubles[Wide.Switch] === this.doubles[Wide.Taken];
+  }
+
+  get isSwitchPending(): boolean {
+    return this.doubles[Wide.Switch] >= 0;
+  }
+
+  /** The next file is open. */
+  switched(): void {
+    this.doubles[Wide.Switch] = -1;
+  }
+
+  /** What can be taken in one piece; empty if there is nothing. The bytes stay until `taken`. */
+  peek(lengthBytesMax: number): Uint8Array {
+    // A lock that the writers have released since makes what they wrote visible here.
+    Atomics.load(this.words, Word.Lock);
+    const at = this.doubles[Wide.Taken] % this.ringBytes;
+    const length = Math.min(this.available, this.ringBytes - at, lengthBytesMax);
+    return this.ring.subarray(at, at + length);
+  }
+
+  taken(lengthBytes: number, nowMs: number): void {
+    const { doubles, words } = this;
+    if (doubles[Wide.UnsyncedSinceMs] === 0) doubles[Wide.UnsyncedSinceMs] = nowMs;
+    doubles[Wide.Taken] += lengthBytes;
+    Atomics.add(words, Word.Room, 1);
+    Atomics.notify(words, Word.Room);
+  }
+
+  get takenPosition(): number {
+    return this.doubles[Wide.Taken];
+  }
+
+  /** Everything up to `position` is on the disk. Calls `wakeWorker` for each worker that waits for it. */
+  markSynced(position: number, workers: number, wakeWorker: (worker: number) => void): void {
+    const { doubles, words } = this;
+    if (position === doubles[Wide.Taken]) doubles[Wide.UnsyncedSinceMs] = 0;
+    doubles[Wide.Synced] = position;
+    Atomics.store(words, Word.Behind, 0);
+    for (let worker = 0; worker < workers; worker++) {
+      if (Atomics.exchange(words, Word.WaitingWorkers + (worker % WORKERS_MAX), 0) !== 0) wakeWorker(worker);
+    }
+  }
+}
