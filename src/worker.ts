@@ -31,7 +31,7 @@ import { PROTECTED_MODE_ERROR } from './network/protected-mode.js';
 import { isLoopbackAddress } from './network/socket-address.js';
 import type { ConnectionHandler, Transport } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
-import { RdbImageWriter } from './persistence/background-save.js';
+import { SnapshotImageWriter } from './persistence/image-writer.js';
 import { Dispatcher } from './protocol/dispatcher.js';
 import { REPLY_BYTES_MAX, ReplyWriter } from './protocol/reply-writer.js';
 import { ServerCounter } from './state/command-statistics.js';
@@ -92,7 +92,7 @@ export class Worker implements ConnectionHandler {
   private readonly services: ServerServices;
   private readonly settings: KeyspaceSettings;
   private readonly hugePages: HugePages | null;
-  private readonly imageWriter: RdbImageWriter;
+  private readonly imageWriter: SnapshotImageWriter;
   private readonly connections = new Map<number, Connection>();
   /** Connections with more pending output than the soft limit, and since when. */
   private readonly overSoftLimit = new Map<Connection, number>();
@@ -160,7 +160,7 @@ export class Worker implements ConnectionHandler {
       counters,
     );
     this.executor = new Executor(this.context);
-    this.imageWriter = new RdbImageWriter(this.settings);
+    this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
     this.applyConfig();
@@ -237,7 +237,7 @@ export class Worker implements ConnectionHandler {
     const { hardBytes } = config.normalOutputLimit;
     this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
     services.requirePass = config.requirePass;
-    this.imageWriter.compresses = config.rdbCompression;
+    this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
     this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
   }

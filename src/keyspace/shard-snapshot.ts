@@ -44,6 +44,8 @@ export const enum SnapshotRoot {
 }
 
 const IMAGE_HEADER_BYTES = 12;
+/** A value may be longer as commands than its shard is; lengths in the shard are int32. */
+const IMAGE_BYTES_MAX = 0x7fff0000;
 
 /** Bytes, as far as `length`; void when another key is written. */
 export interface KeyImage {
@@ -93,7 +95,7 @@ export class ShardSnapshot {
     if (this.imageWriter === null) throw new Error('a thread without an image writer changes keys');
     const { words } = this;
     const { bytes, length } = this.imageWriter.write(shard, entry);
-    const image = this.arena.allocate(IMAGE_HEADER_BYTES + length);
+    const image = length > IMAGE_BYTES_MAX ? 0 : this.arena.allocate(IMAGE_HEADER_BYTES + length);
     if (image === 0) {
       this.stop(SnapshotState.Failed);
       return;

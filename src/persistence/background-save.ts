@@ -6,50 +6,21 @@
 import { Config } from '../config/config.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
-import { defaultSettings, type KeyspaceSettings } from '../keyspace/settings.js';
+import { defaultSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
-import { type ImageWriter, type KeyImage, SnapshotState } from '../keyspace/shard-snapshot.js';
+import { SnapshotState } from '../keyspace/shard-snapshot.js';
 import { createLog } from '../log.js';
 import { setHashSecret } from '../memory/hash.js';
 import { ControlBlock } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
-import { RdbOutput } from './rdb-output.js';
-import { RdbWriter, writeKey } from './rdb-writer.js';
+import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
 import { backgroundFileName, SnapshotFile } from './snapshot-file.js';
-import { ValueWriter } from './value-writer.js';
 
 /** What is done under one hold of a lock: so many lines of a table, or until so many bytes have come together. */
 const LINES_PER_HOLD = 4;
 const BYTES_PER_HOLD = 8 * 1024;
-
-/** A buffer that a large image has made longer is not kept. */
-const KEPT_BYTES_MAX = 1 << 20;
-
-/** Writes keys for a worker that is about to change them. */
-export class RdbImageWriter implements ImageWriter {
-  /** `rdbcompression` */
-  compresses = true;
-  private readonly settings: KeyspaceSettings;
-  private output = new RdbOutput();
-  private values = new ValueWriter(this.output);
-
-  constructor(settings: KeyspaceSettings) {
-    this.settings = settings;
-  }
-
-  write(shard: Shard, entry: number): KeyImage {
-    if (this.output.bytes.length > KEPT_BYTES_MAX) {
-      this.output = new RdbOutput();
-      this.values = new ValueWriter(this.output);
-    }
-    this.output.compresses = this.compresses;
-    this.output.length = 0;
-    writeKey(this.output, this.values, this.settings, shard, entry, Date.now());
-    return this.output;
-  }
-}
 
 /** What the persistence thread is started with. */
 export interface PersistenceOptions {
@@ -67,7 +38,7 @@ export class BackgroundSave {
   private config: Config;
 
   // Of the save that runs.
-  private writer: RdbWriter | null = null;
+  private writer: SnapshotWriter | null = null;
   private failure = '';
   private database = -1;
   /** The shard whose images are being taken. */
@@ -130,7 +101,7 @@ export class BackgroundSave {
     const { config } = this;
     try {
       const file = new SnapshotFile(config.snapshotFile, backgroundFileName());
-      this.writer = new RdbWriter(this.settings, {
+      this.writer = createSnapshotWriter(this.state.form, this.settings, {
         compresses: config.rdbCompression,
         hasChecksum: config.rdbChecksum,
         flush: (bytes) => file.write(bytes),
@@ -224,7 +195,7 @@ export class BackgroundSave {
     this.state.keysWritten++;
   };
 
-  private select(writer: RdbWriter, database: number): void {
+  private select(writer: SnapshotWriter, database: number): void {
     if (database === this.database) return;
     this.database = database;
     if (this.begunDatabases.has(database)) {

@@ -4,44 +4,20 @@
  */
 
 import { IntegerParser } from '../memory/numbers.js';
-import { copyBytes } from '../structures/copy.js';
+import { ByteOutput } from './byte-output.js';
 import { Crc64 } from './crc64.js';
 import { lzfCompress } from './lzf.js';
 import { COMPRESSED_BYTES_MIN, RdbEncoding } from './rdb-format.js';
 
-const INITIAL_BYTES = 4096;
 const LENGTH_BYTES_MAX = 9;
 /** A longer string is no int32. */
 const INTEGER_TEXT_BYTES_MAX = 11;
 
-export class RdbOutput {
-  bytes: Uint8Array;
-  view: DataView;
-  length = 0;
+export class RdbOutput extends ByteOutput {
   /** Whether long strings are compressed (`rdbcompression`). */
   compresses = true;
   readonly checksum = new Crc64();
   private readonly parser = new IntegerParser();
-
-  constructor(initialBytes = INITIAL_BYTES) {
-    this.bytes = new Uint8Array(initialBytes);
-    this.view = new DataView(this.bytes.buffer);
-  }
-
-  /** Makes room for `lengthBytes` more bytes. */
-  reserve(lengthBytes: number): void {
-    const needed = this.length + lengthBytes;
-    if (needed <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(needed, Math.min(2 * this.bytes.length, needed + (64 << 20))));
-    grown.set(this.bytes.subarray(0, this.length));
-    this.bytes = grown;
-    this.view = new DataView(grown.buffer);
-  }
-
-  byte(value: number): void {
-    this.reserve(1);
-    this.bytes[this.length++] = value;
-  }
 
   /** A length or another number from 0 up to 2^53. */
   lengthField(value: number): void {
@@ -78,19 +54,6 @@ export class RdbOutput {
     this.reserve(8);
     this.view.setFloat64(this.length, value, true);
     this.length += 8;
-  }
-
-  /** Bytes as they are. */
-  raw(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
-    this.reserve(lengthBytes);
-    copyBytes(this.bytes, this.view, this.length, source, sourceView, offset, lengthBytes);
-    this.length += lengthBytes;
-  }
-
-  /** ASCII text as it is. */
-  rawText(text: string): void {
-    this.reserve(text.length);
-    for (let at = 0; at < text.length; at++) this.bytes[this.length++] = text.charCodeAt(at);
   }
 
   /** ASCII text as a string. */

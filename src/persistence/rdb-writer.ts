@@ -5,32 +5,21 @@ import { entryAccess, expiresAtMs, keyLength, keyOffset } from '../keyspace/entr
 import { EvictionPolicy, type KeyspaceSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
 import { REDIS_VERSION } from '../version.js';
+import { FLUSH_BYTES } from './byte-output.js';
+import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-form.js';
 import { RDB_MAGIC, RDB_VERSION, RdbOpcode } from './rdb-format.js';
 import { RdbOutput } from './rdb-output.js';
 import { ValueWriter } from './value-writer.js';
 
-/** What gathers before it goes to the file. */
-const FLUSH_BYTES = 256 * 1024;
-
-export interface RdbWriterOptions {
-  /** `rdbcompression` */
-  readonly compresses: boolean;
-  /** `rdbchecksum` */
-  readonly hasChecksum: boolean;
-  /** Takes what has gathered; the bytes are void afterwards. */
-  readonly flush: (bytes: Uint8Array) => void;
-}
-
-export class RdbWriter {
+export class RdbWriter implements SnapshotWriter {
   readonly output = new RdbOutput(2 * FLUSH_BYTES);
-  private readonly options: RdbWriterOptions;
-  private readonly settings: KeyspaceSettings;
-  private readonly values = new ValueWriter(this.output);
+  private readonly options: SnapshotWriterOptions;
+  private readonly keys: RdbKeyWriter;
 
-  constructor(settings: KeyspaceSettings, options: RdbWriterOptions) {
-    this.settings = settings;
+  constructor(settings: KeyspaceSettings, options: SnapshotWriterOptions) {
     this.options = options;
     this.output.compresses = options.compresses;
+    this.keys = new RdbKeyWriter(this.output, settings);
   }
 
   begin(nowMs: number, usedBytes: number): void {
@@ -64,7 +53,7 @@ export class RdbWriter {
 
   /** Writes a key with its value. The shard's lock is held. */
   key(shard: Shard, entry: number, nowMs: number): void {
-    writeKey(this.output, this.values, this.settings, shard, entry, nowMs);
+    this.keys.write(shard, entry, nowMs);
   }
 
   /** Hands out what has gathered, if it is much. Call it after every key or two. */
@@ -90,31 +79,37 @@ export class RdbWriter {
   }
 }
 
-/** Writes a key: its expiry, what is known of its use, type, key and value. The shard's lock is held. */
-export function writeKey(
-  output: RdbOutput,
-  values: ValueWriter,
-  settings: KeyspaceSettings,
-  shard: Shard,
-  entry: number,
-  nowMs: number,
-): void {
-  const { words } = shard;
-  const expiresAt = expiresAtMs(words, entry);
-  if (expiresAt >= 0) {
-    output.byte(RdbOpcode.ExpiryMs);
-    output.integer64(expiresAt);
+/** Writes keys: expiry, what is known of their use, type, key and value. */
+export class RdbKeyWriter implements KeyWriter {
+  readonly output: RdbOutput;
+  private readonly settings: KeyspaceSettings;
+  private readonly values: ValueWriter;
+
+  constructor(output: RdbOutput, settings: KeyspaceSettings) {
+    this.output = output;
+    this.settings = settings;
+    this.values = new ValueWriter(output);
   }
-  const access = entryAccess(words, entry);
-  const { policy } = settings;
-  if (policy === EvictionPolicy.AllKeysLru || policy === EvictionPolicy.VolatileLru) {
-    output.byte(RdbOpcode.Idle);
-    output.lengthField(Math.floor(lruIdleMs(access, nowMs) / 1000));
-  } else if (policy === EvictionPolicy.AllKeysLfu || policy === EvictionPolicy.VolatileLfu) {
-    output.byte(RdbOpcode.Frequency);
-    output.byte(lfuCounter(access, nowMs, settings.lfu));
+
+  write(shard: Shard, entry: number, nowMs: number): void {
+    const { output, settings, values } = this;
+    const { words } = shard;
+    const expiresAt = expiresAtMs(words, entry);
+    if (expiresAt >= 0) {
+      output.byte(RdbOpcode.ExpiryMs);
+      output.integer64(expiresAt);
+    }
+    const access = entryAccess(words, entry);
+    const { policy } = settings;
+    if (policy === EvictionPolicy.AllKeysLru || policy === EvictionPolicy.VolatileLru) {
+      output.byte(RdbOpcode.Idle);
+      output.lengthField(Math.floor(lruIdleMs(access, nowMs) / 1000));
+    } else if (policy === EvictionPolicy.AllKeysLfu || policy === EvictionPolicy.VolatileLfu) {
+      output.byte(RdbOpcode.Frequency);
+      output.byte(lfuCounter(access, nowMs, settings.lfu));
+    }
+    output.byte(values.typeOf(shard, entry));
+    output.string(shard.bytes, shard.view, keyOffset(words, entry), keyLength(words, entry));
+    values.write(shard, entry);
   }
-  output.byte(values.typeOf(shard, entry));
-  output.string(shard.bytes, shard.view, keyOffset(words, entry), keyLength(words, entry));
-  values.write(shard, entry);
 }

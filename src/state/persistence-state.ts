@@ -3,6 +3,7 @@
  * when changes are unsaved.
  *
  *   int32 words   0 background save   1 cancelled   2 last one failed   3 saves done   4 lock of the file's name
+ *                 5 form of the running snapshot
  *   float64 from byte 64
  *     8 changes at the last save   9 changes at the start of the running save   10 start of it (ms)
  *    11 seconds that the last one took (-1: none yet)   12 last attempt (ms)   13 keys loaded   14 keys expired
@@ -18,6 +19,14 @@ const enum Word {
   HasFailed = 2,
   Saves = 3,
   NameLock = 4,
+  Form = 5,
+}
+
+/** How a snapshot has its keys. */
+export const enum SnapshotForm {
+  Rdb = 0,
+  /** As the commands that make them. */
+  Commands = 1,
 }
 
 const enum Wide {
@@ -62,9 +71,13 @@ export class PersistenceState {
     return Atomics.compareExchange(this.words, Word.Background, 0, 1) === 0;
   }
 
-  /** Wakes the persistence thread. `changes`: how many there had been when the snapshot began. */
-  start(changes: number, keys: number, nowMs: number): void {
+  /**
+   * Wakes the persistence thread. `changes`: how many there had been when the snapshot began. The locks of all shards
+   * are held: whoever takes one afterwards and changes a key has to know the form.
+   */
+  start(changes: number, keys: number, nowMs: number, form = SnapshotForm.Rdb): void {
     const { words, doubles } = this;
+    words[Word.Form] = form;
     doubles[Wide.StartChanges] = changes;
     doubles[Wide.StartMs] = nowMs;
     doubles[Wide.LastAttemptMs] = nowMs;
@@ -73,6 +86,11 @@ export class PersistenceState {
     Atomics.store(words, Word.Cancelled, 0);
     Atomics.store(words, Word.Background, 2);
     Atomics.notify(words, Word.Background);
+  }
+
+  /** The form of the running snapshot. */
+  get form(): SnapshotForm {
+    return this.words[Word.Form];
   }
 
   /** Waits until a background save is to be done. */

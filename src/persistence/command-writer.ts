@@ -1,0 +1,245 @@
+/**
+ * Writes keys as the commands that make them, as Redis 7.0 reads them from the base file of an append-only file
+ * (`aof-use-rdb-preamble no`): SET, RPUSH, SADD, ZADD and HMSET, with some elements each, then PEXPIREAT.
+ */
+
+import {
+  entryType,
+  expiresAtMs,
+  keyLength,
+  keyOffset,
+  ValueType,
+  valueLength,
+  valueOffset,
+} from '../keyspace/entry.js';
+import type { Shard } from '../keyspace/shard.js';
+import { readDouble } from '../memory/scores.js';
+import { Encoding } from '../structures/collection-value.js';
+import { PackedList } from '../structures/packed-list.js';
+import { SortedSetCursor } from '../structures/sorted-set-value.js';
+import { FLUSH_BYTES } from './byte-output.js';
+import { CommandOutput } from './command-output.js';
+import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-form.js';
+
+/** So many elements (fields with their values, members with their scores) go into one command. */
+const ELEMENTS_PER_COMMAND = 64;
+
+export class CommandKeyWriter implements KeyWriter {
+  readonly output: CommandOutput;
+  private readonly cursor = new SortedSetCursor();
+  /**
+   * Readers of packed lists, by shard. A worker writes a key in the midst of a command, which may have something in
+   * the readers that the shard's values have.
+   */
+  private readonly readers: PackedList[] = [];
+
+  // The key that is being written.
+  private shard!: Shard;
+  private entry = 0;
+  private command = '';
+  /** Arguments that make one element. */
+  private argsPerElement = 1;
+  /** Elements that the commands so far have no room for, and those that the last one still waits for. */
+  private elementsLeft = 0;
+  private elementsAwaited = 0;
+
+  constructor(output = new CommandOutput()) {
+    this.output = output;
+  }
+
+  write(shard: Shard, entry: number): void {
+    this.shard = shard;
+    this.entry = entry;
+    const { words, bytes, view } = shard;
+    const reference = valueOffset(words, entry);
+    switch (entryType(words, entry)) {
+      case ValueType.String:
+        this.output.command('SET', 2);
+        this.key();
+        this.output.argument(bytes, view, reference, valueLength(words, entry));
+        break;
+      case ValueType.List:
+        this.list(reference);
+        break;
+      case ValueType.Set:
+        this.set(reference);
+        break;
+      case ValueType.SortedSet:
+        this.sortedSet(reference);
+        break;
+      case ValueType.Hash:
+        this.hash(reference);
+        break;
+      default:
+        throw new Error(`no command for type ${entryType(words, entry)}`);
+    }
+    this.expiry();
+  }
+
+  private key(): void {
+    const { shard, entry } = this;
+    const { words, bytes, view } = shard;
+    this.output.argument(bytes, view, keyOffset(words, entry), keyLength(words, entry));
+  }
+
+  private expiry(): void {
+    const expiresAt = expiresAtMs(this.shard.words, this.entry);
+    if (expiresAt < 0) return;
+    this.output.command('PEXPIREAT', 2);
+    this.key();
+    this.output.integer(expiresAt);
+  }
+
+  /** Begins the commands for `count` elements. */
+  private begin(command: string, argsPerElement: number, count: number): void {
+    this.command = command;
+    this.argsPerElement = argsPerElement;
+    this.elementsLeft = count;
+    this.elementsAwaited = 0;
+  }
+
+  /** Must be called before the arguments of each element: begins the next command if the last one is full. */
+  private beginElement(): void {
+    if (this.elementsAwaited === 0) {
+      const elements = Math.min(this.elementsLeft, ELEMENTS_PER_COMMAND);
+      this.elementsAwaited = elements;
+      this.elementsLeft -= elements;
+      this.output.command(this.command, 1 + elements * this.argsPerElement);
+      this.key();
+    }
+    this.elementsAwaited--;
+  }
+
+  private reader(): PackedList {
+    const { readers, shard } = this;
+    readers[shard.index] ??= new PackedList(shard.memory, shard.arena);
+    return readers[shard.index];
+  }
+
+  /** The elements of a packed list, or of a chunk, from a position on. */
+  private packed(position: number): void {
+    const { output } = this;
+    const reader = this.reader();
+    while (position !== 0) {
+      this.beginElement();
+      for (let left = this.argsPerElement; left > 0; left--) {
+        position = reader.readOn(position);
+        output.argument(reader.bytes, reader.view, reader.offset, reader.lengthBytes);
+      }
+    }
+  }
+
+  private list(reference: number): void {
+    const { lists } = this.shard;
+    const block = lists.blockOf(reference);
+    this.begin('RPUSH', 1, lists.count(reference));
+    if (lists.isPacked(reference)) {
+      this.packed(this.reader().first(block));
+      return;
+    }
+    const { chunks } = lists;
+    for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
+      this.packed(chunks.elements(chunk));
+    }
+  }
+
+  private set(reference: number): void {
+    const { output } = this;
+    const { sets } = this.shard;
+    this.begin('SADD', 1, sets.count(reference));
+    if (sets.encoding(reference) === Encoding.Packed) {
+      this.packed(this.reader().first(sets.blockOf(reference)));
+      return;
+    }
+    const { member } = sets;
+    for (sets.begin(reference); sets.next(); ) {
+      this.beginElement();
+      output.argument(member.bytes, member.view, member.offset, member.lengthBytes);
+    }
+  }
+
+  private hash(reference: number): void {
+    const { output } = this;
+    const { hashes } = this.shard;
+    this.begin('HMSET', 2, hashes.count(reference));
+    if (hashes.encoding(reference) === Encoding.Packed) {
+      this.packed(this.reader().first(hashes.blockOf(reference)));
+      return;
+    }
+    const { field, value } = hashes;
+    for (hashes.begin(reference); hashes.next(); ) {
+      this.beginElement();
+      output.argument(field.bytes, field.view, field.offset, field.lengthBytes);
+      output.argument(value.bytes, value.view, value.offset, value.lengthBytes);
+    }
+  }
+
+  private sortedSet(reference: number): void {
+    const { output, cursor } = this;
+    const { sortedSets } = this.shard;
+    const count = sortedSets.count(reference);
+    this.begin('ZADD', 2, count);
+    if (sortedSets.encoding(reference) === Encoding.Packed) {
+      this.packedSortedSet(sortedSets.blockOf(reference));
+      return;
+    }
+    // From the greatest on: whoever loads them inserts each before all others.
+    for (let more = sortedSets.seek(cursor, reference, count - 1); more; more = sortedSets.previous(cursor)) {
+      this.beginElement();
+      output.double(cursor.score);
+      output.argument(cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes);
+    }
+  }
+
+  private packedSortedSet(block: number): void {
+    const { output } = this;
+    const reader = this.reader();
+    for (let member = reader.first(block); member !== 0; ) {
+      this.beginElement();
+      const score = reader.next(member);
+      const following = reader.readOn(score);
+      output.double(
+        reader.isInteger ? reader.integer : readDouble(reader.bytes, reader.offset, reader.lengthBytes),
+      );
+      reader.read(member);
+      output.argument(reader.bytes, reader.view, reader.offset, reader.lengthBytes);
+      member = following;
+    }
+  }
+}
+
+export class CommandWriter implements SnapshotWriter {
+  readonly output = new CommandOutput(2 * FLUSH_BYTES);
+  private readonly options: SnapshotWriterOptions;
+  private readonly keys = new CommandKeyWriter(this.output);
+
+  constructor(options: SnapshotWriterOptions) {
+    this.options = options;
+  }
+
+  /** There is nothing before the first command. */
+  begin(): void {}
+
+  database(database: number): void {
+    this.select(database);
+  }
+
+  select(database: number): void {
+    this.output.command('SELECT', 1);
+    this.output.integer(database);
+  }
+
+  key(shard: Shard, entry: number): void {
+    this.keys.write(shard, entry);
+  }
+
+  flushIfLong(): void {
+    if (this.output.length >= FLUSH_BYTES) this.end();
+  }
+
+  end(): void {
+    const { output, options } = this;
+    options.flush(output.bytes.subarray(0, output.length));
+    output.length = 0;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * The forms in which keys are written: RDB (rdb-writer.ts) and the commands that make the keys (command-writer.ts).
+ * In either form keys come in any order, and a key's bytes depend on nothing that was written before it. So those of a
+ * key that a worker has written early (image-writer.ts) can be put anywhere between others of its database.
+ */
+
+import type { KeyspaceSettings } from '../keyspace/settings.js';
+import type { Shard } from '../keyspace/shard.js';
+import { SnapshotForm } from '../state/persistence-state.js';
+import type { ByteOutput } from './byte-output.js';
+import { CommandKeyWriter, CommandWriter } from './command-writer.js';
+import { RdbOutput } from './rdb-output.js';
+import { RdbKeyWriter, RdbWriter } from './rdb-writer.js';
+
+/** Writes keys to an output. */
+export interface KeyWriter {
+  readonly output: ByteOutput;
+  /** Writes a key with its value. The shard's lock is held. */
+  write(shard: Shard, entry: number, nowMs: number): void;
+}
+
+/** Writes the parts of a file, in order: `begin`, then `database` and its keys, at last `end`. */
+export interface SnapshotWriter {
+  readonly output: ByteOutput;
+  begin(nowMs: number, usedBytes: number): void;
+  /** Begins a database. The two numbers are hints for whoever loads it. */
+  database(database: number, keys: number, volatileKeys: number): void;
+  /** Goes on with a database that was begun before. */
+  select(database: number): void;
+  /** Writes a key with its value. The shard's lock is held. */
+  key(shard: Shard, entry: number, nowMs: number): void;
+  /** Hands out what has gathered, if it is much. Call it after every key or two. */
+  flushIfLong(): void;
+  end(): void;
+}
+
+export interface SnapshotWriterOptions {
+  /** `rdbcompression` */
+  readonly compresses: boolean;
+  /** `rdbchecksum` */
+  readonly hasChecksum: boolean;
+  /** Takes what has gathered; the bytes are void afterwards. */
+  readonly flush: (bytes: Uint8Array) => void;
+}
+
+export function createKeyWriter(
+  form: SnapshotForm,
+  settings: KeyspaceSettings,
+  compresses: boolean,
+): KeyWriter {
+  if (form === SnapshotForm.Commands) return new CommandKeyWriter();
+  const output = new RdbOutput();
+  output.compresses = compresses;
+  return new RdbKeyWriter(output, settings);
+}
+
+export function createSnapshotWriter(
+  form: SnapshotForm,
+  settings: KeyspaceSettings,
+  options: SnapshotWriterOptions,
+): SnapshotWriter {
+  return form === SnapshotForm.Commands ? new CommandWriter(options) : new RdbWriter(settings, options);
+}
