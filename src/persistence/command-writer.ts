@@ -217,8 +217,9 @@ export class CommandWriter implements SnapshotWriter {
     this.options = options;
   }
 
-  /** There is nothing before the first command. */
-  begin(): void {}
+  begin(nowMs: number): void {
+    if (this.options.hasTimestamp) this.output.rawText(`#TS:${Math.floor(nowMs / 1000)}\r\n`);
+  }
 
   database(database: number): void {
     this.select(database);

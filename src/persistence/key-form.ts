@@ -39,6 +39,8 @@ export interface SnapshotWriterOptions {
   readonly compresses: boolean;
   /** `rdbchecksum` */
   readonly hasChecksum: boolean;
+  /** `aof-timestamp-enabled`: a file of commands begins with its time. */
+  readonly hasTimestamp?: boolean;
   /** Takes what has gathered; the bytes are void afterwards. */
   readonly flush: (bytes: Uint8Array) => void;
 }

@@ -14,8 +14,9 @@ import { KeyEvent } from '../../src/keyspace/events.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from '../../src/keyspace/keyspace.js';
 import { defaultSettings } from '../../src/keyspace/settings.js';
 import type { Shard } from '../../src/keyspace/shard.js';
+import { SnapshotState } from '../../src/keyspace/shard-snapshot.js';
 import { createLog } from '../../src/log.js';
-import { setHashSecret } from '../../src/memory/hash.js';
+import { hashBytes, setHashSecret } from '../../src/memory/hash.js';
 import { CommandWriter } from '../../src/persistence/command-writer.js';
 import { SnapshotImageWriter } from '../../src/persistence/image-writer.js';
 import { loadFile } from '../../src/persistence/load.js';
@@ -35,6 +36,7 @@ const CommandParser = createRequire(import.meta.url)('redis-parser') as new (opt
 
 const ELEMENTS_PER_COMMAND = 64;
 const HASH_SECRET = [71, 72] as const;
+const NOW_MS = 1_700_000_000_999;
 const FOREVER_MS = 4_000_000_000_000;
 
 setHashSecret(HASH_SECRET[0], HASH_SECRET[1]);
@@ -78,15 +80,16 @@ function forEachKey(
 }
 
 /** All keys as commands, and how long the longest piece was that was handed out. */
-function write(keyspace: Keyspace): { file: Buffer; longestBytes: number } {
+function write(keyspace: Keyspace, hasTimestamp = false): { file: Buffer; longestBytes: number } {
   const parts: Buffer[] = [];
   const writer = new CommandWriter({
     compresses: true,
     hasChecksum: true,
+    hasTimestamp,
     flush: (bytes) => parts.push(Buffer.from(bytes)),
   });
   let current = -1;
-  writer.begin();
+  writer.begin(NOW_MS);
   forEachKey(keyspace, (shard, database, entry) => {
     if (database !== current) writer.database(database);
     current = database;
@@ -187,8 +190,32 @@ t.test('random datasets', { skip: skipWithoutRedis() }, async (t) => {
     const elements = parseCommands(file)
       .filter(([name]) => name! in argsPerElement)
       .map((command) => (command.length - 2) / argsPerElement[command[0]!]!);
-    t.equal(Math.max(...elements), ELEMENTS_PER_COMMAND);
-    t.ok(Math.min(...elements) > 0);
+    t.equal(Math.max(...elements), ELEMENTS_PER_COMMAND, 'elements of the longest command');
+    t.ok(Math.min(...elements) > 0, 'no command without elements');
+    const timed = write(keyspace, true).file;
+    t.ok(timed.equals(Buffer.concat([Buffer.from('#TS:1700000000\r\n'), file])));
+    if (seed === 5201) {
+      await withRedis(t, timed, async (redis) => {
+        t.equal(await redis.dbsize(), await client.dbsize(), 'a file with a time');
+      });
+    }
+    keyspace.verify();
+  }
+});
+
+t.test('an image that is longer than a shard', async (t) => {
+  const keyspace = new Keyspace(createKeyspace(1, 16 << 20, 1), defaultSettings(), new Float64Array(16));
+  const shard = keyspace.shards[0]!;
+  const key = new Uint8Array([107]);
+  const view = new DataView(key.buffer);
+  const entry = shard.create(0, hashBytes(view, 0, 1), key, view, 0, 1, ValueType.String, 0, -1, 0);
+  for (const length of [64 << 20, 0x7fffffff, 3 * 2 ** 30]) {
+    shard.snapshot.imageWriter = { write: () => ({ bytes: new Uint8Array(0), length }) };
+    keyspace.beginSnapshot();
+    const { usedBytes } = shard.arena;
+    shard.preserve(0, entry);
+    t.equal(shard.snapshot.state, SnapshotState.Failed, `${length} bytes`);
+    t.equal(shard.arena.usedBytes, usedBytes);
     keyspace.verify();
   }
 });
