@@ -18,6 +18,7 @@ import type { Shard } from '../keyspace/shard.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { writePayload } from './dump.js';
+import { recordDelete } from './effects.js';
 import { SYNTAX_ERROR } from './errors.js';
 import type { PostponedWork } from './session.js';
 import { copyRequest } from './transactions.js';
@@ -249,11 +250,12 @@ function unwatch(keys: readonly SentKey[]): boolean[] {
   return changed;
 }
 
-/** All that MIGRATE changes here: whoever repeats its effects deletes these keys, each of them once. */
+/** All that MIGRATE changes here. */
 function deleteMoved(context: CommandContext, argument: number): void {
   if (context.findWrite(argument) === 0) return;
   context.remove();
   context.changed(KeyEvent.Delete);
+  recordDelete(context);
 }
 
 /** Requests as bytes. */
