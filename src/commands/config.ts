@@ -76,7 +76,7 @@ const HELP = [
   'REWRITE',
   '    Bring the configuration file up to date.',
   'HELP',
-  '    Print this help.',
+  '    Prints this help.',
 ];
 
 function help(context: CommandContext): void {

@@ -30,8 +30,8 @@
  *   0          4      8           12      16    20      24          28         32
  *
  * `first`, `end` and `count` tell what is left of the chunk once it is unpacked, so dropping elements from its
- * ends needs no memory. To be read it is unpacked into the shard's reading room, which then looks like the chunk
- * itself; to be changed it becomes a plain chunk again, and is compressed again by `settle` or `compact`.
+ * ends needs no memory. To be read it is unpacked into one of the shard's two reading rooms, which then looks like
+ * the chunk itself; the other one still has the chunk before it, whose last element may be in use; to be changed it becomes a plain chunk again, and is compressed again by `settle` or `compact`.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -92,11 +92,12 @@ export class ChunkList {
   /** How many chunks at either end are never compressed; 0: none ever is. */
   compressDepth = 0;
 
-  /** The chunk of the position that was found last, or the reading room. */
+  /** The chunk of the position that was found last, or a reading room. */
   chunk = 0;
 
   /** Where compressed chunks are unpacked to be read, and which one was last. */
-  private readonly room: number;
+  private readonly rooms: number;
+  private room: number;
   private opened = 0;
 
   /** @param packed what reads and writes the elements */
@@ -106,7 +107,8 @@ export class ChunkList {
     this.view = memory.view;
     this.words = memory.words;
     this.packed = packed;
-    this.room = memory.words[HeaderWord.ArenaEnd];
+    this.rooms = memory.words[HeaderWord.ArenaEnd];
+    this.room = this.rooms;
   }
 
   /** A new empty list; 0 if there is no memory. */
@@ -147,7 +149,7 @@ export class ChunkList {
     return Math.abs(this.words[(chunk >> 2) + Chunk.Capacity]);
   }
 
-  /** Copies the elements of a chunk, compressed or not, leaving the reading room as it is. */
+  /** Copies the elements of a chunk, compressed or not, leaving the reading rooms as they are. */
   copyElements(chunk: number, target: Uint8Array, targetOffset: number): void {
     const { words, bytes } = this;
     const at = chunk >> 2;
@@ -695,7 +697,7 @@ export class ChunkList {
    * changed a list anywhere but at an end; positions are no longer valid.
    */
   settle(root: number): void {
-    if (this.compressDepth === 0 || this.chunk === 0 || this.chunk === this.room) return;
+    if (this.compressDepth === 0 || this.chunk === 0 || this.chunk >= this.rooms) return;
     const { words, chunk } = this;
     const previous = words[(chunk >> 2) + Chunk.Previous];
     const next = words[(chunk >> 2) + Chunk.Next];
@@ -773,10 +775,12 @@ export class ChunkList {
     }
   }
 
-  /** A chunk itself or, if it is compressed, the reading room with what it holds. */
+  /** A chunk itself or, if it is compressed, a reading room with what it holds. */
   private open(chunk: number): number {
     if (!this.isCompressed(chunk)) return chunk;
-    const { words, room } = this;
+    const { words } = this;
+    const room = this.room === this.rooms ? this.rooms + READING_ROOM_BYTES : this.rooms;
+    this.room = room;
     words.copyWithin(room >> 2, chunk >> 2, (chunk + HEADER_BYTES) >> 2);
     words[(room >> 2) + Chunk.Capacity] = READING_ROOM_BYTES;
     this.unpack(chunk, this.bytes, room + HEADER_BYTES);
@@ -799,7 +803,7 @@ export class ChunkList {
 
   /** Makes the chunk of a position one that can be changed. Returns where the position is now; 0 if there is no memory. */
   private changeable(root: number, position: number): number {
-    if (this.chunk !== this.room) return position;
+    if (this.chunk < this.rooms) return position;
     const chunk = this.inflate(root, this.opened);
     if (chunk === 0) return 0;
     this.chunk = chunk;

@@ -36,6 +36,7 @@ class Subject {
   readonly limits: ValueLimits;
   readonly list: ListValue;
   model: string[] = [];
+  private walks = 0;
   /** Which encodings occurred. */
   readonly seen = new Set<Encoding>();
 
@@ -49,6 +50,10 @@ class Subject {
 
   text(position: number): string {
     this.list.read(position);
+    return this.textRead();
+  }
+
+  private textRead(): string {
     const { bytes, offset, lengthBytes } = this.list.element;
     return Buffer.from(bytes.slice(offset, offset + lengthBytes)).toString('latin1');
   }
@@ -57,7 +62,16 @@ class Subject {
     const { list } = this;
     const texts: string[] = [];
     if (list.count(reference) === 0) return texts;
-    for (let at = list.seek(reference, 0); at !== 0; at = list.next(at)) texts.push(this.text(at));
+    const readsOn = this.walks++ % 2 === 0;
+    for (let at = list.seek(reference, 0); at !== 0; ) {
+      if (readsOn) {
+        at = list.readOn(at);
+        texts.push(this.textRead());
+      } else {
+        texts.push(this.text(at));
+        at = list.next(at);
+      }
+    }
     return texts;
   }
 
