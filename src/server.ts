@@ -13,6 +13,7 @@ import path from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from './commands/commands.js';
 import type { Config } from './config/config.js';
+import { JournalThread } from './journal-thread.js';
 import { KeyspaceCounter } from './keyspace/counters.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { defaultSettings } from './keyspace/settings.js';
@@ -25,7 +26,12 @@ import { type ListenOptions, openListeners } from './network/listener.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import type { PersistenceOptions } from './persistence/background-save.js';
 import { loadSnapshot } from './persistence/load.js';
-import { backgroundFileName, saveKeyspace } from './persistence/snapshot-file.js';
+import {
+  backgroundFileName,
+  rewriteFileName,
+  saveKeyspace,
+  snapshotOptions,
+} from './persistence/snapshot-file.js';
 import { ControlBlock, ShutdownRequest } from './state/control-block.js';
 import { PersistenceState } from './state/persistence-state.js';
 import { createProcessState, type ProcessStateHandle } from './state/process-state.js';
@@ -115,6 +121,14 @@ export async function startServer(config: Config): Promise<void> {
     for (const channel of channels) channel.stop();
   };
   const channelBuffers = channels.map((channel) => channel.buffer);
+  const journal = new JournalThread(keyspace, state, () => {
+    const options = { ring: keyspace.journal, state, workerCount: threads };
+    watchThread(JournalThread.start(options, channelBuffers), 'journal');
+  });
+  journal.configure(config);
+  if (config.appendOnly) {
+    journal.resume(config, new Keyspace(keyspace, settings, new Float64Array(KeyspaceCounter.COUNT)), false);
+  }
   const workers: Thread[] = [];
   for (let index = 0; index < threads; index++) {
     const workerData: WorkerOptions = {
@@ -155,6 +169,7 @@ export async function startServer(config: Config): Promise<void> {
     configVersion = published.version;
     config.adopt(JSON.parse(published.json));
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
+    journal.configure(config);
   };
   void (async () => {
     for (;;) {
@@ -184,8 +199,11 @@ export async function startServer(config: Config): Promise<void> {
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();
     }
+    await journal.stop();
     if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
-    rmSync(path.join(path.dirname(config.snapshotFile), backgroundFileName()), { force: true });
+    for (const name of [backgroundFileName(), rewriteFileName()]) {
+      rmSync(path.join(config.dir, name), { force: true });
+    }
     log('Damselfly is now ready to exit, bye bye...', 'warning');
     wakeThreads();
     process.exit(0);
@@ -193,7 +211,8 @@ export async function startServer(config: Config): Promise<void> {
 }
 
 /**
- * Saves if a signal asks for it and there are save points; nothing can change any more then. False if that failed.
+ * Saves if a signal asks for it and there are save points; nothing can change, or be recorded, any more then. False if
+ * that failed.
  * (SHUTDOWN has saved already.)
  */
 function saveBeforeExit(
@@ -202,19 +221,18 @@ function saveBeforeExit(
   handle: KeyspaceHandle,
   state: ProcessStateHandle,
 ): boolean {
-  if (request === ShutdownRequest.NoSave || config.savePoints.length === 0) return true;
-  log('Saving the final RDB snapshot before exiting.');
+  if (request === ShutdownRequest.NoSave) return true;
+  const saves = config.savePoints.length > 0;
+  if (!saves && !config.appendOnly) return true;
   const settings = defaultSettings();
   config.copyTo(settings);
   const keyspace = new Keyspace(handle, settings, new Float64Array(KeyspaceCounter.COUNT));
   keyspace.lockAll();
+  if (!saves) return true;
+  log('Saving the final RDB snapshot before exiting.');
   new PersistenceState(state.persistence).cancel();
   try {
-    saveKeyspace(
-      keyspace,
-      { fileName: config.snapshotFile, compresses: config.rdbCompression, hasChecksum: config.rdbChecksum },
-      Date.now(),
-    );
+    saveKeyspace(keyspace, snapshotOptions(config), Date.now());
   } catch (error) {
     log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
     keyspace.unlockAll();

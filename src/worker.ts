@@ -4,6 +4,7 @@
 
 import { writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
+import { followAppendOnly } from './commands/append-only.js';
 import { ClientRows } from './commands/client-rows.js';
 import { CommandFlag } from './commands/command-table.js';
 import { createCommandTable } from './commands/commands.js';
@@ -29,7 +30,6 @@ import { joinListeners, openSharedListeners, type SharedListener } from './netwo
 import { NodeTransport } from './network/node-transport.js';
 import { PROTECTED_MODE_ERROR } from './network/protected-mode.js';
 import { isLoopbackAddress } from './network/socket-address.js';
-import { TransferThread } from './network/transfer.js';
 import type { ConnectionHandler, Transport } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { SnapshotImageWriter } from './persistence/image-writer.js';
@@ -100,10 +100,12 @@ export class Worker implements ConnectionHandler {
   /** Connections with buffers that may grow or shrink without another command. */
   private readonly unsettled = new Set<Connection>();
   private nextClientCheckMs = 0;
-  /** Connections with a command that CLIENT PAUSE holds back, or that waits for its work. */
+  /** Connections with a command that CLIENT PAUSE holds back. */
   private readonly postponed = new Set<Connection>();
   /** Commands are being executed: whatever fails now, the context knows which. */
   private isExecuting = false;
+  /** Connections whose replies wait until what they tell of is on the disk. */
+  private held: Connection[] = [];
   private hasFailed = false;
 
   constructor(options: WorkerOptions) {
@@ -135,7 +137,6 @@ export class Worker implements ConnectionHandler {
         (session, lines) => this.sendTo(session, lines),
         (worker) => this.channels[worker].wake(),
       ),
-      transfers: new TransferThread(options.channels[options.index]),
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
@@ -244,9 +245,13 @@ export class Worker implements ConnectionHandler {
     this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
   }
 
-  /** Whether a key found expired may be deleted: not while CLIENT PAUSE holds writes back, except by a write. */
+  /**
+   * Whether a key found expired may be deleted: not while nothing can be recorded, nor while CLIENT PAUSE holds writes
+   * back, except by a write.
+   */
   private mayExpire(): boolean {
-    const { control } = this.state;
+    const { control, appendOnly } = this.state;
+    if (appendOnly.writeError !== 0) return false;
     if (!control.mayBePaused || control.pauseKind(Date.now()) === PauseKind.Off) return true;
     return (this.context.command.flags & CommandFlag.Write) !== 0;
   }
@@ -288,6 +293,8 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.context.nowMs = nowMs;
     session.lastInteractionMs = nowMs;
+    const { ring } = this.keyspace.journal;
+    if (ring.isOn) ring.waitForRoom(this.isJournalFailing);
     let position: number;
     this.isExecuting = true;
     try {
@@ -307,12 +314,46 @@ export class Worker implements ConnectionHandler {
 
   /** What has to happen once commands of a connection have run. */
   private afterCommands(connection: Connection, session: Session): void {
+    this.holdIfUnsynced(connection);
     if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
     if (session.postponed !== null) {
       if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
       this.postponed.add(connection);
       this.transport.pauseReading(connection);
     }
+  }
+
+  /** Has the replies of a connection wait until all that has happened so far is on the disk, if it has to be. */
+  private holdIfUnsynced(connection: Connection): void {
+    const { ring } = this.keyspace.journal;
+    if (!ring.mustWait) return;
+    connection.heldUntil = ring.head;
+    if (connection.isOutputHeld) return;
+    connection.isOutputHeld = true;
+    this.held.push(connection);
+  }
+
+  /** Sends the replies that need to wait no more. */
+  private releaseHeld(): void {
+    const { held } = this;
+    if (held.length === 0) return;
+    const { ring } = this.keyspace.journal;
+    // First: what is brought to the disk after the look at it wakes this worker.
+    ring.markWaiting(this.options.index);
+    const { synced } = ring;
+    let kept = 0;
+    for (const connection of held) {
+      if (connection.heldUntil > synced && !connection.isClosed) held[kept++] = connection;
+      else this.transport.releaseOutput(connection);
+    }
+    held.length = kept;
+    if (kept > 0) ring.wake();
+  }
+
+  private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
+
+  onRoundEnd(): void {
+    this.releaseHeld();
   }
 
   /** Whether what waits to be sent, with the replies that were just written, is more than a client may have. */
@@ -354,7 +395,10 @@ export class Worker implements ConnectionHandler {
     if (connection === undefined) return;
     // With a limit, replies to one read count together, and nobody gets a part of them.
     if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
-    else if (this.config.normalOutputLimit.hardBytes === 0) this.transport.send(connection);
+    else if (this.config.normalOutputLimit.hardBytes === 0) {
+      this.holdIfUnsynced(connection);
+      this.transport.send(connection);
+    }
   }
 
   /** Closes the clients that take most if all together take more than `maxmemory-clients`. */
@@ -376,8 +420,6 @@ export class Worker implements ConnectionHandler {
     connection.session = null;
     session.closing = true;
     session.discardTransaction();
-    session.postponedWork?.abandon();
-    session.postponedWork = null;
     this.services.monitors.leave(session);
     this.services.clientRows.close(session);
     this.unsettled.delete(connection);
@@ -388,9 +430,12 @@ export class Worker implements ConnectionHandler {
   }
 
   onWake(): void {
+    this.releaseHeld();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
+    this.followConfig();
+    if (this.options.index === 0) followAppendOnly(this.keyspace, this.services, Date.now());
   }
 
   private readMailbox(): void {
@@ -422,16 +467,14 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  /** Lets connections go on whose commands were held back, if the pause or their work is over. */
+  /** Lets connections go on whose commands were held back, if the pause is over. */
   private resumePostponed(): void {
     if (this.postponed.size === 0) return;
-    this.services.transfers.collect();
     const nowMs = Date.now();
     if (this.state.control.pauseKind(nowMs) === PauseKind.All) return;
     for (const connection of [...this.postponed]) {
       const { session } = connection;
       if (session === null || session.postponed === null) continue;
-      if (session.postponedWork?.isReady === false) continue;
       this.context.nowMs = nowMs;
       this.transport.reply.protocol = session.protocol;
       this.isExecuting = true;
@@ -441,6 +484,7 @@ export class Worker implements ConnectionHandler {
         this.fail(error);
       }
       this.isExecuting = false;
+      this.holdIfUnsynced(connection);
       this.services.monitors.flush();
       if (session.postponed !== null) continue;
       this.postponed.delete(connection);
@@ -463,11 +507,13 @@ export class Worker implements ConnectionHandler {
     this.measureUnsettled(nowMs);
     this.evictClients();
     let isWorkLeft = this.hugePages?.step() ?? false;
+    this.releaseHeld();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
     if (this.postponed.size > 0) isWorkLeft = true;
-    if (this.state.control.isActiveExpireOn && !this.state.control.mayBePaused) {
+    const { control, appendOnly } = this.state;
+    if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
       if (this.keyspace.expireCycle(this.options.index, this.options.workerCount, budgetMs))
         isWorkLeft = true;
@@ -478,7 +524,10 @@ export class Worker implements ConnectionHandler {
       this.state.statistics.sample(nowMs);
       this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
       saveIfDue(this.keyspace, this.services, nowMs);
+      followAppendOnly(this.keyspace, this.services, nowMs);
     }
+    // With `always`, nobody has woken the journal thread for what has expired.
+    this.keyspace.journal.ring.wakeIfPending();
     if (nowMs >= this.nextClientCheckMs) {
       this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
       this.checkClients(nowMs);

@@ -1,5 +1,6 @@
 /** All commands: the handlers of every family, joined with their rows. */
 
+import { appendOnlyHandlers } from './append-only.js';
 import { bitmapHandlers } from './bitmaps.js';
 import { clientHandlers } from './client.js';
 import { clientTrackingHandlers } from './client-tracking.js';
@@ -19,7 +20,6 @@ import { keyHandlers } from './keys.js';
 import { latencyHandlers } from './latency.js';
 import { listHandlers } from './lists.js';
 import { memoryHandlers } from './memory.js';
-import { migrateHandlers } from './migrate.js';
 import { monitorHandlers } from './monitor.js';
 import { objectHandlers } from './object.js';
 import { saveHandlers } from './save.js';
@@ -61,7 +61,6 @@ export function createCommandTable(
       ...expiryHandlers,
       ...objectHandlers,
       ...dumpHandlers,
-      ...migrateHandlers,
       ...debugHandlers,
       ...clientHandlers,
       ...clientTrackingHandlers,
@@ -69,6 +68,7 @@ export function createCommandTable(
       ...connectionHandlers,
       ...serverHandlers,
       ...saveHandlers,
+      ...appendOnlyHandlers,
       ...infoHandlers,
       ...memoryHandlers,
       ...monitorHandlers,

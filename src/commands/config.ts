@@ -48,6 +48,8 @@ function set(context: CommandContext): void {
     return failure === null ? JSON.stringify(config) : json;
   });
   services.followConfig();
+  // The worker that turns the append-only file on or off looks at once.
+  services.wakeWorker(0);
   if (failure === null) reply.ok();
   else reply.error(failure);
 }
@@ -76,7 +78,7 @@ const HELP = [
   'REWRITE',
   '    Bring the configuration file up to date.',
   'HELP',
-  '    Prints this help.',
+  '    Print this help.',
 ];
 
 function help(context: CommandContext): void {

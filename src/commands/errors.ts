@@ -1,5 +1,7 @@
 /** The error replies that several commands share; clients and their test suites compare them word by word. */
 
+import { getSystemErrorMap } from 'node:util';
+
 export const SYNTAX_ERROR = 'ERR syntax error';
 export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
 export const NOT_A_FLOAT = 'ERR value is not a valid float';
@@ -14,6 +16,12 @@ export const STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-m
 export const OVERFLOW = 'ERR increment or decrement would overflow';
 export const NOT_AUTHENTICATED = 'NOAUTH Authentication required.';
 export const INVALID_CURSOR = 'ERR invalid cursor';
+
+/** Why writes are refused while the disk takes nothing; `errno` is the system's number of the reason. */
+export function journalFails(errno: number): string {
+  const reason = getSystemErrorMap().get(-errno)?.[1] ?? `error ${errno}`;
+  return `MISCONF Errors writing to the AOF file: ${reason.charAt(0).toUpperCase()}${reason.slice(1)}`;
+}
 
 /** The reply to a wrong number of arguments. */
 export function wrongArity(fullName: string): string {

@@ -19,9 +19,9 @@ import { ServerCounter, type WorkerStatistics } from '../state/command-statistic
 import { PauseKind } from '../state/control-block.js';
 import { type Command, CommandFlag } from './command-table.js';
 import type { CommandContext } from './context.js';
-import { NOT_AUTHENTICATED, OUT_OF_MEMORY, WRITES_STOPPED, wrongArity } from './errors.js';
+import { NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
 import { KeyPositions } from './key-positions.js';
-import { areWritesStopped } from './save.js';
+import { whyWritesAreStopped } from './save.js';
 import { type QueuedCommand, ReplyMode, type Session } from './session.js';
 import { noteDuration } from './slow-commands.js';
 import { copyRequest, queueCommand, runsInsideTransaction } from './transactions.js';
@@ -134,26 +134,15 @@ export class Executor {
     return count;
   }
 
-  /** Runs the command that CLIENT PAUSE held back, or goes on with one that has waited for its work. */
+  /** Runs the command that CLIENT PAUSE held back. */
   executePostponed(session: Session, postponed: QueuedCommand): void {
     const { context } = this;
     context.session = session;
     session.postponed = null;
     this.startTiming(1);
     this.setRequest(postponed.bytes, postponed.view, postponed.args, 0, postponed.argCount);
-    if (session.postponedWork !== null) this.goOn(postponed.command);
-    else this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
+    this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
     this.endTiming();
-  }
-
-  /** Goes on with a command that has begun: nothing may refuse it any more. */
-  private goOn(command: Command): void {
-    const { session, reply } = this.context;
-    const start = reply.length;
-    this.run(command);
-    if (session.postponed !== null || session.replyMode === ReplyMode.On) return;
-    reply.length = Math.min(start, reply.length);
-    if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
   }
 
   /** A request without a command: to CLIENT REPLY SKIP it is the one whose reply is skipped. */
@@ -336,8 +325,10 @@ export class Executor {
       const hasRoom = context.keyspace.makeRoom(this.clients.memoryBytes(), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
-    if (context.services.state.persistence.hasFailed && this.isStopped(command)) {
-      return this.refuse(WRITES_STOPPED, command);
+    const { persistence, appendOnly } = context.services.state;
+    if ((persistence.hasFailed || appendOnly.writeError !== 0) && this.isStoppable(command)) {
+      const reason = whyWritesAreStopped(context.services);
+      if (reason !== '') return this.refuse(reason, command);
     }
     if (session.isMonitor && (command.flags & KEYSPACE_FLAGS) !== 0) {
       return this.refuse("ERR Replica can't interact with the keyspace", command);
@@ -356,15 +347,15 @@ export class Executor {
     return !runsInsideTransaction(command);
   }
 
-  /** During a pause nothing is evicted: that would be a write, too. */
+  /** During a pause, and while nothing can be recorded, nothing is evicted: that would be a write, too. */
   private isPaused(): boolean {
-    const { control } = this.context.services.state;
+    const { control, appendOnly } = this.context.services.state;
+    if (appendOnly.writeError !== 0) return true;
     return control.mayBePaused && control.pauseKind(this.context.nowMs) !== PauseKind.Off;
   }
 
-  /** Whether the command is refused because snapshots fail. */
-  private isStopped(command: Command): boolean {
-    if (!areWritesStopped(this.context.services)) return false;
+  /** Whether the command is refused while nothing can be saved. */
+  private isStoppable(command: Command): boolean {
     return command.fullName === 'ping' || this.writes(command);
   }
 
@@ -422,8 +413,6 @@ export class Executor {
       this.runLocked(command);
       const milliseconds = performance.now() - startedAt;
       this.timedMs += milliseconds;
-      // It has begun, and counts when it is done.
-      if (context.session.postponed !== null) return;
       this.countTimed(command, milliseconds);
     }
     if (reply.errors !== errorsBefore && reply.errors !== this.errorsCounted) this.countErrors(command);

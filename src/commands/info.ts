@@ -4,6 +4,7 @@ import { freemem, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { lruClock } from '../keyspace/access-clock.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
+import { AppendOnlyMode } from '../state/append-only-state.js';
 import { InstantaneousMetric, ServerCounter } from '../state/command-statistics.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../version.js';
 import type { Command, Handler } from './command-table.js';
@@ -141,7 +142,7 @@ function memory(context: CommandContext): Fields {
     ['mem_clients_slaves', 0],
     ['mem_clients_normal', clientBytes],
     ['mem_cluster_links', 0],
-    ['mem_aof_buffer', 0],
+    ['mem_aof_buffer', context.keyspace.journal.ring.pendingBytes],
     ['mem_allocator', 'damselfly-arena'],
     ['active_defrag_running', 0],
     ['lazyfree_pending_objects', context.keyspace.lazyFreePendingCount()],
@@ -149,9 +150,26 @@ function memory(context: CommandContext): Fields {
   ];
 }
 
+/** What INFO tells of the append-only file while it is on. */
+function appendOnlyFields(context: CommandContext): Fields {
+  const { appendOnly } = context.services.state;
+  const { ring } = context.keyspace.journal;
+  return [
+    ['aof_current_size', appendOnly.totalBytes],
+    ['aof_base_size', appendOnly.baseBytes],
+    ['aof_pending_rewrite', 0],
+    ['aof_buffer_length', ring.pendingBytes],
+    ['aof_pending_bio_fsync', ring.isSynced ? 0 : 1],
+    ['aof_delayed_fsync', appendOnly.delayedSyncs],
+  ];
+}
+
 function persistence(context: CommandContext): Fields {
-  const { persistence: saving, control } = context.services.state;
+  const { persistence: saving, control, appendOnly } = context.services.state;
   const { isSaving } = saving;
+  const isOn = context.services.config.appendOnly;
+  // Turning it on begins with a rewrite, even if that has to wait for its turn.
+  const isRewriting = saving.isRewriting || (isOn && appendOnly.mode !== AppendOnlyMode.On);
   return [
     ['loading', 0],
     ['async_loading', 0],
@@ -177,18 +195,22 @@ function persistence(context: CommandContext): Fields {
     ['rdb_last_cow_size', 0],
     ['rdb_last_load_keys_expired', saving.keysExpired],
     ['rdb_last_load_keys_loaded', saving.keysLoaded],
-    ['aof_enabled', 0],
-    ['aof_rewrite_in_progress', 0],
-    ['aof_rewrite_scheduled', 0],
-    ['aof_last_rewrite_time_sec', -1],
-    ['aof_current_rewrite_time_sec', -1],
-    ['aof_last_bgrewrite_status', 'ok'],
-    ['aof_rewrites', 0],
-    ['aof_rewrites_consecutive_failures', 0],
-    ['aof_last_write_status', 'ok'],
+    ['aof_enabled', isOn ? 1 : 0],
+    ['aof_rewrite_in_progress', isRewriting ? 1 : 0],
+    ['aof_rewrite_scheduled', appendOnly.isRewriteScheduled ? 1 : 0],
+    ['aof_last_rewrite_time_sec', appendOnly.lastRewriteSeconds],
+    [
+      'aof_current_rewrite_time_sec',
+      saving.isRewriting ? Math.max(0, Math.floor((context.nowMs - appendOnly.rewriteStartMs) / 1000)) : -1,
+    ],
+    ['aof_last_bgrewrite_status', appendOnly.hasRewriteFailed ? 'err' : 'ok'],
+    ['aof_rewrites', appendOnly.rewrites],
+    ['aof_rewrites_consecutive_failures', appendOnly.rewriteFailuresInRow],
+    ['aof_last_write_status', appendOnly.writeError === 0 ? 'ok' : 'err'],
     ['aof_last_cow_size', 0],
     ['module_fork_in_progress', 0],
     ['module_fork_last_cow_size', 0],
+    ...(isOn ? appendOnlyFields(context) : []),
   ];
 }
 

@@ -2,28 +2,26 @@
 
 import type { Keyspace } from '../keyspace/keyspace.js';
 import { loadFile } from '../persistence/load.js';
-import { saveKeyspace } from '../persistence/snapshot-file.js';
-import type { PersistenceState } from '../state/persistence-state.js';
+import { saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
+import { type PersistenceState, SnapshotPurpose } from '../state/persistence-state.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
-import { SYNTAX_ERROR } from './errors.js';
+import { journalFails, SYNTAX_ERROR, WRITES_STOPPED } from './errors.js';
 import type { ServerServices } from './services.js';
 
 /** After a save that failed, the next one by save points waits so long. */
 const RETRY_DELAY_MS = 5000;
 
 export const SAVE_IN_PROGRESS = 'ERR Background save already in progress';
+const REWRITE_IN_PROGRESS =
+  "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.";
 
 /** Writes the snapshot at once. The locks of all shards are held. Returns false, with the reason in the log, on failure. */
 export function saveInForeground(context: CommandContext): boolean {
   const { keyspace, services, nowMs } = context;
   const { config, state, log } = services;
   try {
-    saveKeyspace(
-      keyspace,
-      { fileName: config.snapshotFile, compresses: config.rdbCompression, hasChecksum: config.rdbChecksum },
-      nowMs,
-    );
+    saveKeyspace(keyspace, snapshotOptions(config), nowMs);
   } catch (error) {
     log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
     return false;
@@ -59,31 +57,40 @@ function save(context: CommandContext): void {
  * shards are held.
  */
 export function beginBackgroundSave(keyspace: Keyspace, state: PersistenceState, nowMs: number): boolean {
-  if (!state.reserve()) return false;
+  if (!state.reserve(SnapshotPurpose.Save)) return false;
   state.start(keyspace.dirtyCount(), keyspace.beginSnapshot(), nowMs);
   return true;
 }
 
 function bgsave(context: CommandContext): void {
   const { reply, argCount, keyspace, services, nowMs } = context;
-  // SCHEDULE is for when something else prevents a save, which here nothing does.
   if (argCount > 2 || (argCount === 2 && !context.argIs(1, 'SCHEDULE'))) {
     reply.error(SYNTAX_ERROR);
     return;
   }
   const { persistence } = services.state;
-  const hasBegun = withAllLocks(context, () => beginBackgroundSave(keyspace, persistence, nowMs));
-  if (hasBegun) reply.simple('Background saving started');
-  else reply.error(SAVE_IN_PROGRESS);
+  if (withAllLocks(context, () => beginBackgroundSave(keyspace, persistence, nowMs))) {
+    reply.simple('Background saving started');
+  } else if (!persistence.isRewriting) {
+    reply.error(SAVE_IN_PROGRESS);
+  } else if (argCount === 2) {
+    persistence.isSaveScheduled = true;
+    reply.simple('Background saving scheduled');
+  } else {
+    reply.error(REWRITE_IN_PROGRESS);
+  }
 }
 
-/** Gives up the snapshot that is being taken, if there is one. The locks of all shards are held. */
-export function cancelBackgroundSave(context: CommandContext): void {
-  const { keyspace, services } = context;
-  const { persistence } = services.state;
-  if (!persistence.isSaving) return;
-  persistence.cancel();
+/** Gives up the snapshot that is being taken. The locks of all shards are held. */
+export function cancelBackgroundJob(keyspace: Keyspace, state: PersistenceState): void {
+  state.cancel();
   keyspace.cancelSnapshot();
+}
+
+/** Gives up the background save, if there is one. The locks of all shards are held. */
+export function cancelBackgroundSave(context: CommandContext): void {
+  const { persistence } = context.services.state;
+  if (persistence.isSaving) cancelBackgroundJob(context.keyspace, persistence);
 }
 
 /** With save points, FLUSHALL leaves an empty file. The locks of all shards are held. */
@@ -102,7 +109,7 @@ export function snapshotFlushed(context: CommandContext): void {
 export function saveIfDue(keyspace: Keyspace, services: ServerServices, nowMs: number): void {
   const { config, state, log } = services;
   const { persistence } = state;
-  if (config.savePoints.length === 0 || persistence.isSaving) return;
+  if (config.savePoints.length === 0 || persistence.isBusy) return;
   if (persistence.hasFailed && nowMs - persistence.lastAttemptMs <= RETRY_DELAY_MS) return;
   const changes = keyspace.dirtyCount() - persistence.savedChanges;
   const elapsedMs = nowMs - state.control.lastSaveMs;
@@ -116,10 +123,14 @@ export function saveIfDue(keyspace: Keyspace, services: ServerServices, nowMs: n
   keyspace.unlockAll();
 }
 
-/** Whether writes are refused because snapshots fail (`stop-writes-on-bgsave-error`). */
-export function areWritesStopped(services: ServerServices): boolean {
+/** Why writes are refused: snapshots fail (`stop-writes-on-bgsave-error`), or the append-only file does. '' if not. */
+export function whyWritesAreStopped(services: ServerServices): string {
   const { config, state } = services;
-  return state.persistence.hasFailed && config.stopWritesOnSaveError && config.savePoints.length > 0;
+  const { persistence, appendOnly } = state;
+  if (persistence.hasFailed && config.stopWritesOnSaveError && config.savePoints.length > 0) {
+    return WRITES_STOPPED;
+  }
+  return appendOnly.writeError === 0 ? '' : journalFails(appendOnly.writeError);
 }
 
 /** DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]: saves, empties the server and loads what was saved. */

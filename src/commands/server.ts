@@ -1,5 +1,6 @@
 /** Small commands about the server itself: TIME, LASTSAVE, ROLE, SHUTDOWN, LOLWUT, MODULE. */
 
+import { AppendOnlyMode } from '../state/append-only-state.js';
 import { ShutdownRequest } from '../state/control-block.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
@@ -27,6 +28,8 @@ function role(context: CommandContext): void {
   reply.integer(0);
   reply.array(0);
 }
+
+const CANNOT_EXIT = 'ERR Errors trying to SHUTDOWN. Check logs.';
 
 /** Gets no reply if it succeeds: the process ends and with it the connection. */
 function shutdown(context: CommandContext): void {
@@ -58,24 +61,28 @@ function shutdown(context: CommandContext): void {
   if (isAbort && context.argCount > 2) reply.error(SYNTAX_ERROR);
   else if (isAbort && services.state.control.abortShutdown()) reply.ok();
   else if (isAbort) reply.error('ERR No shutdown in progress.');
-  else if (saveBeforeShutdown(context, request) || isForced) {
+  else if (services.state.appendOnly.mode === AppendOnlyMode.WaitsForBase && !isForced) {
+    services.log("Writing initial AOF, can't exit.", 'warning');
+    reply.error(CANNOT_EXIT);
+  } else if (saveBeforeShutdown(context, request) || isForced) {
     services.state.control.requestShutdown(ShutdownRequest.NoSave);
   } else {
-    reply.error('ERR Errors trying to SHUTDOWN. Check logs.');
+    reply.error(CANNOT_EXIT);
   }
 }
 
 /**
- * Saves if a shutdown is to save, and keeps all locks, so that nothing changes any more. Returns false, with the
+ * Saves if a shutdown is to save, and keeps all locks if anything is saved or recorded, so that nothing changes any more. Returns false, with the
  * locks released, if it can't be saved.
  */
 function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): boolean {
   const { keyspace, services } = context;
   const hasSavePoints = services.config.savePoints.length > 0;
-  if (request === ShutdownRequest.NoSave || (request === ShutdownRequest.Default && !hasSavePoints))
-    return true;
+  const saves = request === ShutdownRequest.Save || (request === ShutdownRequest.Default && hasSavePoints);
+  // Nothing may be recorded any more once the rest of the journal is brought to the disk.
+  if (saves || keyspace.journal.isOn) keyspace.lockAll();
+  if (!saves) return true;
   services.log('Saving the final RDB snapshot before exiting.');
-  keyspace.lockAll();
   services.state.persistence.cancel();
   if (saveInForeground(context)) return true;
   keyspace.unlockAll();

@@ -133,6 +133,18 @@ export class Config {
   rdbCompression = true;
   rdbChecksum = true;
   stopWritesOnSaveError = true;
+  appendOnly = false;
+  /** Path of the folder of the append-only file: `appenddirname` in `dir`. */
+  aofFolder = '';
+  /** `appendfilename`, which the names of its files begin with. */
+  aofFileName = '';
+  appendFsync: 'always' | 'everysec' | 'no' = 'everysec';
+  /** Growth since the last rewrite at which the next one begins; 0: none does by itself. */
+  autoAofRewritePercentage = 0;
+  autoAofRewriteMinBytes = 0;
+  aofDisableAutoGc = false;
+  aofTimestampEnabled = false;
+  aofUseRdbPreamble = true;
   savePoints: readonly SavePoint[] = [];
   // Encodings
   hashMaxListpackEntries = 0;
@@ -492,6 +504,15 @@ export class Config {
     this.rdbChecksum = flag('rdbchecksum');
     this.stopWritesOnSaveError = flag('stop-writes-on-bgsave-error');
     this.savePoints = savePoints(list('save'));
+    this.appendOnly = flag('appendonly');
+    this.aofFolder = path.resolve(this.dir, fromByteString(text('appenddirname')));
+    this.aofFileName = fromByteString(text('appendfilename'));
+    this.appendFsync = text('appendfsync') as 'always' | 'everysec' | 'no';
+    this.autoAofRewritePercentage = number('auto-aof-rewrite-percentage');
+    this.autoAofRewriteMinBytes = number('auto-aof-rewrite-min-size');
+    this.aofDisableAutoGc = flag('aof-disable-auto-gc');
+    this.aofTimestampEnabled = flag('aof-timestamp-enabled');
+    this.aofUseRdbPreamble = flag('aof-use-rdb-preamble');
     this.zsetMaxListpackEntries = number('zset-max-listpack-entries');
     this.zsetMaxListpackValueBytes = number('zset-max-listpack-value');
   }

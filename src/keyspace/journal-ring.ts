@@ -149,6 +149,12 @@ export class JournalRing {
     this.wake();
   }
 
+  /** Records from now on, behind what the present file has. Nobody else uses the keyspace yet. */
+  turnOn(): void {
+    this.words[Word.On] = 1;
+    this.words[Word.Database] = -1;
+  }
+
   /** Records nothing from now on. The locks of all shards are held. */
   turnOff(): void {
     this.words[Word.On] = 0;
@@ -251,6 +257,11 @@ export class JournalRing {
     return this.doubles[Wide.Synced];
   }
 
+  /** Whether all that was taken is on the disk. */
+  get isSynced(): boolean {
+    return this.doubles[Wide.UnsyncedSinceMs] === 0;
+  }
+
   /** Bytes that are not in the file yet. */
   get pendingBytes(): number {
     return this.doubles[Wide.Head] - this.doubles[Wide.Taken];
@@ -266,6 +277,10 @@ export class JournalRing {
     const { words } = this;
     if (Atomics.load(words, Word.Sleeping) === 0) return;
     if (Atomics.exchange(words, Word.Sleeping, 0) !== 0) Atomics.notify(words, Word.Sleeping);
+  }
+
+  wakeIfPending(): void {
+    if (this.pendingBytes > 0) this.wake();
   }
 
   request(request: JournalRequest): void {

@@ -33,6 +33,10 @@ export class Connection {
   isClosing = false;
   isClosed = false;
   isReadingPaused = false;
+  /** Output is kept until the transport's `releaseOutput`. */
+  isOutputHeld = false;
+  /** Position in the journal that has to be on the disk before. */
+  heldUntil = 0;
   isWritableArmed = false;
   /** Events that the poller watches for. */
   interest = 0;

@@ -126,6 +126,7 @@ export class EpollTransport implements Transport, ConnectionEvents {
           this.eventsView.getUint32(at, true),
         );
       }
+      if (count > 0) this.handler.onRoundEnd();
     }
   };
 
@@ -148,6 +149,11 @@ export class EpollTransport implements Transport, ConnectionEvents {
     if ((events & (Epoll.IN | Epoll.HUP | Epoll.ERR)) === 0) return;
     if (connection.isReadingPaused || connection.isClosing) {
       if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) this.close(connection, false);
+      return;
+    }
+    if (connection.isOutputHeld) {
+      // What it sends waits as its replies do, or it could go on without end and never get one.
+      this.setInterest(connection, connection.interest & ~Epoll.IN);
       return;
     }
     this.readFrom(connection);
@@ -180,6 +186,7 @@ export class EpollTransport implements Transport, ConnectionEvents {
       }
       this.deliver(connection, got);
       if (got < room || connection.isClosed || connection.isReadingPaused || connection.isClosing) return;
+      if (connection.isOutputHeld) return;
     }
   }
 
@@ -210,6 +217,10 @@ export class EpollTransport implements Transport, ConnectionEvents {
   private writeReply(connection: Connection): void {
     const { reply, libc } = this;
     let sent = 0;
+    if (connection.isOutputHeld) {
+      connection.queueOutput(reply.bytes, 0, reply.length);
+      return;
+    }
     if (connection.pendingOutputBytes === 0) {
       if (this.replyGeneration !== reply.generation) {
         this.replyGeneration = reply.generation;
@@ -241,7 +252,8 @@ export class EpollTransport implements Transport, ConnectionEvents {
       connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX;
     this.setInterest(
       connection,
-      (reads ? Epoll.IN : 0) | (connection.pendingOutputBytes > 0 ? Epoll.OUT : 0),
+      (reads ? Epoll.IN : 0) |
+        (connection.pendingOutputBytes > 0 && !connection.isOutputHeld ? Epoll.OUT : 0),
     );
   }
 
@@ -267,6 +279,14 @@ export class EpollTransport implements Transport, ConnectionEvents {
     }
     if (connection.isClosing) this.close(connection, false);
     else this.updateInterest(connection);
+  }
+
+  releaseOutput(connection: Connection): void {
+    connection.isOutputHeld = false;
+    if (connection.isClosed) return;
+    this.writePending(connection);
+    if (!connection.isClosed) this.updateInterest(connection);
+    if (connection.pendingOutputBytes > 0) this.handler.onOutputPending(connection);
   }
 
   pauseReading(connection: Connection): void {

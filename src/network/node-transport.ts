@@ -168,6 +168,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
         connection.keepInput(this.readBuffer, consumed, got, this.handler.bytesNeeded);
     }
     this.send(connection);
+    this.handler.onRoundEnd();
   }
 
   send(target: Connection): void {
@@ -182,6 +183,11 @@ export class NodeTransport implements Transport, ConnectionEvents {
 
   private writeReply(connection: NodeConnection): void {
     const { reply } = this;
+    if (connection.isOutputHeld) {
+      connection.queueOutput(reply.bytes, 0, reply.length);
+      this.updateReading(connection);
+      return;
+    }
     if (connection.pendingOutputBytes > 0) {
       connection.queueOutput(reply.bytes, 0, reply.length);
     } else {
@@ -208,6 +214,10 @@ export class NodeTransport implements Transport, ConnectionEvents {
     if (connection.isClosed || connection.inFlightBytes === 0 || connection.socket.writableLength > 0) return;
     connection.pendingOutputBytes -= connection.inFlightBytes;
     connection.inFlightBytes = 0;
+    if (!connection.isOutputHeld) this.writeQueued(connection);
+  }
+
+  private writeQueued(connection: NodeConnection): void {
     const { output } = connection;
     while (output.length > 0) {
       const length = output.length === 1 ? connection.lastChunkLength : output[0].length;
@@ -224,11 +234,18 @@ export class NodeTransport implements Transport, ConnectionEvents {
     const reads =
       !connection.isReadingPaused &&
       !connection.isClosing &&
+      !connection.isOutputHeld &&
       connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX;
     if (connection.isReading === reads || connection.isClosed) return;
     connection.isReading = reads;
     if (reads) connection.socket.resume();
     else connection.socket.pause();
+  }
+
+  releaseOutput(target: Connection): void {
+    const connection = target as NodeConnection;
+    connection.isOutputHeld = false;
+    if (!connection.isClosed && connection.inFlightBytes === 0) this.writeQueued(connection);
   }
 
   pauseReading(connection: Connection): void {

@@ -23,6 +23,8 @@ export interface ConnectionHandler {
   onClose(connection: Connection): void;
   /** Another thread has put something into this worker's mailbox. */
   onWake(): void;
+  /** All that had come has been handed over; more is waited for now. */
+  onRoundEnd(): void;
   /** Comes every TICK_MS while there is something to do, every IDLE_TICK_MS else. Returns whether work is left. */
   onTick(nowMs: number): boolean;
   /** Output waits because the client does not read. */
@@ -34,6 +36,8 @@ export interface Transport {
   start(): void;
   /** Sends what is in `reply` to a connection, outside of `onData`. */
   send(connection: Connection): void;
+  /** Sends what a connection was to be sent while its output was held (Connection.isOutputHeld). */
+  releaseOutput(connection: Connection): void;
   pauseReading(connection: Connection): void;
   resumeReading(connection: Connection): void;
   /** Closes now; with `afterReply` once pending output is sent. */

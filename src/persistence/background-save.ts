@@ -1,22 +1,25 @@
 /**
- * BGSAVE's part of the work: the persistence thread writes the keys as they were when the snapshot began
+ * BGSAVE's and BGREWRITEAOF's part of the work: the persistence thread writes the keys as they were when the snapshot began
  * (keyspace/shard-snapshot.ts), a little at a time under a shard's lock, and to the file without any lock.
  */
 
+import path from 'node:path';
 import { Config } from '../config/config.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
+import { JournalRequest, JournalRing } from '../keyspace/journal-ring.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { defaultSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
 import { SnapshotState } from '../keyspace/shard-snapshot.js';
 import { createLog } from '../log.js';
 import { setHashSecret } from '../memory/hash.js';
+import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock } from '../state/control-block.js';
-import { PersistenceState } from '../state/persistence-state.js';
+import { PersistenceState, SnapshotPurpose } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
-import { backgroundFileName, SnapshotFile } from './snapshot-file.js';
+import { backgroundFileName, rewriteFileName, SnapshotFile } from './snapshot-file.js';
 
 /** What is done under one hold of a lock: so many lines of a table, or until so many bytes have come together. */
 const LINES_PER_HOLD = 4;
@@ -33,6 +36,8 @@ export class BackgroundSave {
   private readonly keyspace: Keyspace;
   private readonly settings = defaultSettings();
   private readonly state: PersistenceState;
+  private readonly appendOnly: AppendOnlyState;
+  private readonly ring: JournalRing;
   private readonly control: ControlBlock;
   private readonly sharedConfig: SharedConfig;
   private config: Config;
@@ -50,6 +55,8 @@ export class BackgroundSave {
     const counters = new Float64Array(KeyspaceCounter.COUNT);
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
     this.state = new PersistenceState(options.state.persistence);
+    this.appendOnly = new AppendOnlyState(options.state.appendOnly);
+    this.ring = new JournalRing(options.keyspace.journal);
     this.control = new ControlBlock(options.state.control);
     this.sharedConfig = new SharedConfig(options.state.config);
     this.config = this.readConfig();
@@ -75,7 +82,9 @@ export class BackgroundSave {
     this.config.copyTo(this.settings);
     keyspace.settingsChanged();
     const log = createLog(this.config.logFile);
-    log('Background saving started');
+    const isSave = state.purpose === SnapshotPurpose.Save;
+    const name = isSave ? 'Background saving' : 'Background AOF rewrite';
+    log(`${name} started`);
     this.failure = '';
     this.database = -1;
     this.begunDatabases.clear();
@@ -85,23 +94,33 @@ export class BackgroundSave {
     this.writer = null;
     const nowMs = Date.now();
     const isGood = this.failure === '' && !state.isCancelled;
-    if (isGood) {
-      this.control.lastSaveMs = nowMs;
-      log('Background saving terminated with success');
-    } else if (state.isCancelled) {
-      log('Background saving cancelled');
-    } else {
-      log(`Background saving error: ${this.failure}`, 'warning');
-    }
+    if (isGood) log(`${name} terminated with success`);
+    else if (state.isCancelled) log(`${name} cancelled`);
+    else log(`${name} error: ${this.failure}`, 'warning');
+    if (!isSave) this.rewriteEnded(isGood, nowMs);
+    else if (isGood) this.control.lastSaveMs = nowMs;
     state.finish(isGood, nowMs);
+  }
+
+  private rewriteEnded(isGood: boolean, nowMs: number): void {
+    const { appendOnly } = this;
+    appendOnly.rewriteEnded(isGood || this.state.isCancelled, nowMs);
+    // What is recorded is of no use before it has a base.
+    if (!isGood && appendOnly.mode === AppendOnlyMode.WaitsForBase) appendOnly.isRewriteScheduled = true;
   }
 
   /** Opens the file; null, with `failure` set, if that can't be done. */
   private open(): SnapshotFile | null {
     const { config } = this;
     try {
-      const file = new SnapshotFile(config.snapshotFile, backgroundFileName());
+      const isSave = this.state.purpose === SnapshotPurpose.Save;
+      const file = new SnapshotFile(
+        isSave ? config.snapshotFile : path.join(config.dir, rewriteFileName()),
+        isSave ? backgroundFileName() : rewriteFileName(),
+      );
       this.writer = createSnapshotWriter(this.state.form, this.settings, {
+        isAofBase: !isSave,
+        hasTimestamp: config.aofTimestampEnabled,
         compresses: config.rdbCompression,
         hasChecksum: config.rdbChecksum,
         flush: (bytes) => file.write(bytes),
@@ -119,12 +138,25 @@ export class BackgroundSave {
       if (this.failure === '' && !this.state.isCancelled) {
         this.writer?.end();
         file.sync();
-        if (this.state.renameUnlessCancelled(() => file.rename())) return;
+        if (this.state.purpose === SnapshotPurpose.AofBase) {
+          if (this.install()) return;
+        } else if (this.state.renameUnlessCancelled(() => file.rename())) {
+          return;
+        }
       }
     } catch (error) {
       this.failure = (error as Error).message;
     }
     file.discard();
+  }
+
+  /** Has the journal thread make the file the base of the append-only file. */
+  private install(): boolean {
+    const { state, appendOnly } = this;
+    this.ring.request(JournalRequest.Install);
+    if (appendOnly.waitForInstall(() => state.isCancelled)) return true;
+    if (!state.isCancelled) this.failure = 'the new base could not be made part of the append-only file';
+    return false;
   }
 
   /**

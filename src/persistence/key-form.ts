@@ -35,6 +35,8 @@ export interface SnapshotWriter {
 }
 
 export interface SnapshotWriterOptions {
+  /** It is the base of the append-only file. */
+  readonly isAofBase: boolean;
   /** `rdbcompression` */
   readonly compresses: boolean;
   /** `rdbchecksum` */

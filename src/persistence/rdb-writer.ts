@@ -28,7 +28,7 @@ export class RdbWriter implements SnapshotWriter {
     this.field('redis-bits', '64');
     this.field('ctime', String(Math.floor(nowMs / 1000)));
     this.field('used-mem', String(usedBytes));
-    this.field('aof-base', '0');
+    this.field('aof-base', this.options.isAofBase ? '1' : '0');
   }
 
   private field(name: string, value: string): void {

@@ -15,15 +15,33 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import type { Config } from '../config/config.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
+import { SnapshotForm } from '../state/persistence-state.js';
+import { createSnapshotWriter } from './key-form.js';
 import type { ByteSource } from './rdb-input.js';
-import { RdbWriter } from './rdb-writer.js';
 
 export interface SnapshotOptions {
   /** Path of the snapshot. */
   readonly fileName: string;
+  readonly form: SnapshotForm;
+  /** It is the base of the append-only file. */
+  readonly isAofBase: boolean;
+  /** As commands, it says when it was written. */
+  readonly hasTimestamp?: boolean;
   readonly compresses: boolean;
   readonly hasChecksum: boolean;
+}
+
+/** Of the snapshot that SAVE writes. */
+export function snapshotOptions(config: Config): SnapshotOptions {
+  return {
+    fileName: config.snapshotFile,
+    form: SnapshotForm.Rdb,
+    isAofBase: false,
+    compresses: config.rdbCompression,
+    hasChecksum: config.rdbChecksum,
+  };
 }
 
 /** A file that is being written, under a temporary name. */
@@ -95,11 +113,19 @@ export function backgroundFileName(): string {
   return `temp-background-${process.pid}.rdb`;
 }
 
+/** The same of what a rewrite of the append-only file writes. */
+export function rewriteFileName(): string {
+  return `temp-rewriteaof-bg-${process.pid}.aof`;
+}
+
 /** Writes all keys to a file. The locks of all shards are held. Throws a system error if it can't be written. */
 export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs: number): number {
   const file = new SnapshotFile(options.fileName, `temp-${process.pid}.rdb`);
   try {
-    const writer = new RdbWriter(keyspace.settings, { ...options, flush: (bytes) => file.write(bytes) });
+    const writer = createSnapshotWriter(options.form, keyspace.settings, {
+      ...options,
+      flush: (bytes) => file.write(bytes),
+    });
     writer.begin(nowMs, keyspace.usedBytes());
     for (let database = 0; database < keyspace.databaseCount; database++) {
       const keys = keyspace.keyCount(database);

@@ -3,7 +3,7 @@
  * when changes are unsaved.
  *
  *   int32 words   0 background save   1 cancelled   2 last one failed   3 saves done   4 lock of the file's name
- *                 5 form of the running snapshot
+ *                 5 form of the running snapshot   6 its purpose   7 a save is scheduled
  *   float64 from byte 64
  *     8 changes at the last save   9 changes at the start of the running save   10 start of it (ms)
  *    11 seconds that the last one took (-1: none yet)   12 last attempt (ms)   13 keys loaded   14 keys expired
@@ -20,6 +20,15 @@ const enum Word {
   Saves = 3,
   NameLock = 4,
   Form = 5,
+  Purpose = 6,
+  Scheduled = 7,
+}
+
+/** What a snapshot is taken for. */
+export const enum SnapshotPurpose {
+  Save = 0,
+  /** To be the base of the append-only file. */
+  AofBase = 1,
 }
 
 /** How a snapshot has its keys. */
@@ -58,17 +67,43 @@ export class PersistenceState {
     return state.words.buffer as unknown as SharedArrayBuffer;
   }
 
-  /** Whether a background save runs, or is about to. */
-  get isSaving(): boolean {
+  /** Whether a background job runs, or is about to: a save or a rewrite. */
+  get isBusy(): boolean {
     return Atomics.load(this.words, Word.Background) !== 0;
   }
 
+  /** Whether that is a save. */
+  get isSaving(): boolean {
+    return this.isBusy && this.purpose === SnapshotPurpose.Save;
+  }
+
+  /** Whether it is a rewrite of the append-only file. */
+  get isRewriting(): boolean {
+    return this.isBusy && this.purpose === SnapshotPurpose.AofBase;
+  }
+
+  /** What the snapshot that is being taken, or was last, is for. */
+  get purpose(): SnapshotPurpose {
+    return Atomics.load(this.words, Word.Purpose);
+  }
+
+  /** A save is to begin as soon as no other background job runs. */
+  get isSaveScheduled(): boolean {
+    return Atomics.load(this.words, Word.Scheduled) !== 0;
+  }
+
+  set isSaveScheduled(isScheduled: boolean) {
+    Atomics.store(this.words, Word.Scheduled, isScheduled ? 1 : 0);
+  }
+
   /**
-   * Reserves the background save; false if one runs already. Whoever has reserved it begins the snapshot of the
+   * Reserves the background job; false if one runs already. Whoever has reserved it begins the snapshot of the
    * keyspace and then calls `start`.
    */
-  reserve(): boolean {
-    return Atomics.compareExchange(this.words, Word.Background, 0, 1) === 0;
+  reserve(purpose: SnapshotPurpose): boolean {
+    if (Atomics.compareExchange(this.words, Word.Background, 0, 1) !== 0) return false;
+    Atomics.store(this.words, Word.Purpose, purpose);
+    return true;
   }
 
   /**
@@ -78,9 +113,12 @@ export class PersistenceState {
   start(changes: number, keys: number, nowMs: number, form = SnapshotForm.Rdb): void {
     const { words, doubles } = this;
     words[Word.Form] = form;
-    doubles[Wide.StartChanges] = changes;
     doubles[Wide.StartMs] = nowMs;
-    doubles[Wide.LastAttemptMs] = nowMs;
+    if (this.purpose === SnapshotPurpose.Save) {
+      Atomics.store(words, Word.Scheduled, 0);
+      doubles[Wide.StartChanges] = changes;
+      doubles[Wide.LastAttemptMs] = nowMs;
+    }
     doubles[Wide.KeysWritten] = 0;
     doubles[Wide.KeysTotal] = keys;
     Atomics.store(words, Word.Cancelled, 0);
@@ -102,8 +140,13 @@ export class PersistenceState {
     }
   }
 
-  /** The background save has ended. */
+  /** The background job has ended. */
   finish(isGood: boolean, nowMs: number): void {
+    if (this.purpose === SnapshotPurpose.Save) this.noteBackgroundSave(isGood, nowMs);
+    Atomics.store(this.words, Word.Background, 0);
+  }
+
+  private noteBackgroundSave(isGood: boolean, nowMs: number): void {
     const { words, doubles } = this;
     doubles[Wide.LastSeconds] = Math.max(0, Math.floor((nowMs - doubles[Wide.StartMs]) / 1000));
     if (isGood) {
@@ -113,7 +156,6 @@ export class PersistenceState {
     } else if (!this.isCancelled) {
       Atomics.store(words, Word.HasFailed, 1);
     }
-    Atomics.store(words, Word.Background, 0);
   }
 
   /** A save in the foreground has ended well; `changes` as of then. */

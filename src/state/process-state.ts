@@ -1,5 +1,6 @@
 /** All shared state of the process in one place: handles to pass to a thread, objects to use in it. */
 
+import { AppendOnlyState } from './append-only-state.js';
 import { ClientTable, type ClientTableHandle } from './client-table.js';
 import { Statistics, type StatisticsHandle, WorkerStatistics } from './command-statistics.js';
 import { ControlBlock } from './control-block.js';
@@ -17,6 +18,7 @@ export interface ProcessStateHandle {
   readonly slowLog: SharedArrayBuffer;
   readonly latency: SharedArrayBuffer;
   readonly persistence: SharedArrayBuffer;
+  readonly appendOnly: SharedArrayBuffer;
   /** One per worker. */
   readonly mailboxes: readonly SharedArrayBuffer[];
 }
@@ -31,6 +33,7 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     slowLog: SlowLog.create(),
     latency: LatencyMonitor.create(),
     persistence: PersistenceState.create(),
+    appendOnly: AppendOnlyState.create(),
     mailboxes: Array.from({ length: workers }, () => Mailbox.create()),
   };
 }
@@ -44,6 +47,7 @@ export class ProcessState {
   readonly slowLog: SlowLog;
   readonly latency: LatencyMonitor;
   readonly persistence: PersistenceState;
+  readonly appendOnly: AppendOnlyState;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
   /** By worker. */
@@ -58,6 +62,7 @@ export class ProcessState {
     this.slowLog = new SlowLog(handle.slowLog);
     this.latency = new LatencyMonitor(handle.latency);
     this.persistence = new PersistenceState(handle.persistence);
+    this.appendOnly = new AppendOnlyState(handle.appendOnly);
     this.counters = new WorkerStatistics(handle.statistics, worker);
     this.mailboxes = handle.mailboxes.map((mailbox, owner) => new Mailbox(mailbox, () => wakeWorker(owner)));
   }

@@ -20,7 +20,7 @@ import { hashBytes, setHashSecret } from '../../src/memory/hash.js';
 import { CommandWriter } from '../../src/persistence/command-writer.js';
 import { SnapshotImageWriter } from '../../src/persistence/image-writer.js';
 import { loadFile } from '../../src/persistence/load.js';
-import { PersistenceState, SnapshotForm } from '../../src/state/persistence-state.js';
+import { PersistenceState, SnapshotForm, SnapshotPurpose } from '../../src/state/persistence-state.js';
 import { createProcessState } from '../../src/state/process-state.js';
 import { SharedConfig } from '../../src/state/shared-config.js';
 import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dataset.js';
@@ -83,6 +83,7 @@ function forEachKey(
 function write(keyspace: Keyspace, hasTimestamp = false): { file: Buffer; longestBytes: number } {
   const parts: Buffer[] = [];
   const writer = new CommandWriter({
+    isAofBase: true,
     compresses: true,
     hasChecksum: true,
     hasTimestamp,
@@ -295,7 +296,7 @@ t.test('a snapshot while keys change', { skip: skipWithoutRedis() }, async (t) =
   t.teardown(() => persistence.terminate());
 
   keyspace.lockAll();
-  t.ok(state.reserve());
+  t.ok(state.reserve(SnapshotPurpose.Save));
   state.start(keyspace.dirtyCount(), keyspace.beginSnapshot(), Date.now(), SnapshotForm.Commands);
   forEachKey(keyspace, (shard, database, entry) => {
     if (random.chance(0.1)) change(shard, database, entry, random);
@@ -323,7 +324,7 @@ t.test('a snapshot while keys change', { skip: skipWithoutRedis() }, async (t) =
 
   // The next snapshot has the other form again.
   keyspace.lockAll();
-  t.ok(state.reserve());
+  t.ok(state.reserve(SnapshotPurpose.Save));
   state.start(keyspace.dirtyCount(), keyspace.beginSnapshot(), Date.now());
   forEachKey(keyspace, (shard, database, entry) => {
     if (random.chance(0.1)) change(shard, database, entry, random);

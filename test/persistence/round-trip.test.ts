@@ -38,7 +38,7 @@ function settings(): KeyspaceSettings {
       hashPackedEntries: 20,
       hashPackedValueBytes: 30,
       listPackedSize: 10,
-      listCompressDepth: 1,
+      listCompressDepth: 0,
       setIntegerEntries: 20,
       setPackedEntries: 20,
       setPackedValueBytes: 30,
@@ -184,6 +184,7 @@ function contents(keyspace: Keyspace): Map<string, string> {
 function write(keyspace: Keyspace, compresses: boolean, hasChecksum: boolean): Buffer {
   const parts: Buffer[] = [];
   const writer = new RdbWriter(keyspace.settings, {
+    isAofBase: false,
     compresses,
     hasChecksum,
     flush: (bytes) => parts.push(Buffer.from(bytes)),

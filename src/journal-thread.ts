@@ -1,0 +1,95 @@
+/** The journal thread as the main thread sees it: started when it is first wanted, stopped when the process ends. */
+
+import { closeSync, openSync } from 'node:fs';
+import { Worker as Thread } from 'node:worker_threads';
+import type { Config } from './config/config.js';
+import { JournalRequest, JournalRing } from './keyspace/journal-ring.js';
+import type { Keyspace, KeyspaceHandle } from './keyspace/keyspace.js';
+import {
+  AofManifest,
+  type AofPlace,
+  aofPath,
+  readManifest,
+  writeManifest,
+} from './persistence/aof-manifest.js';
+import type { JournalOptions } from './persistence/journal-writer.js';
+import { makeFolder, saveKeyspace } from './persistence/snapshot-file.js';
+import { AppendOnlyMode, AppendOnlyState } from './state/append-only-state.js';
+import { SnapshotForm } from './state/persistence-state.js';
+import type { ProcessStateHandle } from './state/process-state.js';
+
+export class JournalThread {
+  private readonly ring: JournalRing;
+  private readonly state: AppendOnlyState;
+  private isRunning = false;
+
+  /** `start` starts the thread. */
+  constructor(keyspace: KeyspaceHandle, state: ProcessStateHandle, start: () => void) {
+    this.ring = new JournalRing(keyspace.journal);
+    this.state = new AppendOnlyState(state.appendOnly);
+    void this.state.untilThreadWanted().then(() => {
+      this.isRunning = true;
+      start();
+    });
+  }
+
+  /** Makes it follow a changed configuration. */
+  configure(config: Config): void {
+    this.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
+    this.ring.request(JournalRequest.Configuration);
+  }
+
+  /**
+   * Records from now on, behind what has been loaded. Nobody else uses the keyspace yet.
+   * @param needsNewBase the files do not end where the data does
+   * Throws an Error with a one-line message if the files can't be written.
+   */
+  resume(config: Config, keyspace: Keyspace, needsNewBase: boolean): void {
+    const place: AofPlace = { folder: config.aofFolder, fileName: config.aofFileName };
+    try {
+      const manifest = readManifest(place) ?? new AofManifest();
+      makeFolder(place.folder);
+      if (needsNewBase || manifest.base === null) writeBase(place, manifest, config, keyspace);
+      const last = manifest.increments.at(-1);
+      if (last !== undefined) closeSync(openSync(aofPath(place, last), 'a', 0o644));
+      this.state.mode = AppendOnlyMode.On;
+      if (last === undefined) this.ring.switchFile();
+      else this.ring.turnOn();
+    } catch (error) {
+      throw new Error(`can't write the append only file: ${(error as Error).message}`);
+    }
+    this.state.wantThread();
+  }
+
+  /** Settles once all that was recorded is on the disk. Nobody records anything any more. */
+  async stop(): Promise<void> {
+    if (!this.isRunning) return;
+    this.ring.request(JournalRequest.Stop);
+    await this.state.untilStopped();
+  }
+
+  static start(options: JournalOptions, channels: readonly SharedArrayBuffer[]): Thread {
+    return new Thread(new URL('../workers/journal.js', import.meta.url), {
+      workerData: { options, channels },
+    });
+  }
+}
+
+/** Makes the present data the base, in the place of all that was there. */
+function writeBase(place: AofPlace, manifest: AofManifest, config: Config, keyspace: Keyspace): void {
+  const base = manifest.addBase(place.fileName, config.aofUseRdbPreamble);
+  manifest.retireIncrements(0);
+  saveKeyspace(
+    keyspace,
+    {
+      fileName: aofPath(place, base),
+      isAofBase: true,
+      hasTimestamp: config.aofTimestampEnabled,
+      form: config.aofUseRdbPreamble ? SnapshotForm.Rdb : SnapshotForm.Commands,
+      compresses: config.rdbCompression,
+      hasChecksum: config.rdbChecksum,
+    },
+    Date.now(),
+  );
+  writeManifest(place, manifest);
+}

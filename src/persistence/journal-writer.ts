@@ -1,0 +1,311 @@
+/**
+ * The journal thread: brings what the journal's ring has to the append-only file and to the disk, as `appendfsync`
+ * says, opens the next increment when a rewrite begins and makes the new base part of the file when it is complete.
+ * Nobody else touches the folder of the append-only file while the server runs.
+ *
+ * With `always`, one fsync covers all that came while the one before was under way; the workers hold the replies
+ * back until then (journal-ring.ts). What the disk does not take stays in the ring and is tried again, so nothing
+ * that was recorded is left out and nothing that was acknowledged is lost; new writes are refused meanwhile.
+ */
+
+import {
+  closeSync,
+  fdatasyncSync,
+  ftruncateSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import path from 'node:path';
+import { Config } from '../config/config.js';
+import { JournalRequest, JournalRing } from '../keyspace/journal-ring.js';
+import { createLog, type Log } from '../log.js';
+import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
+import { PersistenceState, SnapshotForm } from '../state/persistence-state.js';
+import type { ProcessStateHandle } from '../state/process-state.js';
+import { SharedConfig } from '../state/shared-config.js';
+import {
+  AofManifest,
+  type AofPlace,
+  aofPath,
+  fileLengthBytes,
+  readManifest,
+  writeManifest,
+} from './aof-manifest.js';
+import { makeFolder, rewriteFileName, syncFolder } from './snapshot-file.js';
+
+/** What one system call writes at most, so that room comes free while a lot is written. */
+const WRITE_BYTES_MAX = 1 << 20;
+/** Without `always`, what comes in so much time is written together. */
+const GATHER_MS = 2;
+const SYNC_INTERVAL_MS = 1000;
+/** When the disk took nothing. */
+const RETRY_MS = 1000;
+const LOG_INTERVAL_MS = 30_000;
+const FOREVER_MS = 2 ** 31 - 1;
+
+/** What the journal thread is started with. */
+export interface JournalOptions {
+  readonly ring: SharedArrayBuffer;
+  readonly state: ProcessStateHandle;
+  readonly workerCount: number;
+}
+
+export class JournalWriter {
+  private readonly ring: JournalRing;
+  private readonly state: AppendOnlyState;
+  private readonly snapshots: PersistenceState;
+  private readonly sharedConfig: SharedConfig;
+  private readonly workerCount: number;
+  private readonly wakeWorker: (worker: number) => void;
+  private config: Config;
+  private log: Log;
+  private readonly place: AofPlace;
+  private manifest: AofManifest;
+  /** The increment that is written to; -1 if there is none. */
+  private fd = -1;
+  private lastSyncMs = 0;
+  private nextLogMs = 0;
+  private retryAtMs = 0;
+
+  /** Throws an Error with a one-line message if the manifest can't be read. */
+  constructor(options: JournalOptions, wakeWorker: (worker: number) => void) {
+    this.ring = new JournalRing(options.ring);
+    this.state = new AppendOnlyState(options.state.appendOnly);
+    this.snapshots = new PersistenceState(options.state.persistence);
+    this.sharedConfig = new SharedConfig(options.state.config);
+    this.workerCount = options.workerCount;
+    this.wakeWorker = wakeWorker;
+    this.config = this.readConfig();
+    this.log = createLog(this.config.logFile, () => this.config.logLevel);
+    this.place = { folder: this.config.aofFolder, fileName: this.config.aofFileName };
+    this.manifest = readManifest(this.place) ?? new AofManifest();
+    if (this.state.mode === AppendOnlyMode.On && !this.ring.isSwitchPending) this.resume();
+    this.measure();
+  }
+
+  private readConfig(): Config {
+    const published = this.sharedConfig.readIfNewer(0);
+    if (published === null) throw new Error('no configuration');
+    return new Config(JSON.parse(published.json));
+  }
+
+  private followConfig(): void {
+    this.config = this.readConfig();
+    this.log = createLog(this.config.logFile, () => this.config.logLevel);
+    this.ring.configure(this.config.appendFsync === 'always', this.config.aofTimestampEnabled);
+  }
+
+  /** Works until it is asked to stop. */
+  run(): void {
+    const { ring } = this;
+    this.followConfig();
+    for (;;) {
+      const requests = ring.takeRequests();
+      if ((requests & JournalRequest.Configuration) !== 0) this.followConfig();
+      this.bringToFile();
+      if (ring.isSwitchDue && this.mayTry()) this.openNext();
+      this.syncIfDue(requests !== 0);
+      if ((requests & JournalRequest.Install) !== 0) this.install();
+      if ((requests & JournalRequest.Close) !== 0 && !ring.isOn) this.close();
+      if ((requests & JournalRequest.Stop) !== 0) {
+        this.finish();
+        return;
+      }
+      ring.sleep(this.sleepMs());
+      if (this.config.appendFsync !== 'always') ring.pause(GATHER_MS);
+    }
+  }
+
+  private sleepMs(): number {
+    if (this.state.writeError !== 0) {
+      // What waits would end the sleep at once, and can't be written yet.
+      this.ring.pause(RETRY_MS);
+      return 0;
+    }
+    const isSynced = this.ring.synced === this.ring.takenPosition;
+    if (isSynced || this.config.appendFsync === 'no') return FOREVER_MS;
+    return Math.max(0, this.lastSyncMs + SYNC_INTERVAL_MS - Date.now());
+  }
+
+  private mayTry(): boolean {
+    return this.state.writeError === 0 || Date.now() >= this.retryAtMs;
+  }
+
+  /** Writes what the ring has, as far as the present file goes. */
+  private bringToFile(): void {
+    const { ring } = this;
+    if (!this.mayTry()) return;
+    for (;;) {
+      const bytes = ring.peek(WRITE_BYTES_MAX);
+      if (bytes.length === 0) return;
+      if (this.fd < 0) {
+        // Nobody reads what was recorded before the first file.
+        ring.taken(bytes.length, Date.now());
+        continue;
+      }
+      let wrote: number;
+      try {
+        wrote = writeSync(this.fd, bytes);
+      } catch (error) {
+        this.failed(error, 'write');
+        return;
+      }
+      ring.taken(wrote, Date.now());
+      this.state.totalBytes += wrote;
+      if (wrote === bytes.length) this.succeeded();
+    }
+  }
+
+  private failed(error: unknown, what: string): void {
+    const { errno, message } = error as NodeJS.ErrnoException;
+    const nowMs = Date.now();
+    this.retryAtMs = nowMs + RETRY_MS;
+    this.state.writeError = Math.abs(errno ?? 5);
+    if (nowMs < this.nextLogMs) return;
+    this.nextLogMs = nowMs + LOG_INTERVAL_MS;
+    this.log(`Error trying to ${what} the append only file: ${message}. Trying again`, 'warning');
+  }
+
+  private succeeded(): void {
+    if (this.state.writeError === 0) return;
+    this.state.writeError = 0;
+    this.nextLogMs = 0;
+    this.log('AOF write error looks solved, can write again.', 'warning');
+  }
+
+  private syncIfDue(isForced: boolean): void {
+    const { ring, config } = this;
+    const position = ring.takenPosition;
+    if (position === ring.synced) return;
+    const nowMs = Date.now();
+    const { appendFsync } = config;
+    const isDue =
+      appendFsync === 'always' ||
+      (appendFsync === 'everysec' && (isForced || nowMs - this.lastSyncMs >= SYNC_INTERVAL_MS));
+    if (isDue) this.sync(position, nowMs);
+    // Nobody waits for the disk, but what is told of it should be right once the policy changes.
+    else if (appendFsync === 'no') ring.markSynced(position, this.workerCount, this.wakeWorker);
+  }
+
+  private sync(position: number, nowMs: number): boolean {
+    try {
+      if (this.fd >= 0) fdatasyncSync(this.fd);
+    } catch (error) {
+      this.failed(error, 'sync');
+      return false;
+    }
+    this.lastSyncMs = nowMs;
+    this.ring.markSynced(position, this.workerCount, this.wakeWorker);
+    return true;
+  }
+
+  /** Opens the increment that follows; everything before it is written. */
+  private openNext(): void {
+    const { ring, place } = this;
+    if (this.fd >= 0 && !this.sync(ring.takenPosition, Date.now())) return;
+    const manifest = this.manifest.copy();
+    try {
+      makeFolder(place.folder);
+      const file = manifest.addIncrement(place.fileName);
+      const fd = openSync(aofPath(place, file), 'a', 0o644);
+      try {
+        ftruncateSync(fd, 0);
+        // Until there is a base, what is recorded follows nothing.
+        if (this.state.mode === AppendOnlyMode.On) writeManifest(place, manifest);
+      } catch (error) {
+        closeSync(fd);
+        throw error;
+      }
+      if (this.fd >= 0) closeSync(this.fd);
+      this.fd = fd;
+    } catch (error) {
+      this.failed(error, 'open');
+      return;
+    }
+    this.succeeded();
+    this.manifest = manifest;
+    ring.switched();
+  }
+
+  /** Goes on with the last increment of the manifest: that is what the server has loaded. */
+  private resume(): void {
+    const file = this.manifest.increments.at(-1);
+    if (file !== undefined) this.fd = openSync(aofPath(this.place, file), 'a', 0o644);
+  }
+
+  /** Makes the base that a rewrite has written part of the append-only file. */
+  private install(): void {
+    const { ring, place, state, config } = this;
+    if (ring.isSwitchPending) {
+      this.log("The rewritten AOF can't be used: the file that follows it can't be opened", 'warning');
+      state.installEnded(false);
+      return;
+    }
+    const manifest = this.manifest.copy();
+    const base = manifest.addBase(place.fileName, this.snapshots.form === SnapshotForm.Rdb);
+    manifest.retireIncrements(this.fd < 0 ? 0 : 1);
+    try {
+      makeFolder(place.folder);
+      renameSync(path.join(config.dir, rewriteFileName()), aofPath(place, base));
+      syncFolder(place.folder);
+      writeManifest(place, manifest);
+    } catch (error) {
+      this.log(`The rewritten AOF can't be used: ${(error as Error).message}`, 'warning');
+      state.installEnded(false);
+      return;
+    }
+    this.manifest = manifest;
+    if (state.mode === AppendOnlyMode.WaitsForBase) state.mode = AppendOnlyMode.On;
+    this.deleteHistory();
+    this.measure();
+    state.installEnded(true);
+  }
+
+  private deleteHistory(): void {
+    if (this.config.aofDisableAutoGc || this.manifest.history.length === 0) return;
+    const manifest = this.manifest.copy();
+    try {
+      for (const file of manifest.history) unlinkIfThere(aofPath(this.place, file));
+      manifest.history = [];
+      writeManifest(this.place, manifest);
+      this.manifest = manifest;
+    } catch (error) {
+      this.log(`Can't delete superseded AOF files: ${(error as Error).message}`, 'warning');
+    }
+  }
+
+  private measure(): void {
+    const { manifest, place, state } = this;
+    const lengthOf = (name: string): number => Math.max(0, fileLengthBytes(name));
+    state.baseBytes = manifest.files.reduce((sum, file) => sum + lengthOf(aofPath(place, file)), 0);
+    state.totalBytes = state.baseBytes;
+  }
+
+  /** Ends with the present file. */
+  private close(): void {
+    if (this.fd < 0) return;
+    this.sync(this.ring.takenPosition, Date.now());
+    closeSync(this.fd);
+    this.fd = -1;
+  }
+
+  /** The process ends: nobody appends any more. */
+  private finish(): void {
+    this.retryAtMs = 0;
+    this.bringToFile();
+    if (this.ring.isSwitchDue) this.openNext();
+    this.bringToFile();
+    this.close();
+    this.state.stopped();
+  }
+}
+
+function unlinkIfThere(name: string): void {
+  try {
+    unlinkSync(name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * What the threads have to know of the append-only file: whether it is on, how its rewrites and writes ended, how
+ * long it is.
+ *
+ *   int32 words   0 AppendOnlyMode   1 a rewrite is scheduled   2 the last rewrite failed   3 rewrites that failed in a row
+ *                 4 the disk does not take writes (the error's number; 0: it does)   5 the journal thread is wanted
+ *                 6 how installing a base ended (InstallOutcome)   7 the journal thread has stopped   8 rewrites done
+ *   float64 from byte 64
+ *     8 bytes of the base   9 bytes of base and increments   10 start of the running rewrite (ms)
+ *    11 seconds that the last one took (-1: none yet)   12 the last attempt (ms)   13 times that fsync was late
+ */
+
+import { waitForChange } from '../memory/wait.js';
+
+const enum Word {
+  Mode = 0,
+  Scheduled = 1,
+  RewriteFailed = 2,
+  FailuresInRow = 3,
+  WriteError = 4,
+  ThreadWanted = 5,
+  Install = 6,
+  Stopped = 7,
+  Rewrites = 8,
+}
+
+const enum Wide {
+  BaseBytes = 8,
+  TotalBytes = 9,
+  RewriteStartMs = 10,
+  LastRewriteSeconds = 11,
+  LastAttemptMs = 12,
+  DelayedSyncs = 13,
+}
+
+const BLOCK_BYTES = 128;
+
+export const enum AppendOnlyMode {
+  Off = 0,
+  /** Changes are recorded, but there is no base yet that they follow. */
+  WaitsForBase = 1,
+  On = 2,
+}
+
+const enum InstallOutcome {
+  Pending = 0,
+  Good = 1,
+  Failed = 2,
+}
+
+/** A rewrite that failed so many times in a row is not tried again at once. */
+const FAILURES_UNTIL_DELAY = 3;
+const RETRY_DELAY_MS = 60_000;
+const RETRY_DELAY_MS_MAX = 3_600_000;
+/** Whoever waits for the journal thread looks again after this long. */
+const WAIT_MS_MAX = 100;
+
+export class AppendOnlyState {
+  private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
+
+  constructor(handle: SharedArrayBuffer) {
+    this.words = new Int32Array(handle);
+    this.doubles = new Float64Array(handle);
+  }
+
+  static create(): SharedArrayBuffer {
+    const state = new AppendOnlyState(new SharedArrayBuffer(BLOCK_BYTES));
+    state.doubles[Wide.LastRewriteSeconds] = -1;
+    return state.words.buffer as unknown as SharedArrayBuffer;
+  }
+
+  get mode(): AppendOnlyMode {
+    return Atomics.load(this.words, Word.Mode);
+  }
+
+  set mode(mode: AppendOnlyMode) {
+    Atomics.store(this.words, Word.Mode, mode);
+  }
+
+  /** A rewrite is to begin as soon as no other background job runs. */
+  get isRewriteScheduled(): boolean {
+    return Atomics.load(this.words, Word.Scheduled) !== 0;
+  }
+
+  set isRewriteScheduled(isScheduled: boolean) {
+    Atomics.store(this.words, Word.Scheduled, isScheduled ? 1 : 0);
+  }
+
+  rewriteStarted(nowMs: number): void {
+    Atomics.store(this.words, Word.Scheduled, 0);
+    Atomics.store(this.words, Word.Install, InstallOutcome.Pending);
+    this.doubles[Wide.RewriteStartMs] = nowMs;
+    this.doubles[Wide.LastAttemptMs] = nowMs;
+  }
+
+  rewriteEnded(isGood: boolean, nowMs: number): void {
+    const { words, doubles } = this;
+    doubles[Wide.LastRewriteSeconds] = Math.floor((nowMs - doubles[Wide.RewriteStartMs]) / 1000);
+    Atomics.store(words, Word.RewriteFailed, isGood ? 0 : 1);
+    if (isGood) {
+      Atomics.store(words, Word.FailuresInRow, 0);
+      Atomics.add(words, Word.Rewrites, 1);
+    } else {
+      Atomics.add(words, Word.FailuresInRow, 1);
+    }
+  }
+
+  /** Rewrites that went well. */
+  get rewrites(): number {
+    return Atomics.load(this.words, Word.Rewrites);
+  }
+
+  get rewriteFailuresInRow(): number {
+    return Atomics.load(this.words, Word.FailuresInRow);
+  }
+
+  /** Whether the next rewrite that nobody asked for has to wait, since the last ones failed. */
+  mustDelayRewrite(nowMs: number): boolean {
+    const failures = Atomics.load(this.words, Word.FailuresInRow) - FAILURES_UNTIL_DELAY;
+    if (failures < 0) return false;
+    const delayMs = Math.min(RETRY_DELAY_MS * 2 ** failures, RETRY_DELAY_MS_MAX);
+    return nowMs - this.doubles[Wide.LastAttemptMs] < delayMs;
+  }
+
+  get hasRewriteFailed(): boolean {
+    return Atomics.load(this.words, Word.RewriteFailed) !== 0;
+  }
+
+  get rewriteStartMs(): number {
+    return this.doubles[Wide.RewriteStartMs];
+  }
+
+  /** Seconds that the last rewrite took, -1 if there was none. */
+  get lastRewriteSeconds(): number {
+    return this.doubles[Wide.LastRewriteSeconds];
+  }
+
+  /** The system's number for why the disk takes no writes now; 0 if it does. */
+  get writeError(): number {
+    return Atomics.load(this.words, Word.WriteError);
+  }
+
+  set writeError(errno: number) {
+    Atomics.store(this.words, Word.WriteError, errno);
+  }
+
+  /** Has the main thread start the journal thread, if it does not run. */
+  wantThread(): void {
+    if (Atomics.exchange(this.words, Word.ThreadWanted, 1) === 0)
+      Atomics.notify(this.words, Word.ThreadWanted);
+  }
+
+  async untilThreadWanted(): Promise<void> {
+    while (Atomics.load(this.words, Word.ThreadWanted) === 0) {
+      await waitForChange(this.words, Word.ThreadWanted, 0);
+    }
+  }
+
+  /** The journal thread has made a complete base part of the append-only file, or could not. */
+  installEnded(isGood: boolean): void {
+    Atomics.store(this.words, Word.Install, isGood ? InstallOutcome.Good : InstallOutcome.Failed);
+    Atomics.notify(this.words, Word.Install);
+  }
+
+  /** Waits for `installEnded`; returns whether it went well. Asks `isCancelled` from time to time. */
+  waitForInstall(isCancelled: () => boolean): boolean {
+    const { words } = this;
+    while (Atomics.load(words, Word.Install) === InstallOutcome.Pending) {
+      if (isCancelled()) return false;
+      Atomics.wait(words, Word.Install, InstallOutcome.Pending, WAIT_MS_MAX);
+    }
+    return Atomics.load(words, Word.Install) === InstallOutcome.Good;
+  }
+
+  /** The journal thread has brought everything to the disk, or can't, and does nothing more. */
+  stopped(): void {
+    Atomics.store(this.words, Word.Stopped, 1);
+    Atomics.notify(this.words, Word.Stopped);
+  }
+
+  /** Settles once the journal thread has stopped. */
+  async untilStopped(): Promise<void> {
+    while (Atomics.load(this.words, Word.Stopped) === 0) await waitForChange(this.words, Word.Stopped, 0);
+  }
+
+  get baseBytes(): number {
+    return this.doubles[Wide.BaseBytes];
+  }
+
+  set baseBytes(lengthBytes: number) {
+    this.doubles[Wide.BaseBytes] = lengthBytes;
+  }
+
+  /** Bytes of all files that belong to the append-only file. */
+  get totalBytes(): number {
+    return this.doubles[Wide.TotalBytes];
+  }
+
+  set totalBytes(lengthBytes: number) {
+    this.doubles[Wide.TotalBytes] = lengthBytes;
+  }
+
+  /** Times that replies had to wait since fsync took too long. */
+  get delayedSyncs(): number {
+    return this.doubles[Wide.DelayedSyncs];
+  }
+
+  noteDelayedSync(): void {
+    this.doubles[Wide.DelayedSyncs]++;
+  }
+}
