@@ -30,6 +30,7 @@ import { joinListeners, openSharedListeners, type SharedListener } from './netwo
 import { NodeTransport } from './network/node-transport.js';
 import { PROTECTED_MODE_ERROR } from './network/protected-mode.js';
 import { isLoopbackAddress } from './network/socket-address.js';
+import { TransferThread } from './network/transfer.js';
 import type { ConnectionHandler, Transport } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { SnapshotImageWriter } from './persistence/image-writer.js';
@@ -100,7 +101,7 @@ export class Worker implements ConnectionHandler {
   /** Connections with buffers that may grow or shrink without another command. */
   private readonly unsettled = new Set<Connection>();
   private nextClientCheckMs = 0;
-  /** Connections with a command that CLIENT PAUSE holds back. */
+  /** Connections with a command that CLIENT PAUSE holds back, or that waits for its work. */
   private readonly postponed = new Set<Connection>();
   /** Commands are being executed: whatever fails now, the context knows which. */
   private isExecuting = false;
@@ -137,6 +138,7 @@ export class Worker implements ConnectionHandler {
         (session, lines) => this.sendTo(session, lines),
         (worker) => this.channels[worker].wake(),
       ),
+      transfers: new TransferThread(options.channels[options.index]),
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
@@ -420,6 +422,8 @@ export class Worker implements ConnectionHandler {
     connection.session = null;
     session.closing = true;
     session.discardTransaction();
+    session.postponedWork?.abandon();
+    session.postponedWork = null;
     this.services.monitors.leave(session);
     this.services.clientRows.close(session);
     this.unsettled.delete(connection);
@@ -467,14 +471,16 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  /** Lets connections go on whose commands were held back, if the pause is over. */
+  /** Lets connections go on whose commands were held back, if the pause or their work is over. */
   private resumePostponed(): void {
     if (this.postponed.size === 0) return;
+    this.services.transfers.collect();
     const nowMs = Date.now();
     if (this.state.control.pauseKind(nowMs) === PauseKind.All) return;
     for (const connection of [...this.postponed]) {
       const { session } = connection;
       if (session === null || session.postponed === null) continue;
+      if (session.postponedWork?.isReady === false) continue;
       this.context.nowMs = nowMs;
       this.transport.reply.protocol = session.protocol;
       this.isExecuting = true;

@@ -349,7 +349,7 @@ const HELP = [
   'NO-TOUCH (ON|OFF)',
   '    Let commands of the current connection not count as accesses.',
   'HELP',
-  '    Print this help.',
+  '    Prints this help.',
 ];
 
 function help(context: CommandContext): void {

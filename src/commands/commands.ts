@@ -20,6 +20,7 @@ import { keyHandlers } from './keys.js';
 import { latencyHandlers } from './latency.js';
 import { listHandlers } from './lists.js';
 import { memoryHandlers } from './memory.js';
+import { migrateHandlers } from './migrate.js';
 import { monitorHandlers } from './monitor.js';
 import { objectHandlers } from './object.js';
 import { saveHandlers } from './save.js';
@@ -61,6 +62,7 @@ export function createCommandTable(
       ...expiryHandlers,
       ...objectHandlers,
       ...dumpHandlers,
+      ...migrateHandlers,
       ...debugHandlers,
       ...clientHandlers,
       ...clientTrackingHandlers,

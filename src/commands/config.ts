@@ -78,7 +78,7 @@ const HELP = [
   'REWRITE',
   '    Bring the configuration file up to date.',
   'HELP',
-  '    Print this help.',
+  '    Prints this help.',
 ];
 
 function help(context: CommandContext): void {

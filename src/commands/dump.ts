@@ -7,6 +7,7 @@
 import { lfuInitial, lruClock } from '../keyspace/access-clock.js';
 import { setEntryAccess, ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
+import type { Shard } from '../keyspace/shard.js';
 import { Crc64 } from '../persistence/crc64.js';
 import { RDB_VERSION, RDB_VERSION_MAX, RdbError } from '../persistence/rdb-format.js';
 import { RdbInput } from '../persistence/rdb-input.js';
@@ -40,6 +41,19 @@ function emptyOutput(): RdbOutput {
   return output;
 }
 
+/** Writes a key's payload. Its shard is locked. The buffer is the next payload's, too. */
+export function writePayload(shard: Shard, entry: number, compresses: boolean): RdbOutput {
+  const payload = emptyOutput();
+  payload.compresses = compresses;
+  payload.byte(values.typeOf(shard, entry));
+  values.write(shard, entry);
+  payload.byte(RDB_VERSION);
+  payload.byte(0);
+  payload.addToChecksum();
+  payload.writeChecksum();
+  return payload;
+}
+
 function dump(context: CommandContext): void {
   const { reply, services } = context;
   const entry = context.findRead(1);
@@ -47,15 +61,7 @@ function dump(context: CommandContext): void {
     reply.nullBulk();
     return;
   }
-  const { shard } = context;
-  const payload = emptyOutput();
-  payload.compresses = services.config.rdbCompression;
-  payload.byte(values.typeOf(shard, entry));
-  values.write(shard, entry);
-  payload.byte(RDB_VERSION);
-  payload.byte(0);
-  payload.addToChecksum();
-  payload.writeChecksum();
+  const payload = writePayload(context.shard, entry, services.config.rdbCompression);
   reply.bulkCopy(payload.bytes, payload.view, 0, payload.length);
 }
 

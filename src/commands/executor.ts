@@ -134,15 +134,26 @@ export class Executor {
     return count;
   }
 
-  /** Runs the command that CLIENT PAUSE held back. */
+  /** Runs the command that CLIENT PAUSE held back, or goes on with one that has waited for its work. */
   executePostponed(session: Session, postponed: QueuedCommand): void {
     const { context } = this;
     context.session = session;
     session.postponed = null;
     this.startTiming(1);
     this.setRequest(postponed.bytes, postponed.view, postponed.args, 0, postponed.argCount);
-    this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
+    if (session.postponedWork !== null) this.goOn(postponed.command);
+    else this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
     this.endTiming();
+  }
+
+  /** Goes on with a command that has begun: nothing may refuse it any more. */
+  private goOn(command: Command): void {
+    const { session, reply } = this.context;
+    const start = reply.length;
+    this.run(command);
+    if (session.postponed !== null || session.replyMode === ReplyMode.On) return;
+    reply.length = Math.min(start, reply.length);
+    if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
   }
 
   /** A request without a command: to CLIENT REPLY SKIP it is the one whose reply is skipped. */
@@ -413,6 +424,8 @@ export class Executor {
       this.runLocked(command);
       const milliseconds = performance.now() - startedAt;
       this.timedMs += milliseconds;
+      // It has begun, and counts when it is done.
+      if (context.session.postponed !== null) return;
       this.countTimed(command, milliseconds);
     }
     if (reply.errors !== errorsBefore && reply.errors !== this.errorsCounted) this.countErrors(command);

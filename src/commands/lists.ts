@@ -346,6 +346,11 @@ function lrem(context: CommandContext): void {
     return;
   }
   const list = context.shard.lists;
+  const { bytes, view } = context;
+  if (!list.prepareRemoval(reference, bytes, view, context.argOffset(3), context.argLength(3))) {
+    reply.error(OUT_OF_MEMORY);
+    return;
+  }
   const countMax = wanted === 0 ? Number.MAX_SAFE_INTEGER : Math.abs(wanted);
   let removed = 0;
   let position = list.seek(reference, isBackwards ? list.count(reference) - 1 : 0);
@@ -358,8 +363,8 @@ function lrem(context: CommandContext): void {
     removed++;
   }
   reply.integer(removed);
-  if (removed === 0) return;
   list.compact(reference);
+  if (removed === 0) return;
   elementsTaken(context, KeyEvent.ListRemove);
 }
 

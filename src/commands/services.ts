@@ -7,6 +7,7 @@ import type { ProcessState } from '../state/process-state.js';
 import type { ClientRows } from './client-rows.js';
 import type { MonitorFeed } from './monitor-feed.js';
 import type { Session } from './session.js';
+import type { Transfers } from './transfers.js';
 
 export interface ServerServices {
   /** What all threads of the process share. */
@@ -17,6 +18,8 @@ export interface ServerServices {
   readonly clientRows: ClientRows;
   /** Where the lines for clients in MONITOR go. */
   readonly monitors: MonitorFeed;
+  /** What MIGRATE sends to other servers. */
+  readonly transfers: Transfers;
   /** Sends what has been replied so far, before a long batch ends. */
   flush(session: Session): void;
   /** Makes a worker look at its mailbox and at requests in the client table. */

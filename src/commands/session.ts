@@ -49,6 +49,14 @@ export interface ClientConnection {
   readonly queryBufferFreeBytes: number;
 }
 
+/** Work of a postponed command that goes on elsewhere. */
+export interface PostponedWork {
+  /** The command may go on. */
+  readonly isReady: boolean;
+  /** The client has gone, and with it the command. */
+  abandon(): void;
+}
+
 export class Session {
   readonly id: number;
   readonly connection: ClientConnection;
@@ -70,8 +78,12 @@ export class Session {
   /** Row in the process-wide client table. */
   clientSlot = -1;
 
-  /** A command that waits for the end of CLIENT PAUSE; the connection is not read meanwhile. */
+  /**
+   * A command that waits for the end of CLIENT PAUSE, or has begun and waits for `postponedWork`; the connection is not
+   * read meanwhile.
+   */
   postponed: QueuedCommand | null = null;
+  postponedWork: PostponedWork | null = null;
 
   /** Commands queued since MULTI; null outside a transaction. */
   queue: QueuedCommand[] | null = null;

@@ -64,6 +64,11 @@ export function secretArguments(context: CommandContext, command: Command): numb
     for (let index = 2; index + 2 < argCount; index++) {
       if (context.argIs(index, 'AUTH')) secrets.push(index + 1, index + 2);
     }
+  } else if (command.fullName === 'migrate') {
+    for (let index = 6; index < argCount && !context.argIs(index, 'KEYS'); index++) {
+      if (context.argIs(index, 'AUTH')) secrets.push(++index);
+      else if (context.argIs(index, 'AUTH2')) secrets.push(++index, ++index);
+    }
   } else if (command.fullName === 'config|set') {
     for (let index = 2; index + 1 < argCount; index += 2) {
       if (SECRET_DIRECTIVES.has(context.argLatin1(index).toLowerCase())) secrets.push(index + 1);

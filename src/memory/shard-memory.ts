@@ -9,6 +9,7 @@
  *   then            table of watched keys (keyspace/watched-keys.ts)
  *   then            boundary bitmap of the arena: one bit per 8-byte granule of the whole buffer
  *   arenaStart      blocks
+ *   last 128 KiB    reading rooms: where something compressed is unpacked to be read (structures/chunk-list.ts)
  *
  * The buffer is reserved at its full size and the operating system commits a page when it is first
  * touched, so an empty shard costs a few KiB. Offsets are byte offsets from the start of the buffer and
@@ -52,6 +53,13 @@ export const enum HeaderWord {
   SnapshotDoneBit = 75,
   SnapshotImages = 76,
 }
+
+/**
+ * Rooms that are always there, so that reading needs no memory. They belong to whoever holds the shard's lock and
+ * keep nothing from one command to the next.
+ */
+export const READING_ROOM_BYTES = 65536;
+export const READING_ROOMS = 2;
 
 export const BIN_HEADS_START_BYTE = 1024;
 export const DATABASES_START_BYTE = 8192;
@@ -108,7 +116,7 @@ export class ShardMemory {
     words[HeaderWord.ArenaStart] = arenaStart;
     words[HeaderWord.ArenaTop] = arenaStart;
     words[HeaderWord.ArenaHighWater] = arenaStart;
-    words[HeaderWord.ArenaEnd] = memory.bytes.length & -GRANULE_BYTES;
+    words[HeaderWord.ArenaEnd] = (memory.bytes.length - READING_ROOMS * READING_ROOM_BYTES) & -GRANULE_BYTES;
     return memory;
   }
 }

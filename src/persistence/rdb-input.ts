@@ -3,9 +3,9 @@
  * that names the offset if there are fewer bytes than it needs, or bytes that make no sense.
  */
 
+import { lzfDecompress } from '../memory/lzf.js';
 import { writeInteger } from '../memory/numbers.js';
 import { Crc64 } from './crc64.js';
-import { lzfDecompress } from './lzf.js';
 import { RdbEncoding, RdbError, STRING_BYTES_MAX } from './rdb-format.js';
 
 const BUFFER_BYTES = 1 << 20;

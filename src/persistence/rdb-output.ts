@@ -3,10 +3,10 @@
  * time to time (`flush`); a payload of DUMP stays in the buffer.
  */
 
+import { lzfCompress } from '../memory/lzf.js';
 import { IntegerParser } from '../memory/numbers.js';
 import { ByteOutput } from './byte-output.js';
 import { Crc64 } from './crc64.js';
-import { lzfCompress } from './lzf.js';
 import { COMPRESSED_BYTES_MIN, RdbEncoding } from './rdb-format.js';
 
 const LENGTH_BYTES_MAX = 9;

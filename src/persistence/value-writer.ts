@@ -5,6 +5,7 @@
 
 import { entryType, ValueType, valueLength, valueOffset } from '../keyspace/entry.js';
 import type { Shard } from '../keyspace/shard.js';
+import type { ChunkList } from '../structures/chunk-list.js';
 import { Encoding } from '../structures/collection-value.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import { QuicklistContainer, RdbType } from './rdb-format.js';
@@ -97,13 +98,14 @@ export class ValueWriter {
     output.lengthField(chunks.chunkCount(block));
     for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
       output.lengthField(QuicklistContainer.Packed);
-      this.listpack(shard, chunks.elements(chunk), chunks.elementsBytes(chunk), chunks.elementsIn(chunk));
+      this.listpack(chunks, chunk);
     }
   }
 
   /** Elements of a list's chunk, with the head and the end of a listpack. */
-  private listpack(shard: Shard, elements: number, elementsBytes: number, count: number): void {
-    const total = LISTPACK_HEADER_BYTES + elementsBytes + 1;
+  private listpack(list: ChunkList, source: number): void {
+    const count = list.elementsIn(source);
+    const total = LISTPACK_HEADER_BYTES + list.elementsBytes(source) + 1;
     if (this.chunk.length < total) {
       this.chunk = new Uint8Array(total + (total >> 1));
       this.chunkView = new DataView(this.chunk.buffer);
@@ -111,7 +113,7 @@ export class ValueWriter {
     const { chunk, chunkView } = this;
     chunkView.setUint32(0, total, true);
     chunkView.setUint16(4, Math.min(count, LISTPACK_COUNT_MAX), true);
-    chunk.set(shard.bytes.subarray(elements, elements + elementsBytes), LISTPACK_HEADER_BYTES);
+    list.copyElements(source, chunk, LISTPACK_HEADER_BYTES);
     chunk[total - 1] = LISTPACK_END;
     this.output.block(chunk, chunkView, 0, total);
   }

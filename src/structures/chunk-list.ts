@@ -19,11 +19,25 @@
  *
  * An element is found by walking along the chunks from the nearer end. An element that is larger than a
  * chunk may be has a chunk of its own.
+ *
+ * With `compressDepth` (`list-compress-depth`), chunks that have at least so many others on either side are
+ * compressed, if that saves something:
+ *
+ *   +----------+------+-----------+-------+-----+-------+-----------+----------+----------------+
+ *   | previous | next | -capacity | first | end | count | raw bytes | packed   | packed         |
+ *   |          |      |           |       |     |       |           | bytes    | elements (LZF) |
+ *   +----------+------+-----------+-------+-----+-------+-----------+----------+----------------+
+ *   0          4      8           12      16    20      24          28         32
+ *
+ * `first`, `end` and `count` tell what is left of the chunk once it is unpacked, so dropping elements from its
+ * ends needs no memory. To be read it is unpacked into one of the shard's two reading rooms, which then looks like
+ * the chunk itself; the other one still has the chunk before it, whose last element may be in use; to be changed it becomes a plain chunk again, and is compressed again by `settle` or `compact`.
  */
 
 import type { Arena } from '../memory/arena.js';
 import { blockBytes } from '../memory/arena.js';
-import type { ShardMemory } from '../memory/shard-memory.js';
+import { lzfCompress, lzfDecompress } from '../memory/lzf.js';
+import { HeaderWord, READING_ROOM_BYTES, type ShardMemory } from '../memory/shard-memory.js';
 import { copyBytes } from './copy.js';
 import type { PackedList } from './packed-list.js';
 
@@ -53,6 +67,18 @@ const FIRST_CHUNK_BYTES = 1024;
 /** Slack that is not worth cutting off. */
 const SLACK_BYTES_MAX = 64;
 
+const COMPRESSED_HEADER_BYTES = 32;
+const enum Compressed {
+  RawBytes = 6,
+  PackedBytes = 7,
+}
+/** Fewer bytes of elements are not worth compressing, nor is saving less than that. */
+const COMPRESS_BYTES_MIN = 48;
+const COMPRESS_GAIN_MIN = 8;
+
+/** Where a chunk is compressed before it takes its own place. */
+const compressed = new Uint8Array(READING_ROOM_BYTES);
+
 export class ChunkList {
   private readonly arena: Arena;
   private readonly bytes: Uint8Array;
@@ -63,9 +89,16 @@ export class ChunkList {
   /** What a chunk may take, and how many elements it may hold, unless it is a single one. */
   chunkBytesMax = 8192;
   chunkElementsMax = 0x7fffffff;
+  /** How many chunks at either end are never compressed; 0: none ever is. */
+  compressDepth = 0;
 
-  /** The chunk of the position that was found last. */
+  /** The chunk of the position that was found last, or a reading room. */
   chunk = 0;
+
+  /** Where compressed chunks are unpacked to be read, and which one was last. */
+  private readonly rooms: number;
+  private room: number;
+  private opened = 0;
 
   /** @param packed what reads and writes the elements */
   constructor(memory: ShardMemory, arena: Arena, packed: PackedList) {
@@ -74,6 +107,8 @@ export class ChunkList {
     this.view = memory.view;
     this.words = memory.words;
     this.packed = packed;
+    this.rooms = memory.words[HeaderWord.ArenaEnd];
+    this.room = this.rooms;
   }
 
   /** A new empty list; 0 if there is no memory. */
@@ -100,9 +135,32 @@ export class ChunkList {
     return this.words[(chunk >> 2) + Chunk.Next];
   }
 
-  /** Position of a chunk's first element. */
+  /** Position of the first element of a chunk that is not compressed. */
   elements(chunk: number): number {
     return chunk + this.words[(chunk >> 2) + Chunk.First];
+  }
+
+  isCompressed(chunk: number): boolean {
+    return this.words[(chunk >> 2) + Chunk.Capacity] < 0;
+  }
+
+  /** Bytes of the block that a chunk is. */
+  private capacityOf(chunk: number): number {
+    return Math.abs(this.words[(chunk >> 2) + Chunk.Capacity]);
+  }
+
+  /** Copies the elements of a chunk, compressed or not, leaving the reading rooms as they are. */
+  copyElements(chunk: number, target: Uint8Array, targetOffset: number): void {
+    const { words, bytes } = this;
+    const at = chunk >> 2;
+    const first = words[at + Chunk.First];
+    const end = words[at + Chunk.End];
+    if (!this.isCompressed(chunk)) {
+      target.set(bytes.subarray(chunk + first, chunk + end), targetOffset);
+      return;
+    }
+    this.unpack(chunk, compressed, 0);
+    target.set(compressed.subarray(first - HEADER_BYTES, end - HEADER_BYTES), targetOffset);
   }
 
   /** Bytes that the elements of a chunk take. */
@@ -131,6 +189,7 @@ export class ChunkList {
     this.setElements(chunk, HEADER_BYTES, HEADER_BYTES + elementsBytes, count);
     this.link(root, chunk, this.words[(root >> 2) + Root.Tail], 0);
     this.words[(root >> 2) + Root.Elements] += count;
+    this.settleEnd(root, true);
     return true;
   }
 
@@ -146,6 +205,10 @@ export class ChunkList {
     const { words } = this;
     const span = this.packed.addedBytes(bytes, offset, lengthBytes);
     let chunk = words[(root >> 2) + (atTail ? Root.Tail : Root.Head)];
+    if (chunk !== 0 && this.isCompressed(chunk)) {
+      chunk = this.inflate(root, chunk);
+      if (chunk === 0) return false;
+    }
     if (chunk === 0 || !this.mayTake(chunk, span)) chunk = this.addEndChunk(root, atTail, chunk, span);
     else chunk = this.makeRoomAtEnd(root, atTail, chunk, span);
     if (chunk === 0) return false;
@@ -169,27 +232,32 @@ export class ChunkList {
   drop(root: number, fromTail: boolean, count: number): void {
     const { words, packed } = this;
     words[(root >> 2) + Root.Elements] -= count;
+    const chunks = words[(root >> 2) + Root.Chunks];
     while (count > 0) {
-      const chunk = words[(root >> 2) + (fromTail ? Root.Tail : Root.Head)];
-      const at = chunk >> 2;
-      const inChunk = words[at + Chunk.Count];
+      let chunk = words[(root >> 2) + (fromTail ? Root.Tail : Root.Head)];
+      const inChunk = words[(chunk >> 2) + Chunk.Count];
       if (inChunk <= count) {
         count -= inChunk;
         this.unlink(root, chunk);
         continue;
       }
+      // Without memory for it the chunk stays compressed, and less of it counts.
+      if (this.isCompressed(chunk)) chunk = this.inflate(root, chunk) || chunk;
+      const at = chunk >> 2;
+      const readable = this.open(chunk);
       words[at + Chunk.Count] = inChunk - count;
       if (fromTail) {
-        let end = chunk + words[at + Chunk.End];
+        let end = readable + words[at + Chunk.End];
         for (; count > 0; count--) end = packed.before(end);
-        words[at + Chunk.End] = end - chunk;
+        words[at + Chunk.End] = end - readable;
         this.bytes[end] = END;
       } else {
-        let first = chunk + words[at + Chunk.First];
+        let first = readable + words[at + Chunk.First];
         for (; count > 0; count--) first += packed.spanBytes(first);
-        words[at + Chunk.First] = first - chunk;
+        words[at + Chunk.First] = first - readable;
       }
     }
+    if (words[(root >> 2) + Root.Chunks] !== chunks) this.settleEnd(root, fromTail);
   }
 
   /** Position of the element with an index from 0 up to the count; sets `chunk`. */
@@ -210,6 +278,7 @@ export class ChunkList {
       }
       index = words[(chunk >> 2) + Chunk.Count] - behind;
     }
+    chunk = this.open(chunk);
     this.chunk = chunk;
     const inChunk = words[(chunk >> 2) + Chunk.Count];
     if (index <= inChunk >> 1) {
@@ -230,8 +299,9 @@ export class ChunkList {
 
   /** Goes on to the chunk after `chunk`: position of its first element, 0 if there is none. */
   startNext(): number {
-    const chunk = this.words[(this.chunk >> 2) + Chunk.Next];
-    if (chunk === 0) return 0;
+    const next = this.words[(this.chunk >> 2) + Chunk.Next];
+    if (next === 0) return 0;
+    const chunk = this.open(next);
     this.chunk = chunk;
     return chunk + this.words[(chunk >> 2) + Chunk.First];
   }
@@ -240,8 +310,9 @@ export class ChunkList {
   previous(position: number): number {
     const { words } = this;
     if (position !== this.chunk + words[(this.chunk >> 2) + Chunk.First]) return this.packed.before(position);
-    const chunk = words[(this.chunk >> 2) + Chunk.Previous];
-    if (chunk === 0) return 0;
+    const previous = words[(this.chunk >> 2) + Chunk.Previous];
+    if (previous === 0) return 0;
+    const chunk = this.open(previous);
     this.chunk = chunk;
     return this.packed.before(chunk + words[(chunk >> 2) + Chunk.End]);
   }
@@ -260,7 +331,8 @@ export class ChunkList {
   ): number {
     const { words } = this;
     const span = this.packed.addedBytes(bytes, offset, lengthBytes);
-    const target = this.openGap(root, position, span);
+    const changeable = this.changeable(root, position);
+    const target = changeable === 0 ? 0 : this.openGap(root, changeable, span);
     if (target === 0) return 0;
     this.packed.writeElement(target, bytes, view, offset, lengthBytes);
     words[(this.chunk >> 2) + Chunk.Count]++;
@@ -275,16 +347,20 @@ export class ChunkList {
     if (this.mayTake(chunk, span)) return this.resizeGap(root, position, 0, span);
     const end = chunk + words[at + Chunk.End];
     if (position === chunk + words[at + Chunk.First]) {
-      const previous = words[at + Chunk.Previous];
+      let previous = words[at + Chunk.Previous];
       if (previous !== 0 && this.mayTake(previous, span)) {
+        if (this.isCompressed(previous)) previous = this.inflate(root, previous);
+        if (previous === 0) return 0;
         this.chunk = previous;
         return this.resizeGap(root, previous + words[(previous >> 2) + Chunk.End], 0, span);
       }
       return this.insertChunk(root, previous, chunk, span);
     }
     if (position === end) {
-      const next = words[at + Chunk.Next];
+      let next = words[at + Chunk.Next];
       if (next !== 0 && this.mayTake(next, span)) {
+        if (this.isCompressed(next)) next = this.inflate(root, next);
+        if (next === 0) return 0;
         this.chunk = next;
         return this.resizeGap(root, next + words[(next >> 2) + Chunk.First], 0, span);
       }
@@ -334,6 +410,8 @@ export class ChunkList {
     lengthBytes: number,
   ): number {
     const { words } = this;
+    position = this.changeable(root, position);
+    if (position === 0) return 0;
     const span = this.packed.addedBytes(bytes, offset, lengthBytes);
     const oldSpan = this.packed.spanBytes(position);
     const inChunk = words[(this.chunk >> 2) + Chunk.Count];
@@ -356,7 +434,10 @@ export class ChunkList {
     return chunk + words[(chunk >> 2) + Chunk.End] - (fromEnd - removedBytes);
   }
 
-  /** Removes the element at `position` of `chunk`. Returns the position of the one after it (sets `chunk`), 0 if none. */
+  /**
+   * Removes the element at `position` of `chunk`, which is not compressed. Returns the position of the one after it
+   * (sets `chunk`), 0 if none.
+   */
   remove(root: number, position: number): number {
     const { words, chunk } = this;
     const at = chunk >> 2;
@@ -364,25 +445,40 @@ export class ChunkList {
     if (words[at + Chunk.Count] === 1) {
       const next = words[at + Chunk.Next];
       this.unlink(root, chunk);
-      this.chunk = next;
-      return next === 0 ? 0 : this.elements(next);
+      return next === 0 ? 0 : this.start(next);
     }
     words[at + Chunk.Count]--;
     const following = this.resizeGap(root, position, this.packed.spanBytes(position), 0);
     if (this.bytes[following] !== END) return following;
     const next = words[at + Chunk.Next];
-    if (next === 0) return 0;
-    this.chunk = next;
-    return this.elements(next);
+    return next === 0 ? 0 : this.start(next);
+  }
+
+  /** Makes `chunk` another one; position of its first element. */
+  private start(chunk: number): number {
+    this.chunk = this.open(chunk);
+    return this.elements(this.chunk);
   }
 
   /** Joins neighbours that fit into one chunk. For what has removed many elements. */
   compact(root: number): void {
+    this.join(root);
+    if (this.compressDepth === 0) return;
+    this.settleEnd(root, false);
+    this.settleEnd(root, true);
+    this.compressAll(root);
+  }
+
+  private join(root: number): void {
     const { words } = this;
     let chunk = words[(root >> 2) + Root.Head];
     while (chunk !== 0) {
       const next = words[(chunk >> 2) + Chunk.Next];
       if (next === 0) return;
+      if (this.isCompressed(chunk) || this.isCompressed(next)) {
+        chunk = next;
+        continue;
+      }
       const elementsBytes = this.elementsBytes(chunk) + this.elementsBytes(next);
       const count = words[(chunk >> 2) + Chunk.Count] + words[(next >> 2) + Chunk.Count];
       // Not filled to the brim, or the next insertion would split it again.
@@ -413,7 +509,7 @@ export class ChunkList {
     let chunk = words[(root >> 2) + Root.Head];
     for (; chunk !== 0 && steps > 0; steps--) {
       const next = words[(chunk >> 2) + Chunk.Next];
-      this.arena.free(chunk, words[(chunk >> 2) + Chunk.Capacity]);
+      this.arena.free(chunk, this.capacityOf(chunk));
       words[(root >> 2) + Root.Chunks]--;
       chunk = next;
     }
@@ -430,22 +526,36 @@ export class ChunkList {
     if (root === 0) return 0;
     let chunk = source.words[(sourceRoot >> 2) + Root.Head];
     for (; chunk !== 0; chunk = source.words[(chunk >> 2) + Chunk.Next]) {
-      const elementsBytes = source.elementsBytes(chunk);
-      const copied = this.allocate(HEADER_BYTES + elementsBytes + 1);
+      const isCompressed = source.isCompressed(chunk);
+      const copiedBytes = isCompressed
+        ? source.capacityOf(chunk)
+        : HEADER_BYTES + source.elementsBytes(chunk) + 1;
+      const copied = this.allocate(copiedBytes);
       if (copied === 0) {
         this.releaseSome(root, 0x7fffffff);
         return 0;
       }
+      const from = isCompressed ? chunk : source.elements(chunk) - HEADER_BYTES;
+      const header = HEADER_BYTES;
       copyBytes(
         this.bytes,
         this.view,
-        copied + HEADER_BYTES,
+        copied + header,
         source.bytes,
         source.view,
-        source.elements(chunk),
-        elementsBytes,
+        from + header,
+        copiedBytes - header,
       );
-      this.setElements(copied, HEADER_BYTES, HEADER_BYTES + elementsBytes, source.elementsIn(chunk));
+      if (isCompressed) {
+        const at = copied >> 2;
+        const sourceAt = chunk >> 2;
+        words[at + Chunk.Capacity] = -words[at + Chunk.Capacity];
+        words[at + Chunk.First] = source.words[sourceAt + Chunk.First];
+        words[at + Chunk.End] = source.words[sourceAt + Chunk.End];
+        words[at + Chunk.Count] = source.words[sourceAt + Chunk.Count];
+      } else {
+        this.setElements(copied, header, copiedBytes - 1, source.elementsIn(chunk));
+      }
       this.link(root, copied, words[(root >> 2) + Root.Tail], 0);
     }
     words[(root >> 2) + Root.Elements] = source.words[(sourceRoot >> 2) + Root.Elements];
@@ -460,7 +570,7 @@ export class ChunkList {
     let seenBytes = 0;
     let chunk = words[(root >> 2) + Root.Head];
     for (; chunk !== 0 && (samples === 0 || seen < samples); chunk = words[(chunk >> 2) + Chunk.Next]) {
-      seenBytes += blockBytes(words[(chunk >> 2) + Chunk.Capacity]);
+      seenBytes += blockBytes(this.capacityOf(chunk));
       seen++;
     }
     return ROOT_BYTES + (seen === 0 ? 0 : Math.round((seenBytes / seen) * chunks));
@@ -487,6 +597,7 @@ export class ChunkList {
     if (atTail) this.link(root, chunk, end, 0);
     else this.link(root, chunk, 0, end);
     if (end !== 0) this.cut(end);
+    this.settleEnd(root, atTail);
     return chunk;
   }
 
@@ -581,6 +692,154 @@ export class ChunkList {
     words[at + Chunk.Capacity] = needed;
   }
 
+  /**
+   * Compresses the chunk of the last position, and its neighbours, where they are deep enough. For what has
+   * changed a list anywhere but at an end; positions are no longer valid.
+   */
+  settle(root: number): void {
+    if (this.compressDepth === 0 || this.chunk === 0 || this.chunk >= this.rooms) return;
+    const { words, chunk } = this;
+    const previous = words[(chunk >> 2) + Chunk.Previous];
+    const next = words[(chunk >> 2) + Chunk.Next];
+    if (previous !== 0 && this.isDeep(root, previous)) this.compress(previous);
+    if (next !== 0 && this.isDeep(root, next)) this.compress(next);
+    if (this.isDeep(root, chunk)) this.compress(chunk);
+  }
+
+  /** Opens what has come within the depth of an end, as far as there is memory, and compresses the chunk behind it. */
+  private settleEnd(root: number, atTail: boolean): void {
+    const { words, compressDepth } = this;
+    if (compressDepth === 0) return;
+    const onwards = atTail ? Chunk.Previous : Chunk.Next;
+    let chunk = words[(root >> 2) + (atTail ? Root.Tail : Root.Head)];
+    for (let depth = 0; chunk !== 0 && depth < compressDepth; depth++) {
+      if (this.isCompressed(chunk)) chunk = this.inflate(root, chunk) || chunk;
+      chunk = words[(chunk >> 2) + onwards];
+    }
+    if (chunk !== 0 && words[(root >> 2) + Root.Chunks] > 2 * compressDepth) this.compress(chunk);
+  }
+
+  /** Compresses all chunks that are deep enough. */
+  private compressAll(root: number): void {
+    const { words, compressDepth } = this;
+    const chunks = words[(root >> 2) + Root.Chunks];
+    let chunk = words[(root >> 2) + Root.Head];
+    for (let index = 0; index < chunks - compressDepth; index++) {
+      if (index >= compressDepth) this.compress(chunk);
+      chunk = words[(chunk >> 2) + Chunk.Next];
+    }
+  }
+
+  /** Whether a chunk has `compressDepth` others on either side. */
+  private isDeep(root: number, chunk: number): boolean {
+    const { words, compressDepth } = this;
+    if (words[(root >> 2) + Root.Chunks] <= 2 * compressDepth) return false;
+    let fromHead = words[(root >> 2) + Root.Head];
+    let fromTail = words[(root >> 2) + Root.Tail];
+    for (let depth = 0; depth < compressDepth; depth++) {
+      if (fromHead === chunk || fromTail === chunk) return false;
+      fromHead = words[(fromHead >> 2) + Chunk.Next];
+      fromTail = words[(fromTail >> 2) + Chunk.Previous];
+    }
+    return true;
+  }
+
+  /** Compresses a chunk in its place if that is worth it. Needs no memory. */
+  private compress(chunk: number): void {
+    const { words, bytes } = this;
+    const at = chunk >> 2;
+    const capacity = words[at + Chunk.Capacity];
+    const rawBytes = this.elementsBytes(chunk);
+    if (capacity < 0 || rawBytes < COMPRESS_BYTES_MIN) return;
+    if (HEADER_BYTES + rawBytes + 1 > READING_ROOM_BYTES) return;
+    const worthBytes = rawBytes - COMPRESS_GAIN_MIN - (COMPRESSED_HEADER_BYTES - HEADER_BYTES);
+    const packedBytes = lzfCompress(bytes, this.elements(chunk), rawBytes, compressed, 0, worthBytes);
+    if (packedBytes === 0) return;
+    const needed = (COMPRESSED_HEADER_BYTES + packedBytes + 7) & ~7;
+    bytes.set(compressed.subarray(0, packedBytes), chunk + COMPRESSED_HEADER_BYTES);
+    this.arena.resizeInPlace(chunk, capacity, needed);
+    words[at + Chunk.Capacity] = -needed;
+    words[at + Chunk.First] = HEADER_BYTES;
+    words[at + Chunk.End] = HEADER_BYTES + rawBytes;
+    words[at + Compressed.RawBytes] = rawBytes;
+    words[at + Compressed.PackedBytes] = packedBytes;
+  }
+
+  private unpack(chunk: number, target: Uint8Array, targetOffset: number): void {
+    const at = chunk >> 2;
+    const rawBytes = this.words[at + Compressed.RawBytes];
+    const packedBytes = this.words[at + Compressed.PackedBytes];
+    const from = chunk + COMPRESSED_HEADER_BYTES;
+    if (!lzfDecompress(this.bytes, from, packedBytes, target, targetOffset, rawBytes)) {
+      throw new Error('chunk list: a compressed chunk is damaged');
+    }
+  }
+
+  /** A chunk itself or, if it is compressed, a reading room with what it holds. */
+  private open(chunk: number): number {
+    if (!this.isCompressed(chunk)) return chunk;
+    const { words } = this;
+    const room = this.room === this.rooms ? this.rooms + READING_ROOM_BYTES : this.rooms;
+    this.room = room;
+    words.copyWithin(room >> 2, chunk >> 2, (chunk + HEADER_BYTES) >> 2);
+    words[(room >> 2) + Chunk.Capacity] = READING_ROOM_BYTES;
+    this.unpack(chunk, this.bytes, room + HEADER_BYTES);
+    this.bytes[room + words[(room >> 2) + Chunk.End]] = END;
+    this.opened = chunk;
+    return room;
+  }
+
+  /** Puts a plain chunk into the place of a compressed one; 0, with nothing changed, if there is no memory. */
+  private inflate(root: number, chunk: number): number {
+    const { words } = this;
+    const at = chunk >> 2;
+    const plain = this.allocate(HEADER_BYTES + words[at + Compressed.RawBytes] + 1);
+    if (plain === 0) return 0;
+    this.unpack(chunk, this.bytes, plain + HEADER_BYTES);
+    this.setElements(plain, words[at + Chunk.First], words[at + Chunk.End], words[at + Chunk.Count]);
+    this.takePlace(root, chunk, plain);
+    return plain;
+  }
+
+  /** Makes the chunk of a position one that can be changed. Returns where the position is now; 0 if there is no memory. */
+  private changeable(root: number, position: number): number {
+    if (this.chunk < this.rooms) return position;
+    const chunk = this.inflate(root, this.opened);
+    if (chunk === 0) return 0;
+    this.chunk = chunk;
+    return chunk + position - this.room;
+  }
+
+  /**
+   * Makes all chunks that hold a value such that it can be removed; false, with the elements unchanged, if there is
+   * no memory.
+   */
+  inflateHolding(
+    root: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    const { words, packed } = this;
+    let chunk = words[(root >> 2) + Root.Head];
+    for (; chunk !== 0; chunk = words[(chunk >> 2) + Chunk.Next]) {
+      if (!this.isCompressed(chunk)) continue;
+      const readable = this.open(chunk);
+      const end = readable + words[(chunk >> 2) + Chunk.End];
+      let position = this.elements(readable);
+      while (position < end && !packed.equals(position, bytes, view, offset, lengthBytes)) {
+        position += packed.spanBytes(position);
+      }
+      if (position === end) continue;
+      chunk = this.inflate(root, chunk);
+      if (chunk !== 0) continue;
+      if (this.compressDepth > 0) this.compressAll(root);
+      return false;
+    }
+    return true;
+  }
+
   /** A chunk of at least so many bytes, not linked; 0 if there is no memory. */
   private allocate(lengthBytes: number): number {
     const capacity = (lengthBytes + 7) & ~7;
@@ -624,7 +883,7 @@ export class ChunkList {
     if (next === 0) words[(root >> 2) + Root.Tail] = previous;
     else words[(next >> 2) + Chunk.Previous] = previous;
     words[(root >> 2) + Root.Chunks]--;
-    this.arena.free(chunk, words[(chunk >> 2) + Chunk.Capacity]);
+    this.arena.free(chunk, this.capacityOf(chunk));
   }
 
   /** Puts a chunk that has the elements of another into its place and frees that. */
@@ -635,7 +894,7 @@ export class ChunkList {
     words[(moved >> 2) + Chunk.Previous] = previous;
     words[(moved >> 2) + Chunk.Next] = next;
     this.setNeighbours(root, moved, previous, next);
-    this.arena.free(chunk, words[(chunk >> 2) + Chunk.Capacity]);
+    this.arena.free(chunk, this.capacityOf(chunk));
   }
 
   /** Throws if an invariant is broken. For tests. */
@@ -646,12 +905,13 @@ export class ChunkList {
     let chunks = 0;
     let chunk = words[(root >> 2) + Root.Head];
     for (; chunk !== 0; chunk = words[(chunk >> 2) + Chunk.Next]) {
-      const at = chunk >> 2;
-      const end = chunk + words[at + Chunk.End];
-      let position = chunk + words[at + Chunk.First];
+      if (words[(chunk >> 2) + Chunk.Previous] !== previous) throw new Error('chunk list: wrong back link');
+      const readable = this.open(chunk);
+      const at = readable >> 2;
+      const end = readable + words[at + Chunk.End];
+      let position = readable + words[at + Chunk.First];
       let before = 0;
       let count = 0;
-      if (words[at + Chunk.Previous] !== previous) throw new Error('chunk list: wrong back link');
       if (words[at + Chunk.First] < HEADER_BYTES || words[at + Chunk.End] >= words[at + Chunk.Capacity]) {
         throw new Error('chunk list: elements out of their chunk');
       }

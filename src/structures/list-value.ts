@@ -68,6 +68,12 @@ export class ListValue extends CollectionValue {
     this.chunks.chunkElementsMax = this.elementsMax;
   }
 
+  /** Takes over limits that have changed. */
+  private readLimits(): void {
+    if (this.knownSize !== this.limits.listPackedSize) this.setLimits(this.limits.listPackedSize);
+    this.chunks.compressDepth = this.limits.listCompressDepth;
+  }
+
   create(reference: number): boolean {
     const block = this.packed.create();
     if (block !== 0) this.setReference(reference, Encoding.Packed, block);
@@ -93,7 +99,7 @@ export class ListValue extends CollectionValue {
    * list turns into chunks. False, with nothing changed, if there is no memory.
    */
   prepare(reference: number, elementBytes: number, elements: number): boolean {
-    if (this.knownSize !== this.limits.listPackedSize) this.setLimits(this.limits.listPackedSize);
+    this.readLimits();
     const form = this.bytes[reference];
     if (form === Encoding.Chunks) return true;
     const { packed, chunks } = this;
@@ -141,8 +147,9 @@ export class ListValue extends CollectionValue {
     const { packed, chunks } = this;
     const root = this.blockOf(reference);
     if (chunks.chunkCount(root) !== 1) return;
-    if (this.knownSize !== this.limits.listPackedSize) this.setLimits(this.limits.listPackedSize);
+    this.readLimits();
     const chunk = chunks.head(root);
+    if (chunks.isCompressed(chunk)) return;
     const lengthBytes = chunks.elementsBytes(chunk) + EMPTY_LIST_BYTES;
     if (this.bytes[reference] === Encoding.Chunks) {
       const isShort =
@@ -186,6 +193,7 @@ export class ListValue extends CollectionValue {
     if (count === 0) return;
     const block = this.blockOf(reference);
     if (!this.isPacked(reference)) {
+      this.readLimits();
       this.chunks.drop(block, fromTail, count);
       return;
     }
@@ -246,7 +254,9 @@ export class ListValue extends CollectionValue {
     const block = this.blockOf(reference);
     const target = isBehind ? position + packed.spanBytes(position) : position;
     if (!this.isPacked(reference)) {
-      return this.chunks.insert(block, target, bytes, view, offset, lengthBytes) !== 0;
+      const isDone = this.chunks.insert(block, target, bytes, view, offset, lengthBytes) !== 0;
+      this.chunks.settle(block);
+      return isDone;
     }
     const moved = packed.insert(block, target, bytes, view, offset, lengthBytes);
     if (moved !== 0) this.setReference(reference, Encoding.Packed, moved);
@@ -267,15 +277,30 @@ export class ListValue extends CollectionValue {
   ): boolean {
     const block = this.blockOf(reference);
     if (!this.isPacked(reference)) {
-      return this.chunks.replace(block, position, bytes, view, offset, lengthBytes) !== 0;
+      const isDone = this.chunks.replace(block, position, bytes, view, offset, lengthBytes) !== 0;
+      this.chunks.settle(block);
+      return isDone;
     }
     const moved = this.packed.replace(block, position, bytes, view, offset, lengthBytes);
     if (moved !== 0) this.setReference(reference, Encoding.Packed, moved);
     return moved !== 0;
   }
 
+  /** Has a list ready for removing all elements of a value; false, with the elements unchanged, if there is no memory. */
+  prepareRemoval(
+    reference: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): boolean {
+    if (this.isPacked(reference)) return true;
+    this.readLimits();
+    return this.chunks.inflateHolding(this.blockOf(reference), bytes, view, offset, lengthBytes);
+  }
+
   /**
-   * Removes the element at `position`. Returns the position of the one behind it, or of the one before it
+   * Removes the element at `position` of a list that is prepared for it. Returns the position of the one behind it, or of the one before it
    * if `isBackwards`; 0 if there is none.
    */
   remove(reference: number, position: number, isBackwards: boolean): number {

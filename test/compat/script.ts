@@ -122,10 +122,22 @@ export function isSuitable(args: readonly Word[]): boolean {
         if (EXPIRY_OPTIONS.has(option) && isRacyTime(text(args[i + 1]), option.startsWith('p'))) return false;
       }
       return true;
+    case 'restore':
+    case 'restore-asking':
+      // Redis adds the current time to what is near the end of time, and overflows.
+      return !isRacyTime(text(args[2]), true) && Math.abs(Number(text(args[2]))) <= Number.MAX_SAFE_INTEGER;
+    case 'info':
+      return text(args[1]) === 'bogus';
     case 'debug':
       return text(args[1]) !== 'sleep' || text(args[2]) === '0';
     case 'client':
+      // Tracking can't be switched on; what is wrong with trying is compared.
+      if (text(args[1]) === 'tracking' && text(args[2]) === 'on') return args.length > 4;
       return text(args[1]) !== 'kill' || args.length > 2;
+    case 'monitor':
+      return args.length > 1;
+    case 'latency':
+      return text(args[1]) !== 'histogram' || args.length > 2;
     default:
       return true;
   }

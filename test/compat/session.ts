@@ -26,19 +26,25 @@ export interface Mismatch {
   actual: Buffer;
 }
 
-/** One server's side of a script. */
 /** What scripts change, as it is at the start of each. */
 const CHANGED_DIRECTIVES: readonly string[] = [
   'set-max-intset-entries',
   '512',
   'list-max-listpack-size',
   '-2',
+  'list-compress-depth',
+  '0',
+  'hash-max-listpack-entries',
+  '128',
+  'hash-max-listpack-value',
+  '64',
   'zset-max-listpack-entries',
   '128',
   'zset-max-listpack-value',
   '64',
 ];
 
+/** One server's side of a script. */
 class Side {
   private readonly clients: (RawClient | null)[] = Array.from({ length: CONNECTIONS }, () => null);
   readonly address: RawClientAddress;

@@ -38,7 +38,7 @@ function settings(): KeyspaceSettings {
       hashPackedEntries: 20,
       hashPackedValueBytes: 30,
       listPackedSize: 10,
-      listCompressDepth: 0,
+      listCompressDepth: 1,
       setIntegerEntries: 20,
       setPackedEntries: 20,
       setPackedValueBytes: 30,

@@ -9,12 +9,12 @@ import { Random } from '../tools/random.js';
 const REFERENCE = HeaderWord.DraftReference << 2;
 const COPY_REFERENCE = 7800;
 
-function limitsOf(listPackedSize: number): ValueLimits {
+function limitsOf(listPackedSize: number, listCompressDepth: number): ValueLimits {
   return {
     hashPackedEntries: 0,
     hashPackedValueBytes: 0,
     listPackedSize,
-    listCompressDepth: 0,
+    listCompressDepth,
     setIntegerEntries: 0,
     setPackedEntries: 0,
     setPackedValueBytes: 0,
@@ -36,19 +36,24 @@ class Subject {
   readonly limits: ValueLimits;
   readonly list: ListValue;
   model: string[] = [];
+  private walks = 0;
   /** Which encodings occurred. */
   readonly seen = new Set<Encoding>();
 
-  constructor(listPackedSize: number, shardBytes = 16 << 20) {
+  constructor(listPackedSize: number, shardBytes = 16 << 20, listCompressDepth = 0) {
     this.memory = ShardMemory.create(shardBytes, 1);
     this.arena = new Arena(this.memory);
-    this.limits = limitsOf(listPackedSize);
+    this.limits = limitsOf(listPackedSize, listCompressDepth);
     this.list = new ListValue(this.memory, this.arena, this.limits);
     this.list.create(REFERENCE);
   }
 
   text(position: number): string {
     this.list.read(position);
+    return this.textRead();
+  }
+
+  private textRead(): string {
     const { bytes, offset, lengthBytes } = this.list.element;
     return Buffer.from(bytes.slice(offset, offset + lengthBytes)).toString('latin1');
   }
@@ -57,7 +62,16 @@ class Subject {
     const { list } = this;
     const texts: string[] = [];
     if (list.count(reference) === 0) return texts;
-    for (let at = list.seek(reference, 0); at !== 0; at = list.next(at)) texts.push(this.text(at));
+    const readsOn = this.walks++ % 2 === 0;
+    for (let at = list.seek(reference, 0); at !== 0; ) {
+      if (readsOn) {
+        at = list.readOn(at);
+        texts.push(this.textRead());
+      } else {
+        texts.push(this.text(at));
+        at = list.next(at);
+      }
+    }
     return texts;
   }
 
@@ -116,6 +130,7 @@ function step(subject: Subject, random: Random, growth: number): void {
     list.shrink(REFERENCE);
   } else if (dice < growth + 36) {
     const isBackwards = random.chance(0.5);
+    if (!list.prepareRemoval(REFERENCE, ...argument(model[index]!))) throw new Error('no memory');
     const following = list.remove(REFERENCE, list.seek(REFERENCE, index), isBackwards);
     model.splice(index, 1);
     const expected = model[isBackwards ? index - 1 : index];
@@ -134,11 +149,13 @@ function step(subject: Subject, random: Random, growth: number): void {
 }
 
 for (const listPackedSize of [-1, -2, -9, 0, 3, 16, 128, 5000]) {
-  for (const seed of [1, 2]) {
-    t.test(`a list agrees with an array, list-max-listpack-size ${listPackedSize}, seed ${seed}`, (t) => {
-      const random = new Random(seed);
-      const subject = new Subject(listPackedSize);
+  for (const depth of [0, 1, 3]) {
+    t.test(`a list agrees with an array, list-max-listpack-size ${listPackedSize}, depth ${depth}`, (t) => {
+      const random = new Random(depth === 0 ? 1 : 2);
+      const subject = new Subject(listPackedSize, 16 << 20, depth);
       for (let count = 0; count < 1800; count++) {
+        // The depth may change while there are lists.
+        if (count % 300 === 299) subject.limits.listCompressDepth = depth === 0 ? 0 : random.below(5);
         // Grows and shrinks in turn.
         step(subject, random, count % 900 < 500 ? 65 : 15);
         subject.verify();
@@ -209,27 +226,110 @@ t.test('many elements take little more than their bytes', (t) => {
   t.end();
 });
 
-t.test('a full arena refuses and changes nothing', (t) => {
-  const subject = new Subject(-2, 3 << 20);
-  const random = new Random(5);
-  while (subject.push(random.chance(0.5), 'x'.repeat(random.below(9000)))) {}
-  subject.verify();
-  const { list, model } = subject;
-  for (let round = 0; round < 60; round++) {
-    const index = random.below(model.length);
-    const value = 'y'.repeat(random.below(20_000));
-    const at = list.seek(REFERENCE, index);
-    if (random.chance(0.5)) {
-      if (list.insert(REFERENCE, at, false, ...argument(value))) model.splice(index, 0, value);
-    } else if (list.replace(REFERENCE, at, ...argument(value))) {
-      model[index] = value;
+t.test('chunks behind the depth are compressed, those before it are not', (t) => {
+  const subject = new Subject(-2, 16 << 20, 2);
+  const { list } = subject;
+  const compressed = () => {
+    const { chunks } = list;
+    const flags: boolean[] = [];
+    for (let chunk = chunks.head(list.blockOf(REFERENCE)); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
+      flags.push(chunks.isCompressed(chunk));
     }
-    subject.push(random.chance(0.5), value);
-    subject.verify();
+    return flags;
+  };
+  const expected = (chunks: number) =>
+    Array.from({ length: chunks }, (_, index) => index >= 2 && index < chunks - 2);
+  const plain = new Subject(-2, 16 << 20);
+  for (let index = 0; index < 4000; index++) {
+    subject.push(index % 3 !== 0, `element ${index} of a list`);
+    plain.push(index % 3 !== 0, `element ${index} of a list`);
   }
-  const used = subject.arena.usedBytes;
-  t.notOk(list.copy(COPY_REFERENCE, list, REFERENCE));
-  t.equal(subject.arena.usedBytes, used);
-  subject.arena.verify();
+  subject.verify();
+  t.ok(compressed().length > 8);
+  t.strictSame(compressed(), expected(compressed().length));
+  t.ok(subject.arena.usedBytes < plain.arena.usedBytes / 2);
+
+  // Changes in the middle leave it compressed.
+  const [bytes, view, offset, lengthBytes] = argument('new');
+  for (const index of [1500, 2000, 2500]) {
+    list.prepare(REFERENCE, lengthBytes, 1);
+    list.insert(REFERENCE, list.seek(REFERENCE, index), false, bytes, view, offset, lengthBytes);
+    subject.model.splice(index, 0, 'new');
+    list.replace(REFERENCE, list.seek(REFERENCE, index + 9), bytes, view, offset, lengthBytes);
+    subject.model[index + 9] = 'new';
+  }
+  subject.verify();
+  t.strictSame(compressed(), expected(compressed().length));
+  for (let index = 0; index < 2000; index += 50) {
+    list.drop(REFERENCE, true, 50);
+    subject.model.splice(-50);
+    subject.verify();
+    t.strictSame(compressed(), expected(compressed().length));
+  }
   t.end();
 });
+
+t.test('what has no pattern is not compressed', (t) => {
+  const subject = new Subject(-2, 16 << 20, 1);
+  const random = new Random(3);
+  for (let index = 0; index < 3000; index++) {
+    subject.push(true, String.fromCharCode(...Array.from({ length: 20 }, () => random.below(256))));
+  }
+  subject.verify();
+  const { chunks } = subject.list;
+  let chunk = chunks.head(subject.list.blockOf(REFERENCE));
+  for (; chunk !== 0; chunk = chunks.nextChunk(chunk)) t.notOk(chunks.isCompressed(chunk));
+  t.end();
+});
+
+t.test('without memory compressed elements can still be read and dropped', (t) => {
+  const subject = new Subject(-2, 3 << 20, 1);
+  const { list, model, arena } = subject;
+  for (let index = 0; index < 20_000; index++) subject.push(true, `element ${index} of a long list`);
+  for (let size = 1 << 20; size >= 8; size >>= 1) while (arena.allocate(size) !== 0) {}
+  subject.verify();
+  t.notOk(list.prepareRemoval(REFERENCE, ...argument('element 10000 of a long list')));
+  const at = list.seek(REFERENCE, 10_000);
+  t.notOk(list.insert(REFERENCE, at, false, ...argument('x'.repeat(40))));
+  t.notOk(list.replace(REFERENCE, list.seek(REFERENCE, 10_000), ...argument('x'.repeat(40))));
+  subject.verify();
+  const random = new Random(9);
+  while (model.length > 0) {
+    const count = 1 + random.below(Math.min(model.length, 700));
+    const fromTail = random.chance(0.5);
+    list.drop(REFERENCE, fromTail, count);
+    model.splice(fromTail ? -count : 0, count);
+    // Nothing of what becomes free is left for others.
+    while (arena.allocate(64) !== 0) {}
+    subject.verify();
+  }
+  t.end();
+});
+
+for (const depth of [0, 1]) {
+  t.test(`a full arena refuses and changes nothing, depth ${depth}`, (t) => {
+    const subject = new Subject(-2, 3 << 20, depth);
+    const random = new Random(5);
+    const text = () => Array.from({ length: random.below(3000) }, () => random.below(1000)).join();
+    while (subject.push(random.chance(0.5), depth ? text() : 'x'.repeat(random.below(9000)))) {}
+    subject.verify();
+    const { list, model } = subject;
+    for (let round = 0; round < 60; round++) {
+      const index = random.below(model.length);
+      const value = 'y'.repeat(random.below(20_000));
+      const at = list.seek(REFERENCE, index);
+      if (random.chance(0.5)) {
+        if (list.insert(REFERENCE, at, false, ...argument(value))) model.splice(index, 0, value);
+      } else if (list.replace(REFERENCE, at, ...argument(value))) {
+        model[index] = value;
+      }
+      subject.push(random.chance(0.5), value);
+      subject.verify();
+    }
+    const used = subject.arena.usedBytes;
+    t.notOk(list.copy(COPY_REFERENCE, list, REFERENCE));
+    t.equal(subject.arena.usedBytes, used);
+    subject.arena.verify();
+    t.end();
+  });
+}

@@ -3,6 +3,7 @@
 import type { Family } from '../family.js';
 import { bitmaps } from './bitmaps.js';
 import { connection } from './connection.js';
+import { dumps } from './dumps.js';
 import { hashes } from './hashes.js';
 import { keys } from './keys.js';
 import { lists } from './lists.js';
@@ -23,6 +24,7 @@ export const families: readonly Family[] = [
   sort,
   sets,
   sortedSets,
+  dumps,
   transactions,
   connection,
   server,

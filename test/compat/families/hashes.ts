@@ -83,6 +83,9 @@ export const hashes: Family = {
     [2, (v) => ['COPY', v.key(), v.key(), ...v.options(1, [() => ['REPLACE']])]],
     [2, (v) => ['EXPIRE', v.key(), v.seconds()]],
     [1, (v) => ['CONFIG', 'SET', 'hash-max-listpack-entries', v.pick(['512', '4', '0'])]],
+    [1, (v) => ['CONFIG', 'SET', 'hash-max-listpack-value', v.pick(['64', '3', '0', '2000'])]],
+    [2, (v) => ['OBJECT', 'ENCODING', v.key()]],
+    [2, (v) => ['HSCAN', v.key(), '0', 'COUNT', v.integerOrNot(), 'MATCH', v.pattern()]],
     [1, () => ['FLUSHDB']],
   ],
 };

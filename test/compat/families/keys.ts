@@ -46,7 +46,7 @@ export const keys: Family = {
         ...v.options(3, [
           () => ['MATCH', v.pattern()],
           () => ['COUNT', v.chance(0.8) ? String(v.between(1, 50)) : v.integerOrNot()],
-          () => ['TYPE', v.pick(['string', 'hash', 'STRING', 'bogus'])],
+          () => ['TYPE', v.pick(['string', 'hash', 'list', 'set', 'zset', 'stream', 'STRING', 'bogus'])],
           () => ['BOGUS'],
         ]),
       ],

@@ -99,6 +99,7 @@ export const lists: Family = {
     [1, (v) => ['GET', listKey(v)]],
     [1, (v) => ['EXPIRE', listKey(v), v.seconds()]],
     [1, (v) => ['OBJECT', 'ENCODING', listKey(v)]],
+    [1, (v) => ['CONFIG', 'SET', 'list-compress-depth', v.pick(['0', '1', '2'])]],
     [
       1,
       (v) => [

@@ -62,6 +62,8 @@ export const sets: Family = {
     [2, (v) => ['EXPIRE', v.key(), v.seconds()]],
     [1, (v) => ['PERSIST', v.key()]],
     [1, (v) => ['CONFIG', 'SET', 'set-max-intset-entries', v.pick(['512', '4', '0'])]],
+    [2, (v) => ['OBJECT', 'ENCODING', v.key()]],
+    [2, (v) => ['SSCAN', v.key(), '0', 'COUNT', v.integerOrNot(), 'MATCH', v.pattern()]],
     [1, () => ['FLUSHDB']],
   ],
 };

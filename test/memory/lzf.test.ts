@@ -1,5 +1,5 @@
 import t from 'tap';
-import { lzfCompress, lzfDecompress } from '../../src/persistence/lzf.js';
+import { lzfCompress, lzfDecompress } from '../../src/memory/lzf.js';
 import { Random } from '../tools/random.js';
 
 const MARGIN = 8;
