@@ -253,9 +253,9 @@ export class CommandContext {
 
   /**
    * Gives the selected key a value of a type and length, creating it if need be; the caller fills the
-   * bytes at `valueOffset`. `expiresAt` -1 means none. Replies OOM and returns false if there is no memory.
+   * bytes at `valueOffset`. `expiresAt` -1 means none, `hashReference` is as for `Shard.create`. Replies OOM and returns false if there is no memory.
    */
-  putValue(type: ValueType, lengthBytes: number, expiresAt: number): boolean {
+  putValue(type: ValueType, lengthBytes: number, expiresAt: number, hashReference = 0): boolean {
     const { shard } = this;
     if (this.slot === 0) {
       this.entry = shard.create(
@@ -269,10 +269,19 @@ export class CommandContext {
         lengthBytes,
         expiresAt,
         this.nowMs,
+        hashReference,
       );
       if (this.entry !== 0) return true;
     } else {
-      const entry = shard.replace(this.keyDatabase, this.slot, type, lengthBytes, expiresAt, this.nowMs);
+      const entry = shard.replace(
+        this.keyDatabase,
+        this.slot,
+        type,
+        lengthBytes,
+        expiresAt,
+        this.nowMs,
+        hashReference,
+      );
       if (entry !== 0) {
         this.entry = entry;
         return true;
@@ -343,7 +352,7 @@ export class CommandContext {
    */
   putDraft(type: ValueType, expiresAt: number): boolean {
     const { shard } = this;
-    if (!this.putValue(type, REFERENCE_BYTES, expiresAt)) {
+    if (!this.putValue(type, REFERENCE_BYTES, expiresAt, type === ValueType.Hash ? shard.draft : 0)) {
       shard.collection(type).release(shard.draft);
       return false;
     }
@@ -420,7 +429,12 @@ export class CommandContext {
     if (isHandedOver) {
       const reference = valueOffset(shard.words, sourceEntry);
       const access = entryAccess(shard.words, sourceEntry);
-      if (!this.putValue(type, REFERENCE_BYTES, expiresAt)) return false;
+      const isHash = type === ValueType.Hash;
+      if (isHash) shard.leaveFieldCalendar(sourceDatabase, sourceEntry);
+      if (!this.putValue(type, REFERENCE_BYTES, expiresAt, isHash ? reference : 0)) {
+        if (isHash) shard.fieldsChanged(sourceDatabase, sourceEntry, this.nowMs);
+        return false;
+      }
       shard.bytes.copyWithin(this.valueOffset, reference, reference + REFERENCE_BYTES);
       setEntryAccess(shard.words, this.entry, access);
     } else if (!this.putCopy(source, sourceEntry, expiresAt)) {
@@ -448,6 +462,29 @@ export class CommandContext {
     }
     this.entry = entry;
     return true;
+  }
+
+  /**
+   * Makes the selected hash ready for fields that expire. Returns the offset of its reference, which may have moved, or
+   * 0 after replying OOM. `fieldsChanged` ends it.
+   */
+  prepareFieldExpiry(): number {
+    const { shard } = this;
+    if (this.slot === 0) {
+      this.slot = shard.dictionary.slotOf(shard.root(this.keyDatabase), this.hash, this.entry);
+    }
+    const entry = shard.prepareFieldExpiry(this.keyDatabase, this.slot, this.nowMs);
+    if (entry === 0) {
+      this.reply.error(OUT_OF_MEMORY);
+      return 0;
+    }
+    this.entry = entry;
+    return valueOffset(shard.words, entry);
+  }
+
+  /** Files the selected hash anew after expiries of its fields have changed. */
+  fieldsChanged(): void {
+    this.shard.fieldsChanged(this.keyDatabase, this.entry, this.nowMs);
   }
 
   /** Deletes the selected key; a large value of it may be left to the background. */

@@ -7,13 +7,14 @@
  */
 
 import { hash as hashOf } from 'node:crypto';
-import { EntryFlag, entryFlags, entryType, ValueType, valueLength, valueOffset } from '../keyspace/entry.js';
+import { entryType, hasExpiry, ValueType, valueLength, valueOffset } from '../keyspace/entry.js';
 import type { Shard } from '../keyspace/shard.js';
 import { formatDouble17 } from '../memory/numbers.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 
 const DIGEST_BYTES = 20;
 const EXPIRES_MARK = new TextEncoder().encode('!!expire!!');
+const FIELD_EXPIRES_MARK = new TextEncoder().encode('!!hexpire!!');
 
 export class Digest {
   private readonly bytes = new Uint8Array(DIGEST_BYTES);
@@ -57,7 +58,7 @@ export class Digest {
     else if (type === ValueType.SortedSet) this.addSortedSet(shard, value);
     else if (type === ValueType.Hash) this.addHash(shard, value);
     else throw new Error(`no digest of type ${type}`);
-    if ((entryFlags(words, entry) & EntryFlag.Expires) !== 0) this.add(EXPIRES_MARK);
+    if (hasExpiry(words, entry)) this.add(EXPIRES_MARK);
   }
 
   private mixList({ lists }: Shard, reference: number): void {
@@ -91,6 +92,7 @@ export class Digest {
       for (const { bytes, offset, lengthBytes } of [hashes.field, hashes.value]) {
         pair.mix(bytes.subarray(offset, offset + lengthBytes));
       }
+      if (hashes.expiresAt(reference, hashes.handle) >= 0) pair.add(FIELD_EXPIRES_MARK);
       this.addDigest(pair);
     }
   }

@@ -1,6 +1,6 @@
 /** DEBUG: what test suites and benchmarks use to look inside and to make things happen. */
 
-import { isExpired, keyLength, keyOffset, ValueType } from '../keyspace/entry.js';
+import { keyLength, keyOffset, ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
 import { writeInteger } from '../memory/numbers.js';
 import { copyBytes } from '../structures/copy.js';
@@ -166,7 +166,7 @@ function digestAll(context: CommandContext): void {
         cursor = dictionary.scan(shard.root(database), cursor);
         for (let index = 0; index < dictionary.scannedCount; index++) {
           const entry = dictionary.scanned[index];
-          if (isExpired(words, entry, nowMs)) continue;
+          if (shard.isPastExpiry(entry, nowMs)) continue;
           if (isEmpty) whole.mixNumber(database);
           isEmpty = false;
           const digest = new Digest();

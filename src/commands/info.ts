@@ -238,6 +238,7 @@ function stats(context: CommandContext): Fields {
     ['sync_partial_ok', 0],
     ['sync_partial_err', 0],
     ['expired_keys', statistics.keyspaceTotal(KeyspaceCounter.ExpiredKeys)],
+    ['expired_subkeys', statistics.keyspaceTotal(KeyspaceCounter.ExpiredFields)],
     ['expired_stale_perc', '0.00'],
     ['expired_time_cap_reached_count', statistics.total(ServerCounter.ExpireTimeCapReached)],
     [
@@ -375,7 +376,10 @@ function keyspaceSection(context: CommandContext): Fields {
     const expires = keyspace.volatileKeyCount(database);
     if (keys === 0) continue;
     const meanTtlMs = expires === 0 ? 0 : meanTimeToLive(context, database);
-    fields.push([`db${database}`, `keys=${keys},expires=${expires},avg_ttl=${meanTtlMs}`]);
+    const expiringHashes = keyspace.expiringHashCount(database);
+    // Redis 7.0 does not have the last figure: it is there for who uses such hashes.
+    const subexpiry = expiringHashes === 0 ? '' : `,subexpiry=${expiringHashes}`;
+    fields.push([`db${database}`, `keys=${keys},expires=${expires},avg_ttl=${meanTtlMs}${subexpiry}`]);
   }
   return fields;
 }

@@ -1,6 +1,6 @@
 /** Commands on keys of any type: deleting, renaming, copying, moving, looking them over. */
 
-import { entryType, isExpired, keyLength, keyOffset, type ValueType } from '../keyspace/entry.js';
+import { entryType, keyLength, keyOffset, type ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
 import type { Shard } from '../keyspace/shard.js';
 import { GlobPattern } from '../structures/glob.js';
@@ -236,7 +236,7 @@ function randomkey(context: CommandContext): void {
       }
       context.lockShard(shard);
       const entry = shard.dictionary.random(shard.root(database), (Math.random() * 2 ** 32) | 0);
-      const isFound = entry !== 0 && !isExpired(shard.words, entry, context.nowMs);
+      const isFound = entry !== 0 && !shard.isPastExpiry(entry, context.nowMs);
       if (isFound) replyKey(context, shard, entry);
       context.unlockShard(shard);
       if (isFound) return;
@@ -263,7 +263,7 @@ function keys(context: CommandContext): void {
         cursor = dictionary.scan(shard.root(database), cursor);
         for (let index = 0; index < dictionary.scannedCount; index++) {
           const entry = dictionary.scanned[index];
-          if (isExpired(words, entry, nowMs)) continue;
+          if (shard.isPastExpiry(entry, nowMs)) continue;
           if (!pattern.matches(shard.bytes, keyOffset(words, entry), keyLength(words, entry))) continue;
           replyKey(context, shard, entry);
           count++;

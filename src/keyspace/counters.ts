@@ -7,5 +7,6 @@ export const enum KeyspaceCounter {
   LazyFreedObjects = 4,
   ActiveExpireMicroseconds = 5,
   EvictedScripts = 6,
+  ExpiredFields = 7,
   COUNT = 8,
 }

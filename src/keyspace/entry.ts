@@ -9,15 +9,21 @@
  *            word   value capacity: the bytes set aside for the value
  *            word   unused
  *            ---- 12 bytes, only with EntryFlag.Expires ----
- *            word   expiry, milliseconds since the epoch, low half
- *            word   expiry, high half
- *            word   the entry's cell in the expiry calendar (expiry-calendar.ts)
+ *            word   deadline, milliseconds since the epoch, low half
+ *            word   deadline, high half
+ *            word   the entry's cell in the expiry calendar (expiry-calendar.ts); 0: the key does not expire
  *   then     key, then value
+ *
+ * The deadline is the key's expiry. A hash may have fields that expire, too: then it is the earlier of the two, or
+ * before them, and the key's expiry is with the hash (structures/expiring-head.ts). So whoever finds a key looks at
+ * one time, whatever may have come to its end.
  *
  * A small string thus costs 8 bytes more than its key and value. Strings are kept as the bytes that
  * the client sent, also when they are numbers: replies are copies, and INCR parses faster than a
  * lookup misses the cache. That a string reads as an integer is found out when OBJECT ENCODING asks.
  */
+
+import { expiringHead, headKeyExpiry } from '../structures/expiring-head.js';
 
 /** Kinds of values; the numbers are those of the RDB format's object types. */
 export const enum ValueType {
@@ -30,6 +36,7 @@ export const enum ValueType {
 }
 
 export const enum EntryFlag {
+  /** The entry has a deadline. */
   Expires = 1,
   Wide = 2,
   /** A string that was changed in place: OBJECT ENCODING says "raw" whatever its length. */
@@ -113,18 +120,32 @@ function expiryWord(words: Int32Array, entry: number): number {
   return (entry >> 2) + ((words[entry >> 2] & EntryFlag.Wide) !== 0 ? 6 : 2);
 }
 
-/** Milliseconds since the epoch, or -1 if the key does not expire. Exact up to 2^53. */
+/** The deadline of a hash none of whose fields expires any more, and whose key does not either. */
+export const NEVER_MS = Number.MAX_SAFE_INTEGER;
+
+/** When the key expires in milliseconds since the epoch, or -1 if it does not. Exact up to 2^53. */
 export function expiresAtMs(words: Int32Array, entry: number): number {
   if ((words[entry >> 2] & EntryFlag.Expires) === 0) return -1;
   const at = expiryWord(words, entry);
+  if (words[at + 2] === 0) return -1;
+  if (entryType(words, entry) === ValueType.Hash) {
+    const head = expiringHead(words, valueOffset(words, entry));
+    if (head !== 0) return headKeyExpiry(words, head);
+  }
   return words[at + 1] * 0x100000000 + (words[at] >>> 0);
 }
 
-export function setExpiresAtMs(words: Int32Array, entry: number, expiresAt: number): void {
+/** Sets the deadline; only with EntryFlag.Expires. */
+export function setDeadlineMs(words: Int32Array, entry: number, deadline: number): void {
   const at = expiryWord(words, entry);
-  const high = Math.floor(expiresAt / 0x100000000);
-  words[at] = expiresAt - high * 0x100000000;
+  const high = Math.floor(deadline / 0x100000000);
+  words[at] = deadline - high * 0x100000000;
   words[at + 1] = high;
+}
+
+/** Whether the key has an expiry. */
+export function hasExpiry(words: Int32Array, entry: number): boolean {
+  return (words[entry >> 2] & EntryFlag.Expires) !== 0 && words[expiryWord(words, entry) + 2] !== 0;
 }
 
 /** The entry's cell in the expiry calendar; only with EntryFlag.Expires. */
@@ -136,8 +157,8 @@ export function setCalendarCell(words: Int32Array, entry: number, cell: number):
   words[expiryWord(words, entry) + 2] = cell;
 }
 
-/** Whether the key is past its expiry. */
-export function isExpired(words: Int32Array, entry: number, nowMs: number): boolean {
+/** Whether the deadline has come: of the key, or maybe of fields. */
+export function isDue(words: Int32Array, entry: number, nowMs: number): boolean {
   if ((words[entry >> 2] & EntryFlag.Expires) === 0) return false;
   const at = expiryWord(words, entry);
   return words[at + 1] * 0x100000000 + (words[at] >>> 0) <= nowMs;

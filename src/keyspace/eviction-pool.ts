@@ -8,7 +8,7 @@
  */
 
 import { lfuCounter, lruIdleMs } from './access-clock.js';
-import { EntryFlag, entryAccess, entryFlags, expiresAtMs } from './entry.js';
+import { entryAccess, expiresAtMs, hasExpiry } from './entry.js';
 import { EvictionPolicy, type KeyspaceSettings } from './settings.js';
 import type { Shard } from './shard.js';
 
@@ -101,8 +101,7 @@ export class EvictionPool {
     const { database, hash, entry } = candidate;
     const slot = shard.dictionary.slotOf(shard.root(database), hash, entry);
     if (slot === 0 || shard.dictionary.hashOf(entry) !== hash) return false;
-    if (isVolatilePolicy(this.policy) && (entryFlags(shard.words, entry) & EntryFlag.Expires) === 0)
-      return false;
+    if (isVolatilePolicy(this.policy) && !hasExpiry(shard.words, entry)) return false;
     if (stampOf(shard, entry, this.policy) !== candidate.stamp) return false;
     shard.evict(database, hash, slot);
     return true;

@@ -1,5 +1,5 @@
 /**
- * Which keys expire when: a hierarchical timing wheel (Varghese and Lauck, SOSP 1987, scheme 7).
+ * Which keys expire when, and which hashes have fields that do: a hierarchical timing wheel (Varghese and Lauck, SOSP 1987, scheme 7).
  *
  * Time is counted in ticks of 256 ms. Level 0 has a slot for each of the next 64 ticks, level 1 for
  * each of the next 64 stretches of 64 ticks, and so on; level 5 takes what lies years ahead. When a
@@ -14,7 +14,7 @@
  *   chunk: 128 bytes at a multiple of 64
  *     word 0 next   1 previous   2 slot   3 count   4 index in the chunk table   5-31 cells: entries
  *
- * A cell is named by chunk offset | index; the entry keeps that name. Only the first chunk of a slot
+ * A cell is named by chunk offset | index; the entry keeps that name (with fields that expire, the hash). Only the first chunk of a slot
  * may be less than full, so removing takes the last cell of the first chunk to fill the hole.
  *
  * The chunk table lists all chunks. A random cell of a random chunk, tried again if empty, is a
@@ -23,7 +23,9 @@
 
 import type { Arena } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
-import { calendarCell, expiresAtMs, setCalendarCell } from './entry.js';
+import { ExpiringHead, expiringHead } from '../structures/expiring-head.js';
+import type { HashValue } from '../structures/hash-value.js';
+import { calendarCell, expiresAtMs, setCalendarCell, valueOffset } from './entry.js';
 
 const TICK_MS = 256;
 const LEVELS = 6;
@@ -65,12 +67,25 @@ function tickOf(timeMs: number): number {
 }
 
 export class ExpiryCalendar {
-  private readonly words: Int32Array;
+  protected readonly words: Int32Array;
   private readonly arena: Arena;
 
   constructor(memory: ShardMemory, arena: Arena) {
     this.words = memory.words;
     this.arena = arena;
+  }
+
+  /** When what is filed is due. */
+  protected timeOf(entry: number): number {
+    return expiresAtMs(this.words, entry);
+  }
+
+  protected cellOf(entry: number): number {
+    return calendarCell(this.words, entry);
+  }
+
+  protected setCell(entry: number, cell: number): void {
+    setCalendarCell(this.words, entry, cell);
   }
 
   /** Makes an empty calendar; returns its word index, or 0 if there is no memory. */
@@ -130,7 +145,7 @@ export class ExpiryCalendar {
     const hole = chunk + Chunk.CellsStart + (cell & 63);
     if (hole !== first + Chunk.CellsStart + lastIndex) {
       words[hole] = last;
-      setCalendarCell(words, last, cell);
+      this.setCell(last, cell);
     }
     if (lastIndex === 0) this.dropChunk(calendar, first);
     words[calendar + Calendar.Keys]--;
@@ -166,7 +181,7 @@ export class ExpiryCalendar {
       const chunk = words[calendar + (current & 63)] >> 2;
       if (chunk !== 0) {
         const entry = words[chunk + Chunk.CellsStart + words[chunk + Chunk.Count] - 1];
-        if (current < nowTick || expiresAtMs(words, entry) <= nowMs) return entry;
+        if (current < nowTick || this.timeOf(entry) <= nowMs) return entry;
       }
       if (current >= nowTick || steps.left-- <= 0) return 0;
       words[calendar + Calendar.CurrentTick] = current + 1;
@@ -192,7 +207,7 @@ export class ExpiryCalendar {
         if (steps.left-- <= 0) return -1;
         const lastIndex = words[chunk + Chunk.Count] - 1;
         const last = words[chunk + Chunk.CellsStart + lastIndex];
-        if (expiresAtMs(words, last) <= nowMs) return last;
+        if (this.timeOf(last) <= nowMs) return last;
         if (!this.dealOutCell(calendar, (chunk << 2) | lastIndex)) {
           return this.dueOf(chunk, nowMs, steps);
         }
@@ -207,7 +222,7 @@ export class ExpiryCalendar {
     for (let chunk = first; chunk !== 0; chunk = words[chunk + Chunk.Next] >> 2) {
       for (let index = 0; index < words[chunk + Chunk.Count]; index++) {
         const entry = words[chunk + Chunk.CellsStart + index];
-        if (expiresAtMs(words, entry) <= nowMs) return entry;
+        if (this.timeOf(entry) <= nowMs) return entry;
       }
       if (steps.left-- <= 0) break;
     }
@@ -218,9 +233,9 @@ export class ExpiryCalendar {
   private dealOutCell(calendar: number, cell: number): boolean {
     const { words } = this;
     const entry = words[((cell & ~63) >> 2) + Chunk.CellsStart + (cell & 63)];
-    const moved = this.move(calendar, cell, entry, expiresAtMs(words, entry));
+    const moved = this.move(calendar, cell, entry, this.timeOf(entry));
     if (moved === 0) return false;
-    setCalendarCell(words, entry, moved);
+    this.setCell(entry, moved);
     return true;
   }
 
@@ -234,7 +249,7 @@ export class ExpiryCalendar {
       let index = words[chunk + Chunk.Count] - 1;
       while (index >= 0 && words[chunk + Chunk.Slot] === slot && index < words[chunk + Chunk.Count]) {
         const entry = words[chunk + Chunk.CellsStart + index];
-        if (this.slotOf(calendar, expiresAtMs(words, entry)) === slot) index--;
+        if (this.slotOf(calendar, this.timeOf(entry)) === slot) index--;
         else if (!this.dealOutCell(calendar, offset | index)) return;
         else if (words[calendar + slot] === 0) return;
         else index = Math.min(index, words[chunk + Chunk.Count] - 1);
@@ -353,7 +368,7 @@ export class ExpiryCalendar {
         if (words[table + words[chunk + Chunk.TableIndex]] !== offset) fail('wrong table index');
         for (let index = 0; index < count; index++) {
           const entry = words[chunk + Chunk.CellsStart + index];
-          if (calendarCell(words, entry) !== (offset | index)) fail('entry does not know its cell');
+          if (this.cellOf(entry) !== (offset | index)) fail('entry does not know its cell');
         }
         previous = offset;
         keys += count;
@@ -362,5 +377,32 @@ export class ExpiryCalendar {
     }
     if (keys !== words[calendar + Calendar.Keys]) throw new Error('calendar: wrong number of keys');
     if (chunks !== words[calendar + Calendar.Chunks]) throw new Error('calendar: wrong number of chunks');
+  }
+}
+
+/** The calendar of the hashes with fields that expire: each is filed under the next one. */
+export class FieldCalendar extends ExpiryCalendar {
+  private readonly hashes: HashValue;
+
+  constructor(memory: ShardMemory, arena: Arena, hashes: HashValue) {
+    super(memory, arena);
+    this.hashes = hashes;
+  }
+
+  protected override timeOf(entry: number): number {
+    const next = this.hashes.nextExpiry(valueOffset(this.words, entry));
+    return next < 0 ? Number.POSITIVE_INFINITY : next;
+  }
+
+  protected override cellOf(entry: number): number {
+    return this.words[this.headOf(entry) + ExpiringHead.CalendarCell];
+  }
+
+  protected override setCell(entry: number, cell: number): void {
+    this.words[this.headOf(entry) + ExpiringHead.CalendarCell] = cell;
+  }
+
+  private headOf(entry: number): number {
+    return expiringHead(this.words, valueOffset(this.words, entry));
   }
 }

@@ -23,7 +23,7 @@ const LAZY_FREE_SLICE_STEPS = 1024;
 const EVICTION_MS_MAX = 2;
 const EVICTIONS_PER_CLOCK_LOOK = 64;
 
-/** Keys deleted under one hold of a shard's lock by the active expiry. */
+/** Keys, or fields of hashes, deleted under one hold of a shard's lock by the active expiry. */
 const EXPIRE_SLICE_KEYS = 200;
 
 /** What another thread needs to open the same keyspace. */
@@ -249,6 +249,23 @@ export class Keyspace {
     return count;
   }
 
+  /** Hashes of a database with fields that expire, over all shards. */
+  expiringHashCount(database: number): number {
+    let count = 0;
+    for (const shard of this.shards) count += shard.expiringHashCount(database);
+    return count;
+  }
+
+  /** Whether any hash has fields that expire. */
+  get hasExpiringHashes(): boolean {
+    return this.shards.some((shard) => {
+      for (let database = 0; database < this.databaseCount; database++) {
+        if (shard.fieldCalendarOf(database) !== 0) return true;
+      }
+      return false;
+    });
+  }
+
   /** Changes so far, over all shards. */
   dirtyCount(): number {
     let dirty = 0;
@@ -257,7 +274,7 @@ export class Keyspace {
   }
 
   /**
-   * Deletes expired keys of every `stride`-th shard from `first` on, for at most `budgetMs`. Returns
+   * Deletes expired keys, and expired fields of hashes, of every `stride`-th shard from `first` on, for at most `budgetMs`. Returns
    * whether it stopped for lack of time.
    */
   expireCycle(first: number, stride: number, budgetMs: number): boolean {
@@ -265,10 +282,12 @@ export class Keyspace {
     for (let index = first; index < this.shards.length; index += stride) {
       const shard = this.shards[index];
       for (let database = 0; database < this.databaseCount; database++) {
-        if (shard.calendarOf(database) === 0) continue;
+        if (shard.calendarOf(database) === 0 && shard.fieldCalendarOf(database) === 0) continue;
         for (let more = true; more; ) {
           acquireLock(shard.words, HeaderWord.Lock);
-          more = shard.expireDue(database, Date.now(), EXPIRE_SLICE_KEYS) === EXPIRE_SLICE_KEYS;
+          const nowMs = Date.now();
+          more = shard.expireDue(database, nowMs, EXPIRE_SLICE_KEYS) === EXPIRE_SLICE_KEYS;
+          if (shard.expireDueFields(database, nowMs, EXPIRE_SLICE_KEYS)) more = true;
           this.publishIfMoved(shard);
           this.journal.commit(false);
           releaseLock(shard.words, HeaderWord.Lock);

@@ -2,12 +2,12 @@
  * Values and whole databases that are gone for every client, but whose blocks are still to be freed: a
  * queue in the shard, worked off in slices, so that dropping ten million elements stalls nobody.
  *
- *   node, 32 bytes
+ *   node, 40 bytes
  *   +------+------+----------------------------------------------+
  *   | next | kind | what is left: a reference, or a database root |
  *   +------+------+----------------------------------------------+
  *
- * A kind is the value's type, or KIND_DATABASE with the words: dictionary root (4), calendar, cursor.
+ * A kind is the value's type, or KIND_DATABASE with the words: dictionary root (4), calendar, field calendar, cursor.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -19,11 +19,12 @@ import { entryBytes, entryType, ValueType, valueOffset } from './entry.js';
 import type { ExpiryCalendar } from './expiry-calendar.js';
 import type { KeyDictionary } from './key-dictionary.js';
 
-const NODE_BYTES = 32;
+const NODE_BYTES = 40;
 const NODE_KIND = 1;
 const NODE_STATE = 2;
 const STATE_CALENDAR = NODE_STATE + DictionaryRoot.WORDS;
-const STATE_CURSOR = STATE_CALENDAR + 1;
+const STATE_FIELD_CALENDAR = STATE_CALENDAR + 1;
+const STATE_CURSOR = STATE_FIELD_CALENDAR + 1;
 const KIND_DATABASE = 16;
 
 /** A value with fewer blocks is freed at once. */
@@ -73,20 +74,23 @@ export class LazyFree {
   }
 
   /** Takes over the keys of a database; its root is empty afterwards. `root` is a word index. */
-  freeDatabase(root: number, calendarWord: number): void {
+  freeDatabase(root: number, calendarWord: number, fieldCalendarWord: number): void {
     const { words } = this;
     const node = this.addNode(KIND_DATABASE);
     if (node === 0) {
       this.freeRecords(root, 0, Number.MAX_SAFE_INTEGER);
       this.releaseCalendar(words[calendarWord]);
+      this.releaseCalendar(words[fieldCalendarWord]);
     } else {
       const at = node >> 2;
       words.copyWithin(at + NODE_STATE, root, root + DictionaryRoot.WORDS);
       words[at + STATE_CALENDAR] = words[calendarWord];
+      words[at + STATE_FIELD_CALENDAR] = words[fieldCalendarWord];
       words[at + STATE_CURSOR] = 0;
     }
     words.fill(0, root, root + DictionaryRoot.WORDS);
     words[calendarWord] = 0;
+    words[fieldCalendarWord] = 0;
   }
 
   /** Frees about `steps` blocks of what waits; true when nothing is left. */
@@ -101,6 +105,7 @@ export class LazyFree {
       words[at + STATE_CURSOR] = cursor;
       if (cursor >= 0) return false;
       this.releaseCalendar(words[at + STATE_CALENDAR]);
+      this.releaseCalendar(words[at + STATE_FIELD_CALENDAR]);
     } else if (!this.collectionOf(kind).releaseSome(node + NODE_STATE * 4, steps)) {
       return false;
     }

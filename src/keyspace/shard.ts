@@ -5,6 +5,8 @@
  *   database root: DATABASE_BYTES at DATABASES_START_BYTE + database * DATABASE_BYTES
  *     words 0-3   the dictionary's root (structures/dictionary.ts)
  *     word 4      expiry calendar (word index), 0 until a key of this database expires
+ *     words 5-7   the snapshot that is being taken (shard-snapshot.ts)
+ *     word 8      calendar of the hashes with fields that expire, 0 until there is one
  *
  * Every change of a key passes `changed`, the gate: what has to see writes hangs there and nowhere else.
  * The methods that replace or delete entries leave that call to the command, which knows the event's name;
@@ -17,6 +19,7 @@ import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '.
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot } from '../structures/dictionary.js';
+import { ExpiringHead, expiringHead, headKeyExpiry, setHeadKeyExpiry } from '../structures/expiring-head.js';
 import { HashValue } from '../structures/hash-value.js';
 import { ListValue } from '../structures/list-value.js';
 import { SetValue } from '../structures/set-value.js';
@@ -31,15 +34,17 @@ import {
   entryFlags,
   entryType,
   expiresAtMs,
+  hasExpiry,
   headerBytes,
-  isExpired,
+  isDue,
   keyLength,
   keyOffset,
+  NEVER_MS,
   SHORT_KEY_BYTES_MAX,
   SHORT_VALUE_BYTES_MAX,
   setCalendarCell,
+  setDeadlineMs,
   setEntryAccess,
-  setExpiresAtMs,
   setValueLength,
   ValueType,
   valueCapacity,
@@ -47,7 +52,7 @@ import {
   valueOffset,
 } from './entry.js';
 import { KeyEvent } from './events.js';
-import { ExpiryCalendar } from './expiry-calendar.js';
+import { ExpiryCalendar, FieldCalendar } from './expiry-calendar.js';
 import type { Journal } from './journal.js';
 import { KeyDictionary } from './key-dictionary.js';
 import { LazyFree } from './lazy-free.js';
@@ -57,6 +62,10 @@ import { WatchedKeys } from './watched-keys.js';
 
 const ROOT_WORDS = DATABASE_BYTES >> 2;
 const ROOT_CALENDAR = DictionaryRoot.WORDS;
+const ROOT_FIELD_CALENDAR = 8;
+
+/** Fields that a lookup removes of a hash when they are past their expiry; what is left is only hidden by it. */
+const DUE_FIELDS_PER_LOOKUP = 256;
 
 /** A value that grows in place gets room for as much again, up to this much. */
 const GROWTH_BYTES_MAX = 1 << 20;
@@ -70,6 +79,7 @@ export class Shard {
   readonly arena: Arena;
   readonly dictionary: KeyDictionary;
   readonly calendar: ExpiryCalendar;
+  readonly fieldCalendar: FieldCalendar;
   readonly watchedKeys: WatchedKeys;
   readonly snapshot: ShardSnapshot;
   readonly journal: Journal;
@@ -103,6 +113,7 @@ export class Shard {
     this.snapshot = new ShardSnapshot(this.memory, this.arena, this.dictionary);
     this.hashes = new HashValue(this.memory, this.arena, settings.values);
     this.collections[ValueType.Hash] = this.hashes;
+    this.fieldCalendar = new FieldCalendar(this.memory, this.arena, this.hashes);
     this.sets = new SetValue(this.memory, this.arena, settings.values);
     this.collections[ValueType.Set] = this.sets;
     this.sortedSets = new SortedSetValue(this.memory, this.arena, settings.values);
@@ -152,8 +163,19 @@ export class Shard {
     return calendar === 0 ? 0 : this.calendar.count(calendar);
   }
 
+  /** Word index of a database's calendar of hashes with fields that expire, 0 if it has none. */
+  fieldCalendarOf(database: number): number {
+    return this.words[this.root(database) + ROOT_FIELD_CALENDAR];
+  }
+
+  /** Hashes with fields that expire. */
+  expiringHashCount(database: number): number {
+    const calendar = this.fieldCalendarOf(database);
+    return calendar === 0 ? 0 : this.fieldCalendar.count(calendar);
+  }
+
   /**
-   * Finds a key; one that is past its expiry is deleted and not found. Returns the word index of the
+   * Finds a key; one that is past its expiry is deleted and not found, and so are fields of a hash. Returns the word index of the
    * dictionary slot that holds the entry's offset, or 0.
    */
   find(
@@ -166,9 +188,8 @@ export class Shard {
     nowMs: number,
   ): number {
     const slot = this.dictionary.find(this.root(database), hash, bytes, view, offset, lengthBytes);
-    if (slot === 0 || !isExpired(this.words, this.words[slot], nowMs)) return slot;
-    if (this.settings.mayExpire?.() ?? true) this.expire(database, hash, slot);
-    return 0;
+    if (slot === 0 || !isDue(this.words, this.words[slot], nowMs)) return slot;
+    return this.isGone(database, this.words[slot], nowMs) ? 0 : slot;
   }
 
   /**
@@ -191,7 +212,8 @@ export class Shard {
 
   /**
    * Adds a key that is not there. The value's bytes are the caller's to fill. Returns the entry, or 0
-   * with nothing changed if there is no memory. `expiresAt` is -1 for none.
+   * with nothing changed if there is no memory. `expiresAt` is -1 for none. `hashReference` names the hash that is to
+   * be the value, if it is one, as the draft does: fields of it may expire.
    */
   create(
     database: number,
@@ -204,6 +226,7 @@ export class Shard {
     valueBytes: number,
     expiresAt: number,
     nowMs: number,
+    hashReference = 0,
   ): number {
     const entry = this.newEntry(
       database,
@@ -217,6 +240,7 @@ export class Shard {
       expiresAt,
       this.settings.usesLfu ? lfuInitial(nowMs) : lruClock(nowMs),
       nowMs,
+      hashReference,
     );
     if (entry === 0) return 0;
     if (!this.dictionary.insert(this.root(database), hash, entry)) {
@@ -228,7 +252,7 @@ export class Shard {
 
   /**
    * Gives the key at `slot` another value of `valueBytes` bytes (to be filled by the caller) and another
-   * expiry (-1: none). Returns the entry, which may have moved, or 0 with nothing changed.
+   * expiry (-1: none); `hashReference` as for `create`. Returns the entry, which may have moved, or 0 with nothing changed.
    */
   replace(
     database: number,
@@ -237,16 +261,21 @@ export class Shard {
     valueBytes: number,
     expiresAt: number,
     nowMs: number,
+    hashReference = 0,
   ): number {
     const { words } = this;
     const old = words[slot];
     this.preserve(database, old);
     const flags = entryFlags(words, old);
     const keyBytes = keyLength(words, old);
-    const plain = (flags & ~EntryFlag.ENCODING) === 0 && expiresAt < 0 && valueBytes <= SHORT_VALUE_BYTES_MAX;
+    const plain =
+      (flags & ~EntryFlag.ENCODING) === 0 &&
+      expiresAt < 0 &&
+      valueBytes <= SHORT_VALUE_BYTES_MAX &&
+      !this.hasDueFields(hashReference);
     if (plain && ((valueLength(words, old) + keyBytes + 7) & ~7) === ((valueBytes + keyBytes + 7) & ~7)) {
       // Same block: only what describes the value changes.
-      this.freeValue(old, true);
+      this.freeValue(database, old, true);
       words[old >> 2] = (words[old >> 2] & ~0xff) | words[HeaderWord.SnapshotDoneBit] | (type << 4);
       words[(old >> 2) + 1] = (keyBytes << 20) | valueBytes;
       this.touch(old, nowMs);
@@ -264,9 +293,10 @@ export class Shard {
       expiresAt,
       entryAccess(words, old),
       nowMs,
+      hashReference,
     );
     if (entry === 0) return 0;
-    this.freeValue(old, true);
+    this.freeValue(database, old, true);
     this.freeEntry(database, old);
     words[slot] = entry;
     this.touch(entry, nowMs);
@@ -320,16 +350,42 @@ export class Shard {
     const { words } = this;
     const entry = words[slot];
     this.preserve(database, entry);
-    const had = (entryFlags(words, entry) & EntryFlag.Expires) !== 0;
+    const had = hasExpiry(words, entry);
     if (had && expiresAt >= 0) {
       const cell = calendarCell(words, entry);
       const moved = this.calendar.move(this.calendarOf(database), cell, entry, expiresAt);
       if (moved === 0) return 0;
       setCalendarCell(words, entry, moved);
-      setExpiresAtMs(words, entry, expiresAt);
+      this.setDeadline(entry, expiresAt);
       return entry;
     }
     if (had === expiresAt >= 0) return entry;
+    const hashReference = this.hashReferenceOf(entry);
+    const keepsDeadline = hashReference !== 0 && this.hashes.isExpiring(hashReference);
+    if (!keepsDeadline || (entryFlags(words, entry) & EntryFlag.Expires) === 0) {
+      return this.moveEntry(database, slot, expiresAt, nowMs, hashReference);
+    }
+    if (had) {
+      this.leaveCalendar(database, entry);
+    } else {
+      const cell = this.addToCalendar(database, entry, expiresAt, nowMs);
+      if (cell === 0) return 0;
+      setCalendarCell(words, entry, cell);
+    }
+    this.setDeadline(entry, expiresAt);
+    return entry;
+  }
+
+  /** Gives the key at `slot` a new entry, with another expiry. Returns it, or 0 with nothing changed. */
+  private moveEntry(
+    database: number,
+    slot: number,
+    expiresAt: number,
+    nowMs: number,
+    hashReference: number,
+  ): number {
+    const { words } = this;
+    const entry = words[slot];
     const oldValue = valueOffset(words, entry);
     const valueBytes = valueLength(words, entry);
     const moved = this.newEntry(
@@ -344,6 +400,7 @@ export class Shard {
       expiresAt,
       entryAccess(words, entry),
       nowMs,
+      hashReference,
     );
     if (moved === 0) return 0;
     words[moved >> 2] |= entryFlags(words, entry) & EntryFlag.ENCODING;
@@ -351,6 +408,71 @@ export class Shard {
     this.freeEntry(database, entry);
     words[slot] = moved;
     return moved;
+  }
+
+  /** Notes when the key of an entry with a deadline expires (-1: never), and sets the deadline. */
+  private setDeadline(entry: number, expiresAt: number): void {
+    const { words } = this;
+    const reference = this.hashReferenceOf(entry);
+    const head = reference === 0 ? 0 : expiringHead(words, reference);
+    if (head !== 0) setHeadKeyExpiry(words, head, expiresAt);
+    setDeadlineMs(
+      words,
+      entry,
+      this.deadline(expiresAt, head === 0 ? -1 : this.hashes.nextExpiry(reference)),
+    );
+  }
+
+  /** The earlier of two times of which each may be -1 for never. */
+  private deadline(expiresAt: number, fieldsExpireAt: number): number {
+    if (fieldsExpireAt < 0) return expiresAt < 0 ? NEVER_MS : expiresAt;
+    return expiresAt < 0 ? fieldsExpireAt : Math.min(expiresAt, fieldsExpireAt);
+  }
+
+  /** The reference to an entry's value if it is a hash, else 0. */
+  private hashReferenceOf(entry: number): number {
+    return entryType(this.words, entry) === ValueType.Hash ? valueOffset(this.words, entry) : 0;
+  }
+
+  /** Whether a value, 0 for none, is a hash of which fields expire. */
+  private hasDueFields(hashReference: number): boolean {
+    return hashReference !== 0 && this.hashes.nextExpiry(hashReference) >= 0;
+  }
+
+  /**
+   * Makes the hash at `slot` and its entry ready for fields that expire. Returns the entry, which may have moved, or
+   * 0 if there is no memory. When the fields have got their expiries, `fieldsChanged` comes.
+   */
+  prepareFieldExpiry(database: number, slot: number, nowMs: number): number {
+    const entry = this.words[slot];
+    this.preserve(database, entry);
+    const reference = valueOffset(this.words, entry);
+    const expiresAt = expiresAtMs(this.words, entry);
+    if (!this.hashes.makeExpiring(reference)) return 0;
+    if ((entryFlags(this.words, entry) & EntryFlag.Expires) === 0) {
+      return this.moveEntry(database, slot, -1, nowMs, reference);
+    }
+    setHeadKeyExpiry(this.words, expiringHead(this.words, reference), expiresAt);
+    return entry;
+  }
+
+  /** Files a hash anew after expiries of its fields have changed. */
+  fieldsChanged(database: number, entry: number, nowMs: number): void {
+    const { words, fieldCalendar } = this;
+    const reference = this.hashReferenceOf(entry);
+    const head = reference === 0 ? 0 : expiringHead(words, reference);
+    if (head === 0 || (entryFlags(words, entry) & EntryFlag.Expires) === 0) return;
+    const next = this.hashes.nextExpiry(reference);
+    setDeadlineMs(words, entry, this.deadline(headKeyExpiry(words, head), next));
+    const cell = words[head + ExpiringHead.CalendarCell];
+    if (next < 0) {
+      this.leaveFieldCalendar(database, entry);
+    } else if (cell === 0) {
+      words[head + ExpiringHead.CalendarCell] = this.addToFieldCalendar(database, entry, next, nowMs);
+    } else {
+      const moved = fieldCalendar.move(this.fieldCalendarOf(database), cell, entry, next);
+      if (moved !== 0) words[head + ExpiringHead.CalendarCell] = moved;
+    }
   }
 
   /** What knows the values of a type other than string. */
@@ -376,7 +498,7 @@ export class Shard {
     const entry = this.words[slot];
     this.preserve(database, entry);
     this.dictionary.erase(this.root(database), hash, slot);
-    this.freeValue(entry, mayWait);
+    this.freeValue(database, entry, mayWait);
     this.freeEntry(database, entry);
   }
 
@@ -401,9 +523,72 @@ export class Shard {
 
   /** Whether a key that was come across is past its expiry; it is deleted then, as by `find`. */
   expireIfDue(database: number, entry: number, nowMs: number): boolean {
-    if (!isExpired(this.words, entry, nowMs)) return false;
-    if (this.settings.mayExpire?.() ?? true) this.expireEntry(database, entry);
-    return true;
+    return isDue(this.words, entry, nowMs) && this.isGone(database, entry, nowMs);
+  }
+
+  /** Deletes what has come to its end of a key whose deadline has come; returns whether the whole key has. */
+  private isGone(database: number, entry: number, nowMs: number): boolean {
+    const mayExpire = this.settings.mayExpire?.() ?? true;
+    const expiresAt = expiresAtMs(this.words, entry);
+    if (expiresAt >= 0 && expiresAt <= nowMs) {
+      if (mayExpire) this.expireEntry(database, entry);
+      return true;
+    }
+    this.hashes.nowMs = nowMs;
+    if (mayExpire) return !this.expireFields(database, entry, nowMs, DUE_FIELDS_PER_LOOKUP);
+    return this.hashes.isAllDue(valueOffset(this.words, entry));
+  }
+
+  /** Whether a key, or all there is in it, is past its expiry. Nothing is deleted. */
+  isPastExpiry(entry: number, nowMs: number): boolean {
+    if (!isDue(this.words, entry, nowMs)) return false;
+    const expiresAt = expiresAtMs(this.words, entry);
+    if (expiresAt >= 0 && expiresAt <= nowMs) return true;
+    this.hashes.nowMs = nowMs;
+    return this.hashes.isAllDue(valueOffset(this.words, entry));
+  }
+
+  /**
+   * Removes fields of a hash that are past their expiry, at most `limit` of a large one, and the key if none is left.
+   * Returns whether the key is still there.
+   */
+  private expireFields(database: number, entry: number, nowMs: number, limit: number): boolean {
+    const { hashes, counters } = this;
+    const reference = valueOffset(this.words, entry);
+    hashes.nowMs = nowMs;
+    const next = hashes.nextExpiry(reference);
+    if (next < 0 || next > nowMs) {
+      this.fieldsChanged(database, entry, nowMs);
+      return true;
+    }
+    const hash = this.dictionary.hashOf(entry);
+    const { changes } = this.journal;
+    const isKept = !hashes.isAllDue(reference);
+    if (isKept) {
+      this.preserve(database, entry);
+      const record = this.journal.isOn ? () => this.recordDueField(database, entry) : null;
+      counters[KeyspaceCounter.ExpiredFields] += hashes.removeDue(reference, limit, record);
+      this.fieldsChanged(database, entry, nowMs);
+      this.changed(database, hash, KeyEvent.HashExpired);
+    } else {
+      counters[KeyspaceCounter.ExpiredFields] += hashes.heldCount(reference);
+      this.changed(database, hash, KeyEvent.HashExpired);
+      const slot = this.dictionary.slotOf(this.root(database), hash, entry);
+      this.removeByItself(database, hash, slot, KeyEvent.Delete);
+    }
+    // It is recorded; a command that runs meanwhile may have changed nothing.
+    this.journal.changes = changes;
+    return isKept;
+  }
+
+  /** Records that the field of a hash that is about to be removed is gone. */
+  private recordDueField(database: number, entry: number): void {
+    const { journal, words } = this;
+    const { dueField } = this.hashes;
+    journal.begin(database, 3);
+    journal.word('HDEL');
+    journal.argument(this.bytes, this.view, keyOffset(words, entry), keyLength(words, entry));
+    journal.argument(dueField.bytes, dueField.view, dueField.offset, dueField.lengthBytes);
   }
 
   /** Deletes a key to make room. */
@@ -445,7 +630,7 @@ export class Shard {
   /** Whether a database has a key with this hash: exact but for one chance in four billion. */
   hasHash(database: number, hash: number, nowMs: number): boolean {
     const record = this.dictionary.findHash(this.root(database), hash);
-    return record !== 0 && !isExpired(this.words, record, nowMs);
+    return record !== 0 && !this.isPastExpiry(record, nowMs);
   }
 
   /** How long keys of a database that expire still live, in ms: the mean of a random sample. */
@@ -478,7 +663,7 @@ export class Shard {
       return count;
     }
     const root = this.root(database);
-    this.lazyFree.freeDatabase(root, root + ROOT_CALENDAR);
+    this.lazyFree.freeDatabase(root, root + ROOT_CALENDAR, root + ROOT_FIELD_CALENDAR);
     return count;
   }
 
@@ -531,17 +716,37 @@ export class Shard {
       const entry = this.calendar.nextDue(calendar, nowMs, steps);
       if (entry === 0) break;
       // Its slot is over but the key is not: the clock went back. It waits for the clock.
-      if (!isExpired(this.words, entry, nowMs)) break;
+      if (expiresAtMs(this.words, entry) > nowMs) break;
       this.expireEntry(database, entry);
       expired++;
     }
     return expired < limit && steps.left > 0 ? expired : limit;
   }
 
+  /**
+   * Removes fields of hashes whose time has come, at most about `limit`, under a lock already held. Returns whether
+   * there may be more.
+   */
+  expireDueFields(database: number, nowMs: number, limit: number): boolean {
+    const { counters } = this;
+    const steps = { left: limit };
+    const end = counters[KeyspaceCounter.ExpiredFields] + limit;
+    while (counters[KeyspaceCounter.ExpiredFields] < end) {
+      const calendar = this.fieldCalendarOf(database);
+      const entry = calendar === 0 ? 0 : this.fieldCalendar.nextDue(calendar, nowMs, steps);
+      if (entry === 0) return steps.left <= 0;
+      const left = end - counters[KeyspaceCounter.ExpiredFields];
+      // A hash that is filed too early is only filed anew.
+      if (this.expireFields(database, entry, nowMs, left) && steps.left-- <= 0) return true;
+    }
+    return true;
+  }
+
   /** Frees what a value holds outside its entry. */
-  private freeValue(entry: number, mayWait: boolean): void {
+  private freeValue(database: number, entry: number, mayWait: boolean): void {
     const type = entryType(this.words, entry);
     if (type === ValueType.String) return;
+    if (type === ValueType.Hash) this.leaveFieldCalendar(database, entry);
     this.lazyFree.freeCollection(type, valueOffset(this.words, entry), mayWait);
   }
 
@@ -557,11 +762,14 @@ export class Shard {
     expiresAt: number,
     access: number,
     nowMs: number,
+    hashReference = 0,
   ): number {
     const { words } = this;
+    const fieldsExpireAt = hashReference === 0 ? -1 : this.hashes.nextExpiry(hashReference);
+    const head = hashReference === 0 ? 0 : expiringHead(words, hashReference);
     const wide =
       keyBytes > SHORT_KEY_BYTES_MAX || valueBytes > SHORT_VALUE_BYTES_MAX || capacityBytes !== valueBytes;
-    const flags = (wide ? EntryFlag.Wide : 0) | (expiresAt >= 0 ? EntryFlag.Expires : 0);
+    const flags = (wide ? EntryFlag.Wide : 0) | (expiresAt >= 0 || head !== 0 ? EntryFlag.Expires : 0);
     const lengthBytes = headerBytes(flags) + keyBytes + capacityBytes;
     const entry = this.arena.allocate(lengthBytes);
     if (entry === 0) return 0;
@@ -575,14 +783,25 @@ export class Shard {
     } else {
       words[at + 1] = (keyBytes << 20) | valueBytes;
     }
+    if (head !== 0) setCalendarCell(words, entry, 0);
     if (expiresAt >= 0) {
-      setExpiresAtMs(words, entry, expiresAt);
+      setDeadlineMs(words, entry, expiresAt);
       const cell = this.addToCalendar(database, entry, expiresAt, nowMs);
       if (cell === 0) {
         this.arena.free(entry, lengthBytes);
         return 0;
       }
       setCalendarCell(words, entry, cell);
+    }
+    if (head !== 0) {
+      setDeadlineMs(words, entry, this.deadline(expiresAt, fieldsExpireAt));
+      // Whoever moves it within the calendar looks into the hash.
+      this.bytes.copyWithin(valueOffset(words, entry), hashReference, hashReference + REFERENCE_BYTES);
+      if (!this.joinFieldCalendar(database, entry, head, fieldsExpireAt, nowMs)) {
+        this.freeEntry(database, entry);
+        return 0;
+      }
+      setHeadKeyExpiry(words, head, expiresAt);
     }
     copyBytes(this.bytes, this.view, entry + headerBytes(flags), key, keyView, keyAt, keyBytes);
     return entry;
@@ -599,18 +818,73 @@ export class Shard {
     return this.calendar.add(calendar, entry, expiresAt);
   }
 
+  /** Takes an entry out of the calendar of keys, if it is there. */
+  private leaveCalendar(database: number, entry: number): void {
+    const { words } = this;
+    const cell = calendarCell(words, entry);
+    if (cell === 0) return;
+    const root = this.root(database);
+    const calendar = words[root + ROOT_CALENDAR];
+    this.calendar.remove(calendar, cell);
+    setCalendarCell(words, entry, 0);
+    if (this.calendar.count(calendar) === 0) {
+      this.calendar.release(calendar);
+      words[root + ROOT_CALENDAR] = 0;
+    }
+  }
+
+  /** Files a hash under the next of its fields to expire; its cell, or 0 if there is no memory. */
+  private addToFieldCalendar(database: number, entry: number, timeMs: number, nowMs: number): number {
+    const root = this.root(database);
+    if (this.words[root + ROOT_FIELD_CALENDAR] === 0) {
+      this.words[root + ROOT_FIELD_CALENDAR] = this.fieldCalendar.create(nowMs);
+    }
+    const calendar = this.words[root + ROOT_FIELD_CALENDAR];
+    const cell = calendar === 0 ? 0 : this.fieldCalendar.add(calendar, entry, timeMs);
+    if (cell === 0) this.dropEmptyFieldCalendar(root);
+    return cell;
+  }
+
+  /** Files a new entry of a hash, whose old entry may be filed. False, with nothing changed, if there is no memory. */
+  private joinFieldCalendar(
+    database: number,
+    entry: number,
+    head: number,
+    timeMs: number,
+    nowMs: number,
+  ): boolean {
+    const { words } = this;
+    const cell = words[head + ExpiringHead.CalendarCell];
+    if (cell !== 0) {
+      this.fieldCalendar.relocate(cell, entry);
+    } else if (timeMs >= 0) {
+      words[head + ExpiringHead.CalendarCell] = this.addToFieldCalendar(database, entry, timeMs, nowMs);
+    }
+    return timeMs < 0 || words[head + ExpiringHead.CalendarCell] !== 0;
+  }
+
+  /** Takes a hash out of the calendar of hashes with fields that expire, if it is there. */
+  leaveFieldCalendar(database: number, entry: number): void {
+    const { words } = this;
+    const head = expiringHead(words, valueOffset(words, entry));
+    if (head === 0 || words[head + ExpiringHead.CalendarCell] === 0) return;
+    const root = this.root(database);
+    this.fieldCalendar.remove(words[root + ROOT_FIELD_CALENDAR], words[head + ExpiringHead.CalendarCell]);
+    words[head + ExpiringHead.CalendarCell] = 0;
+    this.dropEmptyFieldCalendar(root);
+  }
+
+  private dropEmptyFieldCalendar(root: number): void {
+    const calendar = this.words[root + ROOT_FIELD_CALENDAR];
+    if (calendar === 0 || this.fieldCalendar.count(calendar) !== 0) return;
+    this.fieldCalendar.release(calendar);
+    this.words[root + ROOT_FIELD_CALENDAR] = 0;
+  }
+
   /** Frees an entry's block and its place in the calendar, but not what its value refers to. */
   private freeEntry(database: number, entry: number): void {
     const { words } = this;
-    if ((entryFlags(words, entry) & EntryFlag.Expires) !== 0) {
-      const root = this.root(database);
-      const calendar = words[root + ROOT_CALENDAR];
-      this.calendar.remove(calendar, calendarCell(words, entry));
-      if (this.calendar.count(calendar) === 0) {
-        this.calendar.release(calendar);
-        words[root + ROOT_CALENDAR] = 0;
-      }
-    }
+    if ((entryFlags(words, entry) & EntryFlag.Expires) !== 0) this.leaveCalendar(database, entry);
     this.arena.free(entry, entryBytes(words, entry));
   }
 
@@ -621,6 +895,8 @@ export class Shard {
       this.dictionary.verify(this.root(database));
       const calendar = this.calendarOf(database);
       if (calendar !== 0) this.calendar.verify(calendar);
+      const fieldCalendar = this.fieldCalendarOf(database);
+      if (fieldCalendar !== 0) this.fieldCalendar.verify(fieldCalendar);
       this.verifyEntries(database);
     }
   }
@@ -629,12 +905,15 @@ export class Shard {
     const { words, dictionary } = this;
     const root = this.root(database);
     let volatileKeys = 0;
+    let expiringHashes = 0;
     let cursor = 0;
+    // Fields that have expired but are still held count.
+    this.hashes.nowMs = 0;
     do {
       cursor = dictionary.scan(root, cursor);
       for (let index = 0; index < dictionary.scannedCount; index++) {
         const entry = dictionary.scanned[index];
-        if ((entryFlags(words, entry) & EntryFlag.Expires) !== 0) volatileKeys++;
+        if (hasExpiry(words, entry)) volatileKeys++;
         if (valueLength(words, entry) > valueCapacity(words, entry)) {
           throw new Error(`entry ${entry}: the value is longer than its room`);
         }
@@ -644,10 +923,30 @@ export class Shard {
         const reference = valueOffset(words, entry);
         collection.verify(reference);
         if (collection.count(reference) === 0) throw new Error(`an empty collection of type ${type}`);
+        if (type === ValueType.Hash && this.verifyDeadline(entry, reference)) expiringHashes++;
       }
     } while (cursor !== 0);
     if (volatileKeys !== this.volatileKeyCount(database)) {
       throw new Error(`database ${database}: ${volatileKeys} keys expire, not as many as the calendar has`);
     }
+    if (expiringHashes !== this.expiringHashCount(database)) {
+      throw new Error(
+        `database ${database}: ${expiringHashes} hashes are filed, not as many as the calendar has`,
+      );
+    }
+  }
+
+  /** Checks the deadline of a hash; returns whether it is in the calendar of hashes with fields that expire. */
+  private verifyDeadline(entry: number, reference: number): boolean {
+    const { words } = this;
+    const next = this.hashes.nextExpiry(reference);
+    const expiresAt = expiresAtMs(words, entry);
+    if (next >= 0 && !isDue(words, entry, next))
+      throw new Error(`entry ${entry}: the deadline is after a field`);
+    if (expiresAt >= 0 && !isDue(words, entry, expiresAt)) {
+      throw new Error(`entry ${entry}: the deadline is after the key's expiry`);
+    }
+    const head = expiringHead(words, reference);
+    return head !== 0 && words[head + ExpiringHead.CalendarCell] !== 0;
   }
 }

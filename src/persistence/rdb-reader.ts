@@ -242,6 +242,7 @@ export function putLoaded(
     valueBytes,
     times.expiresAt,
     times.nowMs,
+    type === ValueType.Hash ? shard.draft : 0,
   );
   if (type !== ValueType.String) {
     if (entry === 0) shard.collection(type).release(shard.draft);

@@ -28,8 +28,9 @@ export const enum Encoding {
   Chunks = 2,
   Table = 3,
   Tree = 4,
-  /** A packed hash some of whose fields expire. */
+  /** A packed hash, and a hash in a dictionary, some of whose fields expire or have done so. */
   PackedExpiring = 5,
+  TableExpiring = 6,
 }
 
 /** The names that OBJECT ENCODING reports. */
@@ -40,6 +41,7 @@ export const ENCODING_NAMES: readonly string[] = [
   'hashtable',
   'skiplist',
   'listpackex',
+  'hashtable',
 ];
 
 export abstract class CollectionValue {

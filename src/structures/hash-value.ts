@@ -2,6 +2,21 @@
  * Hashes. A hash is a packed list of fields and values by turns while fields are few and fields and values are short,
  * then a dictionary (hash-table.ts).
  *
+ *   Packed           a packed list:  field, value, field, value ...
+ *   Table            a dictionary of records
+ *
+ * Once a field gets an expiry, the hash changes to one of two other forms and stays in it. Hashes without such fields
+ * know nothing of all this.
+ *
+ *   PackedExpiring   a head (expiring-head.ts), and a packed list:  field, value, expiry, field, value, expiry ...
+ *   TableExpiring    a dictionary whose records may be in a heap of expiries (expiring-hash-table.ts)
+ *
+ * An expiry is a time in ms, in a list 0 for none. The list is in order of expiry, with the fields that have none at
+ * its end: what expires next is its first, and it is what Redis calls a listpackex.
+ *
+ * A field past its expiry, as of `nowMs`, is not there for any method, but its memory is in use until `removeDue` takes
+ * it away. (Whoever holds the shard's lock sees to that first, but only as far as it takes no time.)
+ *
  * Fields and values are read into `field` and `value`, one pair at a time. A handle names a field of a hash until the
  * hash is changed: it is the field's position (packed list) or a record (dictionary).
  */
@@ -11,6 +26,8 @@ import { blockBytes } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import type { ByteRange } from './byte-range.js';
 import { CollectionValue, Encoding } from './collection-value.js';
+import { ExpiringHashTable } from './expiring-hash-table.js';
+import { clearHead, ExpiringHead } from './expiring-head.js';
 import { HashTable } from './hash-table.js';
 import { HashWalk } from './hash-walk.js';
 import { ROOT_BYTES } from './member-table.js';
@@ -23,27 +40,63 @@ export const enum HashSet {
   Added = 1,
 }
 
+/** The expiry in a packed list of a field that has none. */
+const NO_EXPIRY = 0;
+const HEAD_BYTES = ExpiringHead.WORDS * 4;
+
+/** Fields looked at to find out whether all of a large hash have expired. */
+const ALL_DUE_LOOKS = 4096;
+
+const tableOf = ExpiringHashTable.tableOf;
+
 function random32(): number {
   return (Math.random() * 0x100000000) | 0;
 }
 
+/** Bytes of its own that a value is copied to. */
+class RoomyRange {
+  bytes = new Uint8Array(64);
+  view = new DataView(this.bytes.buffer);
+  lengthBytes = 0;
+
+  copy(bytes: Uint8Array, offset: number, lengthBytes: number): void {
+    if (lengthBytes > this.bytes.length) {
+      this.bytes = new Uint8Array(2 * lengthBytes);
+      this.view = new DataView(this.bytes.buffer);
+    }
+    this.lengthBytes = lengthBytes;
+    for (let index = 0; index < lengthBytes; index++) this.bytes[index] = bytes[offset + index];
+  }
+}
+
 export class HashValue extends CollectionValue {
   private readonly table: HashTable;
+  private readonly expiringTable: ExpiringHashTable;
   private readonly walk: HashWalk;
   /** Conversions happen while fields of another walk are set. */
   private readonly conversionWalk: HashWalk;
+  /** A value that moves within its list. */
+  private readonly moving: RoomyRange;
+
+  /** Fields that expire until then are not there. */
+  nowMs = 0;
 
   /** The field and the value that were read last. */
   readonly field: ByteRange;
   readonly value: ByteRange;
+  /** The field that `removeDue` is about to remove. */
+  readonly dueField: ByteRange;
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     super(memory, arena, limits);
     this.table = new HashTable(memory, arena);
-    this.walk = new HashWalk(memory, arena, this.table);
-    this.conversionWalk = new HashWalk(memory, arena, this.table);
+    this.expiringTable = new ExpiringHashTable(memory, arena);
+    this.walk = new HashWalk(memory, arena, this.table, this.expiringTable);
+    this.conversionWalk = new HashWalk(memory, arena, this.table, this.expiringTable);
+    this.moving = new RoomyRange();
     this.field = this.walk.field;
     this.value = this.walk.value;
+    this.dueField = this.conversionWalk.field;
   }
 
   override create(reference: number): boolean {
@@ -54,22 +107,84 @@ export class HashValue extends CollectionValue {
 
   override count(reference: number): number {
     const block = this.blockOf(reference);
-    return this.encoding(reference) === Encoding.Packed
-      ? this.packed.count(block) >> 1
-      : this.table.count(block >> 2);
+    const encoding = this.encoding(reference);
+    if (encoding === Encoding.Packed) return this.packed.count(block) >> 1;
+    if (encoding === Encoding.Table) return this.table.count(block >> 2);
+    const count = this.heldCount(reference);
+    const next = this.nextExpiry(reference);
+    return next < 0 || next > this.nowMs ? count : count - this.dueCount(reference);
+  }
+
+  /** Number of fields with those that are past their expiry. */
+  heldCount(reference: number): number {
+    const block = this.blockOf(reference);
+    switch (this.encoding(reference)) {
+      case Encoding.Packed:
+        return this.packed.count(block) >> 1;
+      case Encoding.PackedExpiring:
+        return this.packed.count(this.listOf(block)) / 3;
+      case Encoding.Table:
+        return this.table.count(block >> 2);
+      default:
+        return this.expiringTable.count(tableOf(block) >> 2);
+    }
+  }
+
+  /** The packed list of a PackedExpiring. */
+  private listOf(block: number): number {
+    return this.words[(block >> 2) + ExpiringHead.List];
+  }
+
+  private setList(block: number, list: number): void {
+    this.words[(block >> 2) + ExpiringHead.List] = list;
+  }
+
+  /** The expiry in a packed list of the field at `at`. */
+  private listedExpiry(at: number): number {
+    const { packed } = this;
+    return packed.integerOrNaN(packed.next(packed.next(at)));
+  }
+
+  /** Whether a field that expires then (-1 or NO_EXPIRY: never) is past its expiry. */
+  private isPast(expiresAt: number): boolean {
+    return expiresAt > 0 && expiresAt <= this.nowMs;
+  }
+
+  /** The handle of a field of a hash with expiries, 0 if it is not there; past its expiry or not. */
+  private findHeld(
+    reference: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const block = this.blockOf(reference);
+    if (this.encoding(reference) === Encoding.PackedExpiring) {
+      return this.packed.find(this.packed.first(this.listOf(block)), 2, bytes, view, offset, lengthBytes);
+    }
+    const slot = this.expiringTable.findField(tableOf(block), bytes, view, offset, lengthBytes);
+    return slot === 0 ? 0 : this.words[slot];
   }
 
   /** The handle of a field, 0 if there is none. */
   find(reference: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
     const block = this.blockOf(reference);
-    if (this.encoding(reference) === Encoding.Packed) {
+    const encoding = this.encoding(reference);
+    if (encoding === Encoding.Packed) {
       return this.packed.find(this.packed.first(block), 1, bytes, view, offset, lengthBytes);
+    }
+    if (encoding !== Encoding.Table) {
+      const handle = this.findHeld(reference, bytes, view, offset, lengthBytes);
+      return handle !== 0 && this.isPast(this.expiresAt(reference, handle)) ? 0 : handle;
     }
     const slot = this.table.findField(block, bytes, view, offset, lengthBytes);
     return slot === 0 ? 0 : this.words[slot];
   }
 
-  /** Sets a field, which may be there or not. Field and value may lie in this shard, but not in this hash. */
+  /**
+   * Sets a field, which may be there or not. Its expiry, if it has one, goes, unless `keepsExpiry`. Field and value may
+   * lie in this shard, but not in this hash.
+   */
   set(
     reference: number,
     fieldBytes: Uint8Array,
@@ -80,8 +195,10 @@ export class HashValue extends CollectionValue {
     valueView: DataView,
     valueOffset: number,
     valueLength: number,
+    keepsExpiry = false,
   ): HashSet {
-    if (this.encoding(reference) === Encoding.Packed) {
+    const encoding = this.encoding(reference);
+    if (encoding === Encoding.Packed) {
       const { packed } = this;
       const block = this.blockOf(reference);
       const at = packed.find(packed.first(block), 1, fieldBytes, fieldView, fieldOffset, fieldLength);
@@ -105,6 +222,19 @@ export class HashValue extends CollectionValue {
         return at !== 0 ? HashSet.Updated : HashSet.Added;
       }
       if (!this.convertToTable(reference)) return HashSet.NoMemory;
+    } else if (encoding !== Encoding.Table) {
+      return this.setWithExpiry(
+        reference,
+        fieldBytes,
+        fieldView,
+        fieldOffset,
+        fieldLength,
+        valueBytes,
+        valueView,
+        valueOffset,
+        valueLength,
+        keepsExpiry,
+      );
     }
     const { table } = this;
     const block = this.blockOf(reference);
@@ -127,24 +257,151 @@ export class HashValue extends CollectionValue {
     return isAdded ? HashSet.Added : HashSet.NoMemory;
   }
 
+  /** `set` for a hash with expiries. */
+  private setWithExpiry(
+    reference: number,
+    fieldBytes: Uint8Array,
+    fieldView: DataView,
+    fieldOffset: number,
+    fieldLength: number,
+    valueBytes: Uint8Array,
+    valueView: DataView,
+    valueOffset: number,
+    valueLength: number,
+    keepsExpiry: boolean,
+  ): HashSet {
+    const handle = this.findHeld(reference, fieldBytes, fieldView, fieldOffset, fieldLength);
+    const expiresAt = handle === 0 ? -1 : this.expiresAt(reference, handle);
+    const isPast = this.isPast(expiresAt);
+    const result = handle === 0 || isPast ? HashSet.Added : HashSet.Updated;
+    const clears = expiresAt >= 0 && (isPast || !keepsExpiry);
+    if (this.encoding(reference) === Encoding.PackedExpiring) {
+      const { packed } = this;
+      const block = this.blockOf(reference);
+      const list = this.listOf(block);
+      if (this.fitsPacked(list, handle, fieldLength, valueLength, 3)) {
+        if (handle !== 0 && !clears) {
+          const value = packed.next(handle);
+          const changed = packed.replace(list, value, valueBytes, valueView, valueOffset, valueLength);
+          if (changed === 0) return HashSet.NoMemory;
+          this.setList(block, changed);
+          return result;
+        }
+        const changed = packed.insertTriple(
+          list,
+          packed.end(list),
+          fieldBytes,
+          fieldView,
+          fieldOffset,
+          fieldLength,
+          valueBytes,
+          valueView,
+          valueOffset,
+          valueLength,
+          NO_EXPIRY,
+        );
+        if (changed === 0) return HashSet.NoMemory;
+        this.setList(block, handle === 0 ? changed : packed.remove(changed, handle - list + changed, 3));
+        return result;
+      }
+      if (!this.convertToTable(reference)) return HashSet.NoMemory;
+    }
+    const { expiringTable } = this;
+    const table = tableOf(this.blockOf(reference));
+    const slot = expiringTable.findField(table, fieldBytes, fieldView, fieldOffset, fieldLength);
+    if (slot !== 0) {
+      const isSet = expiringTable.setValueKeepingExpiry(
+        table,
+        slot,
+        valueBytes,
+        valueView,
+        valueOffset,
+        valueLength,
+      );
+      if (!isSet) return HashSet.NoMemory;
+      if (clears) expiringTable.clearExpiry(table, slot);
+      return result;
+    }
+    const isAdded = expiringTable.addField(
+      table,
+      fieldBytes,
+      fieldView,
+      fieldOffset,
+      fieldLength,
+      valueBytes,
+      valueView,
+      valueOffset,
+      valueLength,
+    );
+    return isAdded ? HashSet.Added : HashSet.NoMemory;
+  }
+
   /** Whether a packed hash stays one when the field at `at` (0: a new one) gets a value. */
-  private fitsPacked(block: number, at: number, fieldLength: number, valueLength: number): boolean {
+  private fitsPacked(
+    list: number,
+    at: number,
+    fieldLength: number,
+    valueLength: number,
+    elementsEach = 2,
+  ): boolean {
     const { packed, limits } = this;
     return (
       fieldLength <= limits.hashPackedValueBytes &&
       valueLength <= limits.hashPackedValueBytes &&
-      (at !== 0 || packed.count(block) >> 1 < limits.hashPackedEntries) &&
-      packed.totalBytes(block) + fieldLength + valueLength <= PACKED_LIST_BYTES_MAX >> 1
+      (at !== 0 || packed.count(list) < limits.hashPackedEntries * elementsEach) &&
+      packed.totalBytes(list) + fieldLength + valueLength <= PACKED_LIST_BYTES_MAX >> 1
     );
   }
 
+  /** Makes a Packed a Table, or a PackedExpiring a TableExpiring. */
   private convertToTable(reference: number): boolean {
-    const block = this.table.create();
+    const encoding = this.encoding(reference);
+    const old = this.blockOf(reference);
+    const isExpiring = encoding === Encoding.PackedExpiring;
+    const block = isExpiring ? this.expiringTable.create() : this.table.create();
     if (block === 0) return false;
-    this.conversionWalk.begin(Encoding.Packed, this.blockOf(reference));
-    if (!this.fillTable(block, this.conversionWalk)) return false;
+    this.conversionWalk.begin(encoding, old, 0);
+    if (isExpiring) {
+      if (!this.fillExpiringTable(block, this.conversionWalk, this, reference)) return false;
+      this.words.copyWithin(block >> 2, old >> 2, (old >> 2) + ExpiringHead.WORDS);
+      this.words[(block >> 2) + ExpiringHead.List] = 0;
+    } else if (!this.fillTable(block, this.conversionWalk)) {
+      return false;
+    }
     this.release(reference);
-    this.setReference(reference, Encoding.Table, block);
+    this.setReference(reference, isExpiring ? Encoding.TableExpiring : Encoding.Table, block);
+    return true;
+  }
+
+  /** The same as `fillTable` with the expiries of what is walked over, which is `source`'s. */
+  private fillExpiringTable(block: number, walk: HashWalk, source: this, sourceReference: number): boolean {
+    const { expiringTable } = this;
+    const { field, value } = walk;
+    const table = tableOf(block);
+    while (walk.next()) {
+      const expiresAt = source.expiresAt(sourceReference, walk.handle);
+      const isAdded =
+        expiringTable.addField(
+          table,
+          field.bytes,
+          field.view,
+          field.offset,
+          field.lengthBytes,
+          value.bytes,
+          value.view,
+          value.offset,
+          value.lengthBytes,
+        ) &&
+        (expiresAt < 0 ||
+          expiringTable.setExpiry(
+            table,
+            expiringTable.findField(table, field.bytes, field.view, field.offset, field.lengthBytes),
+            expiresAt,
+          ));
+      if (isAdded) continue;
+      expiringTable.release(table);
+      return false;
+    }
     return true;
   }
 
@@ -174,11 +431,17 @@ export class HashValue extends CollectionValue {
   remove(reference: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
     const { packed, table } = this;
     const block = this.blockOf(reference);
-    if (this.encoding(reference) === Encoding.Packed) {
+    const encoding = this.encoding(reference);
+    if (encoding === Encoding.Packed) {
       const at = packed.find(packed.first(block), 1, bytes, view, offset, lengthBytes);
       if (at === 0) return false;
       this.setReference(reference, Encoding.Packed, packed.remove(block, at, 2));
       return true;
+    }
+    if (encoding !== Encoding.Table) {
+      const handle = this.find(reference, bytes, view, offset, lengthBytes);
+      if (handle !== 0) this.removeHandle(reference, handle);
+      return handle !== 0;
     }
     const slot = table.findField(block, bytes, view, offset, lengthBytes);
     if (slot === 0) return false;
@@ -186,14 +449,250 @@ export class HashValue extends CollectionValue {
     return true;
   }
 
+  /** Removes a field of a hash with expiries. */
+  private removeHandle(reference: number, handle: number): void {
+    const block = this.blockOf(reference);
+    if (this.encoding(reference) === Encoding.PackedExpiring) {
+      this.setList(block, this.packed.remove(this.listOf(block), handle, 3));
+      return;
+    }
+    const { expiringTable } = this;
+    const table = tableOf(block);
+    const hash = expiringTable.hashOf(handle);
+    expiringTable.eraseRecord(table, hash, expiringTable.slotOf(table >> 2, hash, handle));
+  }
+
   /** A handle drawn uniformly from a hash that is not empty. */
   randomHandle(reference: number): number {
     const { packed } = this;
     const block = this.blockOf(reference);
-    if (this.encoding(reference) === Encoding.Packed) {
+    const encoding = this.encoding(reference);
+    if (encoding === Encoding.Packed) {
       return packed.seek(block, 2 * Math.floor(Math.random() * (packed.count(block) >> 1)));
     }
-    return this.table.random(block >> 2, random32());
+    if (encoding === Encoding.Table) return this.table.random(block >> 2, random32());
+    if (encoding === Encoding.PackedExpiring) {
+      // What is past its expiry comes first.
+      const held = this.heldCount(reference);
+      const count = this.count(reference);
+      return packed.seek(this.listOf(block), 3 * (held - count + Math.floor(Math.random() * count)));
+    }
+    const root = tableOf(block) >> 2;
+    let handle: number;
+    do handle = this.expiringTable.random(root, random32());
+    while (this.isPast(this.expiresAt(reference, handle)));
+    return handle;
+  }
+
+  /** When the field that a handle names expires, -1 for never. */
+  expiresAt(reference: number, handle: number): number {
+    switch (this.encoding(reference)) {
+      case Encoding.PackedExpiring: {
+        const expiresAt = this.listedExpiry(handle);
+        return expiresAt === NO_EXPIRY ? -1 : expiresAt;
+      }
+      case Encoding.TableExpiring:
+        return this.expiringTable.expiresAt(tableOf(this.blockOf(reference)), handle);
+      default:
+        return -1;
+    }
+  }
+
+  /** When the next field expires, past or to come; -1 if none does. */
+  nextExpiry(reference: number): number {
+    const block = this.blockOf(reference);
+    switch (this.encoding(reference)) {
+      case Encoding.PackedExpiring: {
+        const first = this.packed.first(this.listOf(block));
+        const expiresAt = first === 0 ? NO_EXPIRY : this.listedExpiry(first);
+        return expiresAt === NO_EXPIRY ? -1 : expiresAt;
+      }
+      case Encoding.TableExpiring:
+        return this.expiringTable.nextExpiry(tableOf(block));
+      default:
+        return -1;
+    }
+  }
+
+  /** Whether the hash is in one of the two forms that fields with an expiry need. */
+  isExpiring(reference: number): boolean {
+    return this.encoding(reference) >= Encoding.PackedExpiring;
+  }
+
+  /** Brings a hash into a form in which fields can expire; false, with nothing changed, if there is no memory. */
+  makeExpiring(reference: number): boolean {
+    const block = this.blockOf(reference);
+    const encoding = this.encoding(reference);
+    if (encoding >= Encoding.PackedExpiring) return true;
+    if (encoding === Encoding.Table) {
+      const changed = this.expiringTable.takeOver(block);
+      if (changed !== 0) this.setReference(reference, Encoding.TableExpiring, changed);
+      return changed !== 0;
+    }
+    const head = this.arena.allocate(HEAD_BYTES);
+    if (head === 0) return false;
+    const list = this.tripledList(block);
+    if (list === 0) {
+      this.arena.free(head, HEAD_BYTES);
+      return false;
+    }
+    clearHead(this.words, head >> 2);
+    this.setList(head, list);
+    this.packed.release(block);
+    this.setReference(reference, Encoding.PackedExpiring, head);
+    return true;
+  }
+
+  /** A list of the fields and values of a Packed, none of which expires; 0 if there is no memory. */
+  private tripledList(block: number): number {
+    const { packed, conversionWalk } = this;
+    const { field, value } = conversionWalk;
+    let list = packed.create();
+    conversionWalk.begin(Encoding.Packed, block, 0);
+    while (list !== 0 && conversionWalk.next()) {
+      const longer = packed.insertTriple(
+        list,
+        packed.end(list),
+        field.bytes,
+        field.view,
+        field.offset,
+        field.lengthBytes,
+        value.bytes,
+        value.view,
+        value.offset,
+        value.lengthBytes,
+        NO_EXPIRY,
+      );
+      if (longer === 0) packed.release(list);
+      list = longer;
+    }
+    return list;
+  }
+
+  /**
+   * Sets when a field that is there expires; -1 for never. The hash must be in a form for that (`makeExpiring`). False,
+   * with nothing changed, if there is no memory. The field may lie in this shard, but not in this hash.
+   */
+  setExpiry(
+    reference: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+    expiresAt: number,
+  ): boolean {
+    const block = this.blockOf(reference);
+    if (this.encoding(reference) === Encoding.TableExpiring) {
+      const { expiringTable } = this;
+      const table = tableOf(block);
+      const slot = expiringTable.findField(table, bytes, view, offset, lengthBytes);
+      if (expiresAt >= 0) return expiringTable.setExpiry(table, slot, expiresAt);
+      expiringTable.clearExpiry(table, slot);
+      return true;
+    }
+    const { packed, moving } = this;
+    const list = this.listOf(block);
+    const at = packed.find(packed.first(list), 2, bytes, view, offset, lengthBytes);
+    const expiry = expiresAt < 0 ? NO_EXPIRY : expiresAt;
+    if (this.listedExpiry(at) === expiry) return true;
+    packed.read(packed.next(at));
+    moving.copy(packed.bytes, packed.offset, packed.lengthBytes);
+    const target = this.placeOf(list, expiry);
+    const totalBytes = packed.totalBytes(list);
+    const changed = packed.insertTriple(
+      list,
+      target,
+      bytes,
+      view,
+      offset,
+      lengthBytes,
+      moving.bytes,
+      moving.view,
+      0,
+      moving.lengthBytes,
+      expiry,
+    );
+    if (changed === 0) return false;
+    const shift = target <= at ? packed.totalBytes(changed) - totalBytes : 0;
+    this.setList(block, packed.remove(changed, at - list + changed + shift, 3));
+    return true;
+  }
+
+  /** Where in a list a field with this expiry belongs: behind all that do not expire later. */
+  private placeOf(list: number, expiry: number): number {
+    const { packed } = this;
+    const end = packed.end(list);
+    if (expiry === NO_EXPIRY) return end;
+    for (let at = packed.first(list); at !== 0; ) {
+      const expiryAt = packed.next(packed.next(at));
+      const other = packed.integerOrNaN(expiryAt);
+      if (other === NO_EXPIRY || other > expiry) return at;
+      at = packed.next(expiryAt);
+    }
+    return end;
+  }
+
+  /** How many fields are past their expiry. */
+  dueCount(reference: number): number {
+    const block = this.blockOf(reference);
+    switch (this.encoding(reference)) {
+      case Encoding.PackedExpiring: {
+        const { packed } = this;
+        let due = 0;
+        for (let at = packed.first(this.listOf(block)); at !== 0; due++) {
+          const expiryAt = packed.next(packed.next(at));
+          if (!this.isPast(packed.integerOrNaN(expiryAt))) break;
+          at = packed.next(expiryAt);
+        }
+        return due;
+      }
+      case Encoding.TableExpiring:
+        return this.expiringTable.countDue(tableOf(block), this.nowMs);
+      default:
+        return 0;
+    }
+  }
+
+  /** Whether all fields are past their expiry. Of a very large hash that is not always found out. */
+  isAllDue(reference: number): boolean {
+    if (this.encoding(reference) === Encoding.TableExpiring) {
+      return this.expiringTable.allDue(tableOf(this.blockOf(reference)), this.nowMs, ALL_DUE_LOOKS);
+    }
+    return this.heldCount(reference) === this.dueCount(reference);
+  }
+
+  /**
+   * Removes fields that are past their expiry, at most `limit` of a large hash; returns how many. Before each,
+   * `visit` is called while `dueField` names it.
+   */
+  removeDue(reference: number, limit: number, visit: (() => void) | null): number {
+    const block = this.blockOf(reference);
+    const { conversionWalk } = this;
+    if (this.encoding(reference) === Encoding.TableExpiring) {
+      const table = tableOf(block);
+      let removed = 0;
+      for (; removed < limit && this.isPast(this.expiringTable.nextExpiry(table)); removed++) {
+        const record = this.expiringTable.nextRecord(table);
+        if (visit !== null) {
+          conversionWalk.read(Encoding.TableExpiring, record);
+          visit();
+        }
+        this.removeHandle(reference, record);
+      }
+      return removed;
+    }
+    const due = this.dueCount(reference);
+    if (due === 0) return 0;
+    if (visit !== null) {
+      conversionWalk.begin(Encoding.PackedExpiring, block, 0);
+      for (let left = due; left > 0; left--) {
+        conversionWalk.next();
+        visit();
+      }
+    }
+    const list = this.listOf(block);
+    this.setList(block, this.packed.remove(list, this.packed.first(list), 3 * due));
+    return due;
   }
 
   /** Reads the field that a handle names, and its value. */
@@ -211,7 +710,7 @@ export class HashValue extends CollectionValue {
    * changed, but not this one, and there is one walk at a time.
    */
   begin(reference: number): void {
-    this.walk.begin(this.encoding(reference), this.blockOf(reference));
+    this.walk.begin(this.encoding(reference), this.blockOf(reference), this.nowMs);
   }
 
   /** Reads the next field of the walk and its value; false at the end. `handle` names it. */
@@ -229,47 +728,90 @@ export class HashValue extends CollectionValue {
    * packed hash is one step.
    */
   scanStep(reference: number, cursor: number): number {
-    return this.walk.beginStep(this.encoding(reference), this.blockOf(reference), cursor);
+    return this.walk.beginStep(this.encoding(reference), this.blockOf(reference), cursor, this.nowMs);
   }
 
   override releaseSteps(reference: number): number {
-    return this.encoding(reference) === Encoding.Table ? this.table.count(this.blockOf(reference) >> 2) : 1;
+    const encoding = this.encoding(reference);
+    return encoding === Encoding.Table || encoding === Encoding.TableExpiring ? this.heldCount(reference) : 1;
   }
 
   override releaseSome(reference: number, steps: number): boolean {
     const block = this.blockOf(reference);
-    if (this.encoding(reference) === Encoding.Table) return this.table.releaseSome(block, steps);
-    this.packed.release(block);
-    return true;
+    switch (this.encoding(reference)) {
+      case Encoding.Table:
+        return this.table.releaseSome(block, steps);
+      case Encoding.TableExpiring:
+        return this.expiringTable.releaseSome(tableOf(block), steps);
+      case Encoding.PackedExpiring:
+        this.packed.release(this.listOf(block));
+        this.arena.free(block, HEAD_BYTES);
+        return true;
+      default:
+        this.packed.release(block);
+        return true;
+    }
   }
 
+  /** The copy has the expiries, too, but is in no calendar. */
   override copy(reference: number, source: this, sourceReference: number): boolean {
     const encoding = source.encoding(sourceReference);
     let block: number;
-    if (encoding === Encoding.Packed) {
-      block = this.packed.copy(source.packed, source.blockOf(sourceReference));
-    } else {
-      block = this.table.create();
-      source.begin(sourceReference);
-      if (block !== 0 && !this.fillTable(block, source.walk)) return false;
+    switch (encoding) {
+      case Encoding.Packed:
+        block = this.packed.copy(source.packed, source.blockOf(sourceReference));
+        break;
+      case Encoding.PackedExpiring:
+        block = this.copyPackedExpiring(source, source.blockOf(sourceReference));
+        break;
+      case Encoding.Table:
+        block = this.table.create();
+        source.begin(sourceReference);
+        if (block !== 0 && !this.fillTable(block, source.walk)) return false;
+        break;
+      default:
+        block = this.expiringTable.create();
+        source.begin(sourceReference);
+        if (block !== 0 && !this.fillExpiringTable(block, source.walk, source, sourceReference)) return false;
     }
     if (block !== 0) this.setReference(reference, encoding, block);
     return block !== 0;
   }
 
+  private copyPackedExpiring(source: this, sourceBlock: number): number {
+    const block = this.arena.allocate(HEAD_BYTES);
+    if (block === 0) return 0;
+    const list = this.packed.copy(source.packed, source.listOf(sourceBlock));
+    if (list === 0) {
+      this.arena.free(block, HEAD_BYTES);
+      return 0;
+    }
+    clearHead(this.words, block >> 2);
+    this.setList(block, list);
+    return block;
+  }
+
   override usedBytes(reference: number, samples: number): number {
-    const { table, walk } = this;
+    const { walk, packed } = this;
     const block = this.blockOf(reference);
-    if (this.encoding(reference) === Encoding.Packed) return blockBytes(this.packed.blockBytes(block));
-    const count = table.count(block >> 2);
+    const encoding = this.encoding(reference);
+    if (encoding === Encoding.Packed) return blockBytes(packed.blockBytes(block));
+    if (encoding === Encoding.PackedExpiring) {
+      return blockBytes(HEAD_BYTES) + blockBytes(packed.blockBytes(this.listOf(block)));
+    }
+    const isExpiring = encoding === Encoding.TableExpiring;
+    const table = isExpiring ? this.expiringTable : this.table;
+    const root = (isExpiring ? tableOf(block) : block) >> 2;
+    const count = table.count(root);
     const wanted = samples === 0 ? count : Math.min(samples, count);
     let sampled = 0;
     let sampledBytes = 0;
-    for (this.begin(reference); sampled < wanted && walk.next(); sampled++) {
+    for (walk.begin(encoding, block, 0); sampled < wanted && walk.next(); sampled++) {
       sampledBytes += blockBytes(table.recordBytes(walk.handle));
     }
     const recordBytes = sampled === 0 ? 0 : Math.round((sampledBytes / sampled) * count);
-    return blockBytes(ROOT_BYTES) + table.tableBytes(block >> 2) + recordBytes;
+    const otherBytes = isExpiring ? this.expiringTable.otherBytes(root << 2) : blockBytes(ROOT_BYTES);
+    return otherBytes + table.tableBytes(root) + recordBytes;
   }
 
   override verify(reference: number): void {
@@ -280,8 +822,26 @@ export class HashValue extends CollectionValue {
       if (this.packed.count(block) % 2 !== 0) throw new Error('hash: a field without a value');
     } else if (encoding === Encoding.Table) {
       this.table.verify(block >> 2);
+    } else if (encoding === Encoding.PackedExpiring) {
+      this.verifyList(this.listOf(block));
+    } else if (encoding === Encoding.TableExpiring) {
+      this.expiringTable.verifyExpiries(tableOf(block));
     } else {
       throw new Error(`hash: encoding ${encoding}`);
+    }
+  }
+
+  private verifyList(list: number): void {
+    const { packed } = this;
+    packed.verify(list);
+    if (packed.count(list) % 3 !== 0) throw new Error('hash: a field without a value or an expiry');
+    let before = 0;
+    for (let at = packed.first(list); at !== 0; at = packed.next(packed.next(packed.next(at)))) {
+      const expiry = this.listedExpiry(at);
+      if (Number.isNaN(expiry) || expiry < 0) throw new Error('hash: an expiry is no time');
+      const order = expiry === NO_EXPIRY ? Number.POSITIVE_INFINITY : expiry;
+      if (order < before) throw new Error('hash: fields are not in the order of their expiries');
+      before = order;
     }
   }
 }

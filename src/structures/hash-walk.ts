@@ -4,15 +4,19 @@ import type { Arena } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { ByteRange } from './byte-range.js';
 import { Encoding } from './collection-value.js';
+import { ExpiringHashTable } from './expiring-hash-table.js';
+import { ExpiringHead } from './expiring-head.js';
 import type { HashTable } from './hash-table.js';
 import { PackedList } from './packed-list.js';
 
 export class HashWalk {
   private readonly memory: ShardMemory;
+  private readonly words: Int32Array;
   // Two readers: each holds the text of the integer that it has read last.
   private readonly packedField: PackedList;
   private readonly packedValue: PackedList;
-  private readonly table: HashTable;
+  private readonly plainTable: HashTable;
+  private readonly expiringTable: ExpiringHashTable;
 
   /** The field and the value that were read last. */
   readonly field: ByteRange;
@@ -21,76 +25,134 @@ export class HashWalk {
   handle = 0;
 
   private encoding: Encoding = Encoding.Packed;
-  private block = 0;
+  /** The table that is walked over, and its root. */
+  private table: HashTable;
+  private root = 0;
   /** Position, or index among the scanned records, of the field that `next` reads. */
   private at = 0;
   private cursor = 0;
+  /** Fields that expire until then are passed over; 0: none. */
+  private hiddenUntilMs = 0;
 
-  constructor(memory: ShardMemory, arena: Arena, table: HashTable) {
+  constructor(memory: ShardMemory, arena: Arena, table: HashTable, expiringTable: ExpiringHashTable) {
     this.memory = memory;
+    this.words = memory.words;
     this.packedField = new PackedList(memory, arena);
     this.packedValue = new PackedList(memory, arena);
+    this.plainTable = table;
     this.table = table;
+    this.expiringTable = expiringTable;
     this.field = new ByteRange(memory.bytes, memory.view);
     this.value = new ByteRange(memory.bytes, memory.view);
   }
 
-  /** Begins a walk over all fields. */
-  begin(encoding: Encoding, block: number): void {
-    this.cursor = this.beginStep(encoding, block, 0);
+  /** Begins a walk over all fields that live longer than until `nowMs`. */
+  begin(encoding: Encoding, block: number, nowMs: number): void {
+    this.cursor = this.beginStep(encoding, block, 0, nowMs);
   }
 
   /** Begins a walk over the fields at a scan's cursor; returns the next cursor, 0 at the end. */
-  beginStep(encoding: Encoding, block: number, cursor: number): number {
+  beginStep(encoding: Encoding, block: number, cursor: number, nowMs: number): number {
     this.encoding = encoding;
-    this.block = block;
-    this.at = encoding === Encoding.Packed ? this.packedField.first(block) : 0;
     this.cursor = 0;
-    return encoding === Encoding.Table ? this.table.scan(block >> 2, cursor) : 0;
+    this.at = 0;
+    this.hiddenUntilMs = 0;
+    switch (encoding) {
+      case Encoding.Packed:
+        this.at = this.packedField.first(block);
+        return 0;
+      case Encoding.Table:
+        this.table = this.plainTable;
+        this.root = block >> 2;
+        break;
+      case Encoding.PackedExpiring:
+        this.at = this.firstAfter(this.words[(block >> 2) + ExpiringHead.List], nowMs);
+        return 0;
+      default: {
+        const table = ExpiringHashTable.tableOf(block);
+        this.table = this.expiringTable;
+        this.root = table >> 2;
+        const next = this.expiringTable.nextExpiry(table);
+        if (next >= 0 && next <= nowMs) this.hiddenUntilMs = nowMs;
+      }
+    }
+    return this.table.scan(this.root, cursor);
+  }
+
+  /** The first field of a list in the order of expiry that lives longer than until `nowMs`; 0 if there is none. */
+  private firstAfter(list: number, nowMs: number): number {
+    const { packedField } = this;
+    let at = packedField.first(list);
+    while (at !== 0) {
+      const expiryAt = packedField.next(packedField.next(at));
+      const expiresAt = packedField.integerOrNaN(expiryAt);
+      if (expiresAt === 0 || expiresAt > nowMs) break;
+      at = packedField.next(expiryAt);
+    }
+    return at;
   }
 
   /** Reads the next field and its value; false at the end. */
   next(): boolean {
-    if (this.encoding === Encoding.Packed) {
+    const { encoding } = this;
+    if (encoding === Encoding.Packed || encoding === Encoding.PackedExpiring) {
       if (this.at === 0) return false;
       this.handle = this.at;
       const { packedField, packedValue } = this;
       this.at = packedValue.readOn(packedField.readOn(this.at));
+      if (encoding === Encoding.PackedExpiring) this.at = packedField.next(this.at);
       this.field.set(packedField.bytes, packedField.view, packedField.offset, packedField.lengthBytes);
       this.value.set(packedValue.bytes, packedValue.view, packedValue.offset, packedValue.lengthBytes);
       return true;
     }
     const { table } = this;
-    while (this.at === table.scannedCount) {
-      if (this.cursor === 0) return false;
-      this.cursor = table.scan(this.block >> 2, this.cursor);
-      this.at = 0;
-    }
-    this.handle = table.scanned[this.at++];
-    this.read(this.encoding, this.handle);
+    do {
+      while (this.at === table.scannedCount) {
+        if (this.cursor === 0) return false;
+        this.cursor = table.scan(this.root, this.cursor);
+        this.at = 0;
+      }
+      this.handle = table.scanned[this.at++];
+    } while (this.hiddenUntilMs !== 0 && this.isHidden(this.handle));
+    this.read(encoding, this.handle);
     return true;
+  }
+
+  private isHidden(record: number): boolean {
+    const expiresAt = this.expiringTable.expiresAt(this.root << 2, record);
+    return expiresAt >= 0 && expiresAt <= this.hiddenUntilMs;
   }
 
   /** Reads the field that a handle names, and its value. */
   read(encoding: Encoding, handle: number): void {
     this.readValue(encoding, handle);
-    const { field, memory, table, packedField } = this;
-    if (encoding === Encoding.Packed) {
+    const { field, memory, packedField } = this;
+    if (encoding === Encoding.Packed || encoding === Encoding.PackedExpiring) {
       packedField.read(handle);
       field.set(packedField.bytes, packedField.view, packedField.offset, packedField.lengthBytes);
     } else {
-      field.set(memory.bytes, memory.view, table.memberOffset(handle), table.memberLength(handle));
+      const { plainTable } = this;
+      field.set(memory.bytes, memory.view, plainTable.memberOffset(handle), plainTable.memberLength(handle));
     }
   }
 
   /** Reads the value of the field that a handle names. */
   readValue(encoding: Encoding, handle: number): void {
-    const { value, memory, table, packedValue } = this;
-    if (encoding === Encoding.Packed) {
+    const { value, memory, packedValue } = this;
+    if (encoding === Encoding.Packed || encoding === Encoding.PackedExpiring) {
       packedValue.read(packedValue.next(handle));
       value.set(packedValue.bytes, packedValue.view, packedValue.offset, packedValue.lengthBytes);
+    } else if (encoding === Encoding.Table) {
+      const { plainTable } = this;
+      value.set(memory.bytes, memory.view, plainTable.valueOffset(handle), plainTable.valueLength(handle));
     } else {
-      value.set(memory.bytes, memory.view, table.valueOffset(handle), table.valueLength(handle));
+      const { expiringTable } = this;
+      value.set(
+        memory.bytes,
+        memory.view,
+        expiringTable.valueOffset(handle),
+        expiringTable.valueLength(handle),
+      );
     }
   }
 }

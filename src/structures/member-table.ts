@@ -33,6 +33,13 @@ export class MemberTable extends MemberDictionary {
 
   /** Frees about `steps` records; true when the table is gone. Nothing else may be done with it in between. */
   releaseSome(block: number, steps: number): boolean {
+    if (!this.releaseRecords(block, steps)) return false;
+    this.arena.free(block, ROOT_BYTES);
+    return true;
+  }
+
+  /** Frees about `steps` records; true when nothing is left but the root block. */
+  protected releaseRecords(block: number, steps: number): boolean {
     const { words } = this;
     const root = block >> 2;
     let cursor = words[root + ROOT_CURSOR];
@@ -45,9 +52,7 @@ export class MemberTable extends MemberDictionary {
       steps -= this.scannedCount;
     }
     words[root + ROOT_CURSOR] = cursor;
-    if (cursor >= 0) return false;
-    this.arena.free(block, ROOT_BYTES);
-    return true;
+    return cursor < 0;
   }
 
   /** Takes the record in a slot out of the table and frees it. */

@@ -482,6 +482,37 @@ export class PackedList {
     return moved;
   }
 
+  /** Inserts two values and behind them a safe integer, in one go; the same rules as for `insert`. */
+  insertTriple(
+    block: number,
+    at: number,
+    firstBytes: Uint8Array,
+    firstView: DataView,
+    firstOffset: number,
+    firstLength: number,
+    secondBytes: Uint8Array,
+    secondView: DataView,
+    secondOffset: number,
+    secondLength: number,
+    integer: number,
+  ): number {
+    const firstSpan = this.addedBytes(firstBytes, firstOffset, firstLength);
+    const secondSpan = this.addedBytes(secondBytes, secondOffset, secondLength);
+    const integerBytes = this.classifyInteger(integer);
+    const span = firstSpan + secondSpan + integerBytes + backLengthBytes(integerBytes);
+    const moved = this.openGap(block, at, 0, span);
+    if (moved === 0) return 0;
+    const { position } = this;
+    this.valueIsInteger = true;
+    this.writeElement(position + firstSpan + secondSpan, firstBytes, firstView, 0, 0);
+    this.classify(secondBytes, secondOffset, secondLength);
+    this.writeElement(position + firstSpan, secondBytes, secondView, secondOffset, secondLength);
+    this.classify(firstBytes, firstOffset, firstLength);
+    this.writeElement(position, firstBytes, firstView, firstOffset, firstLength);
+    this.addToCount(moved, 3);
+    return moved;
+  }
+
   /** Gives the element at `at` another value; the same rules as for `insert`. */
   replace(
     block: number,

@@ -6,7 +6,7 @@ import {
   EntryFlag,
   expiresAtMs,
   setCalendarCell,
-  setExpiresAtMs,
+  setDeadlineMs,
 } from '../../src/keyspace/entry.js';
 import { ExpiryCalendar } from '../../src/keyspace/expiry-calendar.js';
 import { Arena } from '../../src/memory/arena.js';
@@ -47,7 +47,7 @@ class Model {
     const entry = this.arena.allocate(ENTRY_BYTES);
     if (entry === 0) return false;
     words[entry >> 2] = EntryFlag.Expires;
-    setExpiresAtMs(words, entry, timeMs);
+    setDeadlineMs(words, entry, timeMs);
     const cell = this.calendar.add(this.root, entry, timeMs);
     if (cell === 0) {
       this.arena.free(entry, ENTRY_BYTES);
@@ -80,7 +80,7 @@ class Model {
     const cell = this.calendar.move(this.root, calendarCell(words, entry), entry, timeMs);
     if (cell === 0) return;
     setCalendarCell(words, entry, cell);
-    setExpiresAtMs(words, entry, timeMs);
+    setDeadlineMs(words, entry, timeMs);
     this.times.set(entry, timeMs);
     this.filed.set(entry, this.nowMs);
   }

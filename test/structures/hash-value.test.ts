@@ -198,3 +198,184 @@ t.test('a hash that finds no memory stays as it was', (t) => {
   t.doesNotThrow(() => subject.arena.verify());
   t.end();
 });
+
+interface Expiring {
+  value: string;
+  /** -1: never. */
+  expiresAt: number;
+}
+
+/** A hash and a model of it, both with fields that expire. */
+class ExpiringSubject {
+  readonly base: Subject;
+  readonly hashes: HashValue;
+  readonly reference: number;
+  readonly model = new Map<string, Expiring>();
+  /** Fields past their expiry that `removeDue` has named. */
+  readonly named: string[] = [];
+
+  constructor(arenaBytes?: number) {
+    this.base = new Subject(arenaBytes);
+    this.hashes = this.base.hashes;
+    this.reference = this.base.reference;
+    this.hashes.nowMs = 1_000_000;
+  }
+
+  isLive(field: string): boolean {
+    const held = this.model.get(field);
+    return held !== undefined && (held.expiresAt < 0 || held.expiresAt > this.hashes.nowMs);
+  }
+
+  live(): string[] {
+    return [...this.model.keys()].filter((field) => this.isLive(field));
+  }
+
+  /** False if there is no memory. */
+  set(field: string, value: string, keepsExpiry: boolean): boolean {
+    const result = this.hashes.set(this.reference, ...bytesOf(field), ...bytesOf(value), keepsExpiry);
+    if (result === HashSet.NoMemory) return false;
+    const wasLive = this.isLive(field);
+    if (result !== (wasLive ? HashSet.Updated : HashSet.Added)) throw new Error(`set ${field}: ${result}`);
+    const expiresAt = keepsExpiry && wasLive ? this.model.get(field)!.expiresAt : -1;
+    this.model.set(field, { value, expiresAt });
+    return true;
+  }
+
+  setExpiry(field: string, expiresAt: number): boolean {
+    const { hashes, reference } = this;
+    if (!hashes.makeExpiring(reference)) return false;
+    if (!hashes.setExpiry(reference, ...bytesOf(field), expiresAt)) return false;
+    this.model.get(field)!.expiresAt = expiresAt;
+    return true;
+  }
+
+  remove(field: string): void {
+    const wasLive = this.isLive(field);
+    if (this.hashes.remove(this.reference, ...bytesOf(field)) !== wasLive) throw new Error(`remove ${field}`);
+    if (wasLive) this.model.delete(field);
+  }
+
+  removeDue(limit: number): void {
+    this.named.length = 0;
+    const { hashes, reference, named } = this;
+    const removed = hashes.removeDue(reference, limit, () => named.push(textOf(hashes.dueField)));
+    if (removed !== named.length) throw new Error('not all that is removed is named');
+    for (const field of named) {
+      if (this.isLive(field) || !this.model.delete(field)) throw new Error(`${field} is removed`);
+    }
+    const left = this.model.size - this.live().length;
+    if (left > 0 && removed < limit) throw new Error(`${left} fields past their expiry are left`);
+  }
+
+  verify(): void {
+    const { hashes, reference, model } = this;
+    hashes.verify(reference);
+    const live = this.live();
+    if (hashes.heldCount(reference) !== model.size) throw new Error('another number is held');
+    if (hashes.count(reference) !== live.length) throw new Error('count differs');
+    if (hashes.dueCount(reference) !== model.size - live.length) throw new Error('dueCount differs');
+    if (hashes.isAllDue(reference) !== (live.length === 0)) throw new Error('isAllDue');
+    const times = [...model.values()].map(({ expiresAt }) => expiresAt).filter((time) => time >= 0);
+    if (hashes.nextExpiry(reference) !== (times.length === 0 ? -1 : Math.min(...times))) {
+      throw new Error('another field expires next');
+    }
+    const seen = new Set<string>();
+    for (hashes.begin(reference); hashes.next(); ) {
+      const field = textOf(hashes.field);
+      seen.add(field);
+      if (!this.isLive(field)) throw new Error(`the walk sees ${field}`);
+      if (textOf(hashes.value) !== model.get(field)!.value) throw new Error(`${field} has another value`);
+      if (hashes.expiresAt(reference, hashes.handle) !== model.get(field)!.expiresAt) {
+        throw new Error(`${field} expires at another time`);
+      }
+    }
+    if (seen.size !== live.length) throw new Error('the walk misses a field');
+    for (const field of model.keys()) {
+      const handle = hashes.find(reference, ...bytesOf(field));
+      if ((handle !== 0) !== this.isLive(field)) throw new Error(`find ${field}`);
+    }
+    if (live.length > 0) {
+      hashes.readHandle(reference, hashes.randomHandle(reference));
+      if (!this.isLive(textOf(hashes.field))) throw new Error('drew what is not there');
+    }
+  }
+}
+
+for (const [seed, kinds, fields, steps] of [
+  [11, 2, 25, 2000],
+  [12, 4, 60, 2000],
+  [13, 4, 2000, 1500],
+] as const) {
+  t.test(`a hash with fields that expire agrees with a model, seed ${seed}`, (t) => {
+    const random = new Random(seed);
+    const subject = new ExpiringSubject(32 << 20);
+    const { hashes, reference, model } = subject;
+    for (let index = 0; index < fields; index += 2) subject.set(`f${index}`, 'v', false);
+    for (let step = 0; step < steps; step++) {
+      const isAny = kinds > 2 && random.chance(0.2);
+      const field = isAny ? randomText(random, kinds) : `f${random.below(fields)}`;
+      const dice = random.below(10);
+      if (dice < 3) {
+        if (!subject.set(field, randomText(random, kinds), random.chance(0.5))) t.fail('no memory');
+      } else if (dice < 4) {
+        subject.remove(field);
+      } else if (dice < 8) {
+        const times = random.chance(0.3) ? fields : 2;
+        for (let time = 0; time < times; time++) {
+          const other = `f${random.below(fields)}`;
+          if (!subject.isLive(other)) continue;
+          const expiresAt = random.chance(0.2) ? -1 : hashes.nowMs + random.below(2000);
+          if (!subject.setExpiry(other, expiresAt)) t.fail('no memory');
+        }
+      } else if (dice < 9) {
+        hashes.nowMs += random.below(100);
+      } else {
+        subject.removeDue(random.below(50) + 1);
+      }
+      if (fields < 100 || step % 20 === 0) subject.verify();
+    }
+    t.equal(hashes.encoding(reference), kinds === 2 ? Encoding.PackedExpiring : Encoding.TableExpiring);
+    subject.base.arena.verify();
+
+    const copyReference = HeaderWord.DraftReference << 2;
+    const other = new Subject(32 << 20);
+    other.hashes.release(other.reference);
+    other.hashes.nowMs = hashes.nowMs;
+    t.ok(other.hashes.copy(copyReference, hashes, reference));
+    other.hashes.verify(copyReference);
+    const live = subject.live();
+    t.ok(live.length > 0);
+    t.equal(other.hashes.count(copyReference), live.length);
+    for (const field of live) {
+      const handle = other.hashes.find(copyReference, ...bytesOf(field));
+      if (other.hashes.expiresAt(copyReference, handle) !== model.get(field)!.expiresAt) t.fail(field);
+    }
+
+    t.equal(hashes.usedBytes(reference, 0), subject.base.arena.usedBytes, 'every byte is counted');
+    while (!hashes.releaseSome(reference, 100)) {}
+    t.equal(subject.base.arena.usedBytes, 0);
+    other.hashes.release(copyReference);
+    t.equal(other.arena.usedBytes, 0);
+    t.end();
+  });
+}
+
+t.test('a hash with fields that expire and no memory stays as it was', (t) => {
+  const random = new Random(21);
+  for (const arenaBytes of [4 << 10, 24 << 10, 40 << 10]) {
+    const subject = new ExpiringSubject(arenaBytes);
+    let failures = 0;
+    for (let step = 0; step < 4000 && failures < 200; step++) {
+      const field = `field ${random.below(600)}`;
+      const wasDone =
+        subject.isLive(field) && random.chance(0.6)
+          ? subject.setExpiry(field, subject.hashes.nowMs + 1 + random.below(100))
+          : subject.set(field, 'v'.repeat(random.below(90)), random.chance(0.5));
+      if (!wasDone) failures++;
+      if (!wasDone || step % 50 === 0) subject.verify();
+    }
+    t.equal(failures, 200);
+    subject.base.arena.verify();
+  }
+  t.end();
+});
