@@ -14,6 +14,7 @@ import { debugHandlers } from './debug.js';
 import { dumpHandlers } from './dump.js';
 import { wrongArity } from './errors.js';
 import { expiryHandlers } from './expiry.js';
+import { hashExpiryHandlers } from './hash-expiry.js';
 import { hashHandlers } from './hashes.js';
 import { infoHandlers } from './info.js';
 import { keyHandlers } from './keys.js';
@@ -53,6 +54,7 @@ export function createCommandTable(
       ...bitmapHandlers,
       ...keyHandlers,
       ...hashHandlers,
+      ...hashExpiryHandlers,
       ...listHandlers,
       ...sortHandlers,
       ...setHandlers,

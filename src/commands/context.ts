@@ -466,7 +466,7 @@ export class CommandContext {
 
   /**
    * Makes the selected hash ready for fields that expire. Returns the offset of its reference, which may have moved, or
-   * 0 after replying OOM. `fieldsChanged` ends it.
+   * 0 if there is no memory. `fieldsChanged` ends it.
    */
   prepareFieldExpiry(): number {
     const { shard } = this;
@@ -474,10 +474,7 @@ export class CommandContext {
       this.slot = shard.dictionary.slotOf(shard.root(this.keyDatabase), this.hash, this.entry);
     }
     const entry = shard.prepareFieldExpiry(this.keyDatabase, this.slot, this.nowMs);
-    if (entry === 0) {
-      this.reply.error(OUT_OF_MEMORY);
-      return 0;
-    }
+    if (entry === 0) return 0;
     this.entry = entry;
     return valueOffset(shard.words, entry);
   }

@@ -9,7 +9,7 @@ import { setEntryAccess, ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
 import type { Shard } from '../keyspace/shard.js';
 import { Crc64 } from '../persistence/crc64.js';
-import { RDB_VERSION, RDB_VERSION_MAX, RdbError } from '../persistence/rdb-format.js';
+import { payloadVersion, RDB_VERSION_MAX, RdbError } from '../persistence/rdb-format.js';
 import { RdbInput } from '../persistence/rdb-input.js';
 import { RdbOutput } from '../persistence/rdb-output.js';
 import { setLoadedAccess } from '../persistence/rdb-reader.js';
@@ -45,9 +45,10 @@ function emptyOutput(): RdbOutput {
 export function writePayload(shard: Shard, entry: number, compresses: boolean): RdbOutput {
   const payload = emptyOutput();
   payload.compresses = compresses;
-  payload.byte(values.typeOf(shard, entry));
+  const type = values.typeOf(shard, entry);
+  payload.byte(type);
   values.write(shard, entry);
-  payload.byte(RDB_VERSION);
+  payload.byte(payloadVersion(type));
   payload.byte(0);
   payload.addToChecksum();
   payload.writeChecksum();

@@ -44,6 +44,72 @@ export function recordDelete(context: CommandContext): void {
   recordKeyCommand(context, 'DEL', 0);
 }
 
+/** Arguments, after a command's key, that name fields of a hash. */
+function recordArguments(context: CommandContext, journal: Journal, fields: readonly number[]): void {
+  for (const index of fields) {
+    journal.argument(context.bytes, context.view, context.argOffset(index), context.argLength(index));
+  }
+}
+
+/** A command on fields of the key's hash, which arguments name. */
+export function recordFields(context: CommandContext, name: string, fields: readonly number[]): void {
+  const journal = recordKeyCommand(context, name, fields.length);
+  if (journal !== null) recordArguments(context, journal, fields);
+}
+
+/** Fields of the key's hash, which arguments name, have another expiry. */
+export function recordFieldExpiries(
+  context: CommandContext,
+  fields: readonly number[],
+  expiresAt: number,
+): void {
+  const journal = recordKeyCommand(context, 'HPEXPIREAT', 3 + fields.length);
+  if (journal === null) return;
+  journal.integer(expiresAt);
+  journal.word('FIELDS');
+  journal.integer(fields.length);
+  recordArguments(context, journal, fields);
+}
+
+/** Fields of the key's hash, which arguments name, do not expire any more. */
+export function recordPersistedFields(context: CommandContext, fields: readonly number[]): void {
+  const journal = recordKeyCommand(context, 'HPERSIST', 2 + fields.length);
+  if (journal === null) return;
+  journal.word('FIELDS');
+  journal.integer(fields.length);
+  recordArguments(context, journal, fields);
+}
+
+/**
+ * Fields of the key's hash have values, pairs of arguments from `first` to before `end`, and all of them the expiry
+ * `expiresAt` (-1: none), or the one that each had before.
+ */
+export function recordSetFields(
+  context: CommandContext,
+  first: number,
+  end: number,
+  expiresAt: number,
+  keepsExpiry: boolean,
+): void {
+  const isPlain = expiresAt < 0 && !keepsExpiry;
+  const options = isPlain ? 0 : expiresAt < 0 ? 3 : 4;
+  const journal = recordKeyCommand(context, isPlain ? 'HSET' : 'HSETEX', options + end - first);
+  if (journal === null) return;
+  if (keepsExpiry) {
+    journal.word('KEEPTTL');
+  } else if (!isPlain) {
+    journal.word('PXAT');
+    journal.integer(expiresAt);
+  }
+  if (!isPlain) {
+    journal.word('FIELDS');
+    journal.integer((end - first) / 2);
+  }
+  for (let index = first; index < end; index++) {
+    journal.argument(context.bytes, context.view, context.argOffset(index), context.argLength(index));
+  }
+}
+
 /** So many elements were taken from an end of the key's list or sorted set. */
 export function recordPop(context: CommandContext, name: string, count: number): void {
   recordKeyCommand(context, name, 1)?.integer(count);

@@ -7,7 +7,7 @@ import { addLongDoubles, formatLongDouble, parseLongDouble } from '../protocol/l
 import { HashSet, type HashValue } from '../structures/hash-value.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
-import { recordKeyCommand } from './effects.js';
+import { recordFieldExpiries, recordKeyCommand } from './effects.js';
 import { scanElements } from './element-scan.js';
 import { NOT_A_FLOAT, OUT_OF_MEMORY, OVERFLOW, wrongArity } from './errors.js';
 import { drawDistinct, REPEATED_ELEMENTS_MAX, readRandomOptions } from './random-elements.js';
@@ -28,7 +28,7 @@ function replyValue(context: CommandContext, { value }: HashValue): void {
 }
 
 /** The handle of the field that an argument names, 0 if there is none. */
-function findArgument(
+export function findArgument(
   context: CommandContext,
   hashes: HashValue,
   reference: number,
@@ -38,16 +38,20 @@ function findArgument(
   return hashes.find(reference, bytes, view, context.argOffset(argument), context.argLength(argument));
 }
 
-/** Replies with the value of the field that an argument names, or with null. `reference` may be 0. */
-function replyValueOf(context: CommandContext, reference: number, argument: number): void {
+/**
+ * Replies with the value of the field that an argument names, or with null. Returns the field's handle, 0 if there is
+ * none. `reference` may be 0.
+ */
+export function replyValueOf(context: CommandContext, reference: number, argument: number): number {
   const { hashes } = context.shard;
   const handle = reference === 0 ? 0 : findArgument(context, hashes, reference, argument);
   if (handle === 0) {
     context.reply.nullBulk();
-    return;
+    return 0;
   }
   hashes.readValue(reference, handle);
   replyValue(context, hashes);
+  return handle;
 }
 
 /** The reference of the hash to write to, made if there is none; 0 or below after replying with an error. */
@@ -57,7 +61,12 @@ function writeOrCreate(context: CommandContext): number {
 }
 
 /** Sets the field that argument `field` names to argument `field + 1`. */
-function setFromArguments(context: CommandContext, reference: number, field: number): HashSet {
+export function setFromArguments(
+  context: CommandContext,
+  reference: number,
+  field: number,
+  keepsExpiry = false,
+): HashSet {
   const { bytes, view } = context;
   return context.shard.hashes.set(
     reference,
@@ -69,6 +78,7 @@ function setFromArguments(context: CommandContext, reference: number, field: num
     view,
     context.argOffset(field + 1),
     context.argLength(field + 1),
+    keepsExpiry,
   );
 }
 
@@ -88,6 +98,7 @@ function setPairs(context: CommandContext): number {
     result = setFromArguments(context, reference, index);
     if (result === HashSet.Added) added++;
   }
+  if (context.shard.hashes.isExpiring(reference)) context.fieldsChanged();
   const isComplete = result !== HashSet.NoMemory;
   if (isComplete || index > 4) context.changed(KeyEvent.HashSet);
   else context.dropIfEmpty();
@@ -169,6 +180,7 @@ function hdel(context: CommandContext): void {
       if (hashes.remove(reference, bytes, view, context.argOffset(index), context.argLength(index)))
         removed++;
     }
+    if (removed > 0 && hashes.isExpiring(reference)) context.fieldsChanged();
     if (removed > 0) context.elementsRemoved(KeyEvent.HashDelete);
   }
   context.reply.integer(removed);
@@ -197,7 +209,7 @@ function hstrlen(context: CommandContext): void {
 }
 
 /**
- * Sets the field that argument 2 names to the first bytes of `numberText`; replies OOM and returns false if there is
+ * Sets the field that argument 2 names to the first bytes of `numberText`; it expires when it did before. Replies OOM and returns false if there is
  * no memory.
  */
 function storeNumber(context: CommandContext, reference: number, lengthBytes: number): boolean {
@@ -212,6 +224,7 @@ function storeNumber(context: CommandContext, reference: number, lengthBytes: nu
     numberView,
     0,
     lengthBytes,
+    true,
   );
   if (result !== HashSet.NoMemory) return true;
   context.dropIfEmpty();
@@ -287,9 +300,11 @@ function hincrbyfloat(context: CommandContext): void {
   const text = formatLongDouble(sum);
   if (!storeNumber(context, reference, Buffer.from(numberText.buffer).write(text))) return;
   context.changed(KeyEvent.HashIncrementByFloat);
+  const expiresAt = hashes.expiresAt(reference, findArgument(context, hashes, reference, 2));
   const journal = recordKeyCommand(context, 'HSET', 2);
   journal?.argument(context.bytes, context.view, context.argOffset(2), context.argLength(2));
   journal?.word(text);
+  if (expiresAt >= 0) recordFieldExpiries(context, [2], expiresAt);
   reply.bulkString(text);
 }
 
@@ -316,7 +331,7 @@ function hrandfield(context: CommandContext): void {
   if (reference < 0) return;
   const { hashes } = context.shard;
   const wanted = options.count;
-  if (reference === 0) {
+  if (reference === 0 || hashes.count(reference) === 0) {
     if (wanted === null) reply.nullBulk();
     else reply.array(0);
     return;

@@ -125,7 +125,7 @@ export class BackgroundSave {
         hasChecksum: config.rdbChecksum,
         flush: (bytes) => file.write(bytes),
       });
-      this.writer.begin(this.state.startMs, this.keyspace.usedBytes());
+      this.writer.begin(this.state.startMs, this.keyspace.usedBytes(), this.keyspace.hasExpiringHashes);
       return file;
     } catch (error) {
       this.failure = (error as Error).message;

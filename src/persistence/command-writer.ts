@@ -1,6 +1,7 @@
 /**
  * Writes keys as the commands that make them, as Redis 7.0 reads them from the base file of an append-only file
- * (`aof-use-rdb-preamble no`): SET, RPUSH, SADD, ZADD and HMSET, with some elements each, then PEXPIREAT.
+ * (`aof-use-rdb-preamble no`): SET, RPUSH, SADD, ZADD and HMSET, with some elements each, then PEXPIREAT. Fields that
+ * expire take one HPEXPIREAT each, which Redis knows since 7.4.
  */
 
 import {
@@ -171,6 +172,23 @@ export class CommandKeyWriter implements KeyWriter {
       this.beginElement();
       output.argument(field.bytes, field.view, field.offset, field.lengthBytes);
       output.argument(value.bytes, value.view, value.offset, value.lengthBytes);
+    }
+    if (hashes.nextExpiry(reference) >= 0) this.fieldExpiries(reference);
+  }
+
+  private fieldExpiries(reference: number): void {
+    const { output } = this;
+    const { hashes } = this.shard;
+    const { field } = hashes;
+    for (hashes.begin(reference); hashes.next(); ) {
+      const expiresAt = hashes.expiresAt(reference, hashes.handle);
+      if (expiresAt < 0) continue;
+      output.command('HPEXPIREAT', 5);
+      this.key();
+      output.integer(expiresAt);
+      output.text('FIELDS');
+      output.integer(1);
+      output.argument(field.bytes, field.view, field.offset, field.lengthBytes);
     }
   }
 

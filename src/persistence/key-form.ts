@@ -22,7 +22,8 @@ export interface KeyWriter {
 /** Writes the parts of a file, in order: `begin`, then `database` and its keys, at last `end`. */
 export interface SnapshotWriter {
   readonly output: ByteOutput;
-  begin(nowMs: number, usedBytes: number): void;
+  /** `hasExpiringFields`: some hash may have fields that expire, which not every reader knows. */
+  begin(nowMs: number, usedBytes: number, hasExpiringFields: boolean): void;
   /** Begins a database. The two numbers are hints for whoever loads it. */
   database(database: number, keys: number, volatileKeys: number): void;
   /** Goes on with a database that was begun before. */

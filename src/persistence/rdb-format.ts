@@ -13,6 +13,8 @@
 
 /** The version that is written: what Redis 7.0 reads. */
 export const RDB_VERSION = 10;
+/** The one that is written if there are hashes with fields that expire, which Redis reads since 7.4. */
+export const RDB_VERSION_FIELD_EXPIRY = 12;
 /** The newest version that is read: Redis 7.4's. */
 export const RDB_VERSION_MAX = 12;
 /** From this version on, files end with a checksum. */
@@ -61,6 +63,11 @@ export const enum RdbType {
   HashListpackExPreRelease = 23,
   HashMetadata = 24,
   HashListpackEx = 25,
+}
+
+/** The version that a payload with a value of this type has. */
+export function payloadVersion(type: RdbType): number {
+  return type >= RdbType.HashMetadataPreRelease ? RDB_VERSION_FIELD_EXPIRY : RDB_VERSION;
 }
 
 /** The low six bits of a length byte whose top bits are 11. */

@@ -7,7 +7,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { REDIS_VERSION } from '../version.js';
 import { FLUSH_BYTES } from './byte-output.js';
 import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-form.js';
-import { RDB_MAGIC, RDB_VERSION, RdbOpcode } from './rdb-format.js';
+import { RDB_MAGIC, RDB_VERSION, RDB_VERSION_FIELD_EXPIRY, RdbOpcode } from './rdb-format.js';
 import { RdbOutput } from './rdb-output.js';
 import { ValueWriter } from './value-writer.js';
 
@@ -22,8 +22,9 @@ export class RdbWriter implements SnapshotWriter {
     this.keys = new RdbKeyWriter(this.output, settings);
   }
 
-  begin(nowMs: number, usedBytes: number): void {
-    this.output.rawText(RDB_MAGIC + String(RDB_VERSION).padStart(4, '0'));
+  begin(nowMs: number, usedBytes: number, hasExpiringFields: boolean): void {
+    const version = hasExpiringFields ? RDB_VERSION_FIELD_EXPIRY : RDB_VERSION;
+    this.output.rawText(RDB_MAGIC + String(version).padStart(4, '0'));
     this.field('redis-ver', REDIS_VERSION);
     this.field('redis-bits', '64');
     this.field('ctime', String(Math.floor(nowMs / 1000)));

@@ -126,7 +126,7 @@ export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs
       ...options,
       flush: (bytes) => file.write(bytes),
     });
-    writer.begin(nowMs, keyspace.usedBytes());
+    writer.begin(nowMs, keyspace.usedBytes(), keyspace.hasExpiringHashes);
     for (let database = 0; database < keyspace.databaseCount; database++) {
       const keys = keyspace.keyCount(database);
       if (keys === 0) continue;

@@ -53,6 +53,10 @@ export function valueTypeOf(type: RdbType): ValueType | -1 {
     case RdbType.HashZipmap:
     case RdbType.HashZiplist:
     case RdbType.HashListpack:
+    case RdbType.HashMetadataPreRelease:
+    case RdbType.HashListpackExPreRelease:
+    case RdbType.HashMetadata:
+    case RdbType.HashListpackEx:
       return ValueType.Hash;
     default:
       return -1;
@@ -72,6 +76,7 @@ export class ValueLoader {
   private readonly block = new RdbString();
   private readonly first = new RdbString();
   private readonly second = new RdbString();
+  private readonly third = new RdbString();
   private readonly walk = new BlockWalk();
 
   constructor(input: RdbInput) {
@@ -92,6 +97,8 @@ export class ValueLoader {
     }
     const at = this.input.offset;
     const collection = shard.collection(valueType as ValueType);
+    // Fields past their expiry are loaded, too, and go when somebody looks at the key.
+    shard.hashes.nowMs = 0;
     if (!collection.create(shard.draft)) throw new RdbMemoryError('out of memory');
     try {
       this.fill(shard, type);
@@ -158,6 +165,19 @@ export class ValueLoader {
         break;
       case RdbType.HashListpack:
         this.hashBlock(shard, BlockKind.Listpack);
+        break;
+      case RdbType.HashMetadataPreRelease:
+        this.hashWithExpiries(shard, 1);
+        break;
+      case RdbType.HashMetadata:
+        this.hashWithExpiries(shard, this.input.int64());
+        break;
+      case RdbType.HashListpackEx:
+        this.input.skipBytes(8);
+        this.hashTriples(shard);
+        break;
+      case RdbType.HashListpackExPreRelease:
+        this.hashTriples(shard);
         break;
       default:
         this.input.fail(unsupportedType(type));
@@ -266,6 +286,45 @@ export class ValueLoader {
     }
   }
 
+  /** Fields with expiries that are `ms - 1 + number`, and with 0 for none. */
+  private hashWithExpiries(shard: Shard, ms: number): void {
+    const { input, first, second } = this;
+    for (let fields = input.count(3); fields > 0; fields--) {
+      const at = input.offset;
+      const number = input.length();
+      input.string(first);
+      first.keep();
+      input.string(second);
+      this.field(shard);
+      if (number !== 0) this.fieldExpiry(shard, ms - 1 + number, at);
+    }
+  }
+
+  /** A listpack of fields, values and expiries. */
+  private hashTriples(shard: Shard): void {
+    const { walk, first, second, third } = this;
+    const at = this.input.offset;
+    this.beginBlock(BlockKind.Listpack);
+    while (walk.next(first)) {
+      walk.mustNext(second);
+      walk.mustNext(third);
+      this.field(shard);
+      const expiresAt = Number(third.latin1());
+      if (expiresAt !== 0) this.fieldExpiry(shard, expiresAt, at);
+    }
+  }
+
+  /** Sets when the field that was read last expires. */
+  private fieldExpiry({ hashes, draft }: Shard, expiresAt: number, at: number): void {
+    const { bytes, view, offset, lengthBytes } = this.first;
+    if (!Number.isSafeInteger(expiresAt) || expiresAt < 0) this.input.fail('absurd expiry of a field', at);
+    // What expires at 0 does so at 1 ms after it as well: the packed form has another use for 0.
+    const isSet =
+      hashes.makeExpiring(draft) &&
+      hashes.setExpiry(draft, bytes, view, offset, lengthBytes, Math.max(expiresAt, 1));
+    if (!isSet) throw new RdbMemoryError('out of memory');
+  }
+
   private field(shard: Shard): void {
     const { first, second } = this;
     const result = shard.hashes.set(
@@ -308,6 +367,18 @@ export class ValueLoader {
         break;
       case RdbType.Hash:
         this.skipStrings(2 * input.count(2));
+        break;
+      case RdbType.HashMetadata:
+      case RdbType.HashMetadataPreRelease:
+        if (type === RdbType.HashMetadata) input.skipBytes(8);
+        for (let fields = input.count(3); fields > 0; fields--) {
+          input.length();
+          this.skipStrings(2);
+        }
+        break;
+      case RdbType.HashListpackEx:
+        input.skipBytes(8);
+        input.skipString();
         break;
       default:
         if (valueTypeOf(type) < 0) input.fail(unsupportedType(type));

@@ -1,5 +1,5 @@
 /**
- * Writes values in the forms that Redis 7.0 reads. Packed lists and integer sets are copied as they stand; what is
+ * Writes values in the forms that Redis 7.0 reads, and hashes with fields that expire in those of Redis 7.4. Packed lists and integer sets are copied as they stand; what is
  * larger is written element by element.
  */
 
@@ -39,10 +39,16 @@ export class ValueWriter {
       case ValueType.SortedSet:
         return encoding === Encoding.Packed ? RdbType.SortedSetListpack : RdbType.SortedSet2;
       case ValueType.Hash:
-        return encoding === Encoding.Packed ? RdbType.HashListpack : RdbType.Hash;
+        return this.hashType(shard, valueOffset(shard.words, entry), encoding);
       default:
         throw new Error(`no RDB type for type ${type}`);
     }
+  }
+
+  private hashType({ hashes }: Shard, reference: number, encoding: Encoding): RdbType {
+    if (encoding === Encoding.Packed) return RdbType.HashListpack;
+    if (hashes.nextExpiry(reference) < 0) return RdbType.Hash;
+    return encoding === Encoding.PackedExpiring ? RdbType.HashListpackEx : RdbType.HashMetadata;
   }
 
   /** Writes an entry's value in the form that `typeOf` says. The shard's lock is held. */
@@ -73,6 +79,13 @@ export class ValueWriter {
         break;
       case RdbType.Hash:
         this.hash(shard, reference);
+        break;
+      case RdbType.HashListpackEx:
+        output.integer64(shard.hashes.nextExpiry(reference));
+        this.packed(shard, shard.hashes.listOf(shard.hashes.blockOf(reference)));
+        break;
+      case RdbType.HashMetadata:
+        this.hashWithExpiries(shard, reference);
         break;
       default:
         this.sortedSet(shard, reference);
@@ -134,6 +147,22 @@ export class ValueWriter {
     const { field, value } = hashes;
     output.lengthField(hashes.count(reference));
     for (hashes.begin(reference); hashes.next(); ) {
+      output.string(field.bytes, field.view, field.offset, field.lengthBytes);
+      output.string(value.bytes, value.view, value.offset, value.lengthBytes);
+    }
+  }
+
+  /** Expiries are written as what they are later than the first, and one more; 0 is for none. */
+  private hashWithExpiries(shard: Shard, reference: number): void {
+    const { output } = this;
+    const { hashes } = shard;
+    const { field, value } = hashes;
+    const firstExpiry = hashes.nextExpiry(reference);
+    output.integer64(firstExpiry);
+    output.lengthField(hashes.count(reference));
+    for (hashes.begin(reference); hashes.next(); ) {
+      const expiresAt = hashes.expiresAt(reference, hashes.handle);
+      output.lengthField(expiresAt < 0 ? 0 : expiresAt - firstExpiry + 1);
       output.string(field.bytes, field.view, field.offset, field.lengthBytes);
       output.string(value.bytes, value.view, value.offset, value.lengthBytes);
     }

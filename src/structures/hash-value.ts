@@ -131,7 +131,7 @@ export class HashValue extends CollectionValue {
   }
 
   /** The packed list of a PackedExpiring. */
-  private listOf(block: number): number {
+  listOf(block: number): number {
     return this.words[(block >> 2) + ExpiringHead.List];
   }
 

@@ -189,7 +189,7 @@ function write(keyspace: Keyspace, compresses: boolean, hasChecksum: boolean): B
     hasChecksum,
     flush: (bytes) => parts.push(Buffer.from(bytes)),
   });
-  writer.begin(NOW_MS, 0);
+  writer.begin(NOW_MS, 0, keyspace.hasExpiringHashes);
   for (let database = 0; database < DATABASES; database++) {
     writer.database(database, keyspace.keyCount(database), keyspace.volatileKeyCount(database));
     for (const shard of keyspace.shards) {
