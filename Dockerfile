@@ -28,7 +28,8 @@ RUN ln -s /app/dist/src/cli.js /usr/local/bin/damselfly \
   && ln -s /app/dist/src/cli.js /usr/local/bin/redis-server
 
 ENV NODE_ENV=production
-USER damselfly
+# By number, so that Kubernetes sees that it is not root.
+USER 999:999
 WORKDIR /data
 VOLUME /data
 EXPOSE 6379

@@ -3,11 +3,14 @@
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 
-/** The port of the server's command line, the container's first process. */
+/** The port that the container's first process was told, by its command line or else by its configuration file. */
 function serverPort() {
   const words = readFileSync('/proc/1/cmdline', 'utf8').split('\0');
   const at = words.lastIndexOf('--port');
-  return at < 0 ? 6379 : Number(words[at + 1]);
+  if (at >= 0) return Number(words[at + 1]);
+  const file = words.find((word) => word.endsWith('.conf'));
+  const lines = file === undefined ? [] : readFileSync(file, 'utf8').matchAll(/^\s*port\s+"?(\d+)/gim);
+  return Number([...lines].at(-1)?.[1] ?? 6379);
 }
 
 const socket = net.connect(Number(process.env.DAMSELFLY_HEALTHCHECK_PORT ?? serverPort()), '127.0.0.1');
