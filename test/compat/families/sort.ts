@@ -20,8 +20,9 @@ function items(v: Vocabulary): Word[] {
   return Array.from({ length: v.between(1, v.chance(0.1) ? 100 : 10) }, () => item(v));
 }
 
+/** The sorted sets are for this family alone: Redis makes one a skip list by sorting it. */
 function source(v: Vocabulary): Word {
-  return v.pick(['sl1', 'sl2', 'sl3', 'ss1', 'ss2', 'z1', 'z2', 'none', 'w_1']);
+  return v.pick(['sl1', 'sl2', 'sl3', 'ss1', 'ss2', 'sz1', 'sz2', 'none', 'w_1']);
 }
 
 function weight(v: Vocabulary): Word {
@@ -86,8 +87,8 @@ export const sort: Family = {
     [4, (v) => ['RPUSH', v.pick(['sl1', 'sl2', 'sl3']), ...items(v)]],
     [2, (v) => ['LPUSH', v.pick(['sl1', 'sl2', 'sl3']), ...items(v)]],
     [2, (v) => ['SADD', v.pick(['ss1', 'ss2']), ...items(v)]],
-    [3, (v) => ['ZADD', v.pick(['z1', 'z2']), ...items(v).flatMap((word) => [String(v.below(9)), word])]],
-    [1, (v) => ['ZREM', v.pick(['z1', 'z2']), ...items(v)]],
+    [3, (v) => ['ZADD', v.pick(['sz1', 'sz2']), ...items(v).flatMap((word) => [String(v.below(9)), word])]],
+    [1, (v) => ['ZREM', v.pick(['sz1', 'sz2']), ...items(v)]],
     [1, (v) => ['SREM', v.pick(['ss1', 'ss2']), ...items(v)]],
     [2, (v) => ['LTRIM', v.pick(['sl1', 'sl2', 'sl3']), '0', '8']],
     [1, (v) => ['DEL', source(v)]],
