@@ -51,6 +51,8 @@ const EXPIRE_BUDGET_MS = 10;
 const EXPIRE_EFFORT_MS = 4;
 /** The same for freeing large values. */
 const LAZY_FREE_BUDGET_MS = 10;
+/** The same each time that nothing else is to be done: whoever comes next may have to wait for it. */
+const SPARE_TIME_BUDGET_MS = 1;
 const STDERR = 2;
 
 /** What a worker thread is started with. */
@@ -505,6 +507,10 @@ export class Worker implements ConnectionHandler {
       this.transport.send(connection);
       this.transport.resumeReading(connection);
     }
+  }
+
+  onSpareTime(): boolean {
+    return this.keyspace.lazyFreeCycle(this.options.index, this.options.workerCount, SPARE_TIME_BUDGET_MS);
   }
 
   onTick(nowMs: number): boolean {

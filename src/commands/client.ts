@@ -209,11 +209,19 @@ function kill(context: CommandContext): void {
   reply.integer(killClients(context, filter));
 }
 
+/** Too many arguments for a subcommand with optional ones. */
+function wrongArguments(context: CommandContext): void {
+  const subcommand = context.argQuoted(1).slice(0, 128);
+  context.reply.error(
+    `ERR unknown subcommand or wrong number of arguments for '${subcommand}'. Try CLIENT HELP.`,
+  );
+}
+
 function pause(context: CommandContext): void {
   const { reply, nowMs, services } = context;
   let kind = PauseKind.All;
   if (context.argCount > 4) {
-    reply.error(SYNTAX_ERROR);
+    wrongArguments(context);
     return;
   }
   if (context.argCount === 4) {
@@ -272,9 +280,7 @@ function unblock(context: CommandContext): void {
   const { reply, services } = context;
   let how = UnblockRequest.Timeout;
   if (context.argCount > 4) {
-    reply.error(
-      `ERR unknown subcommand or wrong number of arguments for '${context.argQuoted(1).slice(0, 128)}'. Try CLIENT HELP.`,
-    );
+    wrongArguments(context);
     return;
   }
   if (context.argCount === 4) {

@@ -333,7 +333,7 @@ export class Executor {
       return this.refuse('ERR Command not allowed inside a transaction', command);
     }
     if (context.keyspace.settings.maxMemoryBytes !== 0 && !this.isPaused()) {
-      const hasRoom = context.keyspace.makeRoom(this.clients.memoryBytes(), context.nowMs);
+      const hasRoom = context.keyspace.makeRoom(this.clientBytes(), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
     const { persistence, appendOnly } = context.services.state;
@@ -345,6 +345,14 @@ export class Executor {
       return this.refuse("ERR Replica can't interact with the keyspace", command);
     }
     return command;
+  }
+
+  /** What clients take, without what exceeds maxmemory-clients: clients go for that, not keys. */
+  private clientBytes(): number {
+    const { clients } = this;
+    const limitBytes = this.context.services.config.maxMemoryClientsBytes;
+    const excessBytes = limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - limitBytes);
+    return clients.memoryBytes() - excessBytes;
   }
 
   /** Whether a command is refused when memory is full; what would be queued takes memory, too. */

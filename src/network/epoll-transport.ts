@@ -53,6 +53,8 @@ export class EpollTransport implements Transport, ConnectionEvents {
   private nextTickMs = 0;
   /** Something has come since the last tick. */
   private isBusy = false;
+  /** The last tick has left work, which is done whenever nothing comes. */
+  private hasSpareWork = false;
 
   /** `channel`: where new connections come from, with an eventfd. */
   constructor(libc: Libc, channel: WorkerChannel, reply: ReplyWriter, handler: ConnectionHandler) {
@@ -113,11 +115,14 @@ export class EpollTransport implements Transport, ConnectionEvents {
         const isWorkLeft = this.handler.onTick(nowMs);
         this.nextTickMs = nowMs + (isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
         this.isBusy = false;
+        this.hasSpareWork = isWorkLeft;
         if (!this.isStopped) setImmediate(this.run);
         return;
       }
       if (count > 0 && count < SMALL_ROUND_EVENTS) libc.schedYield();
-      count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, this.nextTickMs - nowMs);
+      const waitMs = this.hasSpareWork ? 0 : this.nextTickMs - nowMs;
+      count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, waitMs);
+      if (count <= 0 && this.hasSpareWork) this.hasSpareWork = this.handler.onSpareTime();
       if (count > 0) this.isBusy = true;
       for (let index = 0; index < count && !this.isStopped; index++) {
         const at = index * EPOLL_EVENT_BYTES;

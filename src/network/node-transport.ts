@@ -87,10 +87,18 @@ export class NodeTransport implements Transport, ConnectionEvents {
   private scheduleTick(delayMs: number): void {
     this.timer = setTimeout(() => {
       const isWorkLeft = this.handler.onTick(Date.now());
-      if (!this.isStopped) this.scheduleTick(isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
+      if (this.isStopped) return;
+      this.scheduleTick(isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
       this.isBusy = false;
+      if (isWorkLeft) setImmediate(this.useSpareTime);
     }, delayMs);
   }
+
+  private readonly useSpareTime = (): void => {
+    // Once something has come, the next tick goes on.
+    if (this.isStopped || this.isBusy) return;
+    if (this.handler.onSpareTime()) setImmediate(this.useSpareTime);
+  };
 
   private async followWakeUps(): Promise<void> {
     while (!this.isStopped && !this.channel.isStopped) {

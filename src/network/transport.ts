@@ -25,6 +25,11 @@ export interface ConnectionHandler {
   onWake(): void;
   /** All that had come has been handed over; more is waited for now. */
   onRoundEnd(): void;
+  /**
+   * Comes after a tick that has left work, as long as nothing else is to be done. Takes about a millisecond at
+   * most; returns whether there is more.
+   */
+  onSpareTime(): boolean;
   /** Comes every TICK_MS while there is something to do, every IDLE_TICK_MS else. Returns whether work is left. */
   onTick(nowMs: number): boolean;
   /** Output waits because the client does not read. */

@@ -114,7 +114,10 @@ export class ReplyWriter {
     this.lastError = space < 0 ? text : text.slice(0, space);
     this.reserve(text.length + 3);
     this.bytes[this.length++] = Type.Error;
-    for (let index = 0; index < text.length; index++) {
+    // What the text quotes may have line ends: those at its end go, others are blanks.
+    let end = text.length;
+    while (end > 0 && (text.charCodeAt(end - 1) === CR || text.charCodeAt(end - 1) === LF)) end--;
+    for (let index = 0; index < end; index++) {
       const code = text.charCodeAt(index);
       this.bytes[this.length++] = code === CR || code === LF ? 0x20 : code;
     }

@@ -78,6 +78,9 @@ export function isSuitable(args: readonly Word[]): boolean {
   const name = text(args[0]);
   if (!keepsSameScores(args.map(text))) return false;
   switch (name) {
+    case 'hrandfield':
+      // Only what leaves nothing to chance.
+      return args.length > 3 || (args.length === 3 && !isDraw(text(args[2])));
     case 'zrank':
     case 'zrevrank':
       // WITHSCORE came later than the reference.

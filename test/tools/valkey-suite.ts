@@ -33,6 +33,9 @@ const UNITS = [
   'unit/type/list-3',
   'unit/sort',
   'unit/type/zset',
+  'unit/type/hash',
+  'unit/type/set',
+  'unit/dump',
   'unit/keyspace',
   'unit/expire',
   'unit/scan',
@@ -58,7 +61,7 @@ const UNITS = [
 ];
 
 /** Units that the suite leaves out with an external server although nothing in them needs one of its own. */
-const NOT_REALLY_INTERNAL = ['info', 'obuf-limits', 'client-eviction'];
+const NOT_REALLY_INTERNAL = ['info', 'obuf-limits', 'client-eviction', 'auth', 'limits', 'maxmemory'];
 
 /** What the servers of these units would have by themselves. */
 const RESTORED_LIMITS = 'r config set client-output-buffer-limit {normal 0 0 0} maxmemory-clients 0';
@@ -152,9 +155,13 @@ function prepareSuite(): void {
   writeFileSync(helper, source.replace(/^(\s*)r function flush$/m, '$1catch {r function flush}'));
   for (const unit of NOT_REALLY_INTERNAL) {
     const file = path.join(scratch, 'tests', 'unit', `${unit}.tcl`);
-    const text = readFileSync(file, 'utf8').replace('external:skip', '');
+    const text = readFileSync(file, 'utf8').replaceAll('external:skip', '');
     writeFileSync(file, text.replaceAll('start_server {} {', `start_server {} {\n${RESTORED_LIMITS}`));
   }
+  // A replica that the suite starts by itself.
+  const authentication = path.join(scratch, 'tests', 'unit', 'auth.tcl');
+  const withReplica = readFileSync(authentication, 'utf8');
+  writeFileSync(authentication, withReplica.replace('{"masterauth"}', '{"masterauth external:skip"}'));
   const configTest = path.join(scratch, 'tests', 'unit', 'introspection.tcl');
   const skippedConfigs = `client-default-resp ${OWN_IMMUTABLE_DIRECTIVES}`;
   writeFileSync(configTest, readFileSync(configTest, 'utf8').replace('client-default-resp', skippedConfigs));

@@ -33,18 +33,8 @@ const SCORES: readonly string[] = [
   '9007199254740993',
 ];
 
-const LIMITS: readonly string[] = [
-  '-inf',
-  '+inf',
-  'inf',
-  '(inf',
-  '(-inf',
-  '',
-  '(',
-  ' 1',
-  '1e5000',
-  '-1e5000',
-];
+/** None beyond the range of doubles: it would make Redis's next SORT fail, which looks at an old errno. */
+const LIMITS: readonly string[] = ['-inf', '+inf', 'inf', '(inf', '(-inf', '', '(', ' 1'];
 
 const MEMBER_LIMITS: readonly string[] = ['-', '+', '[', '(', '', 'a', '[a\0b', '+x', '-x', '[\xff'];
 
