@@ -21,6 +21,7 @@ import { RdbWriter } from '../../src/persistence/rdb-writer.js';
 import { REFERENCE_BYTES } from '../../src/structures/collection-value.js';
 import { SortedSetCursor } from '../../src/structures/sorted-set-value.js';
 import { Random } from '../tools/random.js';
+import { RDB_FORMS, rdbBody, rdbFile } from '../tools/rdb-builder.js';
 
 const NOW_MS = 1_700_000_000_000;
 const DATABASES = 4;
@@ -88,6 +89,9 @@ function buildDraft(shard: Shard, type: ValueType, random: Random): void {
       shard.lists.push(shard.draft, random.chance(0.5), text, view, 0, text.length);
     } else if (type === ValueType.Set) {
       shard.sets.add(shard.draft, text, view, 0, text.length);
+    } else if (type === ValueType.Hash) {
+      const value = own(randomText(random));
+      shard.hashes.set(shard.draft, text, view, 0, text.length, value, viewOf(value), 0, value.length);
     } else if (!shard.sortedSets.find(shard.draft, text, view, 0, text.length)) {
       const score = random.pick([random.below(10), random.below(1e6) / 7, -0.5, Infinity, -Infinity, 1e300]);
       shard.sortedSets.add(shard.draft, score, text, view, 0, text.length);
@@ -148,6 +152,15 @@ function valueText(shard: Shard, entry: number): string {
         parts.push(text(member.bytes, member.offset, member.lengthBytes));
       }
       return JSON.stringify(parts.sort());
+    case ValueType.Hash: {
+      const { field, value } = shard.hashes;
+      for (shard.hashes.begin(offset); shard.hashes.next(); ) {
+        parts.push(
+          `${text(field.bytes, field.offset, field.lengthBytes)} ${text(value.bytes, value.offset, value.lengthBytes)}`,
+        );
+      }
+      return JSON.stringify(parts.sort());
+    }
     default: {
       const cursor = new SortedSetCursor();
       for (let more = shard.sortedSets.seek(cursor, offset, 0); more; more = shard.sortedSets.next(cursor)) {
@@ -240,7 +253,7 @@ function read(keyspace: Keyspace, file: Buffer, random: Random, part = 0, partCo
   return reader;
 }
 
-const TYPES = [ValueType.String, ValueType.List, ValueType.Set, ValueType.SortedSet];
+const TYPES = [ValueType.String, ValueType.List, ValueType.Set, ValueType.SortedSet, ValueType.Hash];
 
 t.test('random keyspaces', async (t) => {
   for (let seed = 1; seed <= 4; seed++) {
@@ -325,6 +338,49 @@ t.test('damaged files', async (t) => {
   t.pass('all were noticed');
 });
 
+t.test('damaged files of old versions', async (t) => {
+  const keyspace = newKeyspace();
+  let seed = 41;
+  const noticed = (file: Buffer): boolean => {
+    for (const shard of keyspace.shards) {
+      for (let database = 0; database < DATABASES; database++) shard.flush(database, NOW_MS);
+    }
+    try {
+      read(keyspace, file, new Random(seed));
+      return false;
+    } catch (error) {
+      if (!(error instanceof RdbError)) throw error;
+      if (!/at offset \d+$/.test(error.message)) t.fail(`seed ${seed}: no offset: ${error.message}`);
+      return true;
+    }
+  };
+  // Each form by itself, without a checksum: cut at every place, and bytes changed at random.
+  for (const [type, version, name] of RDB_FORMS) {
+    const random = new Random(++seed);
+    const good = rdbFile(version, rdbBody(random, version, 1, [type]), false);
+    t.notOk(noticed(good), name);
+    const step = Math.max(1, Math.floor(good.length / 400));
+    for (let length = 0; length < good.length - 8; length += step) {
+      if (!noticed(good.subarray(0, length))) t.fail(`seed ${seed}: ${name} cut at ${length} unnoticed`);
+    }
+    for (let round = 0; round < 300; round++) {
+      const damaged = Buffer.from(good);
+      for (let changes = 1 + random.below(3); changes > 0; changes--) {
+        damaged[random.below(Math.min(good.length, 200))] = random.pick([
+          0,
+          0x7f,
+          0x80,
+          0xff,
+          random.below(256),
+        ]);
+      }
+      noticed(damaged);
+      if (round % 20 === 0) keyspace.verify();
+    }
+    keyspace.verify();
+  }
+});
+
 t.test('what is not supported is named', async (t) => {
   const random = new Random(31);
   const cases: readonly [string, RegExp][] = [
@@ -341,6 +397,16 @@ t.test('what is not supported is named', async (t) => {
     ['REDIS0003\x03\x01k\x01\x01v\xfd\xff', /a score is no number/],
     ['REDIS0003\x00\x01k\x80\xff\xff\xff\xff', /absurd length 4294967295/],
     ['REDIS0003\x02\x01k\x80\xff\xff\xff\xff', /absurd count 4294967295/],
+    [
+      'REDIS0003\x00\x01k\x81\xff\xff\xff\xff\xff\xff\xff\xff',
+      /absurd length 1844674\d+ of a string at offset 12/,
+    ],
+    [
+      'REDIS0003\x00\x01k\xc3\x05\x80\x7f\xff\xff\xff12345',
+      /absurd length 5 or 2147483647 of a compressed string/,
+    ],
+    ['REDIS0003\x04\x01k\x02\x01f\x01v\x01f\x01v\xff', /a hash has a field twice/],
+    ['REDIS0003\xfc\xff\xff\xff\xff\xff\xff\xff\x7f\x00\x01k\x01v\xff', /absurd expiry at offset 9/],
   ];
   for (const [file, expected] of cases) {
     t.throws(
