@@ -48,6 +48,7 @@ function save(context: CommandContext): void {
     reply.error(SAVE_IN_PROGRESS);
     return;
   }
+  services.state.persistence.countSave();
   if (withAllLocks(context, () => saveInForeground(context))) reply.ok();
   else reply.error('ERR');
 }
@@ -152,7 +153,7 @@ export function reload(context: CommandContext): void {
   const { persistence } = services.state;
   const problem = withAllLocks(context, () => {
     cancelBackgroundSave(context);
-    if (saves && !saveInForeground(context)) return 'ERR Error trying to save the DB, check server logs';
+    if (saves && !saveInForeground(context)) return 'ERR';
     for (const shard of flushes ? keyspace.shards : []) {
       for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
     }

@@ -121,6 +121,7 @@ export class PersistenceState {
     }
     doubles[Wide.KeysWritten] = 0;
     doubles[Wide.KeysTotal] = keys;
+    if (form === SnapshotForm.Rdb) this.countSave();
     Atomics.store(words, Word.Cancelled, 0);
     Atomics.store(words, Word.Background, 2);
     Atomics.notify(words, Word.Background);
@@ -151,7 +152,6 @@ export class PersistenceState {
     doubles[Wide.LastSeconds] = Math.max(0, Math.floor((nowMs - doubles[Wide.StartMs]) / 1000));
     if (isGood) {
       doubles[Wide.SavedChanges] = doubles[Wide.StartChanges];
-      Atomics.add(words, Word.Saves, 1);
       Atomics.store(words, Word.HasFailed, 0);
     } else if (!this.isCancelled) {
       Atomics.store(words, Word.HasFailed, 1);
@@ -161,8 +161,12 @@ export class PersistenceState {
   /** A save in the foreground has ended well; `changes` as of then. */
   noteSaved(changes: number): void {
     this.doubles[Wide.SavedChanges] = changes;
-    Atomics.add(this.words, Word.Saves, 1);
     Atomics.store(this.words, Word.HasFailed, 0);
+  }
+
+  /** Counts a snapshot that was asked for, whether or not it can be written. */
+  countSave(): void {
+    Atomics.add(this.words, Word.Saves, 1);
   }
 
   /** The data is what the file has (DEBUG RELOAD). */

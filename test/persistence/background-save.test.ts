@@ -1,13 +1,25 @@
 /** BGSAVE: the file is the state of one moment, whatever happens meanwhile; save points, shutdown, failures. */
 
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import t from 'tap';
 import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dataset.js';
 import { Random } from '../tools/random.js';
-import { skipWithoutRedis, TestServer, withServers } from '../tools/server.js';
+import { run, skipWithoutRedis, TestServer, withServers } from '../tools/server.js';
 
 /** Waits for the background save that runs to end; returns how it ended. */
 async function saved(client: Redis): Promise<string> {
@@ -110,7 +122,7 @@ async function shuffle(client: Redis, random: Random, isOver: () => boolean): Pr
     const from = random.below(ACCOUNTS);
     const to = random.below(ACCOUNTS);
     const amount = random.below(100);
-    switch (random.below(6)) {
+    switch (random.below(9)) {
       case 0:
         await client.lmove(`list:${from}`, `list:${to}`, 'LEFT', 'RIGHT');
         break;
@@ -128,6 +140,22 @@ async function shuffle(client: Redis, random: Random, isOver: () => boolean): Pr
           .zincrby('scores', -amount, `m${to}`)
           .exec();
         break;
+      case 5: {
+        // All of it changes its database, and back, at once.
+        await client.multi().swapdb(1, 2).incr('swaps').exec();
+        break;
+      }
+      case 6: {
+        // The one of the two that is the newer is never without the other: they are set in one transaction.
+        const number = `${from} ${to} ${amount}`;
+        await client.multi().mset(`left:${from}`, number, `right:${from}`, number).exec();
+        break;
+      }
+      case 7: {
+        // A database is emptied and filled again, all at once.
+        await client.multi().select(3).flushdb().mset('a', amount, 'b', -amount).select(0).exec();
+        break;
+      }
       case 4: {
         // What is temporary comes and goes.
         await client.set(`temporary:${from}`, 'x'.repeat(amount), 'PX', 1 + random.below(20));
@@ -160,6 +188,8 @@ t.test('every snapshot keeps the invariants', { skip: skipWithoutRedis() }, asyn
     await client.sadd(`set:${element % ACCOUNTS}`, `member ${element}`);
   }
   await client.call('DEBUG', 'POPULATE', '30000', 'filling', '50');
+  await client.multi().select(1).set('database', '1').select(2).set('database', '2').select(0).exec();
+  await client.multi().select(3).mset('a', 0, 'b', 0).select(0).exec();
   let isOver = false;
   const shufflers = Array.from({ length: 6 }, (_, index) =>
     shuffle(server.client(), new Random(seed + index), () => isOver),
@@ -180,7 +210,22 @@ t.test('every snapshot keeps the invariants', { skip: skipWithoutRedis() }, asyn
       const scores = (await redis.zrange('scores', '0', '-1', 'WITHSCORES')).filter(
         (_, index) => index % 2 === 1,
       );
+      const pairs = (await redis.keys('left:*')).map(async (left) => {
+        const [one, other] = await redis.mget(left, left.replace('left', 'right'));
+        return one === other;
+      });
+      const isSwapped = Number(await redis.get('swaps')) % 2 === 1;
+      await redis.select(1);
+      const inOne = await redis.get('database');
+      await redis.select(2);
+      const inTwo = await redis.get('database');
+      await redis.select(3);
+      const [a, b] = await redis.mget('a', 'b');
+      await redis.select(0);
       return {
+        pairs: (await Promise.all(pairs)).every(Boolean),
+        databases: isSwapped ? [inTwo, inOne] : [inOne, inTwo],
+        refilled: Number(a) + Number(b),
         accounts: accounts.reduce((sum, value) => sum + Number(value), 0),
         scores: scores.reduce((sum, value) => sum + Number(value), 0),
         moving: (await redis.keys('moving:*')).length,
@@ -192,6 +237,9 @@ t.test('every snapshot keeps the invariants', { skip: skipWithoutRedis() }, asyn
     t.same(
       sums,
       {
+        pairs: true,
+        databases: ['1', '2'],
+        refilled: 0,
         accounts: ACCOUNTS * TOTAL,
         scores: ACCOUNTS * TOTAL,
         moving: ACCOUNTS,
@@ -253,6 +301,72 @@ withServers(t, 'save points', { directives: { save: '1 2' } }, async (t, server)
   t.equal(await client.save(), 'OK');
   t.equal(await client.set('a', '6'), 'OK', 'writes are welcome again');
   t.same(temporaryFiles(server), []);
+});
+
+/** A file system of 1 MiB; null if this process may not mount one. */
+function mountSmall(): string | null {
+  const folder = mkdtempSync(path.join(tmpdir(), 'damselfly-small-'));
+  if (run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]).code === 0) return folder;
+  rmdirSync(folder);
+  return null;
+}
+
+/** For tap's `skip` option. */
+function skipWithoutMount(): false | string {
+  const folder = mountSmall();
+  if (folder === null) return 'mounting a small tmpfs is not permitted';
+  unmount(folder);
+  return false;
+}
+
+function unmount(folder: string): void {
+  run(['umount', folder]);
+  rmdirSync(folder);
+}
+
+t.test('a disk that is full', { skip: skipWithoutMount() }, async (t) => {
+  const folder = mountSmall()!;
+  const server = await TestServer.start({
+    kind: 'damselfly',
+    threads: 2,
+    directives: { dir: folder, save: '3600 1000', 'enable-debug-command': 'yes' },
+  });
+  t.teardown(async () => {
+    await server.stop('SIGKILL');
+    unmount(folder);
+  });
+  const client = server.client();
+  const file = path.join(folder, 'dump.rdb');
+  await client.set('k', 'first');
+  await client.save();
+  const good = readFileSync(file);
+  // 600 KiB that can't be compressed fit if nothing else is there.
+  const random = new Random(4303);
+  for (let number = 0; number < 6; number++) {
+    await client.set(
+      `large:${number}`,
+      Buffer.from(Array.from({ length: 100 << 10 }, () => random.below(256))),
+    );
+  }
+  const filler = path.join(folder, 'filler');
+  writeFileSync(filler, Buffer.alloc(600 << 10));
+  await client.call('BGSAVE');
+  t.equal(await saved(client), 'err');
+  t.match(server.output(), /Background saving error: ENOSPC/);
+  t.ok(readFileSync(file).equals(good), 'the last snapshot is as it was');
+  t.same(readdirSync(folder).sort(), ['dump.rdb', 'filler'], 'nothing else is left');
+  await t.rejects(client.set('k', 'second'), { message: /^MISCONF / });
+  t.equal(await client.get('k'), 'first');
+  await t.rejects(client.save(), { message: 'ERR' });
+  await t.rejects(client.call('SHUTDOWN'), { message: 'ERR Errors trying to SHUTDOWN. Check logs.' });
+  t.ok(readFileSync(file).equals(good));
+  t.same(readdirSync(folder).sort(), ['dump.rdb', 'filler']);
+  rmSync(filler);
+  await client.call('BGSAVE');
+  t.equal(await saved(client), 'ok', 'there is space again');
+  t.equal(await client.set('k', 'second'), 'OK');
+  await client.call('DEBUG', 'RELOAD', 'NOSAVE');
+  t.equal(await client.dbsize(), 7);
 });
 
 for (const [how, expected] of [
