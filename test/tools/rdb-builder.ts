@@ -4,7 +4,7 @@
  */
 
 import { Crc64 } from '../../src/persistence/crc64.js';
-import { lzfCompress } from '../../src/persistence/lzf.js';
+import { lzfCompress } from '../../src/memory/lzf.js';
 import type { Random } from './random.js';
 
 /** A length field; `form` makes it longer than it has to be. */
