@@ -3,8 +3,8 @@
  * reader, and redis-server is asked whether it reads the same.
  */
 
-import { Crc64 } from '../../src/persistence/crc64.js';
 import { lzfCompress } from '../../src/memory/lzf.js';
+import { Crc64 } from '../../src/persistence/crc64.js';
 import type { Random } from './random.js';
 
 /** A length field; `form` makes it longer than it has to be. */
