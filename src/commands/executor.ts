@@ -32,6 +32,9 @@ const LOOK_AHEAD_COMMANDS_MIN = 3;
 /** Replies of a batch that are longer than this are sent before its next command runs. */
 const FLUSH_BYTES = 64 * 1024;
 
+/** Commands that run under one hold of a lock. */
+const STRETCH_COMMANDS_MAX = 32;
+
 /** Commands of a batch up to which each is timed by itself. */
 const TIMED_COMMANDS_MAX = 2;
 /** With a slow log that notes commands faster than this, each command is timed by itself. */
@@ -106,32 +109,105 @@ export class Executor {
     this.startTiming(count);
     for (let index = 0; index < count; index++) this.prepare(index, parser);
     if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead(count, session.database);
-    for (let index = 0; index < count; index++) {
-      context.argStart = parser.commandArgStart[index];
-      context.argCount = parser.commandArgCount[index];
-      const command = this.commands[index];
-      if (command !== null && command.singleKey > 0 && context.argCount > command.singleKey) {
-        context.knownKeyOffset = context.argOffset(command.singleKey);
-        context.knownHash = this.hashes[index];
-        context.knownShard = this.shards[index];
+    let isUnhindered = this.isUnhindered(session);
+    let index = 0;
+    while (index < count) {
+      if (isUnhindered && this.isSimple(index, parser) && this.hasRoom()) {
+        index = this.runStretch(index, count, parser);
       } else {
-        context.knownKeyOffset = -1;
-      }
-      this.execute(command);
-      if (session.closing || session.postponed !== null) {
-        this.endTiming();
-        return index + 1;
+        this.selectRequest(index, parser);
+        this.execute(this.commands[index++]);
+        if (session.closing || session.postponed !== null) break;
+        isUnhindered = this.isUnhindered(session);
       }
       if (context.reply.length > FLUSH_BYTES || context.reply.overflowed) {
         context.services.flush(session);
-        if (session.closing) {
-          this.endTiming();
-          return index + 1;
-        }
+        if (session.closing) break;
       }
     }
     this.endTiming();
-    return count;
+    return index;
+  }
+
+  /** Makes the context's request that of a command of the batch. */
+  private selectRequest(index: number, parser: RequestParser): void {
+    const { context } = this;
+    context.argStart = parser.commandArgStart[index];
+    context.argCount = parser.commandArgCount[index];
+    const command = this.commands[index];
+    if (command !== null && command.singleKey > 0 && context.argCount > command.singleKey) {
+      context.knownKeyOffset = context.argOffset(command.singleKey);
+      context.knownHash = this.hashes[index];
+      context.knownShard = this.shards[index];
+    } else {
+      context.knownKeyOffset = -1;
+    }
+  }
+
+  /** Whether there is nothing now that refuses, postpones, queues or shows one command of the client and not another. */
+  private isUnhindered(session: Session): boolean {
+    const { control, persistence, appendOnly } = this.context.services.state;
+    return (
+      session.queue === null &&
+      session.authenticated &&
+      session.replyMode === ReplyMode.On &&
+      !session.isMonitor &&
+      !this.isEachTimed &&
+      !control.mayBePaused &&
+      control.monitorCount === 0 &&
+      !persistence.hasFailed &&
+      appendOnly.writeError === 0
+    );
+  }
+
+  /** Whether a command of the batch is quick, has one key and the right number of arguments. */
+  private isSimple(index: number, parser: RequestParser): boolean {
+    const command = this.commands[index];
+    if (command === null || command.singleKey === 0 || this.isQuick[command.id] === 0) return false;
+    const { arity } = command;
+    const count = parser.commandArgCount[index];
+    return arity >= 0 ? count === arity : count >= -arity;
+  }
+
+  /** Whether memory is not full, as far as can be told without a lock. */
+  private hasRoom(): boolean {
+    const { keyspace } = this.context;
+    return keyspace.settings.maxMemoryBytes === 0 || !keyspace.mustMakeRoom(this.clients.memoryBytes());
+  }
+
+  /**
+   * Runs simple commands from `first` on that are on the same shard, under one hold of its lock: many connections
+   * that use one key would else pass its lock to and fro with each command. Returns the index after the last.
+   */
+  private runStretch(first: number, count: number, parser: RequestParser): number {
+    const { context, shards } = this;
+    const { session, reply, keyspace } = context;
+    const shard = shards[first];
+    const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
+    let index = first;
+    acquireLock(shard.words, HeaderWord.Lock);
+    do {
+      const command = this.commands[index] as Command;
+      this.selectRequest(index, parser);
+      context.selectKey(command.singleKey);
+      context.command = command;
+      session.lastCommandId = command.id;
+      const errorsBefore = reply.errors;
+      this.countQuick(command);
+      command.handler(context);
+      this.settle();
+      this.journal.commit(true);
+      if (reply.errors !== errorsBefore) this.countErrors(command);
+      index++;
+    } while (
+      index < end &&
+      shards[index] === shard &&
+      reply.length <= FLUSH_BYTES &&
+      this.isSimple(index, parser)
+    );
+    keyspace.publishIfMoved(shard);
+    releaseLock(shard.words, HeaderWord.Lock);
+    return index;
   }
 
   /** Runs the command that CLIENT PAUSE held back, or goes on with one that has waited for its work. */

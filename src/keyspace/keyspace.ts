@@ -122,6 +122,11 @@ export class Keyspace {
     return (Atomics.load(this.totals, 0) >>> 0) * (1 << USED_UNIT_LOG2) + otherBytes > maxMemoryBytes;
   }
 
+  /** Whether `makeRoom` has anything to do. */
+  mustMakeRoom(otherBytes: number): boolean {
+    return this.mustPublish || this.isOverLimit(otherBytes);
+  }
+
   /**
    * Evicts until memory is below the limit again. Returns false if it is not and nothing can be evicted:
    * then a command that needs memory is refused. Holds no lock when called.
