@@ -53,7 +53,7 @@ class Engine {
   }
 
   run(batches: readonly Buffer[], views: readonly DataView[]): void {
-    const connection = { parseState: null, closeAfterReply() {} };
+    const connection = { session: this.session, parseState: null, closeAfterReply() {} };
     for (let index = 0; index < batches.length; index++) {
       const batch = batches[index]!;
       this.dispatcher.dispatch(connection, this.session, batch, views[index]!, 0, batch.length);
