@@ -305,7 +305,7 @@ export class Shard {
 
   /**
    * Changes the length of the string at `slot`, keeping its bytes up to the smaller length; what is new is
-   * zero. The entry becomes "raw" and gets room to grow. Returns the entry, or 0 with nothing changed.
+   * zero. The entry becomes "raw" and, if it was not empty, gets room to grow. Returns the entry, or 0 with nothing changed.
    */
   resizeString(database: number, slot: number, lengthBytes: number, nowMs: number): number {
     const { words } = this;
@@ -313,7 +313,9 @@ export class Shard {
     this.preserve(database, entry);
     const oldLength = valueLength(words, entry);
     if (lengthBytes > valueCapacity(words, entry) || (entryFlags(words, entry) & EntryFlag.Wide) === 0) {
-      const capacity = lengthBytes < 64 ? lengthBytes : lengthBytes + Math.min(lengthBytes, GROWTH_BYTES_MAX);
+      // A string that has just been made may never grow.
+      const growth = lengthBytes < 64 || oldLength === 0 ? 0 : Math.min(lengthBytes, GROWTH_BYTES_MAX);
+      const capacity = lengthBytes + growth;
       const old = entry;
       entry = this.newEntry(
         database,
@@ -323,7 +325,7 @@ export class Shard {
         keyLength(words, old),
         ValueType.String,
         lengthBytes,
-        Math.max(capacity, lengthBytes),
+        capacity,
         expiresAtMs(words, old),
         entryAccess(words, old),
         nowMs,
