@@ -1,0 +1,258 @@
+/**
+ * What saving and loading costs, of Damselfly and of redis-server in one run: memory and latencies while a snapshot is
+ * written under load, how long that takes, how long its file takes to load; and what the append-only file costs.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Command } from 'commander';
+import { Random } from '../test/tools/random.js';
+import type { RawClient } from '../test/tools/raw-client.js';
+import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
+import { keyName } from './load.js';
+import { cpuSeconds } from './process-cost.js';
+import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
+
+const CONNECTIONS = 20;
+const VALUE_BYTES = 64;
+const SAMPLE_MS = 50;
+const AOF_CONNECTIONS = 50;
+
+type Results = Map<string, number>;
+
+/** A process and those that it has started. */
+function processTree(pid: number): number[] {
+  let children: number[] = [];
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
+    children = text === '' ? [] : text.split(' ').map(Number);
+  } catch {
+    // It has ended.
+  }
+  return [pid, ...children.flatMap(processTree)];
+}
+
+/** Memory of a process and its children, what they share counted once. */
+function sharedOutBytes(pid: number): number {
+  let bytes = 0;
+  for (const one of processTree(pid)) {
+    try {
+      const match = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${one}/smaps_rollup`, 'latin1'));
+      bytes += Number(match?.[1] ?? 0) * 1024;
+    } catch {
+      // It has ended.
+    }
+  }
+  return bytes;
+}
+
+function percentile(values: number[], share: number): number {
+  values.sort((left, right) => left - right);
+  return values[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
+}
+
+/** Random SETs on several connections, one at a time on each; gathers their latencies. */
+class Load {
+  latencies: number[] = [];
+  done = 0;
+  private isOver = false;
+  private readonly running: Promise<void>[];
+
+  constructor(clients: readonly RawClient[], keys: number, pipeline = 1) {
+    this.running = clients.map((client, index) => this.run(client, new Random(100 + index), keys, pipeline));
+  }
+
+  private async run(client: RawClient, random: Random, keys: number, pipeline: number): Promise<void> {
+    const value = Buffer.alloc(VALUE_BYTES, 'v');
+    while (!this.isOver) {
+      const commands = Array.from({ length: pipeline }, () => ['SET', keyName(random.below(keys)), value]);
+      const startedAt = performance.now();
+      await client.pipeline(commands);
+      this.latencies.push(performance.now() - startedAt);
+      this.done += pipeline;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.isOver = true;
+    await Promise.all(this.running);
+  }
+}
+
+async function info(client: RawClient, field: string): Promise<string> {
+  const text = await client.text('INFO', 'persistence');
+  return new RegExp(`^${field}:(.*)\r$`, 'm').exec(text)?.[1] ?? '';
+}
+
+async function connect(server: TestServer, count: number): Promise<RawClient[]> {
+  return Promise.all(Array.from({ length: count }, () => server.rawClient()));
+}
+
+/** How long a server takes to start, with what is in a folder or without anything. */
+async function startSeconds(kind: ServerKind, threads: number, folder: string | null): Promise<number> {
+  const startedAt = performance.now();
+  const server = await TestServer.start({
+    kind,
+    threads,
+    directives: folder === null ? {} : { dir: folder },
+  });
+  const seconds = (performance.now() - startedAt) / 1000;
+  await server.stop('SIGKILL');
+  return seconds;
+}
+
+/** A snapshot under load, and the start from its file. */
+async function measureSnapshot(
+  kind: ServerKind,
+  threads: number,
+  keys: number,
+  seconds: number,
+): Promise<Results> {
+  const results: Results = new Map();
+  const server = await TestServer.start({ kind, threads });
+  try {
+    const control = await server.rawClient();
+    await control.command('DEBUG', 'POPULATE', keys, 'filling', VALUE_BYTES);
+    const load = new Load(await connect(server, CONNECTIONS), keys);
+    await delay(1000);
+    load.latencies = [];
+    await delay(seconds * 1000);
+    const before = percentile(load.latencies, 0.99);
+    load.latencies = [];
+    const memoryBefore = sharedOutBytes(server.pid);
+    let memoryMax = memoryBefore;
+    const startedAt = performance.now();
+    const reply = await control.text('BGSAVE');
+    if (!reply.startsWith('+')) throw new Error(`BGSAVE answered ${reply}`);
+    while ((await info(control, 'rdb_bgsave_in_progress')) !== '0') {
+      memoryMax = Math.max(memoryMax, sharedOutBytes(server.pid));
+      await delay(SAMPLE_MS);
+    }
+    results.set('duration', (performance.now() - startedAt) / 1000);
+    if ((await info(control, 'rdb_last_bgsave_status')) !== 'ok') throw new Error('the save has failed');
+    results.set('growth', (100 * (memoryMax - memoryBefore)) / memoryBefore);
+    results.set('slowdown', percentile(load.latencies, 0.99) / before);
+    await load.stop();
+    const file = path.join(server.directory, 'dump.rdb');
+    results.set('size', statSync(file).size / 2 ** 20);
+    const withFile = await startSeconds(kind, threads, server.directory);
+    results.set('load', withFile - (await startSeconds(kind, threads, null)));
+  } finally {
+    await server.stop('SIGKILL');
+  }
+  return results;
+}
+
+/** SETs with the append-only file: processor time of an operation, or requests per second. */
+async function measureAof(
+  kind: ServerKind,
+  threads: number,
+  fsync: string,
+  pipeline: number,
+  seconds: number,
+): Promise<Results> {
+  const server = await TestServer.start({
+    kind,
+    threads,
+    directives: { appendonly: 'yes', appendfsync: fsync, 'auto-aof-rewrite-percentage': 0 },
+  });
+  try {
+    const load = new Load(await connect(server, AOF_CONNECTIONS), 1_000_000, pipeline);
+    await delay(500);
+    const doneBefore = load.done;
+    const cpuBefore = cpuSeconds(server.pid);
+    const startedAt = performance.now();
+    await delay(seconds * 1000);
+    const done = load.done - doneBefore;
+    const elapsed = (performance.now() - startedAt) / 1000;
+    const cpu = cpuSeconds(server.pid) - cpuBefore;
+    await load.stop();
+    return new Map([
+      [`${fsync} cpu`, (1e6 * cpu) / done],
+      [`${fsync} rate`, done / elapsed],
+    ]);
+  } finally {
+    await server.stop('SIGKILL');
+  }
+}
+
+interface Row {
+  readonly name: string;
+  readonly unit: string;
+  readonly key: string;
+  readonly target: Target | null;
+  /** The target is for the quotient of Damselfly and Redis. */
+  readonly isRatio: boolean;
+}
+
+const ROWS: readonly Row[] = [
+  { name: 'BGSAVE: growth of memory', unit: '%', key: 'growth', target: { limit: 5 }, isRatio: false },
+  { name: 'BGSAVE: p99 during ÷ before', unit: '', key: 'slowdown', target: { limit: 2 }, isRatio: false },
+  { name: 'BGSAVE: duration', unit: 's', key: 'duration', target: { limit: 1 }, isRatio: true },
+  { name: 'size of the file', unit: 'MiB', key: 'size', target: null, isRatio: true },
+  { name: 'loading of the file', unit: 's', key: 'load', target: { limit: 0.8 }, isRatio: true },
+  {
+    name: 'SET P16, everysec',
+    unit: 'µs CPU/op',
+    key: 'everysec cpu',
+    target: { limit: 0.85 },
+    isRatio: true,
+  },
+  {
+    name: 'SET P1, always',
+    unit: 'requests/s',
+    key: 'always rate',
+    target: { limit: 1, atLeast: true },
+    isRatio: true,
+  },
+];
+
+const program = new Command()
+  .description('measures what saving and loading costs Damselfly beside redis-server')
+  .option('--servers <names>', 'redis, damselfly or both', 'redis,damselfly')
+  .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
+  .option('--scale <factor>', 'multiplies the counts of keys and the times', '1')
+  .option('--no-aof', 'without the rows on the append-only file')
+  .parse();
+const options = program.opts<{ servers: string; threads: string; scale: string; aof: boolean }>();
+const kinds = options.servers.split(',') as ServerKind[];
+if (kinds.includes('redis') && !hasProgram('redis-server')) program.error('redis-server is not installed');
+const scale = Number(options.scale);
+const threads = Number(options.threads);
+const keys = Math.max(1000, Math.round(5_000_000 * scale));
+const seconds = Math.max(1, 10 * scale);
+
+const all = new Map<ServerKind, Results>();
+for (const kind of kinds) {
+  const results: Results = new Map();
+  const steps = [() => measureSnapshot(kind, threads, keys, seconds)];
+  if (options.aof) {
+    steps.push(() => measureAof(kind, threads, 'everysec', 16, seconds));
+    steps.push(() => measureAof(kind, threads, 'always', 1, seconds));
+  }
+  for (const step of steps) {
+    try {
+      for (const [key, value] of await step()) results.set(key, value);
+    } catch (error) {
+      process.stderr.write(`${kind}: ${(error as Error).message}\n`);
+    }
+    // What one has left for the disk is not the next one's.
+    execFileSync('sync');
+  }
+  all.set(kind, results);
+}
+
+const printed: string[][] = [[`${keys} keys of ${VALUE_BYTES} bytes`, 'unit', ...kinds, '÷', 'target']];
+for (const { name, unit, key, target, isRatio } of ROWS) {
+  const cells = kinds.map((kind) => formatNumber(all.get(kind)?.get(key) ?? Number.NaN));
+  const ours = all.get('damselfly')?.get(key) ?? Number.NaN;
+  const ratio = ours / (all.get('redis')?.get(key) ?? Number.NaN);
+  const judged = isRatio ? ratio : ours;
+  const verdict = target === null || Number.isNaN(judged) ? '' : formatTarget(target, judged);
+  printed.push([name, unit, ...cells, formatNumber(ratio), verdict]);
+}
+console.log(formatTable(printed));
