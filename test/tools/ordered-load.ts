@@ -1,0 +1,247 @@
+/**
+ * Load whose traces tell, after a crash, exactly which commands have survived: clients write in ways that number what
+ * they do, and remember when they sent each command and when it was acknowledged.
+ *
+ * Half of the clients run transactions. Number n of client c counts itself in two counters that all share, and writes
+ * n to two strings and a list of its own, all of them on different shards; the first counter's reply is the
+ * transaction's place in the order of all. The others SET n to key n mod KEYS of their own. So the state after n
+ * commands is known for each client, and whatever is found must be such a state.
+ */
+
+import { performance } from 'node:perf_hooks';
+import type { Redis } from 'ioredis';
+import type { Random } from './random.js';
+import { RawClient, type RawClientAddress } from './raw-client.js';
+
+const KEYS = 16;
+const PIPELINE_MAX = 24;
+const PADDING_MAX = 200;
+
+/** One numbered command or transaction. Times are of performance.now(). */
+interface Operation {
+  sentAt: number;
+  /** Infinity while it is not acknowledged. */
+  acknowledgedAt: number;
+  /** Place among all transactions, 0 if it is not known. */
+  place: number;
+}
+
+interface Found {
+  /** So many of the client's operations are there: 1 to `count`. */
+  count: number;
+  /** What contradicts that. */
+  problems: string[];
+}
+
+abstract class LoadClient {
+  /** Operation number n is at n - 1. */
+  operations: Operation[] = [];
+  protected readonly name: string;
+  protected readonly random: Random;
+
+  constructor(name: string, random: Random) {
+    this.name = name;
+    this.random = random;
+  }
+
+  /** Sends pipelines, one after another, until the connection ends. */
+  async run(client: RawClient): Promise<void> {
+    try {
+      for (;;) {
+        const first = this.operations.length + 1;
+        const count = this.random.between(1, PIPELINE_MAX);
+        const commands: string[][] = [];
+        const sentAt = performance.now();
+        for (let number = first; number < first + count; number++) {
+          commands.push(...this.commandsOf(number));
+          this.operations.push({ sentAt, acknowledgedAt: Number.POSITIVE_INFINITY, place: 0 });
+        }
+        for (const command of commands) client.send(...command);
+        for (let number = first; number < first + count; number++) {
+          const place = await this.readReplies(client);
+          const operation = this.operations[number - 1]!;
+          operation.acknowledgedAt = performance.now();
+          operation.place = place;
+        }
+      }
+    } catch (error) {
+      if (!/connection closed|ECONNRESET|EPIPE/.test((error as Error).message)) throw error;
+    }
+  }
+
+  /** What was not there after a crash has never been. */
+  resume(count: number): void {
+    this.operations.length = count;
+    for (const operation of this.operations) operation.acknowledgedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  protected padding(): string {
+    return 'x'.repeat(this.random.below(PADDING_MAX));
+  }
+
+  protected abstract commandsOf(number: number): string[][];
+  /** Returns the operation's place in the order of all, or 0. */
+  protected abstract readReplies(client: RawClient): Promise<number>;
+  abstract find(client: Redis): Promise<Found>;
+}
+
+async function expectReply(client: RawClient, pattern: RegExp): Promise<RegExpExecArray> {
+  const text = (await client.read()).toString('latin1');
+  const match = pattern.exec(text);
+  if (match === null) throw new Error(`a write was answered with ${text}`);
+  return match;
+}
+
+class TransactionClient extends LoadClient {
+  protected commandsOf(number: number): string[][] {
+    const { name } = this;
+    return [
+      ['MULTI'],
+      ['INCR', 'places'],
+      ['SET', `${name}:first`, String(number)],
+      ['RPUSH', `${name}:list`, `${number} ${this.padding()}`],
+      ['SET', `${name}:last`, String(number)],
+      ['INCR', 'again'],
+      ['EXEC'],
+    ];
+  }
+
+  protected async readReplies(client: RawClient): Promise<number> {
+    await expectReply(client, /^\+OK/);
+    for (let command = 0; command < 5; command++) await expectReply(client, /^\+QUEUED/);
+    const [, place] = await expectReply(client, /^\*5\r\n:(\d+)\r\n\+OK\r\n:\d+\r\n\+OK\r\n:\1\r\n$/);
+    return Number(place);
+  }
+
+  async find(client: Redis): Promise<Found> {
+    const { name } = this;
+    const [first, list, last] = await Promise.all([
+      client.get(`${name}:first`),
+      client.lrange(`${name}:list`, 0, -1),
+      client.get(`${name}:last`),
+    ]);
+    const problems: string[] = [];
+    const count = Number(first ?? 0);
+    if (Number(last ?? 0) !== count || list.length !== count) {
+      problems.push(`${name} has a torn transaction: ${first}, ${last}, ${list.length} in its list`);
+    }
+    const wrong = list.findIndex((element, index) => Number.parseInt(element, 10) !== index + 1);
+    if (wrong >= 0) problems.push(`${name} has ${list[wrong]} in its list at ${wrong}`);
+    return { count, problems };
+  }
+}
+
+class SetClient extends LoadClient {
+  protected commandsOf(number: number): string[][] {
+    return [['SET', this.key(number % KEYS), `${number} ${this.padding()}`]];
+  }
+
+  private key(index: number): string {
+    return `${this.name}:${index}`;
+  }
+
+  protected async readReplies(client: RawClient): Promise<number> {
+    await expectReply(client, /^\+OK\r\n$/);
+    return 0;
+  }
+
+  async find(client: Redis): Promise<Found> {
+    const values = await client.mget(Array.from({ length: KEYS }, (_, index) => this.key(index)));
+    const numbers = values.map((value) => (value === null ? 0 : Number.parseInt(value, 10)));
+    const count = Math.max(...numbers);
+    const problems: string[] = [];
+    for (const [index, number] of numbers.entries()) {
+      const expected = Math.max(0, count - ((((count - index) % KEYS) + KEYS) % KEYS));
+      if (number !== expected) {
+        problems.push(`${this.name} has a hole: ${count} is there, but ${expected} is not (${number} is)`);
+      }
+    }
+    return { count, problems };
+  }
+}
+
+export interface Survival {
+  acknowledged: number;
+  /** Acknowledged operations that are not there, and how long before the crash the first of them was acknowledged. */
+  lost: number;
+  lostMs: number;
+  /** Operations that are there although nobody was told. */
+  unacknowledged: number;
+  problems: string[];
+}
+
+export class OrderedLoad {
+  private readonly clients: LoadClient[] = [];
+  private running: Promise<void>[] = [];
+
+  constructor(random: Random, clientCount: number) {
+    for (let index = 0; index < clientCount; index++) {
+      const kind = index % 2 === 0 ? TransactionClient : SetClient;
+      this.clients.push(new kind(`client${index}`, random));
+    }
+  }
+
+  async start(address: RawClientAddress): Promise<void> {
+    const connections = await Promise.all(this.clients.map(() => RawClient.connect(address)));
+    this.running = this.clients.map((client, index) => client.run(connections[index]!));
+  }
+
+  /** Settles when all connections have ended; rejects if a write was refused. */
+  async ended(): Promise<void> {
+    await Promise.all(this.running);
+  }
+
+  get acknowledged(): number {
+    let count = 0;
+    for (const { operations } of this.clients) {
+      for (const { acknowledgedAt } of operations) if (acknowledgedAt < Number.POSITIVE_INFINITY) count++;
+    }
+    return count;
+  }
+
+  /** Holds what a server has against what was sent to the one that crashed at `crashedAt`. */
+  async examine(client: Redis, crashedAt: number): Promise<Survival> {
+    const found = await Promise.all(this.clients.map((load) => load.find(client)));
+    const result: Survival = { acknowledged: 0, lost: 0, lostMs: 0, unacknowledged: 0, problems: [] };
+    result.problems.push(...found.flatMap(({ problems }) => problems));
+    const [places, again] = (await client.mget('places', 'again')).map(Number) as [number, number];
+    let transactions = 0;
+    /** The latest moment at which something was sent that is there. */
+    let latestSentAt = Number.NEGATIVE_INFINITY;
+    for (const [index, { operations }] of this.clients.entries()) {
+      const { count } = found[index]!;
+      if (this.clients[index] instanceof TransactionClient) transactions += count;
+      if (count > operations.length) result.problems.push(`client${index} has more than it sent`);
+      else if (count > 0) latestSentAt = Math.max(latestSentAt, operations[count - 1]!.sentAt);
+    }
+    if (places !== again || places !== transactions) {
+      result.problems.push(`${places} and ${again} transactions are counted, ${transactions} are there`);
+    }
+    for (const [index, { operations }] of this.clients.entries()) {
+      const { count } = found[index]!;
+      for (const [at, { acknowledgedAt, place }] of operations.entries()) {
+        const isThere = at < count;
+        const isAcknowledged = acknowledgedAt < Number.POSITIVE_INFINITY;
+        if (isAcknowledged) result.acknowledged++;
+        else if (isThere) result.unacknowledged++;
+        if (isAcknowledged && !isThere) {
+          result.lost++;
+          result.lostMs = Math.max(result.lostMs, crashedAt - acknowledgedAt);
+          if (acknowledgedAt < latestSentAt) {
+            result.problems.push(`client${index} lost ${at + 1}, but something sent later is there`);
+          }
+        }
+        if (place > 0 && place <= places !== isThere) {
+          result.problems.push(`transaction ${place} of ${places} is ${isThere ? '' : 'not '}there`);
+        }
+      }
+    }
+    result.problems.length = Math.min(result.problems.length, 10);
+    return result;
+  }
+
+  /** Goes on from what a server has. */
+  async resume(client: Redis): Promise<void> {
+    for (const load of this.clients) load.resume((await load.find(client)).count);
+  }
+}
