@@ -32,6 +32,7 @@ import {
   saveKeyspace,
   snapshotOptions,
 } from './persistence/snapshot-file.js';
+import { AppendOnlyState } from './state/append-only-state.js';
 import { ControlBlock, ShutdownRequest } from './state/control-block.js';
 import { PersistenceState } from './state/persistence-state.js';
 import { createProcessState, type ProcessStateHandle } from './state/process-state.js';
@@ -224,6 +225,10 @@ function saveBeforeExit(
   if (request === ShutdownRequest.NoSave) return true;
   const saves = config.savePoints.length > 0;
   if (!saves && !config.appendOnly) return true;
+  if (new AppendOnlyState(state.appendOnly).isFirstBaseUnderWay) {
+    log("Writing initial AOF, can't exit.", 'warning');
+    return false;
+  }
   const settings = defaultSettings();
   config.copyTo(settings);
   const keyspace = new Keyspace(handle, settings, new Float64Array(KeyspaceCounter.COUNT));

@@ -109,6 +109,8 @@ export class Worker implements ConnectionHandler {
   private isExecuting = false;
   /** Connections whose replies wait until what they tell of is on the disk. */
   private held: Connection[] = [];
+  /** What the journal's `recordedUntil` was before the commands that run. */
+  private recordedBefore = 0;
   private hasFailed = false;
 
   constructor(options: WorkerOptions) {
@@ -297,8 +299,9 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.context.nowMs = nowMs;
     session.lastInteractionMs = nowMs;
-    const { ring } = this.keyspace.journal;
-    if (ring.isOn) ring.waitForRoom(this.isJournalFailing);
+    const { journal } = this.keyspace;
+    if (journal.isOn) journal.ring.waitForRoom(this.isJournalFailing);
+    this.recordedBefore = journal.recordedUntil;
     let position: number;
     this.isExecuting = true;
     try {
@@ -327,12 +330,18 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  /** Has the replies of a connection wait until all that has happened so far is on the disk, if it has to be. */
+  /**
+   * Has the replies of a connection wait until all that has happened so far is on the disk, if it has to be. While
+   * the disk takes nothing, only those wait who have changed something: the others are told of it.
+   */
   private holdIfUnsynced(connection: Connection): void {
-    const { ring } = this.keyspace.journal;
+    const { journal } = this.keyspace;
+    const { ring } = journal;
     if (!ring.mustWait) return;
+    if (journal.recordedUntil !== this.recordedBefore) connection.recordedUntil = journal.recordedUntil;
     connection.heldUntil = ring.head;
     if (connection.isOutputHeld) return;
+    if (this.isJournalFailing() && connection.recordedUntil <= ring.synced) return;
     connection.isOutputHeld = true;
     this.held.push(connection);
   }
@@ -346,8 +355,10 @@ export class Worker implements ConnectionHandler {
     ring.markWaiting(this.options.index);
     const { synced } = ring;
     let kept = 0;
+    const isFailing = this.isJournalFailing();
     for (const connection of held) {
-      if (connection.heldUntil > synced && !connection.isClosed) held[kept++] = connection;
+      const until = isFailing ? connection.recordedUntil : connection.heldUntil;
+      if (until > synced && !connection.isClosed) held[kept++] = connection;
       else this.transport.releaseOutput(connection);
     }
     held.length = kept;
@@ -484,6 +495,7 @@ export class Worker implements ConnectionHandler {
       if (session === null || session.postponed === null) continue;
       if (session.postponedWork?.isReady === false) continue;
       this.context.nowMs = nowMs;
+      this.recordedBefore = this.keyspace.journal.recordedUntil;
       this.transport.reply.protocol = session.protocol;
       this.isExecuting = true;
       try {

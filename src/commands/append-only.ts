@@ -32,9 +32,14 @@ function bgrewriteaof(context: CommandContext): void {
   const { persistence, appendOnly } = services.state;
   if (persistence.isRewriting) {
     reply.error('ERR Background append only file rewriting already in progress');
-  } else if (withAllLocks(context, () => beginRewrite(keyspace, services, nowMs))) {
+  } else if (
+    // A transaction must not be in the old file's half and the new one's, or in both.
+    !context.isMidTransaction &&
+    withAllLocks(context, () => beginRewrite(keyspace, services, nowMs))
+  ) {
     reply.simple('Background append only file rewriting started');
   } else {
+    appendOnly.forgetFailures();
     appendOnly.isRewriteScheduled = true;
     reply.simple('Background append only file rewriting scheduled');
   }

@@ -74,6 +74,8 @@ export class CommandContext {
 
   /** All locks that the running transaction needs are held. */
   inTransaction = false;
+  /** Commands of the running transaction have run: its state of this moment is nobody else's business. */
+  isMidTransaction = false;
 
   constructor(
     keyspace: Keyspace,

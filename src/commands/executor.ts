@@ -635,12 +635,16 @@ export class Executor {
         const errorsBefore = reply.errors;
         const startedAt = performance.now();
         queued.command.handler(context);
-        this.settle();
+        // A command without keys has recorded by itself what there is to record.
+        if (queued.command.keySpecs.length === 0) this.journal.forget();
+        else this.settle();
+        context.isMidTransaction = true;
         this.countTimed(queued.command, performance.now() - startedAt);
         if (reply.errors !== errorsBefore) this.countErrors(queued.command);
         if (context.services.state.control.monitorCount !== 0) this.feedMonitors(queued.command);
       }
       context.inTransaction = false;
+      context.isMidTransaction = false;
     } else {
       reply.nullArray();
     }

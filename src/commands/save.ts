@@ -70,11 +70,16 @@ function bgsave(context: CommandContext): void {
     return;
   }
   const { persistence } = services.state;
-  if (withAllLocks(context, () => beginBackgroundSave(keyspace, persistence, nowMs))) {
-    reply.simple('Background saving started');
-  } else if (!persistence.isRewriting) {
+  const { isMidTransaction } = context;
+  if (persistence.isSaving) {
     reply.error(SAVE_IN_PROGRESS);
-  } else if (argCount === 2) {
+  } else if (
+    // The snapshot must not have half a transaction.
+    !isMidTransaction &&
+    withAllLocks(context, () => beginBackgroundSave(keyspace, persistence, nowMs))
+  ) {
+    reply.simple('Background saving started');
+  } else if (argCount === 2 || isMidTransaction) {
     persistence.isSaveScheduled = true;
     reply.simple('Background saving scheduled');
   } else {

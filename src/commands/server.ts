@@ -1,6 +1,5 @@
 /** Small commands about the server itself: TIME, LASTSAVE, ROLE, SHUTDOWN, LOLWUT, MODULE. */
 
-import { AppendOnlyMode } from '../state/append-only-state.js';
 import { ShutdownRequest } from '../state/control-block.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
@@ -61,7 +60,7 @@ function shutdown(context: CommandContext): void {
   if (isAbort && context.argCount > 2) reply.error(SYNTAX_ERROR);
   else if (isAbort && services.state.control.abortShutdown()) reply.ok();
   else if (isAbort) reply.error('ERR No shutdown in progress.');
-  else if (services.state.appendOnly.mode === AppendOnlyMode.WaitsForBase && !isForced) {
+  else if (services.state.appendOnly.isFirstBaseUnderWay && !isForced) {
     services.log("Writing initial AOF, can't exit.", 'warning');
     reply.error(CANNOT_EXIT);
   } else if (saveBeforeShutdown(context, request) || isForced) {

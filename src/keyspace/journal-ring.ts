@@ -10,7 +10,7 @@
  *   float64, positions: bytes since the process began
  *    1024 head: what is written   1032 taken: what the journal thread has brought to the file
  *    1040 synced: what is on the disk   1048 switch: where the next file begins, -1 for nowhere
- *    1056 since when something is taken and not synced (ms), 0 if nothing is
+ *    1056 since when something is to be taken, or is taken and not synced (ms); 0 if nothing is
  *   bytes from RING_OFFSET: the ring
  *
  * A writer holds the locks of the shards that it has changed while it appends, so the ring has the changes of
@@ -288,6 +288,11 @@ export class JournalRing {
     this.wake();
   }
 
+  /** Takes a request back; false if the journal thread is at it already. */
+  withdraw(request: JournalRequest): boolean {
+    return (Atomics.and(this.words, Word.Requests, ~request) & request) !== 0;
+  }
+
   /**
    * Notes that what was written `limitMs` ago is not on the disk: replies wait until it is. Returns whether that is
    * new. For one worker to call regularly.
@@ -349,9 +354,14 @@ export class JournalRing {
     return this.ring.subarray(at, at + length);
   }
 
-  taken(lengthBytes: number, nowMs: number): void {
-    const { doubles, words } = this;
+  /** Something is about to be brought to the file: from now on it counts how long it is not on the disk. */
+  taking(nowMs: number): void {
+    const { doubles } = this;
     if (doubles[Wide.UnsyncedSinceMs] === 0) doubles[Wide.UnsyncedSinceMs] = nowMs;
+  }
+
+  taken(lengthBytes: number): void {
+    const { doubles, words } = this;
     doubles[Wide.Taken] += lengthBytes;
     Atomics.add(words, Word.Room, 1);
     Atomics.notify(words, Word.Room);

@@ -24,6 +24,8 @@ export class Journal {
   readonly ring: JournalRing;
   /** Changes that the gate has seen since the last command was settled. */
   changes = 0;
+  /** Position in the journal up to which this thread has recorded something. */
+  recordedUntil = 0;
   private bytes = new Uint8Array(INITIAL_BYTES);
   private view = new DataView(this.bytes.buffer);
   private length = 0;
@@ -159,6 +161,7 @@ export class Journal {
     if (this.commandCount === 0) return;
     const { ring, bytes, view, length, commandCount, firstDatabase, database } = this;
     ring.append(bytes, view, length, commandCount, firstDatabase, database, isWhole);
+    this.recordedUntil = ring.head;
     this.commandCount = 0;
     this.length = 0;
     if (bytes.length > KEPT_BYTES_MAX) {

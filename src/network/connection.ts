@@ -37,6 +37,8 @@ export class Connection {
   isOutputHeld = false;
   /** Position in the journal that has to be on the disk before. */
   heldUntil = 0;
+  /** The same for what its own commands have recorded. */
+  recordedUntil = 0;
   isWritableArmed = false;
   /** Events that the poller watches for. */
   interest = 0;

@@ -154,7 +154,8 @@ export class BackgroundSave {
   private install(): boolean {
     const { state, appendOnly } = this;
     this.ring.request(JournalRequest.Install);
-    if (appendOnly.waitForInstall(() => state.isCancelled)) return true;
+    const isGivenUp = (): boolean => state.isCancelled && this.ring.withdraw(JournalRequest.Install);
+    if (appendOnly.waitForInstall(isGivenUp)) return true;
     if (!state.isCancelled) this.failure = 'the new base could not be made part of the append-only file';
     return false;
   }

@@ -142,17 +142,18 @@ export class JournalWriter {
       if (bytes.length === 0) return;
       if (this.fd < 0) {
         // Nobody reads what was recorded before the first file.
-        ring.taken(bytes.length, Date.now());
+        ring.taken(bytes.length);
         continue;
       }
       let wrote: number;
+      ring.taking(Date.now());
       try {
         wrote = writeSync(this.fd, bytes);
       } catch (error) {
         this.failed(error, 'write');
         return;
       }
-      ring.taken(wrote, Date.now());
+      ring.taken(wrote);
       this.state.totalBytes += wrote;
       if (wrote === bytes.length) this.succeeded();
     }
@@ -257,7 +258,8 @@ export class JournalWriter {
       return;
     }
     this.manifest = manifest;
-    if (state.mode === AppendOnlyMode.WaitsForBase) state.mode = AppendOnlyMode.On;
+    // A rewrite that began before the file was turned on is not what it waits for: no increment follows it.
+    if (state.mode === AppendOnlyMode.WaitsForBase && this.fd >= 0) state.mode = AppendOnlyMode.On;
     this.deleteHistory();
     this.measure();
     state.installEnded(true);
@@ -283,12 +285,16 @@ export class JournalWriter {
     state.totalBytes = state.baseBytes;
   }
 
-  /** Ends with the present file. */
+  /** Ends with the present file, and with what the disk does not take. */
   private close(): void {
-    if (this.fd < 0) return;
-    this.sync(this.ring.takenPosition, Date.now());
-    closeSync(this.fd);
-    this.fd = -1;
+    const { ring } = this;
+    if (ring.isSwitchPending) ring.switched();
+    if (this.fd >= 0) {
+      this.sync(ring.takenPosition, Date.now());
+      closeSync(this.fd);
+      this.fd = -1;
+    }
+    this.state.writeError = 0;
   }
 
   /** The process ends: nobody appends any more. */
@@ -297,6 +303,10 @@ export class JournalWriter {
     this.bringToFile();
     if (this.ring.isSwitchDue) this.openNext();
     this.bringToFile();
+    const { pendingBytes } = this.ring;
+    if (pendingBytes > 0) {
+      this.log(`The last ${pendingBytes} bytes could not be written to the append only file`, 'warning');
+    }
     this.close();
     this.state.stopped();
   }

@@ -78,6 +78,11 @@ export class AppendOnlyState {
     Atomics.store(this.words, Word.Mode, mode);
   }
 
+  /** Whether the base that the file waits for is being written: without it, all data would be gone after a restart. */
+  get isFirstBaseUnderWay(): boolean {
+    return this.mode === AppendOnlyMode.WaitsForBase && this.rewriteFailuresInRow === 0;
+  }
+
   /** A rewrite is to begin as soon as no other background job runs. */
   get isRewriteScheduled(): boolean {
     return Atomics.load(this.words, Word.Scheduled) !== 0;
@@ -113,6 +118,11 @@ export class AppendOnlyState {
 
   get rewriteFailuresInRow(): number {
     return Atomics.load(this.words, Word.FailuresInRow);
+  }
+
+  /** Somebody asks for a rewrite: it does not have to wait. */
+  forgetFailures(): void {
+    Atomics.store(this.words, Word.FailuresInRow, 0);
   }
 
   /** Whether the next rewrite that nobody asked for has to wait, since the last ones failed. */

@@ -118,6 +118,8 @@ function isSuitable(args: readonly Word[]): boolean {
   const name = word(args[0]);
   if (name === 'setbit' || name === 'setrange') return Number(args[2]) < 100_000 || !(Number(args[2]) > 0);
   if (name === 'bitfield') return !args.some((arg) => Math.abs(Number(word(arg).replace('#', ''))) > 100_000);
+  // A list that is sorted into itself would grow without end.
+  if (name === 'sort') return args.filter((arg) => word(arg) === 'get').length < 2;
   const at = EXPIRY_ARGUMENT[name];
   if (at !== undefined) {
     const unitMs = name.startsWith('p') || name === 'restore' ? 1 : 1000;
@@ -236,6 +238,7 @@ for (let number = 0; number < RUNS; number++) {
     t.match(await client.text('DEBUG', 'VERIFY'), '+OK');
     const isStopped = v.chance(0.5);
     if (!isStopped) {
+      await client.command('SELECT', '0');
       await client.command('CONFIG', 'SET', 'appendfsync', 'always');
       await client.command('SET', 'last', 'acknowledged after its fsync');
       expected.set(...lastEntry());
