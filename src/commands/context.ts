@@ -369,7 +369,7 @@ export class CommandContext {
   dropIfEmpty(): boolean {
     const { shard } = this;
     const collection = shard.collection(this.entryType);
-    if (collection.count(this.valueOffset) !== 0) return false;
+    if (!collection.isEmpty(this.valueOffset)) return false;
     if (this.slot === 0) {
       this.slot = shard.dictionary.slotOf(shard.root(this.keyDatabase), this.hash, this.entry);
     }

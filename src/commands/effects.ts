@@ -80,31 +80,10 @@ export function recordPersistedFields(context: CommandContext, fields: readonly 
   recordArguments(context, journal, fields);
 }
 
-/**
- * Fields of the key's hash have values, pairs of arguments from `first` to before `end`, and all of them the expiry
- * `expiresAt` (-1: none), or the one that each had before.
- */
-export function recordSetFields(
-  context: CommandContext,
-  first: number,
-  end: number,
-  expiresAt: number,
-  keepsExpiry: boolean,
-): void {
-  const isPlain = expiresAt < 0 && !keepsExpiry;
-  const options = isPlain ? 0 : expiresAt < 0 ? 3 : 4;
-  const journal = recordKeyCommand(context, isPlain ? 'HSET' : 'HSETEX', options + end - first);
+/** Fields of the key's hash have values, pairs of arguments from `first` to before `end`, and do not expire. */
+export function recordSetFields(context: CommandContext, first: number, end: number): void {
+  const journal = recordKeyCommand(context, 'HSET', end - first);
   if (journal === null) return;
-  if (keepsExpiry) {
-    journal.word('KEEPTTL');
-  } else if (!isPlain) {
-    journal.word('PXAT');
-    journal.integer(expiresAt);
-  }
-  if (!isPlain) {
-    journal.word('FIELDS');
-    journal.integer((end - first) / 2);
-  }
   for (let index = first; index < end; index++) {
     journal.argument(context.bytes, context.view, context.argOffset(index), context.argLength(index));
   }

@@ -371,6 +371,17 @@ function meetsCondition(context: CommandContext, reference: number, options: Set
   return true;
 }
 
+/** Records the expiries of fields that were set, after HSET, which takes them away. */
+function recordKeptExpiries(context: CommandContext, first: number, end: number): void {
+  if (!context.keyspace.journal.isOn) return;
+  const { hashes } = context.shard;
+  const { reference } = changes;
+  for (let index = first; index < end; index += 2) {
+    const expiresAt = hashes.expiresAt(reference, findArgument(context, hashes, reference, index));
+    if (expiresAt >= 0) recordFieldExpiries(context, [index], expiresAt);
+  }
+}
+
 function hsetex(context: CommandContext): void {
   const { reply, argCount, nowMs } = context;
   const options = readSetOptions(context);
@@ -407,8 +418,12 @@ function hsetex(context: CommandContext): void {
     recordFields(context, 'HDEL', deleted);
     context.elementsRemoved(KeyEvent.HashDelete);
   } else if (end > first) {
-    recordSetFields(context, first, end, expiresAt, keepsExpiry);
-    if (changed.length > 0) context.changed(KeyEvent.HashExpire);
+    recordSetFields(context, first, end);
+    if (changed.length > 0) {
+      recordFieldExpiries(context, changed, expiresAt);
+      context.changed(KeyEvent.HashExpire);
+    }
+    if (keepsExpiry) recordKeptExpiries(context, first, end);
   } else {
     context.dropIfEmpty();
   }

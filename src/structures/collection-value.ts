@@ -83,6 +83,11 @@ export abstract class CollectionValue {
   /** Number of elements (of fields in a hash). */
   abstract count(reference: number): number;
 
+  /** Whether there are no elements. */
+  isEmpty(reference: number): boolean {
+    return this.count(reference) === 0;
+  }
+
   /** Frees everything that the reference names. */
   release(reference: number): void {
     while (!this.releaseSome(reference, Number.MAX_SAFE_INTEGER)) {}

@@ -115,6 +115,12 @@ export class HashValue extends CollectionValue {
     return next < 0 || next > this.nowMs ? count : count - this.dueCount(reference);
   }
 
+  /** Whether no field is there, as far as that is found out quickly (`isAllDue`). */
+  override isEmpty(reference: number): boolean {
+    if (!this.isExpiring(reference)) return this.count(reference) === 0;
+    return this.heldCount(reference) === 0 || this.isAllDue(reference);
+  }
+
   /** Number of fields with those that are past their expiry. */
   heldCount(reference: number): number {
     const block = this.blockOf(reference);
@@ -655,6 +661,8 @@ export class HashValue extends CollectionValue {
 
   /** Whether all fields are past their expiry. Of a very large hash that is not always found out. */
   isAllDue(reference: number): boolean {
+    const next = this.nextExpiry(reference);
+    if (next < 0 || next > this.nowMs) return this.heldCount(reference) === 0;
     if (this.encoding(reference) === Encoding.TableExpiring) {
       return this.expiringTable.allDue(tableOf(this.blockOf(reference)), this.nowMs, ALL_DUE_LOOKS);
     }

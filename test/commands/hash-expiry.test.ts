@@ -446,3 +446,89 @@ withServers(
     t.equal(await client.hlen('kept'), 1);
   },
 );
+
+/** The requests in a file of them. */
+function requestsIn(bytes: Buffer): string[] {
+  const requests: string[] = [];
+  let at = 0;
+  const line = () => {
+    const end = bytes.indexOf('\r\n', at);
+    const text = bytes.toString('latin1', at, end);
+    at = end + 2;
+    return text;
+  };
+  while (at < bytes.length) {
+    const words: string[] = [];
+    for (let left = Number(line().slice(1)); left > 0; left--) {
+      const length = Number(line().slice(1));
+      words.push(bytes.toString('latin1', at, at + length));
+      at += length + 2;
+    }
+    requests.push(words.join(' '));
+  }
+  return requests;
+}
+
+withServers(
+  t,
+  'the append-only file has times, not durations, and no command of Redis 8',
+  { directives: { appendonly: 'yes' } },
+  async (t, server) => {
+    const client = server.client();
+    const startMs = Date.now();
+    for (const line of [
+      'HSET h a 1 b 2 c 3 d 4',
+      'HEXPIRE h 1000 FIELDS 3 a b nothing',
+      'HEXPIRE h 1000 NX FIELDS 2 a c',
+      'HPERSIST h FIELDS 2 b d',
+      'HEXPIRE h 0 FIELDS 1 d',
+      'HPERSIST h FIELDS 1 nothing',
+      'HINCRBYFLOAT h a 0.5',
+      'HSETEX h PX 1000000 FIELDS 2 e 5 f 6',
+      'HSETEX h FXX KEEPTTL FIELDS 2 e 7 b 8',
+      'HSETEX h FNX FIELDS 1 e 9',
+      'HSETEX h EX 0 FIELDS 1 g 10',
+      'HGETEX h EX 1000 FIELDS 2 b nothing',
+      'HGETEX h PERSIST FIELDS 2 b c',
+      'HGETEX h FIELDS 1 b',
+      'HGETEX h PXAT 1 FIELDS 1 b',
+      'HGETDEL h FIELDS 2 c nothing',
+      'HPEXPIRE h 100 FIELDS 1 f',
+      'HSET last x 1',
+      'HPEXPIRE last 100 FIELDS 1 x',
+    ]) {
+      await ask(client, line);
+    }
+    await until(async () => (await client.hlen('h')) === 2 && (await client.exists('last')) === 0);
+    const file = path.join(server.directory, 'appendonlydir', 'appendonly.aof.1.incr.aof');
+    await until(async () => readFileSync(file).includes('HDEL\r\n$1\r\nh\r\n$1\r\nf\r\n'));
+    await until(async () => readFileSync(file).includes('DEL\r\n$4\r\nlast\r\n'));
+    const requests = requestsIn(readFileSync(file))
+      .filter((request) => !/^(SELECT|MULTI|EXEC)/.test(request))
+      .map((request) =>
+        request.replace(/\d{13}/, (time) => (Number(time) > startMs ? 'TIME' : `the past: ${time}`)),
+      );
+    t.same(requests.slice(0, -2), [
+      'HSET h a 1 b 2 c 3 d 4',
+      'HPEXPIREAT h TIME FIELDS 2 a b',
+      'HPEXPIREAT h TIME FIELDS 1 c',
+      'HPERSIST h FIELDS 1 b',
+      'HDEL h d',
+      'HSET h a 1.5',
+      'HPEXPIREAT h TIME FIELDS 1 a',
+      'HSET h e 5 f 6',
+      'HPEXPIREAT h TIME FIELDS 2 e f',
+      'HSET h e 7 b 8',
+      'HPEXPIREAT h TIME FIELDS 1 e',
+      'HDEL h g',
+      'HPEXPIREAT h TIME FIELDS 1 b',
+      'HPERSIST h FIELDS 2 b c',
+      'HDEL h b',
+      'HDEL h c',
+      'HPEXPIREAT h TIME FIELDS 1 f',
+      'HSET last x 1',
+      'HPEXPIREAT last TIME FIELDS 1 x',
+    ]);
+    t.same(requests.slice(-2).sort(), ['DEL last', 'HDEL h f']);
+  },
+);
