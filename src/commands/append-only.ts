@@ -46,10 +46,18 @@ function bgrewriteaof(context: CommandContext): void {
 }
 
 function turnOn(services: ServerServices): void {
-  const { appendOnly } = services.state;
+  if (!services.state.appendOnly.waitForBase()) return;
   services.log('The append only file is turned on: its base is written first');
-  appendOnly.mode = AppendOnlyMode.WaitsForBase;
-  appendOnly.isRewriteScheduled = true;
+}
+
+/** CONFIG SET has changed something: what comes next finds the append-only file as it is wanted now. */
+export function appendOnlyChanged(context: CommandContext): void {
+  const { keyspace, services } = context;
+  const { config } = services;
+  keyspace.journal.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
+  if (config.appendOnly) turnOn(services);
+  // The worker that begins its base, or turns it off, looks at once.
+  services.wakeWorker(0);
 }
 
 function turnOff(keyspace: Keyspace, services: ServerServices): void {

@@ -1,6 +1,7 @@
 /** CONFIG: looking at the configuration, changing it while the server runs, and writing it to its file. */
 
 import type { ChangeFailure } from '../config/config.js';
+import { appendOnlyChanged } from './append-only.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
@@ -48,8 +49,7 @@ function set(context: CommandContext): void {
     return failure === null ? JSON.stringify(config) : json;
   });
   services.followConfig();
-  // The worker that turns the append-only file on or off looks at once.
-  services.wakeWorker(0);
+  if (failure === null) appendOnlyChanged(context);
   if (failure === null) reply.ok();
   else reply.error(failure);
 }

@@ -78,6 +78,16 @@ export class AppendOnlyState {
     Atomics.store(this.words, Word.Mode, mode);
   }
 
+  /** Turns the file on if it is off; returns whether it was. Its base is scheduled. */
+  waitForBase(): boolean {
+    const { words } = this;
+    const old = Atomics.compareExchange(words, Word.Mode, AppendOnlyMode.Off, AppendOnlyMode.WaitsForBase);
+    if (old !== AppendOnlyMode.Off) return false;
+    this.forgetFailures();
+    this.isRewriteScheduled = true;
+    return true;
+  }
+
   /** Whether the base that the file waits for is being written: without it, all data would be gone after a restart. */
   get isFirstBaseUnderWay(): boolean {
     return this.mode === AppendOnlyMode.WaitsForBase && this.rewriteFailuresInRow === 0;

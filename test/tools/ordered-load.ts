@@ -9,6 +9,7 @@
  */
 
 import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Random } from './random.js';
 import { RawClient, type RawClientAddress } from './raw-client.js';
@@ -36,6 +37,8 @@ interface Found {
 abstract class LoadClient {
   /** Operation number n is at n - 1. */
   operations: Operation[] = [];
+  /** How many operations were acknowledged. */
+  acknowledged = 0;
   protected readonly name: string;
   protected readonly random: Random;
 
@@ -62,6 +65,7 @@ abstract class LoadClient {
           const operation = this.operations[number - 1]!;
           operation.acknowledgedAt = performance.now();
           operation.place = place;
+          this.acknowledged++;
         }
       }
     } catch (error) {
@@ -191,12 +195,10 @@ export class OrderedLoad {
     await Promise.all(this.running);
   }
 
-  get acknowledged(): number {
-    let count = 0;
-    for (const { operations } of this.clients) {
-      for (const { acknowledgedAt } of operations) if (acknowledgedAt < Number.POSITIVE_INFINITY) count++;
-    }
-    return count;
+  /** Settles when each client has had `count` more acknowledgements. */
+  async progressed(count: number): Promise<void> {
+    const goals = this.clients.map((client) => client.acknowledged + count);
+    while (this.clients.some((client, index) => client.acknowledged < goals[index]!)) await delay(5);
   }
 
   /** Holds what a server has against what was sent to the one that crashed at `crashedAt`. */

@@ -1,0 +1,218 @@
+/** The append-only file while clients write: turned on and off, other policies, rewrites, and an end in good order. */
+
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { differences, readDataset } from '../tools/dataset.js';
+import { OrderedLoad, type Survival } from '../tools/ordered-load.js';
+import { Random } from '../tools/random.js';
+import type { RawClient } from '../tools/raw-client.js';
+import { type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
+
+const CLIENTS = 12;
+const SEED = 31;
+
+async function infoNumber(client: RawClient, field: string): Promise<number> {
+  return Number(new RegExp(`\\r\\n${field}:(\\d+)`).exec(await client.text('INFO', 'persistence'))![1]);
+}
+
+async function untilInfo(client: RawClient, field: string, least: number, most = least): Promise<void> {
+  for (;;) {
+    const value = await infoNumber(client, field);
+    if (value >= least && value <= most) return;
+    await delay(10);
+  }
+}
+
+/** Runs something on a redis-server that has loaded a copy of a directory. */
+async function onRedis<T>(directory: string, action: (redis: TestServer) => Promise<T>): Promise<T> {
+  const copy = mkdtempSync(path.join(tmpdir(), 'damselfly-aof-'));
+  cpSync(directory, copy, { recursive: true });
+  const redis = await TestServer.start({ kind: 'redis', directives: { dir: copy, appendonly: 'yes' } });
+  try {
+    return await action(redis);
+  } finally {
+    await redis.stop('SIGKILL');
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+interface Loaded {
+  server: TestServer;
+  control: RawClient;
+  load: OrderedLoad;
+  directory: string;
+  /** Waits for the end of the server and says what redis-server finds. */
+  examine(): Promise<Survival>;
+}
+
+/** Runs a test on a server that writes to a directory, under load, over both transports. */
+async function underLoad(
+  name: string,
+  directives: ServerOptions['directives'],
+  body: (t: Test, loaded: Loaded) => Promise<void>,
+): Promise<void> {
+  for (const transport of ['auto', 'node']) {
+    await t.test(`${name}, transport ${transport}`, { skip: skipWithoutRedis() }, async (t) => {
+      t.setTimeout(0);
+      const directory = mkdtempSync(path.join(tmpdir(), 'damselfly-aof-'));
+      t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+      const server = await TestServer.start({
+        kind: 'damselfly',
+        threads: 3,
+        directives: { dir: directory, transport, ...directives },
+      });
+      t.teardown(() => server.stop('SIGKILL'));
+      const load = new OrderedLoad(new Random(SEED), CLIENTS);
+      await load.start(server.address());
+      const control = await server.rawClient();
+      await load.progressed(10);
+      const examine = async (): Promise<Survival> => {
+        await server.exited;
+        const endedAt = performance.now();
+        await load.ended();
+        return onRedis(directory, (redis) => load.examine(redis.client(), endedAt));
+      };
+      await body(t, { server, control, load, directory, examine });
+      t.notMatch(server.stderr, /BUG REPORT/);
+    });
+  }
+}
+
+function allIsThere(t: Test, found: Survival): void {
+  t.same(found.problems, [], `${found.acknowledged} acknowledged, ${found.unacknowledged} more there`);
+  t.equal(found.lost, 0, 'all that was acknowledged is there');
+}
+
+t.setTimeout(0);
+await underLoad('turned on, off and on', {}, async (t, { server, control, load, examine }) => {
+  for (const value of ['yes', 'no', 'yes']) {
+    t.equal(await control.text('CONFIG', 'SET', 'appendonly', value), '+OK\r\n');
+    if (value === 'yes') {
+      t.equal(await infoNumber(control, 'aof_rewrite_in_progress'), 1, 'its base is being written');
+      await untilInfo(control, 'aof_rewrite_in_progress', 0);
+    }
+    t.equal(await infoNumber(control, 'aof_enabled'), value === 'yes' ? 1 : 0);
+    await load.progressed(10);
+  }
+  t.equal(await control.text('CONFIG', 'SET', 'appendfsync', 'always'), '+OK\r\n');
+  await load.progressed(10);
+  server.process.kill('SIGKILL');
+  allIsThere(t, await examine());
+});
+
+await underLoad('other policies', { appendonly: 'yes' }, async (t, { server, control, load, examine }) => {
+  const random = new Random(SEED);
+  for (let change = 0; change < 60; change++) {
+    const policy = random.pick(['always', 'everysec', 'no']);
+    await control.command('CONFIG', 'SET', 'appendfsync', policy);
+    if (random.chance(0.3)) await load.progressed(3);
+    if (random.chance(0.1)) await control.command('BGREWRITEAOF');
+  }
+  await load.progressed(20);
+  await control.command('CONFIG', 'SET', 'appendfsync', 'always');
+  await load.progressed(5);
+  server.process.kill('SIGKILL');
+  allIsThere(t, await examine());
+});
+
+for (const [policy, way] of [
+  ['everysec', 'SIGTERM'],
+  ['no', 'SHUTDOWN'],
+  ['always', 'SHUTDOWN NOSAVE'],
+  ['everysec', 'SHUTDOWN SAVE'],
+] as const) {
+  const directives = { appendonly: 'yes', appendfsync: policy };
+  await underLoad(
+    `${way}, appendfsync ${policy}`,
+    directives,
+    async (t, { server, control, load, examine }) => {
+      await control.command('BGREWRITEAOF');
+      await load.progressed(10);
+      if (way === 'SIGTERM') server.process.kill(way);
+      else control.send(...way.split(' '));
+      allIsThere(t, await examine());
+      t.same(await server.exited, { code: 0, signal: null });
+    },
+  );
+}
+
+await t.test('rewrites by themselves', { skip: skipWithoutRedis() }, async (t) => {
+  t.setTimeout(0);
+  const server = await TestServer.start({
+    kind: 'damselfly',
+    directives: {
+      appendonly: 'yes',
+      'auto-aof-rewrite-percentage': 50,
+      'auto-aof-rewrite-min-size': '200kb',
+    },
+  });
+  t.teardown(() => server.stop('SIGKILL'));
+  const client = await server.rawClient();
+  for (let round = 0; (await infoNumber(client, 'aof_rewrites')) < 2; round++) {
+    await client.pipeline(
+      Array.from({ length: 100 }, (_, key) => ['SET', `key ${key}`, `${round}`.repeat(100)]),
+    );
+  }
+  await untilInfo(client, 'aof_rewrite_in_progress', 0);
+  t.ok((await infoNumber(client, 'aof_base_size')) < 50_000);
+  await client.command('CONFIG', 'SET', 'auto-aof-rewrite-percentage', '0', 'appendfsync', 'always');
+  const rewrites = await infoNumber(client, 'aof_rewrites');
+  while ((await infoNumber(client, 'aof_current_size')) < 1_000_000) {
+    await client.command('SET', 'key', 'v'.repeat(50_000));
+  }
+  await delay(500);
+  t.equal(await infoNumber(client, 'aof_rewrites'), rewrites, '0 turns them off');
+  const expected = await readDataset(server.client());
+  const found = await onRedis(server.directory, (redis) => readDataset(redis.client()));
+  t.same(differences(found, expected), []);
+});
+
+/** What is asked while background jobs run, and in transactions. */
+const SCHEDULES: readonly (readonly string[])[] = [
+  ['BGSAVE', 'BGREWRITEAOF', 'BGSAVE', 'BGSAVE SCHEDULE', 'BGREWRITEAOF'],
+  ['BGREWRITEAOF', 'BGREWRITEAOF', 'BGSAVE', 'BGSAVE SCHEDULE', 'BGSAVE'],
+  ['MULTI', 'SET a 1', 'BGREWRITEAOF', 'BGSAVE', 'EXEC'],
+  ['MULTI', 'SET a 1', 'BGSAVE', 'BGREWRITEAOF', 'EXEC'],
+];
+
+await t.test('background jobs wait for each other', { skip: skipWithoutRedis() }, async (t) => {
+  t.setTimeout(0);
+  const directives = { appendonly: 'yes', 'auto-aof-rewrite-percentage': 0 };
+  for (const commands of SCHEDULES) {
+    const replies: Buffer[][] = [];
+    for (const kind of ['redis', 'damselfly'] as const) {
+      const server = await TestServer.start({ kind, directives });
+      const client = await server.rawClient();
+      // Long enough to write that the jobs do not end before the last command.
+      await client.command('DEBUG', 'POPULATE', '200000', 'key', '100');
+      replies.push(await client.pipeline(commands.map((command) => command.split(' '))));
+      await untilInfo(client, 'aof_rewrite_scheduled', 0);
+      await untilInfo(client, 'rdb_bgsave_in_progress', 0);
+      await untilInfo(client, 'aof_rewrite_in_progress', 0);
+      await untilInfo(client, 'aof_rewrites', 1, 9);
+      await server.stop('SIGKILL');
+    }
+    t.equal(String(replies[1]), String(replies[0]), commands.join(', '));
+  }
+});
+
+await t.test('no end before the first base', {}, async (t) => {
+  t.setTimeout(0);
+  const server = await TestServer.start({ kind: 'damselfly' });
+  t.teardown(() => server.stop('SIGKILL'));
+  const client = await server.rawClient();
+  await client.command('DEBUG', 'POPULATE', '300000', 'key', '100');
+  const replies = await client.pipeline([
+    ['CONFIG', 'SET', 'appendonly', 'yes'],
+    ['SHUTDOWN', 'NOSAVE'],
+  ]);
+  t.equal(String(replies[1]), '-ERR Errors trying to SHUTDOWN. Check logs.\r\n');
+  t.match(server.stdout, /Writing initial AOF, can't exit/);
+  await untilInfo(client, 'aof_rewrite_in_progress', 0);
+  client.send('SHUTDOWN', 'NOSAVE');
+  t.same(await server.exited, { code: 0, signal: null });
+});
