@@ -73,6 +73,7 @@ for (const policy of POLICIES) {
         const rewriting = rewrite(await server.rawClient(), random);
         await delay(random.between(50, LIFE_MS_MAX));
         const crashedAt = performance.now();
+        server.process.kill('SIGKILL');
         await server.stop('SIGKILL');
         await Promise.all([load.ended(), rewriting]);
         const kinds: ServerKind[] = hasProgram('redis-server') ? ['redis'] : [];
