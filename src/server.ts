@@ -17,6 +17,7 @@ import { JournalThread } from './journal-thread.js';
 import { KeyspaceCounter } from './keyspace/counters.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { defaultSettings } from './keyspace/settings.js';
+import { Loading } from './loading.js';
 import { createLog } from './log.js';
 import { HeaderWord, SHARD_BYTES_MAX } from './memory/shard-memory.js';
 import type { AcceptorOptions } from './network/acceptor.js';
@@ -25,7 +26,6 @@ import { type Libc, loadLibc } from './network/libc.js';
 import { type ListenOptions, openListeners } from './network/listener.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import type { PersistenceOptions } from './persistence/background-save.js';
-import { loadSnapshot } from './persistence/load.js';
 import {
   backgroundFileName,
   rewriteFileName,
@@ -88,30 +88,14 @@ export async function startServer(config: Config): Promise<void> {
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
   const hashSecret: [number, number] = [randomInt(2 ** 32), randomInt(2 ** 32)];
-  const settings = defaultSettings();
-  config.copyTo(settings);
-  const loaded = await loadSnapshot(
-    {
-      keyspace,
-      settings,
-      hashSecret,
-      fileName: config.snapshotFile,
-      logFile: config.logFile,
-      hasChecksum: config.rdbChecksum,
-      nowMs: Date.now(),
-    },
-    threads,
-    log,
-  );
-  if (loaded !== null) {
-    new PersistenceState(state.persistence).noteLoaded(loaded.keysLoaded, loaded.keysExpired);
-  }
+  const persistenceState = new PersistenceState(state.persistence);
+  persistenceState.beginLoading(Date.now());
   const persistenceOptions: PersistenceOptions = { keyspace, state, hashSecret };
   const persistence = new Thread(new URL('../workers/persistence.js', import.meta.url), {
     workerData: persistenceOptions,
   });
   watchThread(persistence, 'persistence');
-  const isPersistenceReady = once(persistence, 'message');
+  const threadsReady = [once(persistence, 'message')];
   const acceptor = epoll === null ? null : AcceptorControl.create(epoll.eventfd(0, EVENTFD_FLAGS), epoll);
   acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
   const channels = Array.from({ length: threads }, () =>
@@ -127,9 +111,6 @@ export async function startServer(config: Config): Promise<void> {
     watchThread(JournalThread.start(options, channelBuffers), 'journal');
   });
   journal.configure(config);
-  if (config.appendOnly) {
-    journal.resume(config, new Keyspace(keyspace, settings, new Float64Array(KeyspaceCounter.COUNT)), false);
-  }
   const workers: Thread[] = [];
   for (let index = 0; index < threads; index++) {
     const workerData: WorkerOptions = {
@@ -143,10 +124,9 @@ export async function startServer(config: Config): Promise<void> {
     };
     const thread = new Thread(new URL('../workers/shard.js', import.meta.url), { workerData });
     watchThread(thread, `worker ${index}`);
+    threadsReady.push(once(thread, 'online'));
     workers.push(thread);
   }
-  // A process that ends while a thread of it is still starting ends with an abort.
-  await isPersistenceReady;
   if (acceptor === null) {
     await listenInWorkers(workers, listen);
   } else {
@@ -157,12 +137,11 @@ export async function startServer(config: Config): Promise<void> {
       control: acceptor.buffer,
       processControl: state.control,
     };
-    watchThread(
-      new Thread(new URL('../workers/acceptor.js', import.meta.url), {
-        workerData: { options, channels: channelBuffers },
-      }),
-      'acceptor',
-    );
+    const thread = new Thread(new URL('../workers/acceptor.js', import.meta.url), {
+      workerData: { options, channels: channelBuffers },
+    });
+    watchThread(thread, 'acceptor');
+    threadsReady.push(once(thread, 'online'));
   }
   const followConfig = (): void => {
     const published = sharedConfig.readIfNewer(configVersion);
@@ -191,12 +170,21 @@ export async function startServer(config: Config): Promise<void> {
       `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${ceiling}, pid ${process.pid}`,
   );
   if (config.pidFile !== '') writeFileSync(config.pidFile, `${process.pid}\n`);
-  log('Ready to accept connections');
+  const loading = new Loading({
+    keyspace,
+    hashSecret,
+    config,
+    persistence: state.persistence,
+    sharedConfig: state.config,
+    state: persistenceState,
+    log,
+  });
   void (async () => {
     for (;;) {
       const request = await block.waitForShutdown();
       followConfig();
-      if (saveBeforeExit(request, config, keyspace, state)) break;
+      await Promise.all([...threadsReady, loading.untilInterruptible()]);
+      if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state)) break;
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();
     }
@@ -209,6 +197,18 @@ export async function startServer(config: Config): Promise<void> {
     wakeThreads();
     process.exit(0);
   })();
+  try {
+    const { manifest, needsNewBase } = await loading.run();
+    if (manifest !== null) journal.resume(config, openKeyspace(keyspace, config), needsNewBase);
+  } catch (error) {
+    await Promise.all([...threadsReady, loading.untilInterruptible()]);
+    // The caller ends the process; that the threads end, too, is no crash then.
+    hasCrashed = true;
+    wakeThreads();
+    throw error;
+  }
+  persistenceState.endLoading();
+  log('Ready to accept connections');
 }
 
 /**
@@ -229,9 +229,7 @@ function saveBeforeExit(
     log("Writing initial AOF, can't exit.", 'warning');
     return false;
   }
-  const settings = defaultSettings();
-  config.copyTo(settings);
-  const keyspace = new Keyspace(handle, settings, new Float64Array(KeyspaceCounter.COUNT));
+  const keyspace = openKeyspace(handle, config);
   keyspace.lockAll();
   if (!saves) return true;
   log('Saving the final RDB snapshot before exiting.');
@@ -245,6 +243,13 @@ function saveBeforeExit(
   }
   log('DB saved on disk');
   return true;
+}
+
+/** The keyspace for what the main thread does itself, while nobody else uses it. */
+function openKeyspace(handle: KeyspaceHandle, config: Config): Keyspace {
+  const settings = defaultSettings();
+  config.copyTo(settings);
+  return new Keyspace(handle, settings, new Float64Array(KeyspaceCounter.COUNT));
 }
 
 /** The system calls if sockets are to be read through epoll, null if through node:net; logs which and why. */

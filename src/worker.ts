@@ -169,6 +169,7 @@ export class Worker implements ConnectionHandler {
       counters,
     );
     this.executor = new Executor(this.context);
+    this.executor.isLoading = this.state.persistence.isLoading;
     this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
@@ -239,6 +240,11 @@ export class Worker implements ConnectionHandler {
     this.applyConfig();
   }
 
+  /** Looks whether the dataset is loaded, until it is. */
+  private followLoading(): void {
+    if (this.executor.isLoading) this.executor.isLoading = this.state.persistence.isLoading;
+  }
+
   private applyConfig(): void {
     const { config, services } = this;
     config.copyTo(this.settings);
@@ -297,6 +303,7 @@ export class Worker implements ConnectionHandler {
     if (session === null) return end;
     const nowMs = Date.now();
     this.followConfig();
+    this.followLoading();
     this.context.nowMs = nowMs;
     session.lastInteractionMs = nowMs;
     const { journal } = this.keyspace;
@@ -536,25 +543,34 @@ export class Worker implements ConnectionHandler {
     this.takeRequests();
     this.resumePostponed();
     if (this.postponed.size > 0) isWorkLeft = true;
-    const { control, appendOnly } = this.state;
-    if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
-      const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
-      if (this.keyspace.expireCycle(this.options.index, this.options.workerCount, budgetMs))
-        isWorkLeft = true;
-    }
-    if (this.keyspace.lazyFreeCycle(this.options.index, this.options.workerCount, LAZY_FREE_BUDGET_MS))
-      isWorkLeft = true;
+    this.followLoading();
+    if (!this.executor.isLoading && this.keepHouse(nowMs)) isWorkLeft = true;
     if (this.options.index === 0) {
       this.state.statistics.sample(nowMs);
       this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
-      saveIfDue(this.keyspace, this.services, nowMs);
-      followAppendOnly(this.keyspace, this.services, nowMs);
     }
     // With `always`, nobody has woken the journal thread for what has expired.
     this.keyspace.journal.ring.wakeIfPending();
     if (nowMs >= this.nextClientCheckMs) {
       this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
       this.checkClients(nowMs);
+    }
+    return isWorkLeft;
+  }
+
+  /** What the worker does for its shards; returns whether more is to be done. */
+  private keepHouse(nowMs: number): boolean {
+    const { index, workerCount } = this.options;
+    const { control, appendOnly } = this.state;
+    let isWorkLeft = false;
+    if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
+      const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
+      isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
+    }
+    if (this.keyspace.lazyFreeCycle(index, workerCount, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
+    if (index === 0) {
+      saveIfDue(this.keyspace, this.services, nowMs);
+      followAppendOnly(this.keyspace, this.services, nowMs);
     }
     return isWorkLeft;
   }

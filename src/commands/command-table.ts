@@ -365,6 +365,14 @@ export class CommandTable {
     return true;
   }
 
+  /** Lets a command be found by another name, too, unless that is taken. */
+  addName(name: string, other: string): void {
+    const command = this.topLevel.get(name.toLowerCase());
+    if (command === undefined || other === '' || this.topLevel.has(other.toLowerCase())) return;
+    this.topLevel.set(other.toLowerCase(), command);
+    this.index();
+  }
+
   /** The command with an id. */
   byId(id: number): Command {
     return this.commands[id];

@@ -40,6 +40,13 @@ function container(context: CommandContext): void {
   context.reply.error(wrongArity(context.command.fullName));
 }
 
+/** The table for a log, which may have commands under the names that clients use, or under their own. */
+export function createReplayTable(renamed: readonly (readonly [from: string, to: string])[]): CommandTable {
+  const table = createCommandTable();
+  for (const [from, to] of renamed) table.addName(from, to);
+  return table;
+}
+
 /**
  * The table of a server.
  * @param renamed `rename-command`: names and what the commands are called instead, '' for not at all

@@ -240,6 +240,11 @@ export class CommandContext {
     return entryType(this.shard.words, this.entry);
   }
 
+  /** Whether a key with this expiry would be gone at once. */
+  isPast(expiresAt: number): boolean {
+    return expiresAt <= this.nowMs && !this.keyspace.settings.isReplaying;
+  }
+
   get valueOffset(): number {
     return valueOffset(this.shard.words, this.entry);
   }

@@ -149,7 +149,7 @@ function restore(context: CommandContext): void {
   const { shard } = context;
   const expiresAt =
     ttl === 0 ? -1 : Math.min(ttl + (options.isAbsolute ? 0 : nowMs), Number.MAX_SAFE_INTEGER);
-  if (expiresAt >= 0 && expiresAt <= nowMs) {
+  if (expiresAt >= 0 && context.isPast(expiresAt)) {
     if (type !== ValueType.String) shard.collection(type).release(shard.draft);
     if (hasOld) {
       context.remove();

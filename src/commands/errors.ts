@@ -15,6 +15,7 @@ export const WRITES_STOPPED =
 export const STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)';
 export const OVERFLOW = 'ERR increment or decrement would overflow';
 export const NOT_AUTHENTICATED = 'NOAUTH Authentication required.';
+export const LOADING = 'LOADING Redis is loading the dataset in memory';
 export const INVALID_CURSOR = 'ERR invalid cursor';
 
 /** Why writes are refused while the disk takes nothing; `errno` is the system's number of the reason. */

@@ -17,9 +17,9 @@ import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-pars
 import type { ClientTable } from '../state/client-table.js';
 import { ServerCounter, type WorkerStatistics } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
-import { type Command, CommandFlag } from './command-table.js';
+import { type Command, CommandFlag, KeyRule } from './command-table.js';
 import type { CommandContext } from './context.js';
-import { NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
+import { LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
 import { KeyPositions } from './key-positions.js';
 import { whyWritesAreStopped } from './save.js';
 import { type QueuedCommand, ReplyMode, type Session } from './session.js';
@@ -42,8 +42,14 @@ const SHARED_TIME_MICROSECONDS_MIN = 1000;
 /** Commands that Redis does not call fast, but that are. */
 const QUICK_COMMANDS = new Set(['set', 'setex', 'psetex']);
 
+/** These look at keys although Redis runs them while it loads. */
+const NEEDS_DATA = new Set(['watch', 'debug']);
+
 /** A client in MONITOR, which Redis counts among the replicas, may not run these. */
 const KEYSPACE_FLAGS = CommandFlag.Write | CommandFlag.Readonly | CommandFlag.MayReplicate;
+
+/** What a log has around the commands of a transaction. */
+const BRACKETS = new Set(['multi', 'exec']);
 
 /** Not shown to monitors: what administrators do is nobody else's business, or the command shows itself. */
 /** First words of HTTP requests and their headers that carry a body of a foreign site's choice. */
@@ -81,6 +87,8 @@ export class Executor {
   private isEachTimed = false;
   /** By command id: 1 if it is always quick, so that it may share the time of its batch. */
   private readonly isQuick: Uint8Array;
+  /** The dataset is being loaded, by threads that take no locks: what could touch a key is refused. */
+  isLoading = false;
 
   constructor(context: CommandContext) {
     this.context = context;
@@ -108,7 +116,7 @@ export class Executor {
     context.pairs = parser.args;
     this.startTiming(count);
     for (let index = 0; index < count; index++) this.prepare(index, parser);
-    if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead(count, session.database);
+    if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead(0, count, session.database);
     let isUnhindered = this.isUnhindered(session);
     let index = 0;
     while (index < count) {
@@ -148,6 +156,7 @@ export class Executor {
   private isUnhindered(session: Session): boolean {
     const { control, persistence, appendOnly } = this.context.services.state;
     return (
+      !this.isLoading &&
       session.queue === null &&
       session.authenticated &&
       session.replyMode === ReplyMode.On &&
@@ -208,6 +217,75 @@ export class Executor {
     keyspace.publishIfMoved(shard);
     releaseLock(shard.words, HeaderWord.Lock);
     return index;
+  }
+
+  /**
+   * Runs commands of a log, from the batch's command `first` to `end`. They have run before, so nothing of what may
+   * refuse a client's command is asked but whether there is such a command; nothing is counted, and no lock is taken,
+   * since nobody else uses the keyspace. MULTI and EXEC mean nothing: whoever reads the log gives whole transactions.
+   * Stops behind a command that replied with an error, or before one that can't be run, of which `replayProblem`
+   * then says why. Returns the index of that command, or `end`.
+   */
+  replay(
+    session: Session,
+    bytes: Uint8Array,
+    view: DataView,
+    parser: RequestParser,
+    first: number,
+    end: number,
+  ): number {
+    const { context } = this;
+    const { reply } = context;
+    context.session = session;
+    context.bytes = bytes;
+    context.view = view;
+    context.pairs = parser.args;
+    this.replayProblem = '';
+    for (let index = first; index < end; index++) this.prepare(index, parser);
+    if (end - first >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead(first, end, session.database);
+    for (let index = first; index < end; index++) {
+      context.argStart = parser.commandArgStart[index];
+      context.argCount = parser.commandArgCount[index];
+      const command = this.replayable(this.commands[index]);
+      if (command === null) return index;
+      if (command.singleKey > 0) {
+        context.knownKeyOffset = context.argOffset(command.singleKey);
+        context.knownHash = this.hashes[index];
+        context.knownShard = this.shards[index];
+      } else {
+        if (BRACKETS.has(command.fullName)) continue;
+        context.knownKeyOffset = -1;
+      }
+      context.command = command;
+      reply.reset();
+      const errorsBefore = reply.errors;
+      command.handler(context);
+      if (reply.errors !== errorsBefore) return index;
+    }
+    return end;
+  }
+
+  /** Why `replay` could not run a command, '' if it could. */
+  replayProblem = '';
+
+  private replayable(found: Command | null): Command | null {
+    const { context } = this;
+    let command = found;
+    if (command !== null && command.subcommands !== null && context.argCount > 1) {
+      command = command.subcommands.get(context.argText(1).toLowerCase()) ?? null;
+    }
+    if (command === null) {
+      this.replayProblem = `Unknown command '${context.argQuoted(0).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX)}'`;
+      return null;
+    }
+    if ((command.flags & CommandFlag.Admin) !== 0 || command.keyRule === KeyRule.Migrate) {
+      this.replayProblem = `Command '${command.fullName}', which no log has,`;
+      return null;
+    }
+    const { arity } = command;
+    if (arity >= 0 ? context.argCount === arity : context.argCount >= -arity) return command;
+    this.replayProblem = `Wrong number of arguments for command '${command.fullName}'`;
+    return null;
   }
 
   /** Runs the command that CLIENT PAUSE held back, or goes on with one that has waited for its work. */
@@ -296,10 +374,10 @@ export class Executor {
    * Touches what the commands of a batch will need, in loops without branches that depend on what is read: the
    * processor then has many cache misses under way at once instead of one after the other.
    */
-  private lookAhead(count: number, database: number): void {
+  private lookAhead(first: number, end: number, database: number): void {
     const { commands, shards, hashes, lines, records } = this;
     let sink = 0;
-    for (let index = 0; index < count; index++) {
+    for (let index = first; index < end; index++) {
       const command = commands[index];
       const shard = shards[index];
       const line =
@@ -309,11 +387,11 @@ export class Executor {
       lines[index] = line;
       sink ^= shard.words[line];
     }
-    for (let index = 0; index < count; index++) {
+    for (let index = first; index < end; index++) {
       records[index] =
         lines[index] === 0 ? 0 : shards[index].dictionary.hintedRecord(lines[index], hashes[index]);
     }
-    for (let index = 0; index < count; index++) sink ^= shards[index].words[records[index] >>> 2];
+    for (let index = first; index < end; index++) sink ^= shards[index].words[records[index] >>> 2];
     this.lookAheadSink = sink;
   }
 
@@ -408,6 +486,7 @@ export class Executor {
     if (session.queue !== null && (command.flags & CommandFlag.NoMulti) !== 0) {
       return this.refuse('ERR Command not allowed inside a transaction', command);
     }
+    if (this.isLoading && this.needsData(command)) return this.refuse(LOADING, command);
     if (context.keyspace.settings.maxMemoryBytes !== 0 && !this.isPaused()) {
       const hasRoom = context.keyspace.makeRoom(this.clientBytes(), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
@@ -442,10 +521,18 @@ export class Executor {
     return !runsInsideTransaction(command);
   }
 
-  /** During a pause, and while nothing can be recorded, nothing is evicted: that would be a write, too. */
+  /** Whether a command has to wait until the dataset is loaded. */
+  private needsData(command: Command): boolean {
+    return (command.flags & CommandFlag.Loading) === 0 || NEEDS_DATA.has(command.fullName);
+  }
+
+  /**
+   * During a pause, and while nothing can be recorded, nothing is evicted: that would be a write, too. Nor while the
+   * dataset is loaded.
+   */
   private isPaused(): boolean {
     const { control, appendOnly } = this.context.services.state;
-    if (appendOnly.writeError !== 0) return true;
+    if (this.isLoading || appendOnly.writeError !== 0) return true;
     return control.mayBePaused && control.pauseKind(this.context.nowMs) !== PauseKind.Off;
   }
 

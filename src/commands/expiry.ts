@@ -58,7 +58,7 @@ function expire(context: CommandContext, unit: TimeUnit): void {
     reply.integer(0);
     return;
   }
-  if (expiresAt <= context.nowMs) {
+  if (context.isPast(expiresAt)) {
     context.remove();
     context.changed(KeyEvent.Delete);
     recordDelete(context);

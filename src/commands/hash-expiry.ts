@@ -95,7 +95,7 @@ class FieldChanges {
 
   /** Sets when the field that an argument names, which is there, expires (-1: never). False if there is no memory. */
   setExpiry(context: CommandContext, argument: number, expiresAt: number): boolean {
-    if (expiresAt >= 0 && expiresAt <= context.nowMs) {
+    if (expiresAt >= 0 && context.isPast(expiresAt)) {
       this.delete(context, argument);
       return true;
     }
@@ -383,7 +383,7 @@ function recordKeptExpiries(context: CommandContext, first: number, end: number)
 }
 
 function hsetex(context: CommandContext): void {
-  const { reply, argCount, nowMs } = context;
+  const { reply, argCount } = context;
   const options = readSetOptions(context);
   if (options === null) return;
   const { first, expiresAt, keepsExpiry } = options;
@@ -396,7 +396,7 @@ function hsetex(context: CommandContext): void {
   if (reference === 0) reference = context.createCollection(ValueType.Hash);
   if (reference === 0) return;
   changes.begin(reference);
-  let hasMemory = expiresAt <= nowMs || changes.prepare(context);
+  let hasMemory = expiresAt < 0 || context.isPast(expiresAt) || changes.prepare(context);
   let end = first;
   while (end < argCount && hasMemory) {
     // An expiry that is about to change need not go first.

@@ -166,12 +166,12 @@ function appendOnlyFields(context: CommandContext): Fields {
 
 function persistence(context: CommandContext): Fields {
   const { persistence: saving, control, appendOnly } = context.services.state;
-  const { isSaving } = saving;
+  const { isSaving, isLoading } = saving;
   const isOn = context.services.config.appendOnly;
   // Turning it on begins with a rewrite, even if that has to wait for its turn.
   const isRewriting = saving.isRewriting || (isOn && appendOnly.mode !== AppendOnlyMode.On);
   return [
-    ['loading', 0],
+    ['loading', isLoading ? 1 : 0],
     ['async_loading', 0],
     ['current_cow_peak', 0],
     ['current_cow_size', 0],
@@ -211,6 +211,26 @@ function persistence(context: CommandContext): Fields {
     ['module_fork_in_progress', 0],
     ['module_fork_last_cow_size', 0],
     ...(isOn ? appendOnlyFields(context) : []),
+    ...(isLoading ? loading(context) : []),
+  ];
+}
+
+/** How far loading at start is. */
+function loading({ services, keyspace, nowMs }: CommandContext): Fields {
+  const { loadStartMs, loadTotalBytes, loadedBytes } = services.state.persistence;
+  const elapsedSeconds = Math.floor((nowMs - loadStartMs) / 1000);
+  // Within the first second nothing can be told.
+  const leftSeconds =
+    elapsedSeconds < 1
+      ? 1
+      : Math.floor((elapsedSeconds * (loadTotalBytes - loadedBytes)) / (loadedBytes + 1));
+  return [
+    ['loading_start_time', Math.floor(loadStartMs / 1000)],
+    ['loading_total_bytes', loadTotalBytes],
+    ['loading_rdb_used_mem', keyspace.usedBytes()],
+    ['loading_loaded_bytes', loadedBytes],
+    ['loading_loaded_perc', ((100 * loadedBytes) / Math.max(1, loadTotalBytes)).toFixed(2)],
+    ['loading_eta_seconds', leftSeconds],
   ];
 }
 
@@ -375,7 +395,9 @@ function keyspaceSection(context: CommandContext): Fields {
     const keys = keyspace.keyCount(database);
     const expires = keyspace.volatileKeyCount(database);
     if (keys === 0) continue;
-    const meanTtlMs = expires === 0 ? 0 : meanTimeToLive(context, database);
+    // Threads that load take no locks, so nothing can be looked at.
+    const isUnknown = expires === 0 || context.services.state.persistence.isLoading;
+    const meanTtlMs = isUnknown ? 0 : meanTimeToLive(context, database);
     const expiringHashes = keyspace.expiringHashCount(database);
     // Redis 7.0 does not have the last figure: it is there for who uses such hashes.
     const subexpiry = expiringHashes === 0 ? '' : `,subexpiry=${expiringHashes}`;

@@ -162,8 +162,13 @@ export function reload(context: CommandContext): void {
     for (const shard of flushes ? keyspace.shards : []) {
       for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
     }
-    const options = { fileName: config.snapshotFile, hasChecksum: config.rdbChecksum, nowMs };
-    const { failure } = loadFile(keyspace, options, log, 0, 1, merges);
+    const options = {
+      fileName: config.snapshotFile,
+      hasChecksum: config.rdbChecksum,
+      nowMs,
+      dropsExpired: true,
+    };
+    const { failure } = loadFile(keyspace, options, log, { replaces: merges });
     if (failure === '') {
       persistence.noteUnchanged(keyspace.dirtyCount());
       return null;

@@ -77,6 +77,8 @@ function shutdown(context: CommandContext): void {
 function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): boolean {
   const { keyspace, services } = context;
   const hasSavePoints = services.config.savePoints.length > 0;
+  // What is there may only be a part of what the files have.
+  if (services.state.persistence.isLoading) return true;
   const saves = request === ShutdownRequest.Save || (request === ShutdownRequest.Default && hasSavePoints);
   // Nothing may be recorded any more once the rest of the journal is brought to the disk.
   if (saves || keyspace.journal.isOn) keyspace.lockAll();

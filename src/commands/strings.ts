@@ -303,7 +303,7 @@ function getex(context: CommandContext): void {
   const start = reply.length;
   replyValue(context);
   if (options.timeArgument !== 0) {
-    if (options.expiresAt <= context.nowMs) {
+    if (context.isPast(options.expiresAt)) {
       context.remove();
       context.changed(KeyEvent.Delete);
       recordDelete(context);

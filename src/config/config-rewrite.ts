@@ -73,6 +73,9 @@ function linesFor(directive: Directive, value: string): WrittenLine[] {
       return value === defaultValue ? [] : line(value === '' ? '""' : value);
     case 'latency-tracking-info-percentiles':
       return line(value === '' ? '""' : value);
+    case 'recover-until':
+      // Once it has been done it would only prevent the next start.
+      return [];
     case 'replicaof':
       return value === '' ? [] : line(value);
     case 'dir':

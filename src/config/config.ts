@@ -145,6 +145,9 @@ export class Config {
   aofDisableAutoGc = false;
   aofTimestampEnabled = false;
   aofUseRdbPreamble = true;
+  aofLoadTruncated = true;
+  /** Seconds since the epoch; 0: everything is loaded. */
+  recoverUntilSeconds = 0;
   savePoints: readonly SavePoint[] = [];
   // Encodings
   hashMaxListpackEntries = 0;
@@ -513,6 +516,8 @@ export class Config {
     this.aofDisableAutoGc = flag('aof-disable-auto-gc');
     this.aofTimestampEnabled = flag('aof-timestamp-enabled');
     this.aofUseRdbPreamble = flag('aof-use-rdb-preamble');
+    this.aofLoadTruncated = flag('aof-load-truncated');
+    this.recoverUntilSeconds = number('recover-until');
     this.zsetMaxListpackEntries = number('zset-max-listpack-entries');
     this.zsetMaxListpackValueBytes = number('zset-max-listpack-value');
   }

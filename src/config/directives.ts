@@ -170,6 +170,9 @@ const applied: readonly Row[] = [
   boolean('aof-disable-auto-gc', 'no'),
   boolean('aof-timestamp-enabled', 'no'),
   boolean('aof-use-rdb-preamble', 'yes'),
+  boolean('aof-load-truncated', 'yes'),
+  integer('key-load-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
+  integer('recover-until', 0, 0n, LONG_MAX, immutable),
   // Observation
   integer('slowlog-log-slower-than', 10000, -1n, LONG_MAX),
   integer('slowlog-max-len', 128, 0n, LONG_MAX),
@@ -199,7 +202,6 @@ const accepted: readonly Row[] = [
   boolean('rdb-save-incremental-fsync', 'yes'),
   choice('sanitize-dump-payload', 'no', ['no', 'yes', 'clients']),
   boolean('no-appendfsync-on-rewrite', 'no'),
-  boolean('aof-load-truncated', 'yes'),
   boolean('aof-rewrite-incremental-fsync', 'yes'),
   shutdownFlags('shutdown-on-sigterm'),
   shutdownFlags('shutdown-on-sigint'),
@@ -282,7 +284,6 @@ const accepted: readonly Row[] = [
   integer('min-replicas-max-lag', 10, 0n, INT_MAX, { alias: 'min-slaves-max-lag' }),
   choice('propagation-error-behavior', 'ignore', ['ignore', 'panic', 'panic-on-replicas']),
   integer('rdb-key-save-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
-  integer('key-load-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
   integer('loading-process-events-interval-bytes', 2 << 20, 1024n, INT_MAX, { hidden: true }),
   // Cluster
   boolean('cluster-enabled', 'no', { immutable: true, describes: 'no' }),

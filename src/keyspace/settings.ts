@@ -27,6 +27,8 @@ export interface KeyspaceSettings {
    * key is only as good as gone.
    */
   mayExpire?: () => boolean;
+  /** Commands of a log are run again: keys do not expire, since the log says when they went. */
+  isReplaying?: boolean;
   /** DEL and what replaces a value leave large values to the background, as UNLINK does. */
   lazyUserDelete: boolean;
   lazyServerDelete: boolean;
@@ -41,6 +43,7 @@ export function defaultSettings(): KeyspaceSettings {
     samples: 5,
     lfu: { logFactor: 10, decayTimeMinutes: 1 },
     usesLfu: false,
+    isReplaying: false,
     lazyUserDelete: false,
     lazyServerDelete: false,
     values: {

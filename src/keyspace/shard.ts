@@ -530,6 +530,7 @@ export class Shard {
 
   /** Deletes what has come to its end of a key whose deadline has come; returns whether the whole key has. */
   private isGone(database: number, entry: number, nowMs: number): boolean {
+    if (this.settings.isReplaying) return false;
     const mayExpire = this.settings.mayExpire?.() ?? true;
     const expiresAt = expiresAtMs(this.words, entry);
     if (expiresAt >= 0 && expiresAt <= nowMs) {

@@ -16,6 +16,7 @@ import { fromByteString, quoteArgument, splitArguments, toByteString } from '../
 import { makeFolder, syncFolder } from './snapshot-file.js';
 
 const MANIFEST_SUFFIX = '.manifest';
+const INCREMENT_SUFFIX = '.incr.aof';
 /** Beginning of the names of files that are not complete. */
 export const TEMPORARY_PREFIX = 'temp-';
 
@@ -46,6 +47,7 @@ export class AofManifest {
   history: AofFile[] = [];
   /** Oldest first. */
   increments: AofFile[] = [];
+  /** The highest number that a file of each kind has had: no new file takes the name of one that may still be there. */
   private baseSequence = 0;
   private incrementSequence = 0;
 
@@ -115,17 +117,22 @@ export class AofManifest {
       case 'b':
         if (this.base !== null) throw new ManifestError('a second base file');
         this.base = file;
-        this.baseSequence = file.sequence;
+        this.baseSequence = Math.max(this.baseSequence, file.sequence);
         break;
       case 'h':
         this.history.push(file);
+        if (file.name.endsWith(INCREMENT_SUFFIX)) {
+          this.incrementSequence = Math.max(this.incrementSequence, file.sequence);
+        } else {
+          this.baseSequence = Math.max(this.baseSequence, file.sequence);
+        }
         break;
       case 'i':
-        if (file.sequence <= this.incrementSequence) {
+        if (file.sequence <= (this.increments.at(-1)?.sequence ?? 0)) {
           throw new ManifestError(`sequence number ${file.sequence} is not above the one before`);
         }
         this.increments.push(file);
-        this.incrementSequence = file.sequence;
+        this.incrementSequence = Math.max(this.incrementSequence, file.sequence);
         break;
       default:
         throw new ManifestError(`unknown type ${quoteArgument(type)}`);
@@ -168,7 +175,7 @@ export class AofManifest {
   /** Appends a new increment. Returns it; its file is yet to be made. */
   addIncrement(fileName: string): AofFile {
     const sequence = ++this.incrementSequence;
-    const file = { name: `${fileName}.${sequence}.incr.aof`, sequence };
+    const file = { name: `${fileName}.${sequence}${INCREMENT_SUFFIX}`, sequence };
     this.increments.push(file);
     return file;
   }

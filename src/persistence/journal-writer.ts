@@ -8,15 +8,7 @@
  * that was recorded is left out and nothing that was acknowledged is lost; new writes are refused meanwhile.
  */
 
-import {
-  closeSync,
-  fdatasyncSync,
-  ftruncateSync,
-  openSync,
-  renameSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fdatasyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { Config } from '../config/config.js';
 import { JournalRequest, JournalRing } from '../keyspace/journal-ring.js';
@@ -210,9 +202,10 @@ export class JournalWriter {
     try {
       makeFolder(place.folder);
       const file = manifest.addIncrement(place.fileName);
+      // A file of that name is no part of the manifest; it may have another name elsewhere, so it is not emptied.
+      unlinkIfThere(aofPath(place, file));
       const fd = openSync(aofPath(place, file), 'a', 0o644);
       try {
-        ftruncateSync(fd, 0);
         // Until there is a base, what is recorded follows nothing.
         if (this.state.mode === AppendOnlyMode.On) writeManifest(place, manifest);
       } catch (error) {

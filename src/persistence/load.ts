@@ -1,6 +1,6 @@
 /**
- * Loads the snapshot at start. A long file is read by several threads at once, each of which builds the keys of its
- * own shards (rdb-reader.ts).
+ * Loads snapshots. At start a long one is read by several threads at once, each of which builds the keys of its own
+ * shards (rdb-reader.ts).
  */
 
 import { KeyspaceCounter } from '../keyspace/counters.js';
@@ -8,24 +8,32 @@ import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import type { KeyspaceSettings } from '../keyspace/settings.js';
 import { createLog, type Log } from '../log.js';
 import { setHashSecret } from '../memory/hash.js';
+import { PersistenceState } from '../state/persistence-state.js';
+import { LoadDelay } from './load-delay.js';
 import { RdbInput } from './rdb-input.js';
 import { describeRdbFailure, RdbReader } from './rdb-reader.js';
 import { FileSource } from './snapshot-file.js';
 
-/** A shorter file is loaded before other threads would have started. */
-const PARALLEL_BYTES_MIN = 4 << 20;
-
-const PROGRESS_INTERVAL_MS = 1000;
-
-export interface LoadRequest {
-  readonly keyspace: KeyspaceHandle;
-  readonly settings: KeyspaceSettings;
-  readonly hashSecret: readonly [number, number];
+export interface LoadOptions {
   readonly fileName: string;
-  readonly logFile: string;
   /** `rdbchecksum` */
   readonly hasChecksum: boolean;
   readonly nowMs: number;
+  /** Keys that are past their expiry are left out. Not where a log that follows tells when they went. */
+  readonly dropsExpired: boolean;
+}
+
+export interface LoadRequest extends LoadOptions {
+  readonly keyspace: KeyspaceHandle;
+  readonly settings: KeyspaceSettings;
+  readonly hashSecret: readonly [number, number];
+  readonly logFile: string;
+  /** Where to say how far it is: a PersistenceState. */
+  readonly progress: SharedArrayBuffer;
+  /** The configuration in force: a SharedConfig. */
+  readonly sharedConfig: SharedArrayBuffer;
+  /** Bytes of other files that were loaded before. */
+  readonly loadedBytes: number;
 }
 
 /** The keys of which shards one thread loads. */
@@ -40,103 +48,81 @@ export interface LoadResult {
   readonly failure: string;
   readonly keysLoaded: number;
   readonly keysExpired: number;
+  /** Offset in the file of what comes after the snapshot: its end, or commands. */
+  readonly endOffset: number;
+  /** When the snapshot was begun, in seconds since the epoch; -1 if the file does not say. */
+  readonly savedAtSeconds: number;
 }
 
 /** Loads a part of a file, in a thread that may have done nothing else before. */
 export function loadPart({ request, part, partCount }: LoadPart): LoadResult {
+  const { settings, loadedBytes } = request;
+  const state = new PersistenceState(request.progress);
+  state.noteLoadingThread();
   setHashSecret(request.hashSecret[0], request.hashSecret[1]);
-  const keyspace = new Keyspace(request.keyspace, request.settings, new Float64Array(KeyspaceCounter.COUNT));
-  return loadFile(keyspace, request, createLog(request.logFile), part, partCount);
+  const keyspace = new Keyspace(request.keyspace, settings, new Float64Array(KeyspaceCounter.COUNT));
+  const delay = new LoadDelay(request.sharedConfig);
+  return loadFile(keyspace, request, createLog(request.logFile), {
+    pause: delay.isOn ? () => delay.pause() : undefined,
+    part,
+    partCount,
+    onProgress: (offset) => {
+      state.loadedBytes = loadedBytes + offset;
+    },
+  });
 }
 
 /** The same with the keyspace at hand, which nobody else uses meanwhile. */
 export function loadFile(
   keyspace: Keyspace,
-  options: Pick<LoadRequest, 'fileName' | 'hasChecksum' | 'nowMs'>,
+  options: LoadOptions,
   log: Log,
-  part = 0,
-  partCount = 1,
-  replaces = false,
+  {
+    part = 0,
+    partCount = 1,
+    replaces = false,
+    onProgress = (_offset: number): void => {},
+    pause,
+  }: {
+    part?: number;
+    partCount?: number;
+    replaces?: boolean;
+    onProgress?: (offset: number) => void;
+    pause?: () => void;
+  } = {},
 ): LoadResult {
-  const { fileName, nowMs } = options;
+  const { fileName, nowMs, dropsExpired } = options;
   const isFirst = part === 0;
   let source: FileSource | null = null;
-  let loaded = { keysLoaded: 0, keysExpired: 0 };
+  let reader: RdbReader | null = null;
+  let endOffset = 0;
   let failure = '';
   try {
-    const file = new FileSource(fileName);
-    source = file;
-    const input = RdbInput.fromSource(file, options.hasChecksum && isFirst);
-    let nextProgressMs = performance.now() + PROGRESS_INTERVAL_MS;
-    const reader = new RdbReader(input, keyspace, {
+    source = new FileSource(fileName);
+    const input = RdbInput.fromSource(source, options.hasChecksum && isFirst);
+    reader = new RdbReader(input, keyspace, {
       nowMs,
       part,
       partCount,
-      dropsExpired: true,
+      dropsExpired,
       replaces,
       warn: (text) => {
         if (isFirst) log(`${fileName}: ${text}`);
       },
-      onProgress: () => {
-        if (!isFirst || performance.now() < nextProgressMs) return;
-        nextProgressMs += PROGRESS_INTERVAL_MS;
-        log(`Loading ${fileName}: ${Math.floor((100 * input.offset) / file.lengthBytes)} %`);
-      },
+      onProgress: isFirst ? () => onProgress(input.offset) : null,
+      pause,
     });
-    loaded = reader;
     reader.load();
+    endOffset = input.offset;
   } catch (error) {
     failure = describeRdbFailure(fileName, error);
   }
   source?.close();
-  return { failure, keysLoaded: loaded.keysLoaded, keysExpired: loaded.keysExpired };
-}
-
-/**
- * Loads the snapshot, if there is one, with up to `threads` threads. Returns null if there is none. Throws an Error
- * with a one-line message if it can't be loaded.
- */
-export async function loadSnapshot(
-  request: LoadRequest,
-  threads: number,
-  log: Log,
-): Promise<LoadResult | null> {
-  const { fileName } = request;
-  let lengthBytes: number;
-  try {
-    const source = new FileSource(fileName);
-    ({ lengthBytes } = source);
-    source.close();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new Error(`can't load ${fileName}: ${(error as Error).message}`);
-  }
-  const startedMs = performance.now();
-  const results =
-    lengthBytes < PARALLEL_BYTES_MIN || threads === 1
-      ? [loadPart({ request, part: 0, partCount: 1 })]
-      : await loadParts(request, threads);
-  for (const { failure } of results) if (failure !== '') throw new Error(failure);
-  const sum = (values: readonly number[]): number => values.reduce((left, right) => left + right, 0);
-  const keysLoaded = sum(results.map((result) => result.keysLoaded));
-  const keysExpired = sum(results.map((result) => result.keysExpired));
-  const seconds = ((performance.now() - startedMs) / 1000).toFixed(3);
-  log(`Done loading ${fileName}: ${keysLoaded} keys loaded, ${keysExpired} keys expired, ${seconds} seconds`);
-  return { failure: '', keysLoaded, keysExpired };
-}
-
-async function loadParts(request: LoadRequest, partCount: number): Promise<LoadResult[]> {
-  const { Piscina } = await import('piscina');
-  const pool = new Piscina<LoadPart, LoadResult>({
-    filename: new URL('../../workers/job.js', import.meta.url).href,
-    maxThreads: partCount,
-    minThreads: partCount,
-    name: 'loadPart',
-  });
-  try {
-    const parts = Array.from({ length: partCount }, (_, part) => pool.run({ request, part, partCount }));
-    return await Promise.all(parts);
-  } finally {
-    await pool.destroy();
-  }
+  return {
+    failure,
+    keysLoaded: reader?.keysLoaded ?? 0,
+    keysExpired: reader?.keysExpired ?? 0,
+    endOffset,
+    savedAtSeconds: Number(reader?.fields.get('ctime') ?? -1),
+  };
 }

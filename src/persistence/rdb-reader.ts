@@ -38,6 +38,8 @@ export interface RdbReaderOptions {
   /** Something that is left out. */
   readonly warn: (text: string) => void;
   readonly onProgress: (() => void) | null;
+  /** Called after each key. */
+  readonly pause?: () => void;
 }
 
 /** Auxiliary fields that say what wrote a file. */
@@ -180,6 +182,7 @@ export class RdbReader {
     this.expiresAt = -1;
     this.idleSeconds = -1;
     this.frequency = -1;
+    options.pause?.();
   }
 
   private build(shard: Shard, type: RdbType, at: number): void {

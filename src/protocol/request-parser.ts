@@ -83,6 +83,8 @@ export class RequestParser {
   bytesNeeded = 0;
   maxBulkLengthBytes = 512 * 1024 * 1024;
   authenticated = true;
+  /** Off: a batch ends before anything that does not begin as an array, as in a log of commands. */
+  acceptsInline = true;
 
   private pairs = 0;
   private number = 0;
@@ -109,6 +111,7 @@ export class RequestParser {
       if (this.commandCount === MAX_BATCH_COMMANDS || this.pairs >= BATCH_ARGUMENTS_MAX) break;
       const first = this.pairs;
       const isInline = bytes[position] !== ASTERISK;
+      if (isInline && !this.acceptsInline) break;
       let next = -1;
       if (!isInline) next = this.parseShort(bytes, position, end);
       if (next < 0) {

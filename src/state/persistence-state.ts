@@ -4,10 +4,12 @@
  *
  *   int32 words   0 background save   1 cancelled   2 last one failed   3 saves done   4 lock of the file's name
  *                 5 form of the running snapshot   6 its purpose   7 a save is scheduled
+ *    12 loading at start   13 threads that load
  *   float64 from byte 64
  *     8 changes at the last save   9 changes at the start of the running save   10 start of it (ms)
  *    11 seconds that the last one took (-1: none yet)   12 last attempt (ms)   13 keys loaded   14 keys expired
  *    15 keys written so far   16 keys to write
+ *    20 loading began (ms)   21 bytes to load   22 bytes loaded
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
@@ -22,6 +24,8 @@ const enum Word {
   Form = 5,
   Purpose = 6,
   Scheduled = 7,
+  Loading = 12,
+  LoadingThreads = 13,
 }
 
 /** What a snapshot is taken for. */
@@ -48,6 +52,9 @@ const enum Wide {
   KeysExpired = 14,
   KeysWritten = 15,
   KeysTotal = 16,
+  LoadStartMs = 20,
+  LoadTotalBytes = 21,
+  LoadedBytes = 22,
 }
 
 const BLOCK_BYTES = 192;
@@ -234,6 +241,51 @@ export class PersistenceState {
 
   get keysTotal(): number {
     return this.doubles[Wide.KeysTotal];
+  }
+
+  /** Whether the dataset is still being loaded at start: its threads use the shards without locks. */
+  get isLoading(): boolean {
+    return Atomics.load(this.words, Word.Loading) !== 0;
+  }
+
+  beginLoading(nowMs: number): void {
+    this.doubles[Wide.LoadStartMs] = nowMs;
+    Atomics.store(this.words, Word.Loading, 1);
+  }
+
+  endLoading(): void {
+    Atomics.store(this.words, Word.Loading, 0);
+  }
+
+  get loadStartMs(): number {
+    return this.doubles[Wide.LoadStartMs];
+  }
+
+  get loadTotalBytes(): number {
+    return this.doubles[Wide.LoadTotalBytes];
+  }
+
+  set loadTotalBytes(lengthBytes: number) {
+    this.doubles[Wide.LoadTotalBytes] = lengthBytes;
+  }
+
+  /** Kept up to date by one of the threads that load. */
+  get loadedBytes(): number {
+    return this.doubles[Wide.LoadedBytes];
+  }
+
+  set loadedBytes(lengthBytes: number) {
+    this.doubles[Wide.LoadedBytes] = lengthBytes;
+  }
+
+  /** A thread that loads has begun. */
+  noteLoadingThread(): void {
+    Atomics.add(this.words, Word.LoadingThreads, 1);
+  }
+
+  /** How many have begun so far. */
+  get loadingThreads(): number {
+    return Atomics.load(this.words, Word.LoadingThreads);
   }
 
   /** What the last loading of a file has brought. */

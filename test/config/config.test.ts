@@ -9,7 +9,13 @@ import { Random } from '../tools/random.js';
 import { skipWithoutRedis, TestServer } from '../tools/server.js';
 
 /** Damselfly's own directives. */
-const OWN = new Set(['set-max-listpack-entries', 'set-max-listpack-value', 'threads', 'transport']);
+const OWN = new Set([
+  'recover-until',
+  'set-max-listpack-entries',
+  'set-max-listpack-value',
+  'threads',
+  'transport',
+]);
 
 /** Whose values can't be compared: they name sockets and files, or depend on the machine or on hz. */
 const LOCAL = new Set([

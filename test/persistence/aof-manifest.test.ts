@@ -121,7 +121,9 @@ t.test('names of new files, and what becomes of the old ones', async (t) => {
   t.equal(manifest.files.length, 3, 'the one that was copied is as it was');
   next.retireIncrements(0);
   t.same(next.files, [next.base]);
-  t.equal(AofManifest.parse(next.format()).addBase(NAME, true).sequence, 3);
+  const read = AofManifest.parse(next.format());
+  t.equal(read.addBase(NAME, true).sequence, 3);
+  t.equal(read.addIncrement(NAME).sequence, 4, 'that of a file that is history is not used again');
 });
 
 t.test('on the disk', async (t) => {

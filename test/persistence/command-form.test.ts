@@ -56,7 +56,12 @@ async function keyspaceOf(server: TestServer, handle: KeyspaceHandle): Promise<K
   const keyspace = new Keyspace(handle, settings, new Float64Array(16));
   const { failure } = loadFile(
     keyspace,
-    { fileName: path.join(server.directory, 'dump.rdb'), hasChecksum: true, nowMs: Date.now() },
+    {
+      fileName: path.join(server.directory, 'dump.rdb'),
+      hasChecksum: true,
+      nowMs: Date.now(),
+      dropsExpired: true,
+    },
     createLog('/dev/null'),
   );
   if (failure !== '') throw new Error(failure);
@@ -335,7 +340,12 @@ t.test('a snapshot while keys change', { skip: skipWithoutRedis() }, async (t) =
   const again = new Keyspace(createKeyspace(4, 128 << 20, 16), keyspace.settings, new Float64Array(16));
   const { failure, keysLoaded } = loadFile(
     again,
-    { fileName: path.join(directory, 'snapshot.aof'), hasChecksum: true, nowMs: Date.now() },
+    {
+      fileName: path.join(directory, 'snapshot.aof'),
+      hasChecksum: true,
+      nowMs: Date.now(),
+      dropsExpired: true,
+    },
     createLog('/dev/null'),
   );
   t.equal(failure, '');
