@@ -49,7 +49,7 @@ export class JournalThread {
     try {
       const manifest = readManifest(place) ?? new AofManifest();
       makeFolder(place.folder);
-      if (needsNewBase || manifest.base === null) writeBase(place, manifest, config, keyspace);
+      if (needsNewBase || manifest.isEmpty) writeBase(place, manifest, config, keyspace);
       const last = manifest.increments.at(-1);
       if (last !== undefined) closeSync(openSync(aofPath(place, last), 'a', 0o644));
       this.state.mode = AppendOnlyMode.On;

@@ -6,7 +6,6 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import path from 'node:path';
@@ -37,6 +36,7 @@ import { ControlBlock, ShutdownRequest } from './state/control-block.js';
 import { PersistenceState } from './state/persistence-state.js';
 import { createProcessState, type ProcessStateHandle } from './state/process-state.js';
 import { SharedConfig } from './state/shared-config.js';
+import { untilReady } from './thread-ready.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from './version.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from './worker.js';
 
@@ -95,7 +95,7 @@ export async function startServer(config: Config): Promise<void> {
     workerData: persistenceOptions,
   });
   watchThread(persistence, 'persistence');
-  const threadsReady = [once(persistence, 'message')];
+  const threadsReady = [untilReady(persistence)];
   const acceptor = epoll === null ? null : AcceptorControl.create(epoll.eventfd(0, EVENTFD_FLAGS), epoll);
   acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
   const channels = Array.from({ length: threads }, () =>
@@ -124,10 +124,11 @@ export async function startServer(config: Config): Promise<void> {
     };
     const thread = new Thread(new URL('../workers/shard.js', import.meta.url), { workerData });
     watchThread(thread, `worker ${index}`);
-    threadsReady.push(once(thread, 'online'));
+    threadsReady.push(untilReady(thread));
     workers.push(thread);
   }
   if (acceptor === null) {
+    await Promise.all(threadsReady);
     await listenInWorkers(workers, listen);
   } else {
     const options: AcceptorOptions = {
@@ -141,7 +142,7 @@ export async function startServer(config: Config): Promise<void> {
       workerData: { options, channels: channelBuffers },
     });
     watchThread(thread, 'acceptor');
-    threadsReady.push(once(thread, 'online'));
+    threadsReady.push(untilReady(thread));
   }
   const followConfig = (): void => {
     const published = sharedConfig.readIfNewer(configVersion);

@@ -1,10 +1,11 @@
 /** Thread entry point: the acceptor. */
 
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { type AcceptorOptions, runAcceptor } from '../src/network/acceptor.js';
 import { AcceptorControl } from '../src/network/acceptor-control.js';
 import { loadLibc } from '../src/network/libc.js';
 import { WorkerChannel } from '../src/network/worker-channel.js';
+import { THREAD_READY } from '../src/thread-ready.js';
 
 const { options, channels } = workerData as {
   options: AcceptorOptions;
@@ -12,6 +13,7 @@ const { options, channels } = workerData as {
 };
 const libc = loadLibc();
 if (libc === null) throw new Error('the acceptor needs koffi');
+parentPort?.postMessage(THREAD_READY);
 void runAcceptor(
   libc,
   new AcceptorControl(options.control, libc),

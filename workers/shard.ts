@@ -1,6 +1,9 @@
 /** Thread entry point: a worker. */
 
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
+import { THREAD_READY } from '../src/thread-ready.js';
 import { Worker, type WorkerOptions } from '../src/worker.js';
 
-new Worker(workerData as WorkerOptions).start();
+const worker = new Worker(workerData as WorkerOptions);
+parentPort?.postMessage(THREAD_READY);
+worker.start();
