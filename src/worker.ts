@@ -459,7 +459,10 @@ export class Worker implements ConnectionHandler {
     this.takeRequests();
     this.resumePostponed();
     this.followConfig();
-    if (this.options.index === 0) followAppendOnly(this.keyspace, this.services, Date.now());
+    this.followLoading();
+    if (this.options.index === 0 && !this.executor.isLoading) {
+      followAppendOnly(this.keyspace, this.services, Date.now());
+    }
   }
 
   private readMailbox(): void {
@@ -529,6 +532,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onSpareTime(): boolean {
+    if (this.executor.isLoading) return false;
     return this.keyspace.lazyFreeCycle(this.options.index, this.options.workerCount, SPARE_TIME_BUDGET_MS);
   }
 
