@@ -135,6 +135,8 @@ export interface Command {
   readonly keyStep: number;
   /** The only key's argument index if there always is exactly one key, else 0. */
   readonly singleKey: number;
+  /** The argument that names a member of the key's collection, 0 if that is not always the same one. */
+  readonly memberArgument: number;
   /** Reads or writes keys that its arguments do not name: inside MULTI all shards are locked for it. */
   readonly allShards: boolean;
   readonly handler: Handler;
@@ -169,6 +171,26 @@ function keyRuleOf(rowName: string, keySpecs: readonly KeySpec[]): KeyRule {
   const isCounted = keySpecs.some(({ find }) => find.kind === 'keynum');
   return KEY_RULES[rowName] ?? (isCounted ? KeyRule.Count : KeyRule.Specs);
 }
+
+/** Where commands name a member (or a field), the first one if they take several. */
+const MEMBER_ARGUMENTS: Readonly<Record<string, number>> = {
+  HDEL: 2,
+  HEXISTS: 2,
+  HGET: 2,
+  HINCRBY: 2,
+  HSET: 2,
+  HSETNX: 2,
+  HSTRLEN: 2,
+  SADD: 2,
+  SISMEMBER: 2,
+  SREM: 2,
+  ZADD: 3,
+  ZINCRBY: 3,
+  ZRANK: 2,
+  ZREM: 2,
+  ZREVRANK: 2,
+  ZSCORE: 2,
+};
 
 /** Commands without key arguments that work on keys all the same. */
 const ALL_SHARD_COMMANDS = new Set([
@@ -251,6 +273,7 @@ function createCommand(id: number, row: CommandRow, handler: Handler, parent: Co
     lastKey,
     keyStep,
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
+    memberArgument: MEMBER_ARGUMENTS[fullRowName] ?? 0,
     allShards: ALL_SHARD_COMMANDS.has(fullRowName),
     handler,
     parent,

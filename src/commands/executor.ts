@@ -1,16 +1,10 @@
 /**
  * Runs the commands of a batch: looks them up, checks them, locks the shards of their keys in ascending
  * order, calls the handler, unlocks.
- *
- * Before the first command of a batch runs, the executor goes over all of them: hashes their keys, reads
- * the table lines, then the entries. The loads of these loops do not depend on each other, so the processor
- * overlaps their cache misses; the commands then find their lines in the cache. What the loops read is
- * taken without a lock and only ever a hint.
  */
 
 import type { Journal } from '../keyspace/journal.js';
-import type { Shard } from '../keyspace/shard.js';
-import { hashBytes, keySlot } from '../memory/hash.js';
+import { keySlot } from '../memory/hash.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { HeaderWord } from '../memory/shard-memory.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
@@ -21,6 +15,7 @@ import { type Command, CommandFlag, KeyRule } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
 import { KeyPositions } from './key-positions.js';
+import { LookAhead } from './look-ahead.js';
 import { whyWritesAreStopped } from './save.js';
 import { type QueuedCommand, ReplyMode, type Session } from './session.js';
 import { noteDuration } from './slow-commands.js';
@@ -63,12 +58,7 @@ export class Executor {
   private readonly journal: Journal;
   private readonly keyPositions = new KeyPositions();
   private readonly commands: (Command | null)[] = new Array(MAX_BATCH_COMMANDS).fill(null);
-  private readonly shards: Shard[];
-  private readonly hashes = new Int32Array(MAX_BATCH_COMMANDS);
-  private readonly lines = new Int32Array(MAX_BATCH_COMMANDS);
-  private readonly records = new Int32Array(MAX_BATCH_COMMANDS);
-  /** Where a batch's look-ahead ends up, so that it is not optimised away. */
-  lookAheadSink = 0;
+  private readonly lookAhead: LookAhead;
   /** One flag per shard: locked by the running command or transaction. */
   private readonly lockedShards: Uint8Array;
   private readonly statistics: WorkerStatistics;
@@ -93,7 +83,7 @@ export class Executor {
   constructor(context: CommandContext) {
     this.context = context;
     this.journal = context.keyspace.journal;
-    this.shards = new Array(MAX_BATCH_COMMANDS).fill(context.keyspace.shards[0]);
+    this.lookAhead = new LookAhead(context.keyspace, this.commands);
     this.lockedShards = new Uint8Array(context.keyspace.shards.length);
     this.statistics = context.services.state.counters;
     this.clients = context.services.state.clients;
@@ -116,7 +106,7 @@ export class Executor {
     context.pairs = parser.args;
     this.startTiming(count);
     for (let index = 0; index < count; index++) this.prepare(index, parser);
-    if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead(0, count, session.database);
+    if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead.run(0, count, session.database);
     let isUnhindered = this.isUnhindered(session);
     let index = 0;
     while (index < count) {
@@ -145,8 +135,8 @@ export class Executor {
     const command = this.commands[index];
     if (command !== null && command.singleKey > 0 && context.argCount > command.singleKey) {
       context.knownKeyOffset = context.argOffset(command.singleKey);
-      context.knownHash = this.hashes[index];
-      context.knownShard = this.shards[index];
+      context.knownHash = this.lookAhead.hashes[index];
+      context.knownShard = this.lookAhead.shards[index];
     } else {
       context.knownKeyOffset = -1;
     }
@@ -189,12 +179,14 @@ export class Executor {
    * that use one key would else pass its lock to and fro with each command. Returns the index after the last.
    */
   private runStretch(first: number, count: number, parser: RequestParser): number {
-    const { context, shards } = this;
-    const { session, reply, keyspace } = context;
+    const { context, lookAhead } = this;
+    const { session, reply, keyspace, bytes, view } = context;
+    const { shards } = lookAhead;
     const shard = shards[first];
     const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
     let index = first;
     acquireLock(shard.words, HeaderWord.Lock);
+    lookAhead.readMembers(first, end, session.database, bytes, view, parser);
     do {
       const command = this.commands[index] as Command;
       this.selectRequest(index, parser);
@@ -241,8 +233,9 @@ export class Executor {
     context.view = view;
     context.pairs = parser.args;
     this.replayProblem = '';
+    this.lookAhead.restart(first);
     for (let index = first; index < end; index++) this.prepare(index, parser);
-    if (end - first >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead(first, end, session.database);
+    if (end - first >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead.run(first, end, session.database);
     for (let index = first; index < end; index++) {
       context.argStart = parser.commandArgStart[index];
       context.argCount = parser.commandArgCount[index];
@@ -250,8 +243,8 @@ export class Executor {
       if (command === null) return index;
       if (command.singleKey > 0) {
         context.knownKeyOffset = context.argOffset(command.singleKey);
-        context.knownHash = this.hashes[index];
-        context.knownShard = this.shards[index];
+        context.knownHash = this.lookAhead.hashes[index];
+        context.knownShard = this.lookAhead.shards[index];
       } else {
         if (BRACKETS.has(command.fullName)) continue;
         context.knownKeyOffset = -1;
@@ -358,41 +351,10 @@ export class Executor {
 
   /** Looks a command up and hashes its key. */
   private prepare(index: number, parser: RequestParser): void {
-    const { keyspace, table, bytes, view } = this.context;
+    const { table, bytes, view } = this.context;
     const start = 2 * parser.commandArgStart[index];
-    const command = table.lookup(bytes, parser.args[start], parser.args[start + 1]);
-    this.commands[index] = command;
-    if (command === null || command.singleKey === 0) return;
-    if (parser.commandArgCount[index] <= command.singleKey) return;
-    const offset = parser.args[start + 2 * command.singleKey];
-    const length = parser.args[start + 2 * command.singleKey + 1];
-    this.hashes[index] = hashBytes(view, offset, length);
-    this.shards[index] = keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask];
-  }
-
-  /**
-   * Touches what the commands of a batch will need, in loops without branches that depend on what is read: the
-   * processor then has many cache misses under way at once instead of one after the other.
-   */
-  private lookAhead(first: number, end: number, database: number): void {
-    const { commands, shards, hashes, lines, records } = this;
-    let sink = 0;
-    for (let index = first; index < end; index++) {
-      const command = commands[index];
-      const shard = shards[index];
-      const line =
-        command === null || command.singleKey === 0
-          ? 0
-          : shard.dictionary.hintedLine(shard.root(database), hashes[index]);
-      lines[index] = line;
-      sink ^= shard.words[line];
-    }
-    for (let index = first; index < end; index++) {
-      records[index] =
-        lines[index] === 0 ? 0 : shards[index].dictionary.hintedRecord(lines[index], hashes[index]);
-    }
-    for (let index = first; index < end; index++) sink ^= shards[index].words[records[index] >>> 2];
-    this.lookAheadSink = sink;
+    this.commands[index] = table.lookup(bytes, parser.args[start], parser.args[start + 1]);
+    this.lookAhead.prepare(index, bytes, view, parser);
   }
 
   /** Checks and runs one command whose request the context holds. */

@@ -477,6 +477,27 @@ export class Shard {
     }
   }
 
+  /**
+   * Word index of what the collection of an entry refers to, 0 if it is none. A hint: it may be taken without a lock,
+   * and the entry may be anything.
+   */
+  hintedValue(entry: number): number {
+    const { words, bytes } = this;
+    if (entryType(words, entry) === ValueType.String) return 0;
+    const reference = valueOffset(words, entry);
+    if (reference <= 0 || reference > bytes.length - REFERENCE_BYTES) return 0;
+    const block = this.view.getInt32(reference + 1, true);
+    return block > 0 && block < bytes.length ? block >>> 2 : 0;
+  }
+
+  /** Word index of the root of the dictionary with the members of the collection in a slot (0: none), 0 if it has none. */
+  memberRoot(slot: number): number {
+    if (slot === 0) return 0;
+    const entry = this.words[slot];
+    const type = entryType(this.words, entry);
+    return type === ValueType.String ? 0 : this.collection(type).memberRoot(valueOffset(this.words, entry));
+  }
+
   /** What knows the values of a type other than string. */
   collection(type: ValueType): CollectionValue {
     const collection = this.collections[type];

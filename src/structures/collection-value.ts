@@ -77,6 +77,11 @@ export abstract class CollectionValue {
     this.view.setInt32(reference + 1, block, true);
   }
 
+  /** Word index of the root of the dictionary that has the members, 0 if it is kept in another way. */
+  memberRoot(_reference: number): number {
+    return 0;
+  }
+
   /** Makes the reference (whose bytes are undefined so far) an empty collection; false if there is no memory. */
   abstract create(reference: number): boolean;
 

@@ -99,6 +99,10 @@ export class HashValue extends CollectionValue {
     this.dueField = this.conversionWalk.field;
   }
 
+  override memberRoot(reference: number): number {
+    return this.encoding(reference) === Encoding.Table ? this.blockOf(reference) >> 2 : 0;
+  }
+
   override create(reference: number): boolean {
     const block = this.packed.create();
     if (block !== 0) this.setReference(reference, Encoding.Packed, block);

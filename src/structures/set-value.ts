@@ -53,6 +53,10 @@ export class SetValue extends CollectionValue {
     this.member = this.walk.member;
   }
 
+  override memberRoot(reference: number): number {
+    return this.encoding(reference) === Encoding.Table ? this.blockOf(reference) >> 2 : 0;
+  }
+
   override create(reference: number): boolean {
     const block = this.integers.create();
     if (block !== 0) this.setReference(reference, Encoding.Integers, block);

@@ -110,6 +110,10 @@ export class SortedSetValue extends CollectionValue {
     this.tree = new SortedTree(memory, arena, RECORD_HEADER_BYTES);
   }
 
+  override memberRoot(reference: number): number {
+    return this.encoding(reference) === Encoding.Tree ? this.dictionaryRoot(reference) : 0;
+  }
+
   override create(reference: number): boolean {
     const block = this.packed.create();
     if (block === 0) return false;

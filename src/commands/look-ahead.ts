@@ -1,0 +1,152 @@
+/**
+ * Prefetching in plain TypeScript. Before the commands of a batch run, all their keys are hashed, then all the lines
+ * of tables that these lead to are read, then all entries, then what the values of collections refer to. The loads of
+ * a loop do not depend on each other, so the processor overlaps their cache misses; the commands then find their
+ * lines in the cache.
+ *
+ * That is done without locks: what is read may be in the middle of a change and is only ever a hint. Commands on the
+ * members of one collection have their members' records read in the same way, once its lock is held.
+ */
+
+import type { Keyspace } from '../keyspace/keyspace.js';
+import type { Shard } from '../keyspace/shard.js';
+import { hashBytes, keySlot } from '../memory/hash.js';
+import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
+import { equalBytes } from '../structures/copy.js';
+import type { Command } from './command-table.js';
+
+export class LookAhead {
+  /** Of each command's one key, where it has one. */
+  readonly hashes = new Int32Array(MAX_BATCH_COMMANDS);
+  readonly shards: Shard[];
+  private readonly keyspace: Keyspace;
+  private readonly commands: readonly (Command | null)[];
+  private readonly keyOffsets = new Int32Array(MAX_BATCH_COMMANDS);
+  /** -1 for a command that has not exactly one key. */
+  private readonly keyLengths = new Int32Array(MAX_BATCH_COMMANDS);
+  private readonly memberHashes = new Int32Array(MAX_BATCH_COMMANDS);
+  private readonly lines = new Int32Array(MAX_BATCH_COMMANDS);
+  private readonly records = new Int32Array(MAX_BATCH_COMMANDS);
+  /** Where what is read ends up, so that it is not optimised away. */
+  sink = 0;
+
+  /** `commands`: those of the batch. */
+  constructor(keyspace: Keyspace, commands: readonly (Command | null)[]) {
+    this.keyspace = keyspace;
+    this.commands = commands;
+    this.shards = new Array(MAX_BATCH_COMMANDS).fill(keyspace.shards[0]);
+  }
+
+  /** The command before `first` is of another batch, or is not prepared. */
+  restart(first: number): void {
+    if (first > 0) this.keyLengths[first - 1] = -1;
+  }
+
+  /** Hashes the key of a command of the batch, if it has exactly one, and finds its shard. */
+  prepare(index: number, bytes: Uint8Array, view: DataView, parser: RequestParser): void {
+    const { keyspace, hashes, shards, keyOffsets, keyLengths } = this;
+    const command = this.commands[index];
+    if (command === null || command.singleKey === 0 || parser.commandArgCount[index] <= command.singleKey) {
+      keyLengths[index] = -1;
+      return;
+    }
+    const pair = 2 * (parser.commandArgStart[index] + command.singleKey);
+    const offset = parser.args[pair];
+    const length = parser.args[pair + 1];
+    keyOffsets[index] = offset;
+    keyLengths[index] = length;
+    const last = index - 1;
+    if (
+      index > 0 &&
+      keyLengths[last] === length &&
+      equalBytes(bytes, view, keyOffsets[last], bytes, view, offset, length)
+    ) {
+      hashes[index] = hashes[last];
+      shards[index] = shards[last];
+      return;
+    }
+    hashes[index] = hashBytes(view, offset, length);
+    shards[index] = keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask];
+  }
+
+  /** Whether a command has the same key as the one before it. */
+  private repeatsKey(index: number): boolean {
+    const { hashes, keyLengths } = this;
+    return hashes[index] === hashes[index - 1] && keyLengths[index] === keyLengths[index - 1];
+  }
+
+  /** Reads what the commands from `first` to `end` will need; they are prepared. */
+  run(first: number, end: number, database: number): void {
+    const { shards, hashes, keyLengths, lines, records } = this;
+    let { sink } = this;
+    for (let index = first; index < end; index++) {
+      const shard = shards[index];
+      const isNew = keyLengths[index] >= 0 && (index === first || !this.repeatsKey(index));
+      const line = isNew ? shard.dictionary.hintedLine(shard.root(database), hashes[index]) : 0;
+      lines[index] = line;
+      sink ^= shard.words[line];
+    }
+    for (let index = first; index < end; index++) {
+      records[index] =
+        lines[index] === 0 ? 0 : shards[index].dictionary.hintedRecord(lines[index], hashes[index]);
+    }
+    let hasCollections = false;
+    for (let index = first; index < end; index++) {
+      const value = shards[index].hintedValue(records[index]);
+      records[index] = value;
+      if (value !== 0) hasCollections = true;
+    }
+    if (hasCollections) {
+      for (let index = first; index < end; index++) sink ^= shards[index].words[records[index]];
+    }
+    this.sink = sink;
+  }
+
+  /**
+   * Reads the records of the members that the commands from `first` on name, as far as they are on the same key. Its
+   * shard's lock is held.
+   */
+  readMembers(
+    first: number,
+    end: number,
+    database: number,
+    bytes: Uint8Array,
+    view: DataView,
+    parser: RequestParser,
+  ): void {
+    const { commands, hashes, memberHashes, lines, records } = this;
+    if (first + 2 >= end || commands[first]?.memberArgument === 0) return;
+    if (!this.repeatsKey(first + 1) || !this.repeatsKey(first + 2)) return;
+    const shard = this.shards[first];
+    const { words, dictionary } = shard;
+    const root = shard.memberRoot(
+      dictionary.find(
+        shard.root(database),
+        hashes[first],
+        bytes,
+        view,
+        this.keyOffsets[first],
+        this.keyLengths[first],
+      ),
+    );
+    if (root === 0) return;
+    let { sink } = this;
+    let last = first;
+    for (; last < end && (last === first || this.repeatsKey(last)); last++) {
+      const command = commands[last];
+      if (command === null || command.memberArgument === 0) break;
+      if (parser.commandArgCount[last] <= command.memberArgument) break;
+      const pair = 2 * (parser.commandArgStart[last] + command.memberArgument);
+      const hash = hashBytes(view, parser.args[pair], parser.args[pair + 1]);
+      const line = dictionary.hintedLine(root, hash);
+      memberHashes[last] = hash;
+      lines[last] = line;
+      sink ^= words[line];
+    }
+    for (let index = first; index < last; index++) {
+      records[index] = dictionary.hintedRecord(lines[index], memberHashes[index]);
+    }
+    for (let index = first; index < last; index++) sink ^= words[records[index] >>> 2];
+    this.sink = sink;
+  }
+}
