@@ -316,6 +316,42 @@ export class Loading {
   }
 }
 
+/**
+ * Loads the append-only file in the calling thread, which holds the locks of all shards of an empty keyspace; nothing
+ * is recorded meanwhile. Returns one line that says what can't be loaded, '' if all could.
+ */
+export function loadAppendOnlyAgain(options: Omit<LoadingOptions, 'state' | 'log'>): string {
+  const { keyspace, hashSecret, config, persistence, sharedConfig } = options;
+  const place: AofPlace = { folder: config.aofFolder, fileName: config.aofFileName };
+  try {
+    const names = (readManifest(place) ?? new AofManifest()).files.map((file) => aofPath(place, file));
+    const files: ReplayFile[] = names.map((name) => ({ path: name, offset: 0 }));
+    if (names.length > 0 && isSnapshot(names[0])) {
+      const settings = defaultSettings();
+      config.copyTo(settings);
+      const { logFile, rdbChecksum: hasChecksum } = config;
+      const shared = { keyspace, settings, hashSecret, sharedConfig, progress: persistence };
+      const read = { fileName: names[0], logFile, hasChecksum, nowMs: Date.now(), dropsExpired: false };
+      const request: LoadRequest = { ...shared, ...read, loadedBytes: 0 };
+      const snapshot = loadPart({ request, part: 0, partCount: 1 });
+      if (snapshot.failure !== '') return snapshot.failure;
+      files[0] = { path: names[0], offset: snapshot.endOffset };
+    }
+    return replayFiles({
+      keyspace,
+      hashSecret,
+      configuration: config.toJSON(),
+      files,
+      untilSeconds: Number.POSITIVE_INFINITY,
+      progress: persistence,
+      sharedConfig,
+      loadedBytes: 0,
+    }).failure;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 function secondsSince(startedMs: number): string {
   return ((performance.now() - startedMs) / 1000).toFixed(3);
 }

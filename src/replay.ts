@@ -211,6 +211,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     sessions: new Map(),
     isAllowed: () => false,
     listenOn: () => false,
+    loadAppendOnlyAgain: () => '',
     followConfig: () => {},
     isDebugAllowed: () => false,
     log: () => {},

@@ -19,6 +19,7 @@ import { Config, type Permission } from './config/config.js';
 import { HugePages } from './huge-pages.js';
 import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { defaultSettings, type KeyspaceSettings } from './keyspace/settings.js';
+import { loadAppendOnlyAgain } from './loading.js';
 import { createLog } from './log.js';
 import { setHashSecret } from './memory/hash.js';
 import { AcceptorControl } from './network/acceptor-control.js';
@@ -151,6 +152,11 @@ export class Worker implements ConnectionHandler {
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       followConfig: () => this.followConfig(),
+      loadAppendOnlyAgain: () => {
+        const { keyspace, hashSecret, state } = options;
+        const { persistence, config: sharedConfig } = state;
+        return loadAppendOnlyAgain({ keyspace, hashSecret, config: this.config, persistence, sharedConfig });
+      },
       isDebugAllowed: (session) => this.isAllowed(this.config.enableDebugCommand, session),
       log: createLog(this.config.logFile, () => this.config.logLevel),
       flush: (session) => this.flush(session),

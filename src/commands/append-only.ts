@@ -104,6 +104,35 @@ export function followAppendOnly(keyspace: Keyspace, services: ServerServices, n
   keyspace.unlockAll();
 }
 
+/** DEBUG LOADAOF: empties the server and loads the append-only file, with all that was recorded. */
+export function reloadAppendOnly(context: CommandContext): void {
+  const { reply, keyspace, services, nowMs } = context;
+  const { appendOnly, persistence } = services.state;
+  const { ring } = keyspace.journal;
+  if (context.inTransaction || appendOnly.mode !== AppendOnlyMode.On) {
+    reply.error('ERR DEBUG LOADAOF needs an append only file that is complete, and is not for transactions');
+    return;
+  }
+  const failure = withAllLocks(context, () => {
+    ring.waitForFile(() => appendOnly.writeError !== 0);
+    ring.turnOff();
+    for (const shard of keyspace.shards) {
+      for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
+    }
+    const problem = services.loadAppendOnlyAgain();
+    ring.turnOn();
+    persistence.noteUnchanged(keyspace.dirtyCount());
+    return problem;
+  });
+  if (failure === '') {
+    services.log('Append Only File loaded by DEBUG LOADAOF');
+    reply.ok();
+  } else {
+    services.log(failure, 'warning');
+    reply.error('ERR Error trying to load the AOF files, check server logs');
+  }
+}
+
 export const appendOnlyHandlers: Readonly<Record<string, Handler>> = {
   BGREWRITEAOF: bgrewriteaof,
 };

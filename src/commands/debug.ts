@@ -5,6 +5,7 @@ import { KeyEvent } from '../keyspace/events.js';
 import { writeInteger } from '../memory/numbers.js';
 import { copyBytes } from '../structures/copy.js';
 import { GlobPattern } from '../structures/glob.js';
+import { reloadAppendOnly } from './append-only.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { Digest } from './data-digest.js';
@@ -238,6 +239,8 @@ const help = helpHandler('DEBUG', [
   '    Show a digest of the value of each key, zeros for no value.',
   'ERROR <string>',
   '    Reply with an error of this text, for tests of client libraries.',
+  'LOADAOF',
+  '    Empty the server and load the append-only file.',
   'LOG <message>',
   '    Write a message to the log.',
   'OBJECT <key>',
@@ -301,6 +304,7 @@ function debug(context: CommandContext): void {
   } else if ((name === 'QUICKLIST-PACKED-THRESHOLD' || name === 'REPLYBUFFER') && argCount >= 3) reply.ok();
   else if (name === 'CHANGE-REPL-ID' && argCount === 2) reply.ok();
   else if (name === 'DICT-RESIZING' && argCount === 3) reply.ok();
+  else if (name === 'LOADAOF' && argCount === 2) reloadAppendOnly(context);
   else if (name === 'RELOAD' && argCount >= 2) reload(context);
   else if (name === 'VERIFY' && argCount === 2) verify(context);
   else if (name === 'PANIC') throw new Error('DEBUG PANIC');

@@ -38,6 +38,8 @@ export interface ServerServices {
   listenOn(bind: readonly string[], port: number): boolean;
   /** Takes over the configuration in force; the worker does so by itself before each read. */
   followConfig(): void;
+  /** Loads the append-only file again (loading.ts). */
+  loadAppendOnlyAgain(): string;
   /** `enable-debug-command` and where the client is. */
   isDebugAllowed(session: Session): boolean;
   readonly log: Log;

@@ -249,6 +249,12 @@ export class JournalRing {
     }
   }
 
+  /** Waits until the file has all that is written, or the disk takes nothing (`isFailing`). */
+  waitForFile(isFailing: () => boolean): void {
+    const { doubles } = this;
+    while (doubles[Wide.Head] > doubles[Wide.Taken] && !isFailing()) this.waitForTaken(doubles[Wide.Taken]);
+  }
+
   get head(): number {
     return this.doubles[Wide.Head];
   }

@@ -260,6 +260,7 @@ for (let number = 0; number < RUNS; number++) {
     }
     const found = await loadedBy('redis', files);
     t.same(differences(found, expected), [], 'redis-server has the same data');
+    t.same(differences(await loadedBy('damselfly', files), expected), [], 'and so has Damselfly');
     if (found.size !== expected.size) t.comment(readdirSync(path.join(files, 'appendonlydir')).join(' '));
   });
 }
