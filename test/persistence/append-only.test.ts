@@ -6,7 +6,7 @@ import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { differences, readDataset } from '../tools/dataset.js';
+import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dataset.js';
 import { OrderedLoad, type Survival } from '../tools/ordered-load.js';
 import { Random } from '../tools/random.js';
 import type { RawClient } from '../tools/raw-client.js';
@@ -197,6 +197,28 @@ await t.test('background jobs wait for each other', { skip: skipWithoutRedis() }
       await server.stop('SIGKILL');
     }
     t.equal(String(replies[1]), String(replies[0]), commands.join(', '));
+  }
+});
+
+await t.test('DEBUG LOADAOF', {}, async (t) => {
+  t.setTimeout(0);
+  const server = await TestServer.start({ kind: 'damselfly' });
+  t.teardown(() => server.stop('SIGKILL'));
+  const client = await server.rawClient();
+  t.match(await client.text('DEBUG', 'LOADAOF'), /^-ERR DEBUG LOADAOF needs/);
+  await fillRandomly(server.client(), new Random(SEED), 100, DATA_TYPES);
+  for (const form of ['yes', 'no']) {
+    await client.pipeline([
+      ['CONFIG', 'SET', 'aof-use-rdb-preamble', form, 'appendonly', 'yes'],
+      ['BGREWRITEAOF'],
+    ]);
+    await untilInfo(client, 'aof_rewrite_scheduled', 0);
+    await untilInfo(client, 'aof_rewrite_in_progress', 0);
+    await client.command('SET', 'form', form);
+    const expected = await readDataset(server.client());
+    t.equal(await client.text('DEBUG', 'LOADAOF'), '+OK\r\n');
+    t.same(differences(await readDataset(server.client()), expected), [], `rdb preamble ${form}`);
+    t.equal(await client.text('DEBUG', 'VERIFY'), '+OK\r\n');
   }
 });
 
