@@ -15,8 +15,9 @@ import {
 } from '../keyspace/entry.js';
 import type { Shard } from '../keyspace/shard.js';
 import { readDouble } from '../memory/scores.js';
+import { READING_ROOM_BYTES, ShardMemory } from '../memory/shard-memory.js';
 import { Encoding } from '../structures/collection-value.js';
-import { PackedList } from '../structures/packed-list.js';
+import { PACKED_END, PackedList } from '../structures/packed-list.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import { FLUSH_BYTES } from './byte-output.js';
 import { CommandOutput } from './command-output.js';
@@ -24,6 +25,9 @@ import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-for
 
 /** So many elements (fields with their values, members with their scores) go into one command. */
 const ELEMENTS_PER_COMMAND = 64;
+
+/** Position 0 is none. */
+const ROOM_OFFSET = 8;
 
 export class CommandKeyWriter implements KeyWriter {
   readonly output: CommandOutput;
@@ -33,6 +37,9 @@ export class CommandKeyWriter implements KeyWriter {
    * the readers that the shard's values have.
    */
   private readonly readers: PackedList[] = [];
+  /** Where compressed chunks of lists are unpacked, for the same reason, and who reads them there. */
+  private readonly room = new ShardMemory(new SharedArrayBuffer(ROOM_OFFSET + READING_ROOM_BYTES));
+  private roomReader: PackedList | null = null;
 
   // The key that is being written.
   private shard!: Shard;
@@ -118,9 +125,8 @@ export class CommandKeyWriter implements KeyWriter {
   }
 
   /** The elements of a packed list, or of a chunk, from a position on. */
-  private packed(position: number): void {
+  private packed(position: number, reader = this.reader()): void {
     const { output } = this;
-    const reader = this.reader();
     while (position !== 0) {
       this.beginElement();
       for (let left = this.argsPerElement; left > 0; left--) {
@@ -140,8 +146,18 @@ export class CommandKeyWriter implements KeyWriter {
     }
     const { chunks } = lists;
     for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
-      this.packed(chunks.elements(chunk));
+      if (chunks.isCompressed(chunk)) this.compressedChunk(chunk);
+      else this.packed(chunks.elements(chunk));
     }
+  }
+
+  private compressedChunk(chunk: number): void {
+    const { room, shard } = this;
+    const { chunks } = shard.lists;
+    chunks.copyElements(chunk, room.bytes, ROOM_OFFSET);
+    room.bytes[ROOM_OFFSET + chunks.elementsBytes(chunk)] = PACKED_END;
+    this.roomReader ??= new PackedList(room, shard.arena);
+    this.packed(ROOM_OFFSET, this.roomReader);
   }
 
   private set(reference: number): void {

@@ -31,7 +31,9 @@ import type { ShardMemory } from '../memory/shard-memory.js';
 import { copyBytes, equalBytes } from './copy.js';
 
 const HEADER_BYTES = 6;
-const END = 0xff;
+/** The byte behind the last element. */
+export const PACKED_END = 0xff;
+const END = PACKED_END;
 const COUNT_UNKNOWN = 0xffff;
 /** Length of an empty list. */
 export const EMPTY_LIST_BYTES = HEADER_BYTES + 1;

@@ -207,6 +207,9 @@ await t.test('DEBUG LOADAOF', {}, async (t) => {
   const client = await server.rawClient();
   t.match(await client.text('DEBUG', 'LOADAOF'), /^-ERR DEBUG LOADAOF needs/);
   await fillRandomly(server.client(), new Random(SEED), 100, DATA_TYPES);
+  await client.command('CONFIG', 'SET', 'list-compress-depth', '1');
+  const elements = Array.from({ length: 5000 }, (_, number) => `${number % 9} is like all others`);
+  await client.command('RPUSH', 'with chunks that are compressed', ...elements);
   for (const form of ['yes', 'no']) {
     await client.pipeline([
       ['CONFIG', 'SET', 'aof-use-rdb-preamble', form, 'appendonly', 'yes'],
