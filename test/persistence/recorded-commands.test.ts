@@ -189,6 +189,14 @@ export async function rewritten(client: RawClient): Promise<void> {
   }
 }
 
+/** Everything in a server. A sorted set that becomes a listpack forgets the sign of a zero, here as in Redis. */
+async function readAll(server: TestServer): Promise<Map<string, string>> {
+  const all = await readDataset(server.client());
+  for (const [key, text] of all)
+    if (text.startsWith('zset')) all.set(key, text.replaceAll(/,-0(?=,|$)/g, ',0'));
+  return all;
+}
+
 /** The data that a server has which starts with a copy of the files in `directory`. */
 async function loadedBy(kind: ServerKind, directory: string): Promise<Map<string, string>> {
   const server = await TestServer.launch({
@@ -198,7 +206,7 @@ async function loadedBy(kind: ServerKind, directory: string): Promise<Map<string
   });
   try {
     await server.ready();
-    return await readDataset(server.client());
+    return await readAll(server);
   } finally {
     await server.stop('SIGKILL');
   }
@@ -233,7 +241,7 @@ for (let number = 0; number < RUNS; number++) {
     await delay(SETTLE_MS);
     const [client] = clients as [RawClient];
     await rewritten(client);
-    const expected = await readDataset(server.client());
+    const expected = await readAll(server);
     t.comment(`${sent.reduce((sum, count) => sum + count)} commands, ${expected.size} keys are left`);
     t.match(await client.text('DEBUG', 'VERIFY'), '+OK');
     const isStopped = v.chance(0.5);
