@@ -223,7 +223,7 @@ export class JournalRing {
         this.waitForTaken(doubles[Wide.Taken]);
         continue;
       }
-      const at = head % ringBytes;
+      const at = head & (ringBytes - 1);
       const length = Math.min(lengthBytes - done, room, ringBytes - at);
       copyBytes(this.ring, this.ringView, at, source, view, done, length);
       doubles[Wide.Head] = head + length;
@@ -355,7 +355,7 @@ export class JournalRing {
   peek(lengthBytesMax: number): Uint8Array {
     // A lock that the writers have released since makes what they wrote visible here.
     Atomics.load(this.words, Word.Lock);
-    const at = this.doubles[Wide.Taken] % this.ringBytes;
+    const at = this.doubles[Wide.Taken] & (this.ringBytes - 1);
     const length = Math.min(this.available, this.ringBytes - at, lengthBytesMax);
     return this.ring.subarray(at, at + length);
   }

@@ -7,6 +7,9 @@ const INPUT_BYTES_MIN = 16 * 1024;
 /** Output that waits is gathered in chunks between these sizes, so that small replies cost no buffer each. */
 const OUTPUT_CHUNK_BYTES_MIN = 16 * 1024;
 const OUTPUT_CHUNK_BYTES_MAX = 16 * 1024 * 1024;
+/** Chunks of the smallest size that are kept for the next replies that wait. */
+const SPARE_CHUNKS_MAX = 64;
+const spareChunks: Uint8Array[] = [];
 /** An input buffer larger than this is given back once it is empty. */
 const INPUT_BYTES_KEPT_MAX = 64 * 1024;
 
@@ -133,7 +136,7 @@ export class Connection {
       let chunk = output.length > 0 ? output[output.length - 1] : null;
       if (chunk === null || this.lastChunkLength === chunk.length) {
         const capacity = Math.max(OUTPUT_CHUNK_BYTES_MIN, Math.min(OUTPUT_CHUNK_BYTES_MAX, end - at));
-        chunk = new Uint8Array(capacity);
+        chunk = (capacity === OUTPUT_CHUNK_BYTES_MIN && spareChunks.pop()) || new Uint8Array(capacity);
         output.push(chunk);
         this.lastChunkLength = 0;
       }
@@ -141,6 +144,14 @@ export class Connection {
       chunk.set(bytes.subarray(at, at + taken), this.lastChunkLength);
       this.lastChunkLength += taken;
       at += taken;
+    }
+  }
+
+  /** Forgets the first chunk, which is sent, and leaves it to whoever has to wait next. */
+  dropChunk(): void {
+    const chunk = this.output.shift();
+    if (chunk?.length === OUTPUT_CHUNK_BYTES_MIN && spareChunks.length < SPARE_CHUNKS_MAX) {
+      spareChunks.push(chunk);
     }
   }
 

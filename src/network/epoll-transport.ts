@@ -278,7 +278,7 @@ export class EpollTransport implements Transport, ConnectionEvents {
       connection.outputSent += wrote;
       connection.pendingOutputBytes -= wrote;
       if (connection.outputSent === length) {
-        connection.output.shift();
+        connection.dropChunk();
         connection.outputSent = 0;
       }
     }
@@ -289,6 +289,16 @@ export class EpollTransport implements Transport, ConnectionEvents {
   releaseOutput(connection: Connection): void {
     connection.isOutputHeld = false;
     if (connection.isClosed) return;
+    const { reply } = this;
+    if (connection.output.length === 1 && connection.outputSent === 0 && reply.length === 0) {
+      // From the worker's own buffer, whose address is known.
+      reply.raw(connection.output[0], 0, connection.lastChunkLength);
+      connection.pendingOutputBytes = 0;
+      connection.dropChunk();
+      this.send(connection);
+      if (!connection.isClosed) this.updateInterest(connection);
+      return;
+    }
     this.writePending(connection);
     if (!connection.isClosed) this.updateInterest(connection);
     if (connection.pendingOutputBytes > 0) this.handler.onOutputPending(connection);
