@@ -48,7 +48,8 @@ export function snapshotOptions(config: Config): SnapshotOptions {
 export class SnapshotFile {
   readonly temporaryName: string;
   private readonly fileName: string;
-  private readonly fd: number;
+  /** -1 once it is closed: the number may be another thread's file then. */
+  private fd: number;
   lengthBytes = 0;
 
   /**
@@ -69,7 +70,7 @@ export class SnapshotFile {
   /** Brings the file to the disk. Nothing more can be written. */
   sync(): void {
     fsyncSync(this.fd);
-    closeSync(this.fd);
+    this.close();
   }
 
   /** Gives the file its name. */
@@ -78,14 +79,17 @@ export class SnapshotFile {
     syncFolder(path.dirname(this.fileName));
   }
 
+  private close(): void {
+    if (this.fd < 0) return;
+    const { fd } = this;
+    this.fd = -1;
+    closeSync(fd);
+  }
+
   /** Gives up: what was written vanishes. */
   discard(): void {
     try {
-      closeSync(this.fd);
-    } catch {
-      // It was closed already.
-    }
-    try {
+      this.close();
       unlinkSync(this.temporaryName);
     } catch {
       // It was renamed already, or somebody else has removed it.
