@@ -46,9 +46,9 @@ const KEYSPACE_FLAGS = CommandFlag.Write | CommandFlag.Readonly | CommandFlag.Ma
 /** What a log has around the commands of a transaction. */
 const BRACKETS = new Set(['multi', 'exec']);
 
-/** Not shown to monitors: what administrators do is nobody else's business, or the command shows itself. */
 /** First words of HTTP requests and their headers that carry a body of a foreign site's choice. */
 const CROSS_PROTOCOL_NAME = /^(?:post|host:)$/i;
+/** Not shown to monitors: what administrators do is nobody else's business, or the command shows itself. */
 const UNMONITORED_FLAGS = CommandFlag.Admin | CommandFlag.SkipMonitor;
 
 const UNKNOWN_ARGUMENTS_BYTES_MAX = 128;

@@ -7,12 +7,12 @@ import { entryType, ValueType, valueLength, valueOffset } from '../keyspace/entr
 import type { Shard } from '../keyspace/shard.js';
 import type { ChunkList } from '../structures/chunk-list.js';
 import { Encoding } from '../structures/collection-value.js';
+import { PACKED_END } from '../structures/packed-list.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import { QuicklistContainer, RdbType } from './rdb-format.js';
 import type { RdbOutput } from './rdb-output.js';
 
 const LISTPACK_HEADER_BYTES = 6;
-const LISTPACK_END = 0xff;
 const LISTPACK_COUNT_MAX = 0xffff;
 
 export class ValueWriter {
@@ -127,7 +127,7 @@ export class ValueWriter {
     chunkView.setUint32(0, total, true);
     chunkView.setUint16(4, Math.min(count, LISTPACK_COUNT_MAX), true);
     list.copyElements(source, chunk, LISTPACK_HEADER_BYTES);
-    chunk[total - 1] = LISTPACK_END;
+    chunk[total - 1] = PACKED_END;
     this.output.block(chunk, chunkView, 0, total);
   }
 

@@ -39,9 +39,7 @@ import { blockBytes } from '../memory/arena.js';
 import { lzfCompress, lzfDecompress } from '../memory/lzf.js';
 import { HeaderWord, READING_ROOM_BYTES, type ShardMemory } from '../memory/shard-memory.js';
 import { copyBytes } from './copy.js';
-import type { PackedList } from './packed-list.js';
-
-const END = 0xff;
+import { PACKED_END, type PackedList } from './packed-list.js';
 
 const ROOT_BYTES = 16;
 const enum Root {
@@ -217,7 +215,7 @@ export class ChunkList {
       const end = words[at + Chunk.End];
       this.packed.writeElement(chunk + end, bytes, view, offset, lengthBytes);
       words[at + Chunk.End] = end + span;
-      this.bytes[chunk + end + span] = END;
+      this.bytes[chunk + end + span] = PACKED_END;
     } else {
       const first = words[at + Chunk.First] - span;
       this.packed.writeElement(chunk + first, bytes, view, offset, lengthBytes);
@@ -250,7 +248,7 @@ export class ChunkList {
         let end = readable + words[at + Chunk.End];
         for (; count > 0; count--) end = packed.before(end);
         words[at + Chunk.End] = end - readable;
-        this.bytes[end] = END;
+        this.bytes[end] = PACKED_END;
       } else {
         let first = readable + words[at + Chunk.First];
         for (; count > 0; count--) first += packed.spanBytes(first);
@@ -294,7 +292,7 @@ export class ChunkList {
   /** Position of the element after the one at `position` of `chunk`, which it sets; 0 at the end. */
   next(position: number): number {
     const following = position + this.packed.spanBytes(position);
-    return this.bytes[following] !== END ? following : this.startNext();
+    return this.bytes[following] !== PACKED_END ? following : this.startNext();
   }
 
   /** Goes on to the chunk after `chunk`: position of its first element, 0 if there is none. */
@@ -449,7 +447,7 @@ export class ChunkList {
     }
     words[at + Chunk.Count]--;
     const following = this.resizeGap(root, position, this.packed.spanBytes(position), 0);
-    if (this.bytes[following] !== END) return following;
+    if (this.bytes[following] !== PACKED_END) return following;
     const next = words[at + Chunk.Next];
     return next === 0 ? 0 : this.start(next);
   }
@@ -655,7 +653,7 @@ export class ChunkList {
     if (fitsBehind) {
       bytes.copyWithin(position + newSpan, position + oldSpan, end);
       words[at + Chunk.End] += added;
-      bytes[end + added] = END;
+      bytes[end + added] = PACKED_END;
       return position;
     }
     const lengthBytes = before + newSpan + behind;
@@ -784,7 +782,7 @@ export class ChunkList {
     words.copyWithin(room >> 2, chunk >> 2, (chunk + HEADER_BYTES) >> 2);
     words[(room >> 2) + Chunk.Capacity] = READING_ROOM_BYTES;
     this.unpack(chunk, this.bytes, room + HEADER_BYTES);
-    this.bytes[room + words[(room >> 2) + Chunk.End]] = END;
+    this.bytes[room + words[(room >> 2) + Chunk.End]] = PACKED_END;
     this.opened = chunk;
     return room;
   }
@@ -854,7 +852,7 @@ export class ChunkList {
     words[at + Chunk.First] = first;
     words[at + Chunk.End] = end;
     words[at + Chunk.Count] = count;
-    this.bytes[chunk + end] = END;
+    this.bytes[chunk + end] = PACKED_END;
   }
 
   private link(root: number, chunk: number, previous: number, next: number): void {
@@ -921,7 +919,8 @@ export class ChunkList {
         before = position;
         count++;
       }
-      if (position !== end || this.bytes[end] !== END) throw new Error('chunk list: wrong end of a chunk');
+      if (position !== end || this.bytes[end] !== PACKED_END)
+        throw new Error('chunk list: wrong end of a chunk');
       if (count !== words[at + Chunk.Count] || count === 0)
         throw new Error('chunk list: wrong count of a chunk');
       previous = chunk;

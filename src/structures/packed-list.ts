@@ -33,7 +33,6 @@ import { copyBytes, equalBytes } from './copy.js';
 const HEADER_BYTES = 6;
 /** The byte behind the last element. */
 export const PACKED_END = 0xff;
-const END = PACKED_END;
 const COUNT_UNKNOWN = 0xffff;
 /** Length of an empty list. */
 export const EMPTY_LIST_BYTES = HEADER_BYTES + 1;
@@ -106,7 +105,7 @@ export class PackedList {
     if (block === 0) return 0;
     this.words[block >> 2] = EMPTY_LIST_BYTES;
     this.shardView.setUint16(block + 4, 0, true);
-    this.shardBytes[block + HEADER_BYTES] = END;
+    this.shardBytes[block + HEADER_BYTES] = PACKED_END;
     return block;
   }
 
@@ -117,7 +116,7 @@ export class PackedList {
     if (block === 0) return 0;
     const { shardBytes } = this;
     shardBytes.copyWithin(block + HEADER_BYTES, elements, elements + elementsBytes);
-    shardBytes[block + total - 1] = END;
+    shardBytes[block + total - 1] = PACKED_END;
     this.words[block >> 2] = total;
     this.shardView.setUint16(block + 4, Math.min(count, COUNT_UNKNOWN), true);
     return block;
@@ -166,7 +165,7 @@ export class PackedList {
   /** Position of the first element, 0 if there is none. */
   first(block: number): number {
     const at = block + HEADER_BYTES;
-    return this.shardBytes[at] === END ? 0 : at;
+    return this.shardBytes[at] === PACKED_END ? 0 : at;
   }
 
   /** Where an element is inserted to become the first. */
@@ -187,7 +186,7 @@ export class PackedList {
   /** Position of the element after the one at `at`, 0 at the end. */
   next(at: number): number {
     const following = at + this.spanBytes(at);
-    return this.shardBytes[following] === END ? 0 : following;
+    return this.shardBytes[following] === PACKED_END ? 0 : following;
   }
 
   /** Position of the element before the one at `at` (or before the end), 0 at the beginning. */
@@ -261,7 +260,7 @@ export class PackedList {
       this.read(at);
       following = at + this.spanBytes(at);
     }
-    return this.shardBytes[following] === END ? 0 : following;
+    return this.shardBytes[following] === PACKED_END ? 0 : following;
   }
 
   private setString(offset: number, lengthBytes: number): void {
@@ -352,7 +351,7 @@ export class PackedList {
     const isInteger = this.parser.parse(bytes, offset, lengthBytes) && this.parser.isSafe;
     const integer = this.parser.value;
     let left = 0;
-    for (let first = shardBytes[at]; first !== END; first = shardBytes[at]) {
+    for (let first = shardBytes[at]; first !== PACKED_END; first = shardBytes[at]) {
       if (left !== 0) {
         left--;
       } else {
@@ -537,13 +536,13 @@ export class PackedList {
   remove(block: number, at: number, count = 1): number {
     let past = at;
     let removed = 0;
-    while (removed < count && this.shardBytes[past] !== END) {
+    while (removed < count && this.shardBytes[past] !== PACKED_END) {
       past += this.spanBytes(past);
       removed++;
     }
     const moved = this.openGap(block, at, past - at, 0);
     this.addToCount(moved, -removed);
-    if (this.shardBytes[this.position] === END) this.position = 0;
+    if (this.shardBytes[this.position] === PACKED_END) this.position = 0;
     return moved;
   }
 
@@ -667,7 +666,7 @@ export class PackedList {
       at += this.spanBytes(at);
       elements++;
     }
-    if (at !== end || this.shardBytes[end] !== END) throw new Error('packed list: wrong end');
+    if (at !== end || this.shardBytes[end] !== PACKED_END) throw new Error('packed list: wrong end');
     const count = this.shardView.getUint16(block + 4, true);
     if (count !== COUNT_UNKNOWN && count !== elements) throw new Error('packed list: wrong count');
   }
