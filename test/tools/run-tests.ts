@@ -1,6 +1,7 @@
 /**
- * Runs compiled test files through tap, each in a process of its own, and ends with a line
- * `N passed, N failed` that counts assertions.
+ * Runs compiled test files through tap, each in a process of its own. At the end it lists the slowest files and once
+ * more all that failed, so that the last page of a log tells what is wrong; the last line is `N passed, N failed`,
+ * which counts assertions.
  *
  * tap's own command is not used: its TypeScript loader needs the compiler's programming interface,
  * and the files are plain JavaScript by now. tap itself, as a library, runs and counts them just the same.
@@ -15,11 +16,27 @@
 
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
+import { inspect } from 'node:util';
 import t from 'tap';
 import { Random } from './random.js';
 import { distDirectory } from './server.js';
 
 const FILE_TIMEOUT_MS = 300_000;
+const SLOWEST_COUNT = 10;
+/** Of each file, and of each failure, the summary has no more than this. */
+const FAILURES_MAX = 10;
+const FAILURE_LINES_MAX = 40;
+
+type Parser = typeof t.parser;
+interface Result {
+  readonly ok: boolean;
+  readonly name: string;
+  readonly fullname: string;
+  readonly skip: boolean | string;
+  readonly todo: boolean | string;
+  readonly time: number | null;
+  readonly diag: unknown;
+}
 
 function findTestFiles(): string[] {
   const root = path.join(distDirectory, 'test');
@@ -41,6 +58,69 @@ if (order) {
   new Random(seed).shuffle(files);
 }
 
+interface FileResult {
+  timeMs: number;
+  /** What failed in it, as it is printed at the end. */
+  readonly failures: string[];
+}
+
+const results = new Map<string, FileResult>();
+
+function describe({ name, fullname, diag }: Result): string {
+  const lines = [`not ok: ${fullname || name}`];
+  for (const [key, value] of Object.entries(diag ?? {})) {
+    if (key === 'source') continue;
+    lines.push(
+      `${key}: ${typeof value === 'string' ? value : inspect(value, { depth: 8, breakLength: 110 })}`,
+    );
+  }
+  const all = lines.join('\n').split('\n');
+  return all
+    .filter((line) => line.trim() !== '')
+    .slice(0, FAILURE_LINES_MAX)
+    .join('\n    ');
+}
+
+/** Notes what fails in a file, or in one of its tests. */
+function watch(parser: Parser, failures: string[]): void {
+  let noted = failures.length;
+  parser.on('child', (child: Parser) => watch(child, failures));
+  parser.on('assert', (result: Result) => {
+    // That a test has failed says nothing new if something in it has.
+    const isFailure = !result.ok && !result.skip && !result.todo && failures.length === noted;
+    if (isFailure) failures.push(describe(result));
+    noted = failures.length;
+  });
+}
+
+t.on('spawn', ({ name, parser }) => {
+  const failures: string[] = [];
+  results.set(name, { timeMs: 0, failures });
+  watch(parser, failures);
+});
+t.parser.on('assert', (result: Result) => {
+  const file = results.get(result.name);
+  if (!file) return;
+  file.timeMs = result.time ?? 0;
+  // A file may also fail as a whole: it crashes, or takes too long.
+  if (!result.ok && file.failures.length === 0) file.failures.push(describe(result));
+});
+
+function printSummary(): void {
+  const slowest = [...results]
+    .sort(([, one], [, other]) => other.timeMs - one.timeMs)
+    .slice(0, SLOWEST_COUNT);
+  process.stdout.write('\nslowest files:\n');
+  for (const [name, { timeMs }] of slowest) {
+    process.stdout.write(`${(timeMs / 1000).toFixed(1).padStart(7)} s  ${name}\n`);
+  }
+  for (const [name, { failures }] of results) {
+    if (failures.length === 0) continue;
+    const more = failures.length > FAILURES_MAX ? `  and ${failures.length - FAILURES_MAX} more\n` : '';
+    process.stdout.write(`\nfailed: ${name}\n  ${failures.slice(0, FAILURES_MAX).join('\n  ')}\n${more}`);
+  }
+}
+
 t.jobs = Number(process.env.DAMSELFLY_TEST_JOBS ?? 2);
 t.setTimeout(0);
 // The limit of tap within each file is for tests that hang, not for slow machines.
@@ -58,6 +138,7 @@ process.on('exit', (code) => {
   const { pass, fail } = t.assertTotals;
   // A file that crashes or times out fails without a failed assertion of its own.
   const failed = fail > 0 || (t.passing() && code === 0) ? fail : 1;
+  printSummary();
   process.stdout.write(`${pass} passed, ${failed} failed\n`);
   if (failed > 0 && code === 0) process.exitCode = 1;
 });
