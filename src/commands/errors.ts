@@ -18,9 +18,19 @@ export const NOT_AUTHENTICATED = 'NOAUTH Authentication required.';
 export const LOADING = 'LOADING Redis is loading the dataset in memory';
 export const INVALID_CURSOR = 'ERR invalid cursor';
 
+/** What the C library, and so Redis, calls some errors otherwise than Node.js does. */
+const ERROR_TEXTS: Readonly<Record<number, string>> = {
+  5: 'Input/output error',
+  12: 'Cannot allocate memory',
+  20: 'Not a directory',
+  21: 'Is a directory',
+  116: 'Stale file handle',
+  122: 'Disk quota exceeded',
+};
+
 /** Why writes are refused while the disk takes nothing; `errno` is the system's number of the reason. */
 export function journalFails(errno: number): string {
-  const reason = getSystemErrorMap().get(-errno)?.[1] ?? `error ${errno}`;
+  const reason = ERROR_TEXTS[errno] ?? getSystemErrorMap().get(-errno)?.[1] ?? `error ${errno}`;
   return `MISCONF Errors writing to the AOF file: ${reason.charAt(0).toUpperCase()}${reason.slice(1)}`;
 }
 

@@ -6,6 +6,10 @@
  * With `always`, one fsync covers all that came while the one before was under way; the workers hold the replies
  * back until then (journal-ring.ts). What the disk does not take stays in the ring and is tried again, so nothing
  * that was recorded is left out and nothing that was acknowledged is lost; new writes are refused meanwhile.
+ *
+ * An fsync that fails can't be tried again: the kernel may have dropped what it could not write, and the next fsync
+ * of the same file would succeed without it. The bytes have left the ring by then, but the keys are in memory. So the
+ * increment counts as damaged, whatever later calls say, until a rewrite that began afterwards has taken its place.
  */
 
 import { closeSync, fdatasyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
@@ -34,6 +38,8 @@ const GATHER_MS = 2;
 const SYNC_INTERVAL_MS = 1000;
 /** When the disk took nothing. */
 const RETRY_MS = 1000;
+/** Between two rewrites that are to replace a damaged increment. */
+const REPAIR_RETRY_MS = 5000;
 const LOG_INTERVAL_MS = 30_000;
 const FOREVER_MS = 2 ** 31 - 1;
 
@@ -60,6 +66,11 @@ export class JournalWriter {
   private lastSyncMs = 0;
   private nextLogMs = 0;
   private retryAtMs = 0;
+  /** An fsync has failed: what is in the increments up to now may not be on the disk, and never be. */
+  private isDamaged = false;
+  /** All that is damaged is behind the present increment: the base that goes before it makes up for it. */
+  private isDamageBehind = false;
+  private nextRepairMs = 0;
 
   /** Throws an Error with a one-line message if the manifest can't be read. */
   constructor(options: JournalOptions, wakeWorker: (worker: number) => void) {
@@ -99,6 +110,7 @@ export class JournalWriter {
       this.bringToFile();
       if (ring.isSwitchDue && this.mayTry()) this.openNext();
       this.syncIfDue(requests !== 0);
+      if (this.isDamaged) this.repair();
       if ((requests & JournalRequest.Install) !== 0) this.install();
       if ((requests & JournalRequest.Close) !== 0 && !ring.isOn) this.close();
       if ((requests & JournalRequest.Stop) !== 0) {
@@ -162,7 +174,7 @@ export class JournalWriter {
   }
 
   private succeeded(): void {
-    if (this.state.writeError === 0) return;
+    if (this.state.writeError === 0 || this.isDamaged) return;
     this.state.writeError = 0;
     this.nextLogMs = 0;
     this.log('AOF write error looks solved, can write again.', 'warning');
@@ -171,7 +183,7 @@ export class JournalWriter {
   private syncIfDue(isForced: boolean): void {
     const { ring, config } = this;
     const position = ring.takenPosition;
-    if (position === ring.synced) return;
+    if (position === ring.synced || this.isDamaged) return;
     const nowMs = Date.now();
     const { appendFsync } = config;
     const isDue =
@@ -187,6 +199,9 @@ export class JournalWriter {
       if (this.fd >= 0) fdatasyncSync(this.fd);
     } catch (error) {
       this.failed(error, 'sync');
+      if (!this.isDamaged) this.log('A rewrite will replace what may not be on the disk', 'warning');
+      this.isDamaged = true;
+      this.isDamageBehind = false;
       return false;
     }
     this.lastSyncMs = nowMs;
@@ -194,10 +209,28 @@ export class JournalWriter {
     return true;
   }
 
+  /** Asks for the rewrite that replaces damaged increments, unless it is under way. */
+  private repair(): void {
+    const { state, snapshots } = this;
+    const nowMs = Date.now();
+    if (this.fd < 0 || nowMs < this.nextRepairMs || state.isRewriteScheduled) return;
+    if (this.ring.isSwitchPending || (this.isDamageBehind && snapshots.isRewriting)) return;
+    this.nextRepairMs = nowMs + REPAIR_RETRY_MS;
+    state.forgetFailures();
+    state.isRewriteScheduled = true;
+  }
+
+  /** A base that was written after the damage is part of the file: only the present increment counts now. */
+  private repaired(): void {
+    this.isDamaged = false;
+    this.nextRepairMs = 0;
+    if (this.sync(this.ring.takenPosition, Date.now())) this.succeeded();
+  }
+
   /** Opens the increment that follows; everything before it is written. */
   private openNext(): void {
     const { ring, place } = this;
-    if (this.fd >= 0 && !this.sync(ring.takenPosition, Date.now())) return;
+    if (this.fd >= 0 && !this.isDamaged && !this.sync(ring.takenPosition, Date.now())) return;
     const manifest = this.manifest.copy();
     try {
       makeFolder(place.folder);
@@ -218,6 +251,7 @@ export class JournalWriter {
       this.failed(error, 'open');
       return;
     }
+    this.isDamageBehind = true;
     this.succeeded();
     this.manifest = manifest;
     ring.switched();
@@ -253,6 +287,7 @@ export class JournalWriter {
     this.manifest = manifest;
     // A rewrite that began before the file was turned on is not what it waits for: no increment follows it.
     if (state.mode === AppendOnlyMode.WaitsForBase && this.fd >= 0) state.mode = AppendOnlyMode.On;
+    if (this.isDamaged && this.isDamageBehind) this.repaired();
     this.deleteHistory();
     this.measure();
     state.installEnded(true);
@@ -283,10 +318,11 @@ export class JournalWriter {
     const { ring } = this;
     if (ring.isSwitchPending) ring.switched();
     if (this.fd >= 0) {
-      this.sync(ring.takenPosition, Date.now());
+      if (!this.isDamaged) this.sync(ring.takenPosition, Date.now());
       closeSync(this.fd);
       this.fd = -1;
     }
+    this.isDamaged = false;
     this.state.writeError = 0;
   }
 
@@ -300,6 +336,9 @@ export class JournalWriter {
     if (pendingBytes > 0) {
       this.log(`The last ${pendingBytes} bytes could not be written to the append only file`, 'warning');
     }
+    const isSynced = !this.isDamaged && (this.fd < 0 || this.sync(this.ring.takenPosition, Date.now()));
+    if (!isSynced)
+      this.log('The end of the append only file may not be on the disk: fsync has failed', 'warning');
     this.close();
     this.state.stopped();
   }

@@ -216,7 +216,11 @@ export async function runScript(
 ): Promise<Mismatch | null> {
   const a = new Side(reference);
   const b = new Side(subject);
-  const context: CompareContext = { hasShortLived: script.hasShortLived };
+  const hasRangeErrors = script.steps.some(
+    (step) =>
+      step.kind === 'command' && step.args.some((word) => /^-?1e-?5000$/.test(word.toString('latin1'))),
+  );
+  const context: CompareContext = { hasShortLived: script.hasShortLived, hasRangeErrors };
   const queues = new Queues();
   try {
     await Promise.all([a.open(script.resp), b.open(script.resp)]);

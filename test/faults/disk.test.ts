@@ -1,4 +1,4 @@
-/** The append-only file on a disk that is full, in a folder that vanishes or can't be made: nothing is lost. */
+/** The append-only file on a disk that is full or fails, in a folder that vanishes or can't be made: nothing is lost. */
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { differences, readDataset } from '../tools/dataset.js';
 import type { RawClient } from '../tools/raw-client.js';
-import { type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
+import { distDirectory, type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
 
 const DISK_BYTES = 4 << 20;
 const NO_SPACE = '-MISCONF Errors writing to the AOF file: No space left on device\r\n';
@@ -54,6 +54,11 @@ async function onSmallDisk(
 
 async function untilInfo(client: RawClient, field: string): Promise<void> {
   while (!(await client.text('INFO', 'persistence')).includes(`\r\n${field}\r\n`)) await delay(10);
+}
+
+/** Lines of the log come through the main thread, possibly after what they tell of can be seen. */
+async function untilLogged(server: TestServer, text: string): Promise<void> {
+  while (!server.stdout.includes(text)) await delay(10);
 }
 
 /** The data that redis-server loads from a copy of a directory. */
@@ -134,7 +139,7 @@ await onSmallDisk('no space for a rewrite', {}, async (t, server, directory) => 
   t.match(await client.text('BGREWRITEAOF'), /started/);
   await untilInfo(client, 'aof_rewrite_in_progress:0');
   t.match(await client.text('INFO', 'persistence'), /aof_last_bgrewrite_status:err/);
-  t.match(server.stdout, /Background AOF rewrite error: .*ENOSPC/);
+  await untilLogged(server, 'Background AOF rewrite error: ENOSPC');
   t.same(
     readdirSync(directory).filter((name) => name.startsWith('temp-')),
     [],
@@ -168,6 +173,62 @@ await onSmallDisk('turned off on a full disk', {}, async (t, server, directory) 
   await delay(1100);
   t.same(differences(await loadedByRedis(directory), await readDataset(server.client())), []);
 });
+
+const FAILING_SYNC = path.join(distDirectory, 'test', 'faults', 'failing-sync.js');
+
+for (const policy of ['everysec', 'always']) {
+  await t.test(`fsync fails, appendfsync ${policy}`, { skip: skipWithoutRedis() }, async (t) => {
+    t.setTimeout(0);
+    const server = await TestServer.start({
+      kind: 'damselfly',
+      nodeOptions: ['--import', FAILING_SYNC],
+      directives: { appendonly: 'yes', appendfsync: policy },
+    });
+    t.teardown(() => server.stop('SIGKILL'));
+    const [watcher, ...writers] = (await Promise.all(
+      Array.from({ length: 4 }, () => server.rawClient()),
+    )) as [RawClient, ...RawClient[]];
+    await watcher.command('SET', 'before', '1');
+    await delay(1100);
+    let isOver = false;
+    const acknowledged = new Set<string>();
+    const refused = new Set<string>();
+    const writing = writers.map(async (client, writer) => {
+      for (let number = 0; !isOver; number++) {
+        const reply = await client.text('SET', `${writer}:${number}`, 'v');
+        if (reply === '+OK\r\n') acknowledged.add(`${writer}:${number}`);
+        else refused.add(reply);
+        await delay(1);
+      }
+    });
+    const mark = path.join(server.directory, 'fail-sync');
+    writeFileSync(mark, '');
+    await untilInfo(watcher, 'aof_last_write_status:err');
+    rmSync(mark);
+    t.equal(await watcher.text('GET', 'before'), '$1\r\n1\r\n');
+    await untilInfo(watcher, 'aof_last_write_status:ok');
+    await untilLogged(server, 'Error trying to sync the append only file: EIO');
+    // The data was written anew.
+    await untilLogged(server, 'Background AOF rewrite terminated with success');
+    t.equal(await watcher.text('SET', 'after', '2'), '+OK\r\n');
+    isOver = true;
+    await Promise.all(writing);
+    acknowledged.add('before').add('after');
+    const ioError = '-MISCONF Errors writing to the AOF file: Input/output error\r\n';
+    t.same(
+      [...refused].filter((reply) => reply !== ioError),
+      [],
+    );
+    if (policy === 'everysec') await delay(1100);
+    server.process.kill('SIGKILL');
+    await server.exited;
+    const found = await loadedByRedis(server.directory);
+    for (const key of acknowledged) {
+      if (!found.has(`0 ${Buffer.from(key).toString('hex')}`)) t.fail(`${key} is not there`);
+    }
+    t.comment(`${acknowledged.size} acknowledged`);
+  });
+}
 
 await t.test('the folder vanishes', { skip: skipWithoutRedis() }, async (t) => {
   const server = await TestServer.start({ kind: 'damselfly', directives: { appendonly: 'yes' } });

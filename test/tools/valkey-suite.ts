@@ -67,7 +67,7 @@ const NOT_REALLY_INTERNAL = ['info', 'obuf-limits', 'client-eviction', 'auth', '
 const RESTORED_LIMITS = 'r config set client-output-buffer-limit {normal 0 0 0} maxmemory-clients 0';
 
 /** A test sets every directive that CONFIG GET lists, but for the immutable ones that Redis has. */
-const OWN_IMMUTABLE_DIRECTIVES = 'threads transport';
+const OWN_IMMUTABLE_DIRECTIVES = 'threads transport recover-until';
 
 /** Where the suite looks for a free port; two runs at once look in different places. */
 const BASE_PORT = 22_000 + (process.pid % 300) * 64;
