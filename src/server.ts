@@ -161,7 +161,9 @@ export async function startServer(config: Config): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       log(`Received ${signal}, shutting down`, 'warning');
-      block.requestShutdown(ShutdownRequest.Default);
+      followConfig();
+      const flags = signal === 'SIGTERM' ? config.shutdownOnSigterm : config.shutdownOnSigint;
+      block.requestShutdown(shutdownRequestFor(flags));
     });
   }
   const ceiling =
@@ -212,10 +214,19 @@ export async function startServer(config: Config): Promise<void> {
   log('Ready to accept connections');
 }
 
+/** What `shutdown-on-sigterm` asks for; `now` is about replicas, of which there are none. */
+function shutdownRequestFor(flags: readonly string[]): ShutdownRequest {
+  const request = flags.includes('save')
+    ? ShutdownRequest.Save
+    : flags.includes('nosave')
+      ? ShutdownRequest.NoSave
+      : ShutdownRequest.Default;
+  return flags.includes('force') ? request | ShutdownRequest.Forced : request;
+}
+
 /**
- * Saves if a signal asks for it and there are save points; nothing can change, or be recorded, any more then. False if
- * that failed.
- * (SHUTDOWN has saved already.)
+ * Saves if a signal asks for it; nothing can change, or be recorded, any more then. (SHUTDOWN has saved already.)
+ * Returns whether the process may end.
  */
 function saveBeforeExit(
   request: ShutdownRequest,
@@ -223,12 +234,15 @@ function saveBeforeExit(
   handle: KeyspaceHandle,
   state: ProcessStateHandle,
 ): boolean {
-  if (request === ShutdownRequest.NoSave) return true;
-  const saves = config.savePoints.length > 0;
+  if (request === ShutdownRequest.Exit) return true;
+  const isForced = (request & ShutdownRequest.Forced) !== 0;
+  const wanted: ShutdownRequest = request & ~ShutdownRequest.Forced;
+  const saves =
+    wanted === ShutdownRequest.Save || (wanted === ShutdownRequest.Default && config.savePoints.length > 0);
   if (!saves && !config.appendOnly) return true;
   if (new AppendOnlyState(state.appendOnly).isFirstBaseUnderWay) {
     log("Writing initial AOF, can't exit.", 'warning');
-    return false;
+    if (!isForced) return false;
   }
   const keyspace = openKeyspace(handle, config);
   keyspace.lockAll();
@@ -237,12 +251,13 @@ function saveBeforeExit(
   new PersistenceState(state.persistence).cancel();
   try {
     saveKeyspace(keyspace, snapshotOptions(config), Date.now());
+    log('DB saved on disk');
   } catch (error) {
     log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
+    if (isForced) return true;
     keyspace.unlockAll();
     return false;
   }
-  log('DB saved on disk');
   return true;
 }
 

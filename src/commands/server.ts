@@ -64,7 +64,7 @@ function shutdown(context: CommandContext): void {
     services.log("Writing initial AOF, can't exit.", 'warning');
     reply.error(CANNOT_EXIT);
   } else if (saveBeforeShutdown(context, request) || isForced) {
-    services.state.control.requestShutdown(ShutdownRequest.NoSave);
+    services.state.control.requestShutdown(ShutdownRequest.Exit);
   } else {
     reply.error(CANNOT_EXIT);
   }

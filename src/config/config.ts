@@ -149,6 +149,9 @@ export class Config {
   /** Seconds since the epoch; 0: everything is loaded. */
   recoverUntilSeconds = 0;
   savePoints: readonly SavePoint[] = [];
+  /** The words of `shutdown-on-sigterm` and `shutdown-on-sigint`. */
+  shutdownOnSigterm: readonly string[] = [];
+  shutdownOnSigint: readonly string[] = [];
   // Encodings
   hashMaxListpackEntries = 0;
   hashMaxListpackValueBytes = 0;
@@ -507,6 +510,8 @@ export class Config {
     this.rdbChecksum = flag('rdbchecksum');
     this.stopWritesOnSaveError = flag('stop-writes-on-bgsave-error');
     this.savePoints = savePoints(list('save'));
+    this.shutdownOnSigterm = list('shutdown-on-sigterm');
+    this.shutdownOnSigint = list('shutdown-on-sigint');
     this.appendOnly = flag('appendonly');
     this.aofFolder = path.resolve(this.dir, fromByteString(text('appenddirname')));
     this.aofFileName = fromByteString(text('appendfilename'));

@@ -94,6 +94,10 @@ const special = (name: string, value: string, options: Options = {}) => row(name
 const immutable: Options = { immutable: true };
 const enableChoices = ['no', 'yes', 'local'];
 
+const shutdownChoices = ['default', 'save', 'nosave', 'now', 'force'];
+const shutdownFlags = (name: string) =>
+  row(name, 'flags', 'default', { multiple: true }, 0n, 0n, shutdownChoices);
+
 /** What has an effect. */
 const applied: readonly Row[] = [
   // Network
@@ -171,6 +175,8 @@ const applied: readonly Row[] = [
   boolean('aof-timestamp-enabled', 'no'),
   boolean('aof-use-rdb-preamble', 'yes'),
   boolean('aof-load-truncated', 'yes'),
+  shutdownFlags('shutdown-on-sigterm'),
+  shutdownFlags('shutdown-on-sigint'),
   integer('key-load-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
   integer('recover-until', 0, 0n, LONG_MAX, immutable),
   // Observation
@@ -191,10 +197,6 @@ const applied: readonly Row[] = [
   memory('zset-max-listpack-value', 64, 0n, LONG_MAX, { alias: 'zset-max-ziplist-value' }),
 ];
 
-const shutdownChoices = ['default', 'save', 'nosave', 'now', 'force'];
-const shutdownFlags = (name: string) =>
-  row(name, 'flags', 'default', { multiple: true, describes: 'default' }, 0n, 0n, shutdownChoices);
-
 /** What is accepted for compatibility. */
 const accepted: readonly Row[] = [
   // Persistence
@@ -203,8 +205,6 @@ const accepted: readonly Row[] = [
   choice('sanitize-dump-payload', 'no', ['no', 'yes', 'clients']),
   boolean('no-appendfsync-on-rewrite', 'no'),
   boolean('aof-rewrite-incremental-fsync', 'yes'),
-  shutdownFlags('shutdown-on-sigterm'),
-  shutdownFlags('shutdown-on-sigint'),
   integer('shutdown-timeout', 10, 0n, INT_MAX),
   // Process
   boolean('daemonize', 'no', { immutable: true, describes: 'no' }),

@@ -64,6 +64,10 @@ export const enum ShutdownRequest {
   Default = 1,
   Save = 2,
   NoSave = 3,
+  /** What is to be saved is saved, and the locks are held if nothing may change any more. */
+  Exit = 4,
+  /** Together with one of the first three: nothing that fails prevents it. */
+  Forced = 8,
 }
 
 export class ControlBlock {

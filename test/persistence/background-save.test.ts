@@ -389,3 +389,38 @@ for (const [how, expected] of [
     await server.stop();
   });
 }
+
+for (const [signal, flags, savePoints, expected] of [
+  ['SIGTERM', 'nosave', '3600 1', false],
+  ['SIGINT', 'nosave force now', '3600 1', false],
+  ['SIGTERM', 'save', '', true],
+  ['SIGINT', 'save now', '', true],
+  ['SIGINT', 'default', '', false],
+] as const) {
+  withServers(
+    t,
+    `${signal} ends as told: ${flags}`,
+    { directives: { save: savePoints } },
+    async (t, server) => {
+      const client = server.client();
+      await client.set('k', 'v');
+      await client.config('SET', `shutdown-on-${signal.toLowerCase()}`, flags);
+      server.process.kill(signal);
+      t.equal((await server.exited).code, 0);
+      const file = path.join(server.directory, 'dump.rdb');
+      t.equal(existsSync(file) && statSync(file).size > 50, expected);
+    },
+  );
+}
+
+withServers(t, 'a signal that can not be obeyed', { directives: { save: '3600 1' } }, async (t, server) => {
+  const client = server.client();
+  await client.set('k', 'v');
+  rmSync(server.directory, { recursive: true });
+  server.process.kill('SIGTERM');
+  while (!server.output().includes("can't exit")) await delay(10);
+  t.equal(await client.get('k'), 'v', 'it goes on');
+  await client.config('SET', 'shutdown-on-sigterm', 'force');
+  server.process.kill('SIGTERM');
+  t.equal((await server.exited).code, 0);
+});
