@@ -61,8 +61,9 @@ function resetStat(context: CommandContext): void {
   context.reply.ok();
 }
 
-function rewrite(context: CommandContext): void {
-  const failure = context.services.config.rewrite();
+/** CONFIG REWRITE; with `writesAll`, defaults are written, too. */
+export function rewriteConfig(context: CommandContext, writesAll: boolean): void {
+  const failure = context.services.config.rewrite(writesAll);
   if (failure === null) context.reply.ok();
   else context.reply.error(failure);
 }
@@ -91,6 +92,6 @@ export const configHandlers: Readonly<Record<string, Handler>> = {
   'CONFIG GET': get,
   'CONFIG HELP': help,
   'CONFIG RESETSTAT': resetStat,
-  'CONFIG REWRITE': rewrite,
+  'CONFIG REWRITE': (context) => rewriteConfig(context, false),
   'CONFIG SET': set,
 };

@@ -7,6 +7,7 @@ import { copyBytes } from '../structures/copy.js';
 import { GlobPattern } from '../structures/glob.js';
 import { reloadAppendOnly } from './append-only.js';
 import type { Handler } from './command-table.js';
+import { rewriteConfig } from './config.js';
 import type { CommandContext } from './context.js';
 import { Digest } from './data-digest.js';
 import { NO_SUCH_KEY, NOT_AN_INTEGER, wrongArity } from './errors.js';
@@ -231,6 +232,8 @@ function verify(context: CommandContext): void {
 const help = helpHandler('DEBUG', [
   'CHANGE-REPL-ID',
   '    Does nothing.',
+  'CONFIG-REWRITE-FORCE-ALL',
+  '    Like CONFIG REWRITE, but write all directives, also those that have their defaults.',
   'DICT-RESIZING <0|1>',
   '    Does nothing.',
   'DIGEST',
@@ -303,6 +306,7 @@ function debug(context: CommandContext): void {
     reply.ok();
   } else if ((name === 'QUICKLIST-PACKED-THRESHOLD' || name === 'REPLYBUFFER') && argCount >= 3) reply.ok();
   else if (name === 'CHANGE-REPL-ID' && argCount === 2) reply.ok();
+  else if (name === 'CONFIG-REWRITE-FORCE-ALL' && argCount === 2) rewriteConfig(context, true);
   else if (name === 'DICT-RESIZING' && argCount === 3) reply.ok();
   else if (name === 'LOADAOF' && argCount === 2) reloadAppendOnly(context);
   else if (name === 'RELOAD' && argCount >= 2) reload(context);

@@ -378,10 +378,11 @@ export class Config {
    * CONFIG REWRITE: brings the file up to date, with its comments and its order.
    * @returns the error reply (without "-"), null on success
    */
-  rewrite(): string | null {
+  rewrite(writesAll = false): string | null {
     if (this.configFile === null) return 'ERR The server is running without a config file';
     try {
-      rewriteConfigFile(this.configFile, (directive) => this.values[directives.indexOf(directive)]);
+      const read = (directive: Directive): string => this.values[directives.indexOf(directive)];
+      rewriteConfigFile(this.configFile, read, writesAll);
       return null;
     } catch (error) {
       return `ERR Rewriting config file: ${describeSystemError(error)}`;

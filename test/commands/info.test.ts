@@ -102,3 +102,19 @@ t.test('shutdown', async (t) => {
   await t.rejects(client.read());
   await server.stop();
 });
+
+withServers(t, 'processor time of the first thread is a part of all', {}, async (t, server) => {
+  const client = server.client();
+  const times = async () => {
+    const fields = parse(await client.info('cpu'));
+    const sum = (suffix: string): number =>
+      Number(fields.get(`used_cpu_user${suffix}`)) + Number(fields.get(`used_cpu_sys${suffix}`));
+    return { all: sum(''), first: sum('_main_thread') };
+  };
+  const before = await times();
+  t.ok(before.first > 0 && before.first <= before.all);
+  if (defaultKind() === 'redis') return;
+  await client.call('DEBUG', 'POPULATE', '300000');
+  const after = await times();
+  t.ok(after.first - before.first < after.all - before.all, 'it serves no clients');
+});
