@@ -1,6 +1,6 @@
 /** The journal thread as the main thread sees it: started when it is first wanted, stopped when the process ends. */
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import { Worker as Thread } from 'node:worker_threads';
 import type { Config } from './config/config.js';
 import { JournalRequest, JournalRing } from './keyspace/journal-ring.js';
@@ -50,11 +50,9 @@ export class JournalThread {
       const manifest = readManifest(place) ?? new AofManifest();
       makeFolder(place.folder);
       if (needsNewBase || manifest.isEmpty) writeBase(place, manifest, config, keyspace);
-      const last = manifest.increments.at(-1);
-      if (last !== undefined) closeSync(openSync(aofPath(place, last), 'a', 0o644));
+      openIncrement(place, manifest);
       this.state.mode = AppendOnlyMode.On;
-      if (last === undefined) this.ring.switchFile();
-      else this.ring.turnOn();
+      this.ring.turnOn();
     } catch (error) {
       throw new Error(`can't write the append only file: ${(error as Error).message}`);
     }
@@ -73,6 +71,20 @@ export class JournalThread {
       workerData: { options, channels },
     });
   }
+}
+
+/**
+ * Sees to it that there is an increment that can be written to. A rewrite may begin before the journal thread runs;
+ * what was recorded until then has its place.
+ */
+function openIncrement(place: AofPlace, manifest: AofManifest): void {
+  const last = manifest.increments.at(-1);
+  const file = last ?? manifest.addIncrement(place.fileName);
+  const name = aofPath(place, file);
+  // A file of a new name is no part of the manifest; it may have another name elsewhere, so it is not emptied.
+  if (last === undefined) rmSync(name, { force: true });
+  closeSync(openSync(name, 'a', 0o644));
+  if (last === undefined) writeManifest(place, manifest);
 }
 
 /** Makes the present data the base, in the place of all that was there. */

@@ -84,7 +84,7 @@ export class JournalWriter {
     this.log = createLog(this.config.logFile, () => this.config.logLevel);
     this.place = { folder: this.config.aofFolder, fileName: this.config.aofFileName };
     this.manifest = readManifest(this.place) ?? new AofManifest();
-    if (this.state.mode === AppendOnlyMode.On && !this.ring.isSwitchPending) this.resume();
+    if (this.state.mode === AppendOnlyMode.On) this.resume();
     this.measure();
   }
 
@@ -257,7 +257,10 @@ export class JournalWriter {
     ring.switched();
   }
 
-  /** Goes on with the last increment of the manifest: that is what the server has loaded. */
+  /**
+   * Goes on with the last increment of the manifest: that is what the server has loaded. A rewrite may have begun
+   * already: what was recorded before it belongs there.
+   */
   private resume(): void {
     const file = this.manifest.increments.at(-1);
     if (file !== undefined) this.fd = openSync(aofPath(this.place, file), 'a', 0o644);

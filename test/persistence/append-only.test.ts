@@ -171,6 +171,40 @@ await t.test('rewrites by themselves', { skip: skipWithoutRedis() }, async (t) =
   t.same(differences(found, expected), []);
 });
 
+/** A client of a server that has just been started, as soon as commands are executed. */
+async function firstClient(server: TestServer): Promise<RawClient> {
+  for (;;) {
+    const client = await server.rawClient().catch(() => null);
+    if (client === null) await delay(1);
+    else if (!(await client.text('PING')).startsWith('-')) return client;
+  }
+}
+
+await t.test(
+  'a rewrite, and an end, as soon as the server has started',
+  { skip: skipWithoutRedis() },
+  async (t) => {
+    t.setTimeout(0);
+    const dir = t.testdir();
+    for (let start = 1; start <= 3; start++) {
+      const server = await TestServer.launch({ kind: 'damselfly', directives: { dir, appendonly: 'yes' } });
+      t.teardown(() => server.stop('SIGKILL'));
+      const client = await firstClient(server);
+      client.send('RPUSH', 'before', `${start}`);
+      client.send('BGREWRITEAOF');
+      client.send('RPUSH', 'after', `${start}`);
+      client.send('SHUTDOWN');
+      t.same(await server.exited, { code: 0, signal: null });
+      const lists = await onRedis(dir, async (redis) => {
+        const reader = redis.client();
+        return [await reader.lrange('before', 0, -1), await reader.lrange('after', 0, -1)];
+      });
+      const all = Array.from({ length: start }, (_, index) => `${index + 1}`);
+      t.same(lists, [all, all], `start ${start}`);
+    }
+  },
+);
+
 /** What is asked while background jobs run, and in transactions. */
 const SCHEDULES: readonly (readonly string[])[] = [
   ['BGSAVE', 'BGREWRITEAOF', 'BGSAVE', 'BGSAVE SCHEDULE', 'BGREWRITEAOF'],
