@@ -90,12 +90,22 @@ export async function startServer(config: Config): Promise<void> {
   const hashSecret: [number, number] = [randomInt(2 ** 32), randomInt(2 ** 32)];
   const persistenceState = new PersistenceState(state.persistence);
   persistenceState.beginLoading(Date.now());
-  const persistenceOptions: PersistenceOptions = { keyspace, state, hashSecret };
-  const persistence = new Thread(new URL('../workers/persistence.js', import.meta.url), {
-    workerData: persistenceOptions,
+  const threadsReady: Promise<void>[] = [];
+  const untilAllReady = async (): Promise<void> => {
+    // Meanwhile another one may have been started.
+    for (let awaited = 0; awaited < threadsReady.length; ) {
+      awaited = threadsReady.length;
+      await Promise.all(threadsReady);
+    }
+  };
+  let isExiting = false;
+  void persistenceState.untilStarted().then(() => {
+    if (isExiting) return;
+    const workerData: PersistenceOptions = { keyspace, state, hashSecret };
+    const thread = new Thread(new URL('../workers/persistence.js', import.meta.url), { workerData });
+    watchThread(thread, 'persistence');
+    threadsReady.push(untilReady(thread));
   });
-  watchThread(persistence, 'persistence');
-  const threadsReady = [untilReady(persistence)];
   const acceptor = epoll === null ? null : AcceptorControl.create(epoll.eventfd(0, EVENTFD_FLAGS), epoll);
   acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
   const channels = Array.from({ length: threads }, () =>
@@ -128,7 +138,7 @@ export async function startServer(config: Config): Promise<void> {
     workers.push(thread);
   }
   if (acceptor === null) {
-    await Promise.all(threadsReady);
+    await untilAllReady();
     await listenInWorkers(workers, listen);
   } else {
     const options: AcceptorOptions = {
@@ -186,11 +196,13 @@ export async function startServer(config: Config): Promise<void> {
     for (;;) {
       const request = await block.waitForShutdown();
       followConfig();
-      await Promise.all([...threadsReady, loading.untilInterruptible()]);
+      await loading.untilInterruptible();
+      await untilAllReady();
       if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state)) break;
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();
     }
+    isExiting = true;
     await journal.stop();
     if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
     for (const name of [backgroundFileName(), rewriteFileName()]) {
@@ -204,7 +216,8 @@ export async function startServer(config: Config): Promise<void> {
     const { manifest, needsNewBase } = await loading.run();
     if (manifest !== null) journal.resume(config, openKeyspace(keyspace, config), needsNewBase);
   } catch (error) {
-    await Promise.all([...threadsReady, loading.untilInterruptible()]);
+    await loading.untilInterruptible();
+    await untilAllReady();
     // The caller ends the process; that the threads end, too, is no crash then.
     hasCrashed = true;
     wakeThreads();

@@ -114,8 +114,8 @@ export class PersistenceState {
   }
 
   /**
-   * Wakes the persistence thread. `changes`: how many there had been when the snapshot began. The locks of all shards
-   * are held: whoever takes one afterwards and changes a key has to know the form.
+   * Wakes the persistence thread, or has it started. `changes`: how many there had been when the snapshot began. The
+   * locks of all shards are held: whoever takes one afterwards and changes a key has to know the form.
    */
   start(changes: number, keys: number, nowMs: number, form = SnapshotForm.Rdb): void {
     const { words, doubles } = this;
