@@ -2,7 +2,9 @@
 
 import t from 'tap';
 import { Random } from '../tools/random.js';
-import { withServers } from '../tools/server.js';
+import { sharedServers, withServers } from '../tools/server.js';
+
+const onServers = sharedServers(t);
 
 const OFFSET_ERROR = '-ERR bit offset is not an integer or out of range\r\n';
 
@@ -30,7 +32,7 @@ withServers(t, 'bits far out', { directives: { 'proto-max-bulk-len': '64mb' } },
   await expect('*1\r\n:128\r\n', 'BITFIELD', 'k', 'GET', 'u8', '536870911');
 });
 
-withServers(t, 'encoding and expiry of what bitmap commands write', {}, async (t, server) => {
+onServers('encoding and expiry of what bitmap commands write', async (t, server) => {
   const client = await server.rawClient();
   const expect = async (reply: string, ...request: string[]): Promise<void> => {
     t.equal(await client.text(...request), reply, request.join(' '));
@@ -49,7 +51,7 @@ withServers(t, 'encoding and expiry of what bitmap commands write', {}, async (t
   await expect(':0\r\n', 'EXISTS', 'k');
 });
 
-withServers(t, 'only a change touches a watched key', {}, async (t, server) => {
+onServers('only a change touches a watched key', async (t, server) => {
   const client = await server.rawClient();
   const aborts = async (...request: string[]): Promise<boolean> => {
     const [, , , , reply] = await client.pipeline([['WATCH', 'k'], request, ['MULTI'], ['PING'], ['EXEC']]);
@@ -65,7 +67,7 @@ withServers(t, 'only a change touches a watched key', {}, async (t, server) => {
   t.ok(await aborts('BITFIELD', 'k', 'INCRBY', 'u4', '0', '1'));
 });
 
-withServers(t, 'BITOP over many long operands of all shards', {}, async (t, server) => {
+onServers('BITOP over many long operands of all shards', async (t, server) => {
   const seed = Date.now() % 1_000_000;
   const random = new Random(seed);
   const client = await server.rawClient();

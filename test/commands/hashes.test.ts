@@ -1,13 +1,15 @@
 /** What random scripts (test/compat) do not reach: several clients at once, many fields, a full server, watched keys. */
 
 import t from 'tap';
-import { withServers } from '../tools/server.js';
+import { sharedServers } from '../tools/server.js';
+
+const onServers = sharedServers(t);
 
 const CLIENTS = 4;
 const ROUNDS = 30;
 const BURST = 50;
 
-withServers(t, 'counters in one hash lose nothing', {}, async (t, server) => {
+onServers('counters in one hash lose nothing', async (t, server) => {
   await Promise.all(
     Array.from({ length: CLIENTS }, async (_, number) => {
       const redis = await server.client();
@@ -32,7 +34,7 @@ withServers(t, 'counters in one hash lose nothing', {}, async (t, server) => {
   t.equal(await redis.call('DEBUG', 'VERIFY'), 'OK');
 });
 
-withServers(t, 'pairs set together are read together', {}, async (t, server) => {
+onServers('pairs set together are read together', async (t, server) => {
   const writers = Array.from({ length: 2 }, async (_, number) => {
     const redis = await server.client();
     for (let round = 0; round < 200; round++) {
@@ -55,7 +57,7 @@ withServers(t, 'pairs set together are read together', {}, async (t, server) => 
   t.equal(torn, 0);
 });
 
-withServers(t, 'a scan sees what stays', {}, async (t, server) => {
+onServers('a scan sees what stays', async (t, server) => {
   const redis = await server.client();
   const stays = Array.from({ length: 1000 }, (_, index) => `stays ${index}`);
   await redis.hset('k', Object.fromEntries(stays.map((field, index) => [field, index])));
@@ -80,7 +82,7 @@ withServers(t, 'a scan sees what stays', {}, async (t, server) => {
   );
 });
 
-withServers(t, 'HSCAN NOVALUES, and pairs in RESP3', {}, async (t, server) => {
+onServers('HSCAN NOVALUES, and pairs in RESP3', async (t, server) => {
   const client = await server.rawClient();
   const expect = async (reply: string, ...request: string[]): Promise<void> => {
     t.equal(await client.text(...request), reply, request.join(' '));
@@ -98,7 +100,7 @@ withServers(t, 'HSCAN NOVALUES, and pairs in RESP3', {}, async (t, server) => {
   await expect('*1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n', 'HRANDFIELD', 'k', '1', 'WITHVALUES');
 });
 
-withServers(t, 'fields are drawn without repetition, or with', {}, async (t, server) => {
+onServers('fields are drawn without repetition, or with', async (t, server) => {
   const redis = await server.client();
   for (const size of [20, 2000]) {
     await redis.del('k');
@@ -119,7 +121,7 @@ withServers(t, 'fields are drawn without repetition, or with', {}, async (t, ser
   }
 });
 
-withServers(t, 'only a change touches a watched key', {}, async (t, server) => {
+onServers('only a change touches a watched key', async (t, server) => {
   const client = await server.rawClient();
   const aborts = async (...request: string[]): Promise<boolean> => {
     const replies = await client.pipeline([['WATCH', 'k'], request, ['MULTI'], ['PING'], ['EXEC']]);

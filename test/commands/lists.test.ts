@@ -1,13 +1,15 @@
 /** What random scripts (test/compat) do not reach: several clients at once, long lists, a full server, watched keys. */
 
 import t from 'tap';
-import { withServers } from '../tools/server.js';
+import { sharedServers, withServers } from '../tools/server.js';
+
+const onServers = sharedServers(t);
 
 const CLIENTS = 4;
 const ROUNDS = 60;
 const MOVES_PER_ROUND = 25;
 
-withServers(t, 'elements that go round between lists are neither lost nor doubled', {}, async (t, server) => {
+onServers('elements that go round between lists are neither lost nor doubled', async (t, server) => {
   const lists = Array.from({ length: 8 }, (_, index) => `list ${index}`);
   const setup = await server.client();
   const elements = Array.from({ length: 400 }, (_, index) => `element ${index}`);
@@ -40,7 +42,7 @@ withServers(t, 'elements that go round between lists are neither lost nor double
   t.strictSame(rest.sort(), elements.sort());
 });
 
-withServers(t, 'every job of a queue is taken once', {}, async (t, server) => {
+onServers('every job of a queue is taken once', async (t, server) => {
   const jobs = 3000;
   const producer = await server.client();
   const taken = new Set<string>();
@@ -74,7 +76,7 @@ withServers(t, 'every job of a queue is taken once', {}, async (t, server) => {
   t.equal(await producer.exists('queue'), 0);
 });
 
-withServers(t, 'SORT by other keys sees one moment', {}, async (t, server) => {
+onServers('SORT by other keys sees one moment', async (t, server) => {
   const writer = await server.client();
   const reader = await server.client();
   const items = Array.from({ length: 20 }, (_, index) => `item${index}`);
@@ -104,7 +106,7 @@ withServers(t, 'SORT by other keys sees one moment', {}, async (t, server) => {
   t.equal(torn, 0);
 });
 
-withServers(t, 'long lists', {}, async (t, server) => {
+onServers('long lists', async (t, server) => {
   const client = await server.rawClient();
   const expect = async (reply: string, ...request: string[]): Promise<void> => {
     t.equal(await client.text(...request), reply, request.slice(0, 4).join(' '));
@@ -150,7 +152,7 @@ withServers(
   },
 );
 
-withServers(t, 'transactions notice changes of watched lists', {}, async (t, server) => {
+onServers('transactions notice changes of watched lists', async (t, server) => {
   const watcher = await server.rawClient();
   const writer = await server.rawClient();
   const changes: [string[], boolean][] = [

@@ -1,6 +1,8 @@
 import t from 'tap';
 import type { RawClient } from '../tools/raw-client.js';
-import { withServers } from '../tools/server.js';
+import { sharedServers } from '../tools/server.js';
+
+const onServers = sharedServers(t);
 
 /**
  * The next lines that a monitor gets, without their times and clients. What the server was asked at its start,
@@ -16,7 +18,7 @@ async function lines(monitor: RawClient, count: number): Promise<string[]> {
   return found;
 }
 
-withServers(t, 'MONITOR shows commands of all workers', {}, async (t, server) => {
+onServers('MONITOR shows commands of all workers', async (t, server) => {
   const monitor = await server.rawClient();
   // More clients than workers, so that each worker runs something.
   const clients = await Promise.all(Array.from({ length: 6 }, () => server.rawClient()));
@@ -28,7 +30,7 @@ withServers(t, 'MONITOR shows commands of all workers', {}, async (t, server) =>
   for (const client of [monitor, ...clients]) await client.close();
 });
 
-withServers(t, 'what MONITOR shows', {}, async (t, server) => {
+onServers('what MONITOR shows', async (t, server) => {
   const monitor = await server.rawClient();
   const client = await server.rawClient();
   await monitor.text('MONITOR');
@@ -84,7 +86,7 @@ withServers(t, 'what MONITOR shows', {}, async (t, server) => {
   await monitor.close();
 });
 
-withServers(t, 'a client in MONITOR', {}, async (t, server) => {
+onServers('a client in MONITOR', async (t, server) => {
   const monitor = await server.rawClient();
   const other = await server.rawClient();
   await monitor.text('MONITOR');
@@ -108,7 +110,7 @@ withServers(t, 'a client in MONITOR', {}, async (t, server) => {
   await other.close();
 });
 
-withServers(t, 'many commands at once reach all monitors in order', {}, async (t, server) => {
+onServers('many commands at once reach all monitors in order', async (t, server) => {
   const monitors = await Promise.all(Array.from({ length: 4 }, () => server.rawClient()));
   const client = await server.rawClient();
   for (const monitor of monitors) await monitor.text('MONITOR');

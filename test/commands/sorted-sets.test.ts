@@ -2,12 +2,14 @@
 
 import t from 'tap';
 import { Random } from '../tools/random.js';
-import { withServers } from '../tools/server.js';
+import { sharedServers, withServers } from '../tools/server.js';
+
+const onServers = sharedServers(t);
 
 const CLIENTS = 4;
 const ROUNDS = 40;
 
-withServers(t, 'points of a leaderboard are neither lost nor doubled', {}, async (t, server) => {
+onServers('points of a leaderboard are neither lost nor doubled', async (t, server) => {
   const players = Array.from({ length: 300 }, (_, index) => `player ${index}`);
   const given = await Promise.all(
     Array.from({ length: CLIENTS }, async (_, number) => {
@@ -48,7 +50,7 @@ withServers(t, 'points of a leaderboard are neither lost nor doubled', {}, async
   }
 });
 
-withServers(t, 'elements that are popped go to one client each', {}, async (t, server) => {
+onServers('elements that are popped go to one client each', async (t, server) => {
   const redis = await server.client();
   const elements = 20_000;
   for (let first = 0; first < elements; first += 1000) {
@@ -79,7 +81,7 @@ withServers(t, 'elements that are popped go to one client each', {}, async (t, s
   t.equal(await redis.exists('jobs'), 0);
 });
 
-withServers(t, 'a union over shards is atomic', {}, async (t, server) => {
+onServers('a union over shards is atomic', async (t, server) => {
   const setup = await server.client();
   // A coin moves between two sets of different shards; their union always has exactly one.
   await setup.zadd('left', 1, 'coin', 1, 'a');
@@ -103,7 +105,7 @@ withServers(t, 'a union over shards is atomic', {}, async (t, server) => {
   await moves;
 });
 
-withServers(t, 'a scan sees whoever stays', {}, async (t, server) => {
+onServers('a scan sees whoever stays', async (t, server) => {
   const redis = await server.client();
   const stays = Array.from({ length: 500 }, (_, index) => `stays ${index}`);
   for (const [index, member] of stays.entries()) await redis.zadd('k', index, member);
@@ -128,7 +130,7 @@ withServers(t, 'a scan sees whoever stays', {}, async (t, server) => {
   );
 });
 
-withServers(t, 'WITHSCORE', {}, async (t, server) => {
+onServers('WITHSCORE', async (t, server) => {
   const client = await server.rawClient();
   const expect = async (reply: string, ...request: (string | number)[]): Promise<void> => {
     t.equal(await client.text(...request), reply, request.join(' '));
@@ -153,7 +155,7 @@ withServers(t, 'WITHSCORE', {}, async (t, server) => {
   await expect('_\r\n', 'ZREVRANK', 'k', 'd', 'WITHSCORE');
 });
 
-withServers(t, 'only a change touches a watched key', {}, async (t, server) => {
+onServers('only a change touches a watched key', async (t, server) => {
   const client = await server.rawClient();
   const aborts = async (...request: string[]): Promise<boolean> => {
     const replies = await client.pipeline([['WATCH', 'k'], request, ['MULTI'], ['PING'], ['EXEC']]);
@@ -175,7 +177,7 @@ withServers(t, 'only a change touches a watched key', {}, async (t, server) => {
   t.equal(await client.text('EXISTS', 'k'), ':0\r\n');
 });
 
-withServers(t, 'what is wrong changes nothing', {}, async (t, server) => {
+onServers('what is wrong changes nothing', async (t, server) => {
   const redis = await server.client();
   await redis.zadd('k', 'inf', 'up', '-inf', 'down', 1, 'one');
   const before = await redis.zrange('k', 0, '-1', 'WITHSCORES');

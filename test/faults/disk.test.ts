@@ -134,7 +134,7 @@ await onSmallDisk('no space for a rewrite', {}, async (t, server, directory) => 
   const client = await server.rawClient();
   for (let number = 0; number < 100; number++) await client.command('SET', `k${number}`, 'v'.repeat(10_000));
   await client.command('CONFIG', 'SET', 'rdbcompression', 'no');
-  await delay(1100);
+  await untilInfo(client, 'aof_buffer_length:0');
   const makeSpace = fill(directory, DISK_BYTES - (1 << 20) - 600_000);
   t.match(await client.text('BGREWRITEAOF'), /started/);
   await untilInfo(client, 'aof_rewrite_in_progress:0');
@@ -145,14 +145,14 @@ await onSmallDisk('no space for a rewrite', {}, async (t, server, directory) => 
     [],
   );
   t.equal(await client.text('SET', 'after', 'the failure'), '+OK\r\n');
-  await delay(1100);
+  await untilInfo(client, 'aof_buffer_length:0');
   t.same(differences(await loadedByRedis(directory), await readDataset(server.client())), []);
   makeSpace();
   t.match(await client.text('BGREWRITEAOF'), /started/);
   await untilInfo(client, 'aof_rewrite_in_progress:0');
   t.match(await client.text('INFO', 'persistence'), /aof_last_bgrewrite_status:ok/);
   t.equal(await client.text('SET', 'after', 'the success'), '+OK\r\n');
-  await delay(1100);
+  await untilInfo(client, 'aof_buffer_length:0');
   t.same(differences(await loadedByRedis(directory), await readDataset(server.client())), []);
   t.equal(readdirSync(path.join(directory, 'appendonlydir')).length, 3, 'base, increment and manifest');
 });
@@ -170,7 +170,7 @@ await onSmallDisk('turned off on a full disk', {}, async (t, server, directory) 
   await client.command('CONFIG', 'SET', 'appendonly', 'yes');
   await untilInfo(client, 'aof_rewrite_in_progress:0');
   t.equal(await client.text('SET', 'again', 'on'), '+OK\r\n');
-  await delay(1100);
+  await untilInfo(client, 'aof_buffer_length:0');
   t.same(differences(await loadedByRedis(directory), await readDataset(server.client())), []);
 });
 
