@@ -136,12 +136,11 @@ export class Keyspace {
     if (!this.isOverLimit(otherBytes)) return true;
     if (this.settings.policy === EvictionPolicy.NoEviction) return false;
     const giveUpAt = performance.now() + EVICTION_MS_MAX;
-    while (this.isOverLimit(otherBytes) && this.freeLazily(0, 1)) {
-      if (performance.now() > giveUpAt) return true;
-    }
-    for (let evictions = 1; this.isOverLimit(otherBytes); evictions++) {
-      if (!this.evictOne(nowMs)) return false;
-      if (evictions % EVICTIONS_PER_CLOCK_LOOK === 0 && performance.now() > giveUpAt) break;
+    for (let evictions = 0; this.isOverLimit(otherBytes); ) {
+      // What is gone already, perhaps because it was evicted just now, comes before what is still in use.
+      const hasFreed = this.freeLazily(0, 1);
+      if (!hasFreed && !this.evictOne(nowMs)) return false;
+      if ((hasFreed || ++evictions % EVICTIONS_PER_CLOCK_LOOK === 0) && performance.now() > giveUpAt) break;
     }
     return true;
   }
@@ -207,7 +206,7 @@ export class Keyspace {
   beginSnapshot(): number {
     let keys = 0;
     for (const shard of this.shards) {
-      shard.snapshot.begin(shard);
+      shard.snapshot.begin();
       for (let database = 0; database < this.databaseCount; database++) keys += shard.keyCount(database);
     }
     return keys;

@@ -221,3 +221,29 @@ t.test('keys expire by themselves', async (t) => {
   t.match(await client.info('keyspace'), /db0:keys=1000,expires=0,/);
   await verify(t, client);
 });
+
+t.test('a huge key that is evicted makes room for what comes, so others stay', async (t) => {
+  const server = await TestServer.start({
+    kind: 'damselfly',
+    threads: 2,
+    directives: { 'maxmemory-policy': 'volatile-ttl' },
+  });
+  t.teardown(() => server.stop('SIGKILL'));
+  const client = server.client();
+  const members = Array.from({ length: 100_000 }, (_, index) => `member ${index}`);
+  for (let from = 0; from < members.length; from += 1000) {
+    await client.sadd('huge', ...members.slice(from, from + 1000));
+  }
+  await client.expire('huge', 1000);
+  for (let index = 0; index < 500; index++) await client.set(`small:${index}`, 'value', 'EX', 5000);
+  const used = await field(client, 'memory', 'used_memory');
+  await client.config('SET', 'maxmemory', String(used - MEGABYTE));
+  for (let index = 0; index < 500; index++) await client.set(`new:${index}`, 'value');
+  t.equal(await client.exists('huge'), 0);
+  // A few may go before its shard is looked at.
+  const evicted = await field(client, 'stats', 'evicted_keys');
+  t.ok(evicted <= 100, `${evicted} keys are evicted`);
+  while ((await field(client, 'memory', 'lazyfree_pending_objects')) > 0) await delay(10);
+  t.ok((await field(client, 'memory', 'used_memory')) < used - 2 * MEGABYTE, 'its memory is free');
+  await verify(t, client);
+});
