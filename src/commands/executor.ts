@@ -27,8 +27,9 @@ const LOOK_AHEAD_COMMANDS_MIN = 3;
 /** Replies of a batch that are longer than this are sent before its next command runs. */
 const FLUSH_BYTES = 64 * 1024;
 
-/** Commands that run under one hold of a lock. */
+/** Commands that run under one hold of a lock, unless those before have had so many arguments in all. */
 const STRETCH_COMMANDS_MAX = 32;
+const STRETCH_ARGUMENTS_MAX = 512;
 
 /** Commands of a batch up to which each is timed by itself. */
 const TIMED_COMMANDS_MAX = 2;
@@ -185,6 +186,7 @@ export class Executor {
     const shard = shards[first];
     const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
     let index = first;
+    let argumentsLeft = STRETCH_ARGUMENTS_MAX;
     acquireLock(shard.words, HeaderWord.Lock);
     lookAhead.readMembers(first, end, session.database, bytes, view, parser);
     do {
@@ -199,9 +201,11 @@ export class Executor {
       this.settle();
       this.journal.commit(true);
       if (reply.errors !== errorsBefore) this.countErrors(command);
+      argumentsLeft -= context.argCount;
       index++;
     } while (
       index < end &&
+      argumentsLeft > 0 &&
       shards[index] === shard &&
       reply.length <= FLUSH_BYTES &&
       this.isSimple(index, parser)
