@@ -18,6 +18,7 @@ import { KeyspaceCounter } from './counters.js';
 import { entryBytes, entryType, ValueType, valueOffset } from './entry.js';
 import type { ExpiryCalendar } from './expiry-calendar.js';
 import type { KeyDictionary } from './key-dictionary.js';
+import { LongKeyWord } from './long-key.js';
 
 const NODE_BYTES = 40;
 const NODE_KIND = 1;
@@ -64,6 +65,12 @@ export class LazyFree {
   /** Frees the collection that `reference` names, at once if it is small or must not wait. */
   freeCollection(type: ValueType, reference: number, mayWait: boolean): void {
     const collection = this.collectionOf(type);
+    const walk = collection.walkOf(reference);
+    if (walk !== 0) {
+      // A snapshot that still reads it frees it afterwards.
+      this.words[walk + LongKeyWord.IsDropped] = 1;
+      return;
+    }
     const node = mayWait && collection.releaseSteps(reference) > LAZY_STEPS_MIN ? this.addNode(type) : 0;
     if (node === 0) {
       collection.release(reference);

@@ -10,17 +10,24 @@
  *
  *   image:  | next | length of the bytes | database | bytes of the file |
  *
+ * A large collection is more than can be written under one hold of a lock, or by somebody who only wants to change one
+ * element of it. It becomes a long key (long-key.ts), which is written element by element, with the lock let go in
+ * between; what changes meanwhile leaves images of single elements.
+ *
  * One bit of an entry tells whether its key is done: it is when the bit is the same as the shard's. `begin` turns
  * the shard's bit, which makes all keys undone at once; new entries get it as it is. That is right as long as every
- * key has the same bit when a snapshot begins, so one that is given up still visits all keys, to mark them.
+ * key has the same bit when a snapshot begins, so one that is given up still visits all keys, to mark them. So it goes
+ * on with its long keys, too: their elements are marked.
  *
  * Where the visit is in a database, and as which one its keys are written, is kept beside the database's root: SWAPDB
  * takes it along.
  */
 
-import type { Arena } from '../memory/arena.js';
 import { HeaderWord, type ShardMemory } from '../memory/shard-memory.js';
-import type { Dictionary } from '../structures/dictionary.js';
+import { REFERENCE_BYTES } from '../structures/collection-value.js';
+import { type ElementKeeper, Walk } from '../structures/element-walk.js';
+import { entryType, expiresAtMs, keyLength, keyOffset, ValueType, valueOffset } from './entry.js';
+import { IMAGE_HEADER_BYTES, LONG_KEY_HEADER_BYTES, LongKey, LongKeyWord } from './long-key.js';
 import type { Shard } from './shard.js';
 
 export const enum SnapshotState {
@@ -30,6 +37,8 @@ export const enum SnapshotState {
   Failed = 2,
   /** Somebody has emptied the keyspace. */
   Cancelled = 3,
+  /** A long key has not as many elements as it should: something has changed it unseen. */
+  Incomplete = 4,
 }
 
 /** The bit of an entry's first word that tells whether the key is done. */
@@ -43,9 +52,17 @@ export const enum SnapshotRoot {
   IsDone = 7,
 }
 
-const IMAGE_HEADER_BYTES = 12;
+const KEY_IMAGE_HEADER_BYTES = 12;
 /** A value may be longer as commands than its shard is; lengths in the shard are int32. */
 const IMAGE_BYTES_MAX = 0x7fff0000;
+
+/** Collections with more elements, lists with more chunks, are long keys. */
+const ELEMENTS_MAX = 1024;
+const CHUNKS_MAX = 8;
+
+/** What is done of a long key in one step: so many elements, or images up to so many bytes. */
+const ELEMENTS_PER_STEP = 200;
+const IMAGE_BYTES_PER_STEP = 32 * 1024;
 
 /** Bytes, as far as `length`; void when another key is written. */
 export interface KeyImage {
@@ -56,20 +73,40 @@ export interface KeyImage {
 /** Writes keys in the form of the file. One per thread that changes keys. */
 export interface ImageWriter {
   write(shard: Shard, entry: number): KeyImage;
+  /** What the file has of a long key before its elements. */
+  writeHead(shard: Shard, entry: number): KeyImage;
+  /** An element of a long key: a record of its dictionary, or a chunk. */
+  writeRecord(shard: Shard, key: LongKey, record: number): KeyImage;
+  writeChunk(shard: Shard, key: LongKey, chunk: number): KeyImage;
 }
 
-export class ShardSnapshot {
+/** Takes the parts of long keys, those of one key after those of another. */
+export interface LongKeyTaker {
+  begin(key: LongKey): void;
+  /** Bytes of the file, of the shard whose snapshot it is. */
+  image(offset: number, lengthBytes: number): void;
+  records(key: LongKey, records: Int32Array, count: number): void;
+  chunk(key: LongKey, chunk: number): void;
+  end(key: LongKey): void;
+}
+
+export class ShardSnapshot implements ElementKeeper {
+  private readonly shard: Shard;
   private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
   private readonly bytes: Uint8Array;
-  private readonly arena: Arena;
-  private readonly dictionary: Dictionary;
+  private readonly key: LongKey;
+  /** For those who keep elements, perhaps in the midst of a step. */
+  private readonly keptKey: LongKey;
   imageWriter: ImageWriter | null = null;
 
-  constructor(memory: ShardMemory, arena: Arena, dictionary: Dictionary) {
+  constructor(shard: Shard, memory: ShardMemory) {
+    this.shard = shard;
     this.words = memory.words;
+    this.doubles = memory.doubles;
     this.bytes = memory.bytes;
-    this.arena = arena;
-    this.dictionary = dictionary;
+    this.key = new LongKey(memory);
+    this.keptKey = new LongKey(memory);
   }
 
   get state(): SnapshotState {
@@ -77,8 +114,8 @@ export class ShardSnapshot {
   }
 
   /** Takes the moment. The locks of all shards are held. */
-  begin(shard: Shard): void {
-    const { words } = this;
+  begin(): void {
+    const { words, shard } = this;
     words[HeaderWord.SnapshotDoneBit] ^= ENTRY_DONE_BIT;
     words[HeaderWord.SnapshotState] = SnapshotState.Running;
     for (let database = 0; database < shard.databaseCount; database++) {
@@ -89,34 +126,54 @@ export class ShardSnapshot {
     }
   }
 
+  private get writer(): ImageWriter {
+    if (this.imageWriter === null) throw new Error('a thread without an image writer changes or visits keys');
+    return this.imageWriter;
+  }
+
   /** Leaves an image of a key that is about to change, unless it is done. The snapshot is running. */
-  preserve(shard: Shard, database: number, entry: number): void {
+  preserve(database: number, entry: number): void {
     if (!this.markDone(entry)) return;
-    if (this.imageWriter === null) throw new Error('a thread without an image writer changes keys');
-    const { words } = this;
-    const { bytes, length } = this.imageWriter.write(shard, entry);
-    const image = length > IMAGE_BYTES_MAX ? 0 : this.arena.allocate(IMAGE_HEADER_BYTES + length);
-    if (image === 0) {
-      this.stop(SnapshotState.Failed);
+    const { words, shard } = this;
+    const savedDatabase = words[shard.root(database) + SnapshotRoot.Database];
+    if (this.isLong(entry)) {
+      this.addLongKey(savedDatabase, entry);
       return;
     }
+    const image = this.keepImage(this.writer.write(shard, entry), KEY_IMAGE_HEADER_BYTES);
+    if (image === 0) return;
     const at = image >> 2;
     words[at] = words[HeaderWord.SnapshotImages];
-    words[at + 1] = length;
-    words[at + 2] = words[shard.root(database) + SnapshotRoot.Database];
-    this.bytes.set(bytes.subarray(0, length), image + IMAGE_HEADER_BYTES);
+    words[at + 2] = savedDatabase;
     words[HeaderWord.SnapshotImages] = image;
   }
 
+  /** A block with bytes of the file behind a header, whose second word tells their length; 0 if there is no memory. */
+  private keepImage({ bytes, length }: KeyImage, headerBytes: number): number {
+    const image = length > IMAGE_BYTES_MAX ? 0 : this.shard.arena.allocate(headerBytes + length);
+    if (image === 0) {
+      this.stop(SnapshotState.Failed);
+      return 0;
+    }
+    this.words[image >> 2] = 0;
+    this.words[(image >> 2) + 1] = length;
+    this.bytes.set(bytes.subarray(0, length), image + headerBytes);
+    return image;
+  }
+
+  private freeImage(image: number, headerBytes = IMAGE_HEADER_BYTES): void {
+    this.shard.arena.free(image, headerBytes + this.words[(image >> 2) + 1]);
+  }
+
   /** Leaves images of all keys of a database that is about to be emptied. */
-  preserveAll(shard: Shard, database: number): void {
-    const { dictionary } = this;
-    const root = shard.root(database);
+  preserveAll(database: number): void {
+    const { dictionary } = this.shard;
+    const root = this.shard.root(database);
     let cursor = 0;
     do {
       cursor = dictionary.scan(root, cursor);
       for (let index = 0; index < dictionary.scannedCount && this.state === SnapshotState.Running; index++) {
-        this.preserve(shard, database, dictionary.scanned[index]);
+        this.preserve(database, dictionary.scanned[index]);
       }
     } while (cursor !== 0);
   }
@@ -135,6 +192,9 @@ export class ShardSnapshot {
     if (words[HeaderWord.SnapshotState] !== SnapshotState.Running) return;
     words[HeaderWord.SnapshotState] = reason;
     while (this.takeImage(null)) {}
+    for (let key = words[HeaderWord.SnapshotLongKeys]; key !== 0; key = words[key + LongKeyWord.Next]) {
+      this.freeImages(key);
+    }
   }
 
   get hasImages(): boolean {
@@ -147,19 +207,19 @@ export class ShardSnapshot {
     const image = words[HeaderWord.SnapshotImages];
     if (image === 0) return false;
     const at = image >> 2;
-    const lengthBytes = words[at + 1];
     words[HeaderWord.SnapshotImages] = words[at];
-    if (take !== null) take(words[at + 2], image + IMAGE_HEADER_BYTES, lengthBytes);
-    this.arena.free(image, IMAGE_HEADER_BYTES + lengthBytes);
+    if (take !== null) take(words[at + 2], image + KEY_IMAGE_HEADER_BYTES, words[at + 1]);
+    this.freeImage(image, KEY_IMAGE_HEADER_BYTES);
     return true;
   }
 
   /**
-   * Visits the keys of one more line of a table and hands out those that are not done. Returns false if all keys of
-   * the shard are done.
+   * Visits the keys of one more line of a table and hands out those that are not done and not long. Returns false if
+   * all keys of the shard are done.
    */
-  step(shard: Shard, take: (shard: Shard, database: number, entry: number) => void): boolean {
-    const { words, dictionary } = this;
+  step(take: (shard: Shard, database: number, entry: number) => void): boolean {
+    const { words, shard } = this;
+    const { dictionary } = shard;
     for (let database = 0; database < shard.databaseCount; database++) {
       const root = shard.root(database);
       if (words[root + SnapshotRoot.IsDone] !== 0) continue;
@@ -168,15 +228,169 @@ export class ShardSnapshot {
       if (cursor === 0) words[root + SnapshotRoot.IsDone] = 1;
       for (let index = 0; index < dictionary.scannedCount; index++) {
         const entry = dictionary.scanned[index];
-        if (this.markDone(entry)) take(shard, words[root + SnapshotRoot.Database], entry);
+        if (!this.markDone(entry)) continue;
+        if (this.isLong(entry)) this.addLongKey(words[root + SnapshotRoot.Database], entry);
+        else take(shard, words[root + SnapshotRoot.Database], entry);
       }
       return true;
     }
     return false;
   }
 
-  /** The snapshot is over for this shard: all keys are done and there are no images. */
+  /** The snapshot is over for this shard: all keys are done and there are neither images nor long keys. */
   end(): void {
     this.words[HeaderWord.SnapshotState] = SnapshotState.None;
+  }
+
+  /** Whether a key becomes a long key of a snapshot that is running. */
+  private isLong(entry: number): boolean {
+    const { words, shard } = this;
+    const type = entryType(words, entry);
+    if (type === ValueType.String || words[HeaderWord.SnapshotState] !== SnapshotState.Running) return false;
+    const steps = shard.collection(type).walkSteps(valueOffset(words, entry));
+    return steps > (type === ValueType.List ? CHUNKS_MAX : ELEMENTS_MAX);
+  }
+
+  private addLongKey(database: number, entry: number): void {
+    const { words, doubles, bytes, shard } = this;
+    const type = entryType(words, entry);
+    const reference = valueOffset(words, entry);
+    const lengthBytes = keyLength(words, entry);
+    const collection = shard.collection(type);
+    const head = this.keepImage(this.writer.writeHead(shard, entry), IMAGE_HEADER_BYTES);
+    if (head === 0) return;
+    const block = shard.arena.allocate(LONG_KEY_HEADER_BYTES + lengthBytes);
+    if (block === 0) {
+      this.freeImage(head);
+      this.stop(SnapshotState.Failed);
+      return;
+    }
+    const at = block >> 2;
+    words.fill(0, at, at + LongKeyWord.WORDS);
+    // Behind the first one, which may be half written.
+    const first = words[HeaderWord.SnapshotLongKeys];
+    const link = first === 0 ? HeaderWord.SnapshotLongKeys : first + LongKeyWord.Next;
+    words[at + LongKeyWord.Next] = words[link];
+    words[link] = at;
+    words[at + LongKeyWord.Database] = database;
+    words[at + LongKeyWord.Left] = collection.walkSteps(reference);
+    words[at + LongKeyWord.Type] = type;
+    words[at + LongKeyWord.Head] = head;
+    words[at + LongKeyWord.KeyLength] = lengthBytes;
+    doubles[(at + LongKeyWord.ExpiresAt) >> 1] = expiresAtMs(words, entry);
+    doubles[(at + LongKeyWord.FieldsExpireFrom) >> 1] =
+      type === ValueType.Hash ? shard.hashes.nextExpiry(reference) : -1;
+    this.moved(at, reference);
+    const key = keyOffset(words, entry);
+    bytes.copyWithin((at + LongKeyWord.WORDS) << 2, key, key + lengthBytes);
+    collection.beginWalk(reference, at);
+  }
+
+  moved(key: number, reference: number): void {
+    this.bytes.copyWithin((key + LongKeyWord.Reference) << 2, reference, reference + REFERENCE_BYTES);
+  }
+
+  keepRecord(key: number, record: number): void {
+    const { words, shard, keptKey } = this;
+    if (words[HeaderWord.SnapshotState] !== SnapshotState.Running) return;
+    keptKey.at = key;
+    const image = this.keepImage(this.writer.writeRecord(shard, keptKey, record), IMAGE_HEADER_BYTES);
+    if (image === 0) return;
+    words[image >> 2] = words[key + LongKeyWord.Images];
+    words[key + LongKeyWord.Images] = image;
+  }
+
+  keepChunk(key: number, chunk: number): void {
+    const { words, shard, keptKey } = this;
+    if (words[HeaderWord.SnapshotState] !== SnapshotState.Running) return;
+    keptKey.at = key;
+    const image = this.keepImage(this.writer.writeChunk(shard, keptKey, chunk), IMAGE_HEADER_BYTES);
+    if (image === 0 || shard.lists.chunks.kept.append(key, chunk, image)) return;
+    this.freeImage(image);
+    this.stop(SnapshotState.Failed);
+  }
+
+  get hasLongKeys(): boolean {
+    return this.words[HeaderWord.SnapshotLongKeys] !== 0;
+  }
+
+  /** Does one more part of the first long key; returns whether there is more of it. */
+  stepLongKey(taker: LongKeyTaker): boolean {
+    const { words, shard, key } = this;
+    const at = words[HeaderWord.SnapshotLongKeys];
+    key.at = at;
+    const isRunning = words[HeaderWord.SnapshotState] === SnapshotState.Running;
+    const head = words[at + LongKeyWord.Head];
+    if (head !== 0) {
+      taker.begin(key);
+      taker.image(head + IMAGE_HEADER_BYTES, words[(head >> 2) + 1]);
+      this.freeImage(head);
+      words[at + LongKeyWord.Head] = 0;
+    }
+    if (this.takeKeptImages(at, taker)) return true;
+    const { type, reference } = key;
+    const collection = shard.collection(type);
+    // Of a value that is gone nobody needs the marks.
+    const isOver = !isRunning && words[at + LongKeyWord.IsDropped] !== 0;
+    if (!isOver && collection.stepWalk(reference, ELEMENTS_PER_STEP)) {
+      const { stepped, steppedCount } = collection;
+      words[at + LongKeyWord.Left] -= steppedCount;
+      if (isRunning && steppedCount > 0) {
+        if (type === ValueType.List) taker.chunk(key, stepped[0]);
+        else taker.records(key, stepped, steppedCount);
+      }
+      return true;
+    }
+    if (isRunning) taker.end(key);
+    if (words[at + LongKeyWord.Left] !== 0) this.stop(SnapshotState.Incomplete);
+    this.removeLongKey(at);
+    return false;
+  }
+
+  /** Hands out images of a long key that come next; false if there are none. */
+  private takeKeptImages(at: number, taker: LongKeyTaker): boolean {
+    const { words, shard } = this;
+    if (words[at + LongKeyWord.Images] === 0 && words[at + LongKeyWord.Type] === ValueType.List) {
+      words[at + LongKeyWord.Images] = shard.lists.chunks.kept.take(at, words[at + Walk.Position]);
+    }
+    let bytesLeft = IMAGE_BYTES_PER_STEP;
+    let image = words[at + LongKeyWord.Images];
+    if (image === 0) return false;
+    for (; image !== 0 && bytesLeft > 0; image = words[at + LongKeyWord.Images]) {
+      const lengthBytes = words[(image >> 2) + 1];
+      words[at + LongKeyWord.Images] = words[image >> 2];
+      words[at + LongKeyWord.Left]--;
+      taker.image(image + IMAGE_HEADER_BYTES, lengthBytes);
+      this.freeImage(image);
+      bytesLeft -= IMAGE_HEADER_BYTES + lengthBytes;
+    }
+    return true;
+  }
+
+  private freeImages(at: number): void {
+    const { words, shard } = this;
+    if (words[at + LongKeyWord.Head] !== 0) this.freeImage(words[at + LongKeyWord.Head]);
+    words[at + LongKeyWord.Head] = 0;
+    const isList = words[at + LongKeyWord.Type] === ValueType.List;
+    let image = words[at + LongKeyWord.Images];
+    words[at + LongKeyWord.Images] = 0;
+    do {
+      while (image !== 0) {
+        const next = words[image >> 2];
+        this.freeImage(image);
+        image = next;
+      }
+      if (isList) image = shard.lists.chunks.kept.takeAny(at);
+    } while (image !== 0);
+  }
+
+  /** Ends the first long key. */
+  private removeLongKey(at: number): void {
+    const { words, shard, key } = this;
+    const { type, reference } = key;
+    words[HeaderWord.SnapshotLongKeys] = words[at + LongKeyWord.Next];
+    shard.collection(type).endWalk(reference);
+    if (words[at + LongKeyWord.IsDropped] !== 0) shard.lazyFree.freeCollection(type, reference, true);
+    shard.arena.free(at << 2, LONG_KEY_HEADER_BYTES + words[at + LongKeyWord.KeyLength]);
   }
 }

@@ -14,7 +14,7 @@
  */
 
 import { Arena } from '../memory/arena.js';
-import { acquireLock, releaseLock } from '../memory/lock.js';
+import { acquireLock, isLockWaitedFor, releaseLock } from '../memory/lock.js';
 import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
@@ -110,7 +110,7 @@ export class Shard {
     this.dictionary = new KeyDictionary(this.memory, this.arena);
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
     this.watchedKeys = new WatchedKeys(this.memory);
-    this.snapshot = new ShardSnapshot(this.memory, this.arena, this.dictionary);
+    this.snapshot = new ShardSnapshot(this, this.memory);
     this.hashes = new HashValue(this.memory, this.arena, settings.values);
     this.collections[ValueType.Hash] = this.hashes;
     this.fieldCalendar = new FieldCalendar(this.memory, this.arena, this.hashes);
@@ -128,6 +128,7 @@ export class Shard {
     );
     this.lists = new ListValue(this.memory, this.arena, settings.values);
     this.collections[ValueType.List] = this.lists;
+    for (const collection of this.collections) collection?.setKeeper(this.snapshot);
     this.settings = settings;
     this.counters = counters;
   }
@@ -138,6 +139,11 @@ export class Shard {
 
   unlock(): void {
     releaseLock(this.words, HeaderWord.Lock);
+  }
+
+  /** Whether somebody may wait for the lock, which is held. */
+  get isWaitedFor(): boolean {
+    return isLockWaitedFor(this.words, HeaderWord.Lock);
   }
 
   /** Word index of a database's root. */
@@ -198,7 +204,7 @@ export class Shard {
    */
   preserve(database: number, entry: number): void {
     if (this.words[HeaderWord.SnapshotState] === SnapshotState.Running) {
-      this.snapshot.preserve(this, database, entry);
+      this.snapshot.preserve(database, entry);
     }
   }
 
@@ -680,7 +686,7 @@ export class Shard {
     this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
     words[HeaderWord.DirtyCount] += count;
     const snapshotState = words[HeaderWord.SnapshotState];
-    if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(this, database);
+    if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
     // Images for a snapshot live in the arena, too.
     if (snapshotState === SnapshotState.None && this.isOnlyDatabase(database)) {
       this.reset();

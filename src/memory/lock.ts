@@ -31,3 +31,8 @@ function acquireContended(words: Int32Array, index: number): void {
 export function releaseLock(words: Int32Array, index: number): void {
   if (Atomics.exchange(words, index, 0) === 2) Atomics.notify(words, index, 1);
 }
+
+/** Whether somebody may wait for a lock that is held. */
+export function isLockWaitedFor(words: Int32Array, index: number): boolean {
+  return Atomics.load(words, index) === 2;
+}

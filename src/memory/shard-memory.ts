@@ -52,6 +52,7 @@ export const enum HeaderWord {
   SnapshotState = 74,
   SnapshotDoneBit = 75,
   SnapshotImages = 76,
+  SnapshotLongKeys = 77,
 }
 
 /**

@@ -10,7 +10,7 @@ import { JournalRequest, JournalRing } from '../keyspace/journal-ring.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { defaultSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
-import { SnapshotState } from '../keyspace/shard-snapshot.js';
+import { type LongKeyTaker, SnapshotState } from '../keyspace/shard-snapshot.js';
 import { createLog } from '../log.js';
 import { setHashSecret } from '../memory/hash.js';
 import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
@@ -18,12 +18,16 @@ import { ControlBlock } from '../state/control-block.js';
 import { PersistenceState, SnapshotPurpose } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
+import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
 import { backgroundFileName, rewriteFileName, SnapshotFile } from './snapshot-file.js';
 
 /** What is done under one hold of a lock: so many lines of a table, or until so many bytes have come together. */
 const LINES_PER_HOLD = 4;
 const BYTES_PER_HOLD = 8 * 1024;
+
+/** How long a lock that somebody waits for is left alone: a sleeper needs so long to get it. */
+const PAUSE_MS = 0.1;
 
 /** What the persistence thread is started with. */
 export interface PersistenceOptions {
@@ -38,6 +42,8 @@ export class BackgroundSave {
   private readonly state: PersistenceState;
   private readonly appendOnly: AppendOnlyState;
   private readonly ring: JournalRing;
+  /** For the heads of long keys. */
+  private readonly imageWriter: SnapshotImageWriter;
   private readonly control: ControlBlock;
   private readonly sharedConfig: SharedConfig;
   private config: Config;
@@ -49,12 +55,16 @@ export class BackgroundSave {
   /** The shard whose images are being taken. */
   private shard!: Shard;
   private readonly begunDatabases = new Set<number>();
+  /** Nobody ever changes it: to wait for it is to wait. */
+  private readonly pause = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(options: PersistenceOptions) {
     setHashSecret(options.hashSecret[0], options.hashSecret[1]);
     const counters = new Float64Array(KeyspaceCounter.COUNT);
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
     this.state = new PersistenceState(options.state.persistence);
+    this.imageWriter = new SnapshotImageWriter(this.settings, this.state);
+    for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.appendOnly = new AppendOnlyState(options.state.appendOnly);
     this.ring = new JournalRing(options.keyspace.journal);
     this.control = new ControlBlock(options.state.control);
@@ -81,6 +91,7 @@ export class BackgroundSave {
     this.config = this.readConfig();
     this.config.copyTo(this.settings);
     keyspace.settingsChanged();
+    this.imageWriter.setCompression(this.config.rdbCompression);
     const log = createLog(this.config.logFile);
     const isSave = state.purpose === SnapshotPurpose.Save;
     const name = isSave ? 'Background saving' : 'Background AOF rewrite';
@@ -181,18 +192,42 @@ export class BackgroundSave {
     const { writer } = this;
     const start = writer === null ? 0 : writer.output.length;
     let hasMore = true;
-    for (let lines = 0; lines < LINES_PER_HOLD && hasMore; lines++) {
-      hasMore = snapshot.step(shard, this.writeStepped);
+    for (let lines = 0; lines < LINES_PER_HOLD && hasMore && !snapshot.hasLongKeys; lines++) {
+      hasMore = snapshot.step(this.writeStepped);
       if (writer !== null && writer.output.length - start > BYTES_PER_HOLD) break;
     }
-    if (snapshot.state === SnapshotState.Failed && this.failure === '') {
-      this.failure = 'no memory for keys that changed meanwhile';
-    }
-    if (!hasMore) snapshot.end();
+    this.noteFailure(snapshot.state);
+    if (snapshot.hasLongKeys) hasMore = true;
+    else if (!hasMore) snapshot.end();
     this.keyspace.publishIfMoved(shard);
     shard.unlock();
     this.flush();
+    while (snapshot.hasLongKeys) this.visitLongKey(shard);
     return hasMore;
+  }
+
+  /** Visits the first of a shard's long keys; the file has nothing else before that is done. */
+  private visitLongKey(shard: Shard): void {
+    const { snapshot } = shard;
+    this.shard = shard;
+    for (let hasMore = true; hasMore; ) {
+      shard.lock();
+      if (this.failure !== '') snapshot.stop(SnapshotState.Failed);
+      hasMore = snapshot.stepLongKey(this.longKeyTaker);
+      this.noteFailure(snapshot.state);
+      this.keyspace.publishIfMoved(shard);
+      const isWanted = shard.isWaitedFor;
+      shard.unlock();
+      this.flush();
+      // Whoever waits would else find it taken again by the time that it wakes up.
+      if (isWanted) Atomics.wait(this.pause, 0, 0, PAUSE_MS);
+    }
+  }
+
+  private noteFailure(state: SnapshotState): void {
+    if (this.failure !== '') return;
+    if (state === SnapshotState.Failed) this.failure = 'no memory for keys that changed meanwhile';
+    if (state === SnapshotState.Incomplete) this.failure = 'elements of a key have changed unseen';
   }
 
   /** Fetches images before they become many. */
@@ -226,6 +261,25 @@ export class BackgroundSave {
     this.select(writer, database);
     writer.key(shard, entry, this.state.startMs);
     this.state.keysWritten++;
+  };
+
+  private readonly longKeyTaker: LongKeyTaker = {
+    begin: ({ database }) => {
+      if (this.writer !== null) this.select(this.writer, database);
+    },
+    image: (offset, lengthBytes) => {
+      this.writer?.output.raw(this.shard.bytes, this.shard.view, offset, lengthBytes);
+    },
+    records: (key, records, count) => {
+      this.writer?.keys.writeRecords(this.shard, key, records, count);
+    },
+    chunk: (key, chunk) => {
+      this.writer?.keys.writeChunk(this.shard, key, chunk);
+    },
+    end: (key) => {
+      this.writer?.keys.writeEnd(this.shard, key);
+      if (this.writer !== null) this.state.keysWritten++;
+    },
   };
 
   private select(writer: SnapshotWriter, database: number): void {

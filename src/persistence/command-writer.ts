@@ -13,10 +13,12 @@ import {
   valueLength,
   valueOffset,
 } from '../keyspace/entry.js';
+import type { LongKey } from '../keyspace/long-key.js';
 import type { Shard } from '../keyspace/shard.js';
 import { readDouble } from '../memory/scores.js';
 import { READING_ROOM_BYTES, ShardMemory } from '../memory/shard-memory.js';
 import { Encoding } from '../structures/collection-value.js';
+import { ElementView } from '../structures/element-view.js';
 import { PACKED_END, PackedList } from '../structures/packed-list.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import { FLUSH_BYTES } from './byte-output.js';
@@ -32,6 +34,7 @@ const ROOM_OFFSET = 8;
 export class CommandKeyWriter implements KeyWriter {
   readonly output: CommandOutput;
   private readonly cursor = new SortedSetCursor();
+  private readonly element = new ElementView();
   /**
    * Readers of packed lists, by shard. A worker writes a key in the midst of a command, which may have something in
    * the readers that the shard's values have.
@@ -43,7 +46,8 @@ export class CommandKeyWriter implements KeyWriter {
 
   // The key that is being written.
   private shard!: Shard;
-  private entry = 0;
+  private keyAt = 0;
+  private keyBytes = 0;
   private command = '';
   /** Arguments that make one element. */
   private argsPerElement = 1;
@@ -57,9 +61,10 @@ export class CommandKeyWriter implements KeyWriter {
 
   write(shard: Shard, entry: number): void {
     this.shard = shard;
-    this.entry = entry;
     const { words, bytes, view } = shard;
     const reference = valueOffset(words, entry);
+    this.keyAt = keyOffset(words, entry);
+    this.keyBytes = keyLength(words, entry);
     switch (entryType(words, entry)) {
       case ValueType.String:
         this.output.command('SET', 2);
@@ -81,17 +86,61 @@ export class CommandKeyWriter implements KeyWriter {
       default:
         throw new Error(`no command for type ${entryType(words, entry)}`);
     }
-    this.expiry();
+    this.expiry(expiresAtMs(words, entry));
+  }
+
+  writeHead(): void {}
+
+  writeRecords(shard: Shard, key: LongKey, records: Int32Array, count: number): void {
+    const { output, element } = this;
+    const { bytes, view } = shard;
+    const { type, reference } = key;
+    this.selectLongKey(shard, key);
+    if (type === ValueType.Hash) this.begin('HMSET', 2, count);
+    else if (type === ValueType.Set) this.begin('SADD', 1, count);
+    else this.begin('ZADD', 2, count);
+    for (let index = 0; index < count; index++) {
+      this.beginElement();
+      if (type === ValueType.SortedSet) {
+        shard.sortedSets.viewRecord(records[index], element);
+        output.double(element.score);
+      } else if (type === ValueType.Set) {
+        shard.sets.viewRecord(records[index], element);
+      } else {
+        shard.hashes.viewRecord(reference, records[index], element);
+      }
+      output.argument(bytes, view, element.offset, element.lengthBytes);
+      if (type === ValueType.Hash) output.argument(bytes, view, element.valueOffset, element.valueLength);
+    }
+    if (key.fieldsExpireFrom < 0) return;
+    for (let index = 0; index < count; index++) {
+      shard.hashes.viewRecord(reference, records[index], element);
+      if (element.expiresAt >= 0) this.fieldExpiry(element.expiresAt, element.offset, element.lengthBytes);
+    }
+  }
+
+  writeChunk(shard: Shard, key: LongKey, chunk: number): void {
+    this.selectLongKey(shard, key);
+    this.begin('RPUSH', 1, shard.lists.chunks.elementsIn(chunk));
+    this.chunk(chunk);
+  }
+
+  writeEnd(shard: Shard, key: LongKey): void {
+    this.selectLongKey(shard, key);
+    this.expiry(key.expiresAt);
+  }
+
+  private selectLongKey(shard: Shard, key: LongKey): void {
+    this.shard = shard;
+    this.keyAt = key.keyOffset;
+    this.keyBytes = key.keyLength;
   }
 
   private key(): void {
-    const { shard, entry } = this;
-    const { words, bytes, view } = shard;
-    this.output.argument(bytes, view, keyOffset(words, entry), keyLength(words, entry));
+    this.output.argument(this.shard.bytes, this.shard.view, this.keyAt, this.keyBytes);
   }
 
-  private expiry(): void {
-    const expiresAt = expiresAtMs(this.shard.words, this.entry);
+  private expiry(expiresAt: number): void {
     if (expiresAt < 0) return;
     this.output.command('PEXPIREAT', 2);
     this.key();
@@ -145,10 +194,13 @@ export class CommandKeyWriter implements KeyWriter {
       return;
     }
     const { chunks } = lists;
-    for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
-      if (chunks.isCompressed(chunk)) this.compressedChunk(chunk);
-      else this.packed(chunks.elements(chunk));
-    }
+    for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) this.chunk(chunk);
+  }
+
+  private chunk(chunk: number): void {
+    const { chunks } = this.shard.lists;
+    if (chunks.isCompressed(chunk)) this.compressedChunk(chunk);
+    else this.packed(chunks.elements(chunk));
   }
 
   private compressedChunk(chunk: number): void {
@@ -193,19 +245,28 @@ export class CommandKeyWriter implements KeyWriter {
   }
 
   private fieldExpiries(reference: number): void {
-    const { output } = this;
     const { hashes } = this.shard;
     const { field } = hashes;
     for (hashes.begin(reference); hashes.next(); ) {
       const expiresAt = hashes.expiresAt(reference, hashes.handle);
       if (expiresAt < 0) continue;
-      output.command('HPEXPIREAT', 5);
-      this.key();
-      output.integer(expiresAt);
-      output.text('FIELDS');
-      output.integer(1);
-      output.argument(field.bytes, field.view, field.offset, field.lengthBytes);
+      this.beginFieldExpiry(expiresAt);
+      this.output.argument(field.bytes, field.view, field.offset, field.lengthBytes);
     }
+  }
+
+  private fieldExpiry(expiresAt: number, offset: number, lengthBytes: number): void {
+    this.beginFieldExpiry(expiresAt);
+    this.output.argument(this.shard.bytes, this.shard.view, offset, lengthBytes);
+  }
+
+  private beginFieldExpiry(expiresAt: number): void {
+    const { output } = this;
+    output.command('HPEXPIREAT', 5);
+    this.key();
+    output.integer(expiresAt);
+    output.text('FIELDS');
+    output.integer(1);
   }
 
   private sortedSet(reference: number): void {
@@ -245,7 +306,7 @@ export class CommandKeyWriter implements KeyWriter {
 export class CommandWriter implements SnapshotWriter {
   readonly output = new CommandOutput(2 * FLUSH_BYTES);
   private readonly options: SnapshotWriterOptions;
-  private readonly keys = new CommandKeyWriter(this.output);
+  readonly keys = new CommandKeyWriter(this.output);
 
   constructor(options: SnapshotWriterOptions) {
     this.options = options;

@@ -1,5 +1,6 @@
 /** Writes keys for a worker that is about to change them while a snapshot is taken. */
 
+import type { LongKey } from '../keyspace/long-key.js';
 import type { KeyspaceSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ImageWriter, KeyImage } from '../keyspace/shard-snapshot.js';
@@ -16,6 +17,7 @@ export class SnapshotImageWriter implements ImageWriter {
   private form = SnapshotForm.Rdb;
   /** Made anew when something about it has changed. */
   private keys: KeyWriter | null = null;
+  private readonly records = new Int32Array(1);
 
   constructor(settings: KeyspaceSettings, state: PersistenceState) {
     this.settings = settings;
@@ -29,6 +31,32 @@ export class SnapshotImageWriter implements ImageWriter {
   }
 
   write(shard: Shard, entry: number): KeyImage {
+    const keys = this.begin();
+    keys.write(shard, entry, Date.now());
+    return keys.output;
+  }
+
+  writeHead(shard: Shard, entry: number): KeyImage {
+    const keys = this.begin();
+    keys.writeHead(shard, entry, Date.now());
+    return keys.output;
+  }
+
+  writeRecord(shard: Shard, key: LongKey, record: number): KeyImage {
+    const keys = this.begin();
+    this.records[0] = record;
+    keys.writeRecords(shard, key, this.records, 1);
+    return keys.output;
+  }
+
+  writeChunk(shard: Shard, key: LongKey, chunk: number): KeyImage {
+    const keys = this.begin();
+    keys.writeChunk(shard, key, chunk);
+    return keys.output;
+  }
+
+  /** What writes in the form of the snapshot; its output is empty. */
+  private begin(): KeyWriter {
     const { form } = this.state;
     let { keys } = this;
     if (keys === null || form !== this.form || keys.output.bytes.length > KEPT_BYTES_MAX) {
@@ -37,7 +65,6 @@ export class SnapshotImageWriter implements ImageWriter {
       this.keys = keys;
     }
     keys.output.length = 0;
-    keys.write(shard, entry, Date.now());
-    return keys.output;
+    return keys;
   }
 }

@@ -1,9 +1,11 @@
 /**
  * The forms in which keys are written: RDB (rdb-writer.ts) and the commands that make the keys (command-writer.ts).
  * In either form keys come in any order, and a key's bytes depend on nothing that was written before it. So those of a
- * key that a worker has written early (image-writer.ts) can be put anywhere between others of its database.
+ * key that a worker has written early (image-writer.ts) can be put anywhere between others of its database. The same
+ * goes for the elements of a long key between its head and its end, but for the chunks of a list, which have an order.
  */
 
+import type { LongKey } from '../keyspace/long-key.js';
 import type { KeyspaceSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
 import { SnapshotForm } from '../state/persistence-state.js';
@@ -17,11 +19,20 @@ export interface KeyWriter {
   readonly output: ByteOutput;
   /** Writes a key with its value. The shard's lock is held. */
   write(shard: Shard, entry: number, nowMs: number): void;
+  /** Writes what comes before the elements of a long key. The shard's lock is held, here and in what follows. */
+  writeHead(shard: Shard, entry: number, nowMs: number): void;
+  /** Writes elements of a long key. */
+  writeRecords(shard: Shard, key: LongKey, records: Int32Array, count: number): void;
+  writeChunk(shard: Shard, key: LongKey, chunk: number): void;
+  /** Writes what comes behind the elements. */
+  writeEnd(shard: Shard, key: LongKey): void;
 }
 
 /** Writes the parts of a file, in order: `begin`, then `database` and its keys, at last `end`. */
 export interface SnapshotWriter {
   readonly output: ByteOutput;
+  /** Writes to the same output. */
+  readonly keys: KeyWriter;
   /** `hasExpiringFields`: some hash may have fields that expire, which not every reader knows. */
   begin(nowMs: number, usedBytes: number, hasExpiringFields: boolean): void;
   /** Begins a database. The two numbers are hints for whoever loads it. */

@@ -2,6 +2,7 @@
 
 import { lfuCounter, lruIdleMs } from '../keyspace/access-clock.js';
 import { entryAccess, expiresAtMs, keyLength, keyOffset } from '../keyspace/entry.js';
+import type { LongKey } from '../keyspace/long-key.js';
 import { EvictionPolicy, type KeyspaceSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
 import { REDIS_VERSION } from '../version.js';
@@ -14,7 +15,7 @@ import { ValueWriter } from './value-writer.js';
 export class RdbWriter implements SnapshotWriter {
   readonly output = new RdbOutput(2 * FLUSH_BYTES);
   private readonly options: SnapshotWriterOptions;
-  private readonly keys: RdbKeyWriter;
+  readonly keys: RdbKeyWriter;
 
   constructor(settings: KeyspaceSettings, options: SnapshotWriterOptions) {
     this.options = options;
@@ -93,6 +94,27 @@ export class RdbKeyWriter implements KeyWriter {
   }
 
   write(shard: Shard, entry: number, nowMs: number): void {
+    this.writeKey(shard, entry, nowMs);
+    this.values.write(shard, entry);
+  }
+
+  writeHead(shard: Shard, entry: number, nowMs: number): void {
+    this.writeKey(shard, entry, nowMs);
+    this.values.writeHead(shard, entry);
+  }
+
+  writeRecords(shard: Shard, key: LongKey, records: Int32Array, count: number): void {
+    this.values.writeRecords(shard, key, records, count);
+  }
+
+  writeChunk(shard: Shard, _key: LongKey, chunk: number): void {
+    this.values.writeChunk(shard.lists.chunks, chunk);
+  }
+
+  writeEnd(): void {}
+
+  /** Writes what comes before a key's value. */
+  private writeKey(shard: Shard, entry: number, nowMs: number): void {
     const { output, settings, values } = this;
     const { words } = shard;
     const expiresAt = expiresAtMs(words, entry);
@@ -111,6 +133,5 @@ export class RdbKeyWriter implements KeyWriter {
     }
     output.byte(values.typeOf(shard, entry));
     output.string(shard.bytes, shard.view, keyOffset(words, entry), keyLength(words, entry));
-    values.write(shard, entry);
   }
 }

@@ -4,9 +4,11 @@
  */
 
 import { entryType, ValueType, valueLength, valueOffset } from '../keyspace/entry.js';
+import type { LongKey } from '../keyspace/long-key.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ChunkList } from '../structures/chunk-list.js';
 import { Encoding } from '../structures/collection-value.js';
+import { ElementView } from '../structures/element-view.js';
 import { PACKED_END } from '../structures/packed-list.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import { QuicklistContainer, RdbType } from './rdb-format.js';
@@ -21,6 +23,7 @@ export class ValueWriter {
   private chunk = new Uint8Array(0);
   private chunkView = new DataView(this.chunk.buffer);
   private readonly cursor = new SortedSetCursor();
+  private readonly element = new ElementView();
 
   constructor(output: RdbOutput) {
     this.output = output;
@@ -110,8 +113,49 @@ export class ValueWriter {
     const { chunks } = lists;
     output.lengthField(chunks.chunkCount(block));
     for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
-      output.lengthField(QuicklistContainer.Packed);
-      this.listpack(chunks, chunk);
+      this.writeChunk(chunks, chunk);
+    }
+  }
+
+  /** Writes a chunk of a list. */
+  writeChunk(chunks: ChunkList, chunk: number): void {
+    this.output.lengthField(QuicklistContainer.Packed);
+    this.listpack(chunks, chunk);
+  }
+
+  /** Writes what comes before the elements of a collection that is large enough for steps. */
+  writeHead(shard: Shard, entry: number): void {
+    const { output } = this;
+    const type = entryType(shard.words, entry);
+    const reference = valueOffset(shard.words, entry);
+    if (type === ValueType.Hash) {
+      const expireFrom = shard.hashes.nextExpiry(reference);
+      if (expireFrom >= 0) output.integer64(expireFrom);
+    }
+    output.lengthField(shard.collection(type).walkSteps(reference));
+  }
+
+  /** Writes elements of a set, a sorted set or a hash that is written in steps. */
+  writeRecords(shard: Shard, key: LongKey, records: Int32Array, count: number): void {
+    const { output, element } = this;
+    const { bytes, view } = shard;
+    const { type, reference, fieldsExpireFrom } = key;
+    for (let index = 0; index < count; index++) {
+      if (type === ValueType.Hash) {
+        shard.hashes.viewRecord(reference, records[index], element);
+        if (fieldsExpireFrom >= 0) {
+          output.lengthField(element.expiresAt < 0 ? 0 : element.expiresAt - fieldsExpireFrom + 1);
+        }
+        output.string(bytes, view, element.offset, element.lengthBytes);
+        output.string(bytes, view, element.valueOffset, element.valueLength);
+      } else if (type === ValueType.Set) {
+        shard.sets.viewRecord(records[index], element);
+        output.string(bytes, view, element.offset, element.lengthBytes);
+      } else {
+        shard.sortedSets.viewRecord(records[index], element);
+        output.string(bytes, view, element.offset, element.lengthBytes);
+        output.double(element.score);
+      }
     }
   }
 

@@ -1,12 +1,12 @@
 /**
  * A long list: chunks of packed elements, linked in both directions.
  *
- *   root, 16 bytes
- *   +------------+------------+----------+--------+
- *   | head chunk | tail chunk | elements | chunks |
- *   +------------+------------+----------+--------+
+ *   root, 20 bytes
+ *   +------------+------------+----------+--------+------+
+ *   | head chunk | tail chunk | elements | chunks | walk |
+ *   +------------+------------+----------+--------+------+
  *
- *   chunk
+ *   chunk                     and one bit: left out
  *   +----------+------+----------+-------+-----+-------+---------+----------+-----+---------+
  *   | previous | next | capacity | first | end | count |  slack  | elements | 255 |  slack  |
  *   +----------+------+----------+-------+-----+-------+---------+----------+-----+---------+
@@ -39,14 +39,18 @@ import { blockBytes } from '../memory/arena.js';
 import { lzfCompress, lzfDecompress } from '../memory/lzf.js';
 import { HeaderWord, READING_ROOM_BYTES, type ShardMemory } from '../memory/shard-memory.js';
 import { copyBytes } from './copy.js';
+import { type ElementKeeper, Walk } from './element-walk.js';
+import { KeptChunks } from './kept-chunks.js';
 import { PACKED_END, type PackedList } from './packed-list.js';
 
-const ROOT_BYTES = 16;
+const ROOT_BYTES = 20;
 const enum Root {
   Head = 0,
   Tail = 1,
   Elements = 2,
   Chunks = 3,
+  /** The walk (element-walk.ts) that is under way, 0 for none. */
+  Walk = 4,
 }
 
 const HEADER_BYTES = 24;
@@ -58,6 +62,9 @@ const enum Chunk {
   End = 4,
   Count = 5,
 }
+
+/** In the word of the capacity, a multiple of 8: what the chunk holds is not what a walk is after. */
+const LEFT_OUT_BIT = 1;
 
 /** The first chunk of a list begins with this and grows, since most lists never need a second one. */
 const FIRST_CHUNK_BYTES = 1024;
@@ -83,6 +90,11 @@ export class ChunkList {
   private readonly view: DataView;
   private readonly words: Int32Array;
   private readonly packed: PackedList;
+  /** What is kept of lists that are walked over. */
+  readonly kept: KeptChunks;
+  keeper: ElementKeeper | null = null;
+  /** The chunk that a walk has just come to. */
+  steppedChunk = 0;
 
   /** What a chunk may take, and how many elements it may hold, unless it is a single one. */
   chunkBytesMax = 8192;
@@ -105,6 +117,7 @@ export class ChunkList {
     this.view = memory.view;
     this.words = memory.words;
     this.packed = packed;
+    this.kept = new KeptChunks(memory.words, arena);
     this.rooms = memory.words[HeaderWord.ArenaEnd];
     this.room = this.rooms;
   }
@@ -144,7 +157,69 @@ export class ChunkList {
 
   /** Bytes of the block that a chunk is. */
   private capacityOf(chunk: number): number {
-    return Math.abs(this.words[(chunk >> 2) + Chunk.Capacity]);
+    return Math.abs(this.words[(chunk >> 2) + Chunk.Capacity] & ~LEFT_OUT_BIT);
+  }
+
+  private setCapacity(chunk: number, capacity: number): void {
+    const at = (chunk >> 2) + Chunk.Capacity;
+    this.words[at] = capacity | (this.words[at] & LEFT_OUT_BIT);
+  }
+
+  private isLeftOut(chunk: number): boolean {
+    return (this.words[(chunk >> 2) + Chunk.Capacity] & LEFT_OUT_BIT) !== 0;
+  }
+
+  walkOf(root: number): number {
+    return this.words[(root >> 2) + Root.Walk];
+  }
+
+  beginWalk(root: number, walk: number): void {
+    this.words[(root >> 2) + Root.Walk] = walk;
+    this.words[walk + Walk.Position] = this.head(root);
+    this.words[walk + Walk.Groups] = 0;
+  }
+
+  endWalk(root: number): void {
+    this.words[(root >> 2) + Root.Walk] = 0;
+  }
+
+  /** Comes to the next chunk of the walk: `steppedChunk`, or 0 if it is left out. False at the end of the list. */
+  stepWalk(root: number): boolean {
+    const { words } = this;
+    const at = this.walkOf(root) + Walk.Position;
+    const chunk = words[at];
+    this.steppedChunk = 0;
+    if (chunk === 0) return false;
+    if (this.isLeftOut(chunk)) words[(chunk >> 2) + Chunk.Capacity] &= ~LEFT_OUT_BIT;
+    else this.steppedChunk = chunk;
+    words[at] = this.nextChunk(chunk);
+    return true;
+  }
+
+  /** Must be called before the elements of a chunk change. */
+  private keep(root: number, chunk: number): void {
+    const walk = this.words[(root >> 2) + Root.Walk];
+    if (walk === 0 || this.isLeftOut(chunk) || !this.isAhead(walk, chunk)) return;
+    this.keeper?.keepChunk(walk, chunk);
+    this.words[(chunk >> 2) + Chunk.Capacity] |= LEFT_OUT_BIT;
+  }
+
+  /** Whether the walk has still to come to a chunk: searched for in both directions, so it is quick near the ends. */
+  private isAhead(walk: number, chunk: number): boolean {
+    const { words } = this;
+    const next = words[walk + Walk.Position];
+    if (next === 0) return false;
+    let before = chunk;
+    let behind = chunk;
+    for (;;) {
+      // What is left out is what the walk has still to come to, and so is all behind it.
+      if (before === next || this.isLeftOut(before)) return true;
+      before = words[(before >> 2) + Chunk.Previous];
+      if (before === 0) return false;
+      behind = words[(behind >> 2) + Chunk.Next];
+      if (behind === 0) return true;
+      if (behind === next) return false;
+    }
   }
 
   /** Copies the elements of a chunk, compressed or not, leaving the reading rooms as they are. */
@@ -207,8 +282,12 @@ export class ChunkList {
       chunk = this.inflate(root, chunk);
       if (chunk === 0) return false;
     }
-    if (chunk === 0 || !this.mayTake(chunk, span)) chunk = this.addEndChunk(root, atTail, chunk, span);
-    else chunk = this.makeRoomAtEnd(root, atTail, chunk, span);
+    if (chunk === 0 || !this.mayTake(chunk, span)) {
+      chunk = this.addEndChunk(root, atTail, chunk, span);
+    } else {
+      this.keep(root, chunk);
+      chunk = this.makeRoomAtEnd(root, atTail, chunk, span);
+    }
     if (chunk === 0) return false;
     const at = chunk >> 2;
     if (atTail) {
@@ -241,6 +320,7 @@ export class ChunkList {
       }
       // Without memory for it the chunk stays compressed, and less of it counts.
       if (this.isCompressed(chunk)) chunk = this.inflate(root, chunk) || chunk;
+      this.keep(root, chunk);
       const at = chunk >> 2;
       const readable = this.open(chunk);
       words[at + Chunk.Count] = inChunk - count;
@@ -381,6 +461,7 @@ export class ChunkList {
   /** Moves what follows `position` in `chunk` to a chunk of its own; false, with nothing changed, if there is no memory. */
   private split(root: number, position: number): boolean {
     const { words, chunk } = this;
+    this.keep(root, chunk);
     const at = chunk >> 2;
     const end = words[at + Chunk.End];
     const moved = chunk + end - position;
@@ -445,6 +526,7 @@ export class ChunkList {
       this.unlink(root, chunk);
       return next === 0 ? 0 : this.start(next);
     }
+    this.keep(root, chunk);
     words[at + Chunk.Count]--;
     const following = this.resizeGap(root, position, this.packed.spanBytes(position), 0);
     if (this.bytes[following] !== PACKED_END) return following;
@@ -571,7 +653,7 @@ export class ChunkList {
       seenBytes += blockBytes(this.capacityOf(chunk));
       seen++;
     }
-    return ROOT_BYTES + (seen === 0 ? 0 : Math.round((seenBytes / seen) * chunks));
+    return blockBytes(ROOT_BYTES) + (seen === 0 ? 0 : Math.round((seenBytes / seen) * chunks));
   }
 
   /** Whether `span` bytes more keep the chunk within the limits. */
@@ -590,7 +672,7 @@ export class ChunkList {
     );
     const chunk = this.allocate(Math.max(wanted, HEADER_BYTES + span + 1));
     if (chunk === 0) return 0;
-    const position = atTail ? HEADER_BYTES : this.words[(chunk >> 2) + Chunk.Capacity] - 1;
+    const position = atTail ? HEADER_BYTES : this.capacityOf(chunk) - 1;
     this.setElements(chunk, position, position, 0);
     if (atTail) this.link(root, chunk, end, 0);
     else this.link(root, chunk, 0, end);
@@ -605,7 +687,7 @@ export class ChunkList {
     const at = chunk >> 2;
     const first = words[at + Chunk.First];
     const end = words[at + Chunk.End];
-    const capacity = words[at + Chunk.Capacity];
+    const capacity = this.capacityOf(chunk);
     if (atTail ? end + span < capacity : first - span >= HEADER_BYTES) return chunk;
     const lengthBytes = end - first;
     const slack = capacity - HEADER_BYTES - 1 - lengthBytes;
@@ -617,12 +699,12 @@ export class ChunkList {
     const needed = HEADER_BYTES + lengthBytes + span + 1;
     const wanted = Math.max(needed, Math.min(this.chunkBytesMax, capacity + (capacity >> 2)));
     if (atTail && first === HEADER_BYTES && this.arena.resizeInPlace(chunk, capacity, (wanted + 7) & ~7)) {
-      words[at + Chunk.Capacity] = (wanted + 7) & ~7;
+      this.setCapacity(chunk, (wanted + 7) & ~7);
       return chunk;
     }
     const moved = this.allocate(wanted);
     if (moved === 0) return 0;
-    const target = atTail ? HEADER_BYTES : words[(moved >> 2) + Chunk.Capacity] - 1 - lengthBytes;
+    const target = atTail ? HEADER_BYTES : this.capacityOf(moved) - 1 - lengthBytes;
     this.bytes.copyWithin(moved + target, chunk + first, chunk + end);
     this.setElements(moved, target, target + lengthBytes, words[at + Chunk.Count]);
     this.takePlace(root, chunk, moved);
@@ -636,11 +718,12 @@ export class ChunkList {
    */
   private resizeGap(root: number, position: number, oldSpan: number, newSpan: number): number {
     const { words, bytes, chunk } = this;
+    this.keep(root, chunk);
     const at = chunk >> 2;
     const first = chunk + words[at + Chunk.First];
     const end = chunk + words[at + Chunk.End];
     const added = newSpan - oldSpan;
-    const capacity = words[at + Chunk.Capacity];
+    const capacity = this.capacityOf(chunk);
     const before = position - first;
     const behind = end - position - oldSpan;
     const fitsBehind = end + added < chunk + capacity;
@@ -682,12 +765,12 @@ export class ChunkList {
   private cut(chunk: number): void {
     const { words } = this;
     const at = chunk >> 2;
-    const capacity = words[at + Chunk.Capacity];
+    const capacity = this.capacityOf(chunk);
     const needed = (HEADER_BYTES + this.elementsBytes(chunk) + 1 + 7) & ~7;
     if (capacity - needed < SLACK_BYTES_MAX) return;
     if (words[at + Chunk.First] !== HEADER_BYTES) this.slide(chunk, HEADER_BYTES);
     this.arena.resizeInPlace(chunk, capacity, needed);
-    words[at + Chunk.Capacity] = needed;
+    this.setCapacity(chunk, needed);
   }
 
   /**
@@ -746,9 +829,9 @@ export class ChunkList {
   private compress(chunk: number): void {
     const { words, bytes } = this;
     const at = chunk >> 2;
-    const capacity = words[at + Chunk.Capacity];
+    const capacity = this.capacityOf(chunk);
     const rawBytes = this.elementsBytes(chunk);
-    if (capacity < 0 || rawBytes < COMPRESS_BYTES_MIN) return;
+    if (this.isCompressed(chunk) || rawBytes < COMPRESS_BYTES_MIN) return;
     if (HEADER_BYTES + rawBytes + 1 > READING_ROOM_BYTES) return;
     const worthBytes = rawBytes - COMPRESS_GAIN_MIN - (COMPRESSED_HEADER_BYTES - HEADER_BYTES);
     const packedBytes = lzfCompress(bytes, this.elements(chunk), rawBytes, compressed, 0, worthBytes);
@@ -756,7 +839,7 @@ export class ChunkList {
     const needed = (COMPRESSED_HEADER_BYTES + packedBytes + 7) & ~7;
     bytes.set(compressed.subarray(0, packedBytes), chunk + COMPRESSED_HEADER_BYTES);
     this.arena.resizeInPlace(chunk, capacity, needed);
-    words[at + Chunk.Capacity] = -needed;
+    this.setCapacity(chunk, -needed);
     words[at + Chunk.First] = HEADER_BYTES;
     words[at + Chunk.End] = HEADER_BYTES + rawBytes;
     words[at + Compressed.RawBytes] = rawBytes;
@@ -861,6 +944,8 @@ export class ChunkList {
     words[(chunk >> 2) + Chunk.Next] = next;
     this.setNeighbours(root, chunk, previous, next);
     words[(root >> 2) + Root.Chunks]++;
+    const walk = words[(root >> 2) + Root.Walk];
+    if (walk !== 0 && this.isAhead(walk, chunk)) words[(chunk >> 2) + Chunk.Capacity] |= LEFT_OUT_BIT;
   }
 
   private setNeighbours(root: number, chunk: number, previous: number, next: number): void {
@@ -876,6 +961,12 @@ export class ChunkList {
     const { words } = this;
     const previous = words[(chunk >> 2) + Chunk.Previous];
     const next = words[(chunk >> 2) + Chunk.Next];
+    const walk = words[(root >> 2) + Root.Walk];
+    if (walk !== 0) {
+      this.keep(root, chunk);
+      this.kept.pass(walk, chunk, next);
+      if (words[walk + Walk.Position] === chunk) words[walk + Walk.Position] = next;
+    }
     if (previous === 0) words[(root >> 2) + Root.Head] = next;
     else words[(previous >> 2) + Chunk.Next] = next;
     if (next === 0) words[(root >> 2) + Root.Tail] = previous;
@@ -892,6 +983,12 @@ export class ChunkList {
     words[(moved >> 2) + Chunk.Previous] = previous;
     words[(moved >> 2) + Chunk.Next] = next;
     this.setNeighbours(root, moved, previous, next);
+    const walk = words[(root >> 2) + Root.Walk];
+    if (walk !== 0) {
+      if (this.isLeftOut(chunk)) words[(moved >> 2) + Chunk.Capacity] |= LEFT_OUT_BIT;
+      this.kept.pass(walk, chunk, moved);
+      if (words[walk + Walk.Position] === chunk) words[walk + Walk.Position] = moved;
+    }
     this.arena.free(chunk, this.capacityOf(chunk));
   }
 
@@ -910,7 +1007,7 @@ export class ChunkList {
       let position = readable + words[at + Chunk.First];
       let before = 0;
       let count = 0;
-      if (words[at + Chunk.First] < HEADER_BYTES || words[at + Chunk.End] >= words[at + Chunk.Capacity]) {
+      if (words[at + Chunk.First] < HEADER_BYTES || words[at + Chunk.End] >= this.capacityOf(readable)) {
         throw new Error('chunk list: elements out of their chunk');
       }
       for (; position < end; position += packed.spanBytes(position)) {

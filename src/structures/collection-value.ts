@@ -16,6 +16,9 @@
 
 import type { Arena } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
+import { SCAN_STEP_RECORDS_MAX } from './dictionary.js';
+import type { ElementKeeper } from './element-walk.js';
+import type { MemberTable } from './member-table.js';
 import { PackedList } from './packed-list.js';
 import type { ValueLimits } from './value-limits.js';
 
@@ -44,6 +47,11 @@ export const ENCODING_NAMES: readonly string[] = [
   'hashtable',
 ];
 
+/** Elements that a step of a walk may hand out: twice as many as a step of a scan has. */
+const STEPPED_MAX = 2 * SCAN_STEP_RECORDS_MAX;
+/** One for all collections of a thread. */
+const stepped = new Int32Array(STEPPED_MAX);
+
 export abstract class CollectionValue {
   protected readonly memory: ShardMemory;
   protected readonly arena: Arena;
@@ -52,6 +60,12 @@ export abstract class CollectionValue {
   protected readonly view: DataView;
   protected readonly limits: ValueLimits;
   protected readonly packed: PackedList;
+
+  /** Takes elements that a walk has not come to before they change. */
+  protected keeper: ElementKeeper | null = null;
+  /** Records (chunks of a list) that the last step of a walk has come to. */
+  readonly stepped = stepped;
+  steppedCount = 0;
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     this.memory = memory;
@@ -115,6 +129,36 @@ export abstract class CollectionValue {
 
   /** Bytes that the collection takes beside its entry; estimated from `samples` elements, 0 for all. */
   abstract usedBytes(reference: number, samples: number): number;
+
+  setKeeper(keeper: ElementKeeper): void {
+    this.keeper = keeper;
+  }
+
+  /** How many elements (chunks of a list) a walk over the collection would come to; 0: it is too small for a walk. */
+  abstract walkSteps(reference: number): number;
+
+  /** Begins a walk (element-walk.ts), which goes on until `endWalk`. */
+  abstract beginWalk(reference: number, walk: number): void;
+
+  /** The walk that is under way, 0 for none. */
+  abstract walkOf(reference: number): number;
+
+  /** Comes to about `steps` more elements, which are in `stepped` afterwards; false if there are no more. */
+  abstract stepWalk(reference: number, steps: number): boolean;
+
+  abstract endWalk(reference: number): void;
+
+  /** `stepWalk` for a collection whose elements are in a table. */
+  protected stepTable(table: MemberTable, block: number, steps: number): boolean {
+    this.steppedCount = 0;
+    do {
+      if (!table.stepWalk(block)) return this.steppedCount > 0;
+      for (let index = 0; index < table.scannedCount; index++) {
+        stepped[this.steppedCount++] = table.scanned[index];
+      }
+    } while (this.steppedCount < Math.min(steps, SCAN_STEP_RECORDS_MAX));
+    return true;
+  }
 
   /** Throws if an invariant is broken. For tests. */
   abstract verify(reference: number): void;

@@ -78,6 +78,9 @@ const RANDOM_TRIES_MAX = 256;
 /** Lines of a segment that has the usual stash: what `random` draws from. */
 const LINES_DRAWN = (1 << LINES_LOG2_MAX) + (1 << (LINES_LOG2_MAX - 4));
 
+/** Behind all positions in the order of `scan`. */
+export const WALK_END = 1 << (DEPTH_MAX + LINES_LOG2_MAX);
+
 /** A scan step emits one line and its stashed records; this bounds how many. */
 export const SCAN_STEP_RECORDS_MAX = 4096;
 
@@ -356,6 +359,35 @@ export abstract class Dictionary {
     if (next < 1 << DEPTH_MAX) return ((lineIndex << shift) << DEPTH_MAX) | next;
     const nextLine = (lineIndex + 1) << shift;
     return nextLine > 63 ? 0 : nextLine << DEPTH_MAX;
+  }
+
+  /** Where a hash comes in the order of `scan`: below WALK_END. The dictionary must not be empty. */
+  positionOf(root: number, hash: number): number {
+    const salt = this.words[this.segmentAt(root, hash >>> 8) + Segment.Salt];
+    return (lineOf(hash, salt) << DEPTH_MAX) | (hash >>> 8);
+  }
+
+  /**
+   * A step of `scan` that puts only those records into `scanned` whose position is not before the cursor, so that a
+   * walk comes to none twice. Returns WALK_END at the end.
+   */
+  walk(root: number, cursor: number): number {
+    const { words, scanned } = this;
+    const next = this.scan(root, cursor);
+    if (words[root] === 0) return WALK_END;
+    const segment = this.segmentAt(root, cursor & 0xffffff);
+    const lineMask = -1 << (LINES_LOG2_MAX - words[segment + Segment.LinesLog2]);
+    const start = (((cursor >>> DEPTH_MAX) & lineMask) << DEPTH_MAX) | words[segment + Segment.Prefix];
+    if (start !== cursor) {
+      // Segments have merged since.
+      const count = this.scannedCount;
+      this.scannedCount = 0;
+      for (let index = 0; index < count; index++) {
+        if (this.positionOf(root, this.recordHash(scanned[index])) < cursor) continue;
+        scanned[this.scannedCount++] = scanned[index];
+      }
+    }
+    return next === 0 ? WALK_END : next;
   }
 
   private collectLine(segment: number, lineIndex: number): void {

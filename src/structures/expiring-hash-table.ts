@@ -2,9 +2,9 @@
  * The dictionary of a large hash some of whose fields expire: as hash-table.ts, but that a record may end with its
  * place in the heap of expiries, which the top bit of its first word tells.
  *
- *   block:   | head (expiring-head.ts) | dictionary root (4 words) | cursor | heap root (3 words) |
+ *   block:   | head (expiring-head.ts) | dictionary root (4 words) | cursor | walk | heap root (3 words) |
  *                                      ^ what the methods take as `table`
- *   record:  | value length (31 bits), expires (1 bit) | field length (word) | field | value | heap index (4) |
+ *   record:  | expires (1 bit), value length (31 bits) | left out, field length | field | value | heap index (4) |
  *                                                                                    only if it expires ^
  *
  * When the first field of a large hash gets an expiry, only the root is made anew. The times are in the heap alone.
@@ -148,6 +148,7 @@ export class ExpiringHashTable extends HashTable {
     let record = words[slot];
     const expires = this.expires(record);
     const index = expires ? this.heapIndex(record) : 0;
+    this.keep(table, record);
     if (valueLength !== this.valueLength(record)) {
       const oldBytes = this.recordBytes(record);
       const moved = this.resize(slot, oldBytes, oldBytes - this.valueLength(record) + valueLength);
@@ -166,6 +167,7 @@ export class ExpiringHashTable extends HashTable {
     const { words, heap } = this;
     const root = (table >> 2) + HEAP_WORD;
     let record = words[slot];
+    this.keep(table, record);
     if (this.expires(record)) {
       heap.change(root, this.heapIndex(record), expiresAtMs);
       return true;
@@ -184,6 +186,7 @@ export class ExpiringHashTable extends HashTable {
     const { words } = this;
     const record = words[slot];
     if (!this.expires(record)) return;
+    this.keep(table, record);
     this.heap.remove((table >> 2) + HEAP_WORD, this.heapIndex(record));
     const oldBytes = this.recordBytes(record);
     words[record >> 2] &= LENGTH_MASK;
@@ -192,6 +195,7 @@ export class ExpiringHashTable extends HashTable {
 
   override eraseRecord(table: number, hash: number, slot: number): void {
     const record = this.words[slot];
+    this.keep(table, record);
     if (this.expires(record)) this.heap.remove((table >> 2) + HEAP_WORD, this.heapIndex(record));
     super.eraseRecord(table, hash, slot);
   }

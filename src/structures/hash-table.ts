@@ -1,7 +1,7 @@
 /**
  * The dictionary of a large hash.
  *
- *   record:  | value length (word) | field length (word) | field | value |
+ *   record:  | value length (word) | left out (1 bit), field length (31 bits) | field | value |
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -53,7 +53,7 @@ export class HashTable extends MemberTable {
     this.words[(record >> 2) + 1] = fieldLength;
     copyBytes(bytes, view, this.memberOffset(record), fieldBytes, fieldView, fieldOffset, fieldLength);
     copyBytes(bytes, view, this.valueOffset(record), valueBytes, valueView, valueOffset, valueLength);
-    if (this.insert(block >> 2, hashBytes(fieldView, fieldOffset, fieldLength), record)) return true;
+    if (this.insertRecord(block, hashBytes(fieldView, fieldOffset, fieldLength), record)) return true;
     this.arena.free(record, this.recordBytes(record));
     return false;
   }
@@ -63,6 +63,7 @@ export class HashTable extends MemberTable {
    * lie in the record.
    */
   setValue(
+    block: number,
     slot: number,
     valueBytes: Uint8Array,
     valueView: DataView,
@@ -72,6 +73,7 @@ export class HashTable extends MemberTable {
     const { words, arena } = this;
     const { bytes, view } = this.memory;
     let record = words[slot];
+    this.keep(block, record);
     if (valueLength !== this.valueLength(record)) {
       const oldBytes = this.recordBytes(record);
       const newBytes = oldBytes - this.valueLength(record) + valueLength;

@@ -26,6 +26,8 @@ import { blockBytes } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import type { ByteRange } from './byte-range.js';
 import { CollectionValue, Encoding } from './collection-value.js';
+import type { ElementView } from './element-view.js';
+import { type ElementKeeper, Walk } from './element-walk.js';
 import { ExpiringHashTable } from './expiring-hash-table.js';
 import { clearHead, ExpiringHead } from './expiring-head.js';
 import { HashTable } from './hash-table.js';
@@ -250,7 +252,7 @@ export class HashValue extends CollectionValue {
     const block = this.blockOf(reference);
     const slot = table.findField(block, fieldBytes, fieldView, fieldOffset, fieldLength);
     if (slot !== 0) {
-      const isSet = table.setValue(slot, valueBytes, valueView, valueOffset, valueLength);
+      const isSet = table.setValue(block, slot, valueBytes, valueView, valueOffset, valueLength);
       return isSet ? HashSet.Updated : HashSet.NoMemory;
     }
     const isAdded = table.addField(
@@ -536,8 +538,11 @@ export class HashValue extends CollectionValue {
     if (encoding >= Encoding.PackedExpiring) return true;
     if (encoding === Encoding.Table) {
       const changed = this.expiringTable.takeOver(block);
-      if (changed !== 0) this.setReference(reference, Encoding.TableExpiring, changed);
-      return changed !== 0;
+      if (changed === 0) return false;
+      this.setReference(reference, Encoding.TableExpiring, changed);
+      const walk = this.walkOf(reference);
+      if (walk !== 0) this.keeper?.moved(walk, reference);
+      return true;
     }
     const head = this.arena.allocate(HEAD_BYTES);
     if (head === 0) return false;
@@ -741,6 +746,63 @@ export class HashValue extends CollectionValue {
    */
   scanStep(reference: number, cursor: number): number {
     return this.walk.beginStep(this.encoding(reference), this.blockOf(reference), cursor, this.nowMs);
+  }
+
+  override setKeeper(keeper: ElementKeeper): void {
+    super.setKeeper(keeper);
+    this.table.keeper = keeper;
+    this.expiringTable.keeper = keeper;
+  }
+
+  /** The table of a hash in a dictionary, and what its methods take; null for a packed hash. */
+  private tableFor(reference: number): HashTable | null {
+    switch (this.encoding(reference)) {
+      case Encoding.Table:
+        return this.table;
+      case Encoding.TableExpiring:
+        return this.expiringTable;
+      default:
+        return null;
+    }
+  }
+
+  private tableBlock(reference: number): number {
+    const block = this.blockOf(reference);
+    return this.encoding(reference) === Encoding.Table ? block : tableOf(block);
+  }
+
+  /** Fields past their expiry count. */
+  override walkSteps(reference: number): number {
+    return this.tableFor(reference) === null ? 0 : this.heldCount(reference);
+  }
+
+  override walkOf(reference: number): number {
+    return this.tableFor(reference)?.walkOf(this.tableBlock(reference)) ?? 0;
+  }
+
+  override beginWalk(reference: number, walk: number): void {
+    this.words[walk + Walk.Position] = 0;
+    this.tableFor(reference)?.setWalk(this.tableBlock(reference), walk);
+  }
+
+  override stepWalk(reference: number, steps: number): boolean {
+    const table = this.tableFor(reference);
+    return table !== null && this.stepTable(table, this.tableBlock(reference), steps);
+  }
+
+  /** Reads a record of a large hash. */
+  viewRecord(reference: number, record: number, view: ElementView): void {
+    const isExpiring = this.encoding(reference) === Encoding.TableExpiring;
+    const table = isExpiring ? this.expiringTable : this.table;
+    view.offset = table.memberOffset(record);
+    view.lengthBytes = table.memberLength(record);
+    view.valueOffset = table.valueOffset(record);
+    view.valueLength = table.valueLength(record);
+    view.expiresAt = isExpiring ? this.expiringTable.expiresAt(tableOf(this.blockOf(reference)), record) : -1;
+  }
+
+  override endWalk(reference: number): void {
+    this.tableFor(reference)?.setWalk(this.tableBlock(reference), 0);
   }
 
   override releaseSteps(reference: number): number {

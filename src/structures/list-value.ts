@@ -19,6 +19,7 @@ import { blockBytes } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { ChunkList } from './chunk-list.js';
 import { CollectionValue, Encoding } from './collection-value.js';
+import type { ElementKeeper } from './element-walk.js';
 import { EMPTY_LIST_BYTES, type PackedList } from './packed-list.js';
 import type { ValueLimits } from './value-limits.js';
 
@@ -159,7 +160,7 @@ export class ListValue extends CollectionValue {
       if (!isShort) return;
       this.bytes[reference] = SHORT_CHUNKS;
     }
-    if (lengthBytes > PACKED_BYTES_MAX >> 1) return;
+    if (lengthBytes > PACKED_BYTES_MAX >> 1 || chunks.walkOf(root) !== 0) return;
     const block = packed.createFrom(chunks.elements(chunk), chunks.elementsBytes(chunk), chunks.count(root));
     if (block === 0) return;
     chunks.releaseSome(root, UNLIMITED);
@@ -329,6 +330,36 @@ export class ListValue extends CollectionValue {
     const block = this.blockOf(reference);
     if (!this.isPacked(reference)) return this.chunks.releaseSome(block, steps);
     this.packed.release(block);
+    return true;
+  }
+
+  override setKeeper(keeper: ElementKeeper): void {
+    super.setKeeper(keeper);
+    this.chunks.keeper = keeper;
+  }
+
+  override walkSteps(reference: number): number {
+    return this.isPacked(reference) ? 0 : this.chunks.chunkCount(this.blockOf(reference));
+  }
+
+  override walkOf(reference: number): number {
+    return this.isPacked(reference) ? 0 : this.chunks.walkOf(this.blockOf(reference));
+  }
+
+  override beginWalk(reference: number, walk: number): void {
+    this.chunks.beginWalk(this.blockOf(reference), walk);
+  }
+
+  override endWalk(reference: number): void {
+    this.chunks.endWalk(this.blockOf(reference));
+  }
+
+  /** Comes to one chunk. What is kept in front of it, or at the end of the list, must have been taken before. */
+  override stepWalk(reference: number): boolean {
+    const { chunks, stepped } = this;
+    if (!chunks.stepWalk(this.blockOf(reference))) return false;
+    stepped[0] = chunks.steppedChunk;
+    this.steppedCount = stepped[0] === 0 ? 0 : 1;
     return true;
   }
 

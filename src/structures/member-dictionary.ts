@@ -2,8 +2,10 @@
  * The dictionary of a large hash, set or sorted set. Its records are blocks that begin with a header of
  * the owner's; the header's last word is the length of the member (of the field, in a hash), which follows.
  *
- *   record:  | ... | member length (word) | member | ... |
- *            |<----- headerBytes -------->|
+ *   record:  | ... | left out (1 bit), member length (31 bits) | member | ... |
+ *            |<----- headerBytes ----------------------------->|
+ *
+ * A record that is left out is not of the elements that a walk (element-walk.ts) is after.
  *
  * The root is DictionaryRoot.WORDS words in a block of the owner's.
  */
@@ -13,6 +15,9 @@ import { hashBytes } from '../memory/hash.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { equalBytes } from './copy.js';
 import { Dictionary } from './dictionary.js';
+
+export const MEMBER_LENGTH_MASK = 0x7fffffff;
+const LEFT_OUT_BIT = ~MEMBER_LENGTH_MASK;
 
 export class MemberDictionary extends Dictionary {
   readonly headerBytes: number;
@@ -29,7 +34,16 @@ export class MemberDictionary extends Dictionary {
   }
 
   memberLength(record: number): number {
-    return this.words[(record >> 2) + this.lengthWord];
+    return this.words[(record >> 2) + this.lengthWord] & MEMBER_LENGTH_MASK;
+  }
+
+  isLeftOut(record: number): boolean {
+    return this.words[(record >> 2) + this.lengthWord] < 0;
+  }
+
+  setLeftOut(record: number, isLeftOut: boolean): void {
+    if (isLeftOut) this.words[(record >> 2) + this.lengthWord] |= LEFT_OUT_BIT;
+    else this.words[(record >> 2) + this.lengthWord] &= MEMBER_LENGTH_MASK;
   }
 
   protected override recordMatches(
@@ -39,7 +53,7 @@ export class MemberDictionary extends Dictionary {
     offset: number,
     lengthBytes: number,
   ): boolean {
-    if (this.words[(record >> 2) + this.lengthWord] !== lengthBytes) return false;
+    if ((this.words[(record >> 2) + this.lengthWord] & MEMBER_LENGTH_MASK) !== lengthBytes) return false;
     const { bytes: shardBytes, view: shardView } = this.memory;
     return equalBytes(shardBytes, shardView, record + this.headerBytes, bytes, view, offset, lengthBytes);
   }
@@ -48,7 +62,7 @@ export class MemberDictionary extends Dictionary {
     return hashBytes(
       this.memory.view,
       record + this.headerBytes,
-      this.words[(record >> 2) + this.lengthWord],
+      this.words[(record >> 2) + this.lengthWord] & MEMBER_LENGTH_MASK,
     );
   }
 }

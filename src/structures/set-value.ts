@@ -2,7 +2,7 @@
  * Sets. A set is an integer set while all members are integers and few, then a packed list while members
  * are few and short, then a dictionary.
  *
- *   record of the dictionary:  | member length (word) | member |
+ *   record of the dictionary:  | left out (1 bit), member length (31 bits) | member |
  *
  * Members are read into `member`, one at a time. A handle names a member of a set until the set is changed: it is
  * an index (integer set), a position (packed list) or a record (dictionary).
@@ -15,6 +15,8 @@ import type { ShardMemory } from '../memory/shard-memory.js';
 import type { ByteRange } from './byte-range.js';
 import { CollectionValue, Encoding } from './collection-value.js';
 import { copyBytes } from './copy.js';
+import type { ElementView } from './element-view.js';
+import { type ElementKeeper, Walk } from './element-walk.js';
 import { IntegerSet } from './integer-set.js';
 import { MemberTable, ROOT_BYTES } from './member-table.js';
 import { PACKED_LIST_BYTES_MAX } from './packed-list.js';
@@ -105,7 +107,7 @@ export class SetValue extends CollectionValue {
       case Encoding.Packed:
         return this.addToPacked(reference, bytes, view, offset, lengthBytes);
       default:
-        return this.addToTable(this.blockOf(reference) >> 2, bytes, view, offset, lengthBytes);
+        return this.addToTable(this.blockOf(reference), bytes, view, offset, lengthBytes);
     }
   }
 
@@ -153,7 +155,7 @@ export class SetValue extends CollectionValue {
       packed.totalBytes(block) + lengthBytes > PACKED_LIST_BYTES_MAX >> 1
     ) {
       if (!this.convertToTable(reference)) return SetAdd.NoMemory;
-      return this.addToTable(this.blockOf(reference) >> 2, bytes, view, offset, lengthBytes);
+      return this.addToTable(this.blockOf(reference), bytes, view, offset, lengthBytes);
     }
     const grown = packed.append(block, bytes, view, offset, lengthBytes);
     if (grown === 0) return SetAdd.NoMemory;
@@ -162,20 +164,20 @@ export class SetValue extends CollectionValue {
   }
 
   private addToTable(
-    root: number,
+    block: number,
     bytes: Uint8Array,
     view: DataView,
     offset: number,
     lengthBytes: number,
   ): SetAdd {
     const hash = hashBytes(view, offset, lengthBytes);
-    if (this.table.find(root, hash, bytes, view, offset, lengthBytes) !== 0) return SetAdd.Present;
+    if (this.table.find(block >> 2, hash, bytes, view, offset, lengthBytes) !== 0) return SetAdd.Present;
     const recordBytes = RECORD_HEADER_BYTES + lengthBytes;
     const record = this.arena.allocate(recordBytes);
     if (record === 0) return SetAdd.NoMemory;
     this.words[record >> 2] = lengthBytes;
     copyBytes(this.bytes, this.view, record + RECORD_HEADER_BYTES, bytes, view, offset, lengthBytes);
-    if (this.table.insert(root, hash, record)) return SetAdd.Added;
+    if (this.table.insertRecord(block, hash, record)) return SetAdd.Added;
     this.arena.free(record, recordBytes);
     return SetAdd.NoMemory;
   }
@@ -213,7 +215,7 @@ export class SetValue extends CollectionValue {
   private fillTable(block: number, walk: SetWalk): boolean {
     while (walk.next()) {
       const { bytes, view, offset, lengthBytes } = walk.member;
-      if (this.addToTable(block >> 2, bytes, view, offset, lengthBytes) === SetAdd.NoMemory) {
+      if (this.addToTable(block, bytes, view, offset, lengthBytes) === SetAdd.NoMemory) {
         this.table.release(block);
         return false;
       }
@@ -305,6 +307,38 @@ export class SetValue extends CollectionValue {
    */
   scanStep(reference: number, cursor: number): number {
     return this.walk.beginStep(this.encoding(reference), this.blockOf(reference), cursor);
+  }
+
+  override setKeeper(keeper: ElementKeeper): void {
+    super.setKeeper(keeper);
+    this.table.keeper = keeper;
+  }
+
+  override walkSteps(reference: number): number {
+    return this.encoding(reference) === Encoding.Table ? this.count(reference) : 0;
+  }
+
+  override walkOf(reference: number): number {
+    return this.encoding(reference) === Encoding.Table ? this.table.walkOf(this.blockOf(reference)) : 0;
+  }
+
+  override beginWalk(reference: number, walk: number): void {
+    this.words[walk + Walk.Position] = 0;
+    this.table.setWalk(this.blockOf(reference), walk);
+  }
+
+  override stepWalk(reference: number, steps: number): boolean {
+    return this.stepTable(this.table, this.blockOf(reference), steps);
+  }
+
+  /** Reads a record of a large set. */
+  viewRecord(record: number, view: ElementView): void {
+    view.offset = this.table.memberOffset(record);
+    view.lengthBytes = this.table.memberLength(record);
+  }
+
+  override endWalk(reference: number): void {
+    this.table.setWalk(this.blockOf(reference), 0);
   }
 
   override releaseSteps(reference: number): number {

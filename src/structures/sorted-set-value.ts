@@ -5,14 +5,14 @@
  *   Tree     a dictionary that finds a member's record, and a tree that keeps the records in order
  *
  *   block of a Tree
- *   +----------------------------+-----------------+---------------+
- *   | root of the dictionary (4) | root of the tree (3) | cursor (1) |   words; the cursor is for releasing
- *   +----------------------------+-----------------+---------------+
+ *   +----------------------------+----------------------+------------+----------+
+ *   | root of the dictionary (4) | root of the tree (3) | cursor (1) | walk (1) |   words; the cursor is for releasing
+ *   +----------------------------+----------------------+------------+----------+
  *
  *   record                                     the tree keeps the score once more, beside the record's offset
- *   +------------+-----------------+--------+
- *   | score, f64 | length of member | member |
- *   +------------+-----------------+--------+
+ *   +------------+------------------+--------+
+ *   | score, f64 | length of member | member |   with the length, a bit of member-dictionary.ts
+ *   +------------+------------------+--------+
  *
  * `find` comes before `add` and `setScore`, which go on from what it has found. Walks are made with a cursor
  * of the caller's, so that a set can be read while another one of the same shard is built.
@@ -26,7 +26,9 @@ import type { ShardMemory } from '../memory/shard-memory.js';
 import { CollectionValue, Encoding } from './collection-value.js';
 import { copyBytes } from './copy.js';
 import { DictionaryRoot } from './dictionary.js';
-import { MemberDictionary } from './member-dictionary.js';
+import type { ElementView } from './element-view.js';
+import { Walk } from './element-walk.js';
+import { MEMBER_LENGTH_MASK, MemberDictionary } from './member-dictionary.js';
 import { PACKED_LIST_BYTES_MAX } from './packed-list.js';
 import { SortedTree, TreeRoot } from './sorted-tree.js';
 import type { ValueLimits } from './value-limits.js';
@@ -35,7 +37,8 @@ const RECORD_HEADER_BYTES = 12;
 
 const TREE_WORD = DictionaryRoot.WORDS;
 const CURSOR_WORD = TREE_WORD + TreeRoot.WORDS;
-const BLOCK_BYTES = (CURSOR_WORD + 1) * 4;
+const WALK_WORD = CURSOR_WORD + 1;
+const BLOCK_BYTES = (WALK_WORD + 1) * 4;
 
 /** What the table and the tree may need for one more element, beside those that a split makes. */
 const ELEMENT_ROOM_BYTES = 64;
@@ -330,7 +333,10 @@ export class SortedSetValue extends CollectionValue {
     words[(record >> 2) + 2] = lengthBytes;
     copyBytes(this.bytes, this.view, record + RECORD_HEADER_BYTES, bytes, view, offset, lengthBytes);
     if (this.dictionary.insert(root, hash, record)) {
-      if (this.tree.insert(root + TREE_WORD, score, record)) return true;
+      if (this.tree.insert(root + TREE_WORD, score, record)) {
+        if (words[root + WALK_WORD] !== 0) this.setLeftOut(root, score, record);
+        return true;
+      }
       this.dictionary.erase(root, hash, this.dictionary.slotOf(root, hash, record));
     }
     this.freeRecord(record);
@@ -338,7 +344,7 @@ export class SortedSetValue extends CollectionValue {
   }
 
   private freeRecord(record: number): void {
-    this.arena.free(record, RECORD_HEADER_BYTES + this.words[(record >> 2) + 2]);
+    this.arena.free(record, RECORD_HEADER_BYTES + this.dictionary.memberLength(record));
   }
 
   /** An empty Tree; 0 if there is no memory. */
@@ -380,11 +386,15 @@ export class SortedSetValue extends CollectionValue {
     lengthBytes: number,
   ): boolean {
     if (!this.isPacked(reference)) {
+      const root = this.dictionaryRoot(reference);
       const record = this.words[this.found];
       const at = record >> 3;
-      if (!this.tree.move(this.treeRoot(reference), this.doubles[at], record, score)) return false;
-      this.doubles[at] = score;
-      return true;
+      const isWalkedOver = this.words[root + WALK_WORD] !== 0;
+      if (isWalkedOver) this.keep(root, record, this.tree.rankOf(root + TREE_WORD, this.doubles[at], record));
+      const isMoved = this.tree.move(root + TREE_WORD, this.doubles[at], record, score);
+      if (isMoved) this.doubles[at] = score;
+      if (isWalkedOver) this.setLeftOut(root, this.doubles[at], record);
+      return isMoved;
     }
     const { packed } = this;
     const block = this.blockOf(reference);
@@ -407,6 +417,9 @@ export class SortedSetValue extends CollectionValue {
     }
     const root = this.dictionaryRoot(reference);
     const record = this.words[this.found];
+    if (this.words[root + WALK_WORD] !== 0) {
+      this.keep(root, record, this.tree.rankOf(root + TREE_WORD, this.score, record));
+    }
     this.tree.remove(root + TREE_WORD, this.score, record);
     this.dictionary.erase(root, this.hash, this.found);
     this.freeRecord(record);
@@ -430,6 +443,11 @@ export class SortedSetValue extends CollectionValue {
       const run = tree.runLength(left);
       const leaf = tree.seekLeaf;
       const first = tree.seekIndex;
+      if (this.words[root + WALK_WORD] !== 0) {
+        for (let index = first; index < first + run; index++)
+          this.keep(root, tree.recordAt(leaf, index), rank);
+        tree.seek(root + TREE_WORD, rank);
+      }
       for (let index = first; index < first + run; index++) {
         const record = tree.recordAt(leaf, index);
         const hash = dictionary.hashOf(record);
@@ -439,6 +457,85 @@ export class SortedSetValue extends CollectionValue {
       tree.removeHere(root + TREE_WORD, run);
       left -= run;
     }
+  }
+
+  /** The walk that is under way, 0 for none. */
+  override walkOf(reference: number): number {
+    return this.isPacked(reference) ? 0 : this.words[this.dictionaryRoot(reference) + WALK_WORD];
+  }
+
+  override walkSteps(reference: number): number {
+    return this.isPacked(reference) ? 0 : this.count(reference);
+  }
+
+  override beginWalk(reference: number, walk: number): void {
+    const root = this.dictionaryRoot(reference);
+    this.words[root + WALK_WORD] = walk;
+    this.words[walk + Walk.Position] = this.recordOfRank(root, this.count(reference) - 1);
+  }
+
+  /** Reads a record of a Tree. */
+  viewRecord(record: number, view: ElementView): void {
+    view.offset = this.dictionary.memberOffset(record);
+    view.lengthBytes = this.dictionary.memberLength(record);
+    view.score = this.doubles[record >> 3];
+  }
+
+  override endWalk(reference: number): void {
+    this.words[this.dictionaryRoot(reference) + WALK_WORD] = 0;
+  }
+
+  override stepWalk(reference: number, steps: number): boolean {
+    const { words, doubles, dictionary, tree, stepped } = this;
+    const root = this.dictionaryRoot(reference);
+    const at = words[root + WALK_WORD] + Walk.Position;
+    this.steppedCount = 0;
+    let record = words[at];
+    if (record === 0) return false;
+    tree.seek(root + TREE_WORD, tree.rankOf(root + TREE_WORD, doubles[record >> 3], record));
+    let leaf = tree.seekLeaf;
+    let index = tree.seekIndex;
+    for (let left = Math.min(steps, stepped.length); left > 0 && record !== 0; left--) {
+      if (dictionary.isLeftOut(record)) dictionary.setLeftOut(record, false);
+      else stepped[this.steppedCount++] = record;
+      if (index === 0) {
+        leaf = tree.previousLeaf(leaf);
+        index = leaf === 0 ? 0 : tree.leafCount(leaf);
+      }
+      record = leaf === 0 ? 0 : tree.recordAt(leaf, --index);
+    }
+    words[at] = record;
+    return true;
+  }
+
+  private recordOfRank(root: number, rank: number): number {
+    this.tree.seek(root + TREE_WORD, rank);
+    return this.tree.recordAt(this.tree.seekLeaf, this.tree.seekIndex);
+  }
+
+  /**
+   * Must be called before an element changes or goes while there is a walk. If the walk is at it, it goes on below
+   * `rank`, which is the element's or that of another one that goes with it.
+   */
+  private keep(root: number, record: number, rank: number): void {
+    const { words, dictionary } = this;
+    const walk = words[root + WALK_WORD];
+    if (!this.isAhead(walk, this.doubles[record >> 3], record)) return;
+    if (!dictionary.isLeftOut(record)) this.keeper?.keepRecord(walk, record);
+    dictionary.setLeftOut(record, true);
+    if (words[walk + Walk.Position] !== record) return;
+    words[walk + Walk.Position] = rank === 0 ? 0 : this.recordOfRank(root, rank - 1);
+  }
+
+  /** Whether the walk has still to come to an element with this score. */
+  private isAhead(walk: number, score: number, record: number): boolean {
+    const next = this.words[walk + Walk.Position];
+    return next !== 0 && !this.tree.isAfter(score, record, this.doubles[next >> 3], next);
+  }
+
+  /** Marks an element that has come to a new place, so that the walk leaves it out. */
+  private setLeftOut(root: number, score: number, record: number): void {
+    this.dictionary.setLeftOut(record, this.isAhead(this.words[root + WALK_WORD], score, record));
   }
 
   /** The rank of a member, from 0, lowest score first; -1 if it is not there. `score` is its score. */
@@ -580,7 +677,7 @@ export class SortedSetValue extends CollectionValue {
       cursor.view = this.view;
     }
     cursor.offset = record + RECORD_HEADER_BYTES;
-    cursor.lengthBytes = this.words[(record >> 2) + 2];
+    cursor.lengthBytes = this.words[(record >> 2) + 2] & MEMBER_LENGTH_MASK;
   }
 
   /**
@@ -679,7 +776,7 @@ export class SortedSetValue extends CollectionValue {
     const root = block >> 2;
     const count = this.count(reference);
     const wanted = samples === 0 ? count : Math.min(samples, count);
-    const { tree, words } = this;
+    const { tree } = this;
     let records = 0;
     let seen = 0;
     if (count > 0) {
@@ -688,7 +785,9 @@ export class SortedSetValue extends CollectionValue {
       while (leaf !== 0 && seen < wanted) {
         const end = Math.min(tree.leafCount(leaf), wanted - seen);
         for (let index = 0; index < end; index++) {
-          records += blockBytes(RECORD_HEADER_BYTES + words[(tree.recordAt(leaf, index) >> 2) + 2]);
+          records += blockBytes(
+            RECORD_HEADER_BYTES + this.dictionary.memberLength(tree.recordAt(leaf, index)),
+          );
         }
         seen += end;
         leaf = tree.nextLeaf(leaf);

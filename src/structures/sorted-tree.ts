@@ -32,6 +32,7 @@
 import type { Arena } from '../memory/arena.js';
 import { blockBytes } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
+import { MEMBER_LENGTH_MASK } from './member-dictionary.js';
 
 /** Words of a tree's root. All zero: an empty tree. */
 export const enum TreeRoot {
@@ -134,8 +135,8 @@ export class SortedTree {
   private compareRecords(left: number, right: number): number {
     if (left === right) return 0;
     const { words, bytes, headerBytes } = this;
-    const leftLength = words[(left >> 2) + this.lengthWord];
-    const rightLength = words[(right >> 2) + this.lengthWord];
+    const leftLength = words[(left >> 2) + this.lengthWord] & MEMBER_LENGTH_MASK;
+    const rightLength = words[(right >> 2) + this.lengthWord] & MEMBER_LENGTH_MASK;
     const common = leftLength < rightLength ? leftLength : rightLength;
     let leftAt = left + headerBytes;
     let rightAt = right + headerBytes;
@@ -153,6 +154,11 @@ export class SortedTree {
     return leftLength - rightLength;
   }
 
+  /** Whether one element comes after another. */
+  isAfter(score: number, record: number, otherScore: number, otherRecord: number): boolean {
+    return score > otherScore || (score === otherScore && this.compareRecords(record, otherRecord) > 0);
+  }
+
   /** Order of a record's member and other bytes. */
   compareMember(
     record: number,
@@ -161,7 +167,7 @@ export class SortedTree {
     offset: number,
     lengthBytes: number,
   ): number {
-    const ownLength = this.words[(record >> 2) + this.lengthWord];
+    const ownLength = this.words[(record >> 2) + this.lengthWord] & MEMBER_LENGTH_MASK;
     const common = ownLength < lengthBytes ? ownLength : lengthBytes;
     let at = record + this.headerBytes;
     const end = at + common;

@@ -216,7 +216,8 @@ t.test('an image that is longer than a shard', async (t) => {
   const view = new DataView(key.buffer);
   const entry = shard.create(0, hashBytes(view, 0, 1), key, view, 0, 1, ValueType.String, 0, -1, 0);
   for (const length of [64 << 20, 0x7fffffff, 3 * 2 ** 30]) {
-    shard.snapshot.imageWriter = { write: () => ({ bytes: new Uint8Array(0), length }) };
+    const write = () => ({ bytes: new Uint8Array(0), length });
+    shard.snapshot.imageWriter = { write, writeHead: write, writeRecord: write, writeChunk: write };
     keyspace.beginSnapshot();
     const { usedBytes } = shard.arena;
     shard.preserve(0, entry);
@@ -293,6 +294,9 @@ t.test('a snapshot while keys change', { skip: skipWithoutRedis() }, async (t) =
         images++;
         return imageWriter.write(shard, entry);
       },
+      writeHead: (shard, entry) => imageWriter.writeHead(shard, entry),
+      writeRecord: (shard, key, record) => imageWriter.writeRecord(shard, key, record),
+      writeChunk: (shard, key, chunk) => imageWriter.writeChunk(shard, key, chunk),
     };
   }
   const persistence = new Worker(new URL('../../workers/persistence.js', import.meta.url), {
