@@ -738,12 +738,12 @@ export class Shard {
    * deleted; less than `limit` means that no more are due now.
    */
   expireDue(database: number, nowMs: number, limit: number): number {
-    const calendar = this.calendarOf(database);
-    if (calendar === 0) return 0;
     const steps = { left: limit };
     let expired = 0;
     while (expired < limit) {
-      const entry = this.calendar.nextDue(calendar, nowMs, steps);
+      // The last key that expires takes the calendar along.
+      const calendar = this.calendarOf(database);
+      const entry = calendar === 0 ? 0 : this.calendar.nextDue(calendar, nowMs, steps);
       if (entry === 0) break;
       // Its slot is over but the key is not: the clock went back. It waits for the clock.
       if (expiresAtMs(this.words, entry) > nowMs) break;
