@@ -182,7 +182,7 @@ export async function startServer(config: Config): Promise<void> {
     `Damselfly ${DAMSELFLY_VERSION} (Redis ${REDIS_VERSION} compatible), port ${config.port}, ` +
       `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${ceiling}, pid ${process.pid}`,
   );
-  if (config.pidFile !== '') writeFileSync(config.pidFile, `${process.pid}\n`);
+  if (config.pidFile !== '') writePidFile(config.pidFile);
   const loading = new Loading({
     keyspace,
     hashSecret,
@@ -225,6 +225,15 @@ export async function startServer(config: Config): Promise<void> {
   }
   persistenceState.endLoading();
   log('Ready to accept connections');
+}
+
+/** As with Redis, a server does without the file if it can't be written. */
+function writePidFile(name: string): void {
+  try {
+    writeFileSync(name, `${process.pid}\n`);
+  } catch (error) {
+    log(`Failed to write the pid file: ${(error as Error).message}`, 'warning');
+  }
 }
 
 /** What `shutdown-on-sigterm` asks for; `now` is about replicas, of which there are none. */

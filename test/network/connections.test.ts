@@ -129,6 +129,16 @@ t.test('protected mode', { skip: outside === undefined && 'only a loopback inter
   await allowed.close();
 });
 
+t.test('a pid file that can not be written does not prevent the start', async (t) => {
+  const server = await TestServer.start({
+    kind: 'damselfly',
+    directives: { pidfile: '/nonexistent/damselfly.pid' },
+  });
+  t.teardown(() => server.stop());
+  while (!server.stdout.includes('Failed to write the pid file: ENOENT')) await delay(10);
+  t.equal(await (await server.rawClient()).text('PING'), '+PONG\r\n');
+});
+
 t.test('a port in use is one line on stderr', async (t) => {
   const server = await start(t);
   const again = run(serverCommandLine({ kind: 'damselfly' }, server.port, '/tmp'));
