@@ -2,6 +2,7 @@
 
 import { JournalRequest } from '../keyspace/journal-ring.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
+import { readManifest } from '../persistence/aof-manifest.js';
 import { AppendOnlyMode } from '../state/append-only-state.js';
 import { SnapshotForm, SnapshotPurpose } from '../state/persistence-state.js';
 import type { Handler } from './command-table.js';
@@ -104,23 +105,39 @@ export function followAppendOnly(keyspace: Keyspace, services: ServerServices, n
   keyspace.unlockAll();
 }
 
-/** DEBUG LOADAOF: empties the server and loads the append-only file, with all that was recorded. */
+/** Whether there are files that have all data: those in use, or what was left when they were turned off. */
+function canReload({ config, state }: ServerServices): boolean {
+  const { mode } = state.appendOnly;
+  if (mode !== AppendOnlyMode.Off) return mode === AppendOnlyMode.On;
+  try {
+    const manifest = readManifest({ folder: config.aofFolder, fileName: config.aofFileName });
+    return manifest !== null && !manifest.isEmpty;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * DEBUG LOADAOF: empties the server and loads the append-only file, with all that was recorded; if it is off, what
+ * there is of it, such as the base of the last rewrite.
+ */
 export function reloadAppendOnly(context: CommandContext): void {
   const { reply, keyspace, services, nowMs } = context;
   const { appendOnly, persistence } = services.state;
   const { ring } = keyspace.journal;
-  if (context.inTransaction || appendOnly.mode !== AppendOnlyMode.On) {
+  if (context.inTransaction || !canReload(services)) {
     reply.error('ERR DEBUG LOADAOF needs an append only file that is complete, and is not for transactions');
     return;
   }
   const failure = withAllLocks(context, () => {
-    ring.waitForFile(() => appendOnly.writeError !== 0);
+    const isRecording = ring.isOn;
+    if (isRecording) ring.waitForFile(() => appendOnly.writeError !== 0);
     ring.turnOff();
     for (const shard of keyspace.shards) {
       for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
     }
     const problem = services.loadAppendOnlyAgain();
-    ring.turnOn();
+    if (isRecording) ring.turnOn();
     persistence.noteUnchanged(keyspace.dirtyCount());
     return problem;
   });

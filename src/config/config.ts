@@ -28,6 +28,9 @@ import { InvalidValue, parseMemory, parseValue, splitValue } from './values.js';
 
 const INCLUDE_DEPTH_MAX = 16;
 
+/** Lines without arguments: no save points, no percentiles, no limit that changes. */
+const MAY_BE_EMPTY = new Set(['save', 'latency-tracking-info-percentiles', 'client-output-buffer-limit']);
+
 const POLICIES: Readonly<Record<string, EvictionPolicy>> = {
   noeviction: EvictionPolicy.NoEviction,
   'allkeys-lru': EvictionPolicy.AllKeysLru,
@@ -236,7 +239,9 @@ export class Config {
   }
 
   private load(line: DirectiveLine, index: number, directive: Directive, args: string[]): void {
-    if (args.length === 0) throw lineError(line, 'wrong number of arguments');
+    if (args.length === 0 && !MAY_BE_EMPTY.has(directive.name)) {
+      throw lineError(line, 'wrong number of arguments');
+    }
     const split = args.length === 1 && args[0] !== '' ? splitValue(directive, args[0]) : args;
     try {
       let value = parseValue(directive, split, this.values[index]);

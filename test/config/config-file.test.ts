@@ -77,6 +77,12 @@ t.test('repeated directives', async (t) => {
   t.equal(load('save 900 1\nsave 60 5').value('save'), '900 1 60 5');
   t.equal(load('save 900 1\nsave ""').value('save'), '');
   t.equal(load('save ""\nsave 60 5').value('save'), '60 5');
+  t.equal(load('save').value('save'), '');
+  t.equal(load('latency-tracking-info-percentiles').value('latency-tracking-info-percentiles'), '');
+  t.equal(
+    load('client-output-buffer-limit').value('client-output-buffer-limit'),
+    load('').value('client-output-buffer-limit'),
+  );
   t.equal(load('save 900 1 60 5').value('save'), '900 1 60 5');
   t.equal(load('save "900 1"').value('save'), '900 1');
   t.equal(load('bind 1.1.1.1\nbind 2.2.2.2 ::*').value('bind'), '2.2.2.2 ::*');

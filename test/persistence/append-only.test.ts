@@ -257,6 +257,16 @@ await t.test('DEBUG LOADAOF', {}, async (t) => {
     t.same(differences(await readDataset(server.client()), expected), [], `rdb preamble ${form}`);
     t.equal(await client.text('DEBUG', 'VERIFY'), '+OK\r\n');
   }
+  // Turned off, the file is what the last rewrite has made.
+  await client.command('CONFIG', 'SET', 'appendonly', 'no');
+  await client.command('SET', 'form', 'rewritten while off');
+  await client.command('BGREWRITEAOF');
+  await untilInfo(client, 'aof_rewrite_scheduled', 0);
+  await untilInfo(client, 'aof_rewrite_in_progress', 0);
+  const expected = await readDataset(server.client());
+  await client.command('SET', 'form', 'after that');
+  t.equal(await client.text('DEBUG', 'LOADAOF'), '+OK\r\n');
+  t.same(differences(await readDataset(server.client()), expected), []);
 });
 
 await t.test('no end before the first base', {}, async (t) => {
