@@ -19,7 +19,7 @@ const explained: Readonly<Record<string, readonly (readonly [flags: string, desc
   ],
   'Threads:': [
     ['--threads <count>', 'worker threads, 0 for one per core (default: 0)'],
-    ['--transport <auto|epoll|node>', 'how sockets are read (default: auto)'],
+    ['--transport <auto|io_uring|epoll|node>', 'how sockets are read (default: auto)'],
   ],
   'Memory:': [
     ['--maxmemory <bytes>', 'ceiling for the data, e.g. 1gb; 0 for none (default: 0)'],

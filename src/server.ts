@@ -21,8 +21,10 @@ import { createLog } from './log.js';
 import { HeaderWord, SHARD_BYTES_MAX } from './memory/shard-memory.js';
 import type { AcceptorOptions } from './network/acceptor.js';
 import { AcceptorControl } from './network/acceptor-control.js';
+import { IoUring } from './network/io-uring.js';
 import { type Libc, loadLibc } from './network/libc.js';
 import { type ListenOptions, openListeners } from './network/listener.js';
+import type { TransportKind } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import type { PersistenceOptions } from './persistence/background-save.js';
 import {
@@ -64,7 +66,8 @@ export async function startServer(config: Config): Promise<void> {
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
   log = createLog(config.logFile, () => config.logLevel);
-  const epoll = libcForEpoll(libc, config);
+  const transport = chooseTransport(libc, config);
+  const calls = transport === 'node' ? null : libc;
   const listen: ListenOptions = {
     bind: config.bind,
     port: config.port,
@@ -72,7 +75,7 @@ export async function startServer(config: Config): Promise<void> {
     unixSocket: config.unixSocket,
     unixSocketMode: config.unixSocketMode,
   };
-  const sockets = epoll === null ? [] : await openListeners(epoll, listen);
+  const sockets = calls === null ? [] : await openListeners(calls, listen);
   const keyspace = createKeyspace(
     shardCountFor(threads, totalmem()),
     SHARD_BYTES_MAX,
@@ -106,10 +109,10 @@ export async function startServer(config: Config): Promise<void> {
     watchThread(thread, 'persistence');
     threadsReady.push(untilReady(thread));
   });
-  const acceptor = epoll === null ? null : AcceptorControl.create(epoll.eventfd(0, EVENTFD_FLAGS), epoll);
+  const acceptor = calls === null ? null : AcceptorControl.create(calls.eventfd(0, EVENTFD_FLAGS), calls);
   acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
   const channels = Array.from({ length: threads }, () =>
-    WorkerChannel.create(epoll === null ? -1 : epoll.eventfd(0, EVENTFD_FLAGS), epoll),
+    WorkerChannel.create(calls === null ? -1 : calls.eventfd(0, EVENTFD_FLAGS), calls),
   );
   wakeThreads = () => {
     acceptor?.stop();
@@ -130,6 +133,7 @@ export async function startServer(config: Config): Promise<void> {
       state,
       channels: channelBuffers,
       hashSecret,
+      transport,
       acceptorControl: acceptor === null ? null : acceptor.buffer,
     };
     const thread = new Thread(new URL('../workers/shard.js', import.meta.url), { workerData });
@@ -290,22 +294,27 @@ function openKeyspace(handle: KeyspaceHandle, config: Config): Keyspace {
   return new Keyspace(handle, settings, new Float64Array(KeyspaceCounter.COUNT));
 }
 
-/** The system calls if sockets are to be read through epoll, null if through node:net; logs which and why. */
-function libcForEpoll(libc: Libc | null, config: Config): Libc | null {
-  if (config.transport === 'epoll' && libc === null)
-    throw new Error('transport epoll is not available: it needs Linux and the koffi package');
-  if (config.transport !== 'node' && libc !== null) {
-    log('Transport: epoll');
-    return libc;
+/** How sockets are to be read; logs which and why. Throws if what is configured can't be had. */
+function chooseTransport(libc: Libc | null, config: Config): TransportKind {
+  const { transport } = config;
+  if (libc === null && (transport === 'epoll' || transport === 'io_uring'))
+    throw new Error(`transport ${transport} is not available: it needs Linux and the koffi package`);
+  if (libc !== null && transport !== 'node') {
+    const mayUseRing = transport !== 'epoll' && IoUring.isAvailable(libc);
+    if (transport === 'io_uring' && !mayUseRing)
+      throw new Error('transport io_uring is not available: it needs Linux 6.1, and may be forbidden here');
+    const kind = mayUseRing ? 'io_uring' : 'epoll';
+    log(`Transport: ${kind}`);
+    return kind;
   }
   const reason =
-    config.transport === 'node'
+    transport === 'node'
       ? 'as configured'
       : process.platform === 'linux'
         ? 'the koffi package does not load'
         : `there is no epoll on ${process.platform}`;
   log(`Transport: node:net (${reason}), workers share the listening sockets`);
-  return null;
+  return 'node';
 }
 
 /** Has the first worker open the listening sockets and the others listen on them too. */

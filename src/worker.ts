@@ -25,6 +25,7 @@ import { setHashSecret } from './memory/hash.js';
 import { AcceptorControl } from './network/acceptor-control.js';
 import type { Connection } from './network/connection.js';
 import { EpollTransport } from './network/epoll-transport.js';
+import { IoUringTransport } from './network/io-uring-transport.js';
 import { loadLibc } from './network/libc.js';
 import type { ListenOptions } from './network/listener.js';
 import { joinListeners, openSharedListeners, type SharedListener } from './network/node-listener.js';
@@ -32,7 +33,7 @@ import { NodeTransport } from './network/node-transport.js';
 import { PROTECTED_MODE_ERROR } from './network/protected-mode.js';
 import { isLoopbackAddress } from './network/socket-address.js';
 import { TransferThread } from './network/transfer.js';
-import type { ConnectionHandler, Transport } from './network/transport.js';
+import type { ConnectionHandler, Transport, TransportKind } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
 import { SnapshotImageWriter } from './persistence/image-writer.js';
 import { Dispatcher } from './protocol/dispatcher.js';
@@ -65,6 +66,7 @@ export interface WorkerOptions {
   /** The channels of all workers, by index. */
   readonly channels: readonly SharedArrayBuffer[];
   readonly hashSecret: readonly [number, number];
+  readonly transport: TransportKind;
   /** How to reach the acceptor; null if workers accept by themselves, over node:net. */
   readonly acceptorControl: SharedArrayBuffer | null;
 }
@@ -185,7 +187,9 @@ export class Worker implements ConnectionHandler {
       .map((shard) => shard.memory);
     this.hugePages = libc === null ? null : new HugePages(libc, memories);
     if (this.acceptor !== null && libc !== null) {
-      this.transport = new EpollTransport(libc, this.channel, reply, this);
+      const ring =
+        options.transport === 'io_uring' ? IoUringTransport.create(libc, this.channel, reply, this) : null;
+      this.transport = ring ?? new EpollTransport(libc, this.channel, reply, this);
     } else {
       const transport = new NodeTransport(this.channels, options.index, reply, this);
       parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
@@ -388,14 +392,14 @@ export class Worker implements ConnectionHandler {
   private isOverHardLimit(connection: Connection): boolean {
     const { reply } = this.transport;
     const { hardBytes } = this.config.normalOutputLimit;
-    return reply.overflowed || (hardBytes > 0 && connection.pendingOutputBytes + reply.length > hardBytes);
+    return reply.overflowed || (hardBytes > 0 && connection.pendingOutputBytes + reply.size > hardBytes);
   }
 
   /** Closes a connection that does not take its output; it gets nothing of what was just replied. */
   private closeOverLimit(connection: Connection): void {
     const { reply } = this.transport;
     reply.overflowed = false;
-    reply.length = 0;
+    reply.drop();
     this.state.counters.server[ServerCounter.OutputLimitDisconnections]++;
     this.services.log(
       `Client ${connection.peerAddress()} closed for overcoming of output buffer limits.`,
@@ -407,7 +411,7 @@ export class Worker implements ConnectionHandler {
   /** Keeps the connection's row in the client table up to date. */
   private noteTraffic(connection: Connection, session: Session, readBytes: number, keptBytes: number): void {
     const { counters } = this.state;
-    const replyBytes = this.transport.reply.length;
+    const replyBytes = this.transport.reply.size;
     counters.server[ServerCounter.InputBytes] += readBytes;
     counters.server[ServerCounter.OutputBytes] += replyBytes;
     counters.server[ServerCounter.Reads]++;

@@ -119,7 +119,7 @@ export class Executor {
         if (session.closing || session.postponed !== null) break;
         isUnhindered = this.isUnhindered(session);
       }
-      if (context.reply.length > FLUSH_BYTES || context.reply.overflowed) {
+      if (context.reply.size > FLUSH_BYTES || context.reply.overflowed) {
         context.services.flush(session);
         if (session.closing) break;
       }
@@ -207,7 +207,7 @@ export class Executor {
       index < end &&
       argumentsLeft > 0 &&
       shards[index] === shard &&
-      reply.length <= FLUSH_BYTES &&
+      reply.size <= FLUSH_BYTES &&
       this.isSimple(index, parser)
     );
     keyspace.publishIfMoved(shard);
@@ -532,7 +532,7 @@ export class Executor {
       'warning',
     );
     session.closing = true;
-    reply.reset();
+    reply.drop();
     return null;
   }
 

@@ -91,7 +91,7 @@ export class Config {
   // Threads
   /** Workers, at least 1. */
   threads = 1;
-  transport: 'auto' | 'epoll' | 'node' = 'auto';
+  transport: 'auto' | 'io_uring' | 'epoll' | 'node' = 'auto';
   // General
   databases = 0;
   logLevel: LogLevel = 'notice';
@@ -472,7 +472,7 @@ export class Config {
     this.replicaOutputLimit = outputLimit(limits, 5);
     this.pubSubOutputLimit = outputLimit(limits, 9);
     this.threads = number('threads') || availableParallelism();
-    this.transport = text('transport') as 'auto' | 'epoll' | 'node';
+    this.transport = text('transport') as Config['transport'];
     this.databases = number('databases');
     this.logLevel = text('loglevel') as LogLevel;
     this.logFile = fromByteString(text('logfile'));

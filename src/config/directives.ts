@@ -119,7 +119,7 @@ const applied: readonly Row[] = [
   ),
   // Threads
   integer('threads', 0, 0n, 256n, immutable),
-  choice('transport', 'auto', ['auto', 'epoll', 'node'], immutable),
+  choice('transport', 'auto', ['auto', 'io_uring', 'epoll', 'node'], immutable),
   // General
   integer('databases', 16, 1n, INT_MAX, immutable),
   choice('loglevel', 'notice', ['debug', 'verbose', 'notice', 'warning']),

@@ -42,9 +42,6 @@ export class Connection {
   heldUntil = 0;
   /** The same for what its own commands have recorded. */
   recordedUntil = 0;
-  isWritableArmed = false;
-  /** Events that the poller watches for. */
-  interest = 0;
 
   private cachedPeer: string | null = null;
   private cachedLocal: string | null = null;
@@ -120,6 +117,18 @@ export class Connection {
       this.input.set(bytes.subarray(start, end));
     }
     this.inputLength = length;
+  }
+
+  /** Puts bytes[start, end) behind the input that is there already. */
+  appendInput(bytes: Uint8Array, start: number, end: number): void {
+    if (this.inputLength === 0) {
+      this.keepInput(bytes, start, end, 0);
+      return;
+    }
+    // Makes room.
+    this.keepInput(this.input as Uint8Array, 0, this.inputLength, end - start);
+    (this.input as Uint8Array).set(bytes.subarray(start, end), this.inputLength);
+    this.inputLength += end - start;
   }
 
   /** Doubles the room for input that is not consumed yet. */

@@ -30,6 +30,8 @@ export const enum Errno {
   EAFNOSUPPORT = 97,
   EADDRINUSE = 98,
   EADDRNOTAVAIL = 99,
+  ENOBUFS = 105,
+  ECANCELED = 125,
 }
 
 export const enum Socket {
@@ -49,6 +51,13 @@ export const enum Socket {
   TCP_KEEPCNT = 6,
   IPPROTO_IPV6 = 41,
   IPV6_V6ONLY = 26,
+}
+
+/** Numbers of calls that the C library has no functions for; the same on all architectures. */
+const enum SystemCall {
+  IoUringSetup = 425,
+  IoUringEnter = 426,
+  IoUringRegister = 427,
 }
 
 /** Bytes of a struct epoll_event: packed on x64, padded elsewhere. */
@@ -76,6 +85,26 @@ export interface Libc {
   peerName(fd: number, address: Address, lengthBytes: Address): number;
   socketName(fd: number, address: Address, lengthBytes: Address): number;
   madvise(address: Address, lengthBytes: number, advice: number): number;
+  ioUringSetup(entries: number, parameters: Address): number;
+  ioUringEnter(
+    fd: number,
+    submitted: number,
+    completedMin: number,
+    flags: number,
+    argument: Address,
+    argumentBytes: number,
+  ): number;
+  ioUringRegister(fd: number, operation: number, argument: Address, count: number): number;
+  mmap(
+    address: Address,
+    lengthBytes: number,
+    protection: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ): Address;
+  /** The memory at an address, which must stay mapped as long as the buffer is used. */
+  memoryAt(address: Address, lengthBytes: number): ArrayBuffer;
   /** errno of the last call of this thread. */
   errno(): number;
   /** The address of a buffer's first byte; it does not change as long as the buffer lives. */
@@ -98,6 +127,8 @@ function bindCalls(): Libc | null {
     const library = koffi.load(null);
     const bind = (name: string, result: string, parameters: string[]) =>
       library.func(name, result, parameters);
+    const systemCall4 = bind('syscall', 'long', ['long', 'long', 'intptr_t', 'intptr_t', 'long']);
+    const systemCall6 = bind('syscall', 'long', ['long', 'long', 'long', 'long', 'long', 'intptr_t', 'long']);
     return {
       read: bind('read', 'long', ['int', 'intptr_t', 'size_t']),
       write: bind('write', 'long', ['int', 'intptr_t', 'size_t']),
@@ -116,6 +147,13 @@ function bindCalls(): Libc | null {
       peerName: bind('getpeername', 'int', ['int', 'intptr_t', 'intptr_t']),
       socketName: bind('getsockname', 'int', ['int', 'intptr_t', 'intptr_t']),
       madvise: bind('madvise', 'int', ['intptr_t', 'size_t', 'int']),
+      ioUringSetup: (entries, parameters) => systemCall4(SystemCall.IoUringSetup, entries, parameters, 0, 0),
+      ioUringEnter: (fd, submitted, completedMin, flags, argument, argumentBytes) =>
+        systemCall6(SystemCall.IoUringEnter, fd, submitted, completedMin, flags, argument, argumentBytes),
+      ioUringRegister: (fd, operation, argument, count) =>
+        systemCall4(SystemCall.IoUringRegister, fd, operation, argument, count),
+      mmap: bind('mmap', 'intptr_t', ['intptr_t', 'size_t', 'int', 'int', 'int', 'long']),
+      memoryAt: (address, lengthBytes) => koffi.view(address, lengthBytes),
       errno: () => koffi.errno(),
       addressOf: (buffer) => Number(koffi.address(buffer)),
       errorText: bind('strerror', 'const char *', ['int']),

@@ -1,12 +1,12 @@
 /**
- * The portable transport, over node:net: for machines without epoll or where koffi does not load.
+ * The portable transport, over node:net: for machines other than Linux, or where koffi does not load.
  *
  * Sockets read into one buffer per worker (`onread`), so reading allocates nothing. A reply is handed to the
  * socket in the writer's own buffer. The kernel nearly always takes all of it at once; when it does not, the
  * socket keeps that buffer until it has been sent and the writer gets another one.
  *
  * Workers accept by themselves on listening sockets that they share (node-listener.ts), so the kernel decides
- * who gets a connection: they are spread, but not as evenly as the acceptor does it for epoll.
+ * who gets a connection: they are spread, but not as evenly as the acceptor does it.
  */
 
 import { type AddressInfo, Socket } from 'node:net';

@@ -1,7 +1,7 @@
 /**
  * Sends commands to another server and gathers its replies: what MIGRATE needs of the network.
  *
- * A worker waits in epoll and turns Node's event loop only ten times a second, and it must not wait for a peer at all.
+ * A worker waits in the kernel and turns Node's event loop only ten times a second, and it must not wait for a peer at all.
  * So a thread of its own, started with the first transfer, has the sockets. It tells the worker by waking it, and
  * counts what it has finished in a word for a worker that has nothing else to do than to wait.
  */

@@ -1,10 +1,12 @@
 /**
- * What moves bytes between sockets and the protocol: the interface of the two transports, epoll
- * (epoll-transport.ts, Linux) and node:net (node-transport.ts, anywhere).
+ * What moves bytes between sockets and the protocol: the interface of the transports, io_uring
+ * (io-uring-transport.ts, Linux 6.1), epoll (epoll-transport.ts, Linux) and node:net (node-transport.ts, anywhere).
  */
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import type { Connection } from './connection.js';
+
+export type TransportKind = 'io_uring' | 'epoll' | 'node';
 
 /** The layer above: gets the bytes, appends replies to the transport's reply writer. */
 export interface ConnectionHandler {

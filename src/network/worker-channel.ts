@@ -1,6 +1,6 @@
 /**
  * How other threads reach a worker: a ring of file descriptors in shared memory, through which the acceptor
- * hands connections over, and a way to wake the worker, an eventfd in its epoll set. Without epoll the worker
+ * hands connections over, and a way to wake the worker, an eventfd that it waits for. Over node:net the worker
  * waits for the word of wake-ups to move (Atomics.waitAsync), and the ring stays empty.
  *
  *   word 0 lock   1 head   2 tail   3 connections (open + handed over)   4 the worker's eventfd, -1 for none
@@ -40,7 +40,7 @@ export class WorkerChannel {
     this.one[0] = 1;
   }
 
-  /** `wakeFd`: an eventfd, or -1 if the worker does not wait in epoll. */
+  /** `wakeFd`: an eventfd, or -1 if the worker serves over node:net. */
   static create(wakeFd: number, libc: Libc | null): WorkerChannel {
     const channel = new WorkerChannel(new SharedArrayBuffer((Word.RingStart + RING_SLOTS) * 4), libc);
     channel.words[Word.WakeFd] = wakeFd;

@@ -42,6 +42,8 @@ export class ReplyWriter {
   bytes: Uint8Array;
   view: DataView;
   length = 0;
+  /** Where the replies begin that have not been taken; what is before them is being sent. */
+  start = 0;
   protocol: 2 | 3 = 2;
   /** Changes whenever `bytes` is another buffer. */
   generation = 0;
@@ -59,8 +61,25 @@ export class ReplyWriter {
     this.view = new DataView(this.bytes.buffer);
   }
 
+  /** Bytes of the replies that have not been taken. */
+  get size(): number {
+    return this.length - this.start;
+  }
+
+  /** Leaves the replies where they are, until `reset`: they are being sent. */
+  take(): void {
+    this.start = this.length;
+  }
+
+  /** Takes back the replies that have not been taken. */
+  drop(): void {
+    this.length = this.start;
+  }
+
+  /** Forgets all replies. */
   reset(): void {
     this.length = 0;
+    this.start = 0;
     if (this.bytes.length > KEEP_BYTES_MAX) this.replaceBuffer(INITIAL_BYTES);
   }
 
@@ -75,9 +94,9 @@ export class ReplyWriter {
   }
 
   private grow(lengthBytes: number): void {
-    if (this.length + lengthBytes > this.limitBytes) {
+    if (this.size + lengthBytes > this.limitBytes) {
       this.overflowed = true;
-      this.length = 0;
+      this.drop();
     }
     let capacity = this.bytes.length;
     while (capacity < this.length + lengthBytes) capacity *= 2;

@@ -1,4 +1,4 @@
-/** What both transports have to do alike: serve, listen, refuse, stop. */
+/** What all transports have to do alike: serve, listen, refuse, stop. */
 
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
@@ -13,16 +13,17 @@ const start = async (t: Test, directives: Record<string, string | number | strin
 
 const SERVERS = [
   { kind: 'redis' },
+  { kind: 'damselfly', transport: 'io_uring' },
   { kind: 'damselfly', transport: 'epoll' },
   { kind: 'damselfly', transport: 'node' },
 ] as const;
 
-for (const transport of ['epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   t.test(`${transport}: commands of several kinds`, async (t) => {
     const server = await start(t, { transport }, 3);
     t.match(
       server.stdout,
-      transport === 'epoll' ? /Transport: epoll/ : /Transport: node:net \(as configured\)/,
+      transport === 'node' ? 'Transport: node:net (as configured)' : `Transport: ${transport}`,
     );
     const client = server.client();
     t.equal(await client.set('string', 'x'.repeat(300_000)), 'OK');

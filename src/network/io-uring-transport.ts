@@ -1,0 +1,376 @@
+/**
+ * The transport on Linux 6.1 and later: everything that a round of the loop sends goes to the kernel in one
+ * system call, which also waits for what comes next. The kernel puts what connections send into buffers of the
+ * worker; an idle connection holds none.
+ *
+ * A send is given up as soon as the socket is full: what is left of it waits with the connection, as in the other
+ * transports. So every send has ended when the ring's `submit` returns, and the reply buffer can be used again.
+ */
+
+import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { Connection } from './connection.js';
+import {
+  type BufferGroup,
+  CANCEL_ALL_ON_FD,
+  CompletionFlag,
+  EntryFlag,
+  IoUring,
+  Operation,
+  RECEIVE_MULTISHOT,
+} from './io-uring.js';
+import { Epoll, Errno, type Libc } from './libc.js';
+import { SocketTransport } from './socket-transport.js';
+import type { ConnectionHandler } from './transport.js';
+import type { WorkerChannel } from './worker-channel.js';
+
+const REQUESTS_MAX = 1024;
+const COMPLETIONS_MAX = 4096;
+const BUFFERS = 64;
+const BUFFER_BYTES = 16 * 1024;
+const BUFFER_GROUP = 0;
+/** Longer replies are written at once, so that they need not be kept. */
+const KEPT_REPLY_BYTES_MAX = 16 * 1024;
+/** When replies that are being sent take so much of the reply buffer, they are submitted before the round ends. */
+const REPLIES_IN_FLIGHT_BYTES_MAX = 128 * 1024;
+/** What a connection may send while nobody takes it, before it is not read from any more. */
+const UNDELIVERED_BYTES_MAX = 64 * 1024;
+
+/** What a request was for: the upper word of its tag. The lower one is the connection's slot. */
+const enum Kind {
+  None = 0,
+  Wake = 1,
+  Receive = 2,
+  Send = 3,
+  Room = 4,
+}
+
+/** As much as the socket takes of all bytes (MSG_DONTWAIT, MSG_WAITALL), and no SIGPIPE. */
+const SEND_FLAGS = 0x40 | 0x100 | 0x4000;
+
+class RingConnection extends Connection {
+  slot = -1;
+  /** Requests under way that hold on to the slot. */
+  requests = 0;
+  isReceiving = false;
+  isReceivingCancelled = false;
+  isAwaitingRoom = false;
+  /** Some of `input` has not been handed over yet. */
+  hasUndelivered = false;
+  /** The client sends no more. */
+  hasEnded = false;
+  /** The send under way, if `sendRound` is the present one. */
+  sendRound = -1;
+  sentBytes: Uint8Array | null = null;
+  sentStart = 0;
+  sentEnd = 0;
+}
+
+export class IoUringTransport extends SocketTransport {
+  private readonly ring: IoUring;
+  private readonly buffers: BufferGroup;
+  private readonly slots: (RingConnection | null)[] = [];
+  private readonly freeSlots: number[] = [];
+  /** Counts the submissions: sends of earlier ones have ended. */
+  private sendRound = 0;
+  private hasSends = false;
+  /** Connections whose input was kept back and can be taken now. */
+  private undelivered: RingConnection[] = [];
+  private readonly wakeBuffer = new Uint8Array(8);
+  private readonly wakeBufferAddress: number;
+
+  private constructor(
+    ring: IoUring,
+    buffers: BufferGroup,
+    libc: Libc,
+    channel: WorkerChannel,
+    reply: ReplyWriter,
+    handler: ConnectionHandler,
+  ) {
+    super(libc, channel, reply, handler);
+    this.ring = ring;
+    this.buffers = buffers;
+    this.wakeBufferAddress = libc.addressOf(this.wakeBuffer);
+    this.awaitWake();
+  }
+
+  /** The transport of this thread; null where the kernel lacks what it needs, or denies it. */
+  static create(
+    libc: Libc,
+    channel: WorkerChannel,
+    reply: ReplyWriter,
+    handler: ConnectionHandler,
+  ): IoUringTransport | null {
+    const ring = IoUring.create(libc, REQUESTS_MAX, COMPLETIONS_MAX);
+    if (ring === null) return null;
+    const buffers = ring.registerBuffers(BUFFER_GROUP, BUFFERS, BUFFER_BYTES);
+    if (buffers === null) {
+      ring.close();
+      return null;
+    }
+    return new IoUringTransport(ring, buffers, libc, channel, reply, handler);
+  }
+
+  override stop(): void {
+    super.stop();
+    this.ring.close();
+  }
+
+  protected createConnection(fd: number): RingConnection {
+    const connection = new RingConnection(fd, this);
+    connection.slot = this.freeSlots.pop() ?? this.slots.push(null) - 1;
+    this.slots[connection.slot] = connection;
+    return connection;
+  }
+
+  protected watch(connection: RingConnection): void {
+    this.receive(connection);
+  }
+
+  protected round(waitMs: number): number {
+    const { ring } = this;
+    const isInputLeft = this.undelivered.length > 0;
+    if (isInputLeft) this.deliverLeft();
+    ring.submit(isInputLeft ? 0 : waitMs);
+    this.endSends();
+    const count = ring.completed;
+    for (let handled = 0; handled < count; handled++) {
+      const kind: Kind = ring.tagHigh(0);
+      const slot = ring.tagLow(0);
+      const result = ring.result(0);
+      const flags = ring.flags(0);
+      ring.consume(1);
+      if (kind === Kind.Receive) this.handleReceived(this.slots[slot] as RingConnection, result, flags);
+      else if (kind === Kind.Room) this.handleRoom(this.slots[slot] as RingConnection);
+      else if (kind === Kind.Wake) {
+        this.awaitWake();
+        this.handleWake();
+      }
+    }
+    if (this.isStopped) this.submitNow();
+    return isInputLeft ? count + 1 : count;
+  }
+
+  private queue(
+    operation: Operation,
+    flags: EntryFlag,
+    modifiers: number,
+    fd: number,
+    address: number,
+    lengthBytes: number,
+    operationFlags: number,
+    slot: number,
+    kind: Kind,
+  ): void {
+    if (this.ring.isFull) this.submitNow();
+    this.ring.queue(
+      operation,
+      flags,
+      modifiers,
+      fd,
+      address,
+      lengthBytes,
+      operationFlags,
+      slot,
+      kind,
+      BUFFER_GROUP,
+    );
+  }
+
+  /** Submits what is queued without waiting for the end of the round. */
+  private submitNow(): void {
+    this.ring.submit(0);
+    this.endSends();
+  }
+
+  /** All sends have ended. Those that did not send everything leave the rest with their connections. */
+  private endSends(): void {
+    if (!this.hasSends) return;
+    this.hasSends = false;
+    this.sendRound++;
+    const { ring, reply } = this;
+    for (let index = 0; index < ring.completed; index++) {
+      if (ring.tagHigh(index) !== Kind.Send) continue;
+      const connection = this.slots[ring.tagLow(index)] as RingConnection;
+      ring.clearTag(index);
+      if (!connection.isClosed) this.handleUnsent(connection, ring.result(index));
+    }
+    if (reply.size === 0) reply.reset();
+  }
+
+  private handleUnsent(connection: RingConnection, result: number): void {
+    if (result < 0 && result !== -Errno.EAGAIN && result !== -Errno.EINTR) {
+      this.close(connection, false);
+      return;
+    }
+    const start = connection.sentStart + Math.max(0, result);
+    connection.queueOutput(connection.sentBytes as Uint8Array, start, connection.sentEnd);
+    this.updateInterest(connection);
+    this.handler.onOutputPending(connection);
+  }
+
+  private awaitWake(): void {
+    this.queue(
+      Operation.Read,
+      EntryFlag.None,
+      0,
+      this.channel.wakeFd,
+      this.wakeBufferAddress,
+      8,
+      0,
+      0,
+      Kind.Wake,
+    );
+  }
+
+  private receive(connection: RingConnection): void {
+    connection.isReceiving = true;
+    connection.isReceivingCancelled = false;
+    connection.requests++;
+    const { fd, slot } = connection;
+    this.queue(Operation.Receive, EntryFlag.BufferSelect, RECEIVE_MULTISHOT, fd, 0, 0, 0, slot, Kind.Receive);
+  }
+
+  private cancelAll(connection: RingConnection): void {
+    connection.isReceivingCancelled = true;
+    this.queue(
+      Operation.AsyncCancel,
+      EntryFlag.SkipSuccess,
+      0,
+      connection.fd,
+      0,
+      0,
+      CANCEL_ALL_ON_FD,
+      0,
+      Kind.None,
+    );
+  }
+
+  private handleReceived(connection: RingConnection, result: number, flags: number): void {
+    const isOver = (flags & CompletionFlag.More) === 0;
+    if (isOver) {
+      connection.isReceiving = false;
+      this.requestEnded(connection);
+    }
+    if (result > 0) {
+      const number = flags >>> 16;
+      const start = number * BUFFER_BYTES;
+      if (!connection.isClosed && !connection.isClosing) this.take(connection, start, start + result);
+      this.buffers.giveBack(number);
+    } else if (result === 0) {
+      connection.hasEnded = true;
+    } else if (
+      !connection.isClosed &&
+      result !== -Errno.ENOBUFS &&
+      result !== -Errno.ECANCELED &&
+      result !== -Errno.EINTR
+    ) {
+      this.close(connection, false);
+    }
+    if (isOver && !connection.isClosed) this.updateInterest(connection);
+  }
+
+  /** Bytes have come for a connection, into the worker's buffers. */
+  private take(connection: RingConnection, start: number, end: number): void {
+    const { bytes, view } = this.buffers;
+    if (this.takesInput(connection)) {
+      if (connection.inputLength === 0) {
+        this.deliverShared(connection, bytes, view, start, end);
+        return;
+      }
+      connection.appendInput(bytes, start, end);
+      this.deliverOwn(connection, 0);
+      return;
+    }
+    connection.appendInput(bytes, start, end);
+    connection.hasUndelivered = true;
+    if (connection.inputLength > UNDELIVERED_BYTES_MAX && !connection.isReceivingCancelled)
+      this.cancelAll(connection);
+  }
+
+  /** What it sends waits while its replies are held, too, or it could go on without end and never get one. */
+  private takesInput(connection: RingConnection): boolean {
+    return !connection.isOutputHeld && this.wantsInput(connection);
+  }
+
+  private deliverLeft(): void {
+    const connections = this.undelivered;
+    this.undelivered = [];
+    for (const connection of connections) {
+      if (connection.isClosed || !this.takesInput(connection)) continue;
+      connection.hasUndelivered = false;
+      if (connection.inputLength > 0) this.deliverOwn(connection, 0);
+      if (!connection.isClosed && connection.hasEnded) this.close(connection, true);
+    }
+  }
+
+  private handleRoom(connection: RingConnection): void {
+    connection.isAwaitingRoom = false;
+    this.requestEnded(connection);
+    if (!connection.isClosed && this.wantsRoom(connection)) this.writePending(connection);
+  }
+
+  protected updateInterest(target: Connection): void {
+    const connection = target as RingConnection;
+    if (connection.isClosed) return;
+    if (this.takesInput(connection)) {
+      if (connection.hasUndelivered || connection.hasEnded) this.undelivered.push(connection);
+      else if (!connection.isReceiving) this.receive(connection);
+    }
+    if (this.wantsRoom(connection) && !connection.isAwaitingRoom) {
+      connection.isAwaitingRoom = true;
+      connection.requests++;
+      const { fd, slot } = connection;
+      this.queue(Operation.PollAdd, EntryFlag.None, 0, fd, 0, 0, Epoll.OUT, slot, Kind.Room);
+    }
+  }
+
+  protected settleSend(connection: RingConnection): void {
+    if (connection.sendRound === this.sendRound) this.submitNow();
+  }
+
+  protected sendReply(connection: RingConnection): void {
+    const { reply } = this;
+    const { size } = reply;
+    // A connection that is about to be closed must have sent its reply before.
+    if (size > KEPT_REPLY_BYTES_MAX || connection.isClosing) {
+      this.writeReply(connection);
+      return;
+    }
+    this.queue(
+      Operation.Send,
+      EntryFlag.SkipSuccess,
+      0,
+      connection.fd,
+      this.addressOfReply(),
+      size,
+      SEND_FLAGS,
+      connection.slot,
+      Kind.Send,
+    );
+    this.hasSends = true;
+    connection.sendRound = this.sendRound;
+    connection.sentBytes = reply.bytes;
+    connection.sentStart = reply.start;
+    connection.sentEnd = reply.length;
+    reply.take();
+    if (reply.start > REPLIES_IN_FLIGHT_BYTES_MAX) this.submitNow();
+  }
+
+  protected forget(connection: RingConnection): void {
+    // As long as requests name the descriptor, it must not become another socket's.
+    if (connection.requests > 0) this.cancelAll(connection);
+    else this.freeSlot(connection);
+    if (this.ring.queued > 0) this.submitNow();
+  }
+
+  /** A request that held on to a connection's slot has ended. */
+  private requestEnded(connection: RingConnection): void {
+    connection.requests--;
+    if (connection.isClosed && connection.requests === 0) this.freeSlot(connection);
+  }
+
+  private freeSlot(connection: RingConnection): void {
+    this.slots[connection.slot] = null;
+    this.freeSlots.push(connection.slot);
+  }
+}

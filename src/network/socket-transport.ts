@@ -1,0 +1,304 @@
+/**
+ * What the transports have in common that read and write sockets by themselves: the loop of a worker thread, the output
+ * that waits, closing. How they learn of what has arrived differs: epoll-transport.ts, io-uring-transport.ts.
+ *
+ * The loop gives the thread back to Node's event loop at every tick, so that timers, messages and
+ * promises work, and is woken by an eventfd whenever another thread has something for this worker.
+ */
+
+import type { ReplyWriter } from '../protocol/reply-writer.js';
+import type { Connection, ConnectionEvents } from './connection.js';
+import { Errno, type Libc } from './libc.js';
+import { formatAddress, SOCKET_ADDRESS_BYTES_MAX } from './socket-address.js';
+import {
+  type ConnectionHandler,
+  IDLE_TICK_MS,
+  PENDING_OUTPUT_BYTES_MAX,
+  TICK_MS,
+  type Transport,
+} from './transport.js';
+import type { WorkerChannel } from './worker-channel.js';
+
+export abstract class SocketTransport implements Transport, ConnectionEvents {
+  readonly reply: ReplyWriter;
+  protected readonly libc: Libc;
+  protected readonly handler: ConnectionHandler;
+  protected readonly channel: WorkerChannel;
+  protected readonly connections = new Map<number, Connection>();
+  protected isStopped = false;
+  private nextTickMs = 0;
+  /** Something has come since the last tick. */
+  private isBusy = false;
+  /** The last tick has left work, which is done whenever nothing comes. */
+  private hasSpareWork = false;
+  private replyAddress = 0;
+  private replyGeneration = -1;
+
+  /** `channel`: where new connections come from, with an eventfd. */
+  constructor(libc: Libc, channel: WorkerChannel, reply: ReplyWriter, handler: ConnectionHandler) {
+    this.libc = libc;
+    this.channel = channel;
+    this.reply = reply;
+    this.handler = handler;
+  }
+
+  /** Waits until something happens, at most `waitMs`, and handles it. Returns how much that was. */
+  protected abstract round(waitMs: number): number;
+
+  /** Begins to read from a new connection. */
+  protected abstract watch(connection: Connection): void;
+
+  /** Reads, or waits for room to write, if and only if `wantsInput` and `wantsRoom` say so. */
+  protected abstract updateInterest(connection: Connection): void;
+
+  /** Sends the replies that nobody has taken yet to a connection that no output waits for; as much as goes. */
+  protected abstract sendReply(connection: Connection): void;
+
+  /** Ends a send to the connection that is under way, before it is sent more. */
+  protected abstract settleSend(connection: Connection): void;
+
+  /** Forgets a connection, before its socket is closed. */
+  protected abstract forget(connection: Connection): void;
+
+  get connectionCount(): number {
+    return this.connections.size;
+  }
+
+  start(): void {
+    setImmediate(this.run);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    for (const connection of [...this.connections.values()]) this.close(connection, false);
+  }
+
+  private readonly run = (): void => {
+    while (!this.isStopped) {
+      const nowMs = Date.now();
+      if (nowMs >= this.nextTickMs) {
+        const isWorkLeft = this.handler.onTick(nowMs);
+        this.nextTickMs = nowMs + (isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
+        this.isBusy = false;
+        this.hasSpareWork = isWorkLeft;
+        if (!this.isStopped) setImmediate(this.run);
+        return;
+      }
+      const count = this.round(this.hasSpareWork ? 0 : this.nextTickMs - nowMs);
+      if (count > 0) {
+        this.isBusy = true;
+        this.handler.onRoundEnd();
+      } else if (this.hasSpareWork) {
+        this.hasSpareWork = this.handler.onSpareTime();
+      }
+    }
+  };
+
+  /** Another thread has woken this one. */
+  protected handleWake(): void {
+    if (this.channel.isStopped) {
+      this.isStopped = true;
+      return;
+    }
+    for (let next = this.channel.shift(); next >= 0; next = this.channel.shift()) this.adopt(next);
+    this.handler.onWake();
+  }
+
+  /** Takes over an accepted socket. */
+  private adopt(fd: number): void {
+    const connection = this.createConnection(fd);
+    this.connections.set(fd, connection);
+    this.watch(connection);
+    this.handler.onOpen(connection);
+    this.send(connection);
+  }
+
+  protected abstract createConnection(fd: number): Connection;
+
+  protected wantsInput(connection: Connection): boolean {
+    return (
+      !connection.isReadingPaused &&
+      !connection.isClosing &&
+      connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX
+    );
+  }
+
+  protected wantsRoom(connection: Connection): boolean {
+    return connection.pendingOutputBytes > 0 && !connection.isOutputHeld;
+  }
+
+  /** Hands `got` new bytes, behind what is there already in the connection's own buffer, to the handler. */
+  protected deliverOwn(connection: Connection, got: number): void {
+    const end = connection.inputLength + got;
+    const input = connection.input as Uint8Array;
+    const consumed = this.handler.onData(connection, input, connection.inputView as DataView, 0, end);
+    if (!connection.isClosed) connection.keepInput(input, consumed, end, this.handler.bytesNeeded);
+    this.send(connection);
+  }
+
+  /** Hands bytes[start, end), in a buffer of the worker, to the handler; what it leaves the connection keeps. */
+  protected deliverShared(
+    connection: Connection,
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+  ): void {
+    const consumed = this.handler.onData(connection, bytes, view, start, end);
+    if (consumed < end && !connection.isClosed)
+      connection.keepInput(bytes, consumed, end, this.handler.bytesNeeded);
+    this.send(connection);
+  }
+
+  send(connection: Connection): void {
+    const { reply } = this;
+    if (reply.size > 0) {
+      this.settleSend(connection);
+      if (connection.isClosed) reply.drop();
+      else if (connection.isOutputHeld) this.queueReply(connection, 0);
+      else if (connection.pendingOutputBytes > 0) this.keepReply(connection, 0);
+      else this.sendReply(connection);
+      if (reply.length === 0) reply.reset();
+    }
+    if (connection.isClosing && connection.pendingOutputBytes === 0) this.close(connection, false);
+  }
+
+  /** Writes the replies at once. */
+  protected writeReply(connection: Connection): void {
+    const { reply, libc } = this;
+    const { size } = reply;
+    const address = this.addressOfReply();
+    let sent = 0;
+    while (sent < size) {
+      const wrote = libc.write(connection.fd, address + sent, size - sent);
+      if (wrote > 0) {
+        sent += wrote;
+        continue;
+      }
+      const errno = libc.errno();
+      if (errno === Errno.EINTR) continue;
+      if (errno === Errno.EAGAIN) break;
+      reply.drop();
+      this.close(connection, false);
+      return;
+    }
+    if (sent === size) reply.drop();
+    else this.keepReply(connection, sent);
+  }
+
+  /** The address of the first reply that nobody has taken. */
+  protected addressOfReply(): number {
+    const { reply } = this;
+    if (this.replyGeneration !== reply.generation) {
+      this.replyGeneration = reply.generation;
+      this.replyAddress = this.libc.addressOf(reply.bytes);
+    }
+    return this.replyAddress + reply.start;
+  }
+
+  private queueReply(connection: Connection, sentBytes: number): void {
+    const { reply } = this;
+    connection.queueOutput(reply.bytes, reply.start + sentBytes, reply.length);
+    reply.drop();
+  }
+
+  /** Keeps the replies, but for the bytes that are sent, until the socket takes more. */
+  private keepReply(connection: Connection, sentBytes: number): void {
+    this.queueReply(connection, sentBytes);
+    this.updateInterest(connection);
+    this.handler.onOutputPending(connection);
+  }
+
+  /** Writes as much of what waits as the socket takes. */
+  protected writePending(connection: Connection): void {
+    const { libc } = this;
+    while (connection.output.length > 0) {
+      const chunk = connection.output[0];
+      const length = connection.output.length === 1 ? connection.lastChunkLength : chunk.length;
+      const left = length - connection.outputSent;
+      const wrote = libc.write(connection.fd, libc.addressOf(chunk) + connection.outputSent, left);
+      if (wrote < 0) {
+        const errno = libc.errno();
+        if (errno === Errno.EINTR) continue;
+        if (errno !== Errno.EAGAIN) {
+          this.close(connection, false);
+          return;
+        }
+        break;
+      }
+      connection.outputSent += wrote;
+      connection.pendingOutputBytes -= wrote;
+      if (connection.outputSent === length) {
+        connection.dropChunk();
+        connection.outputSent = 0;
+      }
+    }
+    if (connection.isClosing && connection.pendingOutputBytes === 0) this.close(connection, false);
+    else this.updateInterest(connection);
+  }
+
+  releaseOutput(connection: Connection): void {
+    connection.isOutputHeld = false;
+    if (connection.isClosed) return;
+    const { reply } = this;
+    if (connection.output.length === 1 && connection.outputSent === 0 && reply.size === 0) {
+      // From the worker's own buffer, whose address is known.
+      reply.raw(connection.output[0], 0, connection.lastChunkLength);
+      connection.pendingOutputBytes = 0;
+      connection.dropChunk();
+      this.send(connection);
+      if (!connection.isClosed) this.updateInterest(connection);
+      return;
+    }
+    this.writePending(connection);
+    if (connection.pendingOutputBytes > 0) this.handler.onOutputPending(connection);
+  }
+
+  pauseReading(connection: Connection): void {
+    connection.isReadingPaused = true;
+    this.updateInterest(connection);
+  }
+
+  resumeReading(connection: Connection): void {
+    if (!connection.isReadingPaused || connection.isClosed) return;
+    connection.isReadingPaused = false;
+    this.updateInterest(connection);
+    if (connection.inputLength > 0) this.deliverOwn(connection, 0);
+  }
+
+  close(connection: Connection, afterReply: boolean): void {
+    if (connection.isClosed) return;
+    if (afterReply && connection.pendingOutputBytes > 0) {
+      connection.isClosing = true;
+      this.updateInterest(connection);
+      return;
+    }
+    connection.isClosed = true;
+    this.forget(connection);
+    this.connections.delete(connection.fd);
+    this.handler.onClose(connection);
+    this.libc.close(connection.fd);
+    connection.fd = -1;
+    connection.output.length = 0;
+    connection.pendingOutputBytes = 0;
+    connection.dropInput();
+  }
+
+  peerAddress(connection: Connection): string {
+    return this.readAddressOf(connection, true);
+  }
+
+  localAddress(connection: Connection): string {
+    return this.readAddressOf(connection, false);
+  }
+
+  private readAddressOf(connection: Connection, peer: boolean): string {
+    if (connection.isClosed) return '';
+    const address = new Uint8Array(SOCKET_ADDRESS_BYTES_MAX);
+    const length = new Uint8Array(4);
+    new DataView(length.buffer).setUint32(0, SOCKET_ADDRESS_BYTES_MAX, true);
+    const call = peer ? this.libc.peerName : this.libc.socketName;
+    call(connection.fd, this.libc.addressOf(address), this.libc.addressOf(length));
+    return formatAddress(address);
+  }
+}
