@@ -3,6 +3,7 @@
  * order, calls the handler, unlocks.
  */
 
+import { performance } from 'node:perf_hooks';
 import type { Journal } from '../keyspace/journal.js';
 import { keySlot } from '../memory/hash.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';

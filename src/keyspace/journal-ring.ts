@@ -119,7 +119,7 @@ export class JournalRing {
   get mustWait(): boolean {
     const { words } = this;
     return (
-      (words[Word.Synchronous] | Atomics.load(words, Word.Behind)) !== 0 &&
+      (words[Word.Synchronous] | words[Word.Behind]) !== 0 &&
       this.doubles[Wide.Head] > this.doubles[Wide.Synced]
     );
   }

@@ -299,7 +299,8 @@ export class IoUringTransport extends SocketTransport {
       if (connection.isClosed || !this.takesInput(connection)) continue;
       connection.hasUndelivered = false;
       if (connection.inputLength > 0) this.deliverOwn(connection, 0);
-      if (!connection.isClosed && connection.hasEnded) this.close(connection, true);
+      if (connection.hasEnded) this.close(connection, true);
+      else this.updateInterest(connection);
     }
   }
 
@@ -357,10 +358,11 @@ export class IoUringTransport extends SocketTransport {
   }
 
   protected forget(connection: RingConnection): void {
-    // As long as requests name the descriptor, it must not become another socket's.
-    if (connection.requests > 0) this.cancelAll(connection);
-    else this.freeSlot(connection);
+    const isFree = connection.requests === 0;
+    if (!isFree) this.cancelAll(connection);
+    // As long as requests name the descriptor or the slot, neither must become another connection's.
     if (this.ring.queued > 0) this.submitNow();
+    if (isFree) this.freeSlot(connection);
   }
 
   /** A request that held on to a connection's slot has ended. */

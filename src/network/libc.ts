@@ -77,6 +77,8 @@ export interface Libc {
   schedYield(): number;
   eventfd(initial: number, flags: number): number;
   socket(family: number, type: number, protocol: number): number;
+  /** `numbers`: room for the two descriptors. */
+  socketPair(family: number, type: number, protocol: number, numbers: Address): number;
   bind(fd: number, address: Address, lengthBytes: number): number;
   listen(fd: number, backlog: number): number;
   accept(fd: number, address: Address, lengthBytes: Address, flags: number): number;
@@ -127,11 +129,12 @@ function bindCalls(): Libc | null {
     const library = koffi.load(null);
     const bind = (name: string, result: string, parameters: string[]) =>
       library.func(name, result, parameters);
-    const systemCall4 = bind('syscall', 'long', ['long', 'long', 'intptr_t', 'intptr_t', 'long']);
-    const systemCall6 = bind('syscall', 'long', ['long', 'long', 'long', 'long', 'long', 'intptr_t', 'long']);
+    const systemCall4 = bind('syscall', 'int', ['int', 'int', 'intptr_t', 'intptr_t', 'int']);
+    const systemCall6 = bind('syscall', 'int', ['int', 'int', 'int', 'int', 'int', 'intptr_t', 'long']);
+    // No read or write moves more than 2^31 - 4096 bytes, so their results are ints, which are quicker to hand over.
     return {
-      read: bind('read', 'long', ['int', 'intptr_t', 'size_t']),
-      write: bind('write', 'long', ['int', 'intptr_t', 'size_t']),
+      read: bind('read', 'int', ['int', 'intptr_t', 'size_t']),
+      write: bind('write', 'int', ['int', 'intptr_t', 'size_t']),
       close: bind('close', 'int', ['int']),
       epollCreate: bind('epoll_create1', 'int', ['int']),
       epollControl: bind('epoll_ctl', 'int', ['int', 'int', 'int', 'intptr_t']),
@@ -139,6 +142,7 @@ function bindCalls(): Libc | null {
       schedYield: bind('sched_yield', 'int', []),
       eventfd: bind('eventfd', 'int', ['uint', 'int']),
       socket: bind('socket', 'int', ['int', 'int', 'int']),
+      socketPair: bind('socketpair', 'int', ['int', 'int', 'int', 'intptr_t']),
       bind: bind('bind', 'int', ['int', 'intptr_t', 'uint']),
       listen: bind('listen', 'int', ['int', 'int']),
       accept: bind('accept4', 'int', ['int', 'intptr_t', 'intptr_t', 'int']),

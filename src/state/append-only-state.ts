@@ -156,9 +156,9 @@ export class AppendOnlyState {
     return this.doubles[Wide.LastRewriteSeconds];
   }
 
-  /** The system's number for why the disk takes no writes now; 0 if it does. */
+  /** The system's number for why the disk takes no writes now; 0 if it does. A plain load, for every command. */
   get writeError(): number {
-    return Atomics.load(this.words, Word.WriteError);
+    return this.words[Word.WriteError];
   }
 
   set writeError(errno: number) {

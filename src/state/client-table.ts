@@ -425,7 +425,7 @@ export class ClientTable {
   /** Whether rows of this worker have got requests since the last call; it then looks through its rows. */
   takeRequests(worker: number): boolean {
     return (
-      Atomics.load(this.words, Header.Requests + worker) !== 0 &&
+      this.words[Header.Requests + worker] !== 0 &&
       Atomics.exchange(this.words, Header.Requests + worker, 0) !== 0
     );
   }

@@ -132,9 +132,9 @@ export class ControlBlock {
     return Atomics.add(this.words, Word.AuthenticationGeneration, 1) + 1;
   }
 
-  /** Clients in MONITOR: one load, for every command. */
+  /** Clients in MONITOR. Looked at for every command, so it is a plain load, which may see a change a moment later. */
   get monitorCount(): number {
-    return Atomics.load(this.words, Word.Monitors);
+    return this.words[Word.Monitors];
   }
 
   /** Clients in MONITOR whose connections a worker owns. */
@@ -164,9 +164,9 @@ export class ControlBlock {
     Atomics.store(this.words, Word.ActiveExpireOff, isOn ? 0 : 1);
   }
 
-  /** Whether a pause may be on: one load, for every command. `pauseKind` then tells. */
+  /** Whether a pause may be on: a plain load, for every command. `pauseKind` then tells. */
   get mayBePaused(): boolean {
-    return Atomics.load(this.words, Word.PauseKind) !== PauseKind.Off;
+    return this.words[Word.PauseKind] !== PauseKind.Off;
   }
 
   /** The pause in force now; ends one that is over. */

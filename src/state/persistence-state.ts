@@ -204,9 +204,9 @@ export class PersistenceState {
     }
   }
 
-  /** The last save, foreground saves that failed not counted, was a failure. */
+  /** The last save, foreground saves that failed not counted, was a failure. A plain load, for every command. */
   get hasFailed(): boolean {
-    return Atomics.load(this.words, Word.HasFailed) !== 0;
+    return this.words[Word.HasFailed] !== 0;
   }
 
   get saves(): number {

@@ -92,7 +92,8 @@ export class SharedConfig {
   /** The text if its version is not the given one, else null. */
   readIfNewer(version: number): PublishedConfig | null {
     const { words } = this;
-    if (Atomics.load(words, Word.Version) === version) return null;
+    // A plain load: workers ask with every read.
+    if (words[Word.Version] === version) return null;
     acquireLock(words, Word.Lock);
     const published = { version: words[Word.Version], json: this.read() };
     releaseLock(words, Word.Lock);

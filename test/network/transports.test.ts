@@ -108,6 +108,72 @@ for (const transport of ['io_uring', 'epoll', 'node'] as const) {
     t.pass('closed at the limit');
     await slow.close();
   });
+
+  t.test(`${transport}: what comes while a client is paused is executed in order`, async (t) => {
+    const server = await start(t, { transport }, 1);
+    const other = await server.rawClient();
+    t.equal(await other.text('CLIENT', 'PAUSE', '100000', 'WRITE'), '+OK\r\n');
+    const client = await server.rawClient();
+    const count = 3000;
+    const padding = 'x'.repeat(300);
+    const commands = Array.from({ length: count }, (_, index) =>
+      encodeCommand(['RPUSH', 'list', `${index}:${padding}`]),
+    );
+    const replies = client.readMany(count);
+    client.write(Buffer.concat(commands));
+    t.equal(await other.text('LLEN', 'list'), ':0\r\n');
+    t.equal(await other.text('CLIENT', 'UNPAUSE'), '+OK\r\n');
+    const lengths = (await replies).map((reply) => reply.toString());
+    t.same(
+      lengths,
+      Array.from({ length: count }, (_, index) => `:${index + 1}\r\n`),
+    );
+    const elements = await server.client().lrange('list', 0, -1);
+    t.ok(elements.every((element, index) => element === `${index}:${padding}`));
+  });
+
+  t.test(`${transport}: more connections send at the same time than there are buffers`, async (t) => {
+    const server = await start(t, { transport }, 1);
+    const clients = await Promise.all(Array.from({ length: 150 }, () => server.rawClient()));
+    const value = (index: number) => `${index}`.repeat(50_000);
+    const replies = await Promise.all(
+      clients.map((client, index) => client.text('SET', `key${index}`, value(index))),
+    );
+    t.ok(replies.every((reply) => reply === '+OK\r\n'));
+    const values = await Promise.all(clients.map((client, index) => client.text('GET', `key${index}`)));
+    values.forEach((text, index) => {
+      if (text !== `$${value(index).length}\r\n${value(index)}\r\n`) t.fail(`key${index} differs`);
+    });
+  });
+
+  t.test(`${transport}: connections that vanish leave nothing to those that come after them`, async (t) => {
+    const server = await start(t, { transport }, 2);
+    const steady = await server.rawClient();
+    for (let round = 0; round < 20; round++) {
+      const clients = await Promise.all(Array.from({ length: 20 }, () => server.rawClient()));
+      clients.forEach((client, index) => {
+        client.socket.on('error', () => {});
+        for (let count = 0; count < 50; count++)
+          client.write(encodeCommand(['ECHO', `${round} ${index} ${count}`]));
+        // Half of them are gone before their replies can be.
+        if (index % 2 === 0) client.socket.destroy();
+      });
+      await Promise.all(
+        clients.map(async (client, index) => {
+          if (index % 2 === 0) return;
+          const replies = (await client.readMany(50)).map((reply) => reply.toString());
+          const wanted = Array.from({ length: 50 }, (_, count) => `${round} ${index} ${count}`);
+          t.same(
+            replies,
+            wanted.map((text) => `$${text.length}\r\n${text}\r\n`),
+          );
+          await client.close();
+        }),
+      );
+      t.equal(await steady.text('ECHO', `${round}`), `$${`${round}`.length}\r\n${round}\r\n`);
+    }
+    t.match(await steady.text('INFO', 'clients'), /connected_clients:1\r/);
+  });
 }
 
 t.test('without koffi node:net serves', async (t) => {
@@ -212,7 +278,9 @@ t.test('hostile bytes', { skip: skipWithoutRedis() }, async (t) => {
   }
   endings.forEach((bytes, index) => {
     const name = JSON.stringify(bytes.slice(0, 60));
-    t.equal(outcomes[1][index], outcomes[0][index], `epoll: ${name}`);
-    t.equal(outcomes[2][index], outcomes[0][index], `node: ${name}`);
+    SERVERS.forEach((options, number) => {
+      if ('transport' in options)
+        t.equal(outcomes[number][index], outcomes[0][index], `${options.transport}: ${name}`);
+    });
   });
 });
