@@ -99,6 +99,8 @@ async function start(kind: ServerKind, threads: number): Promise<TestServer> {
   return server;
 }
 
+/** What has been prepared, by server: workloads may share it. */
+const prepared = new Map<TestServer, Set<string>>();
 const redis = await start('redis', 1);
 const rows: string[][] = [['workload', 'server', ...COLUMNS.map(([, title]) => title), 'targets']];
 let missed = 0;
@@ -112,6 +114,11 @@ for (const threads of new Set(chosen.map((workload) => workload.threads))) {
       const client = server.client();
       for (const [name, ...words] of workload.before ?? []) await client.call(name!, ...words);
       client.disconnect();
+      if (workload.prepare && !prepared.get(server)?.has(workload.prepare.load.join(' '))) {
+        const { load, requests: count } = workload.prepare;
+        await measure(server, { ...workload, load, pipeline: 64 }, count, clientThreads);
+        prepared.set(server, (prepared.get(server) ?? new Set()).add(load.join(' ')));
+      }
       const rough = await measure(server, workload, CALIBRATION_REQUESTS[workload.pipeline], clientThreads);
       requests.push(Math.ceil(rough.requestsPerSecond * seconds));
     }

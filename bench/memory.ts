@@ -23,6 +23,8 @@ interface Row {
   name: string;
   unit: string;
   target: Target;
+  /** The target is for Damselfly ÷ Redis. */
+  isRatio?: true;
   measure(server: TestServer): Promise<number>;
 }
 
@@ -124,6 +126,34 @@ async function kibibytesPerConnection(server: TestServer, connections: number): 
   return grown / connections / 1024;
 }
 
+const ELEMENTS_PER_COMMAND = 100;
+
+/** Sixteen bytes that no other number has. */
+function sixteenBytes(prefix: string, number: number): string {
+  return prefix + String(number).padStart(16 - prefix.length, '0');
+}
+
+/** Resident bytes per element of keys that `commandFor` fills, each command with the elements from one number on. */
+async function residentPerElement(
+  server: TestServer,
+  elements: number,
+  perCommand: number,
+  commandFor: (first: number, end: number) => string[],
+): Promise<number> {
+  const client = await server.rawClient();
+  const before = residentBytes(server.pid);
+  for (let at = 0; at < elements; ) {
+    const commands: string[][] = [];
+    for (; commands.length < 100 && at < elements; at += perCommand)
+      commands.push(commandFor(at, Math.min(elements, at + perCommand)));
+    const replies = await client.pipeline(commands);
+    const refusal = replies.find((reply) => reply[0] === 0x2d);
+    if (refusal) throw new Error(refusal.toString());
+  }
+  await delay(SETTLE_MS);
+  return (residentBytes(server.pid) - before) / elements;
+}
+
 function makeRows(scale: number): Row[] {
   const scaled = (count: number) => Math.max(1, Math.round(count * scale));
   const populate = (keys: number, valueBytes: number, limit: number): Row => ({
@@ -132,6 +162,21 @@ function makeRows(scale: number): Row[] {
     target: { limit },
     measure: (server) => residentPerKey(server, scaled(keys), valueBytes),
   });
+  const oneKey = (name: string, command: string, element: (number: number) => string[]): Row => {
+    const count = scaled(1_000_000);
+    return {
+      name: `${name} of ${count} elements`,
+      unit: 'RSS bytes/element',
+      target: { limit: 0.7 },
+      isRatio: true,
+      measure: (server) =>
+        residentPerElement(server, count, ELEMENTS_PER_COMMAND, (first, end) => {
+          const words = [command, 'key'];
+          for (let number = first; number < end; number++) words.push(...element(number));
+          return words;
+        }),
+    };
+  };
   return [
     populate(5_000_000, 3, 46),
     populate(5_000_000, 64, 108),
@@ -160,13 +205,30 @@ function makeRows(scale: number): Row[] {
       target: { limit: 20 },
       measure: (server) => kibibytesPerConnection(server, scaled(10_000)),
     },
+    oneKey('hash', 'HSET', (number) => [sixteenBytes('field:', number), sixteenBytes('value:', number)]),
+    oneKey('set', 'SADD', (number) => [sixteenBytes('member:', number)]),
+    oneKey('sorted set', 'ZADD', (number) => [String(number), sixteenBytes('member:', number)]),
+    oneKey('list', 'RPUSH', (number) => [sixteenBytes('element:', number)]),
+    {
+      name: `${scaled(1_000_000)} hashes of 10 fields`,
+      unit: 'RSS bytes/key',
+      target: { limit: 0.9 },
+      isRatio: true,
+      measure: (server) =>
+        residentPerElement(server, scaled(1_000_000), 1, (number) => {
+          const words = ['HSET', sixteenBytes('user:', number)];
+          for (let field = 0; field < 10; field++)
+            words.push(`field:${field}`, `value:${number * 10 + field}`);
+          return words;
+        }),
+    },
   ];
 }
 
 const program = new Command()
   .description('measures the memory and the idle cost of Damselfly beside redis-server')
   .option('--servers <names>', 'redis, damselfly or both', 'redis,damselfly')
-  .option('--rows <numbers>', 'which rows, counted from 1', '1,2,3,4,5,6,7')
+  .option('--rows <numbers>', 'which rows, counted from 1; default: all')
   .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
   .option('--scale <factor>', 'multiplies the counts of keys, overwrites and connections', '1')
   .parse();
@@ -175,12 +237,14 @@ const kinds = options.servers!.split(',') as ServerKind[];
 if (kinds.includes('redis') && !hasProgram('redis-server')) program.error('redis-server is not installed');
 
 const rows = makeRows(Number(options.scale));
-const chosen = options.rows!.split(',').map((n) => rows[Number(n) - 1] ?? program.error(`no row ${n}`));
+const chosen =
+  options.rows?.split(',').map((n) => rows[Number(n) - 1] ?? program.error(`no row ${n}`)) ?? rows;
 const printed: string[][] = [['', 'unit', ...kinds, 'target']];
 for (const row of chosen) {
   process.stderr.write(`${row.name} `);
   const cells: string[] = [];
   let ours = Number.NaN;
+  let theirs = Number.NaN;
   for (const kind of kinds) {
     // A server of its own for each row: memory that was once used does not all go back.
     const threads = Number(options.threads);
@@ -189,6 +253,7 @@ for (const row of chosen) {
       const value = await row.measure(server);
       cells.push(formatNumber(value));
       if (kind === 'damselfly') ours = value;
+      else theirs = value;
     } catch (error) {
       cells.push('failed');
       process.stderr.write(`${kind}: ${(error as Error).message}\n`);
@@ -196,6 +261,10 @@ for (const row of chosen) {
     await server.stop();
   }
   process.stderr.write('\n');
-  printed.push([row.name, row.unit, ...cells, Number.isNaN(ours) ? '' : formatTarget(row.target, ours)]);
+  const judged = row.isRatio ? ours / theirs : ours;
+  const verdict = Number.isNaN(judged)
+    ? ''
+    : `${row.isRatio ? `ratio ${formatNumber(judged)}, ` : ''}${formatTarget(row.target, judged)}`;
+  printed.push([row.name, row.unit, ...cells, verdict]);
 }
 console.log(formatTable(printed));

@@ -21,6 +21,8 @@ export interface Workload {
   fill?: readonly string[];
   /** Commands sent once before the first round. */
   before?: readonly (readonly string[])[];
+  /** Sent once before the first round, by redis-benchmark: arguments, and how many requests. */
+  prepare?: { readonly load: readonly string[]; readonly requests: number };
   pipeline: Pipeline;
   /** `__rand_int__` is below this. */
   range: number;
@@ -106,8 +108,24 @@ const collectionWorkloads: readonly Workload[] = [
   }),
 ];
 
+const LARGE_MEMBERS = 5_000_000;
+const LARGE_BOARD = 'ZADD large __rand_int__ member:__rand_int__';
+
+/** On a sorted set of some five million members: of ever more random ones, 1 - 1/e³ are there after three times as many. */
+const largeWorkloads: readonly Workload[] = (
+  [
+    ['zadd5m', LARGE_BOARD],
+    ['zrank5m', 'ZRANK large member:__rand_int__'],
+  ] as const
+).map(([name, load]) => ({
+  ...onCollections(0.9, name, load),
+  prepare: { load: LARGE_BOARD.split(' '), requests: 3 * LARGE_MEMBERS },
+  range: LARGE_MEMBERS,
+}));
+
 /** By the name that `--suite` takes. */
 export const suites: Readonly<Record<string, readonly Workload[]>> = {
   strings: stringWorkloads,
   collections: collectionWorkloads,
+  large: largeWorkloads,
 };
