@@ -94,7 +94,13 @@ const collectionWorkloads: readonly Workload[] = [
   onCollections(0.85, 'zadd', FILL_BOARD),
   onCollections(0.85, 'zscore', 'ZSCORE board member:__rand_int__', { fill: FILL_BOARD }),
   onCollections(0.85, 'zrank', 'ZRANK board member:__rand_int__', { fill: FILL_BOARD }),
-  onCollections(0.85, 'zpopmin', 'ZPOPMIN queue', { fill: 'ZADD queue __rand_int__ member:__rand_int__' }),
+  {
+    // As many members as requests, or most would find nothing.
+    ...onCollections(0.85, 'zpopmin', 'ZPOPMIN queue', {
+      fill: 'ZADD queue __rand_int__ member:__rand_int__',
+    }),
+    range: 1_000_000_000,
+  },
   onCollections(1, 'lrange100', 'LRANGE list 0 99', { before: LIST }),
   onCollections(1, 'lrange600', 'LRANGE list 0 599', { before: LIST }),
   onCollections(1, 'zrange100', 'ZRANGE ranking 0 99', {

@@ -350,21 +350,29 @@ export class PackedList {
     const { shardBytes, shardView } = this;
     const isInteger = this.parser.parse(bytes, offset, lengthBytes) && this.parser.isSafe;
     const integer = this.parser.value;
+    // Elements of a list often begin alike: their ends tell them apart sooner.
+    const tailBytes = lengthBytes < 4 ? 0 : 4;
+    const tail = tailBytes === 0 ? 0 : view.getInt32(offset + lengthBytes - 4, true);
     let left = 0;
     for (let first = shardBytes[at]; first !== PACKED_END; first = shardBytes[at]) {
-      if (left !== 0) {
-        left--;
-      } else {
-        left = skip;
+      const isLookedAt = left === 0;
+      left = isLookedAt ? skip : left - 1;
+      if ((first & 0xc0) === 0x80) {
+        const size = first & 63;
+        if (
+          isLookedAt &&
+          size === lengthBytes &&
+          (tailBytes === 0 || shardView.getInt32(at + size - 3, true) === tail) &&
+          equalBytes(shardBytes, shardView, at + 1, bytes, view, offset, lengthBytes)
+        ) {
+          return at;
+        }
+        at += size + 2;
+        continue;
+      }
+      if (isLookedAt) {
         if (isInteger) {
           if (this.isIntegerAt(first) && this.integerAt(at, first) === integer) return at;
-        } else if ((first & 0xc0) === 0x80) {
-          if (
-            (first & 63) === lengthBytes &&
-            equalBytes(shardBytes, shardView, at + 1, bytes, view, offset, lengthBytes)
-          ) {
-            return at;
-          }
         } else if ((first & 0xf0) === STRING_12 || first === STRING_32) {
           if (this.equals(at, bytes, view, offset, lengthBytes)) return at;
         }
