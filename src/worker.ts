@@ -16,6 +16,7 @@ import { saveIfDue } from './commands/save.js';
 import type { ServerServices } from './commands/services.js';
 import { Session } from './commands/session.js';
 import { Config, type Permission } from './config/config.js';
+import { HeldReplies } from './held-replies.js';
 import { HugePages } from './huge-pages.js';
 import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { defaultSettings, type KeyspaceSettings } from './keyspace/settings.js';
@@ -110,10 +111,7 @@ export class Worker implements ConnectionHandler {
   private readonly postponed = new Set<Connection>();
   /** Commands are being executed: whatever fails now, the context knows which. */
   private isExecuting = false;
-  /** Connections whose replies wait until what they tell of is on the disk. */
-  private held: Connection[] = [];
-  /** What the journal's `recordedUntil` was before the commands that run. */
-  private recordedBefore = 0;
+  private readonly heldReplies: HeldReplies;
   private hasFailed = false;
 
   constructor(options: WorkerOptions) {
@@ -195,6 +193,14 @@ export class Worker implements ConnectionHandler {
       parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
       this.transport = transport;
     }
+    this.heldReplies = new HeldReplies(
+      this.keyspace.journal,
+      this.state.appendOnly,
+      this.transport,
+      options.index,
+      options.workerCount,
+      this.services.wakeWorker,
+    );
   }
 
   start(): void {
@@ -318,7 +324,7 @@ export class Worker implements ConnectionHandler {
     session.lastInteractionMs = nowMs;
     const { journal } = this.keyspace;
     if (journal.isOn) journal.ring.waitForRoom(this.isJournalFailing);
-    this.recordedBefore = journal.recordedUntil;
+    this.heldReplies.beforeCommands();
     let position: number;
     this.isExecuting = true;
     try {
@@ -338,7 +344,7 @@ export class Worker implements ConnectionHandler {
 
   /** What has to happen once commands of a connection have run. */
   private afterCommands(connection: Connection, session: Session): void {
-    this.holdIfUnsynced(connection);
+    this.heldReplies.holdIfUnsynced(connection);
     if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
     if (session.postponed !== null) {
       if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
@@ -347,45 +353,10 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  /**
-   * Has the replies of a connection wait until all that has happened so far is on the disk, if it has to be. While
-   * the disk takes nothing, only those wait who have changed something: the others are told of it.
-   */
-  private holdIfUnsynced(connection: Connection): void {
-    const { journal } = this.keyspace;
-    const { ring } = journal;
-    if (!ring.mustWait) return;
-    if (journal.recordedUntil !== this.recordedBefore) connection.recordedUntil = journal.recordedUntil;
-    connection.heldUntil = ring.head;
-    if (connection.isOutputHeld) return;
-    if (this.isJournalFailing() && connection.recordedUntil <= ring.synced) return;
-    connection.isOutputHeld = true;
-    this.held.push(connection);
-  }
-
-  /** Sends the replies that need to wait no more. */
-  private releaseHeld(): void {
-    const { held } = this;
-    if (held.length === 0) return;
-    const { ring } = this.keyspace.journal;
-    // First: what is brought to the disk after the look at it wakes this worker.
-    ring.markWaiting(this.options.index);
-    const { synced } = ring;
-    let kept = 0;
-    const isFailing = this.isJournalFailing();
-    for (const connection of held) {
-      const until = isFailing ? connection.recordedUntil : connection.heldUntil;
-      if (until > synced && !connection.isClosed) held[kept++] = connection;
-      else this.transport.releaseOutput(connection);
-    }
-    held.length = kept;
-    if (kept > 0) ring.wake();
-  }
-
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
 
   onRoundEnd(): void {
-    this.releaseHeld();
+    this.heldReplies.commit();
   }
 
   /** Whether what waits to be sent, with the replies that were just written, is more than a client may have. */
@@ -428,7 +399,7 @@ export class Worker implements ConnectionHandler {
     // With a limit, replies to one read count together, and nobody gets a part of them.
     if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
     else if (this.config.normalOutputLimit.hardBytes === 0) {
-      this.holdIfUnsynced(connection);
+      this.heldReplies.holdIfUnsynced(connection);
       this.transport.send(connection);
     }
   }
@@ -464,7 +435,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onWake(): void {
-    this.releaseHeld();
+    this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
@@ -515,7 +486,7 @@ export class Worker implements ConnectionHandler {
       if (session === null || session.postponed === null) continue;
       if (session.postponedWork?.isReady === false) continue;
       this.context.nowMs = nowMs;
-      this.recordedBefore = this.keyspace.journal.recordedUntil;
+      this.heldReplies.beforeCommands();
       this.transport.reply.protocol = session.protocol;
       this.isExecuting = true;
       try {
@@ -524,7 +495,7 @@ export class Worker implements ConnectionHandler {
         this.fail(error);
       }
       this.isExecuting = false;
-      this.holdIfUnsynced(connection);
+      this.heldReplies.holdIfUnsynced(connection);
       this.services.monitors.flush();
       if (session.postponed !== null) continue;
       this.postponed.delete(connection);
@@ -552,7 +523,7 @@ export class Worker implements ConnectionHandler {
     this.measureUnsettled(nowMs);
     this.evictClients();
     let isWorkLeft = this.hugePages?.step() ?? false;
-    this.releaseHeld();
+    this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();

@@ -6,11 +6,13 @@
  *       2 the disk is far behind: replies wait until it has caught up   3 timestamps are wanted
  *      16 lock of whoever appends   17 database of the last record, -1 for none   18 second of the last timestamp
  *      32 the journal thread sleeps   33 requests to it (JournalRequest)   34 moves on whenever there is more room
+ *      48 lock of the file   49 its descriptor, -1 for none   50 the error of an fsync that a worker has seen fail
  *      64... by worker: it has replies that wait for the disk
  *   float64, positions: bytes since the process began
  *    1024 head: what is written   1032 taken: what the journal thread has brought to the file
  *    1040 synced: what is on the disk   1048 switch: where the next file begins, -1 for nowhere
  *    1056 since when something is to be taken, or is taken and not synced (ms); 0 if nothing is
+ *    1064 how long the last fsync took (ms)
  *   bytes from RING_OFFSET: the ring
  *
  * A writer holds the locks of the shards that it has changed while it appends, so the ring has the changes of
@@ -35,6 +37,9 @@ const enum Word {
   Sleeping = 32,
   Requests = 33,
   Room = 34,
+  FileLock = 48,
+  FileDescriptor = 49,
+  SyncFailure = 50,
   WaitingWorkers = 64,
 }
 
@@ -45,6 +50,7 @@ const enum Wide {
   Synced = 514,
   Switch = 515,
   UnsyncedSinceMs = 516,
+  SyncMs = 517,
 }
 
 const WORKERS_MAX = 960;
@@ -106,6 +112,7 @@ export class JournalRing {
   static create(ringBytes = RING_BYTES): SharedArrayBuffer {
     const ring = new JournalRing(new SharedArrayBuffer(RING_OFFSET + ringBytes));
     ring.words[Word.Database] = -1;
+    ring.words[Word.FileDescriptor] = -1;
     ring.doubles[Wide.Switch] = -1;
     return ring.words.buffer as unknown as SharedArrayBuffer;
   }
@@ -373,18 +380,66 @@ export class JournalRing {
     Atomics.notify(words, Word.Room);
   }
 
+  /** Takes what there is without bringing it anywhere. */
+  skip(): void {
+    this.taken(this.available);
+  }
+
   get takenPosition(): number {
     return this.doubles[Wide.Taken];
   }
 
-  /** Everything up to `position` is on the disk. Calls `wakeWorker` for each worker that waits for it. */
-  markSynced(position: number, workers: number, wakeWorker: (worker: number) => void): void {
+  /** Everything up to `position` is on the disk. */
+  markSynced(position: number): void {
     const { doubles, words } = this;
     if (position === doubles[Wide.Taken]) doubles[Wide.UnsyncedSinceMs] = 0;
     doubles[Wide.Synced] = position;
     Atomics.store(words, Word.Behind, 0);
+  }
+
+  /** Calls `wakeWorker` for each worker that waits. */
+  wakeWaiting(workers: number, wakeWorker: (worker: number) => void): void {
+    const { words } = this;
     for (let worker = 0; worker < workers; worker++) {
-      if (Atomics.exchange(words, Word.WaitingWorkers + (worker % WORKERS_MAX), 0) !== 0) wakeWorker(worker);
+      const word = Word.WaitingWorkers + (worker % WORKERS_MAX);
+      if (Atomics.load(words, word) !== 0 && Atomics.exchange(words, word, 0) !== 0) wakeWorker(worker);
     }
+  }
+
+  // What whoever brings the journal to its file calls.
+
+  lockFile(): void {
+    acquireLock(this.words, Word.FileLock);
+  }
+
+  unlockFile(): void {
+    releaseLock(this.words, Word.FileLock);
+  }
+
+  /** The file that is written to; -1 if there is none. */
+  get fileDescriptor(): number {
+    return this.words[Word.FileDescriptor];
+  }
+
+  set fileDescriptor(descriptor: number) {
+    this.words[Word.FileDescriptor] = descriptor;
+  }
+
+  /** The error's number of an fsync that has failed, until the journal thread has seen to it; else 0. */
+  get syncFailure(): number {
+    return this.words[Word.SyncFailure];
+  }
+
+  set syncFailure(errno: number) {
+    this.words[Word.SyncFailure] = errno;
+  }
+
+  /** How long the last fsync took. */
+  get syncMs(): number {
+    return this.doubles[Wide.SyncMs];
+  }
+
+  set syncMs(milliseconds: number) {
+    this.doubles[Wide.SyncMs] = milliseconds;
   }
 }

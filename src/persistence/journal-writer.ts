@@ -12,8 +12,9 @@
  * increment counts as damaged, whatever later calls say, until a rewrite that began afterwards has taken its place.
  */
 
-import { closeSync, fdatasyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, openSync, renameSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
+import { getSystemErrorName } from 'node:util';
 import { Config } from '../config/config.js';
 import { JournalRequest, JournalRing } from '../keyspace/journal-ring.js';
 import { createLog, type Log } from '../log.js';
@@ -29,10 +30,9 @@ import {
   readManifest,
   writeManifest,
 } from './aof-manifest.js';
+import { JournalFile } from './journal-file.js';
 import { makeFolder, rewriteFileName, syncFolder } from './snapshot-file.js';
 
-/** What one system call writes at most, so that room comes free while a lot is written. */
-const WRITE_BYTES_MAX = 1 << 20;
 /** Without `always`, what comes in so much time is written together. */
 const GATHER_MS = 2;
 const SYNC_INTERVAL_MS = 1000;
@@ -61,8 +61,7 @@ export class JournalWriter {
   private log: Log;
   private readonly place: AofPlace;
   private manifest: AofManifest;
-  /** The increment that is written to; -1 if there is none. */
-  private fd = -1;
+  private readonly file: JournalFile;
   private lastSyncMs = 0;
   private nextLogMs = 0;
   private retryAtMs = 0;
@@ -76,6 +75,7 @@ export class JournalWriter {
   constructor(options: JournalOptions, wakeWorker: (worker: number) => void) {
     this.ring = new JournalRing(options.ring);
     this.state = new AppendOnlyState(options.state.appendOnly);
+    this.file = new JournalFile(this.ring, this.state);
     this.snapshots = new PersistenceState(options.state.persistence);
     this.sharedConfig = new SharedConfig(options.state.config);
     this.workerCount = options.workerCount;
@@ -86,6 +86,15 @@ export class JournalWriter {
     this.manifest = readManifest(this.place) ?? new AofManifest();
     if (this.state.mode === AppendOnlyMode.On) this.resume();
     this.measure();
+  }
+
+  /** The increment that is written to; -1 if there is none. */
+  private get fd(): number {
+    return this.ring.fileDescriptor;
+  }
+
+  private set fd(descriptor: number) {
+    this.ring.fileDescriptor = descriptor;
   }
 
   private readConfig(): Config {
@@ -106,20 +115,28 @@ export class JournalWriter {
     this.followConfig();
     for (;;) {
       const requests = ring.takeRequests();
-      if ((requests & JournalRequest.Configuration) !== 0) this.followConfig();
-      this.bringToFile();
-      if (ring.isSwitchDue && this.mayTry()) this.openNext();
-      this.syncIfDue(requests !== 0);
-      if (this.isDamaged) this.repair();
-      if ((requests & JournalRequest.Install) !== 0) this.install();
-      if ((requests & JournalRequest.Close) !== 0 && !ring.isOn) this.close();
-      if ((requests & JournalRequest.Stop) !== 0) {
-        this.finish();
-        return;
-      }
+      ring.lockFile();
+      this.work(requests);
+      ring.unlockFile();
+      ring.wakeWaiting(this.workerCount, this.wakeWorker);
+      if ((requests & JournalRequest.Stop) !== 0) return;
       ring.sleep(this.sleepMs());
       if (this.config.appendFsync !== 'always') ring.pause(GATHER_MS);
     }
+  }
+
+  /** Does what is due, with the file's lock. */
+  private work(requests: number): void {
+    const { ring } = this;
+    if ((requests & JournalRequest.Configuration) !== 0) this.followConfig();
+    if (ring.syncFailure !== 0) this.syncFailed(systemError(ring.syncFailure));
+    this.bringToFile();
+    if (ring.isSwitchDue && this.mayTry()) this.openNext();
+    this.syncIfDue(requests !== 0);
+    if (this.isDamaged) this.repair();
+    if ((requests & JournalRequest.Install) !== 0) this.install();
+    if ((requests & JournalRequest.Close) !== 0 && !ring.isOn) this.close();
+    if ((requests & JournalRequest.Stop) !== 0) this.finish();
   }
 
   private sleepMs(): number {
@@ -141,25 +158,15 @@ export class JournalWriter {
   private bringToFile(): void {
     const { ring } = this;
     if (!this.mayTry()) return;
-    for (;;) {
-      const bytes = ring.peek(WRITE_BYTES_MAX);
-      if (bytes.length === 0) return;
-      if (this.fd < 0) {
-        // Nobody reads what was recorded before the first file.
-        ring.taken(bytes.length);
-        continue;
-      }
-      let wrote: number;
-      ring.taking(Date.now());
-      try {
-        wrote = writeSync(this.fd, bytes);
-      } catch (error) {
-        this.failed(error, 'write');
-        return;
-      }
-      ring.taken(wrote);
-      this.state.totalBytes += wrote;
-      if (wrote === bytes.length) this.succeeded();
+    if (this.fd < 0) {
+      // Nobody reads what was recorded before the first file.
+      ring.skip();
+      return;
+    }
+    try {
+      if (this.file.write(Number.POSITIVE_INFINITY)) this.succeeded();
+    } catch (error) {
+      this.failed(error, 'write');
     }
   }
 
@@ -189,24 +196,29 @@ export class JournalWriter {
     const isDue =
       appendFsync === 'always' ||
       (appendFsync === 'everysec' && (isForced || nowMs - this.lastSyncMs >= SYNC_INTERVAL_MS));
-    if (isDue) this.sync(position, nowMs);
+    if (isDue) this.sync();
     // Nobody waits for the disk, but what is told of it should be right once the policy changes.
-    else if (appendFsync === 'no') ring.markSynced(position, this.workerCount, this.wakeWorker);
+    else if (appendFsync === 'no') ring.markSynced(position);
   }
 
-  private sync(position: number, nowMs: number): boolean {
+  private sync(): boolean {
+    const nowMs = Date.now();
     try {
-      if (this.fd >= 0) fdatasyncSync(this.fd);
+      this.file.sync();
     } catch (error) {
-      this.failed(error, 'sync');
-      if (!this.isDamaged) this.log('A rewrite will replace what may not be on the disk', 'warning');
-      this.isDamaged = true;
-      this.isDamageBehind = false;
+      this.syncFailed(error);
       return false;
     }
     this.lastSyncMs = nowMs;
-    this.ring.markSynced(position, this.workerCount, this.wakeWorker);
     return true;
+  }
+
+  private syncFailed(error: unknown): void {
+    this.failed(error, 'sync');
+    if (!this.isDamaged) this.log('A rewrite will replace what may not be on the disk', 'warning');
+    this.isDamaged = true;
+    this.isDamageBehind = false;
+    this.ring.syncFailure = 0;
   }
 
   /** Asks for the rewrite that replaces damaged increments, unless it is under way. */
@@ -224,13 +236,13 @@ export class JournalWriter {
   private repaired(): void {
     this.isDamaged = false;
     this.nextRepairMs = 0;
-    if (this.sync(this.ring.takenPosition, Date.now())) this.succeeded();
+    if (this.sync()) this.succeeded();
   }
 
   /** Opens the increment that follows; everything before it is written. */
   private openNext(): void {
     const { ring, place } = this;
-    if (this.fd >= 0 && !this.isDamaged && !this.sync(ring.takenPosition, Date.now())) return;
+    if (this.fd >= 0 && !this.isDamaged && !this.sync()) return;
     const manifest = this.manifest.copy();
     try {
       makeFolder(place.folder);
@@ -321,7 +333,7 @@ export class JournalWriter {
     const { ring } = this;
     if (ring.isSwitchPending) ring.switched();
     if (this.fd >= 0) {
-      if (!this.isDamaged) this.sync(ring.takenPosition, Date.now());
+      if (!this.isDamaged) this.sync();
       closeSync(this.fd);
       this.fd = -1;
     }
@@ -339,12 +351,16 @@ export class JournalWriter {
     if (pendingBytes > 0) {
       this.log(`The last ${pendingBytes} bytes could not be written to the append only file`, 'warning');
     }
-    const isSynced = !this.isDamaged && (this.fd < 0 || this.sync(this.ring.takenPosition, Date.now()));
+    const isSynced = !this.isDamaged && (this.fd < 0 || this.sync());
     if (!isSynced)
       this.log('The end of the append only file may not be on the disk: fsync has failed', 'warning');
     this.close();
     this.state.stopped();
   }
+}
+
+function systemError(errno: number): Error {
+  return Object.assign(new Error(getSystemErrorName(-errno)), { errno });
 }
 
 function unlinkIfThere(name: string): void {

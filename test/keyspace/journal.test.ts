@@ -182,10 +182,11 @@ t.test('who has to wait', async (t) => {
   const { head } = ring;
   takeAll(ring);
   t.ok(ring.mustWait, 'in the file is not on the disk');
-  ring.markSynced(head, 3, (worker) => woken.push(worker));
+  ring.markSynced(head);
   t.notOk(ring.mustWait);
+  ring.wakeWaiting(3, (worker) => woken.push(worker));
   t.same(woken, [2]);
-  ring.markSynced(head, 3, (worker) => woken.push(worker));
+  ring.wakeWaiting(3, (worker) => woken.push(worker));
   t.same(woken, [2], 'once');
   ring.configure(false, false);
   t.ok(ring.isSynced);
@@ -199,7 +200,7 @@ t.test('who has to wait', async (t) => {
   t.notOk(ring.noteIfBehind(3000, 2000), 'that is new only once');
   t.ok(ring.mustWait, 'far behind');
   takeAll(ring);
-  ring.markSynced(ring.head, 1, () => {});
+  ring.markSynced(ring.head);
   t.notOk(ring.mustWait);
   t.ok(ring.isSynced);
 });
