@@ -93,21 +93,35 @@ const rounds = Number(options.rounds);
 const seconds = Number(options.seconds);
 const clientThreads = Number(options.clientThreads);
 
-async function start(kind: ServerKind, threads: number): Promise<TestServer> {
-  const server = await TestServer.start({ kind, threads, directives: { 'enable-debug-command': 'no' } });
+async function start(
+  kind: ServerKind,
+  threads: number,
+  directives: Workload['directives'],
+): Promise<TestServer> {
+  const server = await TestServer.start({
+    kind,
+    threads,
+    directives: { 'enable-debug-command': 'no', ...directives },
+  });
   await preload(server.port, KEYS, VALUE_BYTES);
   return server;
 }
 
 /** What has been prepared, by server: workloads may share it. */
 const prepared = new Map<TestServer, Set<string>>();
-const redis = await start('redis', 1);
+/** What workloads have to agree in to share their servers. */
+const serversOf = ({ threads, directives }: Workload): string => JSON.stringify([threads, directives]);
 const rows: string[][] = [['workload', 'server', ...COLUMNS.map(([, title]) => title), 'targets']];
 let missed = 0;
-for (const threads of new Set(chosen.map((workload) => workload.threads))) {
-  const subject = await start(options.subject as ServerKind, threads ?? Number(options.threads));
-  const servers = [redis, subject];
-  for (const workload of chosen.filter((candidate) => candidate.threads === threads)) {
+for (const first of chosen.filter(
+  (workload, index) => chosen.findIndex((other) => serversOf(other) === serversOf(workload)) === index,
+)) {
+  const { threads, directives } = first;
+  const servers = [
+    await start('redis', 1, directives),
+    await start(options.subject as ServerKind, threads ?? Number(options.threads), directives),
+  ];
+  for (const workload of chosen.filter((candidate) => serversOf(candidate) === serversOf(first))) {
     process.stderr.write(`${workload.name} `);
     const requests: number[] = [];
     for (const server of servers) {
@@ -145,9 +159,8 @@ for (const threads of new Set(chosen.map((workload) => workload.threads))) {
     rows.push(['', options.subject!, ...cells(ours), '']);
     rows.push(['', 'ratio', ...cells(ratio), verdicts.join(', ')]);
   }
-  await subject.stop();
+  for (const server of servers) await server.stop();
 }
-await redis.stop();
 console.log(formatTable(rows));
 console.log(
   `\n${rounds} rounds of ${seconds} s, ${CONNECTIONS} connections, ${KEYS} keys; ${missed} targets missed`,

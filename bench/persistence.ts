@@ -1,6 +1,6 @@
 /**
  * What saving and loading costs, of Damselfly and of redis-server in one run: memory and latencies while a snapshot is
- * written under load, how long that takes, how long its file takes to load; and what the append-only file costs.
+ * written under load, how long that takes, and how long its file takes to load.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -14,13 +14,11 @@ import { Random } from '../test/tools/random.js';
 import type { RawClient } from '../test/tools/raw-client.js';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
 import { keyName } from './load.js';
-import { cpuSeconds } from './process-cost.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
 
 const CONNECTIONS = 20;
 const VALUE_BYTES = 64;
 const SAMPLE_MS = 50;
-const AOF_CONNECTIONS = 50;
 
 type Results = Map<string, number>;
 
@@ -58,22 +56,19 @@ function percentile(values: number[], share: number): number {
 /** Random SETs on several connections, one at a time on each; gathers their latencies. */
 class Load {
   latencies: number[] = [];
-  done = 0;
   private isOver = false;
   private readonly running: Promise<void>[];
 
-  constructor(clients: readonly RawClient[], keys: number, pipeline = 1) {
-    this.running = clients.map((client, index) => this.run(client, new Random(100 + index), keys, pipeline));
+  constructor(clients: readonly RawClient[], keys: number) {
+    this.running = clients.map((client, index) => this.run(client, new Random(100 + index), keys));
   }
 
-  private async run(client: RawClient, random: Random, keys: number, pipeline: number): Promise<void> {
+  private async run(client: RawClient, random: Random, keys: number): Promise<void> {
     const value = Buffer.alloc(VALUE_BYTES, 'v');
     while (!this.isOver) {
-      const commands = Array.from({ length: pipeline }, () => ['SET', keyName(random.below(keys)), value]);
       const startedAt = performance.now();
-      await client.pipeline(commands);
+      await client.command('SET', keyName(random.below(keys)), value);
       this.latencies.push(performance.now() - startedAt);
-      this.done += pipeline;
     }
   }
 
@@ -147,39 +142,6 @@ async function measureSnapshot(
   return results;
 }
 
-/** SETs with the append-only file: processor time of an operation, or requests per second. */
-async function measureAof(
-  kind: ServerKind,
-  threads: number,
-  fsync: string,
-  pipeline: number,
-  seconds: number,
-): Promise<Results> {
-  const server = await TestServer.start({
-    kind,
-    threads,
-    directives: { appendonly: 'yes', appendfsync: fsync, 'auto-aof-rewrite-percentage': 0 },
-  });
-  try {
-    const load = new Load(await connect(server, AOF_CONNECTIONS), 1_000_000, pipeline);
-    await delay(500);
-    const doneBefore = load.done;
-    const cpuBefore = cpuSeconds(server.pid);
-    const startedAt = performance.now();
-    await delay(seconds * 1000);
-    const done = load.done - doneBefore;
-    const elapsed = (performance.now() - startedAt) / 1000;
-    const cpu = cpuSeconds(server.pid) - cpuBefore;
-    await load.stop();
-    return new Map([
-      [`${fsync} cpu`, (1e6 * cpu) / done],
-      [`${fsync} rate`, done / elapsed],
-    ]);
-  } finally {
-    await server.stop('SIGKILL');
-  }
-}
-
 interface Row {
   readonly name: string;
   readonly unit: string;
@@ -195,20 +157,6 @@ const ROWS: readonly Row[] = [
   { name: 'BGSAVE: duration', unit: 's', key: 'duration', target: { limit: 1 }, isRatio: true },
   { name: 'size of the file', unit: 'MiB', key: 'size', target: null, isRatio: true },
   { name: 'loading of the file', unit: 's', key: 'load', target: { limit: 0.8 }, isRatio: true },
-  {
-    name: 'SET P16, everysec',
-    unit: 'µs CPU/op',
-    key: 'everysec cpu',
-    target: { limit: 0.85 },
-    isRatio: true,
-  },
-  {
-    name: 'SET P1, always',
-    unit: 'requests/s',
-    key: 'always rate',
-    target: { limit: 1, atLeast: true },
-    isRatio: true,
-  },
 ];
 
 const program = new Command()
@@ -216,9 +164,8 @@ const program = new Command()
   .option('--servers <names>', 'redis, damselfly or both', 'redis,damselfly')
   .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
   .option('--scale <factor>', 'multiplies the counts of keys and the times', '1')
-  .option('--no-aof', 'without the rows on the append-only file')
   .parse();
-const options = program.opts<{ servers: string; threads: string; scale: string; aof: boolean }>();
+const options = program.opts<{ servers: string; threads: string; scale: string }>();
 const kinds = options.servers.split(',') as ServerKind[];
 if (kinds.includes('redis') && !hasProgram('redis-server')) program.error('redis-server is not installed');
 const scale = Number(options.scale);
@@ -228,22 +175,13 @@ const seconds = Math.max(1, 10 * scale);
 
 const all = new Map<ServerKind, Results>();
 for (const kind of kinds) {
-  const results: Results = new Map();
-  const steps = [() => measureSnapshot(kind, threads, keys, seconds)];
-  if (options.aof) {
-    steps.push(() => measureAof(kind, threads, 'everysec', 16, seconds));
-    steps.push(() => measureAof(kind, threads, 'always', 1, seconds));
+  try {
+    all.set(kind, await measureSnapshot(kind, threads, keys, seconds));
+  } catch (error) {
+    process.stderr.write(`${kind}: ${(error as Error).message}\n`);
   }
-  for (const step of steps) {
-    try {
-      for (const [key, value] of await step()) results.set(key, value);
-    } catch (error) {
-      process.stderr.write(`${kind}: ${(error as Error).message}\n`);
-    }
-    // What one has left for the disk is not the next one's.
-    execFileSync('sync');
-  }
-  all.set(kind, results);
+  // What one has left for the disk is not the next one's.
+  execFileSync('sync');
 }
 
 const printed: string[][] = [[`${keys} keys of ${VALUE_BYTES} bytes`, 'unit', ...kinds, '÷', 'target']];

@@ -28,6 +28,8 @@ export interface Workload {
   range: number;
   /** Worker threads of Damselfly; null: as on the command line. */
   threads: number | null;
+  /** What both servers are started with. */
+  directives?: Readonly<Record<string, string>>;
   /** Limits for Damselfly ÷ Redis. */
   targets: Partial<Record<keyof Sample, Target>>;
 }
@@ -129,9 +131,33 @@ const largeWorkloads: readonly Workload[] = (
   range: LARGE_MEMBERS,
 }));
 
+function withJournal(
+  appendFsync: string,
+  pipeline: Pipeline,
+  threads: number | null,
+  targets: Workload['targets'],
+): Workload {
+  return {
+    name: `${appendFsync}${pipeline}${threads === null ? '' : `t${threads}`}`,
+    load: ['-t', 'set'],
+    range: KEYS,
+    pipeline,
+    threads,
+    directives: { appendonly: 'yes', appendfsync: appendFsync },
+    targets,
+  };
+}
+
+const journalWorkloads: readonly Workload[] = [
+  withJournal('everysec', 16, null, { cpuMicroseconds: { limit: 0.85 } }),
+  withJournal('always', 1, null, { requestsPerSecond: { limit: 1, atLeast: true } }),
+  withJournal('always', 1, 1, { requestsPerSecond: { limit: 1, atLeast: true } }),
+];
+
 /** By the name that `--suite` takes. */
 export const suites: Readonly<Record<string, readonly Workload[]>> = {
   strings: stringWorkloads,
   collections: collectionWorkloads,
   large: largeWorkloads,
+  journal: journalWorkloads,
 };
