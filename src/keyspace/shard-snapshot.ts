@@ -52,6 +52,8 @@ export const enum SnapshotRoot {
   IsDone = 7,
 }
 
+const CACHE_LINE_WORDS = 16;
+
 const KEY_IMAGE_HEADER_BYTES = 12;
 /** A value may be longer as commands than its shard is; lengths in the shard are int32. */
 const IMAGE_BYTES_MAX = 0x7fff0000;
@@ -99,6 +101,8 @@ export class ShardSnapshot implements ElementKeeper {
   /** For those who keep elements, perhaps in the midst of a step. */
   private readonly keptKey: LongKey;
   imageWriter: ImageWriter | null = null;
+  /** Where what is read ends up, so that it is not optimised away. */
+  sink = 0;
 
   constructor(shard: Shard, memory: ShardMemory) {
     this.shard = shard;
@@ -226,6 +230,7 @@ export class ShardSnapshot implements ElementKeeper {
       const cursor = dictionary.scan(root, words[root + SnapshotRoot.Cursor]);
       words[root + SnapshotRoot.Cursor] = cursor;
       if (cursor === 0) words[root + SnapshotRoot.IsDone] = 1;
+      this.bringNear(root, cursor);
       for (let index = 0; index < dictionary.scannedCount; index++) {
         const entry = dictionary.scanned[index];
         if (!this.markDone(entry)) continue;
@@ -235,6 +240,21 @@ export class ShardSnapshot implements ElementKeeper {
       return true;
     }
     return false;
+  }
+
+  /**
+   * Reads a little of each key of a line, and of the line that comes next: these loads do not depend on each other, so
+   * the processor fetches them side by side from memory.
+   */
+  private bringNear(root: number, cursor: number): void {
+    const { words, shard } = this;
+    const { scanned, scannedCount } = shard.dictionary;
+    let sink = shard.dictionary.bringNear(root, cursor);
+    for (let index = 0; index < scannedCount; index++) {
+      const at = scanned[index] >> 2;
+      sink ^= words[at] ^ words[Math.min(at + CACHE_LINE_WORDS, words.length - 1)];
+    }
+    this.sink = sink;
   }
 
   /** The snapshot is over for this shard: all keys are done and there are neither images nor long keys. */

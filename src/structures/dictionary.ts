@@ -361,6 +361,15 @@ export abstract class Dictionary {
     return nextLine > 63 ? 0 : nextLine << DEPTH_MAX;
   }
 
+  /** Reads from the line that a step of `scan` goes to, so that it is in the cache by then; what it returns is of no use. */
+  bringNear(root: number, cursor: number): number {
+    const { words } = this;
+    if (words[root] === 0) return 0;
+    const segment = this.segmentAt(root, cursor & 0xffffff);
+    const line = (cursor >>> DEPTH_MAX) >> (LINES_LOG2_MAX - words[segment + Segment.LinesLog2]);
+    return words[segment + ((1 + line) << 4)];
+  }
+
   /** Where a hash comes in the order of `scan`: below WALK_END. The dictionary must not be empty. */
   positionOf(root: number, hash: number): number {
     const salt = this.words[this.segmentAt(root, hash >>> 8) + Segment.Salt];
