@@ -4,11 +4,12 @@
  *
  * Asking for large pages up front would commit 2 MiB where a shard needs a few KiB. So each worker watches
  * the arenas of its own shards grow and, when half of a large page's 2 MiB are in use, has the kernel put them
- * on one (MADV_COLLAPSE, Linux 6.1); an older kernel refuses, and the shard stays on small pages.
+ * on one (MADV_COLLAPSE, Linux 6.1); an older kernel refuses, and the shard stays on small pages. It also fails
+ * now and then for no lasting reason: while the kernel holds one of the small pages, say.
  */
 
 import { HeaderWord, type ShardMemory } from './memory/shard-memory.js';
-import type { Libc } from './network/libc.js';
+import { Errno, type Libc } from './network/libc.js';
 
 const HUGE_PAGE_BYTES = 2 << 20;
 const MADV_COLLAPSE = 25;
@@ -17,6 +18,8 @@ const MADV_DONTNEED = 4;
 const USED_BYTES_MIN = HUGE_PAGE_BYTES / 2;
 /** Pages made per step; each takes some 200 µs, mostly copying. */
 const PAGES_PER_STEP_MAX = 4;
+/** In so many steps a page is tried before it stays as it is. */
+const TRIES_MAX = 5;
 
 export class HugePages {
   private readonly libc: Libc;
@@ -24,6 +27,8 @@ export class HugePages {
   private readonly starts: number[];
   /** Addresses up to which each shard is on large pages. */
   private readonly collapsedTo: number[];
+  /** Steps in a row that have failed, and whether that is for good. */
+  private failures = 0;
   private isRefused = false;
 
   /** `memories`: the shards that the calling worker keeps house for. */
@@ -48,9 +53,11 @@ export class HugePages {
       while (left > 0 && top - Math.max(this.collapsedTo[index], start) >= USED_BYTES_MIN) {
         left--;
         if (this.libc.madvise(this.collapsedTo[index], HUGE_PAGE_BYTES, MADV_COLLAPSE) !== 0) {
-          this.isRefused = true;
-          return false;
+          this.isRefused = this.libc.errno() === Errno.EINVAL;
+          this.failures++;
+          if (this.isRefused || this.failures < TRIES_MAX) return false;
         }
+        this.failures = 0;
         this.collapsedTo[index] += HUGE_PAGE_BYTES;
       }
     }

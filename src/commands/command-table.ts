@@ -137,6 +137,8 @@ export interface Command {
   readonly singleKey: number;
   /** The argument that names a member of the key's collection, 0 if that is not always the same one. */
   readonly memberArgument: number;
+  /** Looks where that member comes in the order of a sorted set. */
+  readonly isAboutOrder: boolean;
   /** Reads or writes keys that its arguments do not name: inside MULTI all shards are locked for it. */
   readonly allShards: boolean;
   readonly handler: Handler;
@@ -191,6 +193,9 @@ const MEMBER_ARGUMENTS: Readonly<Record<string, number>> = {
   ZREVRANK: 2,
   ZSCORE: 2,
 };
+
+/** Of these, the ones for which that member's place in the order of a sorted set counts. */
+const ORDER_COMMANDS = new Set(['ZADD', 'ZINCRBY', 'ZRANK', 'ZREM', 'ZREVRANK']);
 
 /** Commands without key arguments that work on keys all the same. */
 const ALL_SHARD_COMMANDS = new Set([
@@ -274,6 +279,7 @@ function createCommand(id: number, row: CommandRow, handler: Handler, parent: Co
     keyStep,
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
     memberArgument: MEMBER_ARGUMENTS[fullRowName] ?? 0,
+    isAboutOrder: ORDER_COMMANDS.has(fullRowName),
     allShards: ALL_SHARD_COMMANDS.has(fullRowName),
     handler,
     parent,

@@ -5,9 +5,11 @@
  * lines in the cache.
  *
  * That is done without locks: what is read may be in the middle of a change and is only ever a hint. Commands on the
- * members of one collection have their members' records read in the same way, once its lock is held.
+ * members of one collection have their members' records read in the same way, once its lock is held, and the nodes of
+ * the tree that keeps the order of a sorted set.
  */
 
+import { entryType, ValueType } from '../keyspace/entry.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
@@ -119,16 +121,15 @@ export class LookAhead {
     if (!this.repeatsKey(first + 1) || !this.repeatsKey(first + 2)) return;
     const shard = this.shards[first];
     const { words, dictionary } = shard;
-    const root = shard.memberRoot(
-      dictionary.find(
-        shard.root(database),
-        hashes[first],
-        bytes,
-        view,
-        this.keyOffsets[first],
-        this.keyLengths[first],
-      ),
+    const slot = dictionary.find(
+      shard.root(database),
+      hashes[first],
+      bytes,
+      view,
+      this.keyOffsets[first],
+      this.keyLengths[first],
     );
+    const root = shard.memberRoot(slot);
     if (root === 0) return;
     let { sink } = this;
     let last = first;
@@ -147,6 +148,11 @@ export class LookAhead {
       records[index] = dictionary.hintedRecord(lines[index], memberHashes[index]);
     }
     for (let index = first; index < last; index++) sink ^= words[records[index] >>> 2];
+    if (commands[first]?.isAboutOrder && entryType(words, words[slot]) === ValueType.SortedSet) {
+      for (let index = first; index < last; index++) {
+        if (records[index] !== 0) sink ^= shard.sortedSets.bringNear(root, records[index]);
+      }
+    }
     this.sink = sink;
   }
 }

@@ -21,6 +21,7 @@ export const enum Epoll {
 export const enum Errno {
   EINTR = 4,
   EAGAIN = 11,
+  EINVAL = 22,
   EMFILE = 24,
   ENFILE = 23,
   ENOPROTOOPT = 92,

@@ -113,6 +113,11 @@ export class SortedSetValue extends CollectionValue {
     this.tree = new SortedTree(memory, arena, RECORD_HEADER_BYTES);
   }
 
+  /** Of a large sorted set: has the processor fetch what is asked for a record's rank. */
+  bringNear(dictionaryRoot: number, record: number): number {
+    return this.tree.bringNear(dictionaryRoot + TREE_WORD, this.doubles[record >> 3]);
+  }
+
   override memberRoot(reference: number): number {
     return this.encoding(reference) === Encoding.Tree ? this.dictionaryRoot(reference) : 0;
   }

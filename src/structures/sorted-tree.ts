@@ -54,6 +54,8 @@ const LEAF_CAPACITY_MIN = 8;
 const LEAF_CAPACITY = 64;
 const INNER_CAPACITY = 32;
 
+const CACHE_LINE_WORDS = 16;
+
 /** More levels than 2^31 bytes of nodes can have. */
 const LEVELS_MAX = 16;
 
@@ -229,6 +231,21 @@ export class SortedTree {
     }
     this.leaf = node;
     this.index = this.upperBound(node, 0, score, record);
+  }
+
+  /** Reads the scores of the leaf to which a score belongs, so that they are in the cache; what it returns is of no use. */
+  bringNear(root: number, score: number): number {
+    const { words } = this;
+    let node = words[root];
+    for (let level = words[root + TreeRoot.Height]; level > 0; level--) {
+      const index = this.scoreBound(node, 1, score, true) - 1;
+      node = words[this.recordsStart(node) + INNER_CAPACITY + index];
+    }
+    let sink = 0;
+    const at = node >> 2;
+    const end = at + Node.WORDS + 2 * words[at];
+    for (let line = at; line < end; line += CACHE_LINE_WORDS) sink ^= words[line];
+    return sink;
   }
 
   /** Sum of the counts of a node's first `index` children. */
