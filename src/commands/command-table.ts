@@ -112,6 +112,12 @@ export interface KeySpec {
   readonly find: KeySpecFind;
 }
 
+export const enum PopEnd {
+  None = 0,
+  First = 1,
+  Last = 2,
+}
+
 export interface Command {
   /** Dense index; statistics live at it. */
   readonly id: number;
@@ -139,6 +145,8 @@ export interface Command {
   readonly memberArgument: number;
   /** Looks where that member comes in the order of a sorted set. */
   readonly isAboutOrder: boolean;
+  /** From which end of a sorted set it takes members. */
+  readonly popEnd: PopEnd;
   /** Reads or writes keys that its arguments do not name: inside MULTI all shards are locked for it. */
   readonly allShards: boolean;
   readonly handler: Handler;
@@ -196,6 +204,8 @@ const MEMBER_ARGUMENTS: Readonly<Record<string, number>> = {
 
 /** Of these, the ones for which that member's place in the order of a sorted set counts. */
 const ORDER_COMMANDS = new Set(['ZADD', 'ZINCRBY', 'ZRANK', 'ZREM', 'ZREVRANK']);
+
+const POP_ENDS: Readonly<Record<string, PopEnd>> = { ZPOPMAX: PopEnd.Last, ZPOPMIN: PopEnd.First };
 
 /** Commands without key arguments that work on keys all the same. */
 const ALL_SHARD_COMMANDS = new Set([
@@ -280,6 +290,7 @@ function createCommand(id: number, row: CommandRow, handler: Handler, parent: Co
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
     memberArgument: MEMBER_ARGUMENTS[fullRowName] ?? 0,
     isAboutOrder: ORDER_COMMANDS.has(fullRowName),
+    popEnd: POP_ENDS[fullRowName] ?? PopEnd.None,
     allShards: ALL_SHARD_COMMANDS.has(fullRowName),
     handler,
     parent,

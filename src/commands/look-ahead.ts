@@ -15,7 +15,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
 import { equalBytes } from '../structures/copy.js';
-import type { Command } from './command-table.js';
+import { type Command, PopEnd } from './command-table.js';
 
 export class LookAhead {
   /** Of each command's one key, where it has one. */
@@ -105,8 +105,8 @@ export class LookAhead {
   }
 
   /**
-   * Reads the records of the members that the commands from `first` on name, as far as they are on the same key. Its
-   * shard's lock is held.
+   * Reads what the commands from `first` on need of one collection, as far as they are on the same key. Its shard's
+   * lock is held.
    */
   readMembers(
     first: number,
@@ -116,14 +116,14 @@ export class LookAhead {
     view: DataView,
     parser: RequestParser,
   ): void {
-    const { commands, hashes, memberHashes, lines, records } = this;
-    if (first + 2 >= end || commands[first]?.memberArgument === 0) return;
-    if (!this.repeatsKey(first + 1) || !this.repeatsKey(first + 2)) return;
+    const command = this.commands[first];
+    if (command === null || (command.memberArgument === 0 && command.popEnd === PopEnd.None)) return;
+    if (first + 2 >= end || !this.repeatsKey(first + 1) || !this.repeatsKey(first + 2)) return;
     const shard = this.shards[first];
     const { words, dictionary } = shard;
     const slot = dictionary.find(
       shard.root(database),
-      hashes[first],
+      this.hashes[first],
       bytes,
       view,
       this.keyOffsets[first],
@@ -131,6 +131,28 @@ export class LookAhead {
     );
     const root = shard.memberRoot(slot);
     if (root === 0) return;
+    const isSortedSet = entryType(words, words[slot]) === ValueType.SortedSet;
+    if (command.popEnd === PopEnd.None) {
+      const last = this.readRecords(first, end, shard, root, view, parser);
+      if (command.isAboutOrder && isSortedSet) this.readOrder(first, last, shard, root);
+    } else if (isSortedSet) {
+      let last = first + 1;
+      while (last < end && this.repeatsKey(last) && this.commands[last] === command) last++;
+      this.sink ^= shard.sortedSets.bringEndNear(root, last - first, command.popEnd === PopEnd.Last);
+    }
+  }
+
+  /** Reads the records of the members that the commands from `first` on name. Returns the index after the last of them. */
+  private readRecords(
+    first: number,
+    end: number,
+    shard: Shard,
+    root: number,
+    view: DataView,
+    parser: RequestParser,
+  ): number {
+    const { commands, memberHashes, lines, records } = this;
+    const { words, dictionary } = shard;
     let { sink } = this;
     let last = first;
     for (; last < end && (last === first || this.repeatsKey(last)); last++) {
@@ -148,11 +170,15 @@ export class LookAhead {
       records[index] = dictionary.hintedRecord(lines[index], memberHashes[index]);
     }
     for (let index = first; index < last; index++) sink ^= words[records[index] >>> 2];
-    if (commands[first]?.isAboutOrder && entryType(words, words[slot]) === ValueType.SortedSet) {
-      for (let index = first; index < last; index++) {
-        if (records[index] !== 0) sink ^= shard.sortedSets.bringNear(root, records[index]);
-      }
-    }
     this.sink = sink;
+    return last;
+  }
+
+  /** Reads where these records come in the order of a sorted set. */
+  private readOrder(first: number, last: number, shard: Shard, root: number): void {
+    const { records } = this;
+    for (let index = first; index < last; index++) {
+      if (records[index] !== 0) this.sink ^= shard.sortedSets.bringNear(root, records[index]);
+    }
   }
 }

@@ -33,6 +33,8 @@ import { PACKED_LIST_BYTES_MAX } from './packed-list.js';
 import { SortedTree, TreeRoot } from './sorted-tree.js';
 import type { ValueLimits } from './value-limits.js';
 
+/** More would not stay in the cache for as long as it takes to remove them. */
+const NEAR_RECORDS_MAX = 32;
 const RECORD_HEADER_BYTES = 12;
 
 const TREE_WORD = DictionaryRoot.WORDS;
@@ -106,6 +108,9 @@ export class SortedSetValue extends CollectionValue {
   private hash = 0;
   private found = 0;
 
+  private readonly nearRecords = new Int32Array(NEAR_RECORDS_MAX);
+  private readonly nearLines = new Int32Array(NEAR_RECORDS_MAX);
+
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     super(memory, arena, limits);
     this.doubles = memory.doubles;
@@ -116,6 +121,29 @@ export class SortedSetValue extends CollectionValue {
   /** Of a large sorted set: has the processor fetch what is asked for a record's rank. */
   bringNear(dictionaryRoot: number, record: number): number {
     return this.tree.bringNear(dictionaryRoot + TREE_WORD, this.doubles[record >> 3]);
+  }
+
+  /**
+   * Of a large sorted set: has the processor fetch what it takes to remove the first elements, or with `fromEnd` the
+   * last ones, up to the end of a leaf. What it returns is of no use.
+   */
+  bringEndNear(dictionaryRoot: number, count: number, fromEnd: boolean): number {
+    const { words, dictionary, tree, nearRecords: records, nearLines: lines } = this;
+    const root = dictionaryRoot + TREE_WORD;
+    tree.seek(root, fromEnd ? tree.count(root) - 1 : 0);
+    const near = Math.min(count, tree.leafCount(tree.seekLeaf), records.length);
+    const first = fromEnd ? tree.seekIndex - near + 1 : 0;
+    let sink = 0;
+    for (let index = 0; index < near; index++) {
+      const record = tree.recordAt(tree.seekLeaf, first + index);
+      records[index] = record;
+      sink ^= words[record >> 2];
+    }
+    for (let index = 0; index < near; index++) {
+      lines[index] = dictionary.hintedLine(dictionaryRoot, dictionary.hashOf(records[index]));
+    }
+    for (let index = 0; index < near; index++) sink ^= words[lines[index]];
+    return sink;
   }
 
   override memberRoot(reference: number): number {
