@@ -6,18 +6,17 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { availableParallelism } from 'node:os';
-import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import { Command } from 'commander';
 import { Random } from '../test/tools/random.js';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
-import { KEY_BYTES, keyName, sendSets } from './load.js';
-import type { LoadThreadData } from './load-thread.js';
+import { KEY_BYTES, sendSets } from './load.js';
 import { cpuSeconds, residentBytes } from './process-cost.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
 
 const SETTLE_MS = 1500;
+/** The JavaScript engine tidies up after the start, too. */
+const IDLE_SETTLE_MS = 30_000;
 
 interface Row {
   name: string;
@@ -63,28 +62,6 @@ async function overwrites(server: TestServer, count: number): Promise<number> {
   return (residentBytes(server.pid) - before) / liveBytes;
 }
 
-/** Longest answer, in ms, to a PING or GET on one connection while another loads keys. */
-async function loadPause(server: TestServer, count: number): Promise<number> {
-  const probe = await server.rawClient();
-  const random = new Random(2);
-  const data: LoadThreadData = { port: server.port, count, valueBytes: 3 };
-  const loader = new Worker(new URL('./load-thread.js', import.meta.url), { workerData: data });
-  let longest = 0;
-  let isLoading = true;
-  const loaded = once(loader, 'message').finally(() => {
-    isLoading = false;
-  });
-  for (let n = 0; isLoading; n++) {
-    const startedAt = performance.now();
-    if (n % 2 === 0) await probe.command('PING');
-    else await probe.command('GET', keyName(random.below(count)));
-    longest = Math.max(longest, performance.now() - startedAt);
-    await delay(0);
-  }
-  await loaded;
-  return longest;
-}
-
 async function openIdle(port: number, count: number): Promise<net.Socket[]> {
   const sockets: net.Socket[] = [];
   while (sockets.length < count) {
@@ -106,7 +83,7 @@ function closeAll(sockets: readonly net.Socket[]): void {
 /** Percent of one core that a server with idle connections takes. */
 async function idleCpu(server: TestServer, connections: number, seconds: number): Promise<number> {
   const sockets = await openIdle(server.port, connections);
-  await delay(SETTLE_MS);
+  await delay(IDLE_SETTLE_MS);
   const before = cpuSeconds(server.pid);
   await delay(seconds * 1000);
   const used = cpuSeconds(server.pid) - before;
@@ -181,12 +158,6 @@ function makeRows(scale: number): Row[] {
     populate(5_000_000, 3, 46),
     populate(5_000_000, 64, 108),
     populate(1_000_000, 1024, 1100),
-    {
-      name: `load of ${scaled(10_000_000)} keys`,
-      unit: 'longest pause ms',
-      target: { limit: 10 },
-      measure: (server) => loadPause(server, scaled(10_000_000)),
-    },
     {
       name: `${scaled(50_000_000)} overwrites`,
       unit: 'RSS ÷ live bytes',

@@ -1,5 +1,5 @@
 /**
- * How long others wait while huge collections grow, are saved and are freed: a second thread asks for other keys all
+ * How long others wait while many keys are loaded, and while huge collections grow, are saved and are freed: a second thread asks for other keys all
  * the time, of the same shard and of others, and the server itself tells the longest time that a lock was held
  * (timed-lock.ts). On a busy machine the answers tell more of the machine than of the server; the processor time
  * spent while a lock was held does not.
@@ -16,6 +16,7 @@ import { Command } from 'commander';
 import { Random } from '../test/tools/random.js';
 import { type Argument, encodeCommand, type RawClient } from '../test/tools/raw-client.js';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
+import { preload } from './load.js';
 import type { PingReport, PingRequest, PingThreadData } from './ping-thread.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
 import type { LongHold } from './timed-lock.js';
@@ -28,6 +29,7 @@ const COMMANDS_PER_WRITE = 20;
 const WRITES_IN_FLIGHT = 3;
 const POLL_MS = 20;
 const WARM_UP_ELEMENTS = 200_000;
+const SMALL_VALUE_BYTES = 3;
 const TARGET: Target = { limit: 10 };
 
 /** The tag makes this key and those that are asked for share a shard. */
@@ -269,8 +271,8 @@ const program = new Command()
   .description('measures how long others wait for what is done with huge collections')
   .option('--servers <names>', 'redis, damselfly or both', 'damselfly')
   .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
-  .option('--elements <n>', 'elements of a collection', '10000000')
-  .option('--types <names>', 'types of collections', TYPES.join(','))
+  .option('--elements <n>', 'elements of a collection; keys to load', '10000000')
+  .option('--types <names>', 'types of collections; keys: many small ones', ['keys', ...TYPES].join(','))
   .option('--steps <text>', 'only steps whose name has this')
   .option('--stacks', 'prints who has held a lock long')
   .parse();
@@ -285,7 +287,8 @@ const options = program.opts<{
 const kinds = options.servers.split(',') as ServerKind[];
 if (kinds.includes('redis') && !hasProgram('redis-server')) program.error('redis-server is not installed');
 const count = Number(options.elements);
-const types = options.types.split(',') as CollectionType[];
+const chosen = options.types.split(',');
+const types = TYPES.filter((type) => chosen.includes(type));
 const steps = STEPS.filter(({ name }) => options.steps === undefined || name.includes(options.steps));
 
 const rows: string[][] = [
@@ -336,6 +339,12 @@ async function measure(kind: ServerKind, folder: string): Promise<void> {
     await watch.begin([]);
     await delay(2000);
     report(`${kind}: nothing`, kind, await watch.end());
+    if (chosen.includes('keys')) {
+      await watch.begin([]);
+      await preload(server.port, count, SMALL_VALUE_BYTES);
+      report(`${kind}: keys, growth`, kind, await watch.end());
+      await ok(client, 'FLUSHALL');
+    }
     for (const type of types) {
       // The first commands of a kind run before they are compiled.
       await build(client, `first${TAG}`, type, Math.min(count, WARM_UP_ELEMENTS));
