@@ -10,6 +10,7 @@ import type { Handler } from './command-table.js';
 import { isValidClientName } from './connection.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
+import { helpHandler } from './help.js';
 import { ReplyMode, type Session } from './session.js';
 
 const INVALID_CLIENT_ID = 'ERR Invalid client ID';
@@ -306,8 +307,7 @@ function unblock(context: CommandContext): void {
   reply.integer(0);
 }
 
-const HELP = [
-  'CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+const help = helpHandler('CLIENT', [
   'GETNAME',
   '    Return the name of the current connection.',
   'ID',
@@ -354,15 +354,7 @@ const HELP = [
   '    Protect current client connection from eviction.',
   'NO-TOUCH (ON|OFF)',
   '    Let commands of the current connection not count as accesses.',
-  'HELP',
-  '    Prints this help.',
-];
-
-function help(context: CommandContext): void {
-  const { reply } = context;
-  reply.array(HELP.length);
-  for (const line of HELP) reply.simple(line);
-}
+]);
 
 export const clientHandlers: Readonly<Record<string, Handler>> = {
   'CLIENT GETNAME': getName,

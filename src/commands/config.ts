@@ -5,6 +5,7 @@ import { appendOnlyChanged } from './append-only.js';
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { SYNTAX_ERROR } from './errors.js';
+import { helpHandler } from './help.js';
 import type { ServerServices } from './services.js';
 
 function get(context: CommandContext): void {
@@ -68,8 +69,7 @@ export function rewriteConfig(context: CommandContext, writesAll: boolean): void
   else context.reply.error(failure);
 }
 
-const HELP = [
-  'CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+const help = helpHandler('CONFIG', [
   'GET <pattern> [<pattern> ...]',
   '    Return the directives whose names match a pattern, with their values.',
   'SET <directive> <value> [<directive> <value> ...]',
@@ -78,15 +78,7 @@ const HELP = [
   '    Reset the statistics that INFO reports.',
   'REWRITE',
   '    Bring the configuration file up to date.',
-  'HELP',
-  '    Prints this help.',
-];
-
-function help(context: CommandContext): void {
-  const { reply } = context;
-  reply.array(HELP.length);
-  for (const line of HELP) reply.simple(line);
-}
+]);
 
 export const configHandlers: Readonly<Record<string, Handler>> = {
   'CONFIG GET': get,

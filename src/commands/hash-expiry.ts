@@ -164,7 +164,7 @@ function replyEach(context: CommandContext, count: number, reply: FieldReply): v
 }
 
 function hexpire(context: CommandContext, unit: TimeUnit): void {
-  const { reply, argCount, nowMs } = context;
+  const { argCount, nowMs } = context;
   const reference = context.writeCollection(1, ValueType.Hash);
   if (reference < 0) return;
   const expiresAt = readFieldExpiry(context, 2, unit);
@@ -176,6 +176,25 @@ function hexpire(context: CommandContext, unit: TimeUnit): void {
     replyEach(context, argCount - first, FieldReply.NoField);
     return;
   }
+  setExpiries(context, reference, first, expiresAt, KeyEvent.HashExpire, (present) => {
+    if (!isAllowed(condition, present, expiresAt)) return FieldReply.Refused;
+    return expiresAt <= nowMs ? FieldReply.Deleted : FieldReply.Done;
+  });
+}
+
+/**
+ * Gives the fields that are named from `first` on another expiry, -1 for none, and replies for each what `decide`
+ * says of its present one: it is changed where that is above 0.
+ */
+function setExpiries(
+  context: CommandContext,
+  reference: number,
+  first: number,
+  expiresAt: number,
+  event: KeyEvent,
+  decide: (present: number) => FieldReply,
+): void {
+  const { reply, argCount } = context;
   const { hashes } = context.shard;
   const start = reply.length;
   reply.array(argCount - first);
@@ -183,16 +202,11 @@ function hexpire(context: CommandContext, unit: TimeUnit): void {
   let hasMemory = true;
   for (let index = first; index < argCount && hasMemory; index++) {
     const handle = findArgument(context, hashes, changes.reference, index);
-    if (handle === 0) {
-      reply.integer(FieldReply.NoField);
-    } else if (!isAllowed(condition, hashes.expiresAt(changes.reference, handle), expiresAt)) {
-      reply.integer(FieldReply.Refused);
-    } else {
-      hasMemory = changes.setExpiry(context, index, expiresAt);
-      reply.integer(expiresAt <= nowMs ? FieldReply.Deleted : FieldReply.Done);
-    }
+    const answer = handle === 0 ? FieldReply.NoField : decide(hashes.expiresAt(changes.reference, handle));
+    if (answer > 0) hasMemory = changes.setExpiry(context, index, expiresAt);
+    reply.integer(answer);
   }
-  changes.finish(context, KeyEvent.HashExpire);
+  changes.finish(context, event);
   changes.record(context, expiresAt);
   if (!hasMemory) replyNoMemory(context, start);
 }
@@ -230,7 +244,7 @@ function httl(context: CommandContext, inSeconds: boolean, isAbsolute: boolean):
 }
 
 function hpersist(context: CommandContext): void {
-  const { reply, argCount } = context;
+  const { argCount } = context;
   const reference = context.writeCollection(1, ValueType.Hash);
   if (reference < 0) return;
   const first = readFields(context, 2);
@@ -239,25 +253,9 @@ function hpersist(context: CommandContext): void {
     replyEach(context, argCount - first, FieldReply.NoField);
     return;
   }
-  const { hashes } = context.shard;
-  const start = reply.length;
-  reply.array(argCount - first);
-  changes.begin(reference);
-  let hasMemory = true;
-  for (let index = first; index < argCount && hasMemory; index++) {
-    const handle = findArgument(context, hashes, changes.reference, index);
-    if (handle === 0) {
-      reply.integer(FieldReply.NoField);
-    } else if (hashes.expiresAt(changes.reference, handle) < 0) {
-      reply.integer(FieldReply.NoExpiry);
-    } else {
-      hasMemory = changes.setExpiry(context, index, -1);
-      reply.integer(FieldReply.Done);
-    }
-  }
-  changes.finish(context, KeyEvent.HashPersist);
-  changes.record(context, -1);
-  if (!hasMemory) replyNoMemory(context, start);
+  setExpiries(context, reference, first, -1, KeyEvent.HashPersist, (present) =>
+    present < 0 ? FieldReply.NoExpiry : FieldReply.Done,
+  );
 }
 
 const UNIT_WORDS = ['EX', 'PX', 'EXAT', 'PXAT'] as const;

@@ -3,14 +3,14 @@
 import { type LatencyEvent, latencyFigures } from '../state/latency-monitor.js';
 import type { Command, Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { helpHandler } from './help.js';
 
 const GRAPH_COLUMNS = 80;
 const GRAPH_ROWS = 4;
 /** The top of a column, three heights a row; below it bars. */
 const GRAPH_TOPS = '_o#';
 
-const HELP = [
-  'LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+const help = helpHandler('LATENCY', [
   'DOCTOR',
   '    Return a human readable latency analysis report.',
   'GRAPH <event>',
@@ -25,9 +25,7 @@ const HELP = [
   'HISTOGRAM [COMMAND ...]',
   '    Return a cumulative distribution of latencies in the format of a histogram for the specified command names.',
   '    If no commands are specified then all histograms are replied.',
-  'HELP',
-  '    Prints this help.',
-];
+]);
 
 function latest(context: CommandContext): void {
   const { reply } = context;
@@ -174,11 +172,6 @@ function histogram(context: CommandContext): void {
       reply.integer(calls);
     }
   }
-}
-
-function help(context: CommandContext): void {
-  context.reply.array(HELP.length);
-  for (const line of HELP) context.reply.simple(line);
 }
 
 export const latencyHandlers: Readonly<Record<string, Handler>> = {

@@ -2,12 +2,12 @@
 
 import type { Handler } from './command-table.js';
 import type { CommandContext } from './context.js';
+import { helpHandler } from './help.js';
 
 const DEFAULT_COUNT = 10;
 const BAD_COUNT = 'ERR count should be greater than or equal to -1';
 
-const HELP = [
-  'SLOWLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+const help = helpHandler('SLOWLOG', [
   'GET [<count>]',
   '    Return top <count> entries from the slowlog (default: 10, -1 mean all).',
   '    Entries are made of:',
@@ -17,9 +17,7 @@ const HELP = [
   '    Return the length of the slowlog.',
   'RESET',
   '    Reset the slowlog.',
-  'HELP',
-  '    Prints this help.',
-];
+]);
 
 function get(context: CommandContext): void {
   const { reply } = context;
@@ -59,11 +57,6 @@ function length(context: CommandContext): void {
 function reset(context: CommandContext): void {
   context.services.state.slowLog.reset();
   context.reply.ok();
-}
-
-function help(context: CommandContext): void {
-  context.reply.array(HELP.length);
-  for (const line of HELP) context.reply.simple(line);
 }
 
 export const slowLogHandlers: Readonly<Record<string, Handler>> = {
