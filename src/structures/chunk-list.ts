@@ -20,8 +20,9 @@
  * An element is found by walking along the chunks from the nearer end. An element that is larger than a
  * chunk may be has a chunk of its own.
  *
- * With `compressDepth` (`list-compress-depth`), chunks that have at least so many others on either side are
- * compressed, if that saves something:
+ * Chunks that have at least `compressDepth` others on either side are compressed, if that saves something: all of them
+ * if `list-compress-depth` asks for it. If not, only those that come to be so deep as the list grows, hold many
+ * elements and become a quarter smaller, so that it costs a push little; what is changed there stays as it is.
  *
  *   +----------+------+-----------+-------+-----+-------+-----------+----------+----------------+
  *   | previous | next | -capacity | first | end | count | raw bytes | packed   | packed         |
@@ -77,9 +78,14 @@ const enum Compressed {
   RawBytes = 6,
   PackedBytes = 7,
 }
+/** Without `list-compress-depth`. */
+const UNASKED_DEPTH = 8;
 /** Fewer bytes of elements are not worth compressing, nor is saving less than that. */
 const COMPRESS_BYTES_MIN = 48;
 const COMPRESS_GAIN_MIN = 8;
+
+/** What compressing a chunk costs is shared by so many elements at least, unless it was asked for. */
+const UNASKED_ELEMENTS_MIN = 128;
 
 /** Where a chunk is compressed before it takes its own place. */
 const compressed = new Uint8Array(READING_ROOM_BYTES);
@@ -99,8 +105,10 @@ export class ChunkList {
   /** What a chunk may take, and how many elements it may hold, unless it is a single one. */
   chunkBytesMax = 8192;
   chunkElementsMax = 0x7fffffff;
-  /** How many chunks at either end are never compressed; 0: none ever is. */
-  compressDepth = 0;
+  /** How many chunks at either end are never compressed. */
+  private compressDepth = UNASKED_DEPTH;
+  /** Whether whatever is deeper shall be compressed. */
+  private isCompressionAsked = false;
 
   /** The chunk of the position that was found last, or a reading room. */
   chunk = 0;
@@ -543,10 +551,9 @@ export class ChunkList {
   /** Joins neighbours that fit into one chunk. For what has removed many elements. */
   compact(root: number): void {
     this.join(root);
-    if (this.compressDepth === 0) return;
     this.settleEnd(root, false);
     this.settleEnd(root, true);
-    this.compressAll(root);
+    if (this.isCompressionAsked) this.compressAll(root);
   }
 
   private join(root: number): void {
@@ -773,31 +780,36 @@ export class ChunkList {
     this.setCapacity(chunk, needed);
   }
 
+  /** Follows `list-compress-depth`. */
+  setCompressDepth(depth: number): void {
+    this.isCompressionAsked = depth > 0;
+    this.compressDepth = depth > 0 ? depth : UNASKED_DEPTH;
+  }
+
   /**
    * Compresses the chunk of the last position, and its neighbours, where they are deep enough. For what has
    * changed a list anywhere but at an end; positions are no longer valid.
    */
   settle(root: number): void {
-    if (this.compressDepth === 0 || this.chunk === 0 || this.chunk >= this.rooms) return;
+    if (!this.isCompressionAsked || this.chunk === 0 || this.chunk >= this.rooms) return;
     const { words, chunk } = this;
     const previous = words[(chunk >> 2) + Chunk.Previous];
     const next = words[(chunk >> 2) + Chunk.Next];
-    if (previous !== 0 && this.isDeep(root, previous)) this.compress(previous);
-    if (next !== 0 && this.isDeep(root, next)) this.compress(next);
-    if (this.isDeep(root, chunk)) this.compress(chunk);
+    if (previous !== 0 && this.isDeep(root, previous)) this.compress(root, previous);
+    if (next !== 0 && this.isDeep(root, next)) this.compress(root, next);
+    if (this.isDeep(root, chunk)) this.compress(root, chunk);
   }
 
   /** Opens what has come within the depth of an end, as far as there is memory, and compresses the chunk behind it. */
   private settleEnd(root: number, atTail: boolean): void {
     const { words, compressDepth } = this;
-    if (compressDepth === 0) return;
     const onwards = atTail ? Chunk.Previous : Chunk.Next;
     let chunk = words[(root >> 2) + (atTail ? Root.Tail : Root.Head)];
     for (let depth = 0; chunk !== 0 && depth < compressDepth; depth++) {
       if (this.isCompressed(chunk)) chunk = this.inflate(root, chunk) || chunk;
       chunk = words[(chunk >> 2) + onwards];
     }
-    if (chunk !== 0 && words[(root >> 2) + Root.Chunks] > 2 * compressDepth) this.compress(chunk);
+    if (chunk !== 0 && words[(root >> 2) + Root.Chunks] > 2 * compressDepth) this.compress(root, chunk);
   }
 
   /** Compresses all chunks that are deep enough. */
@@ -806,8 +818,9 @@ export class ChunkList {
     const chunks = words[(root >> 2) + Root.Chunks];
     let chunk = words[(root >> 2) + Root.Head];
     for (let index = 0; index < chunks - compressDepth; index++) {
-      if (index >= compressDepth) this.compress(chunk);
-      chunk = words[(chunk >> 2) + Chunk.Next];
+      const next = words[(chunk >> 2) + Chunk.Next];
+      if (index >= compressDepth) this.compress(root, chunk);
+      chunk = next;
     }
   }
 
@@ -825,23 +838,32 @@ export class ChunkList {
     return true;
   }
 
-  /** Compresses a chunk in its place if that is worth it. Needs no memory. */
-  private compress(chunk: number): void {
+  /**
+   * Compresses a chunk if that is worth it. It moves to a block of the right size, so that its own can hold the next
+   * plain chunk: blocks that were only cut would leave holes between them. Without memory it is cut.
+   */
+  private compress(root: number, chunk: number): void {
     const { words, bytes } = this;
-    const at = chunk >> 2;
-    const capacity = this.capacityOf(chunk);
     const rawBytes = this.elementsBytes(chunk);
     if (this.isCompressed(chunk) || rawBytes < COMPRESS_BYTES_MIN) return;
     if (HEADER_BYTES + rawBytes + 1 > READING_ROOM_BYTES) return;
-    const worthBytes = rawBytes - COMPRESS_GAIN_MIN - (COMPRESSED_HEADER_BYTES - HEADER_BYTES);
+    const count = words[(chunk >> 2) + Chunk.Count];
+    if (!this.isCompressionAsked && count < UNASKED_ELEMENTS_MIN) return;
+    const gainMin = this.isCompressionAsked ? COMPRESS_GAIN_MIN : rawBytes >> 2;
+    const worthBytes = rawBytes - gainMin - (COMPRESSED_HEADER_BYTES - HEADER_BYTES);
     const packedBytes = lzfCompress(bytes, this.elements(chunk), rawBytes, compressed, 0, worthBytes);
     if (packedBytes === 0) return;
     const needed = (COMPRESSED_HEADER_BYTES + packedBytes + 7) & ~7;
-    bytes.set(compressed.subarray(0, packedBytes), chunk + COMPRESSED_HEADER_BYTES);
-    this.arena.resizeInPlace(chunk, capacity, needed);
-    this.setCapacity(chunk, -needed);
+    const moved = this.allocate(needed);
+    if (moved === 0) this.arena.resizeInPlace(chunk, this.capacityOf(chunk), needed);
+    else this.takePlace(root, chunk, moved);
+    const target = moved === 0 ? chunk : moved;
+    const at = target >> 2;
+    bytes.set(compressed.subarray(0, packedBytes), target + COMPRESSED_HEADER_BYTES);
+    this.setCapacity(target, -needed);
     words[at + Chunk.First] = HEADER_BYTES;
     words[at + Chunk.End] = HEADER_BYTES + rawBytes;
+    words[at + Chunk.Count] = count;
     words[at + Compressed.RawBytes] = rawBytes;
     words[at + Compressed.PackedBytes] = packedBytes;
   }
@@ -915,7 +937,7 @@ export class ChunkList {
       if (position === end) continue;
       chunk = this.inflate(root, chunk);
       if (chunk !== 0) continue;
-      if (this.compressDepth > 0) this.compressAll(root);
+      if (this.isCompressionAsked) this.compressAll(root);
       return false;
     }
     return true;

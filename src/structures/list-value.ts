@@ -72,7 +72,7 @@ export class ListValue extends CollectionValue {
   /** Takes over limits that have changed. */
   private readLimits(): void {
     if (this.knownSize !== this.limits.listPackedSize) this.setLimits(this.limits.listPackedSize);
-    this.chunks.compressDepth = this.limits.listCompressDepth;
+    this.chunks.setCompressDepth(this.limits.listCompressDepth);
   }
 
   create(reference: number): boolean {

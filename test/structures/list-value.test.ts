@@ -182,6 +182,49 @@ for (const listPackedSize of [-1, -2, -9, 0, 3, 16, 128, 5000]) {
   }
 }
 
+t.test('the middle of a long list of small elements is compressed unasked', (t) => {
+  const random = new Random(3);
+  const subject = new Subject(-1);
+  const { list } = subject;
+  const name = (index: number) => `element:${String(index).padStart(8, '0')}`;
+  const bytesEach = () => list.usedBytes(REFERENCE, 0) / subject.model.length;
+  for (let index = 0; index < 6000; index++) subject.push(index % 3 !== 0, name(index));
+  subject.verify();
+  t.ok(bytesEach() < 14, `${bytesEach()} bytes each`);
+  for (let count = 0; count < 1200; count++) {
+    step(subject, random, count < 600 ? 50 : 10);
+    if (count % 40 === 39) subject.verify();
+  }
+  // A queue: in at one end, out at the other.
+  for (let index = 0; index < 9000; index++) {
+    subject.push(false, name(index));
+    list.drop(REFERENCE, true, 1);
+    subject.model.pop();
+  }
+  subject.verify();
+  subject.arena.verify();
+  list.drop(REFERENCE, false, subject.model.length - 10);
+  subject.model = subject.model.slice(-10);
+  subject.verify();
+  t.end();
+});
+
+t.test('what can hardly be compressed stays as it is', (t) => {
+  const random = new Random(4);
+  const subject = new Subject(-1);
+  const letters = () => String.fromCharCode(...Array.from({ length: 16 }, () => 33 + random.below(200)));
+  for (let index = 0; index < 6000; index++) subject.push(true, letters());
+  subject.verify();
+  const { usedBytes } = subject.arena;
+  t.ok(usedBytes > 6000 * 17);
+  // Whoever asks for compression has what saves little compressed, too.
+  subject.limits.listCompressDepth = 1;
+  for (let index = 0; index < 6000; index++) subject.push(true, 'x'.repeat(200));
+  subject.verify();
+  t.ok(subject.arena.usedBytes - usedBytes < 6000 * 100);
+  t.end();
+});
+
 t.test('encodings follow the size, and come back at half of it', (t) => {
   const subject = new Subject(8);
   for (let index = 0; index < 8; index++) subject.push(true, String(index));
