@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { loadConfig, parseCommandLine } from './config/command-line.js';
 import type { Config } from './config/config.js';
 import { startServer } from './server.js';
+import { startDaemon } from './supervision.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from './version.js';
 
 /** The directives that --help explains, by group. */
@@ -85,7 +86,8 @@ async function main(): Promise<void> {
   const program = createProgram().parse([...line.others], { from: 'user' });
   const config = loadConfig(program.args[0] ?? null, line);
   warnOfIgnored(config);
-  await startServer(config);
+  if (config.daemonize && !config.isUnderSystemd) await startDaemon(config);
+  else await startServer(config);
 }
 
 // Whatever prevents the start (a bad value, a port in use) is one line and not a stack.

@@ -38,6 +38,7 @@ import { ControlBlock, ShutdownRequest } from './state/control-block.js';
 import { PersistenceState } from './state/persistence-state.js';
 import { createProcessState, type ProcessStateHandle } from './state/process-state.js';
 import { SharedConfig } from './state/shared-config.js';
+import { notifySystemd } from './supervision.js';
 import { untilReady } from './thread-ready.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from './version.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from './worker.js';
@@ -59,8 +60,11 @@ export function shardCountFor(threads: number, memoryBytes: number): number {
   return 2 ** Math.ceil(Math.log2(wanted));
 }
 
-/** Starts the server; resolves once it accepts connections. Rejects with a one-line message. */
-export async function startServer(config: Config): Promise<void> {
+/**
+ * Starts the server; resolves once its data is there. Rejects with a one-line message.
+ * @param onListening called once clients can connect
+ */
+export async function startServer(config: Config, onListening = (): void => {}): Promise<void> {
   const { threads } = config;
   const libc = loadLibc();
   const table = createCommandTable(config.renamedCommands);
@@ -187,6 +191,7 @@ export async function startServer(config: Config): Promise<void> {
       `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${ceiling}, pid ${process.pid}`,
   );
   if (config.pidFile !== '') writePidFile(config.pidFile);
+  onListening();
   const loading = new Loading({
     keyspace,
     hashSecret,
@@ -212,6 +217,7 @@ export async function startServer(config: Config): Promise<void> {
     for (const name of [backgroundFileName(), rewriteFileName()]) {
       rmSync(path.join(config.dir, name), { force: true });
     }
+    if (config.isUnderSystemd) notifySystemd(libc, ['STOPPING=1']);
     log('Damselfly is now ready to exit, bye bye...', 'warning');
     wakeThreads();
     process.exit(0);
@@ -229,6 +235,10 @@ export async function startServer(config: Config): Promise<void> {
   }
   persistenceState.endLoading();
   log('Ready to accept connections');
+  if (config.isUnderSystemd) {
+    const failure = notifySystemd(libc, ['READY=1', 'STATUS=Ready to accept connections']);
+    if (failure !== '') log(`systemd can't be told that the server is ready: ${failure}`, 'warning');
+  }
 }
 
 /** As with Redis, a server does without the file if it can't be written. */

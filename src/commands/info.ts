@@ -48,7 +48,7 @@ function server(context: CommandContext): Fields {
     ['atomicvar_api', 'ecmascript-atomics'],
     ['gcc_version', '0.0.0'],
     ['process_id', process.pid],
-    ['process_supervised', 'no'],
+    ['process_supervised', services.config.isUnderSystemd ? 'systemd' : 'no'],
     ['run_id', control.runId],
     ['tcp_port', services.config.value('port')],
     ['server_time_usec', Math.floor((performance.timeOrigin + performance.now()) * 1000)],

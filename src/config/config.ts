@@ -97,6 +97,9 @@ export class Config {
   logLevel: LogLevel = 'notice';
   logFile = '';
   pidFile = '';
+  daemonize = false;
+  /** no, systemd, upstart or auto */
+  supervised = 'no';
   alwaysShowLogo = false;
   /** Absolute path of the working directory. */
   dir = '';
@@ -394,6 +397,12 @@ export class Config {
     }
   }
 
+  /** Whether systemd is to be told of the server's state; with `auto`, if it has said where. */
+  get isUnderSystemd(): boolean {
+    const { supervised } = this;
+    return supervised === 'systemd' || (supervised === 'auto' && process.env.NOTIFY_SOCKET !== undefined);
+  }
+
   toJSON(): ConfigSnapshot {
     return { values: this.values, configFile: this.configFile, renamedCommands: this.renamedCommands };
   }
@@ -477,6 +486,8 @@ export class Config {
     this.logLevel = text('loglevel') as LogLevel;
     this.logFile = fromByteString(text('logfile'));
     this.pidFile = fromByteString(text('pidfile'));
+    this.daemonize = flag('daemonize');
+    this.supervised = text('supervised');
     this.alwaysShowLogo = flag('always-show-logo');
     this.dir = fromByteString(text('dir'));
     this.hz = number('hz');

@@ -125,6 +125,8 @@ const applied: readonly Row[] = [
   choice('loglevel', 'notice', ['debug', 'verbose', 'notice', 'warning']),
   text('logfile', '', immutable),
   text('pidfile', '', immutable),
+  boolean('daemonize', 'no', immutable),
+  choice('supervised', 'no', ['upstart', 'systemd', 'auto', 'no'], immutable),
   boolean('always-show-logo', 'no', immutable),
   special('dir', '', { protected: true }),
   integer('hz', 10, 0n, INT_MAX),
@@ -207,8 +209,6 @@ const accepted: readonly Row[] = [
   boolean('aof-rewrite-incremental-fsync', 'yes'),
   integer('shutdown-timeout', 10, 0n, INT_MAX),
   // Process
-  boolean('daemonize', 'no', { immutable: true, describes: 'no' }),
-  choice('supervised', 'no', ['upstart', 'systemd', 'auto', 'no'], { immutable: true, describes: 'no' }),
   boolean('syslog-enabled', 'no', { immutable: true, describes: 'no' }),
   text('syslog-ident', 'redis', immutable),
   choice(

@@ -40,6 +40,7 @@ export const enum Socket {
   AF_INET = 2,
   AF_INET6 = 10,
   SOCK_STREAM = 1,
+  SOCK_DGRAM = 2,
   SOCK_NONBLOCK = 0x800,
   SOCK_CLOEXEC = 0x80000,
   SOL_SOCKET = 1,
@@ -81,6 +82,7 @@ export interface Libc {
   /** `numbers`: room for the two descriptors. */
   socketPair(family: number, type: number, protocol: number, numbers: Address): number;
   bind(fd: number, address: Address, lengthBytes: number): number;
+  connect(fd: number, address: Address, lengthBytes: number): number;
   listen(fd: number, backlog: number): number;
   accept(fd: number, address: Address, lengthBytes: Address, flags: number): number;
   poll(fds: Address, count: number, timeoutMs: number): number;
@@ -145,6 +147,7 @@ function bindCalls(): Libc | null {
       socket: bind('socket', 'int', ['int', 'int', 'int']),
       socketPair: bind('socketpair', 'int', ['int', 'int', 'int', 'intptr_t']),
       bind: bind('bind', 'int', ['int', 'intptr_t', 'uint']),
+      connect: bind('connect', 'int', ['int', 'intptr_t', 'uint']),
       listen: bind('listen', 'int', ['int', 'int']),
       accept: bind('accept4', 'int', ['int', 'intptr_t', 'intptr_t', 'int']),
       poll: bind('poll', 'int', ['intptr_t', 'ulong', 'int']),
