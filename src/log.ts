@@ -12,13 +12,20 @@ const LEVELS = Object.keys(MARKS);
 
 /**
  * A log for one thread; `file` is a path, '' for standard output. Lines of several threads do not mix.
- * `leastLevel` is asked for each line: less important ones are dropped.
+ * `leastLevel` is asked for each line: less important ones are dropped. A line that can't be written is lost.
  */
 export function createLog(file: string, leastLevel: () => LogLevel = () => 'notice'): Log {
   return (text, level = 'notice') => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(leastLevel())) return;
     const line = `${process.pid}:M ${new Date().toISOString()} ${MARKS[level]} ${text}\n`;
-    if (file === '') process.stdout.write(line);
-    else appendFileSync(file, line);
+    if (file === '') {
+      process.stdout.write(line);
+      return;
+    }
+    try {
+      appendFileSync(file, line);
+    } catch {
+      // The disk may be full. Nobody can be told, and commands go on.
+    }
   };
 }

@@ -51,9 +51,6 @@ const RESERVE_FACTOR = 1.5;
 
 let log = createLog('');
 
-/** Threads that sleep in a system call would hold up the exit: this wakes them for good. */
-let wakeThreads = (): void => {};
-
 /** The number of shards: a power of two, at least four per thread, and enough to hold the memory. */
 export function shardCountFor(threads: number, memoryBytes: number): number {
   const wanted = Math.max(4 * threads, (RESERVE_FACTOR * memoryBytes) / SHARD_BYTES_MAX);
@@ -70,6 +67,8 @@ export async function startServer(config: Config, onListening = (): void => {}):
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
   log = createLog(config.logFile, () => config.logLevel);
+  // Whoever reads the log may go; that must not end the server.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const transport = chooseTransport(libc, config);
   const calls = transport === 'node' ? null : libc;
   const listen: ListenOptions = {
@@ -118,10 +117,11 @@ export async function startServer(config: Config, onListening = (): void => {}):
   const channels = Array.from({ length: threads }, () =>
     WorkerChannel.create(calls === null ? -1 : calls.eventfd(0, EVENTFD_FLAGS), calls),
   );
-  wakeThreads = () => {
+  // Threads that sleep in a system call would hold up the exit, whatever the reason for it.
+  process.on('exit', () => {
     acceptor?.stop();
     for (const channel of channels) channel.stop();
-  };
+  });
   const channelBuffers = channels.map((channel) => channel.buffer);
   const journal = new JournalThread(keyspace, state, () => {
     const options = { ring: keyspace.journal, state, workerCount: threads };
@@ -219,7 +219,6 @@ export async function startServer(config: Config, onListening = (): void => {}):
     }
     if (config.isUnderSystemd) notifySystemd(libc, ['STOPPING=1']);
     log('Damselfly is now ready to exit, bye bye...', 'warning');
-    wakeThreads();
     process.exit(0);
   })();
   try {
@@ -228,9 +227,6 @@ export async function startServer(config: Config, onListening = (): void => {}):
   } catch (error) {
     await loading.untilInterruptible();
     await untilAllReady();
-    // The caller ends the process; that the threads end, too, is no crash then.
-    hasCrashed = true;
-    wakeThreads();
     throw error;
   }
   persistenceState.endLoading();
@@ -359,6 +355,5 @@ function crash(threadName: string, error: Error): void {
       '',
     ].join('\n'),
   );
-  wakeThreads();
   process.exit(1);
 }
