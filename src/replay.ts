@@ -204,6 +204,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     flush: () => {},
     wakeWorker: () => {},
     workerCount: 1,
+    multiplexingApi: '',
     requirePass: '',
     // A string was allowed when it was made.
     maxBulkLengthBytes: 2 ** 31 - 1,

@@ -148,6 +148,7 @@ export class Worker implements ConnectionHandler {
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
       workerCount: options.workerCount,
+      multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
       sessions: new Map(),
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
@@ -188,6 +189,7 @@ export class Worker implements ConnectionHandler {
       const ring =
         options.transport === 'io_uring' ? IoUringTransport.create(libc, this.channel, reply, this) : null;
       this.transport = ring ?? new EpollTransport(libc, this.channel, reply, this);
+      if (ring === null) this.services.multiplexingApi = 'epoll';
     } else {
       const transport = new NodeTransport(this.channels, options.index, reply, this);
       parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));

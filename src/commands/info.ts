@@ -44,7 +44,7 @@ function server(context: CommandContext): Fields {
     ['os', `${type()} ${release()} ${process.arch === 'x64' ? 'x86_64' : process.arch}`],
     ['arch_bits', 64],
     ['monotonic_clock', 'POSIX clock_gettime'],
-    ['multiplexing_api', 'epoll'],
+    ['multiplexing_api', services.multiplexingApi],
     ['atomicvar_api', 'ecmascript-atomics'],
     ['gcc_version', '0.0.0'],
     ['process_id', process.pid],

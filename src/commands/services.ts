@@ -25,6 +25,8 @@ export interface ServerServices {
   /** Makes a worker look at its mailbox and at requests in the client table. */
   wakeWorker(index: number): void;
   readonly workerCount: number;
+  /** How connections are read, as INFO tells it. */
+  multiplexingApi: string;
   /** The password that clients must give, '' for none. */
   requirePass: string;
   /** `proto-max-bulk-len`: no string grows longer. */
