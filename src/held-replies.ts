@@ -73,15 +73,15 @@ export class HeldReplies {
     this.release();
   }
 
-  /** Sends the replies that need to wait no more. */
+  /** Sends the replies that need to wait no more: all of them once `appendfsync` is another. */
   private release(): void {
     const { held } = this;
-    const { synced } = this.journal.ring;
+    const { synced, mustWait } = this.journal.ring;
     let kept = 0;
     const isFailing = this.state.writeError !== 0;
     for (const connection of held) {
       const until = isFailing ? connection.recordedUntil : connection.heldUntil;
-      if (until > synced && !connection.isClosed) held[kept++] = connection;
+      if (mustWait && until > synced && !connection.isClosed) held[kept++] = connection;
       else this.transport.releaseOutput(connection);
     }
     held.length = kept;

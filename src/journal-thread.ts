@@ -23,9 +23,10 @@ export class JournalThread {
   private readonly state: AppendOnlyState;
   private isRunning = false;
 
-  /** `start` starts the thread. */
-  constructor(keyspace: KeyspaceHandle, state: ProcessStateHandle, start: () => void) {
+  /** `start` starts the thread. No worker runs yet. */
+  constructor(keyspace: KeyspaceHandle, state: ProcessStateHandle, config: Config, start: () => void) {
     this.ring = new JournalRing(keyspace.journal);
+    this.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
     this.state = new AppendOnlyState(state.appendOnly);
     void this.state.untilThreadWanted().then(() => {
       this.isRunning = true;
@@ -33,9 +34,8 @@ export class JournalThread {
     });
   }
 
-  /** Makes it follow a changed configuration. */
-  configure(config: Config): void {
-    this.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
+  /** Makes it follow a changed configuration; what concerns the ring has been changed by CONFIG SET. */
+  configurationChanged(): void {
     this.ring.request(JournalRequest.Configuration);
   }
 

@@ -123,11 +123,10 @@ export async function startServer(config: Config, onListening = (): void => {}):
     for (const channel of channels) channel.stop();
   });
   const channelBuffers = channels.map((channel) => channel.buffer);
-  const journal = new JournalThread(keyspace, state, () => {
+  const journal = new JournalThread(keyspace, state, config, () => {
     const options = { ring: keyspace.journal, state, workerCount: threads };
     watchThread(JournalThread.start(options, channelBuffers), 'journal');
   });
-  journal.configure(config);
   const workers: Thread[] = [];
   for (let index = 0; index < threads; index++) {
     const workerData: WorkerOptions = {
@@ -168,7 +167,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
     configVersion = published.version;
     config.adopt(JSON.parse(published.json));
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
-    journal.configure(config);
+    journal.configurationChanged();
   };
   void (async () => {
     for (;;) {

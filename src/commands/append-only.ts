@@ -53,10 +53,8 @@ function turnOn(services: ServerServices): void {
 
 /** CONFIG SET has changed something: what comes next finds the append-only file as it is wanted now. */
 export function appendOnlyChanged(context: CommandContext): void {
-  const { keyspace, services } = context;
-  const { config } = services;
-  keyspace.journal.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
-  if (config.appendOnly) turnOn(services);
+  const { services } = context;
+  if (services.config.appendOnly) turnOn(services);
   // The worker that begins its base, or turns it off, looks at once.
   services.wakeWorker(0);
 }

@@ -31,7 +31,7 @@ function listenElsewhere(services: ServerServices, changed: readonly string[]): 
 }
 
 function set(context: CommandContext): void {
-  const { reply, services, session } = context;
+  const { reply, services, session, keyspace } = context;
   if (context.argCount % 2 === 1) {
     reply.error(SYNTAX_ERROR);
     return;
@@ -47,7 +47,9 @@ function set(context: CommandContext): void {
   state.config.update((json) => {
     config.adopt(JSON.parse(json));
     failure = config.set(pairs, protectedAllowed, (changed) => listenElsewhere(services, changed));
-    return failure === null ? JSON.stringify(config) : json;
+    if (failure !== null) return json;
+    keyspace.journal.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
+    return JSON.stringify(config);
   });
   services.followConfig();
   if (failure === null) appendOnlyChanged(context);

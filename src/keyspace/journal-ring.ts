@@ -135,7 +135,7 @@ export class JournalRing {
     return this.words[Word.Synchronous] !== 0;
   }
 
-  /** Follows `appendfsync` and `aof-timestamp-enabled`. */
+  /** Follows `appendfsync` and `aof-timestamp-enabled`. Whoever changes them holds the configuration's lock. */
   configure(isSynchronous: boolean, hasTimestamps: boolean): void {
     this.words[Word.Synchronous] = isSynchronous ? 1 : 0;
     this.words[Word.Timestamps] = hasTimestamps ? 1 : 0;
@@ -340,8 +340,10 @@ export class JournalRing {
   /** Bytes that can be taken, up to where the next file begins. */
   private get available(): number {
     const { doubles } = this;
-    const limit = doubles[Wide.Switch] < 0 ? doubles[Wide.Head] : doubles[Wide.Switch];
-    return limit - doubles[Wide.Taken];
+    // The head first: a switch that comes between the two is not before it, so nothing of the next file is taken.
+    const head = doubles[Wide.Head];
+    const next = doubles[Wide.Switch];
+    return (next < 0 ? head : next) - doubles[Wide.Taken];
   }
 
   /** Whether everything before the next file has been taken, and there is to be one. */

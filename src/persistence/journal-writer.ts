@@ -106,7 +106,6 @@ export class JournalWriter {
   private followConfig(): void {
     this.config = this.readConfig();
     this.log = createLog(this.config.logFile, () => this.config.logLevel);
-    this.ring.configure(this.config.appendFsync === 'always', this.config.aofTimestampEnabled);
   }
 
   /** Works until it is asked to stop. */
@@ -119,9 +118,10 @@ export class JournalWriter {
       this.work(requests);
       ring.unlockFile();
       ring.wakeWaiting(this.workerCount, this.wakeWorker);
+      if (requests !== 0) this.serve(requests);
       if ((requests & JournalRequest.Stop) !== 0) return;
       ring.sleep(this.sleepMs());
-      if (this.config.appendFsync !== 'always') ring.pause(GATHER_MS);
+      if (!ring.isSynchronous) ring.pause(GATHER_MS);
     }
   }
 
@@ -134,9 +134,17 @@ export class JournalWriter {
     if (ring.isSwitchDue && this.mayTry()) this.openNext();
     this.syncIfDue(requests !== 0);
     if (this.isDamaged) this.repair();
+  }
+
+  /** Does what it is asked to, besides what is due. */
+  private serve(requests: number): void {
+    const { ring } = this;
     if ((requests & JournalRequest.Install) !== 0) this.install();
+    ring.lockFile();
     if ((requests & JournalRequest.Close) !== 0 && !ring.isOn) this.close();
     if ((requests & JournalRequest.Stop) !== 0) this.finish();
+    ring.unlockFile();
+    ring.wakeWaiting(this.workerCount, this.wakeWorker);
   }
 
   private sleepMs(): number {
@@ -193,8 +201,9 @@ export class JournalWriter {
     if (position === ring.synced || this.isDamaged) return;
     const nowMs = Date.now();
     const { appendFsync } = config;
+    // Replies wait from the moment on that the policy changes, before this thread has read of it.
     const isDue =
-      appendFsync === 'always' ||
+      ring.isSynchronous ||
       (appendFsync === 'everysec' && (isForced || nowMs - this.lastSyncMs >= SYNC_INTERVAL_MS));
     if (isDue) this.sync();
     // Nobody waits for the disk, but what is told of it should be right once the policy changes.
@@ -278,7 +287,10 @@ export class JournalWriter {
     if (file !== undefined) this.fd = openSync(aofPath(this.place, file), 'a', 0o644);
   }
 
-  /** Makes the base that a rewrite has written part of the append-only file. */
+  /**
+   * Makes the base that a rewrite has written part of the append-only file. Without the file's lock, since workers
+   * would wait meanwhile: freeing the files it replaces takes long if they are large.
+   */
   private install(): void {
     const { ring, place, state, config } = this;
     if (ring.isSwitchPending) {
@@ -302,9 +314,13 @@ export class JournalWriter {
     this.manifest = manifest;
     // A rewrite that began before the file was turned on is not what it waits for: no increment follows it.
     if (state.mode === AppendOnlyMode.WaitsForBase && this.fd >= 0) state.mode = AppendOnlyMode.On;
+    ring.lockFile();
     if (this.isDamaged && this.isDamageBehind) this.repaired();
+    ring.unlockFile();
     this.deleteHistory();
+    ring.lockFile();
     this.measure();
+    ring.unlockFile();
     state.installEnded(true);
   }
 

@@ -22,7 +22,7 @@ function started(dir: string) {
   const state = createProcessState(1, 1);
   new SharedConfig(state.config).publish(JSON.stringify(config));
   const ring = new JournalRing(handle.journal);
-  const thread = new JournalThread(handle, state, () => {});
+  const thread = new JournalThread(handle, state, config, () => {});
   thread.resume(config, new Keyspace(handle, defaultSettings(), new Float64Array(64)), false);
   const record = (...words: string[]) => {
     const bytes = commandBytes(...words);
