@@ -12,6 +12,12 @@ import { COMPRESSED_BYTES_MIN, RdbEncoding } from './rdb-format.js';
 const LENGTH_BYTES_MAX = 9;
 /** A longer string is no int32. */
 const INTEGER_TEXT_BYTES_MAX = 11;
+/**
+ * Of a string that is so long, a sample is compressed first: to try all of it takes seconds for hundreds of megabytes,
+ * while the shard is locked, and images or archives get no shorter.
+ */
+const SAMPLED_BYTES_MIN = 1 << 20;
+const SAMPLE_BYTES = 64 * 1024;
 
 export class RdbOutput extends ByteOutput {
   /** Whether long strings are compressed (`rdbcompression`). */
@@ -105,6 +111,7 @@ export class RdbOutput extends ByteOutput {
 
   private compressedString(source: Uint8Array, offset: number, lengthBytes: number): boolean {
     if (!this.compresses || lengthBytes < COMPRESSED_BYTES_MIN) return false;
+    if (lengthBytes >= SAMPLED_BYTES_MIN && !this.getsShorter(source, offset, lengthBytes)) return false;
     const start = this.length;
     // The compressed bytes go behind the longest possible head and then move up to the real one.
     const headMax = 1 + 2 * LENGTH_BYTES_MAX;
@@ -118,6 +125,13 @@ export class RdbOutput extends ByteOutput {
     this.bytes.copyWithin(this.length, from, from + compressed);
     this.length += compressed;
     return true;
+  }
+
+  /** Whether the middle of a long string can be compressed. Its beginning may be a header that is no example. */
+  private getsShorter(source: Uint8Array, offset: number, lengthBytes: number): boolean {
+    this.reserve(SAMPLE_BYTES);
+    const from = offset + ((lengthBytes - SAMPLE_BYTES) >> 1);
+    return lzfCompress(source, from, SAMPLE_BYTES, this.bytes, this.length, SAMPLE_BYTES - 4) > 0;
   }
 
   /** Adds what is in the buffer to the checksum. */
