@@ -6,6 +6,7 @@
  *       2 the disk is far behind: replies wait until it has caught up   3 timestamps are wanted
  *      16 lock of whoever appends   17 database of the last record, -1 for none   18 second of the last timestamp
  *      32 the journal thread sleeps   33 requests to it (JournalRequest)   34 moves on whenever there is more room
+ *      40 the head's low 32 bits
  *      48 lock of the file   49 its descriptor, -1 for none   50 the error of an fsync that a worker has seen fail
  *      64... by worker: it has replies that wait for the disk
  *   float64, positions: bytes since the process began
@@ -37,6 +38,7 @@ const enum Word {
   Sleeping = 32,
   Requests = 33,
   Room = 34,
+  HeadLow = 40,
   FileLock = 48,
   FileDescriptor = 49,
   SyncFailure = 50,
@@ -222,7 +224,7 @@ export class JournalRing {
   }
 
   private copyIn(source: Uint8Array, view: DataView, lengthBytes: number): void {
-    const { doubles, ringBytes } = this;
+    const { words, doubles, ringBytes } = this;
     for (let done = 0; done < lengthBytes; ) {
       const head = doubles[Wide.Head];
       const room = ringBytes - (head - doubles[Wide.Taken]);
@@ -234,6 +236,8 @@ export class JournalRing {
       const length = Math.min(lengthBytes - done, room, ringBytes - at);
       copyBytes(this.ring, this.ringView, at, source, view, done, length);
       doubles[Wide.Head] = head + length;
+      // Whoever reads this in turn sees the bytes, too, on every processor.
+      Atomics.store(words, Word.HeadLow, (head + length) | 0);
       done += length;
     }
   }
@@ -339,11 +343,12 @@ export class JournalRing {
 
   /** Bytes that can be taken, up to where the next file begins. */
   private get available(): number {
-    const { doubles } = this;
-    // The head first: a switch that comes between the two is not before it, so nothing of the next file is taken.
-    const head = doubles[Wide.Head];
+    const { words, doubles } = this;
+    const taken = doubles[Wide.Taken];
+    const written = (Atomics.load(words, Word.HeadLow) - (taken | 0)) >>> 0;
+    // Behind the head: a switch that comes between the two is not before it, so nothing of the next file is taken.
     const next = doubles[Wide.Switch];
-    return (next < 0 ? head : next) - doubles[Wide.Taken];
+    return next < 0 ? written : next - taken;
   }
 
   /** Whether everything before the next file has been taken, and there is to be one. */
@@ -362,8 +367,6 @@ export class JournalRing {
 
   /** What can be taken in one piece; empty if there is nothing. The bytes stay until `taken`. */
   peek(lengthBytesMax: number): Uint8Array {
-    // A lock that the writers have released since makes what they wrote visible here.
-    Atomics.load(this.words, Word.Lock);
     const at = this.doubles[Wide.Taken] & (this.ringBytes - 1);
     const length = Math.min(this.available, this.ringBytes - at, lengthBytesMax);
     return this.ring.subarray(at, at + length);
