@@ -113,15 +113,14 @@ const prepared = new Map<TestServer, Set<string>>();
 const serversOf = ({ threads, directives }: Workload): string => JSON.stringify([threads, directives]);
 const rows: string[][] = [['workload', 'server', ...COLUMNS.map(([, title]) => title), 'targets']];
 let missed = 0;
-for (const first of chosen.filter(
-  (workload, index) => chosen.findIndex((other) => serversOf(other) === serversOf(workload)) === index,
-)) {
-  const { threads, directives } = first;
+for (const shared of new Set(chosen.map(serversOf))) {
+  const workloads = chosen.filter((workload) => serversOf(workload) === shared);
+  const { threads, directives } = workloads[0]!;
   const servers = [
     await start('redis', 1, directives),
     await start(options.subject as ServerKind, threads ?? Number(options.threads), directives),
   ];
-  for (const workload of chosen.filter((candidate) => serversOf(candidate) === serversOf(first))) {
+  for (const workload of workloads) {
     process.stderr.write(`${workload.name} `);
     const requests: number[] = [];
     for (const server of servers) {

@@ -1,8 +1,8 @@
 /**
- * How long others wait while many keys are loaded, and while huge collections grow, are saved and are freed: a second thread asks for other keys all
- * the time, of the same shard and of others, and the server itself tells the longest time that a lock was held
- * (timed-lock.ts). On a busy machine the answers tell more of the machine than of the server; the processor time
- * spent while a lock was held does not.
+ * How long others wait while many keys are loaded, and while huge collections grow, are saved and are freed: a second
+ * thread asks for other keys all the time, of the same shard and of others, and the server itself tells the longest
+ * time that a lock was held (timed-lock.ts). On a busy machine the answers tell more of the machine than of the server;
+ * the processor time spent while a lock was held does not.
  */
 
 import { once } from 'node:events';

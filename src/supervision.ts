@@ -42,10 +42,7 @@ export function notifySystemd(libc: Libc | null, lines: readonly string[]): stri
   if (libc === null) return 'it needs Linux';
   const fd = libc.socket(Socket.AF_UNIX, Socket.SOCK_DGRAM | Socket.SOCK_CLOEXEC, 0);
   if (fd < 0) return libc.errorText(libc.errno());
-  const isAbstract = name.startsWith('@');
-  const padded = packUnixAddress(isAbstract ? `\0${name.slice(1)}` : name);
-  // A name without a file ends where the address does.
-  const address = isAbstract ? padded.subarray(0, -1) : padded;
+  const address = packUnixAddress(name.replace(/^@/, '\0'));
   const message = Buffer.from(lines.join('\n'));
   const isSent =
     libc.connect(fd, libc.addressOf(address), address.length) === 0 &&

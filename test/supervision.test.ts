@@ -18,8 +18,7 @@ function notifications(t: Test, name: string): () => Promise<string> {
   if (libc === null) throw new Error('no C library');
   const fd = libc.socket(Socket.AF_UNIX, Socket.SOCK_DGRAM | Socket.SOCK_NONBLOCK, 0);
   t.teardown(() => libc.close(fd));
-  const padded = packUnixAddress(name.replace('@', '\0'));
-  const address = name.startsWith('@') ? padded.subarray(0, -1) : padded;
+  const address = packUnixAddress(name.replace(/^@/, '\0'));
   if (libc.bind(fd, libc.addressOf(address), address.length) !== 0) throw new Error(`can't bind ${name}`);
   const buffer = Buffer.alloc(1000);
   return async () => {

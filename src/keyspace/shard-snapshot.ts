@@ -23,7 +23,7 @@
  * takes it along.
  */
 
-import { HeaderWord, type ShardMemory } from '../memory/shard-memory.js';
+import { CACHE_LINE_WORDS, HeaderWord, type ShardMemory } from '../memory/shard-memory.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { type ElementKeeper, Walk } from '../structures/element-walk.js';
 import { entryType, expiresAtMs, keyLength, keyOffset, ValueType, valueOffset } from './entry.js';
@@ -51,8 +51,6 @@ export const enum SnapshotRoot {
   Cursor = 6,
   IsDone = 7,
 }
-
-const CACHE_LINE_WORDS = 16;
 
 const KEY_IMAGE_HEADER_BYTES = 12;
 /** A value may be longer as commands than its shard is; lengths in the shard are int32. */

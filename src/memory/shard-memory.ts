@@ -78,6 +78,7 @@ export function bitmapStartByte(databaseCount: number): number {
 }
 
 const CACHE_LINE_BYTES = 64;
+export const CACHE_LINE_WORDS = CACHE_LINE_BYTES / 4;
 
 export class ShardMemory {
   readonly buffer: SharedArrayBuffer;

@@ -34,9 +34,10 @@ export function packInternetAddress(host: string, port: number): Uint8Array {
   return packed;
 }
 
+/** Packs a path, or a name without a file (unix(7)): it begins with a zero, and ends where the address does. */
 export function packUnixAddress(path: string): Uint8Array {
   const encoded = new TextEncoder().encode(path);
-  const packed = new Uint8Array(2 + encoded.length + 1);
+  const packed = new Uint8Array(2 + encoded.length + (path.startsWith('\0') ? 0 : 1));
   packed[0] = Socket.AF_UNIX;
   packed.set(encoded, 2);
   return packed;

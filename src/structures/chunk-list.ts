@@ -854,10 +854,13 @@ export class ChunkList {
     const packedBytes = lzfCompress(bytes, this.elements(chunk), rawBytes, compressed, 0, worthBytes);
     if (packedBytes === 0) return;
     const needed = (COMPRESSED_HEADER_BYTES + packedBytes + 7) & ~7;
-    const moved = this.allocate(needed);
-    if (moved === 0) this.arena.resizeInPlace(chunk, this.capacityOf(chunk), needed);
-    else this.takePlace(root, chunk, moved);
-    const target = moved === 0 ? chunk : moved;
+    let target = this.allocate(needed);
+    if (target !== 0) {
+      this.takePlace(root, chunk, target);
+    } else {
+      this.arena.resizeInPlace(chunk, this.capacityOf(chunk), needed);
+      target = chunk;
+    }
     const at = target >> 2;
     bytes.set(compressed.subarray(0, packedBytes), target + COMPRESSED_HEADER_BYTES);
     this.setCapacity(target, -needed);

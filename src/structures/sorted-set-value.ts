@@ -108,8 +108,8 @@ export class SortedSetValue extends CollectionValue {
   private hash = 0;
   private found = 0;
 
-  private readonly nearRecords = new Int32Array(NEAR_RECORDS_MAX);
-  private readonly nearLines = new Int32Array(NEAR_RECORDS_MAX);
+  /** Of `bringEndNear`: records, then the lines of the dictionary that lead to them. */
+  private readonly near = new Int32Array(NEAR_RECORDS_MAX);
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     super(memory, arena, limits);
@@ -128,21 +128,20 @@ export class SortedSetValue extends CollectionValue {
    * last ones, up to the end of a leaf. What it returns is of no use.
    */
   bringEndNear(dictionaryRoot: number, count: number, fromEnd: boolean): number {
-    const { words, dictionary, tree, nearRecords: records, nearLines: lines } = this;
+    const { words, dictionary, tree, near } = this;
     const root = dictionaryRoot + TREE_WORD;
     tree.seek(root, fromEnd ? tree.count(root) - 1 : 0);
-    const near = Math.min(count, tree.leafCount(tree.seekLeaf), records.length);
-    const first = fromEnd ? tree.seekIndex - near + 1 : 0;
+    const records = Math.min(count, tree.leafCount(tree.seekLeaf), near.length);
+    const first = fromEnd ? tree.seekIndex - records + 1 : 0;
     let sink = 0;
-    for (let index = 0; index < near; index++) {
-      const record = tree.recordAt(tree.seekLeaf, first + index);
-      records[index] = record;
-      sink ^= words[record >> 2];
+    for (let index = 0; index < records; index++) {
+      near[index] = tree.recordAt(tree.seekLeaf, first + index);
+      sink ^= words[near[index] >> 2];
     }
-    for (let index = 0; index < near; index++) {
-      lines[index] = dictionary.hintedLine(dictionaryRoot, dictionary.hashOf(records[index]));
+    for (let index = 0; index < records; index++) {
+      near[index] = dictionary.hintedLine(dictionaryRoot, dictionary.hashOf(near[index]));
     }
-    for (let index = 0; index < near; index++) sink ^= words[lines[index]];
+    for (let index = 0; index < records; index++) sink ^= words[near[index]];
     return sink;
   }
 

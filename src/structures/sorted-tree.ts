@@ -31,7 +31,7 @@
 
 import type { Arena } from '../memory/arena.js';
 import { blockBytes } from '../memory/arena.js';
-import type { ShardMemory } from '../memory/shard-memory.js';
+import { CACHE_LINE_WORDS, type ShardMemory } from '../memory/shard-memory.js';
 import { MEMBER_LENGTH_MASK } from './member-dictionary.js';
 
 /** Words of a tree's root. All zero: an empty tree. */
@@ -53,8 +53,6 @@ const enum Node {
 const LEAF_CAPACITY_MIN = 8;
 const LEAF_CAPACITY = 64;
 const INNER_CAPACITY = 32;
-
-const CACHE_LINE_WORDS = 16;
 
 /** More levels than 2^31 bytes of nodes can have. */
 const LEVELS_MAX = 16;
