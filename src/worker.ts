@@ -187,7 +187,9 @@ export class Worker implements ConnectionHandler {
     this.hugePages = libc === null ? null : new HugePages(libc, memories);
     if (this.acceptor !== null && libc !== null) {
       const ring =
-        options.transport === 'io_uring' ? IoUringTransport.create(libc, this.channel, reply, this) : null;
+        options.transport === 'io_uring'
+          ? IoUringTransport.create(libc, this.channel, reply, this, options.workerCount)
+          : null;
       this.transport = ring ?? new EpollTransport(libc, this.channel, reply, this);
       if (ring === null) this.services.multiplexingApi = 'epoll';
     } else {

@@ -9,6 +9,7 @@
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { Connection } from './connection.js';
+import { InputGathering } from './input-gathering.js';
 import {
   type BufferGroup,
   CANCEL_ALL_ON_FD,
@@ -58,6 +59,8 @@ class RingConnection extends Connection {
   hasUndelivered = false;
   /** The client sends no more. */
   hasEnded = false;
+  /** The last of the gathering's windows in which it sent something. */
+  activeWindow = 0;
   /** The send under way, if `sendRound` is the present one. */
   sendRound = -1;
   sentBytes: Uint8Array | null = null;
@@ -73,6 +76,7 @@ export class IoUringTransport extends SocketTransport {
   /** Counts the submissions: sends of earlier ones have ended. */
   private sendRound = 0;
   private hasSends = false;
+  private readonly gathering: InputGathering;
   /** Connections whose input was kept back and can be taken now. */
   private undelivered: RingConnection[] = [];
   private readonly wakeBuffer = new Uint8Array(8);
@@ -85,8 +89,10 @@ export class IoUringTransport extends SocketTransport {
     channel: WorkerChannel,
     reply: ReplyWriter,
     handler: ConnectionHandler,
+    workerCount: number,
   ) {
     super(libc, channel, reply, handler);
+    this.gathering = new InputGathering(workerCount);
     this.ring = ring;
     this.buffers = buffers;
     this.wakeBufferAddress = libc.addressOf(this.wakeBuffer);
@@ -99,6 +105,7 @@ export class IoUringTransport extends SocketTransport {
     channel: WorkerChannel,
     reply: ReplyWriter,
     handler: ConnectionHandler,
+    workerCount: number,
   ): IoUringTransport | null {
     const ring = IoUring.create(libc, REQUESTS_MAX, COMPLETIONS_MAX);
     if (ring === null) return null;
@@ -107,7 +114,7 @@ export class IoUringTransport extends SocketTransport {
       ring.close();
       return null;
     }
-    return new IoUringTransport(ring, buffers, libc, channel, reply, handler);
+    return new IoUringTransport(ring, buffers, libc, channel, reply, handler, workerCount);
   }
 
   override stop(): void {
@@ -126,12 +133,11 @@ export class IoUringTransport extends SocketTransport {
     this.receive(connection);
   }
 
-  protected round(waitMs: number): number {
-    const { ring } = this;
+  protected round(waitMs: number, nowMs: number): number {
+    const { ring, gathering } = this;
     const isInputLeft = this.undelivered.length > 0;
     if (isInputLeft) this.deliverLeft();
-    ring.submit(isInputLeft ? 0 : waitMs);
-    this.endSends();
+    this.submitAndWait(isInputLeft ? 0 : waitMs);
     const count = ring.completed;
     for (let handled = 0; handled < count; handled++) {
       const kind: Kind = ring.tagHigh(0);
@@ -146,8 +152,21 @@ export class IoUringTransport extends SocketTransport {
         this.handleWake();
       }
     }
+    gathering.endRound(nowMs, count);
     if (this.isStopped) this.submitNow();
     return isInputLeft ? count + 1 : count;
+  }
+
+  private submitAndWait(waitMs: number): void {
+    const { ring } = this;
+    const { wanted, gatherMs } = this.gathering;
+    if (wanted > 1 && waitMs > 0) {
+      ring.submit(gatherMs, wanted);
+      if (ring.completed === 0) ring.submit(waitMs);
+    } else {
+      ring.submit(waitMs);
+    }
+    this.endSends();
   }
 
   private queue(
@@ -252,6 +271,11 @@ export class IoUringTransport extends SocketTransport {
       this.requestEnded(connection);
     }
     if (result > 0) {
+      const { gathering } = this;
+      if (connection.activeWindow !== gathering.window) {
+        connection.activeWindow = gathering.window;
+        gathering.activeConnections++;
+      }
       const number = flags >>> 16;
       const start = number * BUFFER_BYTES;
       if (!connection.isClosed && !connection.isClosing) this.take(connection, start, start + result);

@@ -177,9 +177,9 @@ export class IoUring {
 
   /**
    * Submits what is queued, has the kernel do what has become possible, and with a `waitMs` above 0 waits until
-   * something is completed, at most so long.
+   * `wanted` requests are completed, at most so long.
    */
-  submit(waitMs: number): void {
+  submit(waitMs: number, wanted = 1): void {
     const { ring, waitArgument } = this;
     ring[this.submissionTail] = this.tail;
     const seconds = Math.floor(waitMs / 1000);
@@ -187,7 +187,7 @@ export class IoUring {
     waitArgument[8] = (waitMs - seconds * 1000) * 1_000_000;
     const count = (this.tail - this.submitted) | 0;
     const flags = Enter.GETEVENTS | Enter.EXT_ARG;
-    this.libc.ioUringEnter(this.fd, count, waitMs > 0 ? 1 : 0, flags, this.waitAddress, 24);
+    this.libc.ioUringEnter(this.fd, count, waitMs > 0 ? wanted : 0, flags, this.waitAddress, 24);
     this.submitted = ring[this.submissionHead];
   }
 

@@ -42,8 +42,8 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.handler = handler;
   }
 
-  /** Waits until something happens, at most `waitMs`, and handles it. Returns how much that was. */
-  protected abstract round(waitMs: number): number;
+  /** Waits until something happens, at most `waitMs` from `nowMs` on, and handles it. Returns how much that was. */
+  protected abstract round(waitMs: number, nowMs: number): number;
 
   /** Begins to read from a new connection. */
   protected abstract watch(connection: Connection): void;
@@ -84,7 +84,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
         if (!this.isStopped) setImmediate(this.run);
         return;
       }
-      const count = this.round(this.hasSpareWork ? 0 : this.nextTickMs - nowMs);
+      const count = this.round(this.hasSpareWork ? 0 : this.nextTickMs - nowMs, nowMs);
       if (count > 0) {
         this.isBusy = true;
         this.handler.onRoundEnd();

@@ -39,7 +39,7 @@ import type { Arena } from '../memory/arena.js';
 import { blockBytes } from '../memory/arena.js';
 import { lzfCompress, lzfDecompress } from '../memory/lzf.js';
 import { HeaderWord, READING_ROOM_BYTES, type ShardMemory } from '../memory/shard-memory.js';
-import { copyBytes } from './copy.js';
+import { copyBytes, moveBytes } from './copy.js';
 import { type ElementKeeper, Walk } from './element-walk.js';
 import { KeptChunks } from './kept-chunks.js';
 import { PACKED_END, type PackedList } from './packed-list.js';
@@ -724,7 +724,7 @@ export class ChunkList {
    * shrinking never fails.
    */
   private resizeGap(root: number, position: number, oldSpan: number, newSpan: number): number {
-    const { words, bytes, chunk } = this;
+    const { words, bytes, view, chunk } = this;
     this.keep(root, chunk);
     const at = chunk >> 2;
     const first = chunk + words[at + Chunk.First];
@@ -736,12 +736,12 @@ export class ChunkList {
     const fitsBehind = end + added < chunk + capacity;
     const fitsBefore = first - added >= chunk + HEADER_BYTES;
     if (fitsBefore && (before < behind || !fitsBehind)) {
-      bytes.copyWithin(first - added, first, position);
+      moveBytes(bytes, view, first - added, first, position);
       words[at + Chunk.First] -= added;
       return position - added;
     }
     if (fitsBehind) {
-      bytes.copyWithin(position + newSpan, position + oldSpan, end);
+      moveBytes(bytes, view, position + newSpan, position + oldSpan, end);
       words[at + Chunk.End] += added;
       bytes[end + added] = PACKED_END;
       return position;

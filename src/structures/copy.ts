@@ -2,7 +2,8 @@
  * Copying and comparing bytes between two buffers without allocating a view for short lengths.
  *
  * `TypedArray.prototype.set` needs a subarray, which costs about as much as copying a hundred bytes in
- * 4-byte steps; only above COPY_LOOP_BYTES_MAX is it worth it.
+ * 4-byte steps; `copyWithin` costs a call into the runtime, and goes byte by byte where source and target are not
+ * aligned alike. Only above COPY_LOOP_BYTES_MAX are they worth it.
  */
 
 const COPY_LOOP_BYTES_MAX = 192;
@@ -27,6 +28,31 @@ export function copyBytes(
     targetView.setInt32(targetOffset, sourceView.getInt32(sourceOffset, true), true);
   }
   for (; sourceOffset < end; sourceOffset++, targetOffset++) target[targetOffset] = source[sourceOffset];
+}
+
+/** Moves the bytes from `start` to `end` to `target`, within one buffer; the ranges may overlap. */
+export function moveBytes(
+  bytes: Uint8Array,
+  view: DataView,
+  target: number,
+  start: number,
+  end: number,
+): void {
+  const lengthBytes = end - start;
+  if (lengthBytes > COPY_LOOP_BYTES_MAX) {
+    bytes.copyWithin(target, start, end);
+  } else if (target < start) {
+    for (; end - start >= 4; start += 4, target += 4) view.setInt32(target, view.getInt32(start, true), true);
+    for (; start < end; start++, target++) bytes[target] = bytes[start];
+  } else {
+    target += lengthBytes;
+    while (end - start >= 4) {
+      end -= 4;
+      target -= 4;
+      view.setInt32(target, view.getInt32(end, true), true);
+    }
+    while (end > start) bytes[--target] = bytes[--end];
+  }
 }
 
 /** Whether two ranges of `lengthBytes` bytes are equal. */

@@ -13,7 +13,7 @@
 import type { Arena } from '../memory/arena.js';
 import { IntegerParser, writeInteger } from '../memory/numbers.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
-import { copyBytes } from './copy.js';
+import { copyBytes, moveBytes } from './copy.js';
 
 const HEADER_BYTES = 8;
 const TEXT_BYTES = 24;
@@ -167,7 +167,7 @@ export class IntegerSet {
    * nothing changed if there is no memory.
    */
   insert(block: number, high: number, low: number): number {
-    const { words, shardBytes } = this;
+    const { words, shardBytes, view } = this;
     const oldWidth = words[block >> 2];
     const count = words[(block >> 2) + 1];
     const width = Math.max(oldWidth, widthOf(high, low));
@@ -176,7 +176,7 @@ export class IntegerSet {
     if (moved === 0) return 0;
     if (width !== oldWidth) this.widen(moved, oldWidth, width, count);
     const at = moved + HEADER_BYTES + index * width;
-    shardBytes.copyWithin(at + width, at, moved + HEADER_BYTES + count * width);
+    moveBytes(shardBytes, view, at + width, at, moved + HEADER_BYTES + count * width);
     words[(moved >> 2) + 1] = count + 1;
     this.write(at, width, high, low);
     return moved;
@@ -184,11 +184,11 @@ export class IntegerSet {
 
   /** Removes the integer at an index; returns the set. */
   remove(block: number, index: number): number {
-    const { words, shardBytes } = this;
+    const { words, shardBytes, view } = this;
     const width = words[block >> 2];
     const count = words[(block >> 2) + 1];
     const at = block + HEADER_BYTES + index * width;
-    shardBytes.copyWithin(at, at + width, block + HEADER_BYTES + count * width);
+    moveBytes(shardBytes, view, at, at + width, block + HEADER_BYTES + count * width);
     words[(block >> 2) + 1] = count - 1;
     this.arena.resizeInPlace(block, capacity(width, count), capacity(width, count - 1));
     return block;

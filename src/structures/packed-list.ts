@@ -28,7 +28,7 @@
 import type { Arena } from '../memory/arena.js';
 import { IntegerParser, writeInteger } from '../memory/numbers.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
-import { copyBytes, equalBytes } from './copy.js';
+import { copyBytes, equalBytes, moveBytes } from './copy.js';
 
 const HEADER_BYTES = 6;
 /** The byte behind the last element. */
@@ -313,6 +313,8 @@ export class PackedList {
 
   /** Bytes of the element at `at`. */
   spanBytes(at: number): number {
+    const first = this.shardBytes[at];
+    if ((first & 0xc0) === 0x80) return (first & 63) + 2;
     const lengthBytes = this.elementBytes(at);
     return lengthBytes + backLengthBytes(lengthBytes);
   }
@@ -353,14 +355,10 @@ export class PackedList {
     // Elements of a list often begin alike: their ends tell them apart sooner.
     const tailBytes = lengthBytes < 4 ? 0 : 4;
     const tail = tailBytes === 0 ? 0 : view.getInt32(offset + lengthBytes - 4, true);
-    let left = 0;
     for (let first = shardBytes[at]; first !== PACKED_END; first = shardBytes[at]) {
-      const isLookedAt = left === 0;
-      left = isLookedAt ? skip : left - 1;
       if ((first & 0xc0) === 0x80) {
         const size = first & 63;
         if (
-          isLookedAt &&
           size === lengthBytes &&
           (tailBytes === 0 || shardView.getInt32(at + size - 3, true) === tail) &&
           equalBytes(shardBytes, shardView, at + 1, bytes, view, offset, lengthBytes)
@@ -368,16 +366,15 @@ export class PackedList {
           return at;
         }
         at += size + 2;
-        continue;
-      }
-      if (isLookedAt) {
+      } else {
         if (isInteger) {
           if (this.isIntegerAt(first) && this.integerAt(at, first) === integer) return at;
         } else if ((first & 0xf0) === STRING_12 || first === STRING_32) {
           if (this.equals(at, bytes, view, offset, lengthBytes)) return at;
         }
+        at += this.spanBytes(at);
       }
-      at += this.spanBytes(at);
+      for (let left = skip; left > 0 && shardBytes[at] !== PACKED_END; left--) at += this.spanBytes(at);
     }
     return 0;
   }
@@ -559,7 +556,7 @@ export class PackedList {
    * the list, or 0 with nothing changed. Shrinking never fails.
    */
   private openGap(block: number, at: number, oldSpan: number, newSpan: number): number {
-    const { words, shardBytes, arena } = this;
+    const { words, shardBytes, shardView, arena } = this;
     const total = words[block >> 2];
     const newTotal = total + newSpan - oldSpan;
     if (newTotal > PACKED_LIST_BYTES_MAX) return 0;
@@ -570,7 +567,7 @@ export class PackedList {
     const end = block + total;
     this.position = at;
     if (newCapacity <= oldCapacity || arena.resizeInPlace(block, oldCapacity, newCapacity)) {
-      if (newSpan !== oldSpan) shardBytes.copyWithin(at + newSpan, tail, end);
+      if (newSpan !== oldSpan) moveBytes(shardBytes, shardView, at + newSpan, tail, end);
       words[block >> 2] = newTotal;
       if (newCapacity < oldCapacity) arena.resizeInPlace(block, oldCapacity, newCapacity);
       return block;
@@ -578,7 +575,7 @@ export class PackedList {
     const moved = arena.allocate(newCapacity);
     if (moved === 0) return 0;
     shardBytes.copyWithin(moved, block, at);
-    shardBytes.copyWithin(moved + relative + newSpan, tail, end);
+    moveBytes(shardBytes, shardView, moved + relative + newSpan, tail, end);
     words[moved >> 2] = newTotal;
     arena.free(block, oldCapacity);
     this.position = moved + relative;

@@ -67,6 +67,25 @@ t.test('requests are queued until they are submitted, and come back with their t
   }
 });
 
+t.test('a wait for several ends when all have come, or its time is over', { skip }, async (t) => {
+  const ring = open(t);
+  const [left, right] = socketPair(t);
+  const text = new TextEncoder().encode('hello');
+  const room = new Uint8Array(8);
+  const address = libc.addressOf(text);
+  for (const tag of [1, 2]) {
+    ring.queue(Operation.Send, EntryFlag.None, 0, left, address, 5, 0, tag, 0, 0);
+  }
+  ring.submit(60_000, 2);
+  t.equal(takeAll(ring).length, 2);
+  ring.queue(Operation.PollAdd, EntryFlag.None, 0, left, 0, 0, Epoll.IN, 3, 0, 0);
+  ring.queue(Operation.Read, EntryFlag.None, 0, right, libc.addressOf(room), 8, 0, 4, 0, 0);
+  ring.submit(0.2, 2);
+  t.same(takeAll(ring), [{ tag: [4, 0], result: 8, flags: 0 }]);
+  ring.submit(0.2, 2);
+  t.equal(ring.completed, 0);
+});
+
 t.test('a wait ends', { skip }, async (t) => {
   const ring = open(t);
   const [left] = socketPair(t);

@@ -1,0 +1,75 @@
+/**
+ * How much input a worker lets come together before it begins a round.
+ *
+ * A round costs a sleep and a wake-up, whatever it handles. When processors are short, the clients are on this machine,
+ * too, and wait for one: a worker that begins with the first request that comes takes it from them, for little. So a
+ * worker to which much comes from many connections waits a moment for more of it, as network cards gather packets
+ * before they interrupt. It waits for no more than what
+ *
+ *   * comes in `targetMs` at the present rate,
+ *   * a part of the active connections send, since what all of them wait for would never come,
+ *
+ * and for `gatherMs` at most. With processors to spare, or one of these below two, it begins at once.
+ */
+
+import { ProcessorLoad } from './processor-load.js';
+
+/** What comes in such a time makes a round: with one worker, and with several, to each of which less comes. */
+const TARGET_MS = 0.15;
+const SHARED_TARGET_MS = 0.3;
+/** Of the time in which all that is wanted comes on average, how much may pass. */
+const PATIENCE = 4 / 3;
+const ACTIVE_CONNECTIONS_PER_INPUT = 4;
+const WANTED_MAX = 32;
+const MISSES_MAX = 4;
+/** For so long rates and connections are counted. */
+const WINDOW_MS = 50;
+/** Processors are short when this part of their time is idle, or less. */
+const SHORT_IDLE_RATIO = 0.4;
+
+export class InputGathering {
+  /** Inputs to wait for. */
+  wanted = 1;
+  /** Number of the window that is being counted. */
+  window = 1;
+  /** Connections that have sent something in it. */
+  activeConnections = 0;
+  /** How long to wait for all that is wanted. */
+  readonly gatherMs: number;
+  private readonly targetMs: number;
+  private readonly load: Pick<ProcessorLoad, 'idleRatio'>;
+  private windowStartMs = 0;
+  private inputs = 0;
+  /** Rounds in a row with less than half of what was wanted. */
+  private misses = 0;
+
+  constructor(workerCount: number, load: Pick<ProcessorLoad, 'idleRatio'> = new ProcessorLoad()) {
+    this.load = load;
+    this.targetMs = workerCount === 1 ? TARGET_MS : SHARED_TARGET_MS;
+    this.gatherMs = this.targetMs * PATIENCE;
+  }
+
+  /** A round has found so many inputs. */
+  endRound(nowMs: number, inputs: number): void {
+    if (inputs >= this.wanted >> 1) {
+      this.misses = 0;
+    } else if (++this.misses === MISSES_MAX) {
+      // Less is coming than it was.
+      this.misses = 0;
+      this.wanted >>= 1;
+    }
+    this.inputs += inputs;
+    const elapsedMs = nowMs - this.windowStartMs;
+    if (elapsedMs < WINDOW_MS) return;
+    const wanted = Math.min(
+      Math.floor((this.inputs * this.targetMs) / elapsedMs),
+      Math.floor(this.activeConnections / ACTIVE_CONNECTIONS_PER_INPUT),
+      WANTED_MAX,
+    );
+    this.wanted = wanted > 1 && this.load.idleRatio(nowMs) <= SHORT_IDLE_RATIO ? wanted : 1;
+    this.windowStartMs = nowMs;
+    this.inputs = 0;
+    this.activeConnections = 0;
+    this.window++;
+  }
+}

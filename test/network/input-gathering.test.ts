@@ -1,0 +1,66 @@
+/** How much input a worker waits for. */
+
+import t from 'tap';
+import { InputGathering } from '../../src/network/input-gathering.js';
+
+const WINDOW_MS = 50;
+
+/** Counts one window: so many rounds a millisecond, each with `inputs`, from so many connections. */
+function passWindow(
+  gathering: InputGathering,
+  startMs: number,
+  inputsPerMs: number,
+  connections: number,
+): void {
+  gathering.endRound(startMs, 0);
+  gathering.activeConnections = connections;
+  for (let ms = 1; ms <= WINDOW_MS; ms++) gathering.endRound(startMs + ms, inputsPerMs);
+}
+
+function gatheringWith(idleRatio: number, workerCount = 1): InputGathering {
+  return new InputGathering(workerCount, { idleRatio: () => idleRatio });
+}
+
+t.test('at first, and with processors to spare, a round begins with the first input', async (t) => {
+  const gathering = gatheringWith(0.6);
+  t.equal(gathering.wanted, 1);
+  passWindow(gathering, 1000, 40, 100);
+  t.equal(gathering.wanted, 1);
+});
+
+t.test('as much as comes in a moment, when processors are short', async (t) => {
+  const one = gatheringWith(0.1);
+  passWindow(one, 1000, 40, 100);
+  t.equal(one.wanted, 6);
+  const shared = gatheringWith(0.1, 4);
+  passWindow(shared, 1000, 40, 100);
+  t.equal(shared.wanted, 12);
+  t.ok(shared.gatherMs > one.gatherMs);
+});
+
+t.test('few connections, or little input, are not waited for', async (t) => {
+  const gathering = gatheringWith(0.1);
+  passWindow(gathering, 1000, 40, 7);
+  t.equal(gathering.wanted, 1);
+  passWindow(gathering, 2000, 40, 12);
+  t.equal(gathering.wanted, 3);
+  passWindow(gathering, 3000, 5, 1000);
+  t.equal(gathering.wanted, 1);
+  passWindow(gathering, 4000, 1000, 1000);
+  t.equal(gathering.wanted, 32);
+});
+
+t.test('when less comes than was wanted, several times, less is wanted before the window ends', async (t) => {
+  const gathering = gatheringWith(0.1);
+  passWindow(gathering, 1000, 40, 100);
+  t.equal(gathering.wanted, 6);
+  const pass = (...inputs: number[]) => {
+    for (const count of inputs) gathering.endRound(1060, count);
+  };
+  pass(2, 1, 2, 3, 2, 2, 2);
+  t.equal(gathering.wanted, 6);
+  pass(2);
+  t.equal(gathering.wanted, 3);
+  pass(0, 0, 0, 0, 0, 0, 0, 0);
+  t.equal(gathering.wanted, 1);
+});
