@@ -60,7 +60,8 @@ export class InputGathering {
     }
     this.inputs += inputs;
     const elapsedMs = nowMs - this.windowStartMs;
-    if (elapsedMs < WINDOW_MS) return;
+    // Below 0 when the clock has been set back.
+    if (elapsedMs >= 0 && elapsedMs < WINDOW_MS) return;
     const wanted = Math.min(
       Math.floor((this.inputs * this.targetMs) / elapsedMs),
       Math.floor(this.activeConnections / ACTIVE_CONNECTIONS_PER_INPUT),

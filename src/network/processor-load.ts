@@ -24,7 +24,8 @@ export class ProcessorLoad {
 
   /** The part of all processors' time that was idle lately, since one of the last calls; 1 where that is not known. */
   idleRatio(nowMs: number): number {
-    if (nowMs - this.measuredMs >= MEASURED_MS_MIN) {
+    // The clock may have been set back.
+    if (Math.abs(nowMs - this.measuredMs) >= MEASURED_MS_MIN) {
       this.measuredMs = nowMs;
       this.measure();
     }
