@@ -1,10 +1,8 @@
 /** How busy all processors of this machine are, from /proc/stat (proc_stat(5)). */
 
-import { closeSync, openSync, readSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 const MEASURED_MS_MIN = 200;
-/** More than the first line, which is about all processors together. */
-const LINE_BYTES_MAX = 256;
 /** Of the columns behind "cpu": the two that are idle, and those that count (guests are in `user` already). */
 const IDLE = 3;
 const WAITING = 4;
@@ -12,7 +10,6 @@ const COLUMNS = 8;
 
 export class ProcessorLoad {
   private readonly path: string;
-  private readonly line = new Uint8Array(LINE_BYTES_MAX);
   private measuredMs = Number.NEGATIVE_INFINITY;
   private ticks = 0;
   private idleTicks = 0;
@@ -43,21 +40,15 @@ export class ProcessorLoad {
     this.idleTicks = idleTicks;
   }
 
-  /** Empty where there is no such file. */
+  /** Those of the first line, which is about all processors together. Empty where there is no such file. */
   private readColumns(): number[] {
-    let fd: number;
+    let text: string;
     try {
-      fd = openSync(this.path, 'r');
+      text = readFileSync(this.path, 'latin1');
     } catch {
       return [];
     }
-    try {
-      const length = readSync(fd, this.line, 0, LINE_BYTES_MAX, 0);
-      const text = Buffer.from(this.line.buffer, 0, length).toString('latin1');
-      const words = text.slice(0, text.indexOf('\n')).split(/ +/);
-      return words.slice(1, 1 + COLUMNS).map(Number);
-    } finally {
-      closeSync(fd);
-    }
+    const words = text.slice(0, text.indexOf('\n')).split(/ +/);
+    return words.slice(1, 1 + COLUMNS).map(Number);
   }
 }

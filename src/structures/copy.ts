@@ -8,7 +8,10 @@
 
 const COPY_LOOP_BYTES_MAX = 192;
 
-/** Copies `lengthBytes` bytes; each `view` covers the same bytes as its array. The ranges must not overlap. */
+/**
+ * Copies `lengthBytes` bytes; each `view` covers the same bytes as its array. The ranges may overlap only if the
+ * target begins first.
+ */
 export function copyBytes(
   target: Uint8Array,
   targetView: DataView,
@@ -42,8 +45,7 @@ export function moveBytes(
   if (lengthBytes > COPY_LOOP_BYTES_MAX) {
     bytes.copyWithin(target, start, end);
   } else if (target < start) {
-    for (; end - start >= 4; start += 4, target += 4) view.setInt32(target, view.getInt32(start, true), true);
-    for (; start < end; start++, target++) bytes[target] = bytes[start];
+    copyBytes(bytes, view, target, bytes, view, start, lengthBytes);
   } else {
     target += lengthBytes;
     while (end - start >= 4) {

@@ -298,11 +298,9 @@ export class PackedList {
     return first < 0x80 || (first & 0xe0) === INTEGER_13 || first > STRING_32;
   }
 
-  /** Bytes of the element at `at` without its back length. */
-  private elementBytes(at: number): number {
-    const first = this.shardBytes[at];
+  /** Bytes of the element at `at`, which begins with `first` and is no short string, without its back length. */
+  private elementBytes(at: number, first: number): number {
     if (first < 0x80) return 1;
-    if (first < INTEGER_13) return 1 + (first & 63);
     if (first < STRING_12) return 2;
     if (first < STRING_32) return 2 + (((first & 15) << 8) | this.shardBytes[at + 1]);
     if (first === STRING_32) return 5 + this.shardView.getInt32(at + 1, true);
@@ -315,7 +313,7 @@ export class PackedList {
   spanBytes(at: number): number {
     const first = this.shardBytes[at];
     if ((first & 0xc0) === 0x80) return (first & 63) + 2;
-    const lengthBytes = this.elementBytes(at);
+    const lengthBytes = this.elementBytes(at, first);
     return lengthBytes + backLengthBytes(lengthBytes);
   }
 

@@ -5,7 +5,7 @@ import { InputGathering } from '../../src/network/input-gathering.js';
 
 const WINDOW_MS = 50;
 
-/** Counts one window: so many rounds a millisecond, each with `inputs`, from so many connections. */
+/** Counts one window: a round each millisecond, with so many inputs, from so many connections. */
 function passWindow(
   gathering: InputGathering,
   startMs: number,
