@@ -327,7 +327,7 @@ export class Worker implements ConnectionHandler {
     this.context.nowMs = nowMs;
     session.lastInteractionMs = nowMs;
     const { journal } = this.keyspace;
-    if (journal.isOn) journal.ring.waitForRoom(this.isJournalFailing);
+    if (journal.isOn && !journal.ring.hasRoom) this.waitForJournal();
     this.heldReplies.beforeCommands();
     let position: number;
     this.isExecuting = true;
@@ -359,7 +359,13 @@ export class Worker implements ConnectionHandler {
 
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
 
+  private waitForJournal(): void {
+    this.keyspace.keptLock.letGo();
+    this.keyspace.journal.ring.waitForRoom(this.isJournalFailing);
+  }
+
   onRoundEnd(): void {
+    this.keyspace.keptLock.letGo();
     this.heldReplies.commit();
   }
 
@@ -514,6 +520,7 @@ export class Worker implements ConnectionHandler {
       this.transport.send(connection);
       this.transport.resumeReading(connection);
     }
+    this.onRoundEnd();
   }
 
   onSpareTime(): boolean {

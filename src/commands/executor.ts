@@ -6,8 +6,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Journal } from '../keyspace/journal.js';
 import { keySlot } from '../memory/hash.js';
-import { acquireLock, releaseLock } from '../memory/lock.js';
-import { HeaderWord } from '../memory/shard-memory.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
 import type { ClientTable } from '../state/client-table.js';
 import { ServerCounter, type WorkerStatistics } from '../state/command-statistics.js';
@@ -188,7 +186,7 @@ export class Executor {
     const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
     let index = first;
     let argumentsLeft = STRETCH_ARGUMENTS_MAX;
-    acquireLock(shard.words, HeaderWord.Lock);
+    shard.lock();
     lookAhead.readMembers(first, end, session.database, bytes, view, parser);
     do {
       const command = this.commands[index] as Command;
@@ -212,7 +210,7 @@ export class Executor {
       this.isSimple(index, parser)
     );
     keyspace.publishIfMoved(shard);
-    releaseLock(shard.words, HeaderWord.Lock);
+    keyspace.keptLock.keepOrRelease(shard);
     return index;
   }
 
@@ -593,12 +591,12 @@ export class Executor {
     if (command.singleKey > 0) {
       context.selectKey(command.singleKey);
       const { shard } = context;
-      acquireLock(shard.words, HeaderWord.Lock);
+      shard.lock();
       command.handler(context);
       if ((command.flags & CommandFlag.Write) !== 0) context.keyspace.publishIfMoved(shard);
       this.settle();
       this.journal.commit(true);
-      releaseLock(shard.words, HeaderWord.Lock);
+      shard.unlock();
       return;
     }
     if (command.keySpecs.length === 0) {

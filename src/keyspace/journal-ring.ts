@@ -249,15 +249,18 @@ export class JournalRing {
     if (this.doubles[Wide.Taken] === taken) Atomics.wait(words, Word.Room, room, WAIT_MS_MAX);
   }
 
+  /** Whether half of the ring is free. */
+  get hasRoom(): boolean {
+    const { doubles } = this;
+    return doubles[Wide.Head] - doubles[Wide.Taken] <= this.ringBytes / 2;
+  }
+
   /**
    * Waits until half of the ring is free, or the disk takes nothing any more (`isFailing`), so that what comes next
    * rarely has to wait under a lock. Holds no lock when called.
    */
   waitForRoom(isFailing: () => boolean): void {
-    const { doubles, ringBytes } = this;
-    while (doubles[Wide.Head] - doubles[Wide.Taken] > ringBytes / 2 && !isFailing()) {
-      this.waitForTaken(doubles[Wide.Taken]);
-    }
+    while (!this.hasRoom && !isFailing()) this.waitForTaken(this.doubles[Wide.Taken]);
   }
 
   /** Waits until the file has all that is written, or the disk takes nothing (`isFailing`). */

@@ -3,11 +3,11 @@
  * memory that all of them use, eviction, and the housekeeping of the shards that this thread looks after.
  */
 
-import { acquireLock, releaseLock } from '../memory/lock.js';
 import { HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { EvictionPool } from './eviction-pool.js';
 import { Journal } from './journal.js';
 import { JournalRing } from './journal-ring.js';
+import { KeptLock } from './kept-lock.js';
 import { EvictionPolicy, type KeyspaceSettings } from './settings.js';
 import { Shard } from './shard.js';
 import { SnapshotState } from './shard-snapshot.js';
@@ -55,6 +55,8 @@ export class Keyspace {
   readonly databaseCount: number;
   readonly settings: KeyspaceSettings;
   readonly journal: Journal;
+  /** The lock that this thread keeps for what comes next. */
+  readonly keptLock = new KeptLock();
   private readonly totals: Int32Array;
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
@@ -67,7 +69,7 @@ export class Keyspace {
     this.databaseCount = handle.databaseCount;
     this.journal = new Journal(handle.journal);
     this.shards = handle.shards.map(
-      (buffer, index) => new Shard(index, buffer, settings, counters, this.journal),
+      (buffer, index) => new Shard(index, buffer, settings, counters, this.journal, this.keptLock),
     );
     this.shardMask = this.shards.length - 1;
     this.totals = new Int32Array(handle.totals);
@@ -288,13 +290,13 @@ export class Keyspace {
       for (let database = 0; database < this.databaseCount; database++) {
         if (shard.calendarOf(database) === 0 && shard.fieldCalendarOf(database) === 0) continue;
         for (let more = true; more; ) {
-          acquireLock(shard.words, HeaderWord.Lock);
+          shard.lock();
           const nowMs = Date.now();
           more = shard.expireDue(database, nowMs, EXPIRE_SLICE_KEYS) === EXPIRE_SLICE_KEYS;
           if (shard.expireDueFields(database, nowMs, EXPIRE_SLICE_KEYS)) more = true;
           this.publishIfMoved(shard);
           this.journal.commit(false);
-          releaseLock(shard.words, HeaderWord.Lock);
+          shard.unlock();
           if (performance.now() > giveUpAt) return true;
         }
       }

@@ -54,6 +54,7 @@ import {
 import { KeyEvent } from './events.js';
 import { ExpiryCalendar, FieldCalendar } from './expiry-calendar.js';
 import type { Journal } from './journal.js';
+import type { KeptLock } from './kept-lock.js';
 import { KeyDictionary } from './key-dictionary.js';
 import { LazyFree } from './lazy-free.js';
 import type { KeyspaceSettings } from './settings.js';
@@ -92,6 +93,7 @@ export class Shard {
   private readonly collections: (CollectionValue | null)[] = new Array(7).fill(null);
   private readonly settings: KeyspaceSettings;
   private readonly counters: Float64Array;
+  private readonly keptLock: KeptLock;
 
   constructor(
     index: number,
@@ -99,8 +101,10 @@ export class Shard {
     settings: KeyspaceSettings,
     counters: Float64Array,
     journal: Journal,
+    keptLock: KeptLock,
   ) {
     this.index = index;
+    this.keptLock = keptLock;
     this.journal = journal;
     this.memory = new ShardMemory(buffer);
     this.bytes = this.memory.bytes;
@@ -134,7 +138,7 @@ export class Shard {
   }
 
   lock(): void {
-    acquireLock(this.words, HeaderWord.Lock);
+    if (!this.keptLock.takeOver(this)) acquireLock(this.words, HeaderWord.Lock);
   }
 
   unlock(): void {

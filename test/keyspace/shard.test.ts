@@ -15,6 +15,7 @@ import {
 import { KeyEvent } from '../../src/keyspace/events.js';
 import { Journal } from '../../src/keyspace/journal.js';
 import { JournalRing } from '../../src/keyspace/journal-ring.js';
+import { KeptLock } from '../../src/keyspace/kept-lock.js';
 import { EvictionPolicy, type KeyspaceSettings } from '../../src/keyspace/settings.js';
 import { Shard } from '../../src/keyspace/shard.js';
 import { hashBytes } from '../../src/memory/hash.js';
@@ -74,7 +75,7 @@ class Model {
     const memory = ShardMemory.create(arenaBytes + (4 << 20), DATABASES);
     memory.words[HeaderWord.ArenaEnd] = memory.words[HeaderWord.ArenaStart]! + arenaBytes;
     const journal = new Journal(JournalRing.create(1 << 16));
-    this.shard = new Shard(0, memory.buffer, this.settings, this.counters, journal);
+    this.shard = new Shard(0, memory.buffer, this.settings, this.counters, journal, new KeptLock());
     this.random = random;
   }
 
