@@ -17,6 +17,12 @@ import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-pars
 import { equalBytes } from '../structures/copy.js';
 import { type Command, PopEnd } from './command-table.js';
 
+/** Of the fingerprints in front of a list of keys those of the first 32 are fetched. */
+const INDEX_WORDS = 8;
+const LINE_BYTES = 64;
+/** What is longer is hardly a packed list, or begins with something else than its length. */
+const PACKED_BYTES_MAX = 4096;
+
 export class LookAhead {
   /** Of each command's one key, where it has one. */
   readonly hashes = new Int32Array(MAX_BATCH_COMMANDS);
@@ -99,7 +105,21 @@ export class LookAhead {
       if (value !== 0) hasCollections = true;
     }
     if (hasCollections) {
-      for (let index = first; index < end; index++) sink ^= shards[index].words[records[index]];
+      // The beginning, and what may be in front of it (structures/keyed-list.ts).
+      for (let index = first; index < end; index++) {
+        const { words } = shards[index];
+        const value = records[index];
+        lines[index] = value;
+        records[index] = words[value];
+        if (value > INDEX_WORDS) sink ^= words[value - INDEX_WORDS];
+      }
+      // The end of a packed list, where it grows.
+      for (let index = first; index < end; index++) {
+        const totalBytes = records[index];
+        if (totalBytes > LINE_BYTES && totalBytes < PACKED_BYTES_MAX) {
+          sink ^= shards[index].words[lines[index] + (totalBytes >> 2)];
+        }
+      }
     }
     this.sink = sink;
   }

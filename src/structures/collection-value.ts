@@ -19,7 +19,6 @@ import type { ShardMemory } from '../memory/shard-memory.js';
 import { SCAN_STEP_RECORDS_MAX } from './dictionary.js';
 import type { ElementKeeper } from './element-walk.js';
 import type { MemberTable } from './member-table.js';
-import { PackedList } from './packed-list.js';
 import type { ValueLimits } from './value-limits.js';
 
 export const REFERENCE_BYTES = 5;
@@ -59,7 +58,6 @@ export abstract class CollectionValue {
   protected readonly words: Int32Array;
   protected readonly view: DataView;
   protected readonly limits: ValueLimits;
-  protected readonly packed: PackedList;
 
   /** Takes elements that a walk has not come to before they change. */
   protected keeper: ElementKeeper | null = null;
@@ -74,7 +72,6 @@ export abstract class CollectionValue {
     this.words = memory.words;
     this.view = memory.view;
     this.limits = limits;
-    this.packed = new PackedList(memory, arena);
   }
 
   encoding(reference: number): Encoding {

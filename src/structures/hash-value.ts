@@ -32,8 +32,9 @@ import { ExpiringHashTable } from './expiring-hash-table.js';
 import { clearHead, ExpiringHead } from './expiring-head.js';
 import { HashTable } from './hash-table.js';
 import { HashWalk } from './hash-walk.js';
+import { KeyedList } from './keyed-list.js';
 import { ROOT_BYTES } from './member-table.js';
-import { PACKED_LIST_BYTES_MAX } from './packed-list.js';
+import { PACKED_LIST_BYTES_MAX, PackedList } from './packed-list.js';
 import type { ValueLimits } from './value-limits.js';
 
 export const enum HashSet {
@@ -72,6 +73,10 @@ class RoomyRange {
 }
 
 export class HashValue extends CollectionValue {
+  /** The list of a Packed. */
+  private readonly pairs: KeyedList;
+  /** The list of a PackedExpiring. */
+  private readonly triples: PackedList;
   private readonly table: HashTable;
   private readonly expiringTable: ExpiringHashTable;
   private readonly walk: HashWalk;
@@ -91,6 +96,8 @@ export class HashValue extends CollectionValue {
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     super(memory, arena, limits);
+    this.pairs = new KeyedList(memory, arena, 2);
+    this.triples = new PackedList(memory, arena);
     this.table = new HashTable(memory, arena);
     this.expiringTable = new ExpiringHashTable(memory, arena);
     this.walk = new HashWalk(memory, arena, this.table, this.expiringTable);
@@ -106,7 +113,7 @@ export class HashValue extends CollectionValue {
   }
 
   override create(reference: number): boolean {
-    const block = this.packed.create();
+    const block = this.pairs.create();
     if (block !== 0) this.setReference(reference, Encoding.Packed, block);
     return block !== 0;
   }
@@ -114,7 +121,7 @@ export class HashValue extends CollectionValue {
   override count(reference: number): number {
     const block = this.blockOf(reference);
     const encoding = this.encoding(reference);
-    if (encoding === Encoding.Packed) return this.packed.count(block) >> 1;
+    if (encoding === Encoding.Packed) return this.pairs.count(block) >> 1;
     if (encoding === Encoding.Table) return this.table.count(block >> 2);
     const count = this.heldCount(reference);
     const next = this.nextExpiry(reference);
@@ -132,9 +139,9 @@ export class HashValue extends CollectionValue {
     const block = this.blockOf(reference);
     switch (this.encoding(reference)) {
       case Encoding.Packed:
-        return this.packed.count(block) >> 1;
+        return this.pairs.count(block) >> 1;
       case Encoding.PackedExpiring:
-        return this.packed.count(this.listOf(block)) / 3;
+        return this.triples.count(this.listOf(block)) / 3;
       case Encoding.Table:
         return this.table.count(block >> 2);
       default:
@@ -153,8 +160,8 @@ export class HashValue extends CollectionValue {
 
   /** The expiry in a packed list of the field at `at`. */
   private listedExpiry(at: number): number {
-    const { packed } = this;
-    return packed.integerOrNaN(packed.next(packed.next(at)));
+    const { triples } = this;
+    return triples.integerOrNaN(triples.next(triples.next(at)));
   }
 
   /** Whether a field that expires then (-1 or NO_EXPIRY: never) is past its expiry. */
@@ -172,7 +179,7 @@ export class HashValue extends CollectionValue {
   ): number {
     const block = this.blockOf(reference);
     if (this.encoding(reference) === Encoding.PackedExpiring) {
-      return this.packed.find(this.packed.first(this.listOf(block)), 2, bytes, view, offset, lengthBytes);
+      return this.triples.find(this.triples.first(this.listOf(block)), 2, bytes, view, offset, lengthBytes);
     }
     const slot = this.expiringTable.findField(tableOf(block), bytes, view, offset, lengthBytes);
     return slot === 0 ? 0 : this.words[slot];
@@ -183,7 +190,7 @@ export class HashValue extends CollectionValue {
     const block = this.blockOf(reference);
     const encoding = this.encoding(reference);
     if (encoding === Encoding.Packed) {
-      return this.packed.find(this.packed.first(block), 1, bytes, view, offset, lengthBytes);
+      return this.pairs.findKey(block, bytes, view, offset, lengthBytes);
     }
     if (encoding !== Encoding.Table) {
       const handle = this.findHeld(reference, bytes, view, offset, lengthBytes);
@@ -211,14 +218,14 @@ export class HashValue extends CollectionValue {
   ): HashSet {
     const encoding = this.encoding(reference);
     if (encoding === Encoding.Packed) {
-      const { packed } = this;
+      const { pairs } = this;
       const block = this.blockOf(reference);
-      const at = packed.find(packed.first(block), 1, fieldBytes, fieldView, fieldOffset, fieldLength);
-      if (this.fitsPacked(block, at, fieldLength, valueLength)) {
+      const at = pairs.findKey(block, fieldBytes, fieldView, fieldOffset, fieldLength);
+      if (this.fitsPacked(pairs, block, at, fieldLength, valueLength)) {
         const changed =
           at !== 0
-            ? packed.replace(block, packed.next(at), valueBytes, valueView, valueOffset, valueLength)
-            : packed.appendPair(
+            ? pairs.replace(block, pairs.next(at), valueBytes, valueView, valueOffset, valueLength)
+            : pairs.appendPair(
                 block,
                 fieldBytes,
                 fieldView,
@@ -288,20 +295,20 @@ export class HashValue extends CollectionValue {
     const result = handle === 0 || isPast ? HashSet.Added : HashSet.Updated;
     const clears = expiresAt >= 0 && (isPast || !keepsExpiry);
     if (this.encoding(reference) === Encoding.PackedExpiring) {
-      const { packed } = this;
+      const { triples } = this;
       const block = this.blockOf(reference);
       const list = this.listOf(block);
-      if (this.fitsPacked(list, handle, fieldLength, valueLength, 3)) {
+      if (this.fitsPacked(triples, list, handle, fieldLength, valueLength, 3)) {
         if (handle !== 0 && !clears) {
-          const value = packed.next(handle);
-          const changed = packed.replace(list, value, valueBytes, valueView, valueOffset, valueLength);
+          const value = triples.next(handle);
+          const changed = triples.replace(list, value, valueBytes, valueView, valueOffset, valueLength);
           if (changed === 0) return HashSet.NoMemory;
           this.setList(block, changed);
           return result;
         }
-        const changed = packed.insertTriple(
+        const changed = triples.insertTriple(
           list,
-          packed.end(list),
+          triples.end(list),
           fieldBytes,
           fieldView,
           fieldOffset,
@@ -313,7 +320,7 @@ export class HashValue extends CollectionValue {
           NO_EXPIRY,
         );
         if (changed === 0) return HashSet.NoMemory;
-        this.setList(block, handle === 0 ? changed : packed.remove(changed, handle - list + changed, 3));
+        this.setList(block, handle === 0 ? changed : triples.remove(changed, handle - list + changed, 3));
         return result;
       }
       if (!this.convertToTable(reference)) return HashSet.NoMemory;
@@ -350,13 +357,14 @@ export class HashValue extends CollectionValue {
 
   /** Whether a packed hash stays one when the field at `at` (0: a new one) gets a value. */
   private fitsPacked(
+    packed: PackedList,
     list: number,
     at: number,
     fieldLength: number,
     valueLength: number,
     elementsEach = 2,
   ): boolean {
-    const { packed, limits } = this;
+    const { limits } = this;
     return (
       fieldLength <= limits.hashPackedValueBytes &&
       valueLength <= limits.hashPackedValueBytes &&
@@ -441,13 +449,13 @@ export class HashValue extends CollectionValue {
 
   /** Removes a field; returns whether it was there. */
   remove(reference: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
-    const { packed, table } = this;
+    const { pairs, table } = this;
     const block = this.blockOf(reference);
     const encoding = this.encoding(reference);
     if (encoding === Encoding.Packed) {
-      const at = packed.find(packed.first(block), 1, bytes, view, offset, lengthBytes);
+      const at = pairs.findKey(block, bytes, view, offset, lengthBytes);
       if (at === 0) return false;
-      this.setReference(reference, Encoding.Packed, packed.remove(block, at, 2));
+      this.setReference(reference, Encoding.Packed, pairs.removeKey(block, at));
       return true;
     }
     if (encoding !== Encoding.Table) {
@@ -465,7 +473,7 @@ export class HashValue extends CollectionValue {
   private removeHandle(reference: number, handle: number): void {
     const block = this.blockOf(reference);
     if (this.encoding(reference) === Encoding.PackedExpiring) {
-      this.setList(block, this.packed.remove(this.listOf(block), handle, 3));
+      this.setList(block, this.triples.remove(this.listOf(block), handle, 3));
       return;
     }
     const { expiringTable } = this;
@@ -476,18 +484,18 @@ export class HashValue extends CollectionValue {
 
   /** A handle drawn uniformly from a hash that is not empty. */
   randomHandle(reference: number): number {
-    const { packed } = this;
+    const { pairs, triples } = this;
     const block = this.blockOf(reference);
     const encoding = this.encoding(reference);
     if (encoding === Encoding.Packed) {
-      return packed.seek(block, 2 * Math.floor(Math.random() * (packed.count(block) >> 1)));
+      return pairs.seek(block, 2 * Math.floor(Math.random() * (pairs.count(block) >> 1)));
     }
     if (encoding === Encoding.Table) return this.table.random(block >> 2, random32());
     if (encoding === Encoding.PackedExpiring) {
       // What is past its expiry comes first.
       const held = this.heldCount(reference);
       const count = this.count(reference);
-      return packed.seek(this.listOf(block), 3 * (held - count + Math.floor(Math.random() * count)));
+      return triples.seek(this.listOf(block), 3 * (held - count + Math.floor(Math.random() * count)));
     }
     const root = tableOf(block) >> 2;
     let handle: number;
@@ -515,7 +523,7 @@ export class HashValue extends CollectionValue {
     const block = this.blockOf(reference);
     switch (this.encoding(reference)) {
       case Encoding.PackedExpiring: {
-        const first = this.packed.first(this.listOf(block));
+        const first = this.triples.first(this.listOf(block));
         const expiresAt = first === 0 ? NO_EXPIRY : this.listedExpiry(first);
         return expiresAt === NO_EXPIRY ? -1 : expiresAt;
       }
@@ -553,21 +561,21 @@ export class HashValue extends CollectionValue {
     }
     clearHead(this.words, head >> 2);
     this.setList(head, list);
-    this.packed.release(block);
+    this.pairs.release(block);
     this.setReference(reference, Encoding.PackedExpiring, head);
     return true;
   }
 
   /** A list of the fields and values of a Packed, none of which expires; 0 if there is no memory. */
   private tripledList(block: number): number {
-    const { packed, conversionWalk } = this;
+    const { triples, conversionWalk } = this;
     const { field, value } = conversionWalk;
-    let list = packed.create();
+    let list = triples.create();
     conversionWalk.begin(Encoding.Packed, block, 0);
     while (list !== 0 && conversionWalk.next()) {
-      const longer = packed.insertTriple(
+      const longer = triples.insertTriple(
         list,
-        packed.end(list),
+        triples.end(list),
         field.bytes,
         field.view,
         field.offset,
@@ -578,7 +586,7 @@ export class HashValue extends CollectionValue {
         value.lengthBytes,
         NO_EXPIRY,
       );
-      if (longer === 0) packed.release(list);
+      if (longer === 0) triples.release(list);
       list = longer;
     }
     return list;
@@ -605,16 +613,16 @@ export class HashValue extends CollectionValue {
       expiringTable.clearExpiry(table, slot);
       return true;
     }
-    const { packed, moving } = this;
+    const { triples, moving } = this;
     const list = this.listOf(block);
-    const at = packed.find(packed.first(list), 2, bytes, view, offset, lengthBytes);
+    const at = triples.find(triples.first(list), 2, bytes, view, offset, lengthBytes);
     const expiry = expiresAt < 0 ? NO_EXPIRY : expiresAt;
     if (this.listedExpiry(at) === expiry) return true;
-    packed.read(packed.next(at));
-    moving.copy(packed.bytes, packed.offset, packed.lengthBytes);
+    triples.read(triples.next(at));
+    moving.copy(triples.bytes, triples.offset, triples.lengthBytes);
     const target = this.placeOf(list, expiry);
-    const totalBytes = packed.totalBytes(list);
-    const changed = packed.insertTriple(
+    const totalBytes = triples.totalBytes(list);
+    const changed = triples.insertTriple(
       list,
       target,
       bytes,
@@ -628,21 +636,21 @@ export class HashValue extends CollectionValue {
       expiry,
     );
     if (changed === 0) return false;
-    const shift = target <= at ? packed.totalBytes(changed) - totalBytes : 0;
-    this.setList(block, packed.remove(changed, at - list + changed + shift, 3));
+    const shift = target <= at ? triples.totalBytes(changed) - totalBytes : 0;
+    this.setList(block, triples.remove(changed, at - list + changed + shift, 3));
     return true;
   }
 
   /** Where in a list a field with this expiry belongs: behind all that do not expire later. */
   private placeOf(list: number, expiry: number): number {
-    const { packed } = this;
-    const end = packed.end(list);
+    const { triples } = this;
+    const end = triples.end(list);
     if (expiry === NO_EXPIRY) return end;
-    for (let at = packed.first(list); at !== 0; ) {
-      const expiryAt = packed.next(packed.next(at));
-      const other = packed.integerOrNaN(expiryAt);
+    for (let at = triples.first(list); at !== 0; ) {
+      const expiryAt = triples.next(triples.next(at));
+      const other = triples.integerOrNaN(expiryAt);
       if (other === NO_EXPIRY || other > expiry) return at;
-      at = packed.next(expiryAt);
+      at = triples.next(expiryAt);
     }
     return end;
   }
@@ -652,12 +660,12 @@ export class HashValue extends CollectionValue {
     const block = this.blockOf(reference);
     switch (this.encoding(reference)) {
       case Encoding.PackedExpiring: {
-        const { packed } = this;
+        const { triples } = this;
         let due = 0;
-        for (let at = packed.first(this.listOf(block)); at !== 0; due++) {
-          const expiryAt = packed.next(packed.next(at));
-          if (!this.isPast(packed.integerOrNaN(expiryAt))) break;
-          at = packed.next(expiryAt);
+        for (let at = triples.first(this.listOf(block)); at !== 0; due++) {
+          const expiryAt = triples.next(triples.next(at));
+          if (!this.isPast(triples.integerOrNaN(expiryAt))) break;
+          at = triples.next(expiryAt);
         }
         return due;
       }
@@ -708,7 +716,7 @@ export class HashValue extends CollectionValue {
       }
     }
     const list = this.listOf(block);
-    this.setList(block, this.packed.remove(list, this.packed.first(list), 3 * due));
+    this.setList(block, this.triples.remove(list, this.triples.first(list), 3 * due));
     return due;
   }
 
@@ -818,11 +826,11 @@ export class HashValue extends CollectionValue {
       case Encoding.TableExpiring:
         return this.expiringTable.releaseSome(tableOf(block), steps);
       case Encoding.PackedExpiring:
-        this.packed.release(this.listOf(block));
+        this.triples.release(this.listOf(block));
         this.arena.free(block, HEAD_BYTES);
         return true;
       default:
-        this.packed.release(block);
+        this.pairs.release(block);
         return true;
     }
   }
@@ -833,7 +841,7 @@ export class HashValue extends CollectionValue {
     let block: number;
     switch (encoding) {
       case Encoding.Packed:
-        block = this.packed.copy(source.packed, source.blockOf(sourceReference));
+        block = this.pairs.copy(source.pairs, source.blockOf(sourceReference));
         break;
       case Encoding.PackedExpiring:
         block = this.copyPackedExpiring(source, source.blockOf(sourceReference));
@@ -855,7 +863,7 @@ export class HashValue extends CollectionValue {
   private copyPackedExpiring(source: this, sourceBlock: number): number {
     const block = this.arena.allocate(HEAD_BYTES);
     if (block === 0) return 0;
-    const list = this.packed.copy(source.packed, source.listOf(sourceBlock));
+    const list = this.triples.copy(source.triples, source.listOf(sourceBlock));
     if (list === 0) {
       this.arena.free(block, HEAD_BYTES);
       return 0;
@@ -866,12 +874,12 @@ export class HashValue extends CollectionValue {
   }
 
   override usedBytes(reference: number, samples: number): number {
-    const { walk, packed } = this;
+    const { walk, pairs, triples } = this;
     const block = this.blockOf(reference);
     const encoding = this.encoding(reference);
-    if (encoding === Encoding.Packed) return blockBytes(packed.blockBytes(block));
+    if (encoding === Encoding.Packed) return blockBytes(pairs.blockBytes(block));
     if (encoding === Encoding.PackedExpiring) {
-      return blockBytes(HEAD_BYTES) + blockBytes(packed.blockBytes(this.listOf(block)));
+      return blockBytes(HEAD_BYTES) + blockBytes(triples.blockBytes(this.listOf(block)));
     }
     const isExpiring = encoding === Encoding.TableExpiring;
     const table = isExpiring ? this.expiringTable : this.table;
@@ -892,8 +900,8 @@ export class HashValue extends CollectionValue {
     const block = this.blockOf(reference);
     const encoding = this.encoding(reference);
     if (encoding === Encoding.Packed) {
-      this.packed.verify(block);
-      if (this.packed.count(block) % 2 !== 0) throw new Error('hash: a field without a value');
+      this.pairs.verify(block);
+      if (this.pairs.count(block) % 2 !== 0) throw new Error('hash: a field without a value');
     } else if (encoding === Encoding.Table) {
       this.table.verify(block >> 2);
     } else if (encoding === Encoding.PackedExpiring) {
@@ -906,11 +914,11 @@ export class HashValue extends CollectionValue {
   }
 
   private verifyList(list: number): void {
-    const { packed } = this;
-    packed.verify(list);
-    if (packed.count(list) % 3 !== 0) throw new Error('hash: a field without a value or an expiry');
+    const { triples } = this;
+    triples.verify(list);
+    if (triples.count(list) % 3 !== 0) throw new Error('hash: a field without a value or an expiry');
     let before = 0;
-    for (let at = packed.first(list); at !== 0; at = packed.next(packed.next(packed.next(at)))) {
+    for (let at = triples.first(list); at !== 0; at = triples.next(triples.next(triples.next(at)))) {
       const expiry = this.listedExpiry(at);
       if (Number.isNaN(expiry) || expiry < 0) throw new Error('hash: an expiry is no time');
       const order = expiry === NO_EXPIRY ? Number.POSITIVE_INFINITY : expiry;

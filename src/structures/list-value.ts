@@ -20,7 +20,7 @@ import type { ShardMemory } from '../memory/shard-memory.js';
 import { ChunkList } from './chunk-list.js';
 import { CollectionValue, Encoding } from './collection-value.js';
 import type { ElementKeeper } from './element-walk.js';
-import { EMPTY_LIST_BYTES, type PackedList } from './packed-list.js';
+import { EMPTY_LIST_BYTES, PackedList } from './packed-list.js';
 import type { ValueLimits } from './value-limits.js';
 
 /** Whatever number of elements is allowed, a chunk of several has no more bytes than this. */
@@ -37,6 +37,7 @@ const SHORT_CHUNKS = 0x80 | Encoding.Chunks;
 
 export class ListValue extends CollectionValue {
   /** What knows a list in chunks. */
+  private readonly packed: PackedList;
   readonly chunks: ChunkList;
 
   // The limits of a packed list, from `list-max-listpack-size` as it was when they were worked out.
@@ -46,6 +47,7 @@ export class ListValue extends CollectionValue {
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     super(memory, arena, limits);
+    this.packed = new PackedList(memory, arena);
     this.chunks = new ChunkList(memory, arena, this.packed);
     this.setLimits(limits.listPackedSize);
   }

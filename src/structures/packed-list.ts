@@ -33,7 +33,8 @@ import { copyBytes, equalBytes, moveBytes } from './copy.js';
 const HEADER_BYTES = 6;
 /** The byte behind the last element. */
 export const PACKED_END = 0xff;
-const COUNT_UNKNOWN = 0xffff;
+/** What the header says of a list with as many elements, or that has had as many. */
+export const COUNT_UNKNOWN = 0xffff;
 /** Length of an empty list. */
 export const EMPTY_LIST_BYTES = HEADER_BYTES + 1;
 
@@ -66,12 +67,12 @@ function backLengthBytes(lengthBytes: number): number {
 
 export class PackedList {
   private readonly arena: Arena;
-  private readonly words: Int32Array;
-  private readonly shardBytes: Uint8Array;
-  private readonly shardView: DataView;
+  protected readonly words: Int32Array;
+  protected readonly shardBytes: Uint8Array;
+  protected readonly shardView: DataView;
   private readonly text = new Uint8Array(TEXT_BYTES);
   private readonly textView = new DataView(this.text.buffer);
-  private readonly parser = new IntegerParser();
+  protected readonly parser = new IntegerParser();
 
   // The element read last, as text: `lengthBytes` bytes of `bytes` from `offset` on.
   bytes: Uint8Array;
@@ -99,9 +100,26 @@ export class PackedList {
     this.view = memory.view;
   }
 
+  /** Bytes that the arena's block has in front of a list with so many elements (a KeyedList's index). */
+  protected frontBytes(_count: number): number {
+    return 0;
+  }
+
+  /** Takes a block for a list of this length; 0 if there is no memory. Returns where the list begins. */
+  private allocate(totalBytes: number, count: number): number {
+    const front = this.frontBytes(count);
+    const block = this.arena.allocate(front + capacity(totalBytes));
+    return block === 0 ? 0 : block + front;
+  }
+
+  /** The number of elements, or COUNT_UNKNOWN. */
+  protected knownCount(block: number): number {
+    return this.shardView.getUint16(block + 4, true);
+  }
+
   /** A new empty list; 0 if there is no memory. */
   create(): number {
-    const block = this.arena.allocate(capacity(EMPTY_LIST_BYTES));
+    const block = this.allocate(EMPTY_LIST_BYTES, 0);
     if (block === 0) return 0;
     this.words[block >> 2] = EMPTY_LIST_BYTES;
     this.shardView.setUint16(block + 4, 0, true);
@@ -112,7 +130,7 @@ export class PackedList {
   /** A new list of elements that are encoded already; 0 if there is no memory. */
   createFrom(elements: number, elementsBytes: number, count: number): number {
     const total = elementsBytes + EMPTY_LIST_BYTES;
-    const block = this.arena.allocate(capacity(total));
+    const block = this.allocate(total, Math.min(count, COUNT_UNKNOWN));
     if (block === 0) return 0;
     const { shardBytes } = this;
     shardBytes.copyWithin(block + HEADER_BYTES, elements, elements + elementsBytes);
@@ -123,22 +141,25 @@ export class PackedList {
   }
 
   release(block: number): void {
-    this.arena.free(block, capacity(this.words[block >> 2]));
+    const front = this.frontBytes(this.knownCount(block));
+    this.arena.free(block - front, front + capacity(this.words[block >> 2]));
   }
 
-  /** A copy of another list, of this shard or of another; 0 if there is no memory. */
-  copy(source: PackedList, sourceBlock: number): number {
+  /** A copy of another list of the same kind, of this shard or of another; 0 if there is no memory. */
+  copy(source: this, sourceBlock: number): number {
     const total = source.words[sourceBlock >> 2];
-    const block = this.arena.allocate(capacity(total));
+    const count = source.knownCount(sourceBlock);
+    const block = this.allocate(total, count);
     if (block === 0) return 0;
+    const front = this.frontBytes(count);
     copyBytes(
       this.shardBytes,
       this.shardView,
-      block,
+      block - front,
       source.shardBytes,
       source.shardView,
-      sourceBlock,
-      total,
+      sourceBlock - front,
+      front + total,
     );
     return block;
   }
@@ -150,15 +171,14 @@ export class PackedList {
 
   /** Bytes that the list takes of the arena. */
   blockBytes(block: number): number {
-    return capacity(this.words[block >> 2]);
+    return this.frontBytes(this.knownCount(block)) + capacity(this.words[block >> 2]);
   }
 
   count(block: number): number {
-    const count = this.shardView.getUint16(block + 4, true);
+    const count = this.knownCount(block);
     if (count !== COUNT_UNKNOWN) return count;
     let elements = 0;
     for (let at = this.first(block); at !== 0; at = this.next(at)) elements++;
-    if (elements < COUNT_UNKNOWN) this.shardView.setUint16(block + 4, elements, true);
     return elements;
   }
 
@@ -206,23 +226,34 @@ export class PackedList {
     return from - length;
   }
 
+  /** Position `count` elements behind the one at `at`; there are as many, or the end is there. */
+  protected forward(at: number, count: number): number {
+    const { shardBytes } = this;
+    for (; count > 0; count--) {
+      const first = shardBytes[at];
+      at += (first & 0xc0) === 0x80 ? (first & 63) + 2 : this.spanBytes(at);
+    }
+    return at;
+  }
+
+  /** Position `count` elements before the one, or the end, at `at`; there are as many. */
+  private backward(at: number, count: number): number {
+    const { shardBytes } = this;
+    for (; count > 0; count--) {
+      const length = shardBytes[at - 1];
+      at = length < 128 ? at - 1 - length : this.before(at);
+    }
+    return at;
+  }
+
   /** Position of the element with this index, from the end if negative; 0 if there is none. */
   seek(block: number, index: number): number {
-    const known = this.shardView.getUint16(block + 4, true);
-    if (known !== COUNT_UNKNOWN) {
-      if (index >= known || index < -known) return 0;
-      // From the nearer end.
-      if (index >= 0 && index > known >> 1) index -= known;
-      else if (index < 0 && -index > known >> 1) index += known;
-    }
-    if (index >= 0) {
-      let at = this.first(block);
-      while (at !== 0 && index-- > 0) at = this.next(at);
-      return at;
-    }
-    let at = this.last(block);
-    while (at !== 0 && ++index < 0) at = this.previous(block, at);
-    return at;
+    const count = this.count(block);
+    if (index >= count || index < -count) return 0;
+    if (index < 0) index += count;
+    return index <= count >> 1
+      ? this.forward(this.start(block), index)
+      : this.backward(this.end(block), count - index);
   }
 
   /** Reads the element at `at` into `bytes`, `offset`, `lengthBytes`, `isInteger` and `integer`. */
@@ -280,7 +311,7 @@ export class PackedList {
     this.lengthBytes = writeInteger(this.text, 0, integer);
   }
 
-  private integerAt(at: number, first: number): number {
+  protected integerAt(at: number, first: number): number {
     const { shardView } = this;
     if (first < 0x80) return first;
     if ((first & 0xe0) === INTEGER_13) {
@@ -294,7 +325,7 @@ export class PackedList {
   }
 
   /** Whether an element is kept as an integer. */
-  private isIntegerAt(first: number): boolean {
+  protected isIntegerAt(first: number): boolean {
     return first < 0x80 || (first & 0xe0) === INTEGER_13 || first > STRING_32;
   }
 
@@ -424,10 +455,8 @@ export class PackedList {
   ): number {
     const elementBytes = this.classify(bytes, offset, lengthBytes);
     const added = elementBytes + backLengthBytes(elementBytes);
-    const moved = this.openGap(block, at, 0, added);
-    if (moved === 0) return 0;
-    this.writeElement(this.position, bytes, view, offset, lengthBytes);
-    this.addToCount(moved, 1);
+    const moved = this.openGap(block, at, 0, added, 1);
+    if (moved !== 0) this.writeElement(this.position, bytes, view, offset, lengthBytes);
     return moved;
   }
 
@@ -450,12 +479,11 @@ export class PackedList {
     const elementBytes = this.classify(bytes, offset, lengthBytes);
     const span = elementBytes + backLengthBytes(elementBytes);
     const numberBytes = this.classifyNumber(number, text, textLengthBytes);
-    const moved = this.openGap(block, at, 0, span + numberBytes + backLengthBytes(numberBytes));
+    const moved = this.openGap(block, at, 0, span + numberBytes + backLengthBytes(numberBytes), 2);
     if (moved === 0) return 0;
     this.writeElement(this.position + span, text, textView, 0, textLengthBytes);
     this.classify(bytes, offset, lengthBytes);
     this.writeElement(this.position, bytes, view, offset, lengthBytes);
-    this.addToCount(moved, 2);
     return moved;
   }
 
@@ -477,12 +505,11 @@ export class PackedList {
   ): number {
     const firstSpan = this.addedBytes(firstBytes, firstOffset, firstLength);
     const secondSpan = this.addedBytes(secondBytes, secondOffset, secondLength);
-    const moved = this.openGap(block, this.end(block), 0, firstSpan + secondSpan);
+    const moved = this.openGap(block, this.end(block), 0, firstSpan + secondSpan, 2);
     if (moved === 0) return 0;
     this.writeElement(this.position + firstSpan, secondBytes, secondView, secondOffset, secondLength);
     this.classify(firstBytes, firstOffset, firstLength);
     this.writeElement(this.position, firstBytes, firstView, firstOffset, firstLength);
-    this.addToCount(moved, 2);
     return moved;
   }
 
@@ -504,7 +531,7 @@ export class PackedList {
     const secondSpan = this.addedBytes(secondBytes, secondOffset, secondLength);
     const integerBytes = this.classifyInteger(integer);
     const span = firstSpan + secondSpan + integerBytes + backLengthBytes(integerBytes);
-    const moved = this.openGap(block, at, 0, span);
+    const moved = this.openGap(block, at, 0, span, 3);
     if (moved === 0) return 0;
     const { position } = this;
     this.valueIsInteger = true;
@@ -513,7 +540,6 @@ export class PackedList {
     this.writeElement(position + firstSpan, secondBytes, secondView, secondOffset, secondLength);
     this.classify(firstBytes, firstOffset, firstLength);
     this.writeElement(position, firstBytes, firstView, firstOffset, firstLength);
-    this.addToCount(moved, 3);
     return moved;
   }
 
@@ -527,7 +553,8 @@ export class PackedList {
     lengthBytes: number,
   ): number {
     const elementBytes = this.classify(bytes, offset, lengthBytes);
-    const moved = this.openGap(block, at, this.spanBytes(at), elementBytes + backLengthBytes(elementBytes));
+    const span = elementBytes + backLengthBytes(elementBytes);
+    const moved = this.openGap(block, at, this.spanBytes(at), span, 0);
     if (moved !== 0) this.writeElement(this.position, bytes, view, offset, lengthBytes);
     return moved;
   }
@@ -543,47 +570,54 @@ export class PackedList {
       past += this.spanBytes(past);
       removed++;
     }
-    const moved = this.openGap(block, at, past - at, 0);
-    this.addToCount(moved, -removed);
+    const moved = this.openGap(block, at, past - at, 0, -removed);
     if (this.shardBytes[this.position] === PACKED_END) this.position = 0;
     return moved;
   }
 
   /**
-   * Makes the `oldSpan` bytes at `at` into `newSpan` bytes, moving what follows. Sets `position` and returns
-   * the list, or 0 with nothing changed. Shrinking never fails.
+   * Makes the `oldSpan` bytes at `at` into `newSpan` bytes, moving what follows, and counts `added` elements more. Sets
+   * `position` and returns the list, or 0 with nothing changed. Shrinking never fails.
    */
-  private openGap(block: number, at: number, oldSpan: number, newSpan: number): number {
+  private openGap(block: number, at: number, oldSpan: number, newSpan: number, added: number): number {
     const { words, shardBytes, shardView, arena } = this;
     const total = words[block >> 2];
     const newTotal = total + newSpan - oldSpan;
     if (newTotal > PACKED_LIST_BYTES_MAX) return 0;
     const relative = at - block;
-    const oldCapacity = capacity(total);
-    const newCapacity = capacity(newTotal);
+    const count = this.knownCount(block);
+    const newCount = count === COUNT_UNKNOWN ? count : Math.min(count + added, COUNT_UNKNOWN);
+    const front = this.frontBytes(count);
+    const newFront = this.frontBytes(newCount);
+    const oldBytes = front + capacity(total);
+    const newBytes = newFront + capacity(newTotal);
     const tail = at + oldSpan;
     const end = block + total;
-    this.position = at;
-    if (newCapacity <= oldCapacity || arena.resizeInPlace(block, oldCapacity, newCapacity)) {
+    let moved = block;
+    if (newTotal < total || (newFront === front && this.fits(block - front, oldBytes, newBytes))) {
       if (newSpan !== oldSpan) moveBytes(shardBytes, shardView, at + newSpan, tail, end);
-      words[block >> 2] = newTotal;
-      if (newCapacity < oldCapacity) arena.resizeInPlace(block, oldCapacity, newCapacity);
-      return block;
+      if (newFront < front) {
+        moved = block - front + newFront;
+        moveBytes(shardBytes, shardView, moved - newFront, block - newFront, block + newTotal);
+      }
+      if (newBytes < oldBytes) arena.resizeInPlace(block - front, oldBytes, newBytes);
+    } else {
+      moved = this.allocate(newTotal, newCount);
+      if (moved === 0) return 0;
+      const kept = Math.min(front, newFront);
+      shardBytes.copyWithin(moved - kept, block - kept, at);
+      moveBytes(shardBytes, shardView, moved + relative + newSpan, tail, end);
+      arena.free(block - front, oldBytes);
     }
-    const moved = arena.allocate(newCapacity);
-    if (moved === 0) return 0;
-    shardBytes.copyWithin(moved, block, at);
-    moveBytes(shardBytes, shardView, moved + relative + newSpan, tail, end);
     words[moved >> 2] = newTotal;
-    arena.free(block, oldCapacity);
+    shardView.setUint16(moved + 4, newCount, true);
     this.position = moved + relative;
     return moved;
   }
 
-  private addToCount(block: number, added: number): void {
-    const count = this.shardView.getUint16(block + 4, true);
-    if (count === COUNT_UNKNOWN) return;
-    this.shardView.setUint16(block + 4, Math.min(count + added, COUNT_UNKNOWN), true);
+  /** Whether a block has, or gets in place, room for so many bytes. */
+  private fits(block: number, oldBytes: number, newBytes: number): boolean {
+    return newBytes <= oldBytes || this.arena.resizeInPlace(block, oldBytes, newBytes);
   }
 
   /** Writes the element of the value that `addedBytes` has looked at last. */
@@ -670,7 +704,7 @@ export class PackedList {
       elements++;
     }
     if (at !== end || this.shardBytes[end] !== PACKED_END) throw new Error('packed list: wrong end');
-    const count = this.shardView.getUint16(block + 4, true);
+    const count = this.knownCount(block);
     if (count !== COUNT_UNKNOWN && count !== elements) throw new Error('packed list: wrong count');
   }
 }

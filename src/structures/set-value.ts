@@ -18,6 +18,7 @@ import { copyBytes } from './copy.js';
 import type { ElementView } from './element-view.js';
 import { type ElementKeeper, Walk } from './element-walk.js';
 import { IntegerSet } from './integer-set.js';
+import { KeyedList } from './keyed-list.js';
 import { MemberTable, ROOT_BYTES } from './member-table.js';
 import { PACKED_LIST_BYTES_MAX } from './packed-list.js';
 import { SetWalk } from './set-walk.js';
@@ -36,6 +37,7 @@ function random32(): number {
 }
 
 export class SetValue extends CollectionValue {
+  private readonly packed: KeyedList;
   private readonly integers: IntegerSet;
   private readonly table: MemberTable;
 
@@ -48,6 +50,7 @@ export class SetValue extends CollectionValue {
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     super(memory, arena, limits);
+    this.packed = new KeyedList(memory, arena, 1);
     this.integers = new IntegerSet(memory, arena);
     this.table = new MemberTable(memory, arena, RECORD_HEADER_BYTES);
     this.walk = new SetWalk(memory, arena, this.table);
@@ -92,7 +95,7 @@ export class SetValue extends CollectionValue {
           integers.parse(bytes, offset, lengthBytes) && integers.find(block, integers.high, integers.low)
         );
       case Encoding.Packed:
-        return packed.find(packed.first(block), 0, bytes, view, offset, lengthBytes) !== 0;
+        return packed.findKey(block, bytes, view, offset, lengthBytes) !== 0;
       default: {
         const hash = hashBytes(view, offset, lengthBytes);
         return this.table.find(block >> 2, hash, bytes, view, offset, lengthBytes) !== 0;
@@ -148,7 +151,7 @@ export class SetValue extends CollectionValue {
   ): SetAdd {
     const { packed, limits } = this;
     const block = this.blockOf(reference);
-    if (packed.find(packed.first(block), 0, bytes, view, offset, lengthBytes) !== 0) return SetAdd.Present;
+    if (packed.findKey(block, bytes, view, offset, lengthBytes) !== 0) return SetAdd.Present;
     if (
       packed.count(block) >= limits.setPackedEntries ||
       lengthBytes > limits.setPackedValueBytes ||
@@ -234,7 +237,7 @@ export class SetValue extends CollectionValue {
         this.removeHandle(reference, integers.position);
         return true;
       case Encoding.Packed: {
-        const at = packed.find(packed.first(block), 0, bytes, view, offset, lengthBytes);
+        const at = packed.findKey(block, bytes, view, offset, lengthBytes);
         if (at !== 0) this.removeHandle(reference, at);
         return at !== 0;
       }
@@ -256,7 +259,7 @@ export class SetValue extends CollectionValue {
         this.integers.remove(block, handle);
         break;
       case Encoding.Packed:
-        this.setReference(reference, Encoding.Packed, this.packed.remove(block, handle));
+        this.setReference(reference, Encoding.Packed, this.packed.removeKey(block, handle));
         break;
       default: {
         const hash = table.hashOf(handle);

@@ -29,7 +29,7 @@ import { DictionaryRoot } from './dictionary.js';
 import type { ElementView } from './element-view.js';
 import { Walk } from './element-walk.js';
 import { MEMBER_LENGTH_MASK, MemberDictionary } from './member-dictionary.js';
-import { PACKED_LIST_BYTES_MAX } from './packed-list.js';
+import { PACKED_LIST_BYTES_MAX, PackedList } from './packed-list.js';
 import { SortedTree, TreeRoot } from './sorted-tree.js';
 import type { ValueLimits } from './value-limits.js';
 
@@ -95,6 +95,7 @@ function compareBytes(
 }
 
 export class SortedSetValue extends CollectionValue {
+  private readonly packed: PackedList;
   private readonly doubles: Float64Array;
   private readonly dictionary: MemberDictionary;
   private readonly tree: SortedTree;
@@ -113,6 +114,7 @@ export class SortedSetValue extends CollectionValue {
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     super(memory, arena, limits);
+    this.packed = new PackedList(memory, arena);
     this.doubles = memory.doubles;
     this.dictionary = new MemberDictionary(memory, arena, RECORD_HEADER_BYTES);
     this.tree = new SortedTree(memory, arena, RECORD_HEADER_BYTES);

@@ -1,0 +1,185 @@
+/**
+ * A packed list whose elements are keys, each there once (a set), or by turns keys and values (a hash). Once there are
+ * some, a byte of each key's hash lies in front of the list, so that to look for a key takes one or two lines of
+ * memory instead of all: most keys that are not there are known not to be without reading any.
+ *
+ *   the arena's block                      the list
+ *   |                                      |
+ *   | unused | ... | byte 2 | byte 1 | byte 0 | total bytes | count | elements | end |
+ *   <-- multiple of 16 bytes, by the count -->
+ *
+ * Byte n is the fingerprint of key n. There are none with fewer than KEYS_MIN keys, and none any more once the list does not
+ * know its count.
+ */
+
+import type { Arena } from '../memory/arena.js';
+import type { ShardMemory } from '../memory/shard-memory.js';
+import { COUNT_UNKNOWN, PackedList } from './packed-list.js';
+
+/** Fewer keys are found as quickly by looking at each. */
+const KEYS_MIN = 16;
+
+/** A byte that depends on the length, the first four bytes and the last eight. */
+function textFingerprint(view: DataView, offset: number, lengthBytes: number): number {
+  let mixed = lengthBytes;
+  if (lengthBytes >= 4) {
+    const end = offset + lengthBytes;
+    mixed ^= Math.imul(view.getInt32(offset, true), 0x9e3779b1);
+    if (lengthBytes > 8) mixed = Math.imul(mixed ^ view.getInt32(end - 8, true), 0x85ebca6b);
+    mixed ^= mixed >>> 15;
+    mixed = Math.imul(mixed ^ view.getInt32(end - 4, true), 0xc2b2ae35);
+  } else {
+    for (let index = 0; index < lengthBytes; index++) {
+      mixed = Math.imul(mixed ^ view.getUint8(offset + index), 0x9e3779b1);
+    }
+  }
+  return (mixed ^ (mixed >>> 13)) >>> 24;
+}
+
+function integerFingerprint(integer: number): number {
+  const mixed = Math.imul(((integer % 0x100000000) | 0) ^ Math.floor(integer / 0x100000000), 0x9e3779b1);
+  return mixed >>> 24;
+}
+
+export class KeyedList extends PackedList {
+  private readonly stride: 1 | 2;
+
+  /** @param stride 1 for keys alone, 2 for keys with values */
+  constructor(memory: ShardMemory, arena: Arena, stride: 1 | 2) {
+    super(memory, arena);
+    this.stride = stride;
+  }
+
+  protected override frontBytes(count: number): number {
+    const keys = this.stride === 2 ? count >> 1 : count;
+    if (keys < KEYS_MIN || count === COUNT_UNKNOWN) return 0;
+    // Steps of an eighth to a quarter.
+    const step = Math.max(16, 1 << (29 - Math.clz32(keys)));
+    return (keys + step - 1) & -step;
+  }
+
+  /** Number of keys that have a fingerprint. */
+  private indexedKeys(list: number): number {
+    const count = this.knownCount(list);
+    return this.frontBytes(count) === 0 ? 0 : this.stride === 2 ? count >> 1 : count;
+  }
+
+  /** The fingerprint of the key at `at`. */
+  private fingerprintAt(at: number): number {
+    const first = this.shardBytes[at];
+    if (this.isIntegerAt(first)) return integerFingerprint(this.integerAt(at, first));
+    if ((first & 0xc0) === 0x80) return textFingerprint(this.shardView, at + 1, first & 63);
+    this.read(at);
+    return textFingerprint(this.view, this.offset, this.lengthBytes);
+  }
+
+  /** Position of a key, 0 if it is not there. */
+  findKey(list: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
+    const { words, stride, parser } = this;
+    const keys = this.indexedKeys(list);
+    if (keys === 0) return this.find(this.first(list), stride - 1, bytes, view, offset, lengthBytes);
+    const isInteger = parser.parse(bytes, offset, lengthBytes) && parser.isSafe;
+    const fingerprint = isInteger
+      ? integerFingerprint(parser.value)
+      : textFingerprint(view, offset, lengthBytes);
+    const pattern = Math.imul(fingerprint, 0x01010101);
+    // The key, of those that were compared, that was last, and its position.
+    let key = -1;
+    let at = 0;
+    let word = list >> 2;
+    for (let first = 0; first < keys; first += 4) {
+      const differences = words[--word] ^ pattern;
+      // Whether a byte is 0 (Mycroft's test).
+      if (((differences - 0x01010101) & ~differences & 0x80808080) === 0) continue;
+      for (let index = first; index < first + 4 && index < keys; index++) {
+        if (((differences >>> (8 * (3 - index + first))) & 0xff) !== 0) continue;
+        at = key < 0 ? this.seek(list, index * stride) : this.forward(at, (index - key) * stride);
+        key = index;
+        if (this.equals(at, bytes, view, offset, lengthBytes)) return at;
+      }
+    }
+    return 0;
+  }
+
+  /** Notes the fingerprints of keys that were put at the end of a list which had `before` of them. */
+  private indexAppended(list: number, before: number, position: number): void {
+    const { shardBytes } = this;
+    const keys = this.indexedKeys(list);
+    if (keys === 0) return;
+    if (before > 0) {
+      shardBytes[list - keys] = this.fingerprintAt(position);
+      return;
+    }
+    let at = this.first(list);
+    for (let key = 0; key < keys; key++) {
+      shardBytes[list - 1 - key] = this.fingerprintAt(at);
+      at = this.forward(at, this.stride);
+    }
+  }
+
+  /** Appends a key that is not there; the same rules as for `insert`. */
+  override append(
+    list: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const before = this.indexedKeys(list);
+    const moved = super.append(list, bytes, view, offset, lengthBytes);
+    if (moved !== 0) this.indexAppended(moved, before, this.position);
+    return moved;
+  }
+
+  /** Appends a key that is not there, and its value; the same rules as for `insert`. */
+  override appendPair(
+    list: number,
+    keyBytes: Uint8Array,
+    keyView: DataView,
+    keyOffset: number,
+    keyLength: number,
+    valueBytes: Uint8Array,
+    valueView: DataView,
+    valueOffset: number,
+    valueLength: number,
+  ): number {
+    const before = this.indexedKeys(list);
+    const moved = super.appendPair(
+      list,
+      keyBytes,
+      keyView,
+      keyOffset,
+      keyLength,
+      valueBytes,
+      valueView,
+      valueOffset,
+      valueLength,
+    );
+    if (moved !== 0) this.indexAppended(moved, before, this.position);
+    return moved;
+  }
+
+  /** Removes the key at `at`, and its value. Returns the list, which may have moved. */
+  removeKey(list: number, at: number): number {
+    const { shardBytes, stride } = this;
+    const keys = this.indexedKeys(list);
+    if (keys > 0) {
+      let key = 0;
+      for (let before = this.first(list); before !== at; key++) before = this.forward(before, stride);
+      // The bytes of the keys behind it lie in front of its own.
+      shardBytes.copyWithin(list - keys + 1, list - keys, list - 1 - key);
+    }
+    return super.remove(list, at, stride);
+  }
+
+  override verify(list: number): void {
+    super.verify(list);
+    const keys = this.indexedKeys(list);
+    let at = this.first(list);
+    for (let key = 0; key < keys; key++) {
+      if (this.shardBytes[list - 1 - key] !== this.fingerprintAt(at))
+        throw new Error('keyed list: wrong fingerprint');
+      at = this.forward(at, this.stride);
+    }
+  }
+}
