@@ -101,6 +101,7 @@ async function start(
   const server = await TestServer.start({
     kind,
     threads,
+    activeWorkers: 0,
     directives: { 'enable-debug-command': 'no', ...directives },
   });
   await preload(server.port, KEYS, VALUE_BYTES);

@@ -63,7 +63,7 @@ async function idleCpuPercent(pid: number): Promise<number> {
 async function measure(name: string, transport: string | null, many: number): Promise<string[]> {
   const directives = { maxclients: many + 100, ...(transport === null ? {} : { transport }) };
   const kind = transport === null ? 'redis' : 'damselfly';
-  const server = await TestServer.start({ kind, threads: THREADS, directives });
+  const server = await TestServer.start({ kind, threads: THREADS, activeWorkers: 0, directives });
   const cost = { cpu: 0, kibPerConnection: 0 };
   try {
     const few = await holdConnections(server.port, FEW);

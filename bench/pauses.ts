@@ -329,6 +329,7 @@ async function measure(kind: ServerKind, folder: string): Promise<void> {
   const server = await TestServer.start({
     kind,
     threads: Number(options.threads),
+    activeWorkers: 0,
     nodeOptions: ['--import', hooks],
     environment: { DAMSELFLY_LONG_HOLDS: holdsFile },
     directives: { 'slowlog-log-slower-than': 2000, 'slowlog-max-len': 128 },

@@ -72,6 +72,7 @@ async function startSeconds(kind: ServerKind, threads: number, folder: string | 
   const server = await TestServer.start({
     kind,
     threads,
+    activeWorkers: 0,
     directives: folder === null ? {} : { dir: folder },
   });
   const seconds = (performance.now() - startedAt) / 1000;
@@ -87,7 +88,7 @@ async function measureSnapshot(
   seconds: number,
 ): Promise<Results> {
   const results: Results = new Map();
-  const server = await TestServer.start({ kind, threads });
+  const server = await TestServer.start({ kind, threads, activeWorkers: 0 });
   try {
     const control = await server.rawClient();
     await control.command('DEBUG', 'POPULATE', keys, PREFIX, VALUE_BYTES);

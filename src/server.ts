@@ -38,6 +38,7 @@ import { ControlBlock, ShutdownRequest } from './state/control-block.js';
 import { PersistenceState } from './state/persistence-state.js';
 import { createProcessState, type ProcessStateHandle } from './state/process-state.js';
 import { SharedConfig } from './state/shared-config.js';
+import { WorkerLoad } from './state/worker-load.js';
 import { notifySystemd } from './supervision.js';
 import { untilReady } from './thread-ready.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from './version.js';
@@ -91,6 +92,9 @@ export async function startServer(config: Config, onListening = (): void => {}):
     (sum, shard) => sum + new Int32Array(shard)[HeaderWord.ArenaUsedBytes],
     0,
   );
+  // Over node:net each worker accepts by itself, and keeps what it has accepted.
+  if (calls !== null)
+    new WorkerLoad(state.workerLoad).activeWorkers = Math.min(config.activeWorkers || 1, threads);
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
   const hashSecret: [number, number] = [randomInt(2 ** 32), randomInt(2 ** 32)];
@@ -154,6 +158,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
       backlog: config.tcpBacklog,
       control: acceptor.buffer,
       processControl: state.control,
+      workerLoad: state.workerLoad,
     };
     const thread = new Thread(new URL('../workers/acceptor.js', import.meta.url), {
       workerData: { options, channels: channelBuffers },

@@ -26,13 +26,16 @@ import { setHashSecret } from './memory/hash.js';
 import { AcceptorControl } from './network/acceptor-control.js';
 import type { Connection } from './network/connection.js';
 import { EpollTransport } from './network/epoll-transport.js';
+import { InputGathering } from './network/input-gathering.js';
 import { IoUringTransport } from './network/io-uring-transport.js';
 import { loadLibc } from './network/libc.js';
 import type { ListenOptions } from './network/listener.js';
 import { joinListeners, openSharedListeners, type SharedListener } from './network/node-listener.js';
 import { NodeTransport } from './network/node-transport.js';
+import { ProcessorLoad } from './network/processor-load.js';
 import { PROTECTED_MODE_ERROR } from './network/protected-mode.js';
 import { isLoopbackAddress } from './network/socket-address.js';
+import type { SocketTransport } from './network/socket-transport.js';
 import { TransferThread } from './network/transfer.js';
 import type { ConnectionHandler, Transport, TransportKind } from './network/transport.js';
 import { WorkerChannel } from './network/worker-channel.js';
@@ -43,6 +46,7 @@ import { ServerCounter } from './state/command-statistics.js';
 import { PauseKind } from './state/control-block.js';
 import { type Message, MessageKind } from './state/mailbox.js';
 import { ProcessState, type ProcessStateHandle } from './state/process-state.js';
+import { WorkerPlacement } from './worker-placement.js';
 
 /** How often connections are held against `timeout` and the soft output limit. */
 const CLIENT_CHECK_MS = 1000;
@@ -56,7 +60,17 @@ const EXPIRE_EFFORT_MS = 4;
 const LAZY_FREE_BUDGET_MS = 10;
 /** The same each time that nothing else is to be done: whoever comes next may have to wait for it. */
 const SPARE_TIME_BUDGET_MS = 1;
+/** A connection that brings more input than this stays where it is. */
+const MOVED_INPUT_BYTES_MAX = 64 * 1024;
+const NO_BYTES = new Uint8Array(0);
 const STDERR = 2;
+
+/** A connection that another worker has given away. */
+interface Arrival {
+  readonly fd: number;
+  readonly slot: number;
+  readonly input: Uint8Array;
+}
 
 /** What a worker thread is started with. */
 export interface WorkerOptions {
@@ -112,6 +126,13 @@ export class Worker implements ConnectionHandler {
   /** Commands are being executed: whatever fails now, the context knows which. */
   private isExecuting = false;
   private readonly heldReplies: HeldReplies;
+  /** The transport, if connections can move from and to it. */
+  private sockets: SocketTransport | null = null;
+  private placement: WorkerPlacement | null = null;
+  /** Connections that are to move once the round has ended. */
+  private movers: Connection[] = [];
+  private arrivals: Arrival[] = [];
+  private roundStartMs = 0;
   private hasFailed = false;
 
   constructor(options: WorkerOptions) {
@@ -186,11 +207,17 @@ export class Worker implements ConnectionHandler {
       .map((shard) => shard.memory);
     this.hugePages = libc === null ? null : new HugePages(libc, memories);
     if (this.acceptor !== null && libc !== null) {
+      const { workerLoad } = this.state;
+      const processors = new ProcessorLoad();
+      const gathering = new InputGathering(() => workerLoad.activeWorkers, processors);
       const ring =
         options.transport === 'io_uring'
-          ? IoUringTransport.create(libc, this.channel, reply, this, options.workerCount)
+          ? IoUringTransport.create(libc, this.channel, reply, this, gathering)
           : null;
-      this.transport = ring ?? new EpollTransport(libc, this.channel, reply, this);
+      this.sockets = ring ?? new EpollTransport(libc, this.channel, reply, this);
+      this.transport = this.sockets;
+      if (options.workerCount > 1)
+        this.placement = new WorkerPlacement(workerLoad, options.index, processors, libc.threadCpuMs);
       if (ring === null) this.services.multiplexingApi = 'epoll';
     } else {
       const transport = new NodeTransport(this.channels, options.index, reply, this);
@@ -325,6 +352,8 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.followLoading();
     this.context.nowMs = nowMs;
+    if (this.roundStartMs === 0) this.roundStartMs = nowMs;
+    if (this.placement?.noteInput(connection)) this.movers.push(connection);
     session.lastInteractionMs = nowMs;
     const { journal } = this.keyspace;
     if (journal.isOn && !journal.ring.hasRoom) this.waitForJournal();
@@ -366,7 +395,60 @@ export class Worker implements ConnectionHandler {
 
   onRoundEnd(): void {
     this.keyspace.keptLock.letGo();
+    if (this.roundStartMs > 0) this.placement?.noteRound(Date.now() - this.roundStartMs);
+    this.roundStartMs = 0;
     this.heldReplies.commit();
+    if (this.movers.length > 0) this.moveAway();
+  }
+
+  /** Lets connections go that are to move, as far as nothing binds them to this thread now. */
+  private moveAway(): void {
+    const { movers } = this;
+    this.movers = [];
+    for (const connection of movers) {
+      const { session } = connection;
+      if (session?.isMovable && connection.isMovable) this.sockets?.detach(connection);
+    }
+  }
+
+  onDetached(connection: Connection): void {
+    const { index } = this.options;
+    const { mailboxes } = this.state;
+    const session = connection.session as Session;
+    const { fd } = connection;
+    const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
+    this.forget(connection, session);
+    connection.abandon();
+    const target = input.length > MOVED_INPUT_BYTES_MAX ? index : (this.placement?.takeTarget() ?? index);
+    const slot = this.services.clientRows.leave(session, target);
+    this.channels[target].connectionOpened();
+    this.channel.connectionClosed();
+    if (target !== index && mailboxes[target].send(MessageKind.Connection, session.id, fd, slot, 0, input))
+      return;
+    if (target !== index) {
+      this.state.clients.assign(slot, index);
+      this.channel.connectionOpened();
+      this.channels[target].connectionClosed();
+    }
+    this.arrivals.push({ fd, slot, input });
+    this.takeArrivals();
+  }
+
+  /** Takes over the connections that have moved here. */
+  private takeArrivals(): void {
+    const { arrivals, sockets } = this;
+    if (arrivals.length === 0 || sockets === null) return;
+    this.arrivals = [];
+    for (const { fd, slot, input } of arrivals) {
+      const connection = sockets.attach(fd);
+      const session = this.services.clientRows.join(slot, connection);
+      connection.session = session;
+      this.connections.set(session.id, connection);
+      this.services.sessions.set(session.id, session);
+      this.state.counters.server[ServerCounter.ConnectionsMoved]++;
+      if (this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
+      else if (input.length > 0) sockets.giveInput(connection, input);
+    }
   }
 
   /** Whether what waits to be sent, with the replies that were just written, is more than a client may have. */
@@ -430,18 +512,23 @@ export class Worker implements ConnectionHandler {
   onClose(connection: Connection): void {
     const { session } = connection;
     if (session === null) return;
-    connection.session = null;
     session.closing = true;
     session.discardTransaction();
     session.postponedWork?.abandon();
     session.postponedWork = null;
     this.services.monitors.leave(session);
     this.services.clientRows.close(session);
-    this.unsettled.delete(connection);
     if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
+    this.forget(connection, session);
+    this.channel.connectionClosed();
+  }
+
+  private forget(connection: Connection, session: Session): void {
+    connection.session = null;
+    this.unsettled.delete(connection);
+    this.overSoftLimit.delete(connection);
     this.connections.delete(session.id);
     this.services.sessions.delete(session.id);
-    this.channel.connectionClosed();
   }
 
   onWake(): void {
@@ -459,10 +546,13 @@ export class Worker implements ConnectionHandler {
   private readMailbox(): void {
     this.state.mailboxes[this.options.index].drain(this.receive);
     this.services.monitors.retry();
+    this.takeArrivals();
   }
 
   private readonly receive = (message: Message): void => {
     if (message.kind === MessageKind.MonitorLine) this.services.monitors.receive(message);
+    else if (message.kind === MessageKind.Connection)
+      this.arrivals.push({ fd: message.first, slot: message.second, input: message.payload });
   };
 
   /** Sends bytes that are no reply to a connection. Nothing else may wait in the reply writer. */
@@ -520,7 +610,6 @@ export class Worker implements ConnectionHandler {
       this.transport.send(connection);
       this.transport.resumeReading(connection);
     }
-    this.onRoundEnd();
   }
 
   onSpareTime(): boolean {
@@ -538,9 +627,12 @@ export class Worker implements ConnectionHandler {
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
+    // A connection that has moved here, or goes on, may have run commands.
+    this.onRoundEnd();
     if (this.postponed.size > 0) isWorkLeft = true;
     this.followLoading();
     if (!this.executor.isLoading && this.keepHouse(nowMs)) isWorkLeft = true;
+    this.placement?.tick(nowMs, this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(nowMs);
       this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));

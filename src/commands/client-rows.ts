@@ -4,7 +4,7 @@
  */
 
 import { ClientFigure, ClientFlag, type ClientTable, ClientText, ClientWord } from '../state/client-table.js';
-import type { Session } from './session.js';
+import { type ClientConnection, Session } from './session.js';
 
 /** What an idle connection costs besides its buffers: its objects here and its row. */
 const SESSION_BYTES = 2048;
@@ -47,6 +47,43 @@ export class ClientRows {
     this.evictableMemory[slot] = 0;
     this.publish(session, nowMs, 0, 0);
     return true;
+  }
+
+  /** The session goes to another worker; returns its slot. */
+  leave(session: Session, worker: number): number {
+    const { clientSlot: slot } = session;
+    this.countMemory(slot, 0, false);
+    this.table.assign(slot, worker);
+    return slot;
+  }
+
+  /** The session of another worker's connection that has moved to this one, as its row tells it. */
+  join(slot: number, connection: ClientConnection): Session {
+    const { table } = this;
+    const { words, figures } = table;
+    const word = table.wordBase(slot);
+    const figure = table.figureBase(slot);
+    const session = new Session(
+      figures[figure + ClientFigure.Id],
+      connection,
+      figures[figure + ClientFigure.CreatedMs],
+    );
+    const flags = words[word + ClientWord.Flags];
+    session.clientSlot = slot;
+    session.database = words[word + ClientWord.Database];
+    session.protocol = words[word + ClientWord.Protocol] as 2 | 3;
+    session.noEvict = (flags & ClientFlag.NoEvict) !== 0;
+    session.noTouch = (flags & ClientFlag.NoTouch) !== 0;
+    session.lastCommandId = words[word + ClientWord.LastCommandId];
+    session.lastInteractionMs = figures[figure + ClientFigure.LastInteractionMs];
+    session.name = this.names[slot] = table.text(slot, ClientText.Name);
+    session.userName = this.users[slot] = table.text(slot, ClientText.User);
+    session.libraryName = this.libraryNames[slot] = table.text(slot, ClientText.LibraryName);
+    session.libraryVersion = this.libraryVersions[slot] = table.text(slot, ClientText.LibraryVersion);
+    this.memory[slot] = 0;
+    this.evictableMemory[slot] = 0;
+    this.publishBuffers(session, 0, 0);
+    return session;
   }
 
   close(session: Session): void {

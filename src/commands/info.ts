@@ -63,6 +63,7 @@ function server(context: CommandContext): Fields {
     ['damselfly_version', DAMSELFLY_VERSION],
     ['node_version', process.version],
     ['worker_threads', services.workerCount],
+    ['active_workers', services.state.workerLoad.activeWorkers],
   ];
 }
 
@@ -255,6 +256,7 @@ function stats(context: CommandContext): Fields {
       'rejected_connections',
       statistics.total(ServerCounter.RejectedConnections) + control.rejectedConnections,
     ],
+    ['moved_connections', statistics.total(ServerCounter.ConnectionsMoved)],
     ['sync_full', 0],
     ['sync_partial_ok', 0],
     ['sync_partial_err', 0],

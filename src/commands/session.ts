@@ -101,6 +101,20 @@ export class Session {
     this.lastInteractionMs = nowMs;
   }
 
+  /** Whether the session is all in its row of the client table, so that another worker can go on with it. */
+  get isMovable(): boolean {
+    return (
+      this.clientSlot >= 0 &&
+      this.authenticated &&
+      this.replyMode === ReplyMode.On &&
+      this.queue === null &&
+      this.watched.length === 0 &&
+      this.postponed === null &&
+      !this.isMonitor &&
+      !this.closing
+    );
+  }
+
   unwatchAll(): void {
     for (const { shard, slot } of this.watched) {
       if (slot < 0) continue;

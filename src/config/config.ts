@@ -91,6 +91,8 @@ export class Config {
   // Threads
   /** Workers, at least 1. */
   threads = 1;
+  /** Workers that have connections; 0: as many as the load needs. */
+  activeWorkers = 0;
   transport: 'auto' | 'io_uring' | 'epoll' | 'node' = 'auto';
   // General
   databases = 0;
@@ -481,6 +483,7 @@ export class Config {
     this.replicaOutputLimit = outputLimit(limits, 5);
     this.pubSubOutputLimit = outputLimit(limits, 9);
     this.threads = number('threads') || availableParallelism();
+    this.activeWorkers = number('active-workers');
     this.transport = text('transport') as Config['transport'];
     this.databases = number('databases');
     this.logLevel = text('loglevel') as LogLevel;

@@ -119,6 +119,7 @@ const applied: readonly Row[] = [
   ),
   // Threads
   integer('threads', 0, 0n, 256n, immutable),
+  integer('active-workers', 0, 0n, 256n),
   choice('transport', 'auto', ['auto', 'io_uring', 'epoll', 'node'], immutable),
   // General
   integer('databases', 16, 1n, INT_MAX, immutable),

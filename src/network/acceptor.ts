@@ -1,9 +1,10 @@
 /**
  * The front door: waits for connections on all listening sockets and hands each to the worker that has
- * the fewest. Runs in a thread of its own, blocked in poll(2).
+ * the fewest, of those that are active (worker-placement.ts). Runs in a thread of its own, blocked in poll(2).
  */
 
 import { ControlBlock } from '../state/control-block.js';
+import { WorkerLoad } from '../state/worker-load.js';
 import { type AcceptorControl, AcceptorWord, type ListenRequest } from './acceptor-control.js';
 import { Errno, type Libc, Socket } from './libc.js';
 import { type ListeningSocket, openInternetListeners, setIntegerOption } from './listener.js';
@@ -25,6 +26,8 @@ export interface AcceptorOptions {
   readonly control: SharedArrayBuffer;
   /** A ControlBlock. */
   readonly processControl: SharedArrayBuffer;
+  /** A WorkerLoad. */
+  readonly workerLoad: SharedArrayBuffer;
 }
 
 /** Accepts until told to stop. Blocks its thread. */
@@ -36,12 +39,13 @@ export async function runAcceptor(
 ): Promise<void> {
   let { sockets, listen } = options;
   const processControl = new ControlBlock(options.processControl);
+  const workerLoad = new WorkerLoad(options.workerLoad);
   let poll = new PollSet(libc, sockets, control.wakeFd);
   const eightBytes = new Uint8Array(8);
   while (!control.isStopped) {
     if (poll.wait() <= 0) continue;
     sockets.forEach((socket, index) => {
-      if (poll.isReady(index)) acceptAll(libc, socket, control.words, processControl, workers);
+      if (poll.isReady(index)) acceptAll(libc, socket, control.words, processControl, workerLoad, workers);
     });
     if (!poll.isReady(sockets.length)) continue;
     libc.read(control.wakeFd, libc.addressOf(eightBytes), 8);
@@ -120,6 +124,7 @@ function acceptAll(
   socket: ListeningSocket,
   control: Int32Array,
   processControl: ControlBlock,
+  workerLoad: WorkerLoad,
   workers: readonly WorkerChannel[],
 ): void {
   for (let accepted = 0; accepted < ACCEPTS_PER_TURN_MAX; accepted++) {
@@ -139,7 +144,7 @@ function acceptAll(
     }
     // Before the worker has it: it may close the socket at once, and the number is another socket's then.
     if (!socket.isUnix) setTcpOptions(libc, fd, Atomics.load(control, AcceptorWord.KeepAliveSeconds));
-    if (!handOver(libc, fd, control, workers)) return;
+    if (!handOver(libc, fd, control, workers, workerLoad.activeWorkers)) return;
   }
 }
 
@@ -149,12 +154,18 @@ function totalConnections(workers: readonly WorkerChannel[]): number {
   return total;
 }
 
-/** Gives a socket to the worker with the fewest connections; false if the server stopped meanwhile. */
-function handOver(libc: Libc, fd: number, control: Int32Array, workers: readonly WorkerChannel[]): boolean {
+/** Gives a socket to the active worker with the fewest connections; false if the server stopped meanwhile. */
+function handOver(
+  libc: Libc,
+  fd: number,
+  control: Int32Array,
+  workers: readonly WorkerChannel[],
+  activeWorkers: number,
+): boolean {
   for (;;) {
     let least = workers[0];
-    for (const worker of workers) {
-      if (worker.connections < least.connections) least = worker;
+    for (let index = 1; index < activeWorkers; index++) {
+      if (workers[index].connections < least.connections) least = workers[index];
     }
     if (least.push(fd)) return true;
     Atomics.wait(control, AcceptorWord.Stop, 0, WORKER_BUSY_PAUSE_MS);

@@ -42,6 +42,8 @@ export class Connection {
   heldUntil = 0;
   /** The same for what its own commands have recorded. */
   recordedUntil = 0;
+  /** When it sent something last, in the ticks of the worker's placement. */
+  activeWindow = 0;
 
   private cachedPeer: string | null = null;
   private cachedLocal: string | null = null;
@@ -72,6 +74,25 @@ export class Connection {
       this.dropInput();
       this.keepInput(input, 0, inputLength, 0);
     }
+  }
+
+  /** Whether nothing of it waits here. */
+  get isMovable(): boolean {
+    return (
+      !this.isClosed &&
+      !this.isClosing &&
+      !this.isReadingPaused &&
+      !this.isOutputHeld &&
+      this.pendingOutputBytes === 0 &&
+      this.inputLength === 0
+    );
+  }
+
+  /** It is another thread's from now on. */
+  abandon(): void {
+    this.isClosed = true;
+    this.fd = -1;
+    this.dropInput();
   }
 
   closeAfterReply(): void {

@@ -150,6 +150,11 @@ export class EpollTransport extends SocketTransport {
 
   protected forget(): void {}
 
+  override detach(connection: EpollConnection): void {
+    this.changeInterest(Epoll.CTL_DEL, connection.fd, 0);
+    this.letGo(connection);
+  }
+
   protected updateInterest(connection: EpollConnection): void {
     this.setInterest(
       connection,

@@ -12,9 +12,9 @@
  * and for `gatherMs` at most. With processors to spare, or one of these below two, it begins at once.
  */
 
-import { ProcessorLoad } from './processor-load.js';
+import type { ProcessorLoad } from './processor-load.js';
 
-/** What comes in such a time makes a round: with one worker, and with several, to each of which less comes. */
+/** What comes in such a time makes a round: with one active worker, and with several, to each of which less comes. */
 const TARGET_MS = 0.15;
 const SHARED_TARGET_MS = 0.3;
 /** Of the time in which all that is wanted comes on average, how much may pass. */
@@ -35,18 +35,17 @@ export class InputGathering {
   /** Connections that have sent something in it. */
   activeConnections = 0;
   /** How long to wait for all that is wanted. */
-  readonly gatherMs: number;
-  private readonly targetMs: number;
+  gatherMs = TARGET_MS * PATIENCE;
+  private readonly activeWorkers: () => number;
   private readonly load: Pick<ProcessorLoad, 'idleRatio'>;
   private windowStartMs = 0;
   private inputs = 0;
   /** Rounds in a row with less than half of what was wanted. */
   private misses = 0;
 
-  constructor(workerCount: number, load: Pick<ProcessorLoad, 'idleRatio'> = new ProcessorLoad()) {
+  constructor(activeWorkers: () => number, load: Pick<ProcessorLoad, 'idleRatio'>) {
+    this.activeWorkers = activeWorkers;
     this.load = load;
-    this.targetMs = workerCount === 1 ? TARGET_MS : SHARED_TARGET_MS;
-    this.gatherMs = this.targetMs * PATIENCE;
   }
 
   /** A round has found so many inputs. */
@@ -62,8 +61,10 @@ export class InputGathering {
     const elapsedMs = nowMs - this.windowStartMs;
     // Below 0 when the clock has been set back.
     if (elapsedMs >= 0 && elapsedMs < WINDOW_MS) return;
+    const targetMs = this.activeWorkers() === 1 ? TARGET_MS : SHARED_TARGET_MS;
+    this.gatherMs = targetMs * PATIENCE;
     const wanted = Math.min(
-      Math.floor((this.inputs * this.targetMs) / elapsedMs),
+      Math.floor((this.inputs * targetMs) / elapsedMs),
       Math.floor(this.activeConnections / ACTIVE_CONNECTIONS_PER_INPUT),
       WANTED_MAX,
     );

@@ -9,7 +9,7 @@
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { Connection } from './connection.js';
-import { InputGathering } from './input-gathering.js';
+import type { InputGathering } from './input-gathering.js';
 import {
   type BufferGroup,
   CANCEL_ALL_ON_FD,
@@ -55,12 +55,14 @@ class RingConnection extends Connection {
   isReceiving = false;
   isReceivingCancelled = false;
   isAwaitingRoom = false;
+  /** It is to be detached as soon as nothing is under way. */
+  isLeaving = false;
   /** Some of `input` has not been handed over yet. */
   hasUndelivered = false;
   /** The client sends no more. */
   hasEnded = false;
   /** The last of the gathering's windows in which it sent something. */
-  activeWindow = 0;
+  gatheredWindow = 0;
   /** The send under way, if `sendRound` is the present one. */
   sendRound = -1;
   sentBytes: Uint8Array | null = null;
@@ -89,10 +91,10 @@ export class IoUringTransport extends SocketTransport {
     channel: WorkerChannel,
     reply: ReplyWriter,
     handler: ConnectionHandler,
-    workerCount: number,
+    gathering: InputGathering,
   ) {
     super(libc, channel, reply, handler);
-    this.gathering = new InputGathering(workerCount);
+    this.gathering = gathering;
     this.ring = ring;
     this.buffers = buffers;
     this.wakeBufferAddress = libc.addressOf(this.wakeBuffer);
@@ -105,7 +107,7 @@ export class IoUringTransport extends SocketTransport {
     channel: WorkerChannel,
     reply: ReplyWriter,
     handler: ConnectionHandler,
-    workerCount: number,
+    gathering: InputGathering,
   ): IoUringTransport | null {
     const ring = IoUring.create(libc, REQUESTS_MAX, COMPLETIONS_MAX);
     if (ring === null) return null;
@@ -114,7 +116,7 @@ export class IoUringTransport extends SocketTransport {
       ring.close();
       return null;
     }
-    return new IoUringTransport(ring, buffers, libc, channel, reply, handler, workerCount);
+    return new IoUringTransport(ring, buffers, libc, channel, reply, handler, gathering);
   }
 
   override stop(): void {
@@ -272,8 +274,8 @@ export class IoUringTransport extends SocketTransport {
     }
     if (result > 0) {
       const { gathering } = this;
-      if (connection.activeWindow !== gathering.window) {
-        connection.activeWindow = gathering.window;
+      if (connection.gatheredWindow !== gathering.window) {
+        connection.gatheredWindow = gathering.window;
         gathering.activeConnections++;
       }
       const number = flags >>> 16;
@@ -290,7 +292,29 @@ export class IoUringTransport extends SocketTransport {
     ) {
       this.close(connection, false);
     }
-    if (isOver && !connection.isClosed) this.updateInterest(connection);
+    if (!isOver || connection.isClosed) return;
+    if (connection.isLeaving) this.leave(connection);
+    else this.updateInterest(connection);
+  }
+
+  override detach(connection: RingConnection): void {
+    connection.isLeaving = true;
+    if (connection.isReceiving) this.cancelAll(connection);
+    else this.leave(connection);
+  }
+
+  /** Nothing is received any more: detaches the connection, unless something else has come up meanwhile. */
+  private leave(connection: RingConnection): void {
+    // Before that, what is sent might not be.
+    this.settleSend(connection);
+    if (connection.isClosed) return;
+    if (connection.requests > 0 || connection.pendingOutputBytes > 0 || connection.hasEnded) {
+      connection.isLeaving = false;
+      this.updateInterest(connection);
+      return;
+    }
+    this.freeSlot(connection);
+    this.letGo(connection);
   }
 
   /** Bytes have come for a connection, into the worker's buffers. */
@@ -313,7 +337,7 @@ export class IoUringTransport extends SocketTransport {
 
   /** What it sends waits while its replies are held, too, or it could go on without end and never get one. */
   private takesInput(connection: RingConnection): boolean {
-    return !connection.isOutputHeld && this.wantsInput(connection);
+    return !connection.isOutputHeld && !connection.isLeaving && this.wantsInput(connection);
   }
 
   private deliverLeft(): void {

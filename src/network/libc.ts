@@ -67,6 +67,8 @@ export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 /** Where the 64 bits of user data are in it. */
 export const EPOLL_DATA_OFFSET = process.arch === 'x64' ? 4 : 8;
 
+const CLOCK_THREAD_CPUTIME_ID = 3;
+
 type Address = number;
 
 export interface Libc {
@@ -110,6 +112,8 @@ export interface Libc {
   ): Address;
   /** The memory at an address, which must stay mapped as long as the buffer is used. */
   memoryAt(address: Address, lengthBytes: number): ArrayBuffer;
+  /** Processor time that this thread has used, in ms. */
+  threadCpuMs(): number;
   /** errno of the last call of this thread. */
   errno(): number;
   /** The address of a buffer's first byte; it does not change as long as the buffer lives. */
@@ -134,6 +138,9 @@ function bindCalls(): Libc | null {
       library.func(name, result, parameters);
     const systemCall4 = bind('syscall', 'int', ['int', 'int', 'intptr_t', 'intptr_t', 'int']);
     const systemCall6 = bind('syscall', 'int', ['int', 'int', 'int', 'int', 'int', 'intptr_t', 'long']);
+    const clockTime = bind('clock_gettime', 'int', ['int', 'intptr_t']);
+    const time = new BigInt64Array(2);
+    const timeAddress = Number(koffi.address(time));
     // No read or write moves more than 2^31 - 4096 bytes, so their results are ints, which are quicker to hand over.
     return {
       read: bind('read', 'int', ['int', 'intptr_t', 'size_t']),
@@ -162,6 +169,10 @@ function bindCalls(): Libc | null {
         systemCall4(SystemCall.IoUringRegister, fd, operation, argument, count),
       mmap: bind('mmap', 'intptr_t', ['intptr_t', 'size_t', 'int', 'int', 'int', 'long']),
       memoryAt: (address, lengthBytes) => koffi.view(address, lengthBytes),
+      threadCpuMs: () => {
+        clockTime(CLOCK_THREAD_CPUTIME_ID, timeAddress);
+        return Number(time[0]) * 1e3 + Number(time[1]) / 1e6;
+      },
       errno: () => koffi.errno(),
       addressOf: (buffer) => Number(koffi.address(buffer)),
       errorText: bind('strerror', 'const char *', ['int']),

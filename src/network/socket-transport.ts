@@ -106,11 +106,35 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   /** Takes over an accepted socket. */
   private adopt(fd: number): void {
+    const connection = this.attach(fd);
+    this.handler.onOpen(connection);
+    this.send(connection);
+  }
+
+  /** Takes over a socket, of a connection that the handler knows. */
+  attach(fd: number): Connection {
     const connection = this.createConnection(fd);
     this.connections.set(fd, connection);
     this.watch(connection);
-    this.handler.onOpen(connection);
-    this.send(connection);
+    return connection;
+  }
+
+  /** Hands over input that a connection has brought with it. */
+  giveInput(connection: Connection, input: Uint8Array): void {
+    connection.appendInput(input, 0, input.length);
+    this.deliverOwn(connection, 0);
+  }
+
+  /**
+   * Gives a connection up, to which no output waits: the handler gets it back by `onDetached`, at once or in a later
+   * round. Does nothing more if it ends before, or if output comes to wait.
+   */
+  abstract detach(connection: Connection): void;
+
+  /** Nothing here refers to the connection any more but the map. */
+  protected letGo(connection: Connection): void {
+    this.connections.delete(connection.fd);
+    this.handler.onDetached(connection);
   }
 
   protected abstract createConnection(fd: number): Connection;

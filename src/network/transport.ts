@@ -23,6 +23,8 @@ export interface ConnectionHandler {
   /** A connection was refused because there are `clientsMax` already. */
   onRefused(): void;
   onClose(connection: Connection): void;
+  /** A connection that was to leave has left; its socket and its input are the handler's. */
+  onDetached(connection: Connection): void;
   /** Another thread has put something into this worker's mailbox. */
   onWake(): void;
   /** All that had come has been handed over; more is waited for now. */

@@ -244,6 +244,18 @@ export class ClientTable {
     return slot;
   }
 
+  /** The connection is another worker's from now on. */
+  assign(slot: number, worker: number): void {
+    const { words } = this;
+    const base = this.wordBase(slot);
+    acquireLock(words, Header.Lock);
+    if (words[Header.Workers] <= worker) words[Header.Workers] = worker + 1;
+    releaseLock(words, Header.Lock);
+    acquireLock(words, base + ClientWord.Lock);
+    words[base + ClientWord.Worker] = worker;
+    releaseLock(words, base + ClientWord.Lock);
+  }
+
   /** The connection is gone. */
   close(slot: number): void {
     const { words } = this;

@@ -54,6 +54,8 @@ export const enum ServerCounter {
   AclAccessDeniedCommand = 15,
   AclAccessDeniedKey = 16,
   AclAccessDeniedChannel = 17,
+  /** Connections that another worker has given to this one. */
+  ConnectionsMoved = 18,
 }
 
 export const enum InstantaneousMetric {

@@ -41,6 +41,8 @@ export const enum MessageKind {
   Unblock = 5,
   Publish = 6,
   Shutdown = 7,
+  /** A connection moves here: its id, descriptor, row in the client table, and input that was not handled yet. */
+  Connection = 8,
 }
 
 /** A message as the owner gets it; the object and the payload are valid only during the call. */

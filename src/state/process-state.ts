@@ -9,6 +9,7 @@ import { Mailbox } from './mailbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { SharedConfig } from './shared-config.js';
 import { SlowLog } from './slow-log.js';
+import { WorkerLoad } from './worker-load.js';
 
 export interface ProcessStateHandle {
   readonly control: SharedArrayBuffer;
@@ -19,6 +20,7 @@ export interface ProcessStateHandle {
   readonly latency: SharedArrayBuffer;
   readonly persistence: SharedArrayBuffer;
   readonly appendOnly: SharedArrayBuffer;
+  readonly workerLoad: SharedArrayBuffer;
   /** One per worker. */
   readonly mailboxes: readonly SharedArrayBuffer[];
 }
@@ -34,6 +36,7 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     latency: LatencyMonitor.create(),
     persistence: PersistenceState.create(),
     appendOnly: AppendOnlyState.create(),
+    workerLoad: WorkerLoad.create(workers),
     mailboxes: Array.from({ length: workers }, () => Mailbox.create()),
   };
 }
@@ -48,6 +51,7 @@ export class ProcessState {
   readonly latency: LatencyMonitor;
   readonly persistence: PersistenceState;
   readonly appendOnly: AppendOnlyState;
+  readonly workerLoad: WorkerLoad;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
   /** By worker. */
@@ -63,6 +67,7 @@ export class ProcessState {
     this.latency = new LatencyMonitor(handle.latency);
     this.persistence = new PersistenceState(handle.persistence);
     this.appendOnly = new AppendOnlyState(handle.appendOnly);
+    this.workerLoad = new WorkerLoad(handle.workerLoad);
     this.counters = new WorkerStatistics(handle.statistics, worker);
     this.mailboxes = handle.mailboxes.map((mailbox, owner) => new Mailbox(mailbox, () => wakeWorker(owner)));
   }

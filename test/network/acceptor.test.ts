@@ -6,6 +6,7 @@ import { AcceptorControl } from '../../src/network/acceptor-control.js';
 import type { Libc } from '../../src/network/libc.js';
 import { WorkerChannel } from '../../src/network/worker-channel.js';
 import { ControlBlock } from '../../src/state/control-block.js';
+import { WorkerLoad } from '../../src/state/worker-load.js';
 
 const WAKE_FD = 3;
 const ROUNDS = 50;
@@ -58,6 +59,7 @@ t.test('no worker has more than its share and one, in bursts and after others ha
     listen: { bind: [], port: 0 },
     backlog: 1,
     control: control.buffer,
+    workerLoad: WorkerLoad.create(workers.length),
     processControl: ControlBlock.create(),
   };
   // Readiness is in the array of struct pollfd, which the made-up poll can't see: all are ready at all times.

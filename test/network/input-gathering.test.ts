@@ -18,7 +18,7 @@ function passWindow(
 }
 
 function gatheringWith(idleRatio: number, workerCount = 1): InputGathering {
-  return new InputGathering(workerCount, { idleRatio: () => idleRatio });
+  return new InputGathering(() => workerCount, { idleRatio: () => idleRatio });
 }
 
 t.test('at first, and with processors to spare, a round begins with the first input', async (t) => {

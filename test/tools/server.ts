@@ -39,6 +39,8 @@ export interface ServerOptions {
   directives?: Record<string, string | number | readonly string[]>;
   /** Worker threads, Damselfly only. */
   threads?: number;
+  /** How many of them are active; 0: as many as the load needs. Default: all, since tests are about what happens between them. */
+  activeWorkers?: number;
   /** Path of a redis.conf that precedes the directives. */
   configFile?: string;
   environment?: Record<string, string>;
@@ -100,7 +102,9 @@ export function serverCommandLine(options: ServerOptions, port: number, director
     kind === 'redis' ? ['redis-server'] : [process.execPath, ...(options.nodeOptions ?? []), damselflyScript];
   if (options.configFile !== undefined) line.push(options.configFile);
   if (kind === 'damselfly') {
-    directives.threads = options.threads ?? threadCounts().at(-1)!;
+    const threads = options.threads ?? threadCounts().at(-1)!;
+    directives.threads = threads;
+    directives['active-workers'] = options.activeWorkers ?? threads;
     const transport = process.env.DAMSELFLY_TEST_TRANSPORT;
     if (transport) directives.transport = transport;
   }
