@@ -1,12 +1,12 @@
 /**
  * What saving and loading costs, of Damselfly and of redis-server in one run: memory and latencies while a snapshot is
- * written under load, how long that takes, and how long its file takes to load.
+ * written under load, how long that takes, and how long a file takes to load: the last that was written.
  */
 
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -80,12 +80,25 @@ async function startSeconds(kind: ServerKind, threads: number, folder: string | 
   return seconds;
 }
 
-/** A snapshot under load, and the start from its file. */
+/** Seconds that each server takes to load the same file: medians of as many rounds, in which they take turns. */
+async function measureLoading(kinds: readonly ServerKind[], threads: number, folder: string, rounds: number) {
+  const seconds = new Map<ServerKind, number[]>(kinds.map((kind) => [kind, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [kind, times] of seconds) {
+      const withFile = await startSeconds(kind, threads, folder);
+      times.push(withFile - (await startSeconds(kind, threads, null)));
+    }
+  }
+  return new Map([...seconds].map(([kind, times]) => [kind, percentile(times, 0.5)]));
+}
+
+/** A snapshot under load; its file is left in `folder`. */
 async function measureSnapshot(
   kind: ServerKind,
   threads: number,
   keys: number,
   seconds: number,
+  folder: string,
 ): Promise<Results> {
   const results: Results = new Map();
   const server = await TestServer.start({ kind, threads, activeWorkers: 0 });
@@ -119,8 +132,7 @@ async function measureSnapshot(
     await load.stop();
     const file = path.join(server.directory, 'dump.rdb');
     results.set('size', statSync(file).size / 2 ** 20);
-    const withFile = await startSeconds(kind, threads, server.directory);
-    results.set('load', withFile - (await startSeconds(kind, threads, null)));
+    copyFileSync(file, path.join(folder, 'dump.rdb'));
   } finally {
     await server.stop('SIGKILL');
   }
@@ -150,8 +162,9 @@ const program = new Command()
   .option('--servers <names>', 'redis, damselfly or both', 'redis,damselfly')
   .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
   .option('--scale <factor>', 'multiplies the counts of keys and the times', '1')
+  .option('--rounds <n>', 'how often the file is loaded', '5')
   .parse();
-const options = program.opts<{ servers: string; threads: string; scale: string }>();
+const options = program.opts<{ servers: string; threads: string; scale: string; rounds: string }>();
 const kinds = options.servers.split(',') as ServerKind[];
 if (kinds.includes('redis') && !hasProgram('redis-server')) program.error('redis-server is not installed');
 const scale = Number(options.scale);
@@ -160,14 +173,19 @@ const keys = Math.max(1000, Math.round(5_000_000 * scale));
 const seconds = Math.max(1, 10 * scale);
 
 const all = new Map<ServerKind, Results>();
+const folder = mkdtempSync(path.join(tmpdir(), 'damselfly-bench-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 for (const kind of kinds) {
   try {
-    all.set(kind, await measureSnapshot(kind, threads, keys, seconds));
+    all.set(kind, await measureSnapshot(kind, threads, keys, seconds, folder));
   } catch (error) {
     process.stderr.write(`${kind}: ${(error as Error).message}\n`);
   }
   // What one has left for the disk is not the next one's.
   execFileSync('sync');
+}
+for (const [kind, load] of await measureLoading(kinds, threads, folder, Number(options.rounds))) {
+  all.get(kind)?.set('load', load);
 }
 
 const printed: string[][] = [[`${keys} keys of ${VALUE_BYTES} bytes`, 'unit', ...kinds, '÷', 'target']];

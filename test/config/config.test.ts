@@ -10,6 +10,7 @@ import { skipWithoutRedis, TestServer } from '../tools/server.js';
 
 /** Damselfly's own directives. */
 const OWN = new Set([
+  'active-workers',
   'recover-until',
   'set-max-listpack-entries',
   'set-max-listpack-value',
