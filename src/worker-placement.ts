@@ -3,11 +3,10 @@
  *
  * One worker that has much to do works better than several that have little: its rounds are larger, so that it sleeps,
  * wakes up and calls the kernel less per command, no lock is ever waited for, and what it writes to the journal at once
- * is more. So connections are on as few workers as the load needs. When these are busy and processors are idle, more
- * workers become active, and connections that have something to do move there; when all that is to be done would fit
- * into half of fewer workers, they move back. A connection that says nothing stays where it is: it costs nothing.
- *
- * Workers that wait for each other's locks, since all use one key or one disk, are too many, too.
+ * is more. So connections are on as few workers as the load needs. When these are busy and processors are idle, twice as
+ * many are tried, and connections that have something to do move there. If they do no more together, since all use one key,
+ * say, or wait for one disk, it is taken back. When all that is to be done would fit into half of fewer workers, it goes
+ * back to them. A connection that says nothing stays where it is: it costs nothing.
  *
  * A command that takes long holds up all that is on the same worker. Where there are such, all workers are active.
  *
@@ -15,7 +14,6 @@
  */
 
 import { cpus } from 'node:os';
-import { lockWaits } from './memory/lock.js';
 import type { Connection } from './network/connection.js';
 import type { ProcessorLoad } from './network/processor-load.js';
 import type { WorkerLoad } from './state/worker-load.js';
@@ -26,66 +24,100 @@ const GROW_IDLE_PROCESSORS = 0.25;
 /** When all workers are not busier than this, nobody needs to know what the processors are. */
 const IDLE_BUSY = 0.3;
 /** For so many ticks in a row. */
-const GROW_TICKS = 2;
+const GROW_TICKS = 5;
+/** Twice as many workers have to do so much more, or it was for nothing: measured over GROW_TICKS, after a few to settle. */
+const GAIN_MIN = 1.2;
+const SETTLING_TICKS = 2;
+/** After a trial for nothing the next one comes so much later; twice as much each time that it is for nothing again. */
+const HOLD_MS_MIN = 5000;
+const HOLD_MS_MAX = 60_000;
 /** Workers that would be less busy than this, on average, are enough. */
 const SHRINK_BUSY = 0.5;
 const SHRINK_TICKS = 10;
-/** Of the time of all active workers: when they wait for locks so long, half of them do as much. */
-const CROWDED_WAITING = 0.25;
-const CROWDED_TICKS = 2;
-/** For so long nothing else is tried then; twice as long each time that it proves right again. */
-const CROWDED_MEMORY_MS_MIN = 5000;
-const CROWDED_MEMORY_MS_MAX = 60_000;
 /** A round so long holds others up. */
 const STALL_MS = 50;
 const STALL_MEMORY_MS = 30_000;
 
+/** What the policy goes by at a tick. */
+export interface Load {
+  /** What all workers use, and what nobody uses, in processors. */
+  readonly busy: number;
+  readonly idle: number;
+  /** Commands that have run since the server started. */
+  readonly commands: number;
+  readonly longestRoundMs: number;
+}
+
 /** Worker 0's decision how many workers are active. */
 export class ActiveWorkerPolicy {
   private readonly workerCount: number;
-  private busyTicks = 0;
+  private tickMs = 0;
+  private commands = 0;
   private idleTicks = 0;
-  private crowdedTicks = 0;
-  private crowdedMs = 0;
-  private crowdedUntilMs = Number.NEGATIVE_INFINITY;
-  private stallsUntilMs = Number.NEGATIVE_INFINITY;
+  /** Ticks in a row with busy workers, or of the trial, and commands per ms in them, summed up. */
+  private busyTicks = 0;
+  private rates = 0;
+  /** Workers before the trial, 0 without one; and what they did in a ms. */
+  private triedFrom = 0;
+  private rateBefore = 0;
+  private holdMs = 0;
+  private holdUntilMs = 0;
+  private stallsUntilMs = 0;
 
   constructor(workerCount: number) {
     this.workerCount = workerCount;
   }
 
-  /**
-   * How many workers are to be active now that `active` are: `busy` is what all workers use and `idle` what nobody uses,
-   * in processors; `waiting` workers wait for locks.
-   */
-  next(
-    active: number,
-    busy: number,
-    idle: number,
-    waiting: number,
-    longestRoundMs: number,
-    nowMs: number,
-  ): number {
-    if (longestRoundMs >= STALL_MS) this.stallsUntilMs = nowMs + STALL_MEMORY_MS;
-    if (nowMs < this.stallsUntilMs) return this.workerCount;
-    const isCrowded = active > 1 && waiting > CROWDED_WAITING * active;
-    this.crowdedTicks = isCrowded ? this.crowdedTicks + 1 : 0;
-    if (this.crowdedTicks >= CROWDED_TICKS) {
-      const isAgain = nowMs < this.crowdedUntilMs + CROWDED_MEMORY_MS_MAX;
-      this.crowdedMs = isAgain ? Math.min(2 * this.crowdedMs, CROWDED_MEMORY_MS_MAX) : CROWDED_MEMORY_MS_MIN;
-      this.crowdedUntilMs = nowMs + this.crowdedMs;
-      this.crowdedTicks = 0;
-      return active >> 1;
+  /** How many workers are to be active now that `active` are. */
+  next(active: number, load: Load, nowMs: number): number {
+    const { busy } = load;
+    const rate = (load.commands - this.commands) / Math.max(1, nowMs - this.tickMs);
+    this.commands = load.commands;
+    this.tickMs = nowMs;
+    if (load.longestRoundMs >= STALL_MS) this.stallsUntilMs = nowMs + STALL_MEMORY_MS;
+    if (nowMs < this.stallsUntilMs) {
+      this.triedFrom = 0;
+      return this.workerCount;
     }
-    const isShort = busy > GROW_BUSY * active && idle > GROW_IDLE_PROCESSORS && nowMs >= this.crowdedUntilMs;
-    this.busyTicks = isShort ? this.busyTicks + 1 : 0;
+    if (this.triedFrom > 0 && busy > GROW_BUSY * this.triedFrom)
+      return this.goOnWithTrial(active, rate, nowMs);
+    this.triedFrom = 0;
+    const isShort =
+      busy > GROW_BUSY * active && load.idle > GROW_IDLE_PROCESSORS && active < this.workerCount;
+    this.count(isShort, rate);
+    if (this.busyTicks === GROW_TICKS) {
+      this.rateBefore = this.rates / GROW_TICKS;
+      this.count(false, 0);
+      if (nowMs >= this.holdUntilMs) {
+        this.triedFrom = active;
+        this.busyTicks = -SETTLING_TICKS;
+        return Math.min(2 * active, this.workerCount);
+      }
+    }
     const enough = Math.max(1, Math.ceil(busy / SHRINK_BUSY));
     this.idleTicks = enough < active ? this.idleTicks + 1 : 0;
-    if (this.busyTicks >= GROW_TICKS) {
-      this.busyTicks = 0;
-      return Math.min(2 * active, this.workerCount);
-    }
     return this.idleTicks >= SHRINK_TICKS ? enough : active;
+  }
+
+  /** Counts a tick with busy workers, or begins anew. */
+  private count(isBusy: boolean, rate: number): void {
+    this.busyTicks = isBusy ? this.busyTicks + 1 : 0;
+    this.rates = isBusy ? this.rates + rate : 0;
+  }
+
+  private goOnWithTrial(active: number, rate: number, nowMs: number): number {
+    if (this.busyTicks < 0) this.busyTicks++;
+    else this.count(true, rate);
+    if (this.busyTicks < GROW_TICKS) return active;
+    const before = this.triedFrom;
+    const isForNothing = this.rates / GROW_TICKS < GAIN_MIN * this.rateBefore;
+    this.triedFrom = 0;
+    this.count(false, 0);
+    if (!isForNothing) return active;
+    const isAgain = nowMs < this.holdUntilMs + HOLD_MS_MAX;
+    this.holdMs = isAgain ? Math.min(2 * this.holdMs, HOLD_MS_MAX) : HOLD_MS_MIN;
+    this.holdUntilMs = nowMs + this.holdMs;
+    return before;
   }
 }
 
@@ -100,6 +132,7 @@ export class WorkerPlacement {
   private readonly processors: ProcessorLoad;
   private readonly processorCount = cpus().length;
   private readonly threadCpuMs: () => number;
+  private readonly countCommands: () => number;
   private readonly policy: ActiveWorkerPolicy;
   /** Counts the ticks. */
   private window = 1;
@@ -109,11 +142,20 @@ export class WorkerPlacement {
   private surplus = 0;
   private tickMs = 0;
   private cpuMs = 0;
-  private sleptMs = 0;
 
-  /** @param threadCpuMs processor time that this thread has used */
-  constructor(load: WorkerLoad, index: number, processors: ProcessorLoad, threadCpuMs: () => number) {
+  /**
+   * @param threadCpuMs processor time that this thread has used
+   * @param countCommands commands that all workers have run
+   */
+  constructor(
+    load: WorkerLoad,
+    index: number,
+    processors: ProcessorLoad,
+    threadCpuMs: () => number,
+    countCommands: () => number,
+  ) {
     this.load = load;
+    this.countCommands = countCommands;
     this.index = index;
     this.processors = processors;
     this.threadCpuMs = threadCpuMs;
@@ -125,6 +167,7 @@ export class WorkerPlacement {
     if (connection.activeWindow === this.window) return false;
     connection.activeWindow = this.window;
     this.activeConnections++;
+    if (this.index >= this.load.activeWorkers) return true;
     if (this.surplus < 1) return false;
     this.surplus--;
     return true;
@@ -141,9 +184,7 @@ export class WorkerPlacement {
     const elapsedMs = nowMs - this.tickMs;
     // Below 0 when the clock has been set back.
     const busy = elapsedMs > 0 ? Math.min(1, (cpuMs - this.cpuMs) / elapsedMs) : 0;
-    const waiting = elapsedMs > 0 ? Math.min(1, (lockWaits.sleptMs - this.sleptMs) / elapsedMs) : 0;
-    this.sleptMs = lockWaits.sleptMs;
-    load.publish(index, busy, waiting, this.activeConnections, this.longestRoundMs);
+    load.publish(index, busy, this.activeConnections, this.longestRoundMs);
     this.tickMs = nowMs;
     this.cpuMs = cpuMs;
     this.window++;
@@ -159,13 +200,15 @@ export class WorkerPlacement {
     const busy = load.busy();
     // To look costs something, too.
     const idle = busy < IDLE_BUSY ? 0 : this.processors.idleRatio(nowMs) * this.processorCount;
-    return this.policy.next(load.activeWorkers, busy, idle, load.waiting(), load.longestRoundMs(), nowMs);
+    const commands = this.countCommands();
+    const longestRoundMs = load.longestRoundMs();
+    return this.policy.next(load.activeWorkers, { busy, idle, commands, longestRoundMs }, nowMs);
   }
 
   private countSurplus(): number {
     const { load, index } = this;
     const { activeWorkers } = load;
-    if (index >= activeWorkers) return Number.POSITIVE_INFINITY;
+    if (index >= activeWorkers) return 0;
     const share = load.allConnections() / activeWorkers;
     const surplus = load.connections(index) - share;
     return surplus >= Math.max(SURPLUS_MIN, SURPLUS_SHARE * share) ? surplus : 0;

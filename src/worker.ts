@@ -217,7 +217,9 @@ export class Worker implements ConnectionHandler {
       this.sockets = ring ?? new EpollTransport(libc, this.channel, reply, this);
       this.transport = this.sockets;
       if (options.workerCount > 1)
-        this.placement = new WorkerPlacement(workerLoad, options.index, processors, libc.threadCpuMs);
+        this.placement = new WorkerPlacement(workerLoad, options.index, processors, libc.threadCpuMs, () =>
+          this.state.statistics.total(ServerCounter.CommandsProcessed),
+        );
       if (ring === null) this.services.multiplexingApi = 'epoll';
     } else {
       const transport = new NodeTransport(this.channels, options.index, reply, this);
@@ -613,8 +615,10 @@ export class Worker implements ConnectionHandler {
   }
 
   onSpareTime(): boolean {
-    if (this.executor.isLoading) return false;
-    return this.keyspace.lazyFreeCycle(this.options.index, this.options.workerCount, SPARE_TIME_BUDGET_MS);
+    const arePagesLeft = this.hugePages?.step() ?? false;
+    if (this.executor.isLoading) return arePagesLeft;
+    const { index, workerCount } = this.options;
+    return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || arePagesLeft;
   }
 
   onTick(nowMs: number): boolean {

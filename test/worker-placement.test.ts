@@ -9,35 +9,65 @@ import { ActiveWorkerPolicy, WorkerPlacement } from '../src/worker-placement.js'
 interface Tick {
   busy: number;
   idle?: number;
-  waiting?: number;
+  /** Commands per ms. */
+  rate?: number;
   longestRoundMs?: number;
 }
 
 /** Passes ticks of 100 ms and returns how many workers were active after each. */
 class Course {
   active = 1;
-  nowMs = 1_000_000;
+  private nowMs = 1_000_000;
+  private commands = 0;
   private readonly policy = new ActiveWorkerPolicy(8);
 
-  pass(count: number, { busy, idle = 4, waiting = 0, longestRoundMs = 1 }: Tick): number[] {
+  pass(count: number, { busy, idle = 4, rate = 100, longestRoundMs = 1 }: Tick): number[] {
     return Array.from({ length: count }, () => {
       this.nowMs += 100;
-      this.active = this.policy.next(this.active, busy, idle, waiting, longestRoundMs, this.nowMs);
+      this.commands += 100 * rate;
+      const load = { busy, idle, commands: this.commands, longestRoundMs };
+      this.active = this.policy.next(this.active, load, this.nowMs);
       return this.active;
     });
   }
+
+  /** The same, with a load that depends on the number of active workers. */
+  follow(count: number, tick: (active: number) => Tick): number[] {
+    return Array.from({ length: count }, () => this.pass(1, tick(this.active))[0]!);
+  }
 }
 
-t.test('busy workers become more, as long as processors are idle', async (t) => {
+const growths = (passed: number[]): number =>
+  passed.filter((active, index) => index > 0 && active > passed[index - 1]!).length;
+
+t.test('busy workers become more, as long as processors are idle and it is of use', async (t) => {
   const course = new Course();
   t.same(course.pass(3, { busy: 0.6 }), [1, 1, 1]);
-  t.same(course.pass(2, { busy: 0.95 }), [1, 2]);
-  t.same(course.pass(2, { busy: 1.9 }), [2, 4]);
-  t.same(course.pass(2, { busy: 3.8 }), [4, 8]);
-  t.same(course.pass(3, { busy: 7.9 }), [8, 8, 8]);
+  t.same(course.pass(5, { busy: 0.95 }), [1, 1, 1, 1, 2]);
+  const all = course.follow(60, (active) => ({ busy: active * 0.95, rate: active * 100 }));
+  t.equal(all.at(-1), 8);
+  t.equal(growths(all), 2);
 
   const short = new Course();
-  t.same(short.pass(5, { busy: 0.98, idle: 0.1 }), [1, 1, 1, 1, 1]);
+  t.equal(short.pass(50, { busy: 0.98, idle: 0.1 }).at(-1), 1);
+  const tired = new Course();
+  t.equal(tired.follow(50, (active) => ({ busy: 0.7 * active })).at(-1), 1);
+});
+
+t.test('what was of no use is taken back, and tried again only rarely', async (t) => {
+  const course = new Course();
+  course.pass(1, { busy: 0 });
+  const passed = course.follow(1800, (active) => ({ busy: active * 0.9, rate: 100 + active }));
+  t.ok(growths(passed) >= 3 && growths(passed) <= 7, `${growths(passed)} trials in three minutes`);
+  t.ok(passed.filter((active) => active === 1).length > 1700);
+  t.equal(Math.max(...passed), 2);
+});
+
+t.test('a load that ends during the trial proves nothing', async (t) => {
+  const course = new Course();
+  t.equal(course.pass(7, { busy: 0.95 }).at(-1), 2);
+  t.equal(course.pass(30, { busy: 0.01, rate: 1 }).at(-1), 1);
+  t.equal(course.pass(5, { busy: 0.95 }).at(-1), 2, 'the next trial does not wait');
 });
 
 t.test('what fits into half of fewer workers goes back to them, after a while', async (t) => {
@@ -51,16 +81,6 @@ t.test('what fits into half of fewer workers goes back to them, after a while', 
   t.equal(course.pass(30, { busy: 0.7 }).at(-1), 1);
   course.active = 2;
   t.equal(course.pass(30, { busy: 0.7 }).at(-1), 2);
-});
-
-t.test('workers that wait for locks become fewer, and more only rarely', async (t) => {
-  const course = new Course();
-  const load = (): Tick => ({ busy: course.active, waiting: course.active === 1 ? 0 : course.active * 0.4 });
-  const passed: number[] = [];
-  for (let count = 0; count < 1200; count++) passed.push(...course.pass(1, load()));
-  const growths = passed.filter((active, index) => index > 0 && active > passed[index - 1]!).length;
-  t.ok(growths >= 2 && growths <= 5, `${growths} trials in two minutes`);
-  t.ok(passed.filter((active) => active === 1).length > 1150);
 });
 
 t.test('commands that take long want all workers', async (t) => {
@@ -77,9 +97,18 @@ const connections = (count: number) =>
 const open = (active: number, noted: number[]) => {
   const load = new WorkerLoad(WorkerLoad.create(3));
   load.activeWorkers = active;
-  for (const [worker, count] of noted.entries()) load.publish(worker, 0.1, 0, count, 1);
+  for (const [worker, count] of noted.entries()) load.publish(worker, 0.1, count, 1);
   const processors = { idleRatio: () => 1 } as unknown as ProcessorLoad;
-  const placements = noted.map((_, worker) => new WorkerPlacement(load, worker, processors, () => 0));
+  const placements = noted.map(
+    (_, worker) =>
+      new WorkerPlacement(
+        load,
+        worker,
+        processors,
+        () => 0,
+        () => 0,
+      ),
+  );
   return { load, placements };
 };
 

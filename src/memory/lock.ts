@@ -10,15 +10,10 @@
  * state saves the holder a wake-up call when nobody sleeps (Drepper, "Futexes Are Tricky", mutex 2).
  */
 
-import { performance } from 'node:perf_hooks';
-
 const SPINS_MAX = 200;
 
 /** A sleeper looks again after this long, so that a lost wake-up could only ever cost a delay. */
 const SLEEP_MS_MAX = 50;
-
-/** What this thread has slept, in ms, until locks were free. */
-export const lockWaits = { sleptMs: 0 };
 
 /** Takes the lock at `words[index]`, waiting as long as it takes. */
 export function acquireLock(words: Int32Array, index: number): void {
@@ -29,11 +24,7 @@ function acquireContended(words: Int32Array, index: number): void {
   for (let spin = 0; spin < SPINS_MAX; spin++) {
     if (Atomics.load(words, index) === 0 && Atomics.compareExchange(words, index, 0, 1) === 0) return;
   }
-  if (Atomics.exchange(words, index, 2) === 0) return;
-  const since = performance.now();
-  do Atomics.wait(words, index, 2, SLEEP_MS_MAX);
-  while (Atomics.exchange(words, index, 2) !== 0);
-  lockWaits.sleptMs += performance.now() - since;
+  while (Atomics.exchange(words, index, 2) !== 0) Atomics.wait(words, index, 2, SLEEP_MS_MAX);
 }
 
 /** Releases a lock that this thread holds. */

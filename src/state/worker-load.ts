@@ -8,7 +8,6 @@
  *       +0  how busy it was, in thousandths of a processor
  *       +1  connections that had sent something
  *       +2  the longest round, in ms
- *       +3  how long it waited for locks, in thousandths of the time
  */
 
 const WORDS_PER_LINE = 16;
@@ -17,7 +16,6 @@ const enum LineWord {
   Busy = 0,
   Connections = 1,
   LongestRoundMs = 2,
-  Waiting = 3,
 }
 
 export class WorkerLoad {
@@ -48,14 +46,10 @@ export class WorkerLoad {
     return (1 + worker) * WORDS_PER_LINE;
   }
 
-  /**
-   * What a worker tells of the time since it told last. `busy`: the part of it that it used a processor; `waiting`:
-   * that it waited for locks.
-   */
-  publish(worker: number, busy: number, waiting: number, connections: number, longestRoundMs: number): void {
+  /** What a worker tells of the time since it told last; `busy` in processors, 0 to 1. */
+  publish(worker: number, busy: number, connections: number, longestRoundMs: number): void {
     const line = this.line(worker);
     Atomics.store(this.words, line + LineWord.Busy, Math.round(1000 * busy));
-    Atomics.store(this.words, line + LineWord.Waiting, Math.round(1000 * waiting));
     Atomics.store(this.words, line + LineWord.Connections, connections);
     Atomics.store(this.words, line + LineWord.LongestRoundMs, Math.round(longestRoundMs));
   }
@@ -63,11 +57,6 @@ export class WorkerLoad {
   /** Processors that all workers together keep busy. */
   busy(): number {
     return this.sum(LineWord.Busy) / 1000;
-  }
-
-  /** How many of all workers wait for locks, on average. */
-  waiting(): number {
-    return this.sum(LineWord.Waiting) / 1000;
   }
 
   private sum(word: LineWord): number {
