@@ -5,7 +5,7 @@
  * wakes up and calls the kernel less per command, no lock is ever waited for, and what it writes to the journal at once
  * is more. So connections are on as few workers as the load needs. When these are busy and processors are idle, twice as
  * many are tried, and connections that have something to do move there. If they do no more together, since all use one key,
- * say, or wait for one disk, it is taken back. When all that is to be done would fit into half of fewer workers, it goes
+ * say, or wait for one disk, it is taken back. When processors are short, half as many are tried. When all that is to be done would fit into half of fewer workers, it goes
  * back to them. A connection that says nothing stays where it is: it costs nothing.
  *
  * A command that takes long holds up all that is on the same worker. Where there are such, all workers are active.
@@ -21,31 +21,59 @@ import type { WorkerLoad } from './state/worker-load.js';
 /** Active workers so busy on average are too few, if so many processors are idle. */
 const GROW_BUSY = 0.8;
 const GROW_IDLE_PROCESSORS = 0.25;
+/** Less busy, they may be too many, if no more than this part of all processors is idle, and half as many could do it. */
+const CROWDED_BUSY = 0.7;
+const CROWDED_IDLE_RATIO = 0.25;
 /** When all workers are not busier than this, nobody needs to know what the processors are. */
 const IDLE_BUSY = 0.3;
-/** For so many ticks in a row. */
-const GROW_TICKS = 5;
-/** Twice as many workers have to do so much more, or it was for nothing: measured over GROW_TICKS, after a few to settle. */
-const GAIN_MIN = 1.2;
+/** For so many ticks in a row, before another number is tried; and so many are measured, after a few to settle. */
+const TRIAL_TICKS = 5;
 const SETTLING_TICKS = 2;
+/** Twice as many workers have to do so much more, half as many no less than that part. */
+const GAIN_MIN = 1.2;
+const KEPT_MIN = 0.9;
 /** After a trial for nothing the next one comes so much later; twice as much each time that it is for nothing again. */
 const HOLD_MS_MIN = 5000;
 const HOLD_MS_MAX = 60_000;
-/** Workers that would be less busy than this, on average, are enough. */
+/** Workers that would be less busy than this, on average, are enough without a trial. */
 const SHRINK_BUSY = 0.5;
 const SHRINK_TICKS = 10;
 /** A round so long holds others up. */
-const STALL_MS = 50;
+const STALL_MS = 100;
 const STALL_MEMORY_MS = 30_000;
 
 /** What the policy goes by at a tick. */
 export interface Load {
-  /** What all workers use, and what nobody uses, in processors. */
+  /** Processors that all workers use. */
   readonly busy: number;
+  /** Processors that nobody uses, and which part of all that is. */
   readonly idle: number;
+  readonly idleRatio: number;
   /** Commands that have run since the server started. */
   readonly commands: number;
   readonly longestRoundMs: number;
+}
+
+/** When something may be tried again. */
+class Hold {
+  private milliseconds = 0;
+  private untilMs = 0;
+
+  isOver(nowMs: number): boolean {
+    return nowMs >= this.untilMs;
+  }
+
+  begin(nowMs: number): void {
+    const isAgain = nowMs < this.untilMs + HOLD_MS_MAX;
+    this.milliseconds = isAgain ? Math.min(2 * this.milliseconds, HOLD_MS_MAX) : HOLD_MS_MIN;
+    this.untilMs = nowMs + this.milliseconds;
+  }
+}
+
+const enum Direction {
+  Fewer = -1,
+  None = 0,
+  More = 1,
 }
 
 /** Worker 0's decision how many workers are active. */
@@ -54,14 +82,15 @@ export class ActiveWorkerPolicy {
   private tickMs = 0;
   private commands = 0;
   private idleTicks = 0;
-  /** Ticks in a row with busy workers, or of the trial, and commands per ms in them, summed up. */
-  private busyTicks = 0;
+  /** Where to it seems better to go, or is tried; ticks of that, and commands per ms in them, summed up. */
+  private direction = Direction.None;
+  private ticks = 0;
   private rates = 0;
   /** Workers before the trial, 0 without one; and what they did in a ms. */
   private triedFrom = 0;
   private rateBefore = 0;
-  private holdMs = 0;
-  private holdUntilMs = 0;
+  private readonly moreHold = new Hold();
+  private readonly fewerHold = new Hold();
   private stallsUntilMs = 0;
 
   constructor(workerCount: number) {
@@ -70,54 +99,67 @@ export class ActiveWorkerPolicy {
 
   /** How many workers are to be active now that `active` are. */
   next(active: number, load: Load, nowMs: number): number {
-    const { busy } = load;
     const rate = (load.commands - this.commands) / Math.max(1, nowMs - this.tickMs);
     this.commands = load.commands;
     this.tickMs = nowMs;
     if (load.longestRoundMs >= STALL_MS) this.stallsUntilMs = nowMs + STALL_MEMORY_MS;
     if (nowMs < this.stallsUntilMs) {
-      this.triedFrom = 0;
+      this.turn(Direction.None);
       return this.workerCount;
     }
-    if (this.triedFrom > 0 && busy > GROW_BUSY * this.triedFrom)
-      return this.goOnWithTrial(active, rate, nowMs);
-    this.triedFrom = 0;
-    const isShort =
-      busy > GROW_BUSY * active && load.idle > GROW_IDLE_PROCESSORS && active < this.workerCount;
-    this.count(isShort, rate);
-    if (this.busyTicks === GROW_TICKS) {
-      this.rateBefore = this.rates / GROW_TICKS;
-      this.count(false, 0);
-      if (nowMs >= this.holdUntilMs) {
+    if (this.triedFrom > 0) return this.goOnWithTrial(active, load.busy, rate, nowMs);
+    const direction = this.directionFor(active, load);
+    if (direction !== this.direction) this.turn(direction);
+    this.ticks++;
+    this.rates += rate;
+    if (direction !== Direction.None && this.ticks === TRIAL_TICKS) {
+      const { rates } = this;
+      this.turn(direction);
+      const isMore = direction === Direction.More;
+      if ((isMore ? this.moreHold : this.fewerHold).isOver(nowMs)) {
         this.triedFrom = active;
-        this.busyTicks = -SETTLING_TICKS;
-        return Math.min(2 * active, this.workerCount);
+        this.rateBefore = rates / TRIAL_TICKS;
+        this.ticks = -SETTLING_TICKS;
+        return isMore ? Math.min(2 * active, this.workerCount) : active >> 1;
       }
     }
-    const enough = Math.max(1, Math.ceil(busy / SHRINK_BUSY));
+    const enough = Math.max(1, Math.ceil(load.busy / SHRINK_BUSY));
     this.idleTicks = enough < active ? this.idleTicks + 1 : 0;
     return this.idleTicks >= SHRINK_TICKS ? enough : active;
   }
 
-  /** Counts a tick with busy workers, or begins anew. */
-  private count(isBusy: boolean, rate: number): void {
-    this.busyTicks = isBusy ? this.busyTicks + 1 : 0;
-    this.rates = isBusy ? this.rates + rate : 0;
+  private directionFor(active: number, { busy, idle, idleRatio }: Load): Direction {
+    if (busy > GROW_BUSY * active && idle > GROW_IDLE_PROCESSORS && active < this.workerCount) {
+      return Direction.More;
+    }
+    const isCrowded = active > 1 && busy < CROWDED_BUSY * active && idleRatio < CROWDED_IDLE_RATIO;
+    return isCrowded ? Direction.Fewer : Direction.None;
   }
 
-  private goOnWithTrial(active: number, rate: number, nowMs: number): number {
-    if (this.busyTicks < 0) this.busyTicks++;
-    else this.count(true, rate);
-    if (this.busyTicks < GROW_TICKS) return active;
-    const before = this.triedFrom;
-    const isForNothing = this.rates / GROW_TICKS < GAIN_MIN * this.rateBefore;
+  /** Begins to count anew; no trial goes on. */
+  private turn(direction: Direction): void {
+    this.direction = direction;
     this.triedFrom = 0;
-    this.count(false, 0);
-    if (!isForNothing) return active;
-    const isAgain = nowMs < this.holdUntilMs + HOLD_MS_MAX;
-    this.holdMs = isAgain ? Math.min(2 * this.holdMs, HOLD_MS_MAX) : HOLD_MS_MIN;
-    this.holdUntilMs = nowMs + this.holdMs;
-    return before;
+    this.ticks = 0;
+    this.rates = 0;
+  }
+
+  private goOnWithTrial(active: number, busy: number, rate: number, nowMs: number): number {
+    const before = this.triedFrom;
+    // The load has gone: that proves nothing.
+    if (busy < GROW_BUSY * Math.min(before, active)) {
+      this.turn(Direction.None);
+      return active;
+    }
+    if (++this.ticks > 0) this.rates += rate;
+    if (this.ticks < TRIAL_TICKS) return active;
+    const gain = this.rates / TRIAL_TICKS / this.rateBefore;
+    const isMore = this.direction === Direction.More;
+    this.turn(Direction.None);
+    const isGood = gain >= (isMore ? GAIN_MIN : KEPT_MIN);
+    // That more is better means that fewer is worse.
+    (isMore === isGood ? this.fewerHold : this.moreHold).begin(nowMs);
+    return isGood ? active : before;
   }
 }
 
@@ -199,10 +241,11 @@ export class WorkerPlacement {
     if (fixed > 0) return Math.min(fixed, load.workerCount);
     const busy = load.busy();
     // To look costs something, too.
-    const idle = busy < IDLE_BUSY ? 0 : this.processors.idleRatio(nowMs) * this.processorCount;
+    const idleRatio = busy < IDLE_BUSY ? 1 : this.processors.idleRatio(nowMs);
+    const idle = idleRatio * this.processorCount;
     const commands = this.countCommands();
     const longestRoundMs = load.longestRoundMs();
-    return this.policy.next(load.activeWorkers, { busy, idle, commands, longestRoundMs }, nowMs);
+    return this.policy.next(load.activeWorkers, { busy, idle, idleRatio, commands, longestRoundMs }, nowMs);
   }
 
   private countSurplus(): number {

@@ -25,7 +25,7 @@ class Course {
     return Array.from({ length: count }, () => {
       this.nowMs += 100;
       this.commands += 100 * rate;
-      const load = { busy, idle, commands: this.commands, longestRoundMs };
+      const load = { busy, idle, idleRatio: idle / 8, commands: this.commands, longestRoundMs };
       this.active = this.policy.next(this.active, load, this.nowMs);
       return this.active;
     });
@@ -63,6 +63,23 @@ t.test('what was of no use is taken back, and tried again only rarely', async (t
   t.equal(Math.max(...passed), 2);
 });
 
+t.test('with processors short, fewer are tried, and kept if they do as much', async (t) => {
+  const course = new Course();
+  course.active = 4;
+  const kept = course.follow(100, (active) => ({ busy: Math.min(active * 0.95, 2.4), idle: 1 }));
+  t.ok(kept.filter((active) => active === 2).length > 80);
+  const worse = new Course();
+  worse.pass(1, { busy: 0 });
+  worse.active = 2;
+  const load = (active: number): Tick => ({
+    busy: active === 1 ? 1 : 1.2,
+    idle: 1.5,
+    rate: 80 + 20 * active,
+  });
+  const passed = worse.follow(600, load);
+  t.ok(passed.filter((active) => active === 2).length > 540);
+});
+
 t.test('a load that ends during the trial proves nothing', async (t) => {
   const course = new Course();
   t.equal(course.pass(7, { busy: 0.95 }).at(-1), 2);
@@ -85,7 +102,7 @@ t.test('what fits into half of fewer workers goes back to them, after a while', 
 
 t.test('commands that take long want all workers', async (t) => {
   const course = new Course();
-  t.same(course.pass(1, { busy: 0.1, longestRoundMs: 80 }), [8]);
+  t.same(course.pass(1, { busy: 0.1, longestRoundMs: 130 }), [8]);
   t.equal(course.pass(200, { busy: 0.1 }).at(-1), 8);
   t.equal(course.pass(200, { busy: 0.1 }).at(-1), 1);
 });
