@@ -17,11 +17,12 @@ import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-pars
 import { equalBytes } from '../structures/copy.js';
 import { type Command, PopEnd } from './command-table.js';
 
-/** Of the fingerprints in front of a list of keys those of the first 32 are fetched. */
-const INDEX_WORDS = 8;
 const LINE_BYTES = 64;
 /** What is longer is hardly a packed list, or begins with something else than its length. */
 const PACKED_BYTES_MAX = 4096;
+/** A shorter list has no fingerprints (structures/keyed-list.ts); of others those of the first 32 keys are fetched. */
+const INDEXED_BYTES_MIN = 200;
+const INDEX_WORDS = 8;
 
 export class LookAhead {
   /** Of each command's one key, where it has one. */
@@ -105,20 +106,18 @@ export class LookAhead {
       if (value !== 0) hasCollections = true;
     }
     if (hasCollections) {
-      // The beginning, and what may be in front of it (structures/keyed-list.ts).
       for (let index = first; index < end; index++) {
-        const { words } = shards[index];
-        const value = records[index];
-        lines[index] = value;
-        records[index] = words[value];
-        if (value > INDEX_WORDS) sink ^= words[value - INDEX_WORDS];
+        lines[index] = records[index];
+        records[index] = shards[index].words[records[index]];
       }
-      // The end of a packed list, where it grows.
+      // Of what is, or looks like, a packed list: its end, where it grows, and the fingerprints in front of it.
       for (let index = first; index < end; index++) {
         const totalBytes = records[index];
-        if (totalBytes > LINE_BYTES && totalBytes < PACKED_BYTES_MAX) {
-          sink ^= shards[index].words[lines[index] + (totalBytes >> 2)];
-        }
+        if (totalBytes <= LINE_BYTES || totalBytes > PACKED_BYTES_MAX) continue;
+        const { words } = shards[index];
+        const list = lines[index];
+        sink ^= words[list + (totalBytes >> 2)];
+        if (totalBytes > INDEXED_BYTES_MIN && list > INDEX_WORDS) sink ^= words[list - INDEX_WORDS];
       }
     }
     this.sink = sink;
