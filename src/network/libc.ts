@@ -6,6 +6,7 @@
  */
 
 import { createRequire } from 'node:module';
+import { getPriority } from 'node:os';
 
 export const enum Epoll {
   IN = 1,
@@ -62,6 +63,12 @@ const enum SystemCall {
   IoUringRegister = 427,
 }
 
+const SCHED_SETATTR = process.arch === 'x64' ? 314 : 274;
+/** Bytes of the first version of a struct sched_attr, and where two of its fields are. */
+const SCHED_ATTR_BYTES = 48;
+const SCHED_ATTR_NICE = 16;
+const SCHED_ATTR_RUNTIME = 24;
+
 /** Bytes of a struct epoll_event: packed on x64, padded elsewhere. */
 export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 /** Where the 64 bits of user data are in it. */
@@ -112,6 +119,11 @@ export interface Libc {
   ): Address;
   /** The memory at an address, which must stay mapped as long as the buffer is used. */
   memoryAt(address: Address, lengthBytes: number): ArrayBuffer;
+  /**
+   * Has the scheduler give this thread slices so short (0.1 to 100 ms; Linux 6.12, others take no notice), so that who wakes up
+   * waits less for it. It gets no less time in all.
+   */
+  setTimeSlice(milliseconds: number): void;
   /** Processor time that this thread has used, in ms. */
   threadCpuMs(): number;
   /** errno of the last call of this thread. */
@@ -169,6 +181,14 @@ function bindCalls(): Libc | null {
         systemCall4(SystemCall.IoUringRegister, fd, operation, argument, count),
       mmap: bind('mmap', 'intptr_t', ['intptr_t', 'size_t', 'int', 'int', 'int', 'long']),
       memoryAt: (address, lengthBytes) => koffi.view(address, lengthBytes),
+      setTimeSlice: (milliseconds) => {
+        const attributes = new Uint8Array(SCHED_ATTR_BYTES);
+        const view = new DataView(attributes.buffer);
+        view.setUint32(0, SCHED_ATTR_BYTES, true);
+        view.setInt32(SCHED_ATTR_NICE, getPriority(), true);
+        view.setBigUint64(SCHED_ATTR_RUNTIME, BigInt(Math.round(milliseconds * 1e6)), true);
+        systemCall4(SCHED_SETATTR, 0, Number(koffi.address(attributes)), 0, 0);
+      },
       threadCpuMs: () => {
         clockTime(CLOCK_THREAD_CPUTIME_ID, timeAddress);
         return Number(time[0]) * 1e3 + Number(time[1]) / 1e6;
