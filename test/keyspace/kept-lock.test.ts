@@ -2,7 +2,7 @@
 
 import t from 'tap';
 import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
-import { EvictionPolicy } from '../../src/keyspace/settings.js';
+import { defaultSettings } from '../../src/keyspace/settings.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { HeaderWord } from '../../src/memory/shard-memory.js';
 import { TestServer } from '../tools/server.js';
@@ -11,30 +11,7 @@ const FREE = 0;
 const WAITED_FOR = 2;
 
 const open = () => {
-  const keyspace = new Keyspace(
-    createKeyspace(2, 8 << 20, 1),
-    {
-      maxMemoryBytes: 0,
-      policy: EvictionPolicy.NoEviction,
-      samples: 5,
-      lfu: { logFactor: 10, decayTimeMinutes: 1 },
-      usesLfu: false,
-      lazyUserDelete: false,
-      lazyServerDelete: false,
-      values: {
-        hashPackedEntries: 128,
-        hashPackedValueBytes: 64,
-        listPackedSize: -2,
-        listCompressDepth: 0,
-        setIntegerEntries: 512,
-        setPackedEntries: 128,
-        setPackedValueBytes: 64,
-        sortedSetPackedEntries: 128,
-        sortedSetPackedValueBytes: 64,
-      },
-    },
-    new Float64Array(16),
-  );
+  const keyspace = new Keyspace(createKeyspace(2, 8 << 20, 1), defaultSettings(), new Float64Array(16));
   return { keyspace, keptLock: keyspace.keptLock, first: keyspace.shards[0]!, second: keyspace.shards[1]! };
 };
 
