@@ -5,7 +5,8 @@
  *   record of the dictionary:  | left out (1 bit), member length (31 bits) | member |
  *
  * Members are read into `member`, one at a time. A handle names a member of a set until the set is changed: it is
- * an index (integer set), a position (packed list) or a record (dictionary).
+ * an index (integer set), a position from the beginning of the packed list, which may move when a member is removed, or a
+ * record (dictionary).
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -238,7 +239,7 @@ export class SetValue extends CollectionValue {
         return true;
       case Encoding.Packed: {
         const at = packed.findKey(block, bytes, view, offset, lengthBytes);
-        if (at !== 0) this.removeHandle(reference, at);
+        if (at !== 0) this.removeHandle(reference, at - block);
         return at !== 0;
       }
       default: {
@@ -259,7 +260,7 @@ export class SetValue extends CollectionValue {
         this.integers.remove(block, handle);
         break;
       case Encoding.Packed:
-        this.setReference(reference, Encoding.Packed, this.packed.removeKey(block, handle));
+        this.setReference(reference, Encoding.Packed, this.packed.removeKey(block, block + handle));
         break;
       default: {
         const hash = table.hashOf(handle);
@@ -275,7 +276,7 @@ export class SetValue extends CollectionValue {
       case Encoding.Integers:
         return Math.floor(Math.random() * this.integers.count(block));
       case Encoding.Packed:
-        return this.packed.seek(block, Math.floor(Math.random() * this.packed.count(block)));
+        return this.packed.seek(block, Math.floor(Math.random() * this.packed.count(block))) - block;
       default:
         return this.table.random(block >> 2, random32());
     }

@@ -55,7 +55,7 @@ export class SetWalk {
       this.handle = this.at++;
     } else if (this.encoding === Encoding.Packed) {
       if (this.at === 0) return false;
-      this.handle = this.at;
+      this.handle = this.at - this.block;
       this.at = this.packed.next(this.at);
     } else {
       const { table } = this;
@@ -77,7 +77,7 @@ export class SetWalk {
       integers.read(block, handle);
       member.set(integers.text, integers.textView, 0, integers.textLength);
     } else if (encoding === Encoding.Packed) {
-      packed.read(handle);
+      packed.read(block + handle);
       member.set(packed.bytes, packed.view, packed.offset, packed.lengthBytes);
     } else {
       member.set(memory.bytes, memory.view, table.memberOffset(handle), table.memberLength(handle));

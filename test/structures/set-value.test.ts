@@ -193,3 +193,27 @@ t.test('members are drawn evenly', (t) => {
   t.ok(chiSquared > 2500 && chiSquared < 3500, `chi-squared ${chiSquared}`);
   t.end();
 });
+
+t.test('several members are removed by handles that were taken before, in sets of all sizes', (t) => {
+  const random = new Random(7);
+  for (const kinds of [1, 2, 3]) {
+    for (let size = 1; size <= 40; size++) {
+      const subject = new Subject();
+      const { sets, reference, model } = subject;
+      while (model.size < size) subject.add(randomMember(random, kinds));
+      const handles: number[] = [];
+      for (sets.begin(reference); sets.next(); ) {
+        if (random.chance(0.6)) handles.push(sets.handle);
+      }
+      for (const handle of handles) {
+        sets.readHandle(reference, handle);
+        if (!model.delete(subject.member())) t.fail(`${subject.member()} was no member`);
+      }
+      handles.sort((left, right) => right - left);
+      for (const handle of handles) sets.removeHandle(reference, handle);
+      subject.verify();
+      subject.arena.verify();
+    }
+  }
+  t.end();
+});
