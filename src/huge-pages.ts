@@ -16,8 +16,6 @@ const MADV_COLLAPSE = 25;
 const MADV_DONTNEED = 4;
 /** What of a large page has to be in use. */
 const USED_BYTES_MIN = HUGE_PAGE_BYTES / 2;
-/** Pages made per step: each takes 0.2 ms, mostly copying, in virtual machines up to 5 ms, and clients wait. */
-const PAGES_PER_STEP_MAX = 1;
 /** In so many steps a page is tried before it stays as it is. */
 const TRIES_MAX = 5;
 
@@ -43,25 +41,26 @@ export class HugePages {
     });
   }
 
-  /** Makes a few large pages, if there are any to be made. Returns whether there may be more. */
+  /**
+   * Makes a large page, if there is one to be made. Returns whether there may be more. It takes 0.2 ms, mostly copying, in
+   * virtual machines up to 5 ms, and clients wait.
+   */
   step(): boolean {
     if (this.isRefused) return false;
-    let left = PAGES_PER_STEP_MAX;
-    for (let index = 0; index < this.memories.length && left > 0; index++) {
+    for (let index = 0; index < this.memories.length; index++) {
       const top = this.starts[index] + this.memories[index].words[HeaderWord.ArenaTop];
       const start = this.starts[index] + this.memories[index].words[HeaderWord.ArenaStart];
-      while (left > 0 && top - Math.max(this.collapsedTo[index], start) >= USED_BYTES_MIN) {
-        left--;
-        if (this.libc.madvise(this.collapsedTo[index], HUGE_PAGE_BYTES, MADV_COLLAPSE) !== 0) {
-          this.isRefused = this.libc.errno() === Errno.EINVAL;
-          this.failures++;
-          if (this.isRefused || this.failures < TRIES_MAX) return false;
-        }
-        this.failures = 0;
-        this.collapsedTo[index] += HUGE_PAGE_BYTES;
+      if (top - Math.max(this.collapsedTo[index], start) < USED_BYTES_MIN) continue;
+      if (this.libc.madvise(this.collapsedTo[index], HUGE_PAGE_BYTES, MADV_COLLAPSE) !== 0) {
+        this.isRefused = this.libc.errno() === Errno.EINVAL;
+        this.failures++;
+        if (this.isRefused || this.failures < TRIES_MAX) return false;
       }
+      this.failures = 0;
+      this.collapsedTo[index] += HUGE_PAGE_BYTES;
+      return true;
     }
-    return left === 0;
+    return false;
   }
 
   /** Gives pages of a shard that nothing uses back to the operating system. The shard's lock is held. */

@@ -5,8 +5,8 @@
  * wakes up and calls the kernel less per command, no lock is ever waited for, and what it writes to the journal at once
  * is more. So connections are on as few workers as the load needs. When these are busy and processors are idle, twice as
  * many are tried, and connections that have something to do move there. If they do no more together, since all use one key,
- * say, or wait for one disk, it is taken back. When processors are short, half as many are tried. When all that is to be done would fit into half of fewer workers, it goes
- * back to them. A connection that says nothing stays where it is: it costs nothing.
+ * say, or wait for one disk, it is taken back. When processors are short, half as many are tried. When all that is to be
+ * done would fit into half of fewer workers, it goes back to them. A connection that says nothing stays where it is: it costs nothing.
  *
  * A command that takes long holds up all that is on the same worker. Where there are such, all workers are active.
  *
@@ -46,8 +46,7 @@ const STALL_MEMORY_MS = 30_000;
 export interface Load {
   /** Processors that all workers use. */
   readonly busy: number;
-  /** Processors that nobody uses, and which part of all that is. */
-  readonly idle: number;
+  /** The part of all processors that nobody uses. */
   readonly idleRatio: number;
   /** Commands that have run since the server started. */
   readonly commands: number;
@@ -79,6 +78,7 @@ const enum Direction {
 /** Worker 0's decision how many workers are active. */
 export class ActiveWorkerPolicy {
   private readonly workerCount: number;
+  private readonly processorCount: number;
   private tickMs = 0;
   private commands = 0;
   private idleTicks = 0;
@@ -93,8 +93,9 @@ export class ActiveWorkerPolicy {
   private readonly fewerHold = new Hold();
   private stallsUntilMs = 0;
 
-  constructor(workerCount: number) {
+  constructor(workerCount: number, processorCount: number) {
     this.workerCount = workerCount;
+    this.processorCount = processorCount;
   }
 
   /** How many workers are to be active now that `active` are. */
@@ -128,7 +129,8 @@ export class ActiveWorkerPolicy {
     return this.idleTicks >= SHRINK_TICKS ? enough : active;
   }
 
-  private directionFor(active: number, { busy, idle, idleRatio }: Load): Direction {
+  private directionFor(active: number, { busy, idleRatio }: Load): Direction {
+    const idle = idleRatio * this.processorCount;
     if (busy > GROW_BUSY * active && idle > GROW_IDLE_PROCESSORS && active < this.workerCount) {
       return Direction.More;
     }
@@ -172,7 +174,6 @@ export class WorkerPlacement {
   private readonly load: WorkerLoad;
   private readonly index: number;
   private readonly processors: ProcessorLoad;
-  private readonly processorCount = cpus().length;
   private readonly threadCpuMs: () => number;
   private readonly countCommands: () => number;
   private readonly policy: ActiveWorkerPolicy;
@@ -201,7 +202,7 @@ export class WorkerPlacement {
     this.index = index;
     this.processors = processors;
     this.threadCpuMs = threadCpuMs;
-    this.policy = new ActiveWorkerPolicy(load.workerCount);
+    this.policy = new ActiveWorkerPolicy(load.workerCount, cpus().length);
   }
 
   /** A connection has sent something; returns whether it is to move to another worker. */
@@ -242,10 +243,9 @@ export class WorkerPlacement {
     const busy = load.busy();
     // To look costs something, too.
     const idleRatio = busy < IDLE_BUSY ? 1 : this.processors.idleRatio(nowMs);
-    const idle = idleRatio * this.processorCount;
     const commands = this.countCommands();
     const longestRoundMs = load.longestRoundMs();
-    return this.policy.next(load.activeWorkers, { busy, idle, idleRatio, commands, longestRoundMs }, nowMs);
+    return this.policy.next(load.activeWorkers, { busy, idleRatio, commands, longestRoundMs }, nowMs);
   }
 
   private countSurplus(): number {

@@ -423,14 +423,15 @@ export class Worker implements ConnectionHandler {
     connection.abandon();
     const target = input.length > MOVED_INPUT_BYTES_MAX ? index : (this.placement?.takeTarget() ?? index);
     const slot = this.services.clientRows.leave(session, target);
-    this.channels[target].connectionOpened();
-    this.channel.connectionClosed();
-    if (target !== index && mailboxes[target].send(MessageKind.Connection, session.id, fd, slot, 0, input))
-      return;
     if (target !== index) {
-      this.state.clients.assign(slot, index);
-      this.channel.connectionOpened();
+      this.channels[target].connectionOpened();
+      if (mailboxes[target].send(MessageKind.Connection, session.id, fd, slot, 0, input)) {
+        this.channel.connectionClosed();
+        return;
+      }
+      // Its mailbox is full: the connection stays.
       this.channels[target].connectionClosed();
+      this.state.clients.assign(slot, index);
     }
     this.arrivals.push({ fd, slot, input });
     this.takeArrivals();

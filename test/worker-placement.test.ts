@@ -6,6 +6,8 @@ import type { ProcessorLoad } from '../src/network/processor-load.js';
 import { WorkerLoad } from '../src/state/worker-load.js';
 import { ActiveWorkerPolicy, WorkerPlacement } from '../src/worker-placement.js';
 
+const PROCESSORS = 8;
+
 interface Tick {
   busy: number;
   idle?: number;
@@ -19,13 +21,13 @@ class Course {
   active = 1;
   private nowMs = 1_000_000;
   private commands = 0;
-  private readonly policy = new ActiveWorkerPolicy(8);
+  private readonly policy = new ActiveWorkerPolicy(8, PROCESSORS);
 
   pass(count: number, { busy, idle = 4, rate = 100, longestRoundMs = 1 }: Tick): number[] {
     return Array.from({ length: count }, () => {
       this.nowMs += 100;
       this.commands += 100 * rate;
-      const load = { busy, idle, idleRatio: idle / 8, commands: this.commands, longestRoundMs };
+      const load = { busy, idleRatio: idle / PROCESSORS, commands: this.commands, longestRoundMs };
       this.active = this.policy.next(this.active, load, this.nowMs);
       return this.active;
     });

@@ -50,8 +50,13 @@ export class KeyedList extends PackedList {
     this.stride = stride;
   }
 
+  /** Number of keys among so many elements. */
+  private keysOf(count: number): number {
+    return this.stride === 2 ? count >> 1 : count;
+  }
+
   protected override frontBytes(count: number): number {
-    const keys = this.stride === 2 ? count >> 1 : count;
+    const keys = this.keysOf(count);
     if (keys < KEYS_MIN || count === COUNT_UNKNOWN) return 0;
     // Steps of an eighth to a quarter.
     const step = Math.max(16, 1 << (29 - Math.clz32(keys)));
@@ -61,7 +66,7 @@ export class KeyedList extends PackedList {
   /** Number of keys that have a fingerprint. */
   private indexedKeys(list: number): number {
     const count = this.knownCount(list);
-    return this.frontBytes(count) === 0 ? 0 : this.stride === 2 ? count >> 1 : count;
+    return this.frontBytes(count) === 0 ? 0 : this.keysOf(count);
   }
 
   /** The fingerprint of the key at `at`. */
@@ -101,19 +106,19 @@ export class KeyedList extends PackedList {
     return 0;
   }
 
-  /** Notes the fingerprints of keys that were put at the end of a list which had `before` of them. */
-  private indexAppended(list: number, before: number, position: number): void {
-    const { shardBytes } = this;
+  /** Notes the fingerprint of the key that was appended last: those of all keys if there were none before. */
+  private indexAppended(list: number): void {
+    const { shardBytes, stride } = this;
     const keys = this.indexedKeys(list);
     if (keys === 0) return;
-    if (before > 0) {
-      shardBytes[list - keys] = this.fingerprintAt(position);
+    if (this.frontBytes(this.knownCount(list) - stride) > 0) {
+      shardBytes[list - keys] = this.fingerprintAt(this.position);
       return;
     }
     let at = this.first(list);
     for (let key = 0; key < keys; key++) {
       shardBytes[list - 1 - key] = this.fingerprintAt(at);
-      at = this.forward(at, this.stride);
+      at = this.forward(at, stride);
     }
   }
 
@@ -125,9 +130,8 @@ export class KeyedList extends PackedList {
     offset: number,
     lengthBytes: number,
   ): number {
-    const before = this.indexedKeys(list);
     const moved = super.append(list, bytes, view, offset, lengthBytes);
-    if (moved !== 0) this.indexAppended(moved, before, this.position);
+    if (moved !== 0) this.indexAppended(moved);
     return moved;
   }
 
@@ -143,7 +147,6 @@ export class KeyedList extends PackedList {
     valueOffset: number,
     valueLength: number,
   ): number {
-    const before = this.indexedKeys(list);
     const moved = super.appendPair(
       list,
       keyBytes,
@@ -155,7 +158,7 @@ export class KeyedList extends PackedList {
       valueOffset,
       valueLength,
     );
-    if (moved !== 0) this.indexAppended(moved, before, this.position);
+    if (moved !== 0) this.indexAppended(moved);
     return moved;
   }
 

@@ -36,8 +36,8 @@ const PACKED_BYTES_MAX = 512;
 const SHORT_CHUNKS = 0x80 | Encoding.Chunks;
 
 export class ListValue extends CollectionValue {
-  /** What knows a list in chunks. */
   private readonly packed: PackedList;
+  /** What knows a list in chunks. */
   readonly chunks: ChunkList;
 
   // The limits of a packed list, from `list-max-listpack-size` as it was when they were worked out.

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { Random } from '../tools/random.js';
-import { TestServer } from '../tools/server.js';
+import { infoNumber, TestServer } from '../tools/server.js';
 
 const MEGABYTE = 1 << 20;
 /** DAMSELFLY_TEST_LIMIT_MEGABYTES: another ceiling; 64 takes a minute. */
@@ -23,11 +23,6 @@ const start = async (t: Test, policy: string) => {
   });
   t.teardown(() => server.stop('SIGKILL'));
   return server;
-};
-
-const field = async (client: Redis, section: string, name: string): Promise<number> => {
-  const text = await client.info(section);
-  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)![1]);
 };
 
 const verify = async (t: Test, client: Redis): Promise<void> => {
@@ -55,7 +50,7 @@ async function flood(
     let samples = 0;
     while (!isOver || samples === 0) {
       samples++;
-      result.peak = Math.max(result.peak, await field(client, 'memory', 'used_memory_dataset'));
+      result.peak = Math.max(result.peak, await infoNumber(client, 'memory', 'used_memory_dataset'));
       await alongside(client);
       await delay(10);
     }
@@ -122,7 +117,7 @@ async function hotKeysLeft(t: Test, policy: string): Promise<number> {
   t.ok(peak <= LIMIT * 1.02, `${policy}: ${(peak / LIMIT).toFixed(4)} of the ceiling at most`);
   // The ceiling holds for all memory; what connections take of it varies with how far they lag behind.
   t.ok(peak > LIMIT * 0.8, `no more than needed is evicted: ${(peak / LIMIT).toFixed(4)} of the ceiling`);
-  t.ok((await field(client, 'stats', 'evicted_keys')) > 1000);
+  t.ok((await infoNumber(client, 'stats', 'evicted_keys')) > 1000);
   if (isVolatile) {
     const lasting = Array.from({ length: 500 }, (_, index) => `lasting:${index}`);
     t.equal(await client.exists(lasting), 500, 'keys without expiry stay');
@@ -176,7 +171,7 @@ t.test('out of memory without keys to evict', async (t) => {
     t.equal(await client.get('known'), 'value', 'reads go on');
     await t.rejects(client.append('known', 'x'), /OOM command not allowed/);
     t.equal(await client.get('known'), 'value', 'nothing has changed');
-    t.equal(await field(client, 'stats', 'evicted_keys'), 0);
+    t.equal(await infoNumber(client, 'stats', 'evicted_keys'), 0);
     const [, names] = await client.scan(0, 'COUNT', 500);
     t.ok((await client.del(names.filter((name) => name !== 'known'))) > 0, 'deleting goes on');
     t.equal(await client.set('new', 'value'), 'OK', 'there is room again');
@@ -191,7 +186,7 @@ t.test('a ceiling below what is in use already', async (t) => {
   await client.config('SET', 'maxmemory', 5 * MEGABYTE);
   for (let tries = 0; tries < 1000 && (await client.set('key', 'value').catch(() => '')) !== 'OK'; tries++) {}
   for (let tries = 0; tries < 1000; tries++) await client.set('key', 'value');
-  const used = await field(client, 'memory', 'used_memory');
+  const used = await infoNumber(client, 'memory', 'used_memory');
   t.ok(used <= 5.1 * MEGABYTE, `${used} bytes in use`);
   await verify(t, client);
 });
@@ -217,8 +212,8 @@ t.test('keys expire by themselves', async (t) => {
   while ((await client.dbsize()) > 1000) await delay(20);
   t.comment(`the last one was gone ${Date.now() - lastDueMs} ms after its time`);
   t.equal(await client.dbsize(), 1000, 'only those without expiry are left');
-  t.equal(await field(client, 'stats', 'expired_keys'), count);
-  t.equal(await field(client, 'stats', 'keyspace_misses'), 0, 'nobody has touched them');
+  t.equal(await infoNumber(client, 'stats', 'expired_keys'), count);
+  t.equal(await infoNumber(client, 'stats', 'keyspace_misses'), 0, 'nobody has touched them');
   t.match(await client.info('keyspace'), /db0:keys=1000,expires=0,/);
   await verify(t, client);
 });
@@ -237,14 +232,14 @@ t.test('a huge key that is evicted makes room for what comes, so others stay', a
   }
   await client.expire('huge', 1000);
   for (let index = 0; index < 500; index++) await client.set(`small:${index}`, 'value', 'EX', 5000);
-  const used = await field(client, 'memory', 'used_memory');
+  const used = await infoNumber(client, 'memory', 'used_memory');
   await client.config('SET', 'maxmemory', String(used - MEGABYTE));
   for (let index = 0; index < 500; index++) await client.set(`new:${index}`, 'value');
   t.equal(await client.exists('huge'), 0);
   // A few may go before its shard is looked at.
-  const evicted = await field(client, 'stats', 'evicted_keys');
+  const evicted = await infoNumber(client, 'stats', 'evicted_keys');
   t.ok(evicted <= 100, `${evicted} keys are evicted`);
-  while ((await field(client, 'memory', 'lazyfree_pending_objects')) > 0) await delay(10);
-  t.ok((await field(client, 'memory', 'used_memory')) < used - 2 * MEGABYTE, 'its memory is free');
+  while ((await infoNumber(client, 'memory', 'lazyfree_pending_objects')) > 0) await delay(10);
+  t.ok((await infoNumber(client, 'memory', 'used_memory')) < used - 2 * MEGABYTE, 'its memory is free');
   await verify(t, client);
 });

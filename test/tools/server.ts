@@ -278,6 +278,12 @@ export class TestServer {
   }
 }
 
+/** A number in a section of INFO. */
+export async function infoNumber(client: Redis, section: string, name: string): Promise<number> {
+  const text = await client.info(section);
+  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)![1]);
+}
+
 /** Runs a program to its end; for command line tests. */
 export function run(line: readonly string[], input?: string | Uint8Array) {
   const result = spawnSync(line[0]!, line.slice(1), {
