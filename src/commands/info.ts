@@ -161,6 +161,9 @@ function appendOnlyFields(context: CommandContext): Fields {
     ['aof_base_size', appendOnly.baseBytes],
     ['aof_pending_rewrite', 0],
     ['aof_buffer_length', ring.pendingBytes],
+    ['aof_recorded_offset', ring.head],
+    ['aof_written_offset', ring.takenPosition],
+    ['aof_synced_offset', ring.synced],
     ['aof_pending_bio_fsync', ring.isSynced ? 0 : 1],
     ['aof_delayed_fsync', appendOnly.delayedSyncs],
   ];

@@ -269,10 +269,12 @@ export class JournalRing {
     while (doubles[Wide.Head] > doubles[Wide.Taken] && !isFailing()) this.waitForTaken(doubles[Wide.Taken]);
   }
 
+  /** Bytes recorded since the server started. */
   get head(): number {
     return this.doubles[Wide.Head];
   }
 
+  /** Of these, what is on the disk. */
   get synced(): number {
     return this.doubles[Wide.Synced];
   }

@@ -280,8 +280,12 @@ export class TestServer {
 
 /** A number in a section of INFO. */
 export async function infoNumber(client: Redis, section: string, name: string): Promise<number> {
-  const text = await client.info(section);
-  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)![1]);
+  return numberOf(await client.info(section), name);
+}
+
+/** The number of a field in the text of INFO. */
+export function numberOf(info: string, name: string): number {
+  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)![1]);
 }
 
 /** Runs a program to its end; for command line tests. */
