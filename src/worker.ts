@@ -616,8 +616,9 @@ export class Worker implements ConnectionHandler {
   }
 
   onSpareTime(): boolean {
+    // Whoever loads would have to wait.
+    if (this.executor.isLoading) return false;
     const arePagesLeft = this.hugePages?.step() ?? false;
-    if (this.executor.isLoading) return arePagesLeft;
     const { index, workerCount } = this.options;
     return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || arePagesLeft;
   }
@@ -627,7 +628,7 @@ export class Worker implements ConnectionHandler {
     this.context.nowMs = nowMs;
     this.measureUnsettled(nowMs);
     this.evictClients();
-    let isWorkLeft = this.hugePages?.step() ?? false;
+    let isWorkLeft = false;
     this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();
@@ -636,7 +637,10 @@ export class Worker implements ConnectionHandler {
     this.onRoundEnd();
     if (this.postponed.size > 0) isWorkLeft = true;
     this.followLoading();
-    if (!this.executor.isLoading && this.keepHouse(nowMs)) isWorkLeft = true;
+    if (!this.executor.isLoading) {
+      if (this.hugePages?.step()) isWorkLeft = true;
+      if (this.keepHouse(nowMs)) isWorkLeft = true;
+    }
     this.placement?.tick(nowMs, this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(nowMs);

@@ -129,6 +129,11 @@ export class RdbInput {
     return this.bufferOffset + this.position;
   }
 
+  /** Index in `bytes` up to which they have been read from the source. */
+  get bufferedEnd(): number {
+    return this.end;
+  }
+
   /** Bytes that are left to read. */
   get remaining(): number {
     return (this.source === null ? this.end : this.source.lengthBytes) - this.offset;

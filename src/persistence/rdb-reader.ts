@@ -12,6 +12,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
+import { LoadLookAhead } from './load-look-ahead.js';
 import {
   RDB_MAGIC,
   RDB_VERSION_CHECKSUM,
@@ -22,6 +23,9 @@ import {
 } from './rdb-format.js';
 import { type RdbInput, RdbString } from './rdb-input.js';
 import { RdbMemoryError, ValueLoader, valueTypeOf } from './value-loader.js';
+
+/** A type, a key and a value of no bytes. */
+const KEY_BYTES_MIN = 3;
 
 /** Keys between two looks at the clock for `onProgress`. */
 const PROGRESS_KEYS = 1024;
@@ -54,6 +58,7 @@ export class RdbReader {
   private readonly keyspace: Keyspace;
   private readonly options: RdbReaderOptions;
   private readonly values: ValueLoader;
+  private readonly lookAhead: LoadLookAhead;
   private readonly key = new RdbString();
   private readonly text = new RdbString();
   private database = 0;
@@ -67,6 +72,7 @@ export class RdbReader {
     this.keyspace = keyspace;
     this.options = options;
     this.values = new ValueLoader(input);
+    this.lookAhead = new LoadLookAhead(input, keyspace, options.part, options.partCount);
   }
 
   /** Loads everything; throws an RdbError that says what is wrong, and where. */
@@ -75,6 +81,7 @@ export class RdbReader {
     for (let keys = 0; this.next(); keys++) {
       if (keys % PROGRESS_KEYS === 0) this.options.onProgress?.();
     }
+    this.releaseUnused();
     if (this.version >= RDB_VERSION_CHECKSUM && !this.input.checksumMatches()) {
       this.input.fail('wrong checksum', this.input.offset - 8);
     }
@@ -124,7 +131,7 @@ export class RdbReader {
         }
         break;
       case RdbOpcode.ResizeDatabase:
-        input.length();
+        this.expectKeys(input.length());
         input.length();
         break;
       case RdbOpcode.SlotInfo:
@@ -165,19 +172,49 @@ export class RdbReader {
     this.fields.set(key.latin1(), text.latin1());
   }
 
+  /** Makes room for as many keys as the file says the database has, if it can have them. */
+  private expectKeys(count: number): void {
+    const { database, input, keyspace } = this;
+    const expected = Math.min(count, input.remaining / KEY_BYTES_MIN) / keyspace.shards.length;
+    for (const shard of this.ownShards()) shard.dictionary.reserve(shard.root(database), expected);
+  }
+
+  /** Gives back the room of databases for whose keys none came. */
+  private releaseUnused(): void {
+    for (let database = 0; database < this.keyspace.databaseCount; database++) {
+      for (const shard of this.ownShards()) {
+        if (shard.keyCount(database) === 0) shard.dictionary.releaseTable(shard.root(database));
+      }
+    }
+  }
+
+  /** The shards whose keys this reader loads. */
+  private ownShards(): readonly Shard[] {
+    const { part, partCount } = this.options;
+    return this.keyspace.shards.filter((shard) => shard.index % partCount === part);
+  }
+
   private keyOf(type: RdbType, at: number): void {
-    const { input, key, options, keyspace, expiresAt } = this;
-    input.string(key);
-    key.keep();
-    const shard = keyspace.shards[keySlot(key.bytes, key.offset, key.lengthBytes) & keyspace.shardMask];
-    const isExpired = options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs;
-    if (shard.index % options.partCount !== options.part) {
-      this.values.skip(type);
-    } else if (isExpired) {
-      this.values.skip(type);
-      this.keysExpired++;
+    const { input, key, options, keyspace, expiresAt, lookAhead } = this;
+    const isKnown = lookAhead.knows(at, this.database);
+    if (isKnown && lookAhead.shardIndex % options.partCount !== options.part) {
+      input.skipBytes(lookAhead.end - input.offset);
     } else {
-      this.build(shard, type, at);
+      input.string(key);
+      key.keep();
+      const { bytes, view, offset, lengthBytes } = key;
+      const shardIndex = isKnown
+        ? lookAhead.shardIndex
+        : keySlot(bytes, offset, lengthBytes) & keyspace.shardMask;
+      if (shardIndex % options.partCount !== options.part) {
+        this.values.skip(type);
+      } else if (options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
+        this.values.skip(type);
+        this.keysExpired++;
+      } else {
+        const hash = isKnown ? lookAhead.hash : hashBytes(view, offset, lengthBytes);
+        this.build(keyspace.shards[shardIndex], hash, type, at);
+      }
     }
     this.expiresAt = -1;
     this.idleSeconds = -1;
@@ -185,10 +222,9 @@ export class RdbReader {
     options.pause?.();
   }
 
-  private build(shard: Shard, type: RdbType, at: number): void {
+  private build(shard: Shard, hash: number, type: RdbType, at: number): void {
     const { key, database, options } = this;
     const { bytes, view, offset, lengthBytes } = key;
-    const hash = hashBytes(view, offset, lengthBytes);
     const slot = shard.dictionary.find(shard.root(database), hash, bytes, view, offset, lengthBytes);
     if (slot !== 0) {
       if (!options.replaces) this.input.fail('the same key twice', at);

@@ -68,6 +68,9 @@ const LINES_LOG2_MAX = 6;
 /** Bits of the hash that may choose a segment; deeper than that, segments grow their stash instead. */
 const DEPTH_MAX = 24;
 
+/** Records of a segment of which hardly any has to split: the fullest of a thousand segments has some 80 more. */
+const SEGMENT_RECORDS_EXPECTED = 640;
+
 /** Two halves with fewer records than these merge: the one that lost a record, and both together. */
 const MERGE_COUNT_MAX = (LINE_SLOTS << LINES_LOG2_MAX) >> 3;
 const MERGED_COUNT_MAX = (LINE_SLOTS << LINES_LOG2_MAX) >> 2;
@@ -95,6 +98,10 @@ function segmentBytes(linesLog2: number, stashLines: number): number {
 /** The line, of 64, that a hash chooses in a dictionary. */
 function lineOf(hash: number, salt: number): number {
   return Math.imul(hash, salt) >>> (32 - LINES_LOG2_MAX);
+}
+
+function newSalt(): number {
+  return (Math.random() * 0x100000000) | 1;
 }
 
 function tagOf(hash: number): number {
@@ -284,6 +291,42 @@ export abstract class Dictionary {
       }
       if (!this.grow(root, segment)) return false;
     }
+  }
+
+  /**
+   * Gives an empty dictionary the table that `count` records will need, so that nothing has to be moved while
+   * they come. It is as large as one that has grown to that count. Does nothing if there is a table already, or
+   * no memory for it.
+   */
+  reserve(root: number, count: number): void {
+    const { words } = this;
+    if (words[root] !== 0 || count <= SEGMENT_RECORDS_EXPECTED) return;
+    const depth = Math.min(Math.ceil(Math.log2(count / SEGMENT_RECORDS_EXPECTED)), DEPTH_MAX);
+    const directory = this.arena.allocate(4 << depth);
+    if (directory === 0) return;
+    const salt = newSalt();
+    const stashLines = stashLinesFor(LINES_LOG2_MAX);
+    for (let index = 0; index < 1 << depth; index++) {
+      const segment = this.createSegment(
+        depth,
+        index << (DEPTH_MAX - depth),
+        LINES_LOG2_MAX,
+        stashLines,
+        salt,
+      );
+      if (segment === 0) {
+        for (const made of words.subarray(directory >> 2, (directory >> 2) + index)) {
+          this.arena.free(made, segmentBytes(LINES_LOG2_MAX, stashLines));
+        }
+        this.arena.free(directory, 4 << depth);
+        return;
+      }
+      words[(directory >> 2) + index] = segment << 2;
+    }
+    words[root] = directory;
+    words[root + DictionaryRoot.Depth] = depth;
+    words[root + DictionaryRoot.Count] = 0;
+    words[root + DictionaryRoot.Segments] = 1 << depth;
   }
 
   /** Removes the record at `slot` (as `find` returned it). The record itself stays the caller's to free. */
@@ -515,7 +558,7 @@ export abstract class Dictionary {
     const { words } = this;
     const directory = this.arena.allocate(4);
     if (directory === 0) return false;
-    const segment = this.createSegment(0, 0, 0, 0, (Math.random() * 0x100000000) | 1);
+    const segment = this.createSegment(0, 0, 0, 0, newSalt());
     if (segment === 0) {
       this.arena.free(directory, 4);
       return false;

@@ -292,6 +292,26 @@ t.test('keys past their expiry are left out', async (t) => {
   t.equal(reader.keysLoaded + reader.keysExpired, 100);
 });
 
+t.test('room for more keys than come is given back', async (t) => {
+  const usedBytes = (keyspace: Keyspace): number =>
+    keyspace.shards.reduce((sum, shard) => sum + shard.arena.usedBytes, 0);
+  const file = (databaseSize: string): Buffer =>
+    Buffer.concat([
+      Buffer.from(`REDIS0009\xfe\x01${databaseSize}\x00\x01k\x80\x00\x10\x00\x00`, 'latin1'),
+      Buffer.alloc(1 << 20, 'v'),
+      Buffer.from('\xff\0\0\0\0\0\0\0\0', 'latin1'),
+    ]);
+  const plain = newKeyspace();
+  read(plain, file(''), new Random(1));
+  const target = newKeyspace();
+  read(target, file('\xfb\x81\x00\x01\x00\x00\x00\x00\x00\x00\x00'), new Random(1));
+  target.verify();
+  t.same(contents(target), contents(plain));
+  // The table of the one shard that has the key is for as many as might have been in the file.
+  const tablesBytes = usedBytes(target) - usedBytes(plain);
+  t.ok(tablesBytes > 0 && tablesBytes < 2 << 20, `${tablesBytes} bytes`);
+});
+
 t.test('damaged files', async (t) => {
   const seed = 21;
   const random = new Random(seed);

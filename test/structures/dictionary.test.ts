@@ -125,7 +125,10 @@ for (const [name, hashOf, keysMax] of hashes) {
         for (let count = 0; count < 20_000; count++) {
           // The dictionary grows and shrinks in turns.
           if (model.keys.length >= keysMax) grows = false;
-          else if (model.keys.length === 0) grows = true;
+          else if (model.keys.length === 0) {
+            grows = true;
+            if (random.chance(0.5)) model.dictionary.reserve(ROOT, random.below(keysMax));
+          }
           const key = random.below(keysMax * 2);
           if (random.chance(grows ? 0.75 : 0.25)) {
             if (model.find(key) === 0 && !model.insert(key)) {
@@ -188,6 +191,35 @@ t.test('a scan sees whoever stays, while others come and go', async (t) => {
     }
   }
   t.pass(`seed ${seed}`);
+});
+
+t.test('a table that was reserved takes what it was reserved for without growing', async (t) => {
+  for (const count of [1000, 5000, 80_000]) {
+    const reserved = new Model(16 << 20, scatter);
+    reserved.dictionary.reserve(ROOT, count);
+    reserved.verify();
+    t.equal(reserved.dictionary.random(ROOT, 1), 0);
+    t.same(reserved.scanAll(), []);
+    const tableBytes = reserved.dictionary.tableBytes(ROOT);
+    const grown = new Model(16 << 20, scatter);
+    for (let key = 0; key < count; key++) {
+      reserved.insert(key);
+      grown.insert(key);
+    }
+    reserved.verify();
+    t.equal(reserved.scanAll().length, count);
+    const nowBytes = reserved.dictionary.tableBytes(ROOT);
+    t.ok(nowBytes <= tableBytes * 1.1 + 5000, `${count}: ${tableBytes} bytes, now ${nowBytes}`);
+    const grownBytes = grown.dictionary.tableBytes(ROOT);
+    t.ok(nowBytes <= grownBytes * 1.3, `${nowBytes} bytes, ${grownBytes} of one that has grown`);
+    while (reserved.keys.length > 0) reserved.erase(reserved.keys.length - 1);
+    t.equal(reserved.arena.usedBytes, 0);
+  }
+  const small = new Model(64 << 10, scatter);
+  small.dictionary.reserve(ROOT, 1e9);
+  t.equal(small.arena.usedBytes, 0, 'without memory for all of it nothing is reserved');
+  small.arena.verify();
+  small.verify();
 });
 
 t.test('any number is a cursor, and a scan from it ends', async (t) => {
