@@ -8,7 +8,8 @@
  * say, or wait for one disk, it is taken back. When processors are short, half as many are tried. When all that is to be
  * done would fit into half of fewer workers, it goes back to them. A connection that says nothing stays where it is: it costs nothing.
  *
- * A command that takes long holds up all that is on the same worker. Where there are such, all workers are active.
+ * A command that takes long holds up all that is on the same worker. Where there are such again and again, all workers
+ * are active.
  *
  * `active-workers` sets the number instead.
  */
@@ -38,9 +39,11 @@ const HOLD_MS_MAX = 60_000;
 /** Workers that would be less busy than this, on average, are enough without a trial. */
 const SHRINK_BUSY = 0.5;
 const SHRINK_TICKS = 10;
-/** A round so long holds others up. */
+/** A round so long holds others up, and where there were two of them there may be more for so long. */
 const STALL_MS = 100;
 const STALL_MEMORY_MS = 30_000;
+/** Workers tell of a round in two ticks at most. */
+const STALL_TOLD_MS = 350;
 
 /** What the policy goes by at a tick. */
 export interface Load {
@@ -91,6 +94,7 @@ export class ActiveWorkerPolicy {
   private rateBefore = 0;
   private readonly moreHold = new Hold();
   private readonly fewerHold = new Hold();
+  private stalledAtMs = Number.NEGATIVE_INFINITY;
   private stallsUntilMs = 0;
 
   constructor(workerCount: number, processorCount: number) {
@@ -103,7 +107,7 @@ export class ActiveWorkerPolicy {
     const rate = (load.commands - this.commands) / Math.max(1, nowMs - this.tickMs);
     this.commands = load.commands;
     this.tickMs = nowMs;
-    if (load.longestRoundMs >= STALL_MS) this.stallsUntilMs = nowMs + STALL_MEMORY_MS;
+    if (load.longestRoundMs >= STALL_MS) this.noteStall(nowMs);
     if (nowMs < this.stallsUntilMs) {
       this.turn(Direction.None);
       return this.workerCount;
@@ -127,6 +131,13 @@ export class ActiveWorkerPolicy {
     const enough = Math.max(1, Math.ceil(load.busy / SHRINK_BUSY));
     this.idleTicks = enough < active ? this.idleTicks + 1 : 0;
     return this.idleTicks >= SHRINK_TICKS ? enough : active;
+  }
+
+  private noteStall(nowMs: number): void {
+    const sinceLastMs = nowMs - this.stalledAtMs;
+    if (sinceLastMs <= STALL_TOLD_MS) return;
+    this.stalledAtMs = nowMs;
+    if (sinceLastMs < STALL_MEMORY_MS) this.stallsUntilMs = nowMs + STALL_MEMORY_MS;
   }
 
   private directionFor(active: number, { busy, idleRatio }: Load): Direction {

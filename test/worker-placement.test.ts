@@ -102,11 +102,15 @@ t.test('what fits into half of fewer workers goes back to them, after a while', 
   t.equal(course.pass(30, { busy: 0.7 }).at(-1), 2);
 });
 
-t.test('commands that take long want all workers', async (t) => {
+t.test('commands that take long want all workers, from the second on', async (t) => {
   const course = new Course();
+  t.same(course.pass(2, { busy: 0.1, longestRoundMs: 130 }), [1, 1]);
+  t.equal(course.pass(100, { busy: 0.1 }).at(-1), 1);
   t.same(course.pass(1, { busy: 0.1, longestRoundMs: 130 }), [8]);
   t.equal(course.pass(200, { busy: 0.1 }).at(-1), 8);
   t.equal(course.pass(200, { busy: 0.1 }).at(-1), 1);
+  t.equal(course.pass(1, { busy: 0.1, longestRoundMs: 130 }).at(-1), 1);
+  t.ok(course.pass(6, { busy: 0.9, longestRoundMs: 130 }).includes(8), 'one after the other');
 });
 
 const connections = (count: number) =>
