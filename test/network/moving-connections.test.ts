@@ -177,7 +177,7 @@ t.test('with replies that wait for the disk', async (t) => {
   t.ok((await infoNumber(server.client(), 'stats', 'moved_connections')) > 20);
 });
 
-t.test('little is done by one worker, and a slow command brings in the others', async (t) => {
+t.test('little is done by one worker, and slow commands bring in the others', async (t) => {
   const server = await start(t, {}, 0);
   const client = server.client();
   const untilActive = async (wanted: (active: number) => boolean): Promise<number> => {
@@ -189,6 +189,9 @@ t.test('little is done by one worker, and a slow command brings in the others', 
     return infoNumber(client, 'server', 'active_workers');
   };
   t.equal(await untilActive((active) => active === 1), 1);
+  await client.call('DEBUG', 'SLEEP', '0.2');
+  await delay(500);
+  t.equal(await infoNumber(client, 'server', 'active_workers'), 1);
   await client.call('DEBUG', 'SLEEP', '0.2');
   t.equal(await untilActive((active) => active === THREADS), THREADS);
 });
