@@ -14,6 +14,7 @@ import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js
 import { preload } from './load.js';
 import { cpuSeconds } from './process-cost.js';
 import { formatNumber, formatTable, formatTarget, isMet, median } from './table.js';
+import { warmMemory } from './warm-memory.js';
 import { KEYS, type Pipeline, type Sample, suites, type Workload } from './workloads.js';
 
 const CONNECTIONS = 50;
@@ -108,6 +109,7 @@ async function start(
   return server;
 }
 
+warmMemory();
 /** What has been prepared, by server: workloads may share it. */
 const prepared = new Map<TestServer, Set<string>>();
 /** What workloads have to agree in to share their servers. */

@@ -17,6 +17,7 @@ import type { RawClient } from '../test/tools/raw-client.js';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
 import type { MemoryReport } from './memory-thread.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
+import { warmMemory } from './warm-memory.js';
 
 const CONNECTIONS = 20;
 const VALUE_BYTES = 64;
@@ -172,6 +173,7 @@ const threads = Number(options.threads);
 const keys = Math.max(1000, Math.round(5_000_000 * scale));
 const seconds = Math.max(1, 10 * scale);
 
+warmMemory();
 const all = new Map<ServerKind, Results>();
 const folder = mkdtempSync(path.join(tmpdir(), 'damselfly-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
