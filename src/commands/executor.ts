@@ -10,6 +10,7 @@ import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-pars
 import type { ClientTable } from '../state/client-table.js';
 import { ServerCounter, type WorkerStatistics } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
+import { equalBytes } from '../structures/copy.js';
 import { type Command, CommandFlag, KeyRule } from './command-table.js';
 import type { CommandContext } from './context.js';
 import { LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
@@ -105,7 +106,7 @@ export class Executor {
     context.view = view;
     context.pairs = parser.args;
     this.startTiming(count);
-    for (let index = 0; index < count; index++) this.prepare(index, parser);
+    for (let index = 0; index < count; index++) this.prepare(index, 0, parser);
     if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead.run(0, count, session.database);
     let isUnhindered = this.isUnhindered(session);
     let index = 0;
@@ -237,7 +238,7 @@ export class Executor {
     context.pairs = parser.args;
     this.replayProblem = '';
     this.lookAhead.restart(first);
-    for (let index = first; index < end; index++) this.prepare(index, parser);
+    for (let index = first; index < end; index++) this.prepare(index, first, parser);
     if (end - first >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead.run(first, end, session.database);
     for (let index = first; index < end; index++) {
       context.argStart = parser.commandArgStart[index];
@@ -352,11 +353,21 @@ export class Executor {
     }
   }
 
-  /** Looks a command up and hashes its key. */
-  private prepare(index: number, parser: RequestParser): void {
+  /** Looks a command up and hashes its key. Those from `first` on are prepared already. */
+  private prepare(index: number, first: number, parser: RequestParser): void {
     const { table, bytes, view } = this.context;
-    const start = 2 * parser.commandArgStart[index];
-    this.commands[index] = table.lookup(bytes, parser.args[start], parser.args[start + 1]);
+    const { args, commandArgStart } = parser;
+    const name = 2 * commandArgStart[index];
+    const lengthBytes = args[name + 1];
+    // Pipelines often repeat a command.
+    const last = index > first ? 2 * commandArgStart[index - 1] : name;
+    const isRepeated =
+      last !== name &&
+      args[last + 1] === lengthBytes &&
+      equalBytes(bytes, view, args[last], bytes, view, args[name], lengthBytes);
+    this.commands[index] = isRepeated
+      ? this.commands[index - 1]
+      : table.lookup(bytes, args[name], lengthBytes);
     this.lookAhead.prepare(index, bytes, view, parser);
   }
 

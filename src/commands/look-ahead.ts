@@ -88,13 +88,18 @@ export class LookAhead {
   run(first: number, end: number, database: number): void {
     const { shards, hashes, keyLengths, lines, records } = this;
     let { sink } = this;
+    let newKeys = 0;
     for (let index = first; index < end; index++) {
       const shard = shards[index];
       const isNew = keyLengths[index] >= 0 && (index === first || !this.repeatsKey(index));
       const line = isNew ? shard.dictionary.hintedLine(shard.root(database), hashes[index]) : 0;
       lines[index] = line;
       sink ^= shard.words[line];
+      if (isNew) newKeys++;
     }
+    this.sink = sink;
+    // What one key needs is read one after the other, by the command as well as here.
+    if (newKeys <= 1) return;
     for (let index = first; index < end; index++) {
       records[index] =
         lines[index] === 0 ? 0 : shards[index].dictionary.hintedRecord(lines[index], hashes[index]);
