@@ -637,7 +637,10 @@ export class Worker implements ConnectionHandler {
     this.onRoundEnd();
     if (this.postponed.size > 0) isWorkLeft = true;
     this.followLoading();
-    if (!this.executor.isLoading) {
+    if (this.executor.isLoading) {
+      const { loadedBytes, loadTotalBytes } = this.state.persistence;
+      this.hugePages?.followLoading(loadedBytes / Math.max(1, loadTotalBytes));
+    } else {
       if (this.hugePages?.step()) isWorkLeft = true;
       if (this.keepHouse(nowMs)) isWorkLeft = true;
     }

@@ -8,7 +8,7 @@ import { Random } from './tools/random.js';
 
 const PAGE_BYTES = 2 << 20;
 const MIB = 1 << 20;
-const SHARD_BYTES = 128 * MIB;
+const SHARD_BYTES = 192 * MIB;
 
 const enum Advice {
   DontNeed = 4,
@@ -21,6 +21,7 @@ const enum Advice {
 class Kernel {
   readonly collapsed = new Set<number>();
   readonly advised = new Set<number>();
+  readonly withdrawn = new Set<number>();
   refusal = 0;
 
   constructor(private readonly start: number) {}
@@ -30,10 +31,18 @@ class Kernel {
     if (address % PAGE_BYTES !== 0 || lengthBytes % PAGE_BYTES !== 0) throw new Error('no whole pages');
     for (let page = address; page < address + lengthBytes; page += PAGE_BYTES) {
       if (page + PAGE_BYTES > this.start + SHARD_BYTES) throw new Error('behind the shard');
-      if (advice === Advice.Collapse && this.refusal !== 0) return -1;
-      if (advice === Advice.Collapse) this.collapsed.add(page);
-      else if (advice === Advice.HugePage) this.advised.add(page);
-      else if (advice === Advice.NoHugePage) this.advised.delete(page);
+      if (advice === Advice.Collapse) {
+        // As Linux has it.
+        if (this.withdrawn.has(page)) this.refusal = Errno.EINVAL;
+        if (this.refusal !== 0) return -1;
+        this.collapsed.add(page);
+      } else if (advice === Advice.HugePage) {
+        this.advised.add(page);
+        this.withdrawn.delete(page);
+      } else if (advice === Advice.NoHugePage) {
+        this.advised.delete(page);
+        this.withdrawn.add(page);
+      }
     }
     return 0;
   }
@@ -72,7 +81,7 @@ t.test(
       const advisedFrom = Math.min(...kernel.advised);
       const pageOf = (address: number): number => address - (address % PAGE_BYTES);
       for (let step = 0; step < 50; step++) {
-        const topBytes = random.below(random.chance(0.5) ? 10 * MIB : 100 * MIB);
+        const topBytes = random.below(random.chance(0.5) ? 70 * MIB : 160 * MIB);
         setTop(topBytes);
         kernel.collapsed.clear();
         while (pages.step());
@@ -81,15 +90,33 @@ t.test(
           if (page >= advisedFrom || top - Math.max(page, arenaStart) < PAGE_BYTES / 2)
             throw new Error(`seed ${seed}: collapsed too early`);
         }
-        for (let page = advisedFrom; page < arenaStart + 100 * MIB; page += PAGE_BYTES) {
+        for (let page = advisedFrom; page < arenaStart + 160 * MIB; page += PAGE_BYTES) {
           if (kernel.advised.has(page) !== page >= pageOf(top))
             throw new Error(`seed ${seed}: the page at ${page}, with the top at ${top}`);
         }
       }
-      t.ok(advisedFrom - arenaStart > 6 * MIB && advisedFrom - arenaStart <= 10 * MIB);
+      t.ok(advisedFrom - arenaStart > 60 * MIB && advisedFrom - arenaStart <= 66 * MIB);
     }
   },
 );
+
+t.test('while a dataset is loaded, what it will need is advised, and no more', async (t) => {
+  const { kernel, pages, arenaStart, setTop } = newShard(0);
+  const advisedAtStart = kernel.advised.size;
+  const end = 30 * MIB + PAGE_BYTES / 2;
+  for (let share = 0; share <= 1; share += 0.01) {
+    // A tenth is there before the first key.
+    setTop(end * (0.1 + 0.9 * share));
+    pages.followLoading(share);
+    t.ok(share < 0.1 || kernel.advised.size > advisedAtStart + 10, `${share}`);
+  }
+  setTop(end);
+  const last = Math.max(...[...kernel.advised].filter((page) => page < arenaStart + 60 * MIB)) + PAGE_BYTES;
+  t.ok(last <= arenaStart + end && last > arenaStart + end - PAGE_BYTES);
+  while (pages.step());
+  t.equal(kernel.refusal, 0);
+  t.ok(kernel.collapsed.size >= 15);
+});
 
 t.test('pages given back are put on large pages again', async (t) => {
   const { memory, kernel, pages, setTop } = newShard(4096);
@@ -126,8 +153,8 @@ t.test(
 
 t.test('without the kernel taking advice, all of a shard is put on large pages', async (t) => {
   const { kernel, pages, setTop } = newShard(0, false);
-  setTop(100 * MIB);
+  setTop(160 * MIB);
   while (pages.step());
   t.equal(kernel.advised.size, 0);
-  t.ok(kernel.collapsed.size >= 49, `${kernel.collapsed.size} pages`);
+  t.ok(kernel.collapsed.size >= 79, `${kernel.collapsed.size} pages`);
 });
