@@ -63,7 +63,16 @@ const UNITS = [
 ];
 
 /** Units that the suite leaves out with an external server although nothing in them needs one of its own. */
-const NOT_REALLY_INTERNAL = ['info', 'obuf-limits', 'client-eviction', 'auth', 'limits', 'maxmemory', 'aofrw', 'shutdown'];
+const NOT_REALLY_INTERNAL = [
+  'info',
+  'obuf-limits',
+  'client-eviction',
+  'auth',
+  'limits',
+  'maxmemory',
+  'aofrw',
+  'shutdown',
+];
 
 /** What the servers of these units would have by themselves. */
 const RESTORED_LIMITS = 'r config set client-output-buffer-limit {normal 0 0 0} maxmemory-clients 0';
