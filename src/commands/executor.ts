@@ -353,7 +353,7 @@ export class Executor {
     }
   }
 
-  /** Looks a command up and hashes its key. Those from `first` on are prepared already. */
+  /** Looks a command up and hashes its key. Those before it, from `first` on, are prepared already. */
   private prepare(index: number, first: number, parser: RequestParser): void {
     const { table, bytes, view } = this.context;
     const { args, commandArgStart } = parser;
