@@ -183,7 +183,7 @@ export class Keyspace {
       shard.lock();
       shard.lazyFree.step(LAZY_FREE_SLICE_STEPS);
       this.publishIfMoved(shard);
-      shard.unlock();
+      shard.handOver();
     }
     return hasFreed;
   }
@@ -296,7 +296,7 @@ export class Keyspace {
           if (shard.expireDueFields(database, nowMs, EXPIRE_SLICE_KEYS)) more = true;
           this.publishIfMoved(shard);
           this.journal.commit(false);
-          shard.unlock();
+          shard.handOver();
           if (performance.now() > giveUpAt) return true;
         }
       }

@@ -71,6 +71,11 @@ const DUE_FIELDS_PER_LOOKUP = 256;
 /** A value that grows in place gets room for as much again, up to this much. */
 const GROWTH_BYTES_MAX = 1 << 20;
 
+/** How long a lock that somebody waits for is left alone: a sleeper needs so long to get it. */
+const HAND_OVER_MS = 0.1;
+/** To wait for it is to wait. */
+const NEVER_CHANGED = new Int32Array(new SharedArrayBuffer(4));
+
 export class Shard {
   readonly index: number;
   readonly memory: ShardMemory;
@@ -143,6 +148,16 @@ export class Shard {
 
   unlock(): void {
     releaseLock(this.words, HeaderWord.Lock);
+  }
+
+  /**
+   * Releases the lock, for a thread that wants it again at once. If somebody waits for it, leaves it alone for a moment:
+   * a sleeper would else find it taken again by the time that it wakes up, over and over.
+   */
+  handOver(): void {
+    const isWanted = this.isWaitedFor;
+    this.unlock();
+    if (isWanted) Atomics.wait(NEVER_CHANGED, 0, 0, HAND_OVER_MS);
   }
 
   /** Whether somebody may wait for the lock, which is held. */

@@ -26,9 +26,6 @@ import { backgroundFileName, rewriteFileName, SnapshotFile } from './snapshot-fi
 const LINES_PER_HOLD = 4;
 const BYTES_PER_HOLD = 8 * 1024;
 
-/** How long a lock that somebody waits for is left alone: a sleeper needs so long to get it. */
-const PAUSE_MS = 0.1;
-
 /** The thread gives way to others for no longer than it has worked, times this. */
 const WAY_GIVEN_MAX = 1;
 
@@ -63,8 +60,6 @@ export class BackgroundSave {
   private workingSinceMs = 0;
   private workedMs = 0;
   private wayGivenMs = 0;
-  /** Nobody ever changes it: to wait for it is to wait. */
-  private readonly pause = new Int32Array(new SharedArrayBuffer(4));
 
   /** `yieldProcessor`: lets other threads run that wait for this one's processor. */
   constructor(options: PersistenceOptions, yieldProcessor: () => void) {
@@ -245,11 +240,8 @@ export class BackgroundSave {
       hasMore = snapshot.stepLongKey(this.longKeyTaker);
       this.noteFailure(snapshot.state);
       this.keyspace.publishIfMoved(shard);
-      const isWanted = shard.isWaitedFor;
-      shard.unlock();
+      shard.handOver();
       this.flush();
-      // Whoever waits would else find it taken again by the time that it wakes up.
-      if (isWanted) Atomics.wait(this.pause, 0, 0, PAUSE_MS);
       this.giveWay();
     }
   }
