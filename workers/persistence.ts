@@ -5,7 +5,7 @@ import { loadLibc } from '../src/network/libc.js';
 import { BackgroundSave, type PersistenceOptions } from '../src/persistence/background-save.js';
 import { THREAD_READY } from '../src/thread-ready.js';
 
-const TIME_SLICE_MS = 0.5;
+const TIME_SLICE_MS = 0.4;
 
 /** Waiting for a word of shared memory does not keep a thread alive; a timer that never fires in practice does. */
 setInterval(() => {}, 2 ** 30);

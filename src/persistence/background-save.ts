@@ -27,7 +27,7 @@ const LINES_PER_HOLD = 4;
 const BYTES_PER_HOLD = 8 * 1024;
 
 /** The thread gives way to others for no longer than it has worked, times this. */
-const WAY_GIVEN_MAX = 1;
+const WAY_GIVEN_MAX = 0.7;
 
 /** What the persistence thread is started with. */
 export interface PersistenceOptions {
@@ -217,7 +217,7 @@ export class BackgroundSave {
 
   /**
    * Lets others have the processor, holding no lock. A thread that has been woken up where this one runs would otherwise wait
-   * for the scheduler's next tick, some milliseconds, and so would the clients. It gets at least half of what it
+   * for the scheduler's next tick, some milliseconds, and so would the clients. It gets at least three fifths of what it
    * would get otherwise, so that a save comes to an end on a machine that is never idle.
    */
   private giveWay(): void {
