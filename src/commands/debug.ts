@@ -3,6 +3,7 @@
 import { keyLength, keyOffset, ValueType } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
 import { writeInteger } from '../memory/numbers.js';
+import { sleep } from '../memory/wait.js';
 import { copyBytes } from '../structures/copy.js';
 import { GlobPattern } from '../structures/glob.js';
 import { reloadAppendOnly } from './append-only.js';
@@ -15,7 +16,6 @@ import { helpHandler } from './help.js';
 import { encodingName } from './object.js';
 import { reload } from './save.js';
 
-const sleepWord = new Int32Array(new SharedArrayBuffer(4));
 const textEncoder = new TextEncoder();
 /** 128 + SIGSEGV, as a shell reports it. */
 const SEGFAULT_EXIT_CODE = 139;
@@ -288,7 +288,7 @@ function debug(context: CommandContext): void {
   }
   const name = context.argText(1).toUpperCase();
   if (name === 'SLEEP' && argCount === 3) {
-    Atomics.wait(sleepWord, 0, 0, Number(context.argText(2)) * 1000);
+    sleep(Number(context.argText(2)) * 1000);
     reply.ok();
   } else if (name === 'HELP' && argCount === 2) help(context);
   else if (name === 'POPULATE' && argCount >= 3 && argCount <= 5) populate(context);

@@ -356,19 +356,25 @@ export class Executor {
   /** Looks a command up and hashes its key. Those before it, from `first` on, are prepared already. */
   private prepare(index: number, first: number, parser: RequestParser): void {
     const { table, bytes, view } = this.context;
-    const { args, commandArgStart } = parser;
-    const name = 2 * commandArgStart[index];
-    const lengthBytes = args[name + 1];
-    // Pipelines often repeat a command.
-    const last = index > first ? 2 * commandArgStart[index - 1] : name;
-    const isRepeated =
-      last !== name &&
-      args[last + 1] === lengthBytes &&
-      equalBytes(bytes, view, args[last], bytes, view, args[name], lengthBytes);
-    this.commands[index] = isRepeated
-      ? this.commands[index - 1]
-      : table.lookup(bytes, args[name], lengthBytes);
+    if (index > first && this.repeatsName(index, parser)) {
+      this.commands[index] = this.commands[index - 1];
+    } else {
+      const start = 2 * parser.commandArgStart[index];
+      this.commands[index] = table.lookup(bytes, parser.args[start], parser.args[start + 1]);
+    }
     this.lookAhead.prepare(index, bytes, view, parser);
+  }
+
+  /** Whether a command has the same name as the one before it, as is common in pipelines. */
+  private repeatsName(index: number, { args, commandArgStart }: RequestParser): boolean {
+    const { bytes, view } = this.context;
+    const name = 2 * commandArgStart[index];
+    const last = 2 * commandArgStart[index - 1];
+    const lengthBytes = args[name + 1];
+    return (
+      args[last + 1] === lengthBytes &&
+      equalBytes(bytes, view, args[last], bytes, view, args[name], lengthBytes)
+    );
   }
 
   /** Checks and runs one command whose request the context holds. */

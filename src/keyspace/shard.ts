@@ -16,6 +16,7 @@
 import { Arena } from '../memory/arena.js';
 import { acquireLock, isLockWaitedFor, releaseLock } from '../memory/lock.js';
 import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
+import { sleep } from '../memory/wait.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot } from '../structures/dictionary.js';
@@ -73,8 +74,6 @@ const GROWTH_BYTES_MAX = 1 << 20;
 
 /** How long a lock that somebody waits for is left alone: a sleeper needs so long to get it. */
 const HAND_OVER_MS = 0.1;
-/** To wait for it is to wait. */
-const NEVER_CHANGED = new Int32Array(new SharedArrayBuffer(4));
 
 export class Shard {
   readonly index: number;
@@ -157,7 +156,7 @@ export class Shard {
   handOver(): void {
     const isWanted = this.isWaitedFor;
     this.unlock();
-    if (isWanted) Atomics.wait(NEVER_CHANGED, 0, 0, HAND_OVER_MS);
+    if (isWanted) sleep(HAND_OVER_MS);
   }
 
   /** Whether somebody may wait for the lock, which is held. */

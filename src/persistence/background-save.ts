@@ -56,9 +56,8 @@ export class BackgroundSave {
   private shard!: Shard;
   private readonly begunDatabases = new Set<number>();
   private readonly yieldProcessor: () => void;
-  /** When this save last came back from giving way; time that it has worked, and that it has given way, in ms. */
-  private workingSinceMs = 0;
-  private workedMs = 0;
+  /** When the visit of the keys began, and for how long it has given way since, in ms. */
+  private visitStartMs = 0;
   private wayGivenMs = 0;
 
   /** `yieldProcessor`: lets other threads run that wait for this one's processor. */
@@ -105,8 +104,7 @@ export class BackgroundSave {
     this.database = -1;
     this.begunDatabases.clear();
     const file = this.open();
-    this.workingSinceMs = performance.now();
-    this.workedMs = 0;
+    this.visitStartMs = performance.now();
     this.wayGivenMs = 0;
     this.visitAll();
     if (file !== null) this.finish(file);
@@ -222,12 +220,10 @@ export class BackgroundSave {
    */
   private giveWay(): void {
     const nowMs = performance.now();
-    this.workedMs += nowMs - this.workingSinceMs;
-    this.workingSinceMs = nowMs;
-    if (this.wayGivenMs > WAY_GIVEN_MAX * this.workedMs) return;
+    const workedMs = nowMs - this.visitStartMs - this.wayGivenMs;
+    if (this.wayGivenMs > WAY_GIVEN_MAX * workedMs) return;
     this.yieldProcessor();
-    this.workingSinceMs = performance.now();
-    this.wayGivenMs += this.workingSinceMs - nowMs;
+    this.wayGivenMs += performance.now() - nowMs;
   }
 
   /** Visits the first of a shard's long keys; the file has nothing else before that is done. */

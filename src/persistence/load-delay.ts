@@ -4,6 +4,7 @@
  */
 
 import { Config } from '../config/config.js';
+import { sleep } from '../memory/wait.js';
 import { SharedConfig } from '../state/shared-config.js';
 
 /** Between two looks at whether the directive has changed. */
@@ -11,7 +12,6 @@ const SLICE_MS = 10;
 
 export class LoadDelay {
   private readonly shared: SharedConfig;
-  private readonly sleeper = new Int32Array(new SharedArrayBuffer(4));
   private version = 0;
   private microseconds = 0;
 
@@ -36,7 +36,7 @@ export class LoadDelay {
     let waitedMs = 0;
     while (waitedMs < this.delayMs()) {
       const sliceMs = Math.min(SLICE_MS, this.delayMs() - waitedMs);
-      Atomics.wait(this.sleeper, 0, 0, sliceMs);
+      sleep(sliceMs);
       waitedMs += sliceMs;
       this.follow();
     }

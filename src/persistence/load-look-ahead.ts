@@ -41,6 +41,11 @@ export class LoadLookAhead {
     this.partCount = partCount;
   }
 
+  /** Whether this thread loads the keys of a shard. */
+  isOwn(shardIndex: number): boolean {
+    return shardIndex % this.partCount === this.part;
+  }
+
   /** Whether the key of `database` whose type is at `offset`, and has just been read, was seen. Looks further if need be. */
   knows(offset: number, database: number): boolean {
     const { starts } = this;
@@ -66,7 +71,7 @@ export class LoadLookAhead {
   }
 
   private look(offset: number, database: number): void {
-    const { input, keyspace, starts, ends, shardIndexes, hashes, part, partCount } = this;
+    const { input, keyspace, starts, ends, shardIndexes, hashes } = this;
     const { bytes, view, bufferedEnd } = input;
     const bufferOffset = input.offset - input.position;
     this.position = offset - bufferOffset;
@@ -83,7 +88,7 @@ export class LoadLookAhead {
       starts[this.count] = bufferOffset + start;
       ends[this.count] = bufferOffset + this.position;
       shardIndexes[this.count] = shardIndex;
-      hashes[this.count] = shardIndex % partCount === part ? hashBytes(view, key, keyBytes) : 0;
+      hashes[this.count] = this.isOwn(shardIndex) ? hashBytes(view, key, keyBytes) : 0;
       this.count++;
     }
     this.fetch(database);
@@ -91,10 +96,10 @@ export class LoadLookAhead {
 
   /** Reads the lines where the keys will go. */
   private fetch(database: number): void {
-    const { keyspace, shardIndexes, hashes, part, partCount } = this;
+    const { keyspace, shardIndexes, hashes } = this;
     let { sink } = this;
     for (let index = 0; index < this.count; index++) {
-      if (shardIndexes[index] % partCount !== part) continue;
+      if (!this.isOwn(shardIndexes[index])) continue;
       const shard = keyspace.shards[shardIndexes[index]];
       sink ^= shard.words[shard.dictionary.hintedLine(shard.root(database), hashes[index])];
     }

@@ -181,8 +181,8 @@ export class RdbReader {
 
   /** Gives back the room of databases for whose keys none came. */
   private releaseUnused(): void {
-    for (let database = 0; database < this.keyspace.databaseCount; database++) {
-      for (const shard of this.ownShards()) {
+    for (const shard of this.ownShards()) {
+      for (let database = 0; database < shard.databaseCount; database++) {
         if (shard.keyCount(database) === 0) shard.dictionary.releaseTable(shard.root(database));
       }
     }
@@ -190,14 +190,13 @@ export class RdbReader {
 
   /** The shards whose keys this reader loads. */
   private ownShards(): readonly Shard[] {
-    const { part, partCount } = this.options;
-    return this.keyspace.shards.filter((shard) => shard.index % partCount === part);
+    return this.keyspace.shards.filter((shard) => this.lookAhead.isOwn(shard.index));
   }
 
   private keyOf(type: RdbType, at: number): void {
     const { input, key, options, keyspace, expiresAt, lookAhead } = this;
     const isKnown = lookAhead.knows(at, this.database);
-    if (isKnown && lookAhead.shardIndex % options.partCount !== options.part) {
+    if (isKnown && !lookAhead.isOwn(lookAhead.shardIndex)) {
       input.skipBytes(lookAhead.end - input.offset);
     } else {
       input.string(key);
@@ -206,7 +205,7 @@ export class RdbReader {
       const shardIndex = isKnown
         ? lookAhead.shardIndex
         : keySlot(bytes, offset, lengthBytes) & keyspace.shardMask;
-      if (shardIndex % options.partCount !== options.part) {
+      if (!lookAhead.isOwn(shardIndex)) {
         this.values.skip(type);
       } else if (options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
         this.values.skip(type);

@@ -100,10 +100,6 @@ function lineOf(hash: number, salt: number): number {
   return Math.imul(hash, salt) >>> (32 - LINES_LOG2_MAX);
 }
 
-function newSalt(): number {
-  return (Math.random() * 0x100000000) | 1;
-}
-
 function tagOf(hash: number): number {
   const tag = (hash >>> 6) & 0xff;
   return tag === 0 ? 1 : tag;
@@ -281,7 +277,7 @@ export abstract class Dictionary {
    */
   insert(root: number, hash: number, record: number): boolean {
     const { words } = this;
-    if (words[root] === 0 && !this.createFirstSegment(root)) return false;
+    if (words[root] === 0 && !this.createTable(root, 0, 0)) return false;
     for (;;) {
       const segment = this.segmentAt(root, hash >>> 8);
       if (this.place(segment, hash, record)) {
@@ -299,27 +295,27 @@ export abstract class Dictionary {
    * no memory for it.
    */
   reserve(root: number, count: number): void {
-    const { words } = this;
-    if (words[root] !== 0 || count <= SEGMENT_RECORDS_EXPECTED) return;
+    if (this.words[root] !== 0 || count <= SEGMENT_RECORDS_EXPECTED) return;
     const depth = Math.min(Math.ceil(Math.log2(count / SEGMENT_RECORDS_EXPECTED)), DEPTH_MAX);
+    this.createTable(root, depth, LINES_LOG2_MAX);
+  }
+
+  /** Creates a table of empty segments; false, with nothing changed, if there is no memory. */
+  private createTable(root: number, depth: number, linesLog2: number): boolean {
+    const { words } = this;
     const directory = this.arena.allocate(4 << depth);
-    if (directory === 0) return;
-    const salt = newSalt();
-    const stashLines = stashLinesFor(LINES_LOG2_MAX);
+    if (directory === 0) return false;
+    const salt = (Math.random() * 0x100000000) | 1;
+    const stashLines = stashLinesFor(linesLog2);
     for (let index = 0; index < 1 << depth; index++) {
-      const segment = this.createSegment(
-        depth,
-        index << (DEPTH_MAX - depth),
-        LINES_LOG2_MAX,
-        stashLines,
-        salt,
-      );
+      const prefix = index << (DEPTH_MAX - depth);
+      const segment = this.createSegment(depth, prefix, linesLog2, stashLines, salt);
       if (segment === 0) {
         for (const made of words.subarray(directory >> 2, (directory >> 2) + index)) {
-          this.arena.free(made, segmentBytes(LINES_LOG2_MAX, stashLines));
+          this.arena.free(made, segmentBytes(linesLog2, stashLines));
         }
         this.arena.free(directory, 4 << depth);
-        return;
+        return false;
       }
       words[(directory >> 2) + index] = segment << 2;
     }
@@ -327,6 +323,7 @@ export abstract class Dictionary {
     words[root + DictionaryRoot.Depth] = depth;
     words[root + DictionaryRoot.Count] = 0;
     words[root + DictionaryRoot.Segments] = 1 << depth;
+    return true;
   }
 
   /** Removes the record at `slot` (as `find` returned it). The record itself stays the caller's to free. */
@@ -552,23 +549,6 @@ export abstract class Dictionary {
       return true;
     }
     return false;
-  }
-
-  private createFirstSegment(root: number): boolean {
-    const { words } = this;
-    const directory = this.arena.allocate(4);
-    if (directory === 0) return false;
-    const segment = this.createSegment(0, 0, 0, 0, newSalt());
-    if (segment === 0) {
-      this.arena.free(directory, 4);
-      return false;
-    }
-    words[directory >> 2] = segment << 2;
-    words[root] = directory;
-    words[root + DictionaryRoot.Depth] = 0;
-    words[root + DictionaryRoot.Count] = 0;
-    words[root + DictionaryRoot.Segments] = 1;
-    return true;
   }
 
   /** Returns the word index of a new empty segment, or 0. */

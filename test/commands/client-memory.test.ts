@@ -1,13 +1,12 @@
 import t from 'tap';
 import type { RawClient } from '../tools/raw-client.js';
-import { type TestServer, withServers } from '../tools/server.js';
+import { numberOf, type TestServer, withServers } from '../tools/server.js';
 
 const MEGABYTE = 1024 * 1024;
 
 /** A number in INFO. */
 async function info(client: RawClient, name: string): Promise<number> {
-  const text = await client.text('INFO');
-  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)?.[1]);
+  return numberOf(await client.text('INFO'), name);
 }
 
 /** A number in the line that CLIENT LIST has for a client, NaN if it is gone. */

@@ -36,15 +36,12 @@ class WrittenUntil {
 
   async watch(client: RawClient): Promise<void> {
     try {
-      let recorded = 0;
-      for (let recordedAt = Number.NEGATIVE_INFINITY; ; ) {
+      for (;;) {
         const askedAt = performance.now();
-        const info = await client.text('INFO', 'persistence');
-        if (numberOf(info, 'aof_written_offset') < recorded) continue;
-        this.at = recordedAt;
+        const recorded = numberOf(await client.text('INFO', 'persistence'), 'aof_recorded_offset');
+        while (numberOf(await client.text('INFO', 'persistence'), 'aof_written_offset') < recorded);
+        this.at = askedAt;
         this.count++;
-        recorded = numberOf(info, 'aof_recorded_offset');
-        recordedAt = askedAt;
       }
     } catch {
       // The server is gone.

@@ -10,13 +10,13 @@ import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dat
 import { OrderedLoad, type Survival } from '../tools/ordered-load.js';
 import { Random } from '../tools/random.js';
 import type { RawClient } from '../tools/raw-client.js';
-import { type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
+import { numberOf, type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
 
 const CLIENTS = 12;
 const SEED = 31;
 
 async function infoNumber(client: RawClient, field: string): Promise<number> {
-  return Number(new RegExp(`\\r\\n${field}:(\\d+)`).exec(await client.text('INFO', 'persistence'))![1]);
+  return numberOf(await client.text('INFO', 'persistence'), field);
 }
 
 async function untilInfo(client: RawClient, field: string, least: number, most = least): Promise<void> {
