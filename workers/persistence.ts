@@ -5,13 +5,13 @@ import { loadLibc } from '../src/network/libc.js';
 import { BackgroundSave, type PersistenceOptions } from '../src/persistence/background-save.js';
 import { THREAD_READY } from '../src/thread-ready.js';
 
-const TIME_SLICE_MS = 0.4;
+const TIME_SLICE_MS = 0.2;
 
 /** Waiting for a word of shared memory does not keep a thread alive; a timer that never fires in practice does. */
 setInterval(() => {}, 2 ** 30);
 const libc = loadLibc();
 // So much it gives up each time that it gives way to somebody.
 libc?.setTimeSlice(TIME_SLICE_MS);
-const backgroundSave = new BackgroundSave(workerData as PersistenceOptions, () => libc?.schedYield());
+const backgroundSave = new BackgroundSave(workerData as PersistenceOptions, libc);
 parentPort?.postMessage(THREAD_READY);
 void backgroundSave.serve();

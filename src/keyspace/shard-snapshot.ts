@@ -25,6 +25,7 @@
 
 import { CACHE_LINE_WORDS, HeaderWord, type ShardMemory } from '../memory/shard-memory.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
+import { VISIT_END } from '../structures/dictionary.js';
 import { type ElementKeeper, Walk } from '../structures/element-walk.js';
 import { entryType, expiresAtMs, keyLength, keyOffset, ValueType, valueOffset } from './entry.js';
 import { IMAGE_HEADER_BYTES, LONG_KEY_HEADER_BYTES, LongKey, LongKeyWord } from './long-key.js';
@@ -48,8 +49,8 @@ export const ENTRY_DONE_BIT = 0x80;
 export const enum SnapshotRoot {
   /** The number under which the keys are written. */
   Database = 5,
-  Cursor = 6,
-  IsDone = 7,
+  /** Where the visit is; VISIT_END once all keys are done. */
+  Prefix = 6,
 }
 
 const KEY_IMAGE_HEADER_BYTES = 12;
@@ -123,8 +124,7 @@ export class ShardSnapshot implements ElementKeeper {
     for (let database = 0; database < shard.databaseCount; database++) {
       const root = shard.root(database);
       words[root + SnapshotRoot.Database] = database;
-      words[root + SnapshotRoot.Cursor] = 0;
-      words[root + SnapshotRoot.IsDone] = 0;
+      words[root + SnapshotRoot.Prefix] = 0;
     }
   }
 
@@ -224,13 +224,12 @@ export class ShardSnapshot implements ElementKeeper {
     const { dictionary } = shard;
     for (let database = 0; database < shard.databaseCount; database++) {
       const root = shard.root(database);
-      if (words[root + SnapshotRoot.IsDone] !== 0) continue;
-      const cursor = dictionary.scan(root, words[root + SnapshotRoot.Cursor]);
-      words[root + SnapshotRoot.Cursor] = cursor;
-      if (cursor === 0) words[root + SnapshotRoot.IsDone] = 1;
-      this.bringNear(root, cursor);
-      for (let index = 0; index < dictionary.scannedCount; index++) {
-        const entry = dictionary.scanned[index];
+      if (words[root + SnapshotRoot.Prefix] === VISIT_END) continue;
+      words[root + SnapshotRoot.Prefix] = dictionary.visitLine(root, words[root + SnapshotRoot.Prefix]);
+      this.bringNear();
+      const { scanned, scannedCount } = dictionary;
+      for (let index = 0; index < scannedCount; index++) {
+        const entry = scanned[index];
         if (!this.markDone(entry)) continue;
         if (this.isLong(entry)) this.addLongKey(words[root + SnapshotRoot.Database], entry);
         else take(shard, words[root + SnapshotRoot.Database], entry);
@@ -241,13 +240,13 @@ export class ShardSnapshot implements ElementKeeper {
   }
 
   /**
-   * Reads a little of each key of a line, and of the line that comes next: these loads do not depend on each other, so
-   * the processor fetches them side by side from memory.
+   * Reads a little of each key of a line: these loads do not depend on each other, so the processor fetches them side
+   * by side from memory.
    */
-  private bringNear(root: number, cursor: number): void {
+  private bringNear(): void {
     const { words, shard } = this;
     const { scanned, scannedCount } = shard.dictionary;
-    let sink = shard.dictionary.bringNear(root, cursor);
+    let sink = 0;
     for (let index = 0; index < scannedCount; index++) {
       const at = scanned[index] >> 2;
       sink ^= words[at] ^ words[Math.min(at + CACHE_LINE_WORDS, words.length - 1)];

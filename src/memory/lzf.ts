@@ -9,80 +9,84 @@
 const LITERALS_MAX = 32;
 const DISTANCE_MAX = 8192;
 const MATCH_MAX = 264;
+/** Of the hashes of a long and of a short text: what a short one needs stays in the nearest cache. */
 const HASH_LOG2 = 14;
+const SHORT_HASH_LOG2 = 10;
+const SHORT_BYTES_MAX = 1024;
 
 /** Where three bytes with this hash were last seen; what is left of earlier calls is checked like the rest. */
 const seen = new Int32Array(1 << HASH_LOG2);
 
-function hashOf(bytes: Uint8Array, at: number): number {
-  const three = (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2];
-  return Math.imul(three, 0x9e3779b1) >>> (32 - HASH_LOG2);
+function hashOf(three: number, shift: number): number {
+  return Math.imul(three, 0x9e3779b1) >>> shift;
+}
+
+/** How many bytes are the same from `earlier` and from `at` on, up to `end`; three are known to be. */
+function matchLength(source: Uint8Array, view: DataView, earlier: number, at: number, end: number): number {
+  const distance = at - earlier;
+  let to = at + 3;
+  const endOfFours = end - 3;
+  while (to < endOfFours && view.getInt32(to - distance, true) === view.getInt32(to, true)) to += 4;
+  while (to < end && source[to - distance] === source[to]) to++;
+  return to - at;
 }
 
 /**
  * Compresses `lengthBytes` bytes at `offset` into `target` at `targetOffset`, which has room for `roomBytes`.
- * Returns the compressed length, or 0 if it is more than that. The ranges must not overlap.
+ * Returns the compressed length, or 0 if it is more than that. The ranges must not overlap; `view` covers the same
+ * bytes as `source`.
  */
 export function lzfCompress(
   source: Uint8Array,
+  view: DataView,
   offset: number,
   lengthBytes: number,
   target: Uint8Array,
   targetOffset: number,
   roomBytes: number,
 ): number {
+  const hashShift = 32 - (lengthBytes <= SHORT_BYTES_MAX ? SHORT_HASH_LOG2 : HASH_LOG2);
   const end = offset + lengthBytes;
+  // Three bytes are read as four, of which one is shifted out.
+  const endOfFours = end - 3;
   const targetEnd = targetOffset + roomBytes;
   let out = targetOffset;
   let at = offset;
   let literalsFrom = offset;
-  while (at < end) {
-    let length = 0;
-    let distance = 0;
-    if (at + 2 < end) {
-      const hash = hashOf(source, at);
-      const earlier = seen[hash];
+  for (;;) {
+    let earlier = 0;
+    for (; at < endOfFours; at++) {
+      const three = view.getInt32(at, true) << 8;
+      const hash = hashOf(three, hashShift);
+      earlier = seen[hash];
       seen[hash] = at;
-      distance = at - earlier;
-      if (
-        earlier >= offset &&
-        distance > 0 &&
-        distance <= DISTANCE_MAX &&
-        source[earlier] === source[at] &&
-        source[earlier + 1] === source[at + 1] &&
-        source[earlier + 2] === source[at + 2]
-      ) {
-        const max = end - at < MATCH_MAX ? end - at : MATCH_MAX;
-        length = 3;
-        while (length < max && source[earlier + length] === source[at + length]) length++;
-      }
+      if (earlier < offset || earlier >= at || at - earlier > DISTANCE_MAX) continue;
+      if (view.getInt32(earlier, true) << 8 === three) break;
     }
-    if (length === 0) {
-      at++;
-      if (at - literalsFrom < LITERALS_MAX && at < end) continue;
-    }
-    const literals = at - literalsFrom;
-    if (literals > 0) {
+    const isMatch = at < endOfFours;
+    if (!isMatch) at = end;
+    while (literalsFrom < at) {
+      const literals = Math.min(at - literalsFrom, LITERALS_MAX);
       if (out + 1 + literals > targetEnd) return 0;
       target[out++] = literals - 1;
-      for (let from = literalsFrom; from < at; from++) target[out++] = source[from];
+      for (const stop = literalsFrom + literals; literalsFrom < stop; literalsFrom++)
+        target[out++] = source[literalsFrom];
     }
-    if (length > 0) {
-      if (out + 3 > targetEnd) return 0;
-      const back = distance - 1;
-      if (length <= 8) {
-        target[out++] = ((length - 2) << 5) | (back >> 8);
-      } else {
-        target[out++] = 0xe0 | (back >> 8);
-        target[out++] = length - 9;
-      }
-      target[out++] = back;
-      at += length;
-      if (at + 1 < end) seen[hashOf(source, at - 1)] = at - 1;
+    if (!isMatch) return out - targetOffset;
+    if (out + 3 > targetEnd) return 0;
+    const length = matchLength(source, view, earlier, at, Math.min(end, at + MATCH_MAX));
+    const back = at - earlier - 1;
+    if (length <= 8) {
+      target[out++] = ((length - 2) << 5) | (back >> 8);
+    } else {
+      target[out++] = 0xe0 | (back >> 8);
+      target[out++] = length - 9;
     }
+    target[out++] = back;
+    at += length;
+    if (at <= endOfFours) seen[hashOf(view.getInt32(at - 1, true) << 8, hashShift)] = at - 1;
     literalsFrom = at;
   }
-  return out - targetOffset;
 }
 
 /**

@@ -76,7 +76,7 @@ export class EpollTransport extends SocketTransport {
 
   protected round(waitMs: number): number {
     const { libc, eventsView } = this;
-    if (this.lastCount > 0 && this.lastCount < SMALL_ROUND_EVENTS) libc.schedYield();
+    if (this.lastCount > 0 && this.lastCount < SMALL_ROUND_EVENTS) libc.yieldProcessor();
     const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, waitMs);
     this.lastCount = count;
     for (let index = 0; index < count && !this.isStopped; index++) {

@@ -85,7 +85,7 @@ export interface Libc {
   epollCreate(flags: number): number;
   epollControl(epoll: number, operation: number, fd: number, event: Address): number;
   epollWait(epoll: number, events: Address, eventsMax: number, timeoutMs: number): number;
-  schedYield(): number;
+  yieldProcessor(): number;
   eventfd(initial: number, flags: number): number;
   socket(family: number, type: number, protocol: number): number;
   /** `numbers`: room for the two descriptors. */
@@ -161,7 +161,7 @@ function bindCalls(): Libc | null {
       epollCreate: bind('epoll_create1', 'int', ['int']),
       epollControl: bind('epoll_ctl', 'int', ['int', 'int', 'int', 'intptr_t']),
       epollWait: bind('epoll_wait', 'int', ['int', 'intptr_t', 'int', 'int']),
-      schedYield: bind('sched_yield', 'int', []),
+      yieldProcessor: bind('sched_yield', 'int', []),
       eventfd: bind('eventfd', 'int', ['uint', 'int']),
       socket: bind('socket', 'int', ['int', 'int', 'int']),
       socketPair: bind('socketpair', 'int', ['int', 'int', 'int', 'intptr_t']),

@@ -20,14 +20,12 @@ import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
+import { ProcessorShare, type Scheduler } from './processor-share.js';
 import { backgroundFileName, rewriteFileName, SnapshotFile } from './snapshot-file.js';
 
 /** What is done under one hold of a lock: so many lines of a table, or until so many bytes have come together. */
-const LINES_PER_HOLD = 4;
+const LINES_PER_HOLD = 8;
 const BYTES_PER_HOLD = 8 * 1024;
-
-/** The thread gives way to others for no longer than it has worked, times this. */
-const WAY_GIVEN_MAX = 0.7;
 
 /** What the persistence thread is started with. */
 export interface PersistenceOptions {
@@ -55,14 +53,10 @@ export class BackgroundSave {
   /** The shard whose images are being taken. */
   private shard!: Shard;
   private readonly begunDatabases = new Set<number>();
-  private readonly yieldProcessor: () => void;
-  /** When the visit of the keys began, and for how long it has given way since, in ms. */
-  private visitStartMs = 0;
-  private wayGivenMs = 0;
+  private readonly share: ProcessorShare;
 
-  /** `yieldProcessor`: lets other threads run that wait for this one's processor. */
-  constructor(options: PersistenceOptions, yieldProcessor: () => void) {
-    this.yieldProcessor = yieldProcessor;
+  constructor(options: PersistenceOptions, scheduler: Scheduler | null) {
+    this.share = new ProcessorShare(scheduler);
     setHashSecret(options.hashSecret[0], options.hashSecret[1]);
     const counters = new Float64Array(KeyspaceCounter.COUNT);
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
@@ -104,8 +98,7 @@ export class BackgroundSave {
     this.database = -1;
     this.begunDatabases.clear();
     const file = this.open();
-    this.visitStartMs = performance.now();
-    this.wayGivenMs = 0;
+    this.share.begin();
     this.visitAll();
     if (file !== null) this.finish(file);
     this.writer = null;
@@ -208,22 +201,9 @@ export class BackgroundSave {
     this.keyspace.publishIfMoved(shard);
     shard.unlock();
     this.flush();
-    this.giveWay();
+    this.share.giveWay();
     while (snapshot.hasLongKeys) this.visitLongKey(shard);
     return hasMore;
-  }
-
-  /**
-   * Lets others have the processor, holding no lock. A thread that has been woken up where this one runs would otherwise wait
-   * for the scheduler's next tick, some milliseconds, and so would the clients. It gets at least three fifths of what it
-   * would get otherwise, so that a save comes to an end on a machine that is never idle.
-   */
-  private giveWay(): void {
-    const nowMs = performance.now();
-    const workedMs = nowMs - this.visitStartMs - this.wayGivenMs;
-    if (this.wayGivenMs > WAY_GIVEN_MAX * workedMs) return;
-    this.yieldProcessor();
-    this.wayGivenMs += performance.now() - nowMs;
   }
 
   /** Visits the first of a shard's long keys; the file has nothing else before that is done. */
@@ -238,7 +218,7 @@ export class BackgroundSave {
       this.keyspace.publishIfMoved(shard);
       shard.handOver();
       this.flush();
-      this.giveWay();
+      this.share.giveWay();
     }
   }
 

@@ -19,6 +19,12 @@ const INTEGER_TEXT_BYTES_MAX = 11;
 const SAMPLED_BYTES_MIN = 1 << 20;
 const SAMPLE_BYTES = 64 * 1024;
 
+function lengthFieldBytes(value: number): number {
+  if (value < 64) return 1;
+  if (value < 16384) return 2;
+  return value <= 0xffffffff ? 5 : LENGTH_BYTES_MAX;
+}
+
 export class RdbOutput extends ByteOutput {
   /** Whether long strings are compressed (`rdbcompression`). */
   compresses = true;
@@ -72,7 +78,7 @@ export class RdbOutput extends ByteOutput {
   string(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
     if (lengthBytes <= INTEGER_TEXT_BYTES_MAX) {
       if (this.integerString(source, offset, lengthBytes)) return;
-    } else if (this.compressedString(source, offset, lengthBytes)) {
+    } else if (this.compressedString(source, sourceView, offset, lengthBytes)) {
       return;
     }
     this.lengthField(lengthBytes);
@@ -81,7 +87,7 @@ export class RdbOutput extends ByteOutput {
 
   /** A block (a packed list, an integer set) as a string: as it is, or compressed. */
   block(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
-    if (this.compressedString(source, offset, lengthBytes)) return;
+    if (this.compressedString(source, sourceView, offset, lengthBytes)) return;
     this.lengthField(lengthBytes);
     this.raw(source, sourceView, offset, lengthBytes);
   }
@@ -109,29 +115,31 @@ export class RdbOutput extends ByteOutput {
     return true;
   }
 
-  private compressedString(source: Uint8Array, offset: number, lengthBytes: number): boolean {
+  private compressedString(source: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
     if (!this.compresses || lengthBytes < COMPRESSED_BYTES_MIN) return false;
-    if (lengthBytes >= SAMPLED_BYTES_MIN && !this.getsShorter(source, offset, lengthBytes)) return false;
+    if (lengthBytes >= SAMPLED_BYTES_MIN && !this.getsShorter(source, view, offset, lengthBytes))
+      return false;
     const start = this.length;
-    // The compressed bytes go behind the longest possible head and then move up to the real one.
-    const headMax = 1 + 2 * LENGTH_BYTES_MAX;
-    this.reserve(headMax + lengthBytes);
-    const from = start + headMax;
-    const compressed = lzfCompress(source, offset, lengthBytes, this.bytes, from, lengthBytes - 4);
+    // Compressed behind a head of this length, as it is with less than half of the bytes; if it is another, they move.
+    const headBytes = 1 + lengthFieldBytes(lengthBytes >> 1) + lengthFieldBytes(lengthBytes);
+    this.reserve(1 + 2 * LENGTH_BYTES_MAX + lengthBytes);
+    const from = start + headBytes;
+    const compressed = lzfCompress(source, view, offset, lengthBytes, this.bytes, from, lengthBytes - 4);
     if (compressed === 0) return false;
+    const to = start + 1 + lengthFieldBytes(compressed) + lengthFieldBytes(lengthBytes);
+    if (to !== from) this.bytes.copyWithin(to, from, from + compressed);
     this.byte(0xc0 | RdbEncoding.Lzf);
     this.lengthField(compressed);
     this.lengthField(lengthBytes);
-    this.bytes.copyWithin(this.length, from, from + compressed);
     this.length += compressed;
     return true;
   }
 
   /** Whether the middle of a long string can be compressed. Its beginning may be a header that is no example. */
-  private getsShorter(source: Uint8Array, offset: number, lengthBytes: number): boolean {
+  private getsShorter(source: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
     this.reserve(SAMPLE_BYTES);
     const from = offset + ((lengthBytes - SAMPLE_BYTES) >> 1);
-    return lzfCompress(source, from, SAMPLE_BYTES, this.bytes, this.length, SAMPLE_BYTES - 4) > 0;
+    return lzfCompress(source, view, from, SAMPLE_BYTES, this.bytes, this.length, SAMPLE_BYTES - 4) > 0;
   }
 
   /** Adds what is in the buffer to the checksum. */

@@ -851,7 +851,15 @@ export class ChunkList {
     if (!this.isCompressionAsked && count < UNASKED_ELEMENTS_MIN) return;
     const gainMin = this.isCompressionAsked ? COMPRESS_GAIN_MIN : rawBytes >> 2;
     const worthBytes = rawBytes - gainMin - (COMPRESSED_HEADER_BYTES - HEADER_BYTES);
-    const packedBytes = lzfCompress(bytes, this.elements(chunk), rawBytes, compressed, 0, worthBytes);
+    const packedBytes = lzfCompress(
+      bytes,
+      this.view,
+      this.elements(chunk),
+      rawBytes,
+      compressed,
+      0,
+      worthBytes,
+    );
     if (packedBytes === 0) return;
     const needed = (COMPRESSED_HEADER_BYTES + packedBytes + 7) & ~7;
     let target = this.allocate(needed);

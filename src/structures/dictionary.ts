@@ -12,7 +12,7 @@
  *   +--------+------+------+-----+------+-------+-----+
  *   | header | line | line | ... | line | stash | ... |   64 bytes each
  *   +--------+------+------+-----+------+-------+-----+
- *   header words: 0 local depth, 1 log2 of lines, 2 count, 3 stash lines, 4 prefix (left-aligned), 5 salt
+ *   header words: 0 local depth, 1 log2 of lines, 2 count, 3 stash lines, 4 prefix (left-aligned), 5 salt, 6 lines visited
  *
  *   line
  *   +-----------------------------+----------------------+----------+
@@ -34,7 +34,8 @@
  *
  * SCAN: a cursor is a position in the order (line, top 24 bits). Splitting, doubling and merging only refine
  * or coarsen that order, so whoever was there during the whole scan is seen at least once. (In the order (top
- * bits, line), a merge would hide the right half's lines before the cursor's.)
+ * bits, line), a merge would hide the right half's lines before the cursor's.) A visit of all records for
+ * ourselves (`visitLine`) keeps where it is in the segment instead.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -57,6 +58,8 @@ const enum Segment {
   StashLines = 3,
   Prefix = 4,
   Salt = 5,
+  /** By `visitLine`, which is in the midst of the segment; otherwise 0. */
+  VisitedLines = 6,
 }
 
 const LINE_BYTES = 64;
@@ -83,6 +86,9 @@ const LINES_DRAWN = (1 << LINES_LOG2_MAX) + (1 << (LINES_LOG2_MAX - 4));
 
 /** Behind all positions in the order of `scan`. */
 export const WALK_END = 1 << (DEPTH_MAX + LINES_LOG2_MAX);
+
+/** Behind all segments, in the order of `visitLine`. */
+export const VISIT_END = 1 << DEPTH_MAX;
 
 /** A scan step emits one line and its stashed records; this bounds how many. */
 export const SCAN_STEP_RECORDS_MAX = 4096;
@@ -401,13 +407,29 @@ export abstract class Dictionary {
     return nextLine > 63 ? 0 : nextLine << DEPTH_MAX;
   }
 
-  /** Reads from the line that a step of `scan` goes to, so that it is in the cache by then; what it returns is of no use. */
-  bringNear(root: number, cursor: number): number {
-    const { words } = this;
-    if (words[root] === 0) return 0;
-    const segment = this.segmentAt(root, cursor & 0xffffff);
-    const line = (cursor >>> DEPTH_MAX) >> (LINES_LOG2_MAX - words[segment + Segment.LinesLog2]);
-    return words[segment + ((1 + line) << 4)];
+  /**
+   * One step of a visit of all records in the order in which they lie in memory, which costs much less than `scan`:
+   * puts the records of one line, stashed ones or others, into `scanned` and returns where to go on, VISIT_END at the
+   * end. A visit starts with prefix 0, and there may be only one at a time. Whoever is there all the time is seen at
+   * least once: a segment that has been replaced, split or merged meanwhile is begun anew.
+   */
+  visitLine(root: number, prefix: number): number {
+    const { words, scanned } = this;
+    this.scannedCount = 0;
+    if (words[root] === 0) return VISIT_END;
+    const segment = this.segmentAt(root, prefix);
+    const lines = (1 << words[segment + Segment.LinesLog2]) + words[segment + Segment.StashLines];
+    const visited = words[segment + Segment.VisitedLines] + 1;
+    const line = segment + (visited << 4);
+    for (let slot = line; slot < line + LINE_SLOTS; slot++) {
+      if (words[slot] !== 0) scanned[this.scannedCount++] = words[slot];
+    }
+    if (visited < lines) {
+      words[segment + Segment.VisitedLines] = visited;
+      return prefix;
+    }
+    words[segment + Segment.VisitedLines] = 0;
+    return words[segment + Segment.Prefix] + (1 << (DEPTH_MAX - words[segment + Segment.Depth]));
   }
 
   /** Where a hash comes in the order of `scan`: below WALK_END. The dictionary must not be empty. */

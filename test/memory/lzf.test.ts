@@ -28,7 +28,7 @@ t.test('round trips', async (t) => {
     const bytes = randomBytes(random);
     const room = random.chance(0.8) ? Math.max(0, bytes.length - 4) : random.below(bytes.length + 20);
     const target = new Uint8Array(room + 2 * MARGIN).fill(0xaa);
-    const length = lzfCompress(bytes, 0, bytes.length, target, MARGIN, room);
+    const length = lzfCompress(bytes, new DataView(bytes.buffer), 0, bytes.length, target, MARGIN, room);
     if (length > room || target.subarray(0, MARGIN).some((byte) => byte !== 0xaa))
       t.fail(`seed ${seed}: room`);
     if (target.subarray(MARGIN + room).some((byte) => byte !== 0xaa)) t.fail(`seed ${seed}: beyond the room`);

@@ -48,7 +48,16 @@ export function anyRdbString(random: Random, text: string | Buffer): Buffer {
   }
   if (bytes.length > 8 && random.chance(0.7)) {
     const target = new Uint8Array(bytes.length);
-    const compressed = lzfCompress(new Uint8Array(bytes), 0, bytes.length, target, 0, bytes.length - 4);
+    const source = new Uint8Array(bytes);
+    const compressed = lzfCompress(
+      source,
+      new DataView(source.buffer),
+      0,
+      bytes.length,
+      target,
+      0,
+      bytes.length - 4,
+    );
     if (compressed > 0) {
       return Buffer.concat([
         Buffer.from([0xc3]),

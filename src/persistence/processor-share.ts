@@ -1,0 +1,77 @@
+/**
+ * How the persistence thread shares the processors with the threads that serve clients.
+ *
+ * A thread that is woken up on the processor where this one runs waits for the scheduler's next tick, some milliseconds,
+ * unless this one yields; so it yields again and again, holding no lock. And while others want the processors too, it
+ * sleeps whenever it has had more than its share of the time: each of its turns costs the others more than the time
+ * it takes.
+ *
+ * If nobody is in its way, others may still have to share a processor while it has one for itself: the scheduler
+ * takes that for even. So it sleeps for a moment then, too, only less often, and the scheduler moves one of them here.
+ * Where there is nobody to move, that costs a fifth of the time.
+ */
+
+import { sleep } from '../memory/wait.js';
+
+/** Of the time, while others want the processors too. */
+const SHARE = 0.37;
+/** Somebody is in its way if it waits for more than this part of the time. */
+const DISTURBED_SHARE = 0.1;
+/** Work after which it looks whether to sleep, and work after which it sleeps though nobody is in the way. */
+const LOOK_MS = 0.25;
+const UNDISTURBED_MS = 2;
+const SLEEP_MS = 0.5;
+
+/** What the system says and does. */
+export interface Scheduler {
+  /** Lets other threads run that wait for this one's processor. */
+  yieldProcessor(): void;
+  /** Processor time of this thread so far. */
+  threadCpuMs(): number;
+}
+
+export class ProcessorShare {
+  private readonly scheduler: Scheduler | null;
+  private startMs = 0;
+  private cpuStartMs = 0;
+  private lookedMs = 0;
+  /** When it slept last, or began: what it had worked until then, and the time. */
+  private sleptWorkedMs = 0;
+  private sleptMs = 0;
+
+  /** Without a scheduler it never gives way. */
+  constructor(scheduler: Scheduler | null) {
+    this.scheduler = scheduler;
+  }
+
+  /** A piece of work begins that may take seconds. */
+  begin(): void {
+    this.startMs = performance.now();
+    this.cpuStartMs = this.scheduler?.threadCpuMs() ?? 0;
+    this.lookedMs = this.startMs;
+    this.sleptWorkedMs = 0;
+    this.sleptMs = this.startMs;
+  }
+
+  /** Lets others have the processor, if that is fair. To be called every few microseconds, without any lock. */
+  giveWay(): void {
+    const { scheduler } = this;
+    if (scheduler === null) return;
+    if (performance.now() - this.lookedMs >= LOOK_MS) this.look(scheduler);
+    scheduler.yieldProcessor();
+  }
+
+  private look(scheduler: Scheduler): void {
+    const workedMs = scheduler.threadCpuMs() - this.cpuStartMs;
+    const nowMs = performance.now();
+    const sinceMs = workedMs - this.sleptWorkedMs;
+    const isDisturbed = nowMs - this.sleptMs - sinceMs > DISTURBED_SHARE * sinceMs;
+    const isAhead = workedMs > SHARE * (nowMs - this.startMs);
+    if (isAhead && (isDisturbed || sinceMs > UNDISTURBED_MS)) {
+      sleep(SLEEP_MS);
+      this.sleptWorkedMs = workedMs;
+      this.sleptMs = performance.now();
+    }
+    this.lookedMs = performance.now();
+  }
+}
