@@ -776,6 +776,8 @@ export abstract class Dictionary {
       }
     }
     if (count !== words[segment + Segment.Count]) throw new Error('dictionary: wrong count of a segment');
+    const visited = words[segment + Segment.VisitedLines];
+    if (visited < 0 || visited >= allLines) throw new Error('dictionary: visited more lines than there are');
     return count;
   }
 }

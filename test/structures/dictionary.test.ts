@@ -3,7 +3,7 @@
 import t from 'tap';
 import { Arena } from '../../src/memory/arena.js';
 import { DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
-import { Dictionary } from '../../src/structures/dictionary.js';
+import { Dictionary, VISIT_END } from '../../src/structures/dictionary.js';
 import { Random } from '../tools/random.js';
 
 const RECORD_BYTES = 16;
@@ -160,37 +160,70 @@ for (const [name, hashOf, keysMax] of hashes) {
   }
 }
 
-t.test('a scan sees whoever stays, while others come and go', async (t) => {
-  const seed = Date.now() % 1_000_000;
-  const random = new Random(seed);
-  for (let round = 0; round < 60; round++) {
-    const model = new Model(4 << 20, scatter);
-    const start = random.below(3000);
-    for (let key = 0; key < start; key++) model.insert(key);
-    const missing = new Set(model.keys);
-    let nextKey = start;
-    let cursor = 0;
-    const inserts = random.chance(0.5) ? 0.8 : 0.2;
-    do {
-      cursor = model.dictionary.scan(ROOT, cursor);
-      for (let index = 0; index < model.dictionary.scannedCount; index++)
-        missing.delete(model.memory.words[model.dictionary.scanned[index]! >> 2]!);
-      for (let changes = random.below(100); changes > 0; changes--) {
-        if (nextKey < 20_000 && random.chance(inserts)) {
-          model.insert(nextKey++);
-        } else if (model.keys.length > 0) {
-          const index = random.below(model.keys.length);
-          missing.delete(model.keys[index]!);
-          model.erase(index);
+/** One step of a way through a dictionary from 0 on; returns where to go on, or -1 at the end. */
+type Step = (dictionary: Dictionary, position: number) => number;
+
+const WAYS: readonly [string, Step][] = [
+  ['a scan', (dictionary, cursor) => dictionary.scan(ROOT, cursor) || -1],
+  [
+    'a visit',
+    (dictionary, prefix) => {
+      const next = dictionary.visitLine(ROOT, prefix);
+      return next === VISIT_END ? -1 : next;
+    },
+  ],
+];
+
+for (const [name, step] of WAYS) {
+  t.test(`${name} sees whoever stays, while others come and go`, async (t) => {
+    const seed = Date.now() % 1_000_000;
+    const random = new Random(seed);
+    for (let round = 0; round < 60; round++) {
+      const model = new Model(4 << 20, scatter);
+      const start = random.below(3000);
+      for (let key = 0; key < start; key++) model.insert(key);
+      const missing = new Set(model.keys);
+      let nextKey = start;
+      let position = 0;
+      let stepsLeft = 5000;
+      const inserts = random.chance(0.5) ? 0.8 : 0.2;
+      do {
+        position = step(model.dictionary, position);
+        for (let index = 0; index < model.dictionary.scannedCount; index++)
+          missing.delete(model.memory.words[model.dictionary.scanned[index]! >> 2]!);
+        for (let changes = random.below(100); changes > 0; changes--) {
+          if (nextKey < 20_000 && random.chance(inserts)) {
+            model.insert(nextKey++);
+          } else if (model.keys.length > 0) {
+            const index = random.below(model.keys.length);
+            missing.delete(model.keys[index]!);
+            model.erase(index);
+          }
         }
+      } while (position !== -1 && --stepsLeft > 0);
+      if (missing.size > 0 || stepsLeft === 0) {
+        t.fail(`seed ${seed}, round ${round}: ${missing.size} keys were not seen, ${stepsLeft} steps left`);
+        return;
       }
-    } while (cursor !== 0);
-    if (missing.size > 0) {
-      t.fail(`seed ${seed}, round ${round}: ${missing.size} keys were not seen`);
-      return;
+      model.verify();
     }
+    t.pass(`seed ${seed}`);
+  });
+}
+
+t.test('a visit of a table at rest sees everybody once', async (t) => {
+  const model = new Model(16 << 20, scatter);
+  for (let key = 0; key < 30_000; key++) model.insert(key);
+  for (let round = 0; round < 2; round++) {
+    const seen: number[] = [];
+    for (let prefix = 0; prefix !== VISIT_END; ) {
+      prefix = model.dictionary.visitLine(ROOT, prefix);
+      const { scanned, scannedCount } = model.dictionary;
+      for (let index = 0; index < scannedCount; index++) seen.push(model.memory.words[scanned[index]! >> 2]!);
+    }
+    t.equal(seen.length, 30_000);
+    t.equal(new Set(seen).size, 30_000);
   }
-  t.pass(`seed ${seed}`);
 });
 
 t.test('a table that was reserved takes what it was reserved for without growing', async (t) => {
