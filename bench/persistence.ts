@@ -81,7 +81,7 @@ async function startSeconds(kind: ServerKind, threads: number, folder: string | 
   return seconds;
 }
 
-/** Seconds that each server takes to load the same file: medians of as many rounds, in which they take turns. */
+/** Seconds that each server takes to load the same file: medians of as many rounds, in which the servers take turns. */
 async function measureLoading(kinds: readonly ServerKind[], threads: number, folder: string, rounds: number) {
   const seconds = new Map<ServerKind, number[]>(kinds.map((kind) => [kind, []]));
   for (let round = 0; round < rounds; round++) {
@@ -93,51 +93,67 @@ async function measureLoading(kinds: readonly ServerKind[], threads: number, fol
   return new Map([...seconds].map(([kind, times]) => [kind, percentile(times, 0.5)]));
 }
 
-/** A snapshot under load; its file is left in `folder`. */
-async function measureSnapshot(
+/** Snapshots under load, medians of as many rounds; the last one's file is left in `folder`. */
+async function measureSnapshots(
   kind: ServerKind,
   threads: number,
   keys: number,
   seconds: number,
+  rounds: number,
   folder: string,
 ): Promise<Results> {
-  const results: Results = new Map();
   const server = await TestServer.start({ kind, threads, activeWorkers: 0 });
   try {
     const control = await server.rawClient();
     await control.command('DEBUG', 'POPULATE', keys, PREFIX, VALUE_BYTES);
     const memory = new Worker(new URL('./memory-thread.js', import.meta.url), { workerData: server.pid });
-    const memoryReport = async (): Promise<MemoryReport> => {
-      memory.postMessage(null);
-      const [report] = await once(memory, 'message');
-      return report;
-    };
     const load = new Load(await connect(server, CONNECTIONS), keys);
-    await delay(1000);
-    load.latencies = [];
-    await delay(seconds * 1000);
-    const before = percentile(load.latencies, 0.99);
-    load.latencies = [];
-    const memoryBefore = (await memoryReport()).last;
-    const startedAt = performance.now();
-    const reply = await control.text('BGSAVE');
-    if (!reply.startsWith('+')) throw new Error(`BGSAVE answered ${reply}`);
-    while ((await info(control, 'rdb_bgsave_in_progress')) !== '0') await delay(PROBE_MS);
-    results.set('duration', (performance.now() - startedAt) / 1000);
-    if ((await info(control, 'rdb_last_bgsave_status')) !== 'ok') throw new Error('the save has failed');
-    const during = percentile(load.latencies, 0.99);
-    results.set('growth', 100 * ((await memoryReport()).most / memoryBefore - 1));
+    const results: Results[] = [];
+    for (let round = 0; round < rounds; round++) {
+      await delay(1000);
+      results.push(await measureSnapshot(control, memory, load, seconds));
+    }
     await memory.terminate();
-    results.set('during', during);
-    results.set('slowdown', during / before);
     await load.stop();
-    const file = path.join(server.directory, 'dump.rdb');
-    results.set('size', statSync(file).size / 2 ** 20);
-    copyFileSync(file, path.join(folder, 'dump.rdb'));
+    copyFileSync(path.join(server.directory, 'dump.rdb'), path.join(folder, 'dump.rdb'));
+    const summary: Results = new Map();
+    for (const key of results[0]!.keys()) {
+      const values = results.map((one) => one.get(key) ?? Number.NaN);
+      // A server may keep what its first snapshot has taken, so that the next ones grow by nothing.
+      summary.set(key, percentile(values, key === 'growth' ? 1 : 0.5));
+    }
+    summary.set('size', statSync(path.join(folder, 'dump.rdb')).size / 2 ** 20);
+    return summary;
   } finally {
     await server.stop('SIGKILL');
   }
-  return results;
+}
+
+async function measureSnapshot(
+  control: RawClient,
+  memory: Worker,
+  load: Load,
+  seconds: number,
+): Promise<Results> {
+  const memoryReport = async (): Promise<MemoryReport> => {
+    memory.postMessage(null);
+    const [report] = await once(memory, 'message');
+    return report;
+  };
+  load.latencies = [];
+  await delay(seconds * 1000);
+  const before = percentile(load.latencies, 0.99);
+  load.latencies = [];
+  const memoryBefore = (await memoryReport()).last;
+  const startedAt = performance.now();
+  const reply = await control.text('BGSAVE');
+  if (!reply.startsWith('+')) throw new Error(`BGSAVE answered ${reply}`);
+  while ((await info(control, 'rdb_bgsave_in_progress')) !== '0') await delay(PROBE_MS);
+  const duration = (performance.now() - startedAt) / 1000;
+  if ((await info(control, 'rdb_last_bgsave_status')) !== 'ok') throw new Error('the save has failed');
+  const during = percentile(load.latencies, 0.99);
+  const growth = 100 * ((await memoryReport()).most / memoryBefore - 1);
+  return new Map(Object.entries({ duration, growth, during, slowdown: during / before }));
 }
 
 interface Row {
@@ -163,7 +179,7 @@ const program = new Command()
   .option('--servers <names>', 'redis, damselfly or both', 'redis,damselfly')
   .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
   .option('--scale <factor>', 'multiplies the counts of keys and the times', '1')
-  .option('--rounds <n>', 'how often the file is loaded', '5')
+  .option('--rounds <n>', 'how often a file is saved and loaded', '5')
   .parse();
 const options = program.opts<{ servers: string; threads: string; scale: string; rounds: string }>();
 const kinds = options.servers.split(',') as ServerKind[];
@@ -171,6 +187,7 @@ if (kinds.includes('redis') && !hasProgram('redis-server')) program.error('redis
 const scale = Number(options.scale);
 const threads = Number(options.threads);
 const keys = Math.max(1000, Math.round(5_000_000 * scale));
+const rounds = Number(options.rounds);
 const seconds = Math.max(1, 10 * scale);
 
 warmMemory();
@@ -179,14 +196,14 @@ const folder = mkdtempSync(path.join(tmpdir(), 'damselfly-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 for (const kind of kinds) {
   try {
-    all.set(kind, await measureSnapshot(kind, threads, keys, seconds, folder));
+    all.set(kind, await measureSnapshots(kind, threads, keys, seconds, rounds, folder));
   } catch (error) {
     process.stderr.write(`${kind}: ${(error as Error).message}\n`);
   }
   // What one has left for the disk is not the next one's.
   execFileSync('sync');
 }
-for (const [kind, load] of await measureLoading(kinds, threads, folder, Number(options.rounds))) {
+for (const [kind, load] of await measureLoading(kinds, threads, folder, rounds)) {
   all.get(kind)?.set('load', load);
 }
 
