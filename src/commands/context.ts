@@ -71,6 +71,10 @@ export class CommandContext {
   knownKeyOffset = -1;
   knownHash = 0;
   knownShard!: Shard;
+  /** Where the key that was looked up last is in the request's bytes, -1 if that was under another lock. */
+  private slotKeyOffset = -1;
+  /** The slot of the command's key, if that is known; else 0. */
+  knownSlot = 0;
 
   /** All locks that the running transaction needs are held. */
   inTransaction = false;
@@ -162,9 +166,30 @@ export class CommandContext {
     this.shard = this.keyspace.shards[keySlot(this.bytes, offset, length) & this.keyspace.shardMask];
   }
 
+  /** Another lock is held now: what was looked up before is of no use. */
+  forgetSlot(): void {
+    this.slotKeyOffset = -1;
+  }
+
+  /**
+   * The slot of the key that the last command had at `lastKeyOffset`, if it is still where that command found it, and no
+   * lock was let go since; else 0.
+   */
+  slotLeft(lastKeyOffset: number): number {
+    const { slot, entry } = this;
+    if (this.slotKeyOffset !== lastKeyOffset || slot === 0 || entry === 0) return 0;
+    return this.shard.words[slot] === entry ? slot : 0;
+  }
+
   private lookup(index: number, database: number): number {
     this.selectKey(index);
-    const { shard } = this;
+    const { shard, knownSlot } = this;
+    this.knownSlot = 0;
+    this.slotKeyOffset = this.keyOffset;
+    if (knownSlot !== 0 && this.keyOffset === this.knownKeyOffset && this.keyDatabase === database) {
+      this.slot = knownSlot;
+      return this.entry;
+    }
     this.keyDatabase = database;
     this.slot = shard.find(
       database,
@@ -190,6 +215,7 @@ export class CommandContext {
    */
   findOtherRead(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
     const { keyspace } = this;
+    this.slotKeyOffset = -1;
     this.shard = keyspace.shards[keySlot(bytes, offset, lengthBytes) & keyspace.shardMask];
     this.keyDatabase = this.session.database;
     this.hash = hashBytes(view, offset, lengthBytes);

@@ -106,6 +106,7 @@ export class Executor {
     context.view = view;
     context.pairs = parser.args;
     this.startTiming(count);
+    this.lookAhead.begin(0);
     for (let index = 0; index < count; index++) this.prepare(index, 0, parser);
     if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead.run(0, count, session.database);
     let isUnhindered = this.isUnhindered(session);
@@ -133,6 +134,7 @@ export class Executor {
     const { context } = this;
     context.argStart = parser.commandArgStart[index];
     context.argCount = parser.commandArgCount[index];
+    context.knownSlot = 0;
     const command = this.commands[index];
     if (command !== null && command.singleKey > 0 && context.argCount > command.singleKey) {
       context.knownKeyOffset = context.argOffset(command.singleKey);
@@ -182,16 +184,18 @@ export class Executor {
   private runStretch(first: number, count: number, parser: RequestParser): number {
     const { context, lookAhead } = this;
     const { session, reply, keyspace, bytes, view } = context;
-    const { shards } = lookAhead;
+    const { shards, repeatsKey, keyOffsets } = lookAhead;
     const shard = shards[first];
     const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
     let index = first;
     let argumentsLeft = STRETCH_ARGUMENTS_MAX;
     shard.lock();
     lookAhead.readMembers(first, end, session.database, bytes, view, parser);
+    context.forgetSlot();
     do {
       const command = this.commands[index] as Command;
       this.selectRequest(index, parser);
+      if (repeatsKey[index] === 1) context.knownSlot = context.slotLeft(keyOffsets[index - 1]);
       context.selectKey(command.singleKey);
       context.command = command;
       session.lastCommandId = command.id;
@@ -237,7 +241,7 @@ export class Executor {
     context.view = view;
     context.pairs = parser.args;
     this.replayProblem = '';
-    this.lookAhead.restart(first);
+    this.lookAhead.begin(first);
     for (let index = first; index < end; index++) this.prepare(index, first, parser);
     if (end - first >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead.run(first, end, session.database);
     for (let index = first; index < end; index++) {
@@ -735,5 +739,6 @@ export class Executor {
     context.argStart = start;
     context.argCount = count;
     context.knownKeyOffset = -1;
+    context.knownSlot = 0;
   }
 }

@@ -30,9 +30,14 @@ export class LookAhead {
   readonly shards: Shard[];
   private readonly keyspace: Keyspace;
   private readonly commands: readonly (Command | null)[];
-  private readonly keyOffsets = new Int32Array(MAX_BATCH_COMMANDS);
+  readonly keyOffsets = new Int32Array(MAX_BATCH_COMMANDS);
   /** -1 for a command that has not exactly one key. */
   private readonly keyLengths = new Int32Array(MAX_BATCH_COMMANDS);
+  /** 1 for a command with the same key as the one before it. */
+  readonly repeatsKey = new Uint8Array(MAX_BATCH_COMMANDS);
+  private first = 0;
+  /** Commands with a key that is not the one before's. */
+  private newKeys = 0;
   private readonly memberHashes = new Int32Array(MAX_BATCH_COMMANDS);
   private readonly lines = new Int32Array(MAX_BATCH_COMMANDS);
   private readonly records = new Int32Array(MAX_BATCH_COMMANDS);
@@ -46,15 +51,17 @@ export class LookAhead {
     this.shards = new Array(MAX_BATCH_COMMANDS).fill(keyspace.shards[0]);
   }
 
-  /** The command before `first` is of another batch, or is not prepared. */
-  restart(first: number): void {
-    if (first > 0) this.keyLengths[first - 1] = -1;
+  /** Begins a batch, whose first command is `first`. */
+  begin(first: number): void {
+    this.first = first;
+    this.newKeys = 0;
   }
 
   /** Hashes the key of a command of the batch, if it has exactly one, and finds its shard. */
   prepare(index: number, bytes: Uint8Array, view: DataView, parser: RequestParser): void {
     const { keyspace, hashes, shards, keyOffsets, keyLengths } = this;
     const command = this.commands[index];
+    this.repeatsKey[index] = 0;
     if (command === null || command.singleKey === 0 || parser.commandArgCount[index] <= command.singleKey) {
       keyLengths[index] = -1;
       return;
@@ -66,40 +73,33 @@ export class LookAhead {
     keyLengths[index] = length;
     const last = index - 1;
     if (
-      index > 0 &&
+      index > this.first &&
       keyLengths[last] === length &&
       equalBytes(bytes, view, keyOffsets[last], bytes, view, offset, length)
     ) {
       hashes[index] = hashes[last];
       shards[index] = shards[last];
+      this.repeatsKey[index] = 1;
       return;
     }
+    this.newKeys++;
     hashes[index] = hashBytes(view, offset, length);
     shards[index] = keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask];
   }
 
-  /** Whether a command has the same key as the one before it. */
-  private repeatsKey(index: number): boolean {
-    const { hashes, keyLengths } = this;
-    return hashes[index] === hashes[index - 1] && keyLengths[index] === keyLengths[index - 1];
-  }
-
   /** Reads what the commands from `first` to `end` will need; they are prepared. */
   run(first: number, end: number, database: number): void {
-    const { shards, hashes, keyLengths, lines, records } = this;
+    // What one key needs is read one after the other, by the command as well as here.
+    if (this.newKeys <= 1) return;
+    const { shards, hashes, keyLengths, repeatsKey, lines, records } = this;
     let { sink } = this;
-    let newKeys = 0;
     for (let index = first; index < end; index++) {
       const shard = shards[index];
-      const isNew = keyLengths[index] >= 0 && (index === first || !this.repeatsKey(index));
+      const isNew = keyLengths[index] >= 0 && repeatsKey[index] === 0;
       const line = isNew ? shard.dictionary.hintedLine(shard.root(database), hashes[index]) : 0;
       lines[index] = line;
       sink ^= shard.words[line];
-      if (isNew) newKeys++;
     }
-    this.sink = sink;
-    // What one key needs is read one after the other, by the command as well as here.
-    if (newKeys <= 1) return;
     for (let index = first; index < end; index++) {
       records[index] =
         lines[index] === 0 ? 0 : shards[index].dictionary.hintedRecord(lines[index], hashes[index]);
@@ -142,7 +142,7 @@ export class LookAhead {
   ): void {
     const command = this.commands[first];
     if (command === null || (command.memberArgument === 0 && command.popEnd === PopEnd.None)) return;
-    if (first + 2 >= end || !this.repeatsKey(first + 1) || !this.repeatsKey(first + 2)) return;
+    if (first + 2 >= end || this.repeatsKey[first + 1] === 0 || this.repeatsKey[first + 2] === 0) return;
     const shard = this.shards[first];
     const { words, dictionary } = shard;
     const slot = dictionary.find(
@@ -161,7 +161,7 @@ export class LookAhead {
       if (command.isAboutOrder && isSortedSet) this.readOrder(first, last, shard, root);
     } else if (isSortedSet) {
       let last = first + 1;
-      while (last < end && this.repeatsKey(last) && this.commands[last] === command) last++;
+      while (last < end && this.repeatsKey[last] === 1 && this.commands[last] === command) last++;
       this.sink ^= shard.sortedSets.bringEndNear(root, last - first, command.popEnd === PopEnd.Last);
     }
   }
@@ -179,7 +179,7 @@ export class LookAhead {
     const { words, dictionary } = shard;
     let { sink } = this;
     let last = first;
-    for (; last < end && (last === first || this.repeatsKey(last)); last++) {
+    for (; last < end && (last === first || this.repeatsKey[last] === 1); last++) {
       const command = commands[last];
       if (command === null || command.memberArgument === 0) break;
       if (parser.commandArgCount[last] <= command.memberArgument) break;
