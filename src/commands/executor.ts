@@ -196,7 +196,6 @@ export class Executor {
       const command = this.commands[index] as Command;
       this.selectRequest(index, parser);
       if (repeatsKey[index] === 1) context.knownSlot = context.slotLeft(keyOffsets[index - 1]);
-      context.selectKey(command.singleKey);
       context.command = command;
       session.lastCommandId = command.id;
       const errorsBefore = reply.errors;

@@ -5,6 +5,11 @@
 const DIGIT_0 = 0x30;
 const MINUS = 0x2d;
 
+/** The numbers from 0 to 99 as two digits each. */
+const DIGIT_PAIRS = Uint8Array.from({ length: 200 }, (_, at) =>
+  at % 2 === 0 ? DIGIT_0 + Math.floor(at / 20) : DIGIT_0 + ((at >> 1) % 10),
+);
+
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
 
@@ -91,11 +96,19 @@ export function writeInteger(bytes: Uint8Array, offset: number, value: number): 
     rest = quotient;
   }
   let small = rest | 0;
-  do {
-    const quotient = (small / 10) | 0;
-    bytes[--at] = DIGIT_0 + (small - quotient * 10);
+  while (small >= 100) {
+    const quotient = (small / 100) | 0;
+    const pair = (small - quotient * 100) << 1;
+    bytes[--at] = DIGIT_PAIRS[pair + 1];
+    bytes[--at] = DIGIT_PAIRS[pair];
     small = quotient;
-  } while (small !== 0);
+  }
+  if (small >= 10) {
+    bytes[--at] = DIGIT_PAIRS[(small << 1) + 1];
+    bytes[--at] = DIGIT_PAIRS[small << 1];
+  } else {
+    bytes[--at] = DIGIT_0 + small;
+  }
   if (value < 0) bytes[offset] = MINUS;
   return length;
 }
