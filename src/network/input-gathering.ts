@@ -15,11 +15,11 @@
 import type { ProcessorLoad } from './processor-load.js';
 
 /** What comes in such a time makes a round: with one active worker, and with several, to each of which less comes. */
-const TARGET_MS = 0.15;
+const TARGET_MS = 0.2;
 const SHARED_TARGET_MS = 0.3;
 /** Of the time in which all that is wanted comes on average, how much may pass. */
 const PATIENCE = 4 / 3;
-const ACTIVE_CONNECTIONS_PER_INPUT = 4;
+const ACTIVE_CONNECTIONS_PER_INPUT = 2.5;
 const WANTED_MAX = 32;
 const MISSES_MAX = 4;
 /** For so long rates and connections are counted. */
