@@ -25,6 +25,7 @@ import { HashValue } from '../structures/hash-value.js';
 import { ListValue } from '../structures/list-value.js';
 import { SetValue } from '../structures/set-value.js';
 import { SortedSetValue } from '../structures/sorted-set-value.js';
+import type { ValueLimits } from '../structures/value-limits.js';
 import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
 import { KeyspaceCounter } from './counters.js';
 import {
@@ -93,6 +94,8 @@ export class Shard {
   readonly sortedSets: SortedSetValue;
   readonly lazyFree: LazyFree;
   readonly lists: ListValue;
+  /** Up to where collections are packed. */
+  readonly limits: ValueLimits;
   /** What knows the values of each type but strings, by ValueType. */
   private readonly collections: (CollectionValue | null)[] = new Array(7).fill(null);
   private readonly settings: KeyspaceSettings;
@@ -119,12 +122,13 @@ export class Shard {
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
     this.watchedKeys = new WatchedKeys(this.memory);
     this.snapshot = new ShardSnapshot(this, this.memory);
-    this.hashes = new HashValue(this.memory, this.arena, settings.values);
+    this.limits = settings.values;
+    this.hashes = new HashValue(this.memory, this.arena, this.limits);
     this.collections[ValueType.Hash] = this.hashes;
     this.fieldCalendar = new FieldCalendar(this.memory, this.arena, this.hashes);
-    this.sets = new SetValue(this.memory, this.arena, settings.values);
+    this.sets = new SetValue(this.memory, this.arena, this.limits);
     this.collections[ValueType.Set] = this.sets;
-    this.sortedSets = new SortedSetValue(this.memory, this.arena, settings.values);
+    this.sortedSets = new SortedSetValue(this.memory, this.arena, this.limits);
     this.collections[ValueType.SortedSet] = this.sortedSets;
     this.lazyFree = new LazyFree(
       this.memory,
@@ -134,7 +138,7 @@ export class Shard {
       this.collections,
       counters,
     );
-    this.lists = new ListValue(this.memory, this.arena, settings.values);
+    this.lists = new ListValue(this.memory, this.arena, this.limits);
     this.collections[ValueType.List] = this.lists;
     for (const collection of this.collections) collection?.setKeeper(this.snapshot);
     this.settings = settings;

@@ -22,6 +22,8 @@ const enum OldScore {
 /** No memory for a value; nothing of it is left. */
 export class RdbMemoryError extends RdbError {}
 
+const UNLIMITED = 0x7fffffff;
+
 const UNSUPPORTED: Readonly<Record<number, string>> = {
   [RdbType.ModulePreRelease]: 'a value of a module',
   [RdbType.Module2]: 'a value of a module',
@@ -137,17 +139,17 @@ export class ValueLoader {
         this.setBlock(shard, BlockKind.Intset);
         break;
       case RdbType.SetListpack:
-        this.setBlock(shard, BlockKind.Listpack);
+        this.withoutLengthLimits(shard, () => this.setBlock(shard, BlockKind.Listpack));
         break;
       case RdbType.SortedSet:
       case RdbType.SortedSet2:
         this.sortedSet(shard, type === RdbType.SortedSet2);
         break;
       case RdbType.SortedSetZiplist:
-        this.sortedSetBlock(shard, BlockKind.Ziplist);
+        this.withoutLengthLimits(shard, () => this.sortedSetBlock(shard, BlockKind.Ziplist));
         break;
       case RdbType.SortedSetListpack:
-        this.sortedSetBlock(shard, BlockKind.Listpack);
+        this.withoutLengthLimits(shard, () => this.sortedSetBlock(shard, BlockKind.Listpack));
         break;
       case RdbType.Hash:
         for (let fields = this.input.count(2); fields > 0; fields--) {
@@ -161,10 +163,10 @@ export class ValueLoader {
         this.hashBlock(shard, BlockKind.Zipmap);
         break;
       case RdbType.HashZiplist:
-        this.hashBlock(shard, BlockKind.Ziplist);
+        this.withoutLengthLimits(shard, () => this.hashBlock(shard, BlockKind.Ziplist));
         break;
       case RdbType.HashListpack:
-        this.hashBlock(shard, BlockKind.Listpack);
+        this.withoutLengthLimits(shard, () => this.hashBlock(shard, BlockKind.Listpack));
         break;
       case RdbType.HashMetadataPreRelease:
         this.hashWithExpiries(shard, 1);
@@ -174,13 +176,27 @@ export class ValueLoader {
         break;
       case RdbType.HashListpackEx:
         this.input.skipBytes(8);
-        this.hashTriples(shard);
+        this.withoutLengthLimits(shard, () => this.hashTriples(shard));
         break;
       case RdbType.HashListpackExPreRelease:
-        this.hashTriples(shard);
+        this.withoutLengthLimits(shard, () => this.hashTriples(shard));
         break;
       default:
         this.input.fail(unsupportedType(type));
+    }
+  }
+
+  /** What is in a packed form stays in it however long its values are, as in Redis, which goes by their number alone. */
+  private withoutLengthLimits(shard: Shard, load: () => void): void {
+    const { limits } = shard;
+    const { hashPackedValueBytes, setPackedValueBytes, sortedSetPackedValueBytes } = limits;
+    limits.hashPackedValueBytes = limits.setPackedValueBytes = limits.sortedSetPackedValueBytes = UNLIMITED;
+    try {
+      load();
+    } finally {
+      limits.hashPackedValueBytes = hashPackedValueBytes;
+      limits.setPackedValueBytes = setPackedValueBytes;
+      limits.sortedSetPackedValueBytes = sortedSetPackedValueBytes;
     }
   }
 

@@ -141,3 +141,24 @@ withServers(t, 'damaged payloads with a good checksum', {}, async (t, server) =>
   t.ok(attempts.refused > 100 && attempts.taken > 10, JSON.stringify(attempts));
   t.equal(await client.call('DEBUG', 'VERIFY'), 'OK', `seed ${seed}`);
 });
+
+withServers(
+  t,
+  'what was packed stays packed, whatever the limits of lengths are now',
+  {},
+  async (t, server) => {
+    const redis = await server.client();
+    const values = { hash: ['hset', 'one', 'two'], 'sorted set': ['zadd', '1', 'member'] } as const;
+    for (const [key, [command, ...args]] of Object.entries(values)) {
+      const directive = `${key === 'hash' ? 'hash' : 'zset'}-max-listpack-value`;
+      await redis.call(command, key, ...args);
+      const payload = (await redis.dumpBuffer(key))!;
+      await redis.config('SET', directive, 1);
+      await redis.restore(key, 0, payload, 'REPLACE');
+      t.equal(await redis.object('ENCODING', key), 'listpack');
+      await redis.call(command, key, command === 'hset' ? 'three' : '3', 'four');
+      t.equal(await redis.object('ENCODING', key), key === 'hash' ? 'hashtable' : 'skiplist');
+      await redis.config('SET', directive, 64);
+    }
+  },
+);
