@@ -119,6 +119,8 @@ export abstract class Dictionary {
   /** Records of the last `scan` step. */
   readonly scanned = new Int32Array(SCAN_STEP_RECORDS_MAX);
   scannedCount = 0;
+  /** Where what is read ahead ends up, so that it is not optimised away. */
+  private sink = 0;
 
   constructor(memory: ShardMemory, arena: Arena) {
     this.memory = memory;
@@ -678,6 +680,7 @@ export abstract class Dictionary {
     const shift = 31 - words[source + Segment.Depth];
     const lines = (1 << words[source + Segment.LinesLog2]) + words[source + Segment.StashLines];
     for (let line = source + 16; line < source + ((1 + lines) << 4); line += 16) {
+      this.bringLineNear(line);
       for (let slot = line; slot < line + LINE_SLOTS; slot++) {
         const record = words[slot];
         if (record === 0) continue;
@@ -688,6 +691,14 @@ export abstract class Dictionary {
       }
     }
     return true;
+  }
+
+  /** Reads a little of all records of a line: the processor fetches them side by side from memory. */
+  private bringLineNear(line: number): void {
+    const { words } = this;
+    let { sink } = this;
+    for (let slot = line; slot < line + LINE_SLOTS; slot++) sink ^= words[words[slot] >>> 2];
+    this.sink = sink;
   }
 
   private doubleDirectory(root: number): boolean {
