@@ -214,7 +214,7 @@ export class Executor {
       this.isSimple(index, parser)
     );
     keyspace.publishIfMoved(shard);
-    keyspace.keptLock.keepOrRelease(shard);
+    keyspace.keptLock.keepOrRelease(shard, STRETCH_ARGUMENTS_MAX - argumentsLeft);
     return index;
   }
 

@@ -12,12 +12,14 @@
 
 import type { Shard } from './shard.js';
 
-/** How often a lock is kept before others have it. */
+/** How often a lock is kept before others have it, and for commands of how many arguments in all. */
 const KEEPS_MAX = 16;
+const ARGUMENTS_MAX = 2048;
 
 export class KeptLock {
   private shard: Shard | null = null;
   private keeps = 0;
+  private argumentsDone = 0;
 
   /** Whether `wanted` is the shard whose lock is kept; the caller has the lock then. No lock is kept any more. */
   takeOver(wanted: Shard): boolean {
@@ -25,18 +27,22 @@ export class KeptLock {
     if (shard === null) return false;
     this.shard = null;
     if (shard === wanted) return true;
-    this.keeps = 0;
+    this.startAnew();
     shard.unlock();
     return false;
   }
 
-  /** Keeps the lock of `shard`, which is held, if somebody waits for it and it was not kept too often; else releases it. */
-  keepOrRelease(shard: Shard): void {
-    if (shard.isWaitedFor && this.keeps < KEEPS_MAX) {
+  /**
+   * Keeps the lock of `shard`, under which commands with so many arguments have just run, if somebody waits for it and it
+   * was not kept too often or for too much; else releases it.
+   */
+  keepOrRelease(shard: Shard, argumentCount: number): void {
+    this.argumentsDone += argumentCount;
+    if (shard.isWaitedFor && this.keeps < KEEPS_MAX && this.argumentsDone < ARGUMENTS_MAX) {
       this.keeps++;
       this.shard = shard;
     } else {
-      this.keeps = 0;
+      this.startAnew();
       shard.unlock();
     }
   }
@@ -44,9 +50,14 @@ export class KeptLock {
   /** Releases the lock that is kept, if there is one. */
   letGo(): void {
     const { shard } = this;
-    this.keeps = 0;
+    this.startAnew();
     if (shard === null) return;
     this.shard = null;
     shard.unlock();
+  }
+
+  private startAnew(): void {
+    this.keeps = 0;
+    this.argumentsDone = 0;
   }
 }

@@ -26,14 +26,14 @@ const lockWaitedFor = (shard: Shard): void => {
 t.test('a lock for which nobody waits is released', async (t) => {
   const { keptLock, first } = open();
   first.lock();
-  keptLock.keepOrRelease(first);
+  keptLock.keepOrRelease(first, 3);
   t.equal(state(first), FREE);
 });
 
 t.test('a kept lock is taken again, and released by its holder', async (t) => {
   const { keptLock, first } = open();
   lockWaitedFor(first);
-  keptLock.keepOrRelease(first);
+  keptLock.keepOrRelease(first, 3);
   t.equal(state(first), WAITED_FOR);
   first.lock();
   t.equal(state(first), WAITED_FOR);
@@ -46,18 +46,18 @@ t.test('a kept lock is taken again, and released by its holder', async (t) => {
 t.test('it is let go when the round ends, and before another lock is taken', async (t) => {
   const { keyspace, keptLock, first, second } = open();
   lockWaitedFor(first);
-  keptLock.keepOrRelease(first);
+  keptLock.keepOrRelease(first, 3);
   keptLock.letGo();
   t.equal(state(first), FREE);
 
   lockWaitedFor(first);
-  keptLock.keepOrRelease(first);
+  keptLock.keepOrRelease(first, 3);
   second.lock();
   t.equal(state(first), FREE);
   second.unlock();
 
   lockWaitedFor(second);
-  keptLock.keepOrRelease(second);
+  keptLock.keepOrRelease(second, 3);
   keyspace.lockAll();
   t.not(state(first), FREE);
   t.not(state(second), FREE);
@@ -71,15 +71,28 @@ t.test('those who wait have it after a while', async (t) => {
   let keeps = 0;
   for (; keeps < 1000; keeps++) {
     lockWaitedFor(first);
-    keptLock.keepOrRelease(first);
+    keptLock.keepOrRelease(first, 3);
     if (state(first) === FREE) break;
   }
   t.ok(keeps > 1 && keeps < 100, `kept ${keeps} times`);
   // From then on it is kept again.
   lockWaitedFor(first);
-  keptLock.keepOrRelease(first);
+  keptLock.keepOrRelease(first, 3);
   t.equal(state(first), WAITED_FOR);
   keptLock.letGo();
+});
+
+t.test('long commands are not followed by more under the same hold', async (t) => {
+  const { keptLock, first } = open();
+  lockWaitedFor(first);
+  keptLock.keepOrRelease(first, 1500);
+  t.equal(state(first), WAITED_FOR);
+  lockWaitedFor(first);
+  keptLock.keepOrRelease(first, 1500);
+  t.equal(state(first), FREE);
+  lockWaitedFor(first);
+  keptLock.keepOrRelease(first, 5000);
+  t.equal(state(first), FREE);
 });
 
 t.test('many connections with one queue: every member is popped once', async (t) => {
