@@ -247,7 +247,9 @@ class Watch {
     const holds = readFileSync(this.holdsFile, 'utf8')
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as LongHold);
+      .map((line) => JSON.parse(line) as LongHold)
+      // No command waits for a lock that is not a shard's.
+      .filter(({ kind, stack }) => kind !== 'lock' || stack.includes('Shard.unlock'));
     const longest = (kind: string, of: (hold: LongHold) => number) =>
       holds.filter((hold) => hold.kind === kind).reduce((most, hold) => Math.max(most, of(hold)), 0);
     return {
