@@ -73,7 +73,7 @@ export class CommandContext {
   knownShard!: Shard;
   /** Where the key that was looked up last is in the request's bytes, -1 if that was under another lock. */
   private slotKeyOffset = -1;
-  /** The slot of the command's key, if that is known; else 0. */
+  /** The slot of the key at `knownKeyOffset`, if that is known, until it is looked up; else 0. */
   knownSlot = 0;
 
   /** All locks that the running transaction needs are held. */

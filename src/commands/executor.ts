@@ -106,9 +106,7 @@ export class Executor {
     context.view = view;
     context.pairs = parser.args;
     this.startTiming(count);
-    this.lookAhead.begin(0);
-    for (let index = 0; index < count; index++) this.prepare(index, 0, parser);
-    if (count >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead.run(0, count, session.database);
+    this.prepare(0, count, session.database, parser);
     let isUnhindered = this.isUnhindered(session);
     let index = 0;
     while (index < count) {
@@ -188,7 +186,7 @@ export class Executor {
     const shard = shards[first];
     const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
     let index = first;
-    let argumentsLeft = STRETCH_ARGUMENTS_MAX;
+    let argumentsDone = 0;
     shard.lock();
     lookAhead.readMembers(first, end, session.database, bytes, view, parser);
     context.forgetSlot();
@@ -204,17 +202,17 @@ export class Executor {
       this.settle();
       this.journal.commit(true);
       if (reply.errors !== errorsBefore) this.countErrors(command);
-      argumentsLeft -= context.argCount;
+      argumentsDone += context.argCount;
       index++;
     } while (
       index < end &&
-      argumentsLeft > 0 &&
+      argumentsDone < STRETCH_ARGUMENTS_MAX &&
       shards[index] === shard &&
       reply.size <= FLUSH_BYTES &&
       this.isSimple(index, parser)
     );
     keyspace.publishIfMoved(shard);
-    keyspace.keptLock.keepOrRelease(shard, STRETCH_ARGUMENTS_MAX - argumentsLeft);
+    keyspace.keptLock.keepOrRelease(shard, argumentsDone);
     return index;
   }
 
@@ -240,22 +238,12 @@ export class Executor {
     context.view = view;
     context.pairs = parser.args;
     this.replayProblem = '';
-    this.lookAhead.begin(first);
-    for (let index = first; index < end; index++) this.prepare(index, first, parser);
-    if (end - first >= LOOK_AHEAD_COMMANDS_MIN) this.lookAhead.run(first, end, session.database);
+    this.prepare(first, end, session.database, parser);
     for (let index = first; index < end; index++) {
-      context.argStart = parser.commandArgStart[index];
-      context.argCount = parser.commandArgCount[index];
+      this.selectRequest(index, parser);
       const command = this.replayable(this.commands[index]);
       if (command === null) return index;
-      if (command.singleKey > 0) {
-        context.knownKeyOffset = context.argOffset(command.singleKey);
-        context.knownHash = this.lookAhead.hashes[index];
-        context.knownShard = this.lookAhead.shards[index];
-      } else {
-        if (BRACKETS.has(command.fullName)) continue;
-        context.knownKeyOffset = -1;
-      }
+      if (command.singleKey === 0 && BRACKETS.has(command.fullName)) continue;
       context.command = command;
       reply.reset();
       const errorsBefore = reply.errors;
@@ -356,16 +344,21 @@ export class Executor {
     }
   }
 
-  /** Looks a command up and hashes its key. Those before it, from `first` on, are prepared already. */
-  private prepare(index: number, first: number, parser: RequestParser): void {
+  /** Looks up the commands from `first` to `end`, hashes their keys and reads ahead what they will need. */
+  private prepare(first: number, end: number, database: number, parser: RequestParser): void {
+    const { commands, lookAhead } = this;
     const { table, bytes, view } = this.context;
-    if (index > first && this.repeatsName(index, parser)) {
-      this.commands[index] = this.commands[index - 1];
-    } else {
-      const start = 2 * parser.commandArgStart[index];
-      this.commands[index] = table.lookup(bytes, parser.args[start], parser.args[start + 1]);
+    lookAhead.begin(first);
+    for (let index = first; index < end; index++) {
+      if (index > first && this.repeatsName(index, parser)) {
+        commands[index] = commands[index - 1];
+      } else {
+        const name = 2 * parser.commandArgStart[index];
+        commands[index] = table.lookup(bytes, parser.args[name], parser.args[name + 1]);
+      }
+      lookAhead.prepare(index, bytes, view, parser);
     }
-    this.lookAhead.prepare(index, bytes, view, parser);
+    if (end - first >= LOOK_AHEAD_COMMANDS_MIN) lookAhead.run(first, end, database);
   }
 
   /** Whether a command has the same name as the one before it, as is common in pipelines. */
@@ -738,6 +731,5 @@ export class Executor {
     context.argStart = start;
     context.argCount = count;
     context.knownKeyOffset = -1;
-    context.knownSlot = 0;
   }
 }

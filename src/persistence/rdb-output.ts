@@ -19,6 +19,7 @@ const INTEGER_TEXT_BYTES_MAX = 11;
 const SAMPLED_BYTES_MIN = 1 << 20;
 const SAMPLE_BYTES = 64 * 1024;
 
+/** Bytes of a `lengthField`. */
 function lengthFieldBytes(value: number): number {
   if (value < 64) return 1;
   if (value < 16384) return 2;
@@ -120,13 +121,13 @@ export class RdbOutput extends ByteOutput {
     if (lengthBytes >= SAMPLED_BYTES_MIN && !this.getsShorter(source, view, offset, lengthBytes))
       return false;
     const start = this.length;
-    // Compressed behind a head of this length, as it is with less than half of the bytes; if it is another, they move.
-    const headBytes = 1 + lengthFieldBytes(lengthBytes >> 1) + lengthFieldBytes(lengthBytes);
+    const fixedHeadBytes = 1 + lengthFieldBytes(lengthBytes);
+    // Compressed to where it belongs if it gets half as long; else it may have to move.
+    const from = start + fixedHeadBytes + lengthFieldBytes(lengthBytes >> 1);
     this.reserve(1 + 2 * LENGTH_BYTES_MAX + lengthBytes);
-    const from = start + headBytes;
     const compressed = lzfCompress(source, view, offset, lengthBytes, this.bytes, from, lengthBytes - 4);
     if (compressed === 0) return false;
-    const to = start + 1 + lengthFieldBytes(compressed) + lengthFieldBytes(lengthBytes);
+    const to = start + fixedHeadBytes + lengthFieldBytes(compressed);
     if (to !== from) this.bytes.copyWithin(to, from, from + compressed);
     this.byte(0xc0 | RdbEncoding.Lzf);
     this.lengthField(compressed);

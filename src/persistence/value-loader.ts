@@ -23,6 +23,16 @@ const enum OldScore {
 export class RdbMemoryError extends RdbError {}
 
 const UNLIMITED = 0x7fffffff;
+/** Of these Redis makes a table by the number of their elements alone, not by their lengths. */
+const PACKED_TYPES: ReadonlySet<RdbType> = new Set([
+  RdbType.SetListpack,
+  RdbType.SortedSetZiplist,
+  RdbType.SortedSetListpack,
+  RdbType.HashZiplist,
+  RdbType.HashListpack,
+  RdbType.HashListpackEx,
+  RdbType.HashListpackExPreRelease,
+]);
 
 const UNSUPPORTED: Readonly<Record<number, string>> = {
   [RdbType.ModulePreRelease]: 'a value of a module',
@@ -103,7 +113,8 @@ export class ValueLoader {
     shard.hashes.nowMs = 0;
     if (!collection.create(shard.draft)) throw new RdbMemoryError('out of memory');
     try {
-      this.fill(shard, type);
+      if (PACKED_TYPES.has(type)) this.fillPacked(shard, type);
+      else this.fill(shard, type);
     } catch (error) {
       collection.release(shard.draft);
       // The walks over blocks do not know where they are.
@@ -139,17 +150,17 @@ export class ValueLoader {
         this.setBlock(shard, BlockKind.Intset);
         break;
       case RdbType.SetListpack:
-        this.withoutLengthLimits(shard, () => this.setBlock(shard, BlockKind.Listpack));
+        this.setBlock(shard, BlockKind.Listpack);
         break;
       case RdbType.SortedSet:
       case RdbType.SortedSet2:
         this.sortedSet(shard, type === RdbType.SortedSet2);
         break;
       case RdbType.SortedSetZiplist:
-        this.withoutLengthLimits(shard, () => this.sortedSetBlock(shard, BlockKind.Ziplist));
+        this.sortedSetBlock(shard, BlockKind.Ziplist);
         break;
       case RdbType.SortedSetListpack:
-        this.withoutLengthLimits(shard, () => this.sortedSetBlock(shard, BlockKind.Listpack));
+        this.sortedSetBlock(shard, BlockKind.Listpack);
         break;
       case RdbType.Hash:
         for (let fields = this.input.count(2); fields > 0; fields--) {
@@ -163,10 +174,10 @@ export class ValueLoader {
         this.hashBlock(shard, BlockKind.Zipmap);
         break;
       case RdbType.HashZiplist:
-        this.withoutLengthLimits(shard, () => this.hashBlock(shard, BlockKind.Ziplist));
+        this.hashBlock(shard, BlockKind.Ziplist);
         break;
       case RdbType.HashListpack:
-        this.withoutLengthLimits(shard, () => this.hashBlock(shard, BlockKind.Listpack));
+        this.hashBlock(shard, BlockKind.Listpack);
         break;
       case RdbType.HashMetadataPreRelease:
         this.hashWithExpiries(shard, 1);
@@ -176,23 +187,23 @@ export class ValueLoader {
         break;
       case RdbType.HashListpackEx:
         this.input.skipBytes(8);
-        this.withoutLengthLimits(shard, () => this.hashTriples(shard));
+        this.hashTriples(shard);
         break;
       case RdbType.HashListpackExPreRelease:
-        this.withoutLengthLimits(shard, () => this.hashTriples(shard));
+        this.hashTriples(shard);
         break;
       default:
         this.input.fail(unsupportedType(type));
     }
   }
 
-  /** What is in a packed form stays in it however long its values are, as in Redis, which goes by their number alone. */
-  private withoutLengthLimits(shard: Shard, load: () => void): void {
+  /** Fills with what is in a packed form, and stays in it however long its values are. */
+  private fillPacked(shard: Shard, type: RdbType): void {
     const { limits } = shard;
     const { hashPackedValueBytes, setPackedValueBytes, sortedSetPackedValueBytes } = limits;
     limits.hashPackedValueBytes = limits.setPackedValueBytes = limits.sortedSetPackedValueBytes = UNLIMITED;
     try {
-      load();
+      this.fill(shard, type);
     } finally {
       limits.hashPackedValueBytes = hashPackedValueBytes;
       limits.setPackedValueBytes = setPackedValueBytes;
