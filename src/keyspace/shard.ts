@@ -623,10 +623,12 @@ export class Shard {
       this.fieldsChanged(database, entry, nowMs);
       this.changed(database, hash, KeyEvent.HashExpired);
     } else {
-      counters[KeyspaceCounter.ExpiredFields] += hashes.heldCount(reference);
+      const fields = hashes.heldCount(reference);
       this.changed(database, hash, KeyEvent.HashExpired);
       const slot = this.dictionary.slotOf(this.root(database), hash, entry);
       this.removeByItself(database, hash, slot, KeyEvent.Delete);
+      // As with keys, whoever sees the count finds them gone: DBSIZE and INFO take no lock.
+      counters[KeyspaceCounter.ExpiredFields] += fields;
     }
     // It is recorded; a command that runs meanwhile may have changed nothing.
     this.journal.changes = changes;
