@@ -4,12 +4,15 @@
  */
 
 import { Arena } from '../src/memory/arena.js';
+import { ownHashSecret } from '../src/memory/hash.js';
 import { ShardMemory } from '../src/memory/shard-memory.js';
 import { SortedSetCursor, SortedSetValue } from '../src/structures/sorted-set-value.js';
 import { SortedTree, TreeRoot } from '../src/structures/sorted-tree.js';
 import type { ValueLimits } from '../src/structures/value-limits.js';
 import { Random } from '../test/tools/random.js';
 import type { EngineRow } from './engine-protocol.js';
+
+ownHashSecret();
 
 const HEADER_BYTES = 12;
 const MEMBER_BYTES = 16;

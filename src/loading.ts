@@ -51,7 +51,6 @@ const THREAD_START_POLL_MS = 5;
 
 export interface LoadingOptions {
   readonly keyspace: KeyspaceHandle;
-  readonly hashSecret: readonly [number, number];
   readonly config: Config;
   readonly persistence: SharedArrayBuffer;
   readonly sharedConfig: SharedArrayBuffer;
@@ -130,15 +129,15 @@ export class Loading {
     loadedBytes: number,
     dropsExpired: boolean,
   ): Promise<LoadResult> {
-    const { keyspace, hashSecret, config, persistence, sharedConfig, state, log } = this.options;
+    const { keyspace, config, persistence, sharedConfig, state, log } = this.options;
     const settings = defaultSettings();
     config.copyTo(settings);
     const request: LoadRequest = {
       keyspace,
       settings,
-      hashSecret,
       fileName,
       logFile: config.logFile,
+      logLevel: config.logLevel,
       hasChecksum: config.rdbChecksum,
       nowMs: Date.now(),
       dropsExpired,
@@ -267,11 +266,10 @@ export class Loading {
 
   /** Has the files' commands run again. */
   private async replay(files: readonly ReplayFile[], untilSeconds: number): Promise<ReplayResult> {
-    const { keyspace, hashSecret, config, persistence, sharedConfig, log } = this.options;
+    const { keyspace, config, persistence, sharedConfig, log } = this.options;
     this.currentFile = this.place.folder;
     const request: ReplayRequest = {
       keyspace,
-      hashSecret,
       configuration: config.toJSON(),
       files,
       untilSeconds,
@@ -321,7 +319,7 @@ export class Loading {
  * is recorded meanwhile. Returns one line that says what can't be loaded, '' if all could.
  */
 export function loadAppendOnlyAgain(options: Omit<LoadingOptions, 'state' | 'log'>): string {
-  const { keyspace, hashSecret, config, persistence, sharedConfig } = options;
+  const { keyspace, config, persistence, sharedConfig } = options;
   const place: AofPlace = { folder: config.aofFolder, fileName: config.aofFileName };
   try {
     const names = (readManifest(place) ?? new AofManifest()).files.map((file) => aofPath(place, file));
@@ -329,9 +327,16 @@ export function loadAppendOnlyAgain(options: Omit<LoadingOptions, 'state' | 'log
     if (names.length > 0 && isSnapshot(names[0])) {
       const settings = defaultSettings();
       config.copyTo(settings);
-      const { logFile, rdbChecksum: hasChecksum } = config;
-      const shared = { keyspace, settings, hashSecret, sharedConfig, progress: persistence };
-      const read = { fileName: names[0], logFile, hasChecksum, nowMs: Date.now(), dropsExpired: false };
+      const { logFile, logLevel, rdbChecksum: hasChecksum } = config;
+      const shared = { keyspace, settings, sharedConfig, progress: persistence };
+      const read = {
+        fileName: names[0],
+        logFile,
+        logLevel,
+        hasChecksum,
+        nowMs: Date.now(),
+        dropsExpired: false,
+      };
       const request: LoadRequest = { ...shared, ...read, loadedBytes: 0 };
       const snapshot = loadPart({ request, part: 0, partCount: 1 });
       if (snapshot.failure !== '') return snapshot.failure;
@@ -339,7 +344,6 @@ export function loadAppendOnlyAgain(options: Omit<LoadingOptions, 'state' | 'log
     }
     return replayFiles({
       keyspace,
-      hashSecret,
       configuration: config.toJSON(),
       files,
       untilSeconds: Number.POSITIVE_INFINITY,

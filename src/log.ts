@@ -14,7 +14,7 @@ const LEVELS = Object.keys(MARKS);
  * A log for one thread; `file` is a path, '' for standard output. Lines of several threads do not mix.
  * `leastLevel` is asked for each line: less important ones are dropped. A line that can't be written is lost.
  */
-export function createLog(file: string, leastLevel: () => LogLevel = () => 'notice'): Log {
+export function createLog(file: string, leastLevel: () => LogLevel): Log {
   return (text, level = 'notice') => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(leastLevel())) return;
     const line = `${process.pid}:M ${new Date().toISOString()} ${MARKS[level]} ${text}\n`;

@@ -16,7 +16,6 @@ import { Config, type ConfigSnapshot } from './config/config.js';
 import { KeyspaceCounter } from './keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { defaultSettings } from './keyspace/settings.js';
-import { setHashSecret } from './memory/hash.js';
 import { AofEnd, AofError, AofInput } from './persistence/aof-input.js';
 import { LoadDelay } from './persistence/load-delay.js';
 import { FileSource } from './persistence/snapshot-file.js';
@@ -37,7 +36,6 @@ export interface ReplayFile {
 
 export interface ReplayRequest {
   readonly keyspace: KeyspaceHandle;
-  readonly hashSecret: readonly [number, number];
   readonly configuration: ConfigSnapshot;
   /** In their order. */
   readonly files: readonly ReplayFile[];
@@ -90,7 +88,6 @@ const NO_TRANSFERS: Transfers = {
 export function replayFiles(request: ReplayRequest): ReplayResult {
   const state = new PersistenceState(request.progress);
   state.noteLoadingThread();
-  setHashSecret(request.hashSecret[0], request.hashSecret[1]);
   return new Replay(request, state).run();
 }
 

@@ -5,7 +5,6 @@
  * report on stderr and exit code 1.
  */
 
-import { randomInt } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import path from 'node:path';
@@ -50,7 +49,7 @@ const EVENTFD_FLAGS = 0x80800;
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
 
-let log = createLog('');
+let log = createLog('', () => 'notice');
 
 /** The number of shards: a power of two, at least four per thread, and enough to hold the memory. */
 export function shardCountFor(threads: number, memoryBytes: number): number {
@@ -97,7 +96,6 @@ export async function startServer(config: Config, onListening = (): void => {}):
     new WorkerLoad(state.workerLoad).activeWorkers = Math.min(config.activeWorkers || 1, threads);
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
-  const hashSecret: [number, number] = [randomInt(2 ** 32), randomInt(2 ** 32)];
   const persistenceState = new PersistenceState(state.persistence);
   persistenceState.beginLoading(Date.now());
   const threadsReady: Promise<void>[] = [];
@@ -111,7 +109,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   let isExiting = false;
   void persistenceState.untilStarted().then(() => {
     if (isExiting) return;
-    const workerData: PersistenceOptions = { keyspace, state, hashSecret };
+    const workerData: PersistenceOptions = { keyspace, state };
     const thread = new Thread(new URL('../workers/persistence.js', import.meta.url), { workerData });
     watchThread(thread, 'persistence');
     threadsReady.push(untilReady(thread));
@@ -139,7 +137,6 @@ export async function startServer(config: Config, onListening = (): void => {}):
       keyspace,
       state,
       channels: channelBuffers,
-      hashSecret,
       transport,
       acceptorControl: acceptor === null ? null : acceptor.buffer,
     };
@@ -198,7 +195,6 @@ export async function startServer(config: Config, onListening = (): void => {}):
   onListening();
   const loading = new Loading({
     keyspace,
-    hashSecret,
     config,
     persistence: state.persistence,
     sharedConfig: state.config,

@@ -22,7 +22,6 @@ import { Keyspace, type KeyspaceHandle } from './keyspace/keyspace.js';
 import { defaultSettings, type KeyspaceSettings } from './keyspace/settings.js';
 import { loadAppendOnlyAgain } from './loading.js';
 import { createLog } from './log.js';
-import { setHashSecret } from './memory/hash.js';
 import { AcceptorControl } from './network/acceptor-control.js';
 import type { Connection } from './network/connection.js';
 import { EpollTransport } from './network/epoll-transport.js';
@@ -80,7 +79,6 @@ export interface WorkerOptions {
   readonly state: ProcessStateHandle;
   /** The channels of all workers, by index. */
   readonly channels: readonly SharedArrayBuffer[];
-  readonly hashSecret: readonly [number, number];
   readonly transport: TransportKind;
   /** How to reach the acceptor; null if workers accept by themselves, over node:net. */
   readonly acceptorControl: SharedArrayBuffer | null;
@@ -137,7 +135,6 @@ export class Worker implements ConnectionHandler {
 
   constructor(options: WorkerOptions) {
     this.options = options;
-    setHashSecret(options.hashSecret[0], options.hashSecret[1]);
     const libc = loadLibc();
     this.state = new ProcessState(options.state, options.index, (worker) => this.channels[worker].wake());
     const published = this.state.config.readIfNewer(0);
@@ -175,9 +172,9 @@ export class Worker implements ConnectionHandler {
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       followConfig: () => this.followConfig(),
       loadAppendOnlyAgain: () => {
-        const { keyspace, hashSecret, state } = options;
+        const { keyspace, state } = options;
         const { persistence, config: sharedConfig } = state;
-        return loadAppendOnlyAgain({ keyspace, hashSecret, config: this.config, persistence, sharedConfig });
+        return loadAppendOnlyAgain({ keyspace, config: this.config, persistence, sharedConfig });
       },
       isDebugAllowed: (session) => this.isAllowed(this.config.enableDebugCommand, session),
       log: createLog(this.config.logFile, () => this.config.logLevel),

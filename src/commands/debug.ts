@@ -5,6 +5,7 @@ import { KeyEvent } from '../keyspace/events.js';
 import { writeInteger } from '../memory/numbers.js';
 import { sleep } from '../memory/wait.js';
 import { copyBytes } from '../structures/copy.js';
+import { TablePosition } from '../structures/dictionary.js';
 import { GlobPattern } from '../structures/glob.js';
 import { reloadAppendOnly } from './append-only.js';
 import type { Handler } from './command-table.js';
@@ -163,9 +164,8 @@ function digestAll(context: CommandContext): void {
     let isEmpty = true;
     for (const shard of keyspace.shards) {
       const { words, bytes, dictionary } = shard;
-      let cursor = 0;
-      do {
-        cursor = dictionary.scan(shard.root(database), cursor);
+      const position = new TablePosition();
+      while (dictionary.readLine(shard.root(database), position)) {
         for (let index = 0; index < dictionary.scannedCount; index++) {
           const entry = dictionary.scanned[index];
           if (shard.isPastExpiry(entry, nowMs)) continue;
@@ -177,7 +177,7 @@ function digestAll(context: CommandContext): void {
           digest.mixEntry(shard, entry);
           whole.addDigest(digest);
         }
-      } while (cursor !== 0);
+      }
     }
   }
   if (!inTransaction) keyspace.unlockAll();

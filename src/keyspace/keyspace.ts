@@ -3,6 +3,7 @@
  * memory that all of them use, eviction, and the housekeeping of the shards that this thread looks after.
  */
 
+import { type HashSecret, ownHashSecret, setHashSecret } from '../memory/hash.js';
 import { HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { EvictionPool } from './eviction-pool.js';
 import { Journal } from './journal.js';
@@ -33,6 +34,8 @@ export interface KeyspaceHandle {
   readonly totals: SharedArrayBuffer;
   readonly journal: SharedArrayBuffer;
   readonly databaseCount: number;
+  /** With which all threads hash. */
+  readonly hashSecret: HashSecret;
 }
 
 /** Reserves the shards of a new keyspace. */
@@ -46,7 +49,13 @@ export function createKeyspace(
   for (let index = 0; index < shardCount; index++) {
     shards.push(ShardMemory.create(shardBytes, databaseCount, addressOf).buffer);
   }
-  return { shards, totals: new SharedArrayBuffer(64), journal: JournalRing.create(), databaseCount };
+  return {
+    shards,
+    totals: new SharedArrayBuffer(64),
+    journal: JournalRing.create(),
+    databaseCount,
+    hashSecret: ownHashSecret(),
+  };
 }
 
 export class Keyspace {
@@ -65,6 +74,7 @@ export class Keyspace {
   private mustPublish = false;
 
   constructor(handle: KeyspaceHandle, settings: KeyspaceSettings, counters: Float64Array) {
+    setHashSecret(handle.hashSecret);
     this.settings = settings;
     this.databaseCount = handle.databaseCount;
     this.journal = new Journal(handle.journal);

@@ -25,7 +25,7 @@
 
 import { CACHE_LINE_WORDS, HeaderWord, type ShardMemory } from '../memory/shard-memory.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
-import { VISIT_END } from '../structures/dictionary.js';
+import { TablePosition, VISIT_END } from '../structures/dictionary.js';
 import { type ElementKeeper, Walk } from '../structures/element-walk.js';
 import { entryType, expiresAtMs, keyLength, keyOffset, ValueType, valueOffset } from './entry.js';
 import { IMAGE_HEADER_BYTES, LONG_KEY_HEADER_BYTES, LongKey, LongKeyWord } from './long-key.js';
@@ -38,7 +38,7 @@ export const enum SnapshotState {
   Failed = 2,
   /** Somebody has emptied the keyspace. */
   Cancelled = 3,
-  /** A long key has not as many elements as it should: something has changed it unseen. */
+  /** A value has not as many elements as it should. */
   Incomplete = 4,
 }
 
@@ -51,6 +51,9 @@ export const enum SnapshotRoot {
   Database = 5,
   /** Where the visit is; VISIT_END once all keys are done. */
   Prefix = 6,
+  /** Keys at the snapshot's moment, and how many of them expire. */
+  Keys = 9,
+  VolatileKeys = 10,
 }
 
 const KEY_IMAGE_HEADER_BYTES = 12;
@@ -71,9 +74,9 @@ export interface KeyImage {
   readonly length: number;
 }
 
-/** Writes keys in the form of the file. One per thread that changes keys. */
+/** Writes keys in the form of the file. One per thread that changes keys. Null: the value is damaged. */
 export interface ImageWriter {
-  write(shard: Shard, entry: number): KeyImage;
+  write(shard: Shard, entry: number): KeyImage | null;
   /** What the file has of a long key before its elements. */
   writeHead(shard: Shard, entry: number): KeyImage;
   /** An element of a long key: a record of its dictionary, or a chunk. */
@@ -125,7 +128,24 @@ export class ShardSnapshot implements ElementKeeper {
       const root = shard.root(database);
       words[root + SnapshotRoot.Database] = database;
       words[root + SnapshotRoot.Prefix] = 0;
+      words[root + SnapshotRoot.Keys] = shard.keyCount(database);
+      words[root + SnapshotRoot.VolatileKeys] = shard.volatileKeyCount(database);
     }
+  }
+
+  /** The number under which the keys of a database are written. */
+  databaseOf(database: number): number {
+    return this.words[this.shard.root(database) + SnapshotRoot.Database];
+  }
+
+  /** How many keys a database had at the snapshot's moment. */
+  keyCount(database: number): number {
+    return this.words[this.shard.root(database) + SnapshotRoot.Keys];
+  }
+
+  /** How many of them expire. */
+  volatileKeyCount(database: number): number {
+    return this.words[this.shard.root(database) + SnapshotRoot.VolatileKeys];
   }
 
   private get writer(): ImageWriter {
@@ -142,7 +162,12 @@ export class ShardSnapshot implements ElementKeeper {
       this.addLongKey(savedDatabase, entry);
       return;
     }
-    const image = this.keepImage(this.writer.write(shard, entry), KEY_IMAGE_HEADER_BYTES);
+    const written = this.writer.write(shard, entry);
+    if (written === null) {
+      this.stop(SnapshotState.Incomplete);
+      return;
+    }
+    const image = this.keepImage(written, KEY_IMAGE_HEADER_BYTES);
     if (image === 0) return;
     const at = image >> 2;
     words[at] = words[HeaderWord.SnapshotImages];
@@ -171,13 +196,12 @@ export class ShardSnapshot implements ElementKeeper {
   preserveAll(database: number): void {
     const { dictionary } = this.shard;
     const root = this.shard.root(database);
-    let cursor = 0;
-    do {
-      cursor = dictionary.scan(root, cursor);
+    const position = new TablePosition();
+    while (this.state === SnapshotState.Running && dictionary.readLine(root, position)) {
       for (let index = 0; index < dictionary.scannedCount && this.state === SnapshotState.Running; index++) {
         this.preserve(database, dictionary.scanned[index]);
       }
-    } while (cursor !== 0);
+    }
   }
 
   /** Marks a key as done; false if it was. */

@@ -5,7 +5,7 @@
  *   database root: DATABASE_BYTES at DATABASES_START_BYTE + database * DATABASE_BYTES
  *     words 0-3   the dictionary's root (structures/dictionary.ts)
  *     word 4      expiry calendar (word index), 0 until a key of this database expires
- *     words 5-7   the snapshot that is being taken (shard-snapshot.ts)
+ *     words 5-6, 9-10   the snapshot that is being taken (shard-snapshot.ts)
  *     word 8      calendar of the hashes with fields that expire, 0 until there is one
  *
  * Every change of a key passes `changed`, the gate: what has to see writes hangs there and nowhere else.
@@ -19,7 +19,7 @@ import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '.
 import { sleep } from '../memory/wait.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
-import { DictionaryRoot } from '../structures/dictionary.js';
+import { DictionaryRoot, TablePosition } from '../structures/dictionary.js';
 import { ExpiringHead, expiringHead, headKeyExpiry, setHeadKeyExpiry } from '../structures/expiring-head.js';
 import { HashValue } from '../structures/hash-value.js';
 import { ListValue } from '../structures/list-value.js';
@@ -960,11 +960,10 @@ export class Shard {
     const root = this.root(database);
     let volatileKeys = 0;
     let expiringHashes = 0;
-    let cursor = 0;
+    const position = new TablePosition();
     // Fields that have expired but are still held count.
     this.hashes.nowMs = 0;
-    do {
-      cursor = dictionary.scan(root, cursor);
+    while (dictionary.readLine(root, position)) {
       for (let index = 0; index < dictionary.scannedCount; index++) {
         const entry = dictionary.scanned[index];
         if (hasExpiry(words, entry)) volatileKeys++;
@@ -979,7 +978,7 @@ export class Shard {
         if (collection.count(reference) === 0) throw new Error(`an empty collection of type ${type}`);
         if (type === ValueType.Hash && this.verifyDeadline(entry, reference)) expiringHashes++;
       }
-    } while (cursor !== 0);
+    }
     if (volatileKeys !== this.volatileKeyCount(database)) {
       throw new Error(`database ${database}: ${volatileKeys} keys expire, not as many as the calendar has`);
     }

@@ -4,22 +4,41 @@
  * `hashBytes` is HalfSipHash-1-3 (Aumasson and Bernstein's SipHash on 32-bit words, in the reduced form
  * that suits hash tables): keyed with a secret drawn at start, so a client can't choose keys that
  * collide, and made of 32-bit additions, rotations and xors, which V8 compiles to single instructions.
- * Every thread of a process uses the same secret.
+ * All threads of a process use one secret: a thread with another one would look for keys in the wrong places. It comes
+ * with the keyspace's handle (keyspace/keyspace.ts), so nobody can open a keyspace without it, and a thread that has
+ * none yet cannot hash at all.
  *
  * `keySlot` is the hash slot of Redis Cluster: CRC16 (XMODEM) of the key or of its {tag}, mod 16384.
  */
 
-let secret0 = 0x736f6d65;
-let secret1 = 0x646f7261;
+import { randomInt } from 'node:crypto';
 
-/** Sets the secret; once per thread, before any table exists in it. */
-export function setHashSecret(word0: number, word1: number): void {
+/** The two words of the secret. */
+export type HashSecret = readonly [number, number];
+
+let secret0 = 0;
+let secret1 = 0;
+let hasSecret = false;
+
+/** This thread's secret; draws one if it has none. For whoever creates a keyspace. */
+export function ownHashSecret(): HashSecret {
+  if (!hasSecret) setHashSecret([randomInt(2 ** 32), randomInt(2 ** 32)]);
+  return [secret0, secret1];
+}
+
+/** Gives this thread the secret of the keyspace that it opens. Throws if it has another one. */
+export function setHashSecret([word0, word1]: HashSecret): void {
+  if (hasSecret && (secret0 !== (word0 | 0) || secret1 !== (word1 | 0))) {
+    throw new Error('this thread hashes with another secret');
+  }
   secret0 = word0 | 0;
   secret1 = word1 | 0;
+  hasSecret = true;
 }
 
 /** The keyed 32-bit hash (as int32) of `lengthBytes` bytes at `offset`. */
 export function hashBytes(view: DataView, offset: number, lengthBytes: number): number {
+  if (!hasSecret) throw new Error('this thread has no hash secret: it has not opened the keyspace');
   let v0 = secret0;
   let v1 = secret1;
   let v2 = secret0 ^ 0x6c796765;

@@ -12,7 +12,6 @@ import { defaultSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
 import { type LongKeyTaker, SnapshotState } from '../keyspace/shard-snapshot.js';
 import { createLog } from '../log.js';
-import { setHashSecret } from '../memory/hash.js';
 import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock } from '../state/control-block.js';
 import { PersistenceState, SnapshotPurpose } from '../state/persistence-state.js';
@@ -20,6 +19,7 @@ import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
+import { KeyTally } from './key-tally.js';
 import { ProcessorShare, type Scheduler } from './processor-share.js';
 import { backgroundFileName, rewriteFileName, SnapshotFile } from './snapshot-file.js';
 
@@ -31,7 +31,6 @@ const BYTES_PER_HOLD = 8 * 1024;
 export interface PersistenceOptions {
   readonly keyspace: KeyspaceHandle;
   readonly state: ProcessStateHandle;
-  readonly hashSecret: readonly [number, number];
 }
 
 export class BackgroundSave {
@@ -53,11 +52,13 @@ export class BackgroundSave {
   /** The shard whose images are being taken. */
   private shard!: Shard;
   private readonly begunDatabases = new Set<number>();
+  private readonly tally = new KeyTally();
+  /** Keys with an expiry that each database had at the snapshot's moment. */
+  private readonly volatileKeys: number[] = [];
   private readonly share: ProcessorShare;
 
   constructor(options: PersistenceOptions, scheduler: Scheduler | null) {
     this.share = new ProcessorShare(scheduler);
-    setHashSecret(options.hashSecret[0], options.hashSecret[1]);
     const counters = new Float64Array(KeyspaceCounter.COUNT);
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
     this.state = new PersistenceState(options.state.persistence);
@@ -90,13 +91,14 @@ export class BackgroundSave {
     this.config.copyTo(this.settings);
     keyspace.settingsChanged();
     this.imageWriter.setCompression(this.config.rdbCompression);
-    const log = createLog(this.config.logFile);
+    const log = createLog(this.config.logFile, () => this.config.logLevel);
     const isSave = state.purpose === SnapshotPurpose.Save;
     const name = isSave ? 'Background saving' : 'Background AOF rewrite';
     log(`${name} started`);
     this.failure = '';
     this.database = -1;
     this.begunDatabases.clear();
+    this.expectKeys();
     const file = this.open();
     this.share.begin();
     this.visitAll();
@@ -110,6 +112,24 @@ export class BackgroundSave {
     if (!isSave) this.rewriteEnded(isGood, nowMs);
     else if (isGood) this.control.lastSaveMs = nowMs;
     state.finish(isGood, nowMs);
+  }
+
+  /** Notes how many keys each database had at the snapshot's moment. */
+  private expectKeys(): void {
+    const { tally, keyspace } = this;
+    tally.begin(keyspace.databaseCount);
+    this.volatileKeys.length = keyspace.databaseCount;
+    this.volatileKeys.fill(0);
+    for (const shard of keyspace.shards) {
+      const { snapshot } = shard;
+      shard.lock();
+      for (let database = 0; database < keyspace.databaseCount; database++) {
+        const saved = snapshot.databaseOf(database);
+        tally.expect(saved, snapshot.keyCount(database));
+        this.volatileKeys[saved] += snapshot.volatileKeyCount(database);
+      }
+      shard.unlock();
+    }
   }
 
   private rewriteEnded(isGood: boolean, nowMs: number): void {
@@ -146,6 +166,7 @@ export class BackgroundSave {
   private finish(file: SnapshotFile): void {
     try {
       if (this.failure === '' && !this.state.isCancelled) {
+        this.tally.check();
         this.writer?.end();
         file.sync();
         if (this.state.purpose === SnapshotPurpose.AofBase) {
@@ -225,7 +246,8 @@ export class BackgroundSave {
   private noteFailure(state: SnapshotState): void {
     if (this.failure !== '') return;
     if (state === SnapshotState.Failed) this.failure = 'no memory for keys that changed meanwhile';
-    if (state === SnapshotState.Incomplete) this.failure = 'elements of a key have changed unseen';
+    if (state === SnapshotState.Incomplete)
+      this.failure = 'the snapshot is not whole: a value has not as many elements as it should';
   }
 
   /** Fetches images before they become many. */
@@ -250,16 +272,25 @@ export class BackgroundSave {
     if (writer === null) return;
     this.select(writer, database);
     writer.output.raw(shard.bytes, shard.view, offset, lengthBytes);
-    this.state.keysWritten++;
+    this.noteKey(database);
   };
 
   private readonly writeStepped = (shard: Shard, database: number, entry: number): void => {
     const { writer } = this;
     if (writer === null || shard.snapshot.state !== SnapshotState.Running) return;
     this.select(writer, database);
-    writer.key(shard, entry, this.state.startMs);
-    this.state.keysWritten++;
+    try {
+      writer.key(shard, entry, this.state.startMs);
+    } catch (error) {
+      this.fail(error);
+    }
+    this.noteKey(database);
   };
+
+  private noteKey(database: number): void {
+    this.tally.add(database);
+    this.state.keysWritten++;
+  }
 
   private readonly longKeyTaker: LongKeyTaker = {
     begin: ({ database }) => {
@@ -276,7 +307,7 @@ export class BackgroundSave {
     },
     end: (key) => {
       this.writer?.keys.writeEnd(this.shard, key);
-      if (this.writer !== null) this.state.keysWritten++;
+      if (this.writer !== null) this.noteKey(key.database);
     },
   };
 
@@ -286,9 +317,8 @@ export class BackgroundSave {
     if (this.begunDatabases.has(database)) {
       writer.select(database);
     } else {
-      const { keyspace } = this;
       this.begunDatabases.add(database);
-      writer.database(database, keyspace.keyCount(database), keyspace.volatileKeyCount(database));
+      writer.database(database, this.tally.expectedIn(database), this.volatileKeys[database]);
     }
   }
 
@@ -297,8 +327,13 @@ export class BackgroundSave {
     try {
       this.writer?.flushIfLong();
     } catch (error) {
-      this.failure = (error as Error).message;
-      this.writer = null;
+      this.fail(error);
     }
+  }
+
+  /** Nothing more is written; the keys are still visited, to be marked. */
+  private fail(error: unknown): void {
+    this.failure = (error as Error).message;
+    this.writer = null;
   }
 }

@@ -24,6 +24,7 @@ import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import { FLUSH_BYTES } from './byte-output.js';
 import { CommandOutput } from './command-output.js';
 import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-form.js';
+import { checkElements } from './key-tally.js';
 
 /** So many elements (fields with their values, members with their scores) go into one command. */
 const ELEMENTS_PER_COMMAND = 64;
@@ -51,6 +52,7 @@ export class CommandKeyWriter implements KeyWriter {
   private command = '';
   /** Arguments that make one element. */
   private argsPerElement = 1;
+  private elementsAnnounced = 0;
   /** Elements that the commands so far have no room for, and those that the last one still waits for. */
   private elementsLeft = 0;
   private elementsAwaited = 0;
@@ -67,6 +69,7 @@ export class CommandKeyWriter implements KeyWriter {
     this.keyBytes = keyLength(words, entry);
     switch (entryType(words, entry)) {
       case ValueType.String:
+        this.begin('SET', 1, 0);
         this.output.command('SET', 2);
         this.key();
         this.output.argument(bytes, view, reference, valueLength(words, entry));
@@ -86,6 +89,7 @@ export class CommandKeyWriter implements KeyWriter {
       default:
         throw new Error(`no command for type ${entryType(words, entry)}`);
     }
+    this.end();
     this.expiry(expiresAtMs(words, entry));
   }
 
@@ -151,13 +155,20 @@ export class CommandKeyWriter implements KeyWriter {
   private begin(command: string, argsPerElement: number, count: number): void {
     this.command = command;
     this.argsPerElement = argsPerElement;
+    this.elementsAnnounced = count;
     this.elementsLeft = count;
     this.elementsAwaited = 0;
+  }
+
+  /** Throws if not all elements have come for which commands were begun. */
+  private end(): void {
+    checkElements(this.elementsAnnounced - this.elementsLeft - this.elementsAwaited, this.elementsAnnounced);
   }
 
   /** Must be called before the arguments of each element: begins the next command if the last one is full. */
   private beginElement(): void {
     if (this.elementsAwaited === 0) {
+      if (this.elementsLeft === 0) checkElements(this.elementsAnnounced + 1, this.elementsAnnounced);
       const elements = Math.min(this.elementsLeft, ELEMENTS_PER_COMMAND);
       this.elementsAwaited = elements;
       this.elementsLeft -= elements;

@@ -6,6 +6,7 @@ import type { Shard } from '../keyspace/shard.js';
 import type { ImageWriter, KeyImage } from '../keyspace/shard-snapshot.js';
 import { type PersistenceState, SnapshotForm } from '../state/persistence-state.js';
 import { createKeyWriter, type KeyWriter } from './key-form.js';
+import { IncompleteSnapshotError } from './key-tally.js';
 
 /** A buffer that a large image has made longer is not kept. */
 const KEPT_BYTES_MAX = 1 << 20;
@@ -30,9 +31,14 @@ export class SnapshotImageWriter implements ImageWriter {
     this.keys = null;
   }
 
-  write(shard: Shard, entry: number): KeyImage {
+  write(shard: Shard, entry: number): KeyImage | null {
     const keys = this.begin();
-    keys.write(shard, entry, Date.now());
+    try {
+      keys.write(shard, entry, Date.now());
+    } catch (error) {
+      if (error instanceof IncompleteSnapshotError) return null;
+      throw error;
+    }
     return keys.output;
   }
 

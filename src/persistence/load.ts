@@ -6,8 +6,7 @@
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import type { KeyspaceSettings } from '../keyspace/settings.js';
-import { createLog, type Log } from '../log.js';
-import { setHashSecret } from '../memory/hash.js';
+import { createLog, type Log, type LogLevel } from '../log.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import { LoadDelay } from './load-delay.js';
 import { RdbInput } from './rdb-input.js';
@@ -26,8 +25,8 @@ export interface LoadOptions {
 export interface LoadRequest extends LoadOptions {
   readonly keyspace: KeyspaceHandle;
   readonly settings: KeyspaceSettings;
-  readonly hashSecret: readonly [number, number];
   readonly logFile: string;
+  readonly logLevel: LogLevel;
   /** Where to say how far it is: a PersistenceState. */
   readonly progress: SharedArrayBuffer;
   /** The configuration in force: a SharedConfig. */
@@ -59,17 +58,21 @@ export function loadPart({ request, part, partCount }: LoadPart): LoadResult {
   const { settings, loadedBytes } = request;
   const state = new PersistenceState(request.progress);
   state.noteLoadingThread();
-  setHashSecret(request.hashSecret[0], request.hashSecret[1]);
   const keyspace = new Keyspace(request.keyspace, settings, new Float64Array(KeyspaceCounter.COUNT));
   const delay = new LoadDelay(request.sharedConfig);
-  return loadFile(keyspace, request, createLog(request.logFile), {
-    pause: delay.isOn ? () => delay.pause() : undefined,
-    part,
-    partCount,
-    onProgress: (offset) => {
-      state.loadedBytes = loadedBytes + offset;
+  return loadFile(
+    keyspace,
+    request,
+    createLog(request.logFile, () => request.logLevel),
+    {
+      pause: delay.isOn ? () => delay.pause() : undefined,
+      part,
+      partCount,
+      onProgress: (offset) => {
+        state.loadedBytes = loadedBytes + offset;
+      },
     },
-  });
+  );
 }
 
 /** The same with the keyspace at hand, which nobody else uses meanwhile. */

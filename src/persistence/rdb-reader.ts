@@ -27,6 +27,9 @@ import { RdbMemoryError, ValueLoader, valueTypeOf } from './value-loader.js';
 /** A type, a key and a value of no bytes. */
 const KEY_BYTES_MIN = 3;
 
+/** A longer key is cut where an error quotes it. */
+const SHOWN_KEY_CHARACTERS_MAX = 128;
+
 /** Keys between two looks at the clock for `onProgress`. */
 const PROGRESS_KEYS = 1024;
 
@@ -205,20 +208,30 @@ export class RdbReader {
       const shardIndex = isKnown
         ? lookAhead.shardIndex
         : keySlot(bytes, offset, lengthBytes) & keyspace.shardMask;
-      if (!lookAhead.isOwn(shardIndex)) {
-        this.values.skip(type);
-      } else if (options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
-        this.values.skip(type);
-        this.keysExpired++;
-      } else {
-        const hash = isKnown ? lookAhead.hash : hashBytes(view, offset, lengthBytes);
-        this.build(keyspace.shards[shardIndex], hash, type, at);
+      try {
+        if (!lookAhead.isOwn(shardIndex)) {
+          this.values.skip(type);
+        } else if (options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
+          this.values.skip(type);
+          this.keysExpired++;
+        } else {
+          const hash = isKnown ? lookAhead.hash : hashBytes(view, offset, lengthBytes);
+          this.build(keyspace.shards[shardIndex], hash, type, at);
+        }
+      } catch (error) {
+        throw error instanceof RdbError ? this.inKey(error) : error;
       }
     }
     this.expiresAt = -1;
     this.idleSeconds = -1;
     this.frequency = -1;
     options.pause?.();
+  }
+
+  /** The error with the key in whose value it was found: a value that is short takes what follows for its elements. */
+  private inKey(error: RdbError): RdbError {
+    const name = this.key.latin1().slice(0, SHOWN_KEY_CHARACTERS_MAX);
+    return new RdbError(`key ${JSON.stringify(name)} of database ${this.database}: ${error.message}`);
   }
 
   private build(shard: Shard, hash: number, type: RdbType, at: number): void {

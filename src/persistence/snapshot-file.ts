@@ -18,7 +18,9 @@ import path from 'node:path';
 import type { Config } from '../config/config.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import { SnapshotForm } from '../state/persistence-state.js';
+import { TablePosition } from '../structures/dictionary.js';
 import { createSnapshotWriter } from './key-form.js';
+import { KeyTally } from './key-tally.js';
 import type { ByteSource } from './rdb-input.js';
 
 export interface SnapshotOptions {
@@ -122,7 +124,10 @@ export function rewriteFileName(): string {
   return `temp-rewriteaof-bg-${process.pid}.aof`;
 }
 
-/** Writes all keys to a file. The locks of all shards are held. Throws a system error if it can't be written. */
+/**
+ * Writes all keys to a file, which takes its name only if it is whole. The locks of all shards are held. Throws a system
+ * error if it can't be written, an IncompleteSnapshotError if it does not have what the keyspace has.
+ */
 export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs: number): number {
   const file = new SnapshotFile(options.fileName, `temp-${process.pid}.rdb`);
   try {
@@ -130,24 +135,28 @@ export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs
       ...options,
       flush: (bytes) => file.write(bytes),
     });
+    const tally = new KeyTally();
+    tally.begin(keyspace.databaseCount);
     writer.begin(nowMs, keyspace.usedBytes(), keyspace.hasExpiringHashes);
     for (let database = 0; database < keyspace.databaseCount; database++) {
       const keys = keyspace.keyCount(database);
       if (keys === 0) continue;
+      tally.expect(database, keys);
       writer.database(database, keys, keyspace.volatileKeyCount(database));
+      const position = new TablePosition();
       for (const shard of keyspace.shards) {
         const { dictionary } = shard;
         const root = shard.root(database);
-        let cursor = 0;
-        do {
-          cursor = dictionary.scan(root, cursor);
+        for (position.toStart(); dictionary.readLine(root, position); ) {
           for (let index = 0; index < dictionary.scannedCount; index++) {
             writer.key(shard, dictionary.scanned[index], nowMs);
+            tally.add(database);
             writer.flushIfLong();
           }
-        } while (cursor !== 0);
+        }
       }
     }
+    tally.check();
     writer.end();
     file.sync();
     file.rename();

@@ -11,6 +11,7 @@ import { Encoding } from '../structures/collection-value.js';
 import { ElementView } from '../structures/element-view.js';
 import { PACKED_END } from '../structures/packed-list.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
+import { checkElements } from './key-tally.js';
 import { QuicklistContainer, RdbType } from './rdb-format.js';
 import type { RdbOutput } from './rdb-output.js';
 
@@ -111,10 +112,14 @@ export class ValueWriter {
       return;
     }
     const { chunks } = lists;
-    output.lengthField(chunks.chunkCount(block));
+    const count = chunks.chunkCount(block);
+    let written = 0;
+    output.lengthField(count);
     for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
       this.writeChunk(chunks, chunk);
+      written++;
     }
+    checkElements(written, count);
   }
 
   /** Writes a chunk of a list. */
@@ -178,22 +183,28 @@ export class ValueWriter {
   private set(shard: Shard, reference: number): void {
     const { output } = this;
     const { sets } = shard;
-    output.lengthField(sets.count(reference));
-    for (sets.begin(reference); sets.next(); ) {
+    const count = sets.count(reference);
+    let written = 0;
+    output.lengthField(count);
+    for (sets.begin(reference); sets.next(); written++) {
       const { bytes, view, offset, lengthBytes } = sets.member;
       output.string(bytes, view, offset, lengthBytes);
     }
+    checkElements(written, count);
   }
 
   private hash(shard: Shard, reference: number): void {
     const { output } = this;
     const { hashes } = shard;
     const { field, value } = hashes;
-    output.lengthField(hashes.count(reference));
-    for (hashes.begin(reference); hashes.next(); ) {
+    const count = hashes.count(reference);
+    let written = 0;
+    output.lengthField(count);
+    for (hashes.begin(reference); hashes.next(); written++) {
       output.string(field.bytes, field.view, field.offset, field.lengthBytes);
       output.string(value.bytes, value.view, value.offset, value.lengthBytes);
     }
+    checkElements(written, count);
   }
 
   /** Expiries are written as what they are later than the first, and one more; 0 is for none. */
@@ -202,25 +213,31 @@ export class ValueWriter {
     const { hashes } = shard;
     const { field, value } = hashes;
     const firstExpiry = hashes.nextExpiry(reference);
+    const count = hashes.count(reference);
+    let written = 0;
     output.integer64(firstExpiry);
-    output.lengthField(hashes.count(reference));
-    for (hashes.begin(reference); hashes.next(); ) {
+    output.lengthField(count);
+    for (hashes.begin(reference); hashes.next(); written++) {
       const expiresAt = hashes.expiresAt(reference, hashes.handle);
       output.lengthField(expiresAt < 0 ? 0 : expiresAt - firstExpiry + 1);
       output.string(field.bytes, field.view, field.offset, field.lengthBytes);
       output.string(value.bytes, value.view, value.offset, value.lengthBytes);
     }
+    checkElements(written, count);
   }
 
   private sortedSet(shard: Shard, reference: number): void {
     const { output, cursor } = this;
     const { sortedSets } = shard;
     const count = sortedSets.count(reference);
+    let written = 0;
     output.lengthField(count);
     // From the greatest on, as Redis does: whoever loads them inserts each before all others.
     for (let more = sortedSets.seek(cursor, reference, count - 1); more; more = sortedSets.previous(cursor)) {
       output.string(cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes);
       output.double(cursor.score);
+      written++;
     }
+    checkElements(written, count);
   }
 }

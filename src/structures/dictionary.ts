@@ -34,8 +34,8 @@
  *
  * SCAN: a cursor is a position in the order (line, top 24 bits). Splitting, doubling and merging only refine
  * or coarsen that order, so whoever was there during the whole scan is seen at least once. (In the order (top
- * bits, line), a merge would hide the right half's lines before the cursor's.) A visit of all records for
- * ourselves (`visitLine`) keeps where it is in the segment instead.
+ * bits, line), a merge would hide the right half's lines before the cursor's.) Visits for ourselves go in the order of
+ * memory and hash nothing: `visitLine` for a table that changes meanwhile, `readLine` for one that does not.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -109,6 +109,18 @@ function lineOf(hash: number, salt: number): number {
 function tagOf(hash: number): number {
   const tag = (hash >>> 6) & 0xff;
   return tag === 0 ? 1 : tag;
+}
+
+/** Where a visit is of a table that does not change meanwhile (`Dictionary.readLine`). */
+export class TablePosition {
+  prefix = 0;
+  /** Lines of the segment that were read. */
+  line = 0;
+
+  toStart(): void {
+    this.prefix = 0;
+    this.line = 0;
+  }
 }
 
 export abstract class Dictionary {
@@ -432,6 +444,28 @@ export abstract class Dictionary {
     }
     words[segment + Segment.VisitedLines] = 0;
     return words[segment + Segment.Prefix] + (1 << (DEPTH_MAX - words[segment + Segment.Depth]));
+  }
+
+  /**
+   * One step of a visit of all records under one hold of the lock, while the table does not change: puts the records of
+   * the next line in memory into `scanned`; false if there is none. Nothing is hashed, so what saves a dataset depends
+   * on no hash. Any number of visits may be under way.
+   */
+  readLine(root: number, position: TablePosition): boolean {
+    const { words, scanned } = this;
+    this.scannedCount = 0;
+    if (words[root] === 0 || position.prefix === VISIT_END) return false;
+    const segment = this.segmentAt(root, position.prefix);
+    const lines = (1 << words[segment + Segment.LinesLog2]) + words[segment + Segment.StashLines];
+    const line = segment + (++position.line << 4);
+    for (let slot = line; slot < line + LINE_SLOTS; slot++) {
+      if (words[slot] !== 0) scanned[this.scannedCount++] = words[slot];
+    }
+    if (position.line === lines) {
+      position.line = 0;
+      position.prefix += 1 << (DEPTH_MAX - words[segment + Segment.Depth]);
+    }
+    return true;
   }
 
   /** Where a hash comes in the order of `scan`: below WALK_END. The dictionary must not be empty. */

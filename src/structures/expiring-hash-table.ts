@@ -14,6 +14,7 @@ import type { Arena } from '../memory/arena.js';
 import { blockBytes } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { copyBytes } from './copy.js';
+import { TablePosition } from './dictionary.js';
 import { clearHead, ExpiringHead } from './expiring-head.js';
 import { ExpiryHeap, HeapRoot } from './expiry-heap.js';
 import { HashTable } from './hash-table.js';
@@ -211,12 +212,11 @@ export class ExpiringHashTable extends HashTable {
     this.verify(root);
     this.heap.verify(root + HEAP_WORD, (record) => (this.expires(record) ? this.heapIndex(record) : -1));
     let expiring = 0;
-    let cursor = 0;
-    do {
-      cursor = this.scan(root, cursor);
+    const position = new TablePosition();
+    while (this.readLine(root, position)) {
       for (let index = 0; index < this.scannedCount; index++)
         if (this.expires(this.scanned[index])) expiring++;
-    } while (cursor !== 0);
+    }
     if (expiring !== this.heap.count(root + HEAP_WORD))
       throw new Error('hash: the heap lacks a field that expires');
   }

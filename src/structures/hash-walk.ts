@@ -4,6 +4,7 @@ import type { Arena } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { ByteRange } from './byte-range.js';
 import { Encoding } from './collection-value.js';
+import { TablePosition } from './dictionary.js';
 import { ExpiringHashTable } from './expiring-hash-table.js';
 import { ExpiringHead } from './expiring-head.js';
 import type { HashTable } from './hash-table.js';
@@ -30,7 +31,10 @@ export class HashWalk {
   private root = 0;
   /** Position, or index among the scanned records, of the field that `next` reads. */
   private at = 0;
-  private cursor = 0;
+  /** Where a walk over all fields is in the table. */
+  private readonly position = new TablePosition();
+  /** Only the fields of one step of a scan. */
+  private isStep = false;
   /** Fields that expire until then are passed over; 0: none. */
   private hiddenUntilMs = 0;
 
@@ -46,37 +50,45 @@ export class HashWalk {
     this.value = new ByteRange(memory.bytes, memory.view);
   }
 
-  /** Begins a walk over all fields that live longer than until `nowMs`. */
+  /** Begins a walk over all fields that live longer than until `nowMs`. The hash may not change while the walk lasts. */
   begin(encoding: Encoding, block: number, nowMs: number): void {
-    this.cursor = this.beginStep(encoding, block, 0, nowMs);
+    this.isStep = false;
+    if (!this.beginAt(encoding, block, nowMs)) return;
+    this.position.toStart();
+    this.table.scannedCount = 0;
   }
 
   /** Begins a walk over the fields at a scan's cursor; returns the next cursor, 0 at the end. */
   beginStep(encoding: Encoding, block: number, cursor: number, nowMs: number): number {
+    this.isStep = true;
+    return this.beginAt(encoding, block, nowMs) ? this.table.scan(this.root, cursor) : 0;
+  }
+
+  /** Returns whether the fields are in a table. */
+  private beginAt(encoding: Encoding, block: number, nowMs: number): boolean {
     this.encoding = encoding;
-    this.cursor = 0;
     this.at = 0;
     this.hiddenUntilMs = 0;
     switch (encoding) {
       case Encoding.Packed:
         this.at = this.packedField.first(block);
-        return 0;
+        return false;
       case Encoding.Table:
         this.table = this.plainTable;
         this.root = block >> 2;
-        break;
+        return true;
       case Encoding.PackedExpiring:
         this.at = this.firstAfter(this.words[(block >> 2) + ExpiringHead.List], nowMs);
-        return 0;
+        return false;
       default: {
         const table = ExpiringHashTable.tableOf(block);
         this.table = this.expiringTable;
         this.root = table >> 2;
         const next = this.expiringTable.nextExpiry(table);
         if (next >= 0 && next <= nowMs) this.hiddenUntilMs = nowMs;
+        return true;
       }
     }
-    return this.table.scan(this.root, cursor);
   }
 
   /** The first field of a list in the order of expiry that lives longer than until `nowMs`; 0 if there is none. */
@@ -108,8 +120,7 @@ export class HashWalk {
     const { table } = this;
     do {
       while (this.at === table.scannedCount) {
-        if (this.cursor === 0) return false;
-        this.cursor = table.scan(this.root, this.cursor);
+        if (this.isStep || !table.readLine(this.root, this.position)) return false;
         this.at = 0;
       }
       this.handle = table.scanned[this.at++];

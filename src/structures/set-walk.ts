@@ -4,6 +4,7 @@ import type { Arena } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { ByteRange } from './byte-range.js';
 import { Encoding } from './collection-value.js';
+import { TablePosition } from './dictionary.js';
 import { IntegerSet } from './integer-set.js';
 import type { MemberDictionary } from './member-dictionary.js';
 import { PackedList } from './packed-list.js';
@@ -24,7 +25,10 @@ export class SetWalk {
   private block = 0;
   /** Index, position or index among the scanned records of the member that `next` reads. */
   private at = 0;
-  private cursor = 0;
+  /** Where a walk over all members is in the table. */
+  private readonly position = new TablePosition();
+  /** Only the members of one step of a scan. */
+  private isStep = false;
 
   constructor(memory: ShardMemory, arena: Arena, table: MemberDictionary) {
     this.memory = memory;
@@ -34,18 +38,25 @@ export class SetWalk {
     this.member = new ByteRange(memory.bytes, memory.view);
   }
 
-  /** Begins a walk over all members. */
+  /** Begins a walk over all members. The set may not change while the walk lasts. */
   begin(encoding: Encoding, block: number): void {
-    this.cursor = this.beginStep(encoding, block, 0);
+    this.beginAt(encoding, block);
+    this.isStep = false;
+    this.position.toStart();
+    this.table.scannedCount = 0;
   }
 
   /** Begins a walk over the members at a scan's cursor; returns the next cursor, 0 at the end. */
   beginStep(encoding: Encoding, block: number, cursor: number): number {
+    this.beginAt(encoding, block);
+    this.isStep = true;
+    return encoding === Encoding.Table ? this.table.scan(block >> 2, cursor) : 0;
+  }
+
+  private beginAt(encoding: Encoding, block: number): void {
     this.encoding = encoding;
     this.block = block;
     this.at = encoding === Encoding.Packed ? this.packed.first(block) : 0;
-    this.cursor = 0;
-    return encoding === Encoding.Table ? this.table.scan(block >> 2, cursor) : 0;
   }
 
   /** Reads the next member; false at the end. */
@@ -60,8 +71,7 @@ export class SetWalk {
     } else {
       const { table } = this;
       while (this.at === table.scannedCount) {
-        if (this.cursor === 0) return false;
-        this.cursor = table.scan(this.block >> 2, this.cursor);
+        if (this.isStep || !table.readLine(this.block >> 2, this.position)) return false;
         this.at = 0;
       }
       this.handle = table.scanned[this.at++];

@@ -10,11 +10,13 @@ import type { LongKey } from '../../src/keyspace/long-key.js';
 import { defaultSettings } from '../../src/keyspace/settings.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { type ImageWriter, type LongKeyTaker, SnapshotState } from '../../src/keyspace/shard-snapshot.js';
-import { hashBytes } from '../../src/memory/hash.js';
+import { hashBytes, ownHashSecret } from '../../src/memory/hash.js';
 import { ElementView } from '../../src/structures/element-view.js';
 import { PACKED_END, PackedList } from '../../src/structures/packed-list.js';
 import { SortedSetCursor } from '../../src/structures/sorted-set-value.js';
 import { Random } from '../tools/random.js';
+
+ownHashSecret();
 
 const NOW_MS = 1_800_000_000_000;
 

@@ -18,9 +18,11 @@ import { JournalRing } from '../../src/keyspace/journal-ring.js';
 import { KeptLock } from '../../src/keyspace/kept-lock.js';
 import { EvictionPolicy, type KeyspaceSettings } from '../../src/keyspace/settings.js';
 import { Shard } from '../../src/keyspace/shard.js';
-import { hashBytes } from '../../src/memory/hash.js';
+import { hashBytes, ownHashSecret } from '../../src/memory/hash.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
 import { Random } from '../tools/random.js';
+
+ownHashSecret();
 
 const DATABASES = 3;
 const START_MS = Date.UTC(2026, 5, 1);

@@ -39,7 +39,7 @@ const HASH_SECRET = [71, 72] as const;
 const NOW_MS = 1_700_000_000_999;
 const FOREVER_MS = 4_000_000_000_000;
 
-setHashSecret(HASH_SECRET[0], HASH_SECRET[1]);
+setHashSecret(HASH_SECRET);
 
 /** A directory that vanishes with the test. */
 function temporaryDirectory(t: Test): string {
@@ -62,7 +62,7 @@ async function keyspaceOf(server: TestServer, handle: KeyspaceHandle): Promise<K
       nowMs: Date.now(),
       dropsExpired: true,
     },
-    createLog('/dev/null'),
+    createLog('/dev/null', () => 'notice'),
   );
   if (failure !== '') throw new Error(failure);
   return keyspace;
@@ -300,7 +300,7 @@ t.test('a snapshot while keys change', { skip: skipWithoutRedis() }, async (t) =
     };
   }
   const persistence = new Worker(new URL('../../workers/persistence.js', import.meta.url), {
-    workerData: { keyspace: handle, state: stateHandle, hashSecret: HASH_SECRET },
+    workerData: { keyspace: handle, state: stateHandle },
   });
   t.teardown(() => persistence.terminate());
 
@@ -350,7 +350,7 @@ t.test('a snapshot while keys change', { skip: skipWithoutRedis() }, async (t) =
       nowMs: Date.now(),
       dropsExpired: true,
     },
-    createLog('/dev/null'),
+    createLog('/dev/null', () => 'notice'),
   );
   t.equal(failure, '');
   t.equal(keysLoaded, state.keysTotal);

@@ -1,11 +1,14 @@
 import t from 'tap';
 import { Arena } from '../../src/memory/arena.js';
+import { ownHashSecret } from '../../src/memory/hash.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
 import type { ByteRange } from '../../src/structures/byte-range.js';
 import { Encoding } from '../../src/structures/collection-value.js';
 import { HashSet, HashValue } from '../../src/structures/hash-value.js';
 import type { ValueLimits } from '../../src/structures/value-limits.js';
 import { Random } from '../tools/random.js';
+
+ownHashSecret();
 
 const limits: ValueLimits = {
   hashPackedEntries: 30,

@@ -2,9 +2,12 @@
 
 import t from 'tap';
 import { Arena } from '../../src/memory/arena.js';
+import { ownHashSecret } from '../../src/memory/hash.js';
 import { ShardMemory } from '../../src/memory/shard-memory.js';
 import { KeyedList } from '../../src/structures/keyed-list.js';
 import { Random } from '../tools/random.js';
+
+ownHashSecret();
 
 const KEYS = [
   ...[

@@ -1,10 +1,13 @@
 import t from 'tap';
 import { Arena } from '../../src/memory/arena.js';
+import { ownHashSecret } from '../../src/memory/hash.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
 import { Encoding } from '../../src/structures/collection-value.js';
 import { SetAdd, SetValue } from '../../src/structures/set-value.js';
 import type { ValueLimits } from '../../src/structures/value-limits.js';
 import { Random } from '../tools/random.js';
+
+ownHashSecret();
 
 const limits: ValueLimits = {
   hashPackedEntries: 0,
