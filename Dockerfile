@@ -24,8 +24,8 @@ COPY --from=build /build/node_modules ./node_modules
 COPY --from=build /build/dist/src ./dist/src
 COPY --from=build /build/dist/workers ./dist/workers
 COPY --chmod=755 docker/entrypoint.sh docker/healthcheck.mjs /app/docker/
-RUN ln -s /app/dist/src/cli.js /usr/local/bin/damselfly \
-  && ln -s /app/dist/src/cli.js /usr/local/bin/redis-server
+RUN ln -s /app/dist/src/process/cli.js /usr/local/bin/damselfly \
+  && ln -s /app/dist/src/process/cli.js /usr/local/bin/redis-server
 
 ENV NODE_ENV=production
 # By number, so that Kubernetes sees that it is not root.

@@ -4,15 +4,15 @@
  */
 
 import { createCommandTable } from '../src/commands/commands.js';
-import { CommandContext } from '../src/commands/context.js';
-import { Executor } from '../src/commands/executor.js';
-import type { ServerServices } from '../src/commands/services.js';
-import { type ClientConnection, Session } from '../src/commands/session.js';
 import { Config } from '../src/config/config.js';
+import { defaultSettings } from '../src/config/keyspace-settings.js';
+import { CommandContext } from '../src/execution/context.js';
+import { Dispatcher } from '../src/execution/dispatcher.js';
+import { Executor } from '../src/execution/executor.js';
+import type { ServerServices } from '../src/execution/services.js';
+import { type ClientConnection, Session } from '../src/execution/session.js';
 import { KeyspaceCounter } from '../src/keyspace/counters.js';
 import { createKeyspace, Keyspace } from '../src/keyspace/keyspace.js';
-import { defaultSettings } from '../src/keyspace/settings.js';
-import { Dispatcher } from '../src/protocol/dispatcher.js';
 import { ReplyWriter } from '../src/protocol/reply-writer.js';
 import { createProcessState, ProcessState } from '../src/state/process-state.js';
 import { type EngineRow, measure } from './engine-protocol.js';

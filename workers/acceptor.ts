@@ -3,9 +3,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type AcceptorOptions, runAcceptor } from '../src/network/acceptor.js';
 import { AcceptorControl } from '../src/network/acceptor-control.js';
-import { loadLibc } from '../src/network/libc.js';
 import { WorkerChannel } from '../src/network/worker-channel.js';
-import { THREAD_READY } from '../src/thread-ready.js';
+import { loadLibc } from '../src/system/libc.js';
+import { THREAD_READY } from '../src/system/thread-ready.js';
 
 const { options, channels } = workerData as {
   options: AcceptorOptions;

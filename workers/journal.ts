@@ -1,9 +1,9 @@
 /** Thread entry point: the journal thread. */
 
 import { workerData } from 'node:worker_threads';
-import { loadLibc } from '../src/network/libc.js';
+import { type JournalOptions, JournalWriter } from '../src/journal/journal-writer.js';
 import { WorkerChannel } from '../src/network/worker-channel.js';
-import { type JournalOptions, JournalWriter } from '../src/persistence/journal-writer.js';
+import { loadLibc } from '../src/system/libc.js';
 
 const { options, channels } = workerData as {
   options: JournalOptions;

@@ -1,9 +1,9 @@
 /** Thread entry point: the persistence thread. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { loadLibc } from '../src/network/libc.js';
 import { BackgroundSave, type PersistenceOptions } from '../src/persistence/background-save.js';
-import { THREAD_READY } from '../src/thread-ready.js';
+import { loadLibc } from '../src/system/libc.js';
+import { THREAD_READY } from '../src/system/thread-ready.js';
 
 const TIME_SLICE_MS = 0.2;
 

@@ -9,9 +9,8 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { EvictionPolicy, type KeyspaceSettings } from '../keyspace/settings.js';
-import type { LogLevel } from '../log.js';
 import { GlobPattern } from '../structures/glob.js';
+import type { LogLevel } from '../system/log.js';
 import {
   ConfigError,
   type DirectiveLine,
@@ -22,6 +21,7 @@ import {
 } from './config-file.js';
 import { rewriteConfigFile } from './config-rewrite.js';
 import { type Directive, directiveIndex, directiveNames, directives } from './directives.js';
+import { EvictionPolicy, type KeyspaceSettings } from './keyspace-settings.js';
 import { nearestName } from './nearest-name.js';
 import { fromByteString, quoteArgument, toByteString } from './quoting.js';
 import { InvalidValue, parseMemory, parseValue, splitValue } from './values.js';

@@ -7,9 +7,9 @@
  * chosen, so it is looked up, and its score taken again, under its shard's lock.
  */
 
+import { EvictionPolicy, type KeyspaceSettings } from '../config/keyspace-settings.js';
 import { lfuCounter, lruIdleMs } from './access-clock.js';
 import { entryAccess, expiresAtMs, hasExpiry } from './entry.js';
-import { EvictionPolicy, type KeyspaceSettings } from './settings.js';
 import type { Shard } from './shard.js';
 
 const CANDIDATES_MAX = 16;

@@ -3,13 +3,13 @@
  * memory that all of them use, eviction, and the housekeeping of the shards that this thread looks after.
  */
 
+import { EvictionPolicy, type KeyspaceSettings } from '../config/keyspace-settings.js';
+import { Journal } from '../journal/journal.js';
+import { JournalRing } from '../journal/journal-ring.js';
 import { type HashSecret, ownHashSecret, setHashSecret } from '../memory/hash.js';
 import { HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { EvictionPool } from './eviction-pool.js';
-import { Journal } from './journal.js';
-import { JournalRing } from './journal-ring.js';
 import { KeptLock } from './kept-lock.js';
-import { EvictionPolicy, type KeyspaceSettings } from './settings.js';
 import { Shard } from './shard.js';
 import { SnapshotState } from './shard-snapshot.js';
 

@@ -13,10 +13,11 @@
  * expiry and eviction, which no command asked for, make it themselves, and record them in the journal.
  */
 
+import type { KeyspaceSettings } from '../config/keyspace-settings.js';
+import type { Journal } from '../journal/journal.js';
 import { Arena } from '../memory/arena.js';
 import { acquireLock, isLockWaitedFor, releaseLock } from '../memory/lock.js';
 import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
-import { sleep } from '../memory/wait.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot, TablePosition } from '../structures/dictionary.js';
@@ -26,6 +27,7 @@ import { ListValue } from '../structures/list-value.js';
 import { SetValue } from '../structures/set-value.js';
 import { SortedSetValue } from '../structures/sorted-set-value.js';
 import type { ValueLimits } from '../structures/value-limits.js';
+import { sleep } from '../system/wait.js';
 import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
 import { KeyspaceCounter } from './counters.js';
 import {
@@ -55,11 +57,9 @@ import {
 } from './entry.js';
 import { KeyEvent } from './events.js';
 import { ExpiryCalendar, FieldCalendar } from './expiry-calendar.js';
-import type { Journal } from './journal.js';
 import type { KeptLock } from './kept-lock.js';
 import { KeyDictionary } from './key-dictionary.js';
 import { LazyFree } from './lazy-free.js';
-import type { KeyspaceSettings } from './settings.js';
 import { ShardSnapshot, SnapshotState } from './shard-snapshot.js';
 import { WatchedKeys } from './watched-keys.js';
 

@@ -6,7 +6,7 @@
  *   bytes 64...   a request as JSON text
  */
 
-import type { Libc } from './libc.js';
+import type { Libc } from '../system/libc.js';
 
 export const enum AcceptorWord {
   ClientsMax = 0,

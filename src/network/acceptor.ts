@@ -5,8 +5,8 @@
 
 import { ControlBlock } from '../state/control-block.js';
 import { WorkerLoad } from '../state/worker-load.js';
+import { Errno, type Libc, Socket } from '../system/libc.js';
 import { type AcceptorControl, AcceptorWord, type ListenRequest } from './acceptor-control.js';
-import { Errno, type Libc, Socket } from './libc.js';
 import { type ListeningSocket, openInternetListeners, setIntegerOption } from './listener.js';
 import type { WorkerChannel } from './worker-channel.js';
 

@@ -1,6 +1,6 @@
 /** One client's connection: its socket, the bytes of a command that is not complete, output that waits. */
 
-import type { Session } from '../commands/session.js';
+import type { Session } from '../execution/session.js';
 import type { ParseState } from '../protocol/request-parser.js';
 
 const INPUT_BYTES_MIN = 16 * 1024;

@@ -4,8 +4,8 @@
  */
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, Errno, type Libc, Socket } from '../system/libc.js';
 import { Connection } from './connection.js';
-import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, Errno, type Libc, Socket } from './libc.js';
 import { SocketTransport } from './socket-transport.js';
 import type { ConnectionHandler } from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';

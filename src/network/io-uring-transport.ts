@@ -8,6 +8,7 @@
  */
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { Epoll, Errno, type Libc } from '../system/libc.js';
 import { Connection } from './connection.js';
 import type { InputGathering } from './input-gathering.js';
 import {
@@ -19,7 +20,6 @@ import {
   Operation,
   RECEIVE_MULTISHOT,
 } from './io-uring.js';
-import { Epoll, Errno, type Libc } from './libc.js';
 import { SocketTransport } from './socket-transport.js';
 import type { ConnectionHandler } from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';

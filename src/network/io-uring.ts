@@ -15,7 +15,7 @@
  * Source: Linux, include/uapi/linux/io_uring.h.
  */
 
-import type { Libc } from './libc.js';
+import type { Libc } from '../system/libc.js';
 
 /** Kernels with all of this: 6.1 and later. */
 const enum Setup {

@@ -3,7 +3,7 @@
 import { lookup } from 'node:dns/promises';
 import { chmodSync, rmSync } from 'node:fs';
 import { isIP, isIPv6 } from 'node:net';
-import { Errno, type Libc, Socket } from './libc.js';
+import { Errno, type Libc, Socket } from '../system/libc.js';
 import { packInternetAddress, packUnixAddress } from './socket-address.js';
 
 export interface ListenOptions {

@@ -1,7 +1,7 @@
 /** Socket addresses as the kernel lays them out: packing for bind, text for what accept returned. */
 
 import { isIPv6 } from 'node:net';
-import { Socket } from './libc.js';
+import { Socket } from '../system/libc.js';
 
 export const SOCKET_ADDRESS_BYTES_MAX = 128;
 

@@ -7,8 +7,8 @@
  */
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { Errno, type Libc } from '../system/libc.js';
 import type { Connection, ConnectionEvents } from './connection.js';
-import { Errno, type Libc } from './libc.js';
 import { formatAddress, SOCKET_ADDRESS_BYTES_MAX } from './socket-address.js';
 import {
   type ConnectionHandler,

@@ -15,8 +15,8 @@ import {
   type TransferRequest,
   type TransferResult,
   type Transfers,
-} from '../commands/transfers.js';
-import { loadLibc } from './libc.js';
+} from '../execution/transfers.js';
+import { loadLibc } from '../system/libc.js';
 import { WorkerChannel } from './worker-channel.js';
 
 interface TransferMessage {

@@ -9,8 +9,8 @@
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
-import { waitForChange } from '../memory/wait.js';
-import type { Libc } from './libc.js';
+import type { Libc } from '../system/libc.js';
+import { waitForChange } from '../system/wait.js';
 
 const enum Word {
   Lock = 0,

@@ -5,18 +5,18 @@
 
 import path from 'node:path';
 import { Config } from '../config/config.js';
+import { defaultSettings } from '../config/keyspace-settings.js';
+import { JournalRequest, JournalRing } from '../journal/journal-ring.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
-import { JournalRequest, JournalRing } from '../keyspace/journal-ring.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
-import { defaultSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
 import { type LongKeyTaker, SnapshotState } from '../keyspace/shard-snapshot.js';
-import { createLog } from '../log.js';
 import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock } from '../state/control-block.js';
 import { PersistenceState, SnapshotPurpose } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
+import { createLog } from '../system/log.js';
 import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
 import { KeyTally } from './key-tally.js';

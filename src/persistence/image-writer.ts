@@ -1,7 +1,7 @@
 /** Writes keys for a worker that is about to change them while a snapshot is taken. */
 
+import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { LongKey } from '../keyspace/long-key.js';
-import type { KeyspaceSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ImageWriter, KeyImage } from '../keyspace/shard-snapshot.js';
 import { type PersistenceState, SnapshotForm } from '../state/persistence-state.js';

@@ -5,8 +5,8 @@
  * goes for the elements of a long key between its head and its end, but for the chunks of a list, which have an order.
  */
 
+import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { LongKey } from '../keyspace/long-key.js';
-import type { KeyspaceSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
 import { SnapshotForm } from '../state/persistence-state.js';
 import type { ByteOutput } from './byte-output.js';

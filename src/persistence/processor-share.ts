@@ -11,7 +11,7 @@
  * Where there is nobody to move, that costs a tenth of the time.
  */
 
-import { sleep } from '../memory/wait.js';
+import { sleep } from '../system/wait.js';
 
 /** Of the time, while others want the processors too. */
 const SHARE = 0.36;

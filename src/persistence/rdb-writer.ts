@@ -1,11 +1,11 @@
 /** Writes the parts of an RDB file, in order: `begin`, then `database` and its keys, at last `end`. */
 
+import { EvictionPolicy, type KeyspaceSettings } from '../config/keyspace-settings.js';
 import { lfuCounter, lruIdleMs } from '../keyspace/access-clock.js';
 import { entryAccess, expiresAtMs, keyLength, keyOffset } from '../keyspace/entry.js';
 import type { LongKey } from '../keyspace/long-key.js';
-import { EvictionPolicy, type KeyspaceSettings } from '../keyspace/settings.js';
 import type { Shard } from '../keyspace/shard.js';
-import { REDIS_VERSION } from '../version.js';
+import { REDIS_VERSION } from '../system/version.js';
 import { FLUSH_BYTES } from './byte-output.js';
 import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-form.js';
 import { RDB_MAGIC, RDB_VERSION, RDB_VERSION_FIELD_EXPIRY, RdbOpcode } from './rdb-format.js';

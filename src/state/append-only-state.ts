@@ -10,7 +10,7 @@
  *    11 seconds that the last one took (-1: none yet)   12 the last attempt (ms)   13 times that fsync was late
  */
 
-import { waitForChange } from '../memory/wait.js';
+import { waitForChange } from '../system/wait.js';
 
 const enum Word {
   Mode = 0,

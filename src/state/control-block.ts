@@ -19,7 +19,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { acquireLock, releaseLock } from '../memory/lock.js';
-import { waitForChange } from '../memory/wait.js';
+import { waitForChange } from '../system/wait.js';
 
 const enum Word {
   ConfigurationVersion = 0,

@@ -13,7 +13,7 @@
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
-import { waitForChange } from '../memory/wait.js';
+import { waitForChange } from '../system/wait.js';
 
 const enum Word {
   Background = 0,

@@ -8,7 +8,7 @@
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
-import { waitForChange } from '../memory/wait.js';
+import { waitForChange } from '../system/wait.js';
 
 const enum Word {
   Lock = 0,

@@ -4,7 +4,7 @@ import path from 'node:path';
 import t from 'tap';
 import { Config } from '../../src/config/config.js';
 import { directives } from '../../src/config/directives.js';
-import { EvictionPolicy } from '../../src/keyspace/settings.js';
+import { EvictionPolicy } from '../../src/config/keyspace-settings.js';
 import { Random } from '../tools/random.js';
 import { skipWithoutRedis, TestServer } from '../tools/server.js';
 

@@ -1,8 +1,8 @@
 /** A shard's lock that is kept while others wait for it: alone, and under connections that all use one key. */
 
 import t from 'tap';
+import { defaultSettings } from '../../src/config/keyspace-settings.js';
 import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
-import { defaultSettings } from '../../src/keyspace/settings.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { HeaderWord } from '../../src/memory/shard-memory.js';
 import { TestServer } from '../tools/server.js';

@@ -4,10 +4,10 @@
  */
 
 import t from 'tap';
+import { defaultSettings } from '../../src/config/keyspace-settings.js';
 import { keyLength, keyOffset, ValueType, valueOffset } from '../../src/keyspace/entry.js';
 import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
 import type { LongKey } from '../../src/keyspace/long-key.js';
-import { defaultSettings } from '../../src/keyspace/settings.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { type ImageWriter, type LongKeyTaker, SnapshotState } from '../../src/keyspace/shard-snapshot.js';
 import { hashBytes, ownHashSecret } from '../../src/memory/hash.js';

@@ -1,6 +1,9 @@
 /** A shard against Maps of what it should hold: random changes, expiry, eviction, little memory. */
 
 import t from 'tap';
+import { EvictionPolicy, type KeyspaceSettings } from '../../src/config/keyspace-settings.js';
+import { Journal } from '../../src/journal/journal.js';
+import { JournalRing } from '../../src/journal/journal-ring.js';
 import { KeyspaceCounter } from '../../src/keyspace/counters.js';
 import {
   entryType,
@@ -13,10 +16,7 @@ import {
   valueOffset,
 } from '../../src/keyspace/entry.js';
 import { KeyEvent } from '../../src/keyspace/events.js';
-import { Journal } from '../../src/keyspace/journal.js';
-import { JournalRing } from '../../src/keyspace/journal-ring.js';
 import { KeptLock } from '../../src/keyspace/kept-lock.js';
-import { EvictionPolicy, type KeyspaceSettings } from '../../src/keyspace/settings.js';
 import { Shard } from '../../src/keyspace/shard.js';
 import { hashBytes, ownHashSecret } from '../../src/memory/hash.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';

@@ -3,10 +3,10 @@
 import t from 'tap';
 import { type AcceptorOptions, runAcceptor } from '../../src/network/acceptor.js';
 import { AcceptorControl } from '../../src/network/acceptor-control.js';
-import type { Libc } from '../../src/network/libc.js';
 import { WorkerChannel } from '../../src/network/worker-channel.js';
 import { ControlBlock } from '../../src/state/control-block.js';
 import { WorkerLoad } from '../../src/state/worker-load.js';
+import type { Libc } from '../../src/system/libc.js';
 
 const WAKE_FD = 3;
 const ROUNDS = 50;

@@ -9,7 +9,7 @@ import {
   Operation,
   RECEIVE_MULTISHOT,
 } from '../../src/network/io-uring.js';
-import { Epoll, Errno, type Libc, loadLibc, Socket } from '../../src/network/libc.js';
+import { Epoll, Errno, type Libc, loadLibc, Socket } from '../../src/system/libc.js';
 
 const libc = loadLibc() as Libc;
 const skip = libc !== null && IoUring.isAvailable(libc) ? false : 'this machine lets nobody use io_uring';

@@ -1,6 +1,7 @@
 /** Random keyspaces written as RDB and read back; damaged files at every kind of place. */
 
 import t from 'tap';
+import { EvictionPolicy, type KeyspaceSettings } from '../../src/config/keyspace-settings.js';
 import {
   entryType,
   expiresAtMs,
@@ -11,7 +12,6 @@ import {
   valueOffset,
 } from '../../src/keyspace/entry.js';
 import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
-import { EvictionPolicy, type KeyspaceSettings } from '../../src/keyspace/settings.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { hashBytes, keySlot } from '../../src/memory/hash.js';
 import { RdbError } from '../../src/persistence/rdb-format.js';

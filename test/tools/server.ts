@@ -24,7 +24,7 @@ import { RawClient } from './raw-client.js';
 export const distDirectory = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 /** The program that `damselfly` runs. */
-export const damselflyScript = path.join(distDirectory, 'src', 'cli.js');
+export const damselflyScript = path.join(distDirectory, 'src', 'process', 'cli.js');
 
 // For servers that hang: a machine with other work takes its time.
 const START_TIMEOUT_MS = 120_000;

@@ -1,0 +1,378 @@
+/**
+ * The subcommands of CLIENT. Other connections are seen through the process-wide client table: it has a row
+ * for each, wherever its worker is, and a request left in a row reaches the worker that owns it.
+ */
+
+import type { CommandContext } from '../../execution/context.js';
+import { SYNTAX_ERROR } from '../../execution/errors.js';
+import { ReplyMode, type Session } from '../../execution/session.js';
+import type { Handler } from '../../execution/table/command-table.js';
+import { integerLength } from '../../memory/numbers.js';
+import { type ClientFilter, type ClientType, ClientWord, UnblockRequest } from '../../state/client-table.js';
+import { PauseKind } from '../../state/control-block.js';
+import { isValidClientName } from './connection.js';
+import { helpHandler } from './help.js';
+
+const INVALID_CLIENT_ID = 'ERR Invalid client ID';
+const BAD_CLIENT_ID = 'ERR client-id should be greater than 0';
+/** The part of the worker's read buffer that a short request leaves free counts as the client's up to this. */
+const QUERY_BUFFER_BYTES = 20_474;
+
+const TYPES: Readonly<Record<string, ClientType>> = {
+  normal: 'normal',
+  master: 'master',
+  slave: 'replica',
+  replica: 'replica',
+  pubsub: 'pubsub',
+};
+
+function id(context: CommandContext): void {
+  context.reply.integer(context.session.id);
+}
+
+function getName(context: CommandContext): void {
+  const { name } = context.session;
+  if (name === '') context.reply.nullBulk();
+  else context.reply.bulkString(name);
+}
+
+function setName(context: CommandContext): void {
+  const name = context.argLatin1(2);
+  if (!isValidClientName(name)) {
+    context.reply.error('ERR Client names cannot contain spaces, newlines or special characters.');
+    return;
+  }
+  context.session.name = name;
+  context.reply.ok();
+}
+
+function setInfo(context: CommandContext): void {
+  const { session, reply } = context;
+  const isName = context.argIs(2, 'LIB-NAME');
+  if (!isName && !context.argIs(2, 'LIB-VER')) {
+    reply.error(`ERR Unrecognized option '${context.argLatin1(2)}'`);
+    return;
+  }
+  const value = context.argLatin1(3);
+  if (!isValidClientName(value)) {
+    reply.error(`ERR ${context.argLatin1(2)} cannot contain spaces, newlines or special characters.`);
+    return;
+  }
+  if (isName) session.libraryName = value;
+  else session.libraryVersion = value;
+  reply.ok();
+}
+
+/** Stores what this client is doing now into its row, so that it finds itself as it is. */
+function publishSelf(context: CommandContext): void {
+  const { session, services, argCount } = context;
+  let argumentBytes = 0;
+  let requestBytes = 3 + integerLength(argCount);
+  for (let index = 0; index < argCount; index++) {
+    const length = context.argLength(index);
+    argumentBytes += length;
+    requestBytes += 5 + integerLength(length) + length;
+  }
+  services.clientRows.publish(session, context.nowMs, 0, 0);
+  const freeBytes = Math.max(0, QUERY_BUFFER_BYTES - requestBytes);
+  services.clientRows.publishRequest(session, requestBytes, argumentBytes, freeBytes);
+}
+
+function commandNames(context: CommandContext): (id: number) => string {
+  return (commandId) => context.table.byId(commandId).fullName;
+}
+
+function info(context: CommandContext): void {
+  publishSelf(context);
+  const { clients } = context.services.state;
+  const line = clients.formatLine(context.session.clientSlot, context.nowMs, commandNames(context));
+  context.reply.verbatim(`${line}\n`, 'txt');
+}
+
+/** The type that an argument names; replies an error and returns null if it names none. */
+function readType(context: CommandContext, index: number): ClientType | null {
+  const word = context.argLatin1(index);
+  const type = TYPES[word.toLowerCase()];
+  if (type !== undefined) return type;
+  context.reply.error(`ERR Unknown client type '${word}'`);
+  return null;
+}
+
+function list(context: CommandContext): void {
+  const { reply, argCount, nowMs } = context;
+  const { clients } = context.services.state;
+  const names = commandNames(context);
+  if (argCount === 2) {
+    publishSelf(context);
+    reply.verbatim(clients.formatList({}, nowMs, names), 'txt');
+  } else if (argCount === 4 && context.argIs(2, 'TYPE')) {
+    const type = readType(context, 3);
+    if (type === null) return;
+    publishSelf(context);
+    reply.verbatim(clients.formatList({ type }, nowMs, names), 'txt');
+  } else if (argCount > 3 && context.argIs(2, 'ID')) {
+    const ids: number[] = [];
+    for (let index = 3; index < argCount; index++) {
+      if (!context.integer(index, INVALID_CLIENT_ID)) return;
+      ids.push(context.number.value);
+    }
+    publishSelf(context);
+    const slots = new Map(
+      clients.select({ ids: new Set(ids) }, nowMs).map((slot) => [clients.id(slot), slot]),
+    );
+    let text = '';
+    for (const wanted of ids) {
+      const slot = slots.get(wanted);
+      const line = slot === undefined ? '' : clients.formatLine(slot, nowMs, names);
+      if (line !== '') text += `${line}\n`;
+    }
+    reply.verbatim(text, 'txt');
+  } else {
+    reply.error(SYNTAX_ERROR);
+  }
+}
+
+/** Closes the clients that fit a filter; this one itself once it has its reply. Returns how many. */
+function killClients(context: CommandContext, filter: ClientFilter): number {
+  const { services, session } = context;
+  const { clients } = services.state;
+  // The filter must see this session as it is now.
+  services.clientRows.publish(session, context.nowMs, 0, 0);
+  let killed = 0;
+  for (const slot of clients.select(filter, context.nowMs)) {
+    if (slot === session.clientSlot) {
+      session.closing = true;
+      killed++;
+      continue;
+    }
+    const worker = clients.requestKill(slot, clients.id(slot));
+    if (worker < 0) continue;
+    killed++;
+    if (worker !== services.workerIndex) services.wakeWorker(worker);
+  }
+  return killed;
+}
+
+function kill(context: CommandContext): void {
+  const { reply, argCount } = context;
+  if (argCount === 3) {
+    if (killClients(context, { address: context.argText(2) }) > 0) reply.ok();
+    else reply.error('ERR No such client');
+    return;
+  }
+  const filter: ClientFilter = {};
+  let skipsSelf = true;
+  for (let index = 2; index < argCount; index += 2) {
+    const value = index + 1;
+    if (value === argCount) {
+      reply.error(SYNTAX_ERROR);
+      return;
+    }
+    if (context.argIs(index, 'ID')) {
+      if (!context.integer(value, BAD_CLIENT_ID)) return;
+      if (context.number.value < 1) {
+        reply.error(BAD_CLIENT_ID);
+        return;
+      }
+      filter.ids = new Set([context.number.value]);
+    } else if (context.argIs(index, 'MAXAGE')) {
+      if (!context.integer(value, 'ERR maxage is not an integer or out of range')) return;
+      if (context.number.value < 1) {
+        reply.error('ERR maxage should be greater than 0');
+        return;
+      }
+      filter.ageSecondsMin = context.number.value;
+    } else if (context.argIs(index, 'TYPE')) {
+      const type = readType(context, value);
+      if (type === null) return;
+      filter.type = type;
+    } else if (context.argIs(index, 'ADDR')) {
+      filter.address = context.argText(value);
+    } else if (context.argIs(index, 'LADDR')) {
+      filter.localAddress = context.argText(value);
+    } else if (context.argIs(index, 'USER')) {
+      filter.user = context.argText(value);
+      if (filter.user !== 'default') {
+        reply.error(`ERR No such user '${context.argLatin1(value)}'`);
+        return;
+      }
+    } else if (
+      context.argIs(index, 'SKIPME') &&
+      (context.argIs(value, 'YES') || context.argIs(value, 'NO'))
+    ) {
+      skipsSelf = context.argIs(value, 'YES');
+    } else {
+      reply.error(SYNTAX_ERROR);
+      return;
+    }
+  }
+  if (skipsSelf) filter.skipId = context.session.id;
+  reply.integer(killClients(context, filter));
+}
+
+/** Too many arguments for a subcommand with optional ones. */
+function wrongArguments(context: CommandContext): void {
+  const subcommand = context.argQuoted(1).slice(0, 128);
+  context.reply.error(
+    `ERR unknown subcommand or wrong number of arguments for '${subcommand}'. Try CLIENT HELP.`,
+  );
+}
+
+function pause(context: CommandContext): void {
+  const { reply, nowMs, services } = context;
+  let kind = PauseKind.All;
+  if (context.argCount > 4) {
+    wrongArguments(context);
+    return;
+  }
+  if (context.argCount === 4) {
+    if (context.argIs(3, 'WRITE')) {
+      kind = PauseKind.Write;
+    } else if (!context.argIs(3, 'ALL')) {
+      reply.error('ERR CLIENT PAUSE mode must be WRITE or ALL');
+      return;
+    }
+  }
+  if (!context.integer(2, 'ERR timeout is not an integer or out of range')) return;
+  if (context.number.value < 0) {
+    reply.error('ERR timeout is negative');
+    return;
+  }
+  services.state.control.pause(nowMs + context.number.value, kind, nowMs);
+  reply.ok();
+}
+
+function unpause(context: CommandContext): void {
+  const { services } = context;
+  services.state.control.unpause();
+  for (let worker = 0; worker < services.workerCount; worker++) services.wakeWorker(worker);
+  context.reply.ok();
+}
+
+/** Only ON replies, whatever was set before; the executor drops all that is replied otherwise. */
+function replyMode(context: CommandContext): void {
+  const { session, reply } = context;
+  if (context.argIs(2, 'ON')) {
+    session.replyMode = ReplyMode.On;
+    reply.ok();
+  } else if (context.argIs(2, 'OFF')) {
+    session.replyMode = ReplyMode.Off;
+  } else if (context.argIs(2, 'SKIP')) {
+    if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.SkipNext;
+  } else {
+    reply.error(SYNTAX_ERROR);
+  }
+}
+
+/** NO-EVICT and NO-TOUCH. */
+function onOff(set: (session: Session, isOn: boolean) => void): Handler {
+  return (context) => {
+    const isOn = context.argIs(2, 'ON');
+    if (!isOn && !context.argIs(2, 'OFF')) {
+      context.reply.error(SYNTAX_ERROR);
+      return;
+    }
+    set(context.session, isOn);
+    context.reply.ok();
+  };
+}
+
+function unblock(context: CommandContext): void {
+  const { reply, services } = context;
+  let how = UnblockRequest.Timeout;
+  if (context.argCount > 4) {
+    wrongArguments(context);
+    return;
+  }
+  if (context.argCount === 4) {
+    if (context.argIs(3, 'ERROR')) {
+      how = UnblockRequest.Error;
+    } else if (!context.argIs(3, 'TIMEOUT')) {
+      reply.error('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR');
+      return;
+    }
+  }
+  if (!context.integer(2)) return;
+  const clientId = context.number.value;
+  const { clients } = services.state;
+  for (const slot of clients.select({ ids: new Set([clientId]) }, context.nowMs)) {
+    // Who waits for the end of a pause does not wait for a key, and can't be unblocked.
+    if (Atomics.load(clients.words, clients.wordBase(slot) + ClientWord.WaitsForKeys) === 0) continue;
+    const worker = clients.requestUnblock(slot, clientId, how);
+    if (worker < 0) continue;
+    services.wakeWorker(worker);
+    reply.integer(1);
+    return;
+  }
+  reply.integer(0);
+}
+
+const help = helpHandler('CLIENT', [
+  'GETNAME',
+  '    Return the name of the current connection.',
+  'ID',
+  '    Return the ID of the current connection.',
+  'INFO',
+  '    Return information about the current client connection.',
+  'KILL <ip:port>',
+  '    Kill connection made from <ip:port>.',
+  'KILL <option> <value> [<option> <value> [...]]',
+  '    Kill connections. Options are:',
+  '    * ADDR (<ip:port>|<unixsocket>:0)',
+  '      Kill connections made from the specified address',
+  '    * LADDR (<ip:port>|<unixsocket>:0)',
+  '      Kill connections made to specified local address',
+  '    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)',
+  '      Kill connections by type.',
+  '    * USER <username>',
+  '      Kill connections authenticated by <username>.',
+  '    * SKIPME (YES|NO)',
+  '      Skip killing current connection (default: yes).',
+  '    * ID <client-id>',
+  '      Kill connections by client id.',
+  '    * MAXAGE <seconds>',
+  '      Kill connections that are at least so old.',
+  'LIST [options ...]',
+  '    Return information about client connections. Options:',
+  '    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)',
+  '      Return clients of specified type.',
+  '    * ID <client-id> [<client-id> ...]',
+  '      Return clients with these ids.',
+  'UNPAUSE',
+  '    Stop the current client pause, resuming traffic.',
+  'PAUSE <timeout> [WRITE|ALL]',
+  '    Suspend all, or just write, clients for <timeout> milliseconds.',
+  'REPLY (ON|OFF|SKIP)',
+  '    Control the replies sent to the current connection.',
+  'SETINFO (LIB-NAME|LIB-VER) <text>',
+  '    Name the client library of the current connection.',
+  'SETNAME <name>',
+  '    Assign the name <name> to the current connection.',
+  'UNBLOCK <clientid> [TIMEOUT|ERROR]',
+  '    Unblock the specified blocked client.',
+  'NO-EVICT (ON|OFF)',
+  '    Protect current client connection from eviction.',
+  'NO-TOUCH (ON|OFF)',
+  '    Let commands of the current connection not count as accesses.',
+]);
+
+export const clientHandlers: Readonly<Record<string, Handler>> = {
+  'CLIENT GETNAME': getName,
+  'CLIENT HELP': help,
+  'CLIENT ID': id,
+  'CLIENT INFO': info,
+  'CLIENT KILL': kill,
+  'CLIENT LIST': list,
+  'CLIENT NO-EVICT': onOff((session, isOn) => {
+    session.noEvict = isOn;
+  }),
+  'CLIENT NO-TOUCH': onOff((session, isOn) => {
+    session.noTouch = isOn;
+  }),
+  'CLIENT PAUSE': pause,
+  'CLIENT REPLY': replyMode,
+  'CLIENT SETINFO': setInfo,
+  'CLIENT SETNAME': setName,
+  'CLIENT UNBLOCK': unblock,
+  'CLIENT UNPAUSE': unpause,
+};

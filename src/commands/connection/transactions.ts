@@ -1,0 +1,127 @@
+/** MULTI, EXEC, DISCARD, WATCH, UNWATCH. */
+
+import type { CommandContext } from '../../execution/context.js';
+import type { QueuedCommand } from '../../execution/session.js';
+import type { Command, Handler } from '../../execution/table/command-table.js';
+
+/** What a watched key takes besides its name: the object and the buffer's header. */
+const WATCHED_KEY_BYTES = 200;
+
+const RUN_INSIDE = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset']);
+
+/** Whether a command runs at once although the client is in a transaction. */
+export function runsInsideTransaction(command: Command): boolean {
+  return RUN_INSIDE.has(command.fullName);
+}
+
+/** Copies the context's request into the session's queue. */
+export function queueCommand(context: CommandContext, command: Command): void {
+  const queued = copyRequest(context, command);
+  context.session.queue?.push(queued);
+  context.session.queuedBytes += queued.bytes.length;
+}
+
+/** Copies the context's request out of the input buffer. */
+export function copyRequest(context: CommandContext, command: Command): QueuedCommand {
+  const { argCount } = context;
+  let lengthBytes = 0;
+  for (let index = 0; index < argCount; index++) lengthBytes += context.argLength(index);
+  const bytes = new Uint8Array(lengthBytes);
+  const args = new Int32Array(2 * argCount);
+  let at = 0;
+  for (let index = 0; index < argCount; index++) {
+    const offset = context.argOffset(index);
+    const length = context.argLength(index);
+    bytes.set(context.bytes.subarray(offset, offset + length), at);
+    args[2 * index] = at;
+    args[2 * index + 1] = length;
+    at += length;
+  }
+  return { command, bytes, view: new DataView(bytes.buffer), args, argCount };
+}
+
+function multi(context: CommandContext): void {
+  const { session, reply } = context;
+  if (session.queue !== null) {
+    reply.error('ERR MULTI calls can not be nested');
+    return;
+  }
+  session.queue = [];
+  reply.ok();
+}
+
+function discard(context: CommandContext): void {
+  const { session, reply } = context;
+  if (session.queue === null) {
+    reply.error('ERR DISCARD without MULTI');
+    return;
+  }
+  session.discardTransaction();
+  reply.ok();
+}
+
+function exec(context: CommandContext): void {
+  const { session, reply } = context;
+  if (session.queue === null) {
+    reply.error('ERR EXEC without MULTI');
+    return;
+  }
+  if (session.transactionFailed) {
+    session.discardTransaction();
+    reply.error('EXECABORT Transaction discarded because of previous errors.');
+    return;
+  }
+  context.services.executeTransaction(session, () => isUnchanged(context));
+  session.discardTransaction();
+}
+
+/**
+ * Whether no watched key has changed or expired since WATCH. The locks of their shards are held. A key that was
+ * not there may be there now and already past its expiry, after SWAPDB: that is no change.
+ */
+function isUnchanged(context: CommandContext): boolean {
+  for (const { shard, slot, version, database, hash, key, existed } of context.session.watched) {
+    if ((slot < 0 ? shard.dirtyCount : shard.watchedKeys.version(slot)) !== version) return false;
+    if (!existed) continue;
+    const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
+    if (shard.find(database, hash, key, view, 0, key.length, context.nowMs) === 0) return false;
+  }
+  return true;
+}
+
+function watch(context: CommandContext): void {
+  const { session, reply } = context;
+  if (session.queue !== null) {
+    reply.error('ERR WATCH inside MULTI is not allowed');
+    return;
+  }
+  for (let index = 1; index < context.argCount; index++) {
+    // Finding the key deletes it if it has expired: what is watched then is its absence.
+    const existed = context.peek(index) !== 0;
+    const { shard, hash, database } = context;
+    const key = context.argCopy(index);
+    const known = session.watched.some(
+      (other) => other.hash === hash && other.database === database && Buffer.compare(other.key, key) === 0,
+    );
+    if (known) continue;
+    const slot = shard.watchedKeys.watch(database, hash);
+    const version = slot < 0 ? shard.dirtyCount : shard.watchedKeys.version(slot);
+    session.watchedBytes += WATCHED_KEY_BYTES + key.length;
+    session.watched.push({ shard, slot, version, database, hash, key, existed });
+  }
+  reply.ok();
+}
+
+function unwatch(context: CommandContext): void {
+  // EXEC holds the locks of the watched keys' shards, and unwatches when it has released them.
+  if (!context.inTransaction) context.session.unwatchAll();
+  context.reply.ok();
+}
+
+export const transactionHandlers: Readonly<Record<string, Handler>> = {
+  MULTI: multi,
+  EXEC: exec,
+  DISCARD: discard,
+  WATCH: watch,
+  UNWATCH: unwatch,
+};

@@ -1,0 +1,153 @@
+/** BGREWRITEAOF, and what keeps the append-only file as the configuration wants it. */
+
+import type { CommandContext } from '../../execution/context.js';
+import type { ServerServices } from '../../execution/services.js';
+import type { Handler } from '../../execution/table/command-table.js';
+import { readManifest } from '../../journal/aof-manifest.js';
+import { JournalRequest } from '../../journal/journal-ring.js';
+import type { Keyspace } from '../../keyspace/keyspace.js';
+import { AppendOnlyMode } from '../../state/append-only-state.js';
+import { SnapshotForm, SnapshotPurpose } from '../../state/persistence-state.js';
+import { beginBackgroundSave, cancelBackgroundJob, withAllLocks } from './save.js';
+
+/** Replies wait if what was written so long ago is not on the disk. */
+const BEHIND_MS = 2000;
+
+/**
+ * Has the persistence thread write the state of this moment as the new base of the append-only file, which from now
+ * on goes on in a new increment; false if a background job runs already. The locks of all shards are held.
+ */
+function beginRewrite(keyspace: Keyspace, services: ServerServices, nowMs: number): boolean {
+  const { persistence, appendOnly } = services.state;
+  if (!persistence.reserve(SnapshotPurpose.AofBase)) return false;
+  appendOnly.wantThread();
+  appendOnly.rewriteStarted(nowMs);
+  if (appendOnly.mode !== AppendOnlyMode.Off) keyspace.journal.ring.switchFile();
+  const form = services.config.aofUseRdbPreamble ? SnapshotForm.Rdb : SnapshotForm.Commands;
+  persistence.start(0, keyspace.beginSnapshot(), nowMs, form);
+  return true;
+}
+
+function bgrewriteaof(context: CommandContext): void {
+  const { reply, keyspace, services, nowMs } = context;
+  const { persistence, appendOnly } = services.state;
+  if (persistence.isRewriting) {
+    reply.error('ERR Background append only file rewriting already in progress');
+  } else if (
+    // A transaction must not be in the old file's half and the new one's, or in both.
+    !context.isMidTransaction &&
+    withAllLocks(context, () => beginRewrite(keyspace, services, nowMs))
+  ) {
+    reply.simple('Background append only file rewriting started');
+  } else {
+    appendOnly.forgetFailures();
+    appendOnly.isRewriteScheduled = true;
+    reply.simple('Background append only file rewriting scheduled');
+  }
+}
+
+function turnOn(services: ServerServices): void {
+  if (!services.state.appendOnly.waitForBase()) return;
+  services.log('The append only file is turned on: its base is written first');
+}
+
+/** CONFIG SET has changed something: what comes next finds the append-only file as it is wanted now. */
+export function appendOnlyChanged(context: CommandContext): void {
+  const { services } = context;
+  if (services.config.appendOnly) turnOn(services);
+  // The worker that begins its base, or turns it off, looks at once.
+  services.wakeWorker(0);
+}
+
+function turnOff(keyspace: Keyspace, services: ServerServices): void {
+  const { appendOnly, persistence } = services.state;
+  services.log('The append only file is turned off');
+  keyspace.lockAll();
+  keyspace.journal.ring.turnOff();
+  if (persistence.isRewriting) cancelBackgroundJob(keyspace, persistence);
+  appendOnly.mode = AppendOnlyMode.Off;
+  appendOnly.isRewriteScheduled = false;
+  keyspace.unlockAll();
+  keyspace.journal.ring.request(JournalRequest.Close);
+}
+
+/** Whether the append-only file has grown enough since its last rewrite. */
+function hasGrown(services: ServerServices, nowMs: number): boolean {
+  const { config, state } = services;
+  const { appendOnly } = state;
+  if (appendOnly.mode !== AppendOnlyMode.On || config.autoAofRewritePercentage === 0) return false;
+  if (appendOnly.totalBytes <= config.autoAofRewriteMinBytes) return false;
+  const growth = (100 * appendOnly.totalBytes) / Math.max(1, appendOnly.baseBytes) - 100;
+  return growth >= config.autoAofRewritePercentage && !appendOnly.mustDelayRewrite(nowMs);
+}
+
+/**
+ * Turns the append-only file on or off, begins background jobs that are scheduled or due, and holds replies back
+ * while the disk is far behind. For one worker to call regularly, without any lock.
+ */
+export function followAppendOnly(keyspace: Keyspace, services: ServerServices, nowMs: number): void {
+  const { config, state, log } = services;
+  const { appendOnly, persistence } = state;
+  if (config.appendOnly && appendOnly.mode === AppendOnlyMode.Off) turnOn(services);
+  else if (!config.appendOnly && appendOnly.mode !== AppendOnlyMode.Off) turnOff(keyspace, services);
+  if (config.appendFsync === 'everysec' && keyspace.journal.ring.noteIfBehind(nowMs, BEHIND_MS)) {
+    appendOnly.noteDelayedSync();
+    log('fsync of the append only file takes too long (is the disk busy?): replies wait for it');
+  }
+  if (persistence.isBusy) return;
+  const wantsRewrite = appendOnly.isRewriteScheduled && !appendOnly.mustDelayRewrite(nowMs);
+  if (!wantsRewrite && !persistence.isSaveScheduled && !hasGrown(services, nowMs)) return;
+  keyspace.lockAll();
+  if (persistence.isSaveScheduled && !wantsRewrite) beginBackgroundSave(keyspace, persistence, nowMs);
+  else beginRewrite(keyspace, services, nowMs);
+  keyspace.unlockAll();
+}
+
+/** Whether there are files that have all data: those in use, or what was left when they were turned off. */
+function canReload({ config, state }: ServerServices): boolean {
+  const { mode } = state.appendOnly;
+  if (mode !== AppendOnlyMode.Off) return mode === AppendOnlyMode.On;
+  try {
+    const manifest = readManifest({ folder: config.aofFolder, fileName: config.aofFileName });
+    return manifest !== null && !manifest.isEmpty;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * DEBUG LOADAOF: empties the server and loads the append-only file, with all that was recorded; if it is off, what
+ * there is of it, such as the base of the last rewrite.
+ */
+export function reloadAppendOnly(context: CommandContext): void {
+  const { reply, keyspace, services, nowMs } = context;
+  const { appendOnly, persistence } = services.state;
+  const { ring } = keyspace.journal;
+  if (context.inTransaction || !canReload(services)) {
+    reply.error('ERR DEBUG LOADAOF needs an append only file that is complete, and is not for transactions');
+    return;
+  }
+  const failure = withAllLocks(context, () => {
+    const isRecording = ring.isOn;
+    if (isRecording) ring.waitForFile(() => appendOnly.writeError !== 0);
+    ring.turnOff();
+    for (const shard of keyspace.shards) {
+      for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
+    }
+    const problem = services.loadAppendOnlyAgain();
+    if (isRecording) ring.turnOn();
+    persistence.noteUnchanged(keyspace.dirtyCount());
+    return problem;
+  });
+  if (failure === '') {
+    services.log('Append Only File loaded by DEBUG LOADAOF');
+    reply.ok();
+  } else {
+    services.log(failure, 'warning');
+    reply.error('ERR Error trying to load the AOF files, check server logs');
+  }
+}
+
+export const appendOnlyHandlers: Readonly<Record<string, Handler>> = {
+  BGREWRITEAOF: bgrewriteaof,
+};

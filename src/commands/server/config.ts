@@ -1,0 +1,91 @@
+/** CONFIG: looking at the configuration, changing it while the server runs, and writing it to its file. */
+
+import type { ChangeFailure } from '../../config/config.js';
+import type { CommandContext } from '../../execution/context.js';
+import { SYNTAX_ERROR } from '../../execution/errors.js';
+import type { ServerServices } from '../../execution/services.js';
+import type { Handler } from '../../execution/table/command-table.js';
+import { helpHandler } from '../connection/help.js';
+import { appendOnlyChanged } from './append-only.js';
+
+function get(context: CommandContext): void {
+  const { reply, services } = context;
+  const patterns: string[] = [];
+  for (let index = 2; index < context.argCount; index++) patterns.push(context.argLatin1(index));
+  const pairs = services.config.getAll(patterns);
+  reply.map(pairs.length);
+  for (const pair of pairs) {
+    for (const text of pair) reply.bulkBuffer(Buffer.from(text, 'latin1'));
+  }
+}
+
+/** Has the server listen where the new configuration says. */
+function listenElsewhere(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
+  const { bind, port } = services.config;
+  const changesPort = changed.includes('port');
+  if (!changesPort && !changed.includes('bind')) return null;
+  if (services.listenOn(bind, port)) return null;
+  return changesPort
+    ? { name: 'port', reason: 'Unable to listen on this port. Check server logs.' }
+    : { name: 'bind', reason: 'Failed to bind to specified addresses.' };
+}
+
+function set(context: CommandContext): void {
+  const { reply, services, session, keyspace } = context;
+  if (context.argCount % 2 === 1) {
+    reply.error(SYNTAX_ERROR);
+    return;
+  }
+  const pairs: [string, string][] = [];
+  for (let index = 2; index < context.argCount; index += 2) {
+    pairs.push([context.argLatin1(index), context.argLatin1(index + 1)]);
+  }
+  const { config, state } = services;
+  const protectedAllowed = services.isAllowed(config.enableProtectedConfigs, session);
+  let failure: string | null = null;
+  // Under the lock and on the newest values, so that two workers do not undo each other's changes.
+  state.config.update((json) => {
+    config.adopt(JSON.parse(json));
+    failure = config.set(pairs, protectedAllowed, (changed) => listenElsewhere(services, changed));
+    if (failure !== null) return json;
+    keyspace.journal.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
+    return JSON.stringify(config);
+  });
+  services.followConfig();
+  if (failure === null) appendOnlyChanged(context);
+  if (failure === null) reply.ok();
+  else reply.error(failure);
+}
+
+function resetStat(context: CommandContext): void {
+  const { control, statistics } = context.services.state;
+  statistics.reset();
+  control.rejectedConnections = 0;
+  context.reply.ok();
+}
+
+/** CONFIG REWRITE; with `writesAll`, defaults are written, too. */
+export function rewriteConfig(context: CommandContext, writesAll: boolean): void {
+  const failure = context.services.config.rewrite(writesAll);
+  if (failure === null) context.reply.ok();
+  else context.reply.error(failure);
+}
+
+const help = helpHandler('CONFIG', [
+  'GET <pattern> [<pattern> ...]',
+  '    Return the directives whose names match a pattern, with their values.',
+  'SET <directive> <value> [<directive> <value> ...]',
+  '    Change directives, all of them or none.',
+  'RESETSTAT',
+  '    Reset the statistics that INFO reports.',
+  'REWRITE',
+  '    Bring the configuration file up to date.',
+]);
+
+export const configHandlers: Readonly<Record<string, Handler>> = {
+  'CONFIG GET': get,
+  'CONFIG HELP': help,
+  'CONFIG RESETSTAT': resetStat,
+  'CONFIG REWRITE': (context) => rewriteConfig(context, false),
+  'CONFIG SET': set,
+};

@@ -1,0 +1,477 @@
+/** INFO: sections of `field:value` lines under Redis's names, put together from the shared state. */
+
+import { readFileSync } from 'node:fs';
+import { freemem, release, totalmem, type } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { CommandContext } from '../../execution/context.js';
+import type { Command, Handler } from '../../execution/table/command-table.js';
+import { lruClock } from '../../keyspace/access-clock.js';
+import { KeyspaceCounter } from '../../keyspace/counters.js';
+import { AppendOnlyMode } from '../../state/append-only-state.js';
+import { InstantaneousMetric, ServerCounter } from '../../state/command-statistics.js';
+import { DAMSELFLY_VERSION, REDIS_VERSION } from '../../system/version.js';
+
+/** The program that this file is a part of. */
+const EXECUTABLE = fileURLToPath(new URL('../../process/cli.js', import.meta.url));
+
+/** Keys looked at in each shard. */
+const TTL_SAMPLES = 16;
+
+type Fields = [name: string, value: string | number][];
+
+/** 1536 as "1.50K". */
+export function humanBytes(bytes: number): string {
+  const units = ['B', 'K', 'M', 'G', 'T', 'P'];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return unit === 0 ? `${bytes}B` : `${value.toFixed(2)}${units[unit]}`;
+}
+
+function server(context: CommandContext): Fields {
+  const { services, nowMs } = context;
+  const { control } = services.state;
+  const uptimeSeconds = Math.max(0, Math.floor((nowMs - control.startMs) / 1000));
+  return [
+    ['redis_version', REDIS_VERSION],
+    ['redis_git_sha1', '00000000'],
+    ['redis_git_dirty', 0],
+    ['redis_build_id', '0000000000000000'],
+    ['redis_mode', 'standalone'],
+    ['os', `${type()} ${release()} ${process.arch === 'x64' ? 'x86_64' : process.arch}`],
+    ['arch_bits', 64],
+    ['monotonic_clock', 'POSIX clock_gettime'],
+    ['multiplexing_api', services.multiplexingApi],
+    ['atomicvar_api', 'ecmascript-atomics'],
+    ['gcc_version', '0.0.0'],
+    ['process_id', process.pid],
+    ['process_supervised', services.config.isUnderSystemd ? 'systemd' : 'no'],
+    ['run_id', control.runId],
+    ['tcp_port', services.config.value('port')],
+    ['server_time_usec', Math.floor((performance.timeOrigin + performance.now()) * 1000)],
+    ['uptime_in_seconds', uptimeSeconds],
+    ['uptime_in_days', Math.floor(uptimeSeconds / 86_400)],
+    ['hz', services.config.value('hz')],
+    ['configured_hz', services.config.value('hz')],
+    ['lru_clock', lruClock(nowMs)],
+    ['executable', EXECUTABLE],
+    ['config_file', services.config.configFile ?? ''],
+    ['io_threads_active', 0],
+    ['damselfly_version', DAMSELFLY_VERSION],
+    ['node_version', process.version],
+    ['worker_threads', services.workerCount],
+    ['active_workers', services.state.workerLoad.activeWorkers],
+  ];
+}
+
+function clients(context: CommandContext): Fields {
+  const { config, state } = context.services;
+  const [inputPeakBytes, outputPeakBytes] = state.clients.recentPeaks();
+  return [
+    ['connected_clients', state.clients.count],
+    ['cluster_connections', 0],
+    ['maxclients', config.value('maxclients')],
+    ['client_recent_max_input_buffer', inputPeakBytes],
+    ['client_recent_max_output_buffer', outputPeakBytes],
+    ['blocked_clients', state.control.blockedClients],
+    ['tracking_clients', 0],
+    ['clients_in_timeout_table', 0],
+  ];
+}
+
+function memory(context: CommandContext): Fields {
+  const { keyspace, services } = context;
+  const { control, clients: table, statistics } = services.state;
+  const clientBytes = table.memoryBytes();
+  const startupBytes = control.startupMemoryBytes;
+  const used = keyspace.usedBytes() + clientBytes;
+  const overheadBytes = startupBytes + clientBytes;
+  const datasetBytes = Math.max(0, used - overheadBytes);
+  const datasetShare = (100 * datasetBytes) / Math.max(1, used - startupBytes);
+  control.notePeakMemory(used);
+  const peak = control.peakMemoryBytes;
+  const resident = process.memoryUsage.rss();
+  const { maxMemoryBytes } = keyspace.settings;
+  const total = totalmem();
+  return [
+    ['used_memory', used],
+    ['used_memory_human', humanBytes(used)],
+    ['used_memory_rss', resident],
+    ['used_memory_rss_human', humanBytes(resident)],
+    ['used_memory_peak', peak],
+    ['used_memory_peak_human', humanBytes(peak)],
+    ['used_memory_peak_perc', `${peak === 0 ? '0.00' : ((used / peak) * 100).toFixed(2)}%`],
+    ['used_memory_overhead', overheadBytes],
+    ['used_memory_startup', startupBytes],
+    ['used_memory_dataset', datasetBytes],
+    ['used_memory_dataset_perc', `${datasetShare.toFixed(2)}%`],
+    ['allocator_allocated', used],
+    ['allocator_active', used],
+    ['allocator_resident', resident],
+    ['total_system_memory', total],
+    ['total_system_memory_human', humanBytes(total)],
+    ['free_system_memory', freemem()],
+    ['used_memory_lua', 0],
+    ['used_memory_vm_eval', 0],
+    ['used_memory_lua_human', '0B'],
+    ['used_memory_scripts_eval', 0],
+    ['number_of_cached_scripts', 0],
+    ['number_of_functions', 0],
+    ['number_of_libraries', 0],
+    ['used_memory_vm_functions', 0],
+    ['used_memory_vm_total', 0],
+    ['used_memory_vm_total_human', '0B'],
+    ['used_memory_functions', 0],
+    ['used_memory_scripts', 0],
+    ['used_memory_scripts_human', '0B'],
+    ['maxmemory', maxMemoryBytes],
+    ['maxmemory_human', humanBytes(maxMemoryBytes)],
+    ['maxmemory_policy', services.config.value('maxmemory-policy')],
+    ['allocator_frag_ratio', '1.00'],
+    ['allocator_frag_bytes', 0],
+    ['allocator_rss_ratio', (resident / Math.max(1, used)).toFixed(2)],
+    ['allocator_rss_bytes', resident - used],
+    ['rss_overhead_ratio', '1.00'],
+    ['rss_overhead_bytes', 0],
+    ['mem_fragmentation_ratio', (resident / Math.max(1, used)).toFixed(2)],
+    ['mem_fragmentation_bytes', resident - used],
+    ['mem_not_counted_for_evict', 0],
+    ['mem_replication_backlog', 0],
+    ['mem_total_replication_buffers', 0],
+    ['mem_clients_slaves', 0],
+    ['mem_clients_normal', clientBytes],
+    ['mem_cluster_links', 0],
+    ['mem_aof_buffer', context.keyspace.journal.ring.pendingBytes],
+    ['mem_allocator', 'damselfly-arena'],
+    ['active_defrag_running', 0],
+    ['lazyfree_pending_objects', context.keyspace.lazyFreePendingCount()],
+    ['lazyfreed_objects', statistics.keyspaceTotal(KeyspaceCounter.LazyFreedObjects)],
+  ];
+}
+
+/** What INFO tells of the append-only file while it is on. */
+function appendOnlyFields(context: CommandContext): Fields {
+  const { appendOnly } = context.services.state;
+  const { ring } = context.keyspace.journal;
+  return [
+    ['aof_current_size', appendOnly.totalBytes],
+    ['aof_base_size', appendOnly.baseBytes],
+    ['aof_pending_rewrite', 0],
+    ['aof_buffer_length', ring.pendingBytes],
+    ['aof_recorded_offset', ring.head],
+    ['aof_written_offset', ring.takenPosition],
+    ['aof_synced_offset', ring.synced],
+    ['aof_pending_bio_fsync', ring.isSynced ? 0 : 1],
+    ['aof_delayed_fsync', appendOnly.delayedSyncs],
+  ];
+}
+
+function persistence(context: CommandContext): Fields {
+  const { persistence: saving, control, appendOnly } = context.services.state;
+  const { isSaving, isLoading } = saving;
+  const isOn = context.services.config.appendOnly;
+  // Turning it on begins with a rewrite, even if that has to wait for its turn.
+  const isRewriting = saving.isRewriting || (isOn && appendOnly.mode !== AppendOnlyMode.On);
+  return [
+    ['loading', isLoading ? 1 : 0],
+    ['async_loading', 0],
+    ['current_cow_peak', 0],
+    ['current_cow_size', 0],
+    ['current_cow_size_age', 0],
+    [
+      'current_fork_perc',
+      (isSaving && saving.keysTotal > 0 ? (100 * saving.keysWritten) / saving.keysTotal : 0).toFixed(2),
+    ],
+    ['current_save_keys_processed', isSaving ? saving.keysWritten : 0],
+    ['current_save_keys_total', isSaving ? saving.keysTotal : 0],
+    ['rdb_changes_since_last_save', Math.max(0, context.keyspace.dirtyCount() - saving.savedChanges)],
+    ['rdb_bgsave_in_progress', isSaving ? 1 : 0],
+    ['rdb_last_save_time', Math.floor(control.lastSaveMs / 1000)],
+    ['rdb_last_bgsave_status', saving.hasFailed ? 'err' : 'ok'],
+    ['rdb_last_bgsave_time_sec', saving.lastSeconds],
+    [
+      'rdb_current_bgsave_time_sec',
+      isSaving ? Math.max(0, Math.floor((context.nowMs - saving.startMs) / 1000)) : -1,
+    ],
+    ['rdb_saves', saving.saves],
+    ['rdb_last_cow_size', 0],
+    ['rdb_last_load_keys_expired', saving.keysExpired],
+    ['rdb_last_load_keys_loaded', saving.keysLoaded],
+    ['aof_enabled', isOn ? 1 : 0],
+    ['aof_rewrite_in_progress', isRewriting ? 1 : 0],
+    ['aof_rewrite_scheduled', appendOnly.isRewriteScheduled ? 1 : 0],
+    ['aof_last_rewrite_time_sec', appendOnly.lastRewriteSeconds],
+    [
+      'aof_current_rewrite_time_sec',
+      saving.isRewriting ? Math.max(0, Math.floor((context.nowMs - appendOnly.rewriteStartMs) / 1000)) : -1,
+    ],
+    ['aof_last_bgrewrite_status', appendOnly.hasRewriteFailed ? 'err' : 'ok'],
+    ['aof_rewrites', appendOnly.rewrites],
+    ['aof_rewrites_consecutive_failures', appendOnly.rewriteFailuresInRow],
+    ['aof_last_write_status', appendOnly.writeError === 0 ? 'ok' : 'err'],
+    ['aof_last_cow_size', 0],
+    ['module_fork_in_progress', 0],
+    ['module_fork_last_cow_size', 0],
+    ...(isOn ? appendOnlyFields(context) : []),
+    ...(isLoading ? loading(context) : []),
+  ];
+}
+
+/** How far loading at start is. */
+function loading({ services, keyspace, nowMs }: CommandContext): Fields {
+  const { loadStartMs, loadTotalBytes, loadedBytes } = services.state.persistence;
+  const elapsedSeconds = Math.floor((nowMs - loadStartMs) / 1000);
+  // Within the first second nothing can be told.
+  const leftSeconds =
+    elapsedSeconds < 1
+      ? 1
+      : Math.floor((elapsedSeconds * (loadTotalBytes - loadedBytes)) / (loadedBytes + 1));
+  return [
+    ['loading_start_time', Math.floor(loadStartMs / 1000)],
+    ['loading_total_bytes', loadTotalBytes],
+    ['loading_rdb_used_mem', keyspace.usedBytes()],
+    ['loading_loaded_bytes', loadedBytes],
+    ['loading_loaded_perc', ((100 * loadedBytes) / Math.max(1, loadTotalBytes)).toFixed(2)],
+    ['loading_eta_seconds', leftSeconds],
+  ];
+}
+
+function stats(context: CommandContext): Fields {
+  const { control, statistics } = context.services.state;
+  const kilobytes = (metric: InstantaneousMetric): string =>
+    (statistics.instantaneous(metric) / 1024).toFixed(2);
+  return [
+    ['total_connections_received', statistics.total(ServerCounter.ConnectionsReceived)],
+    ['total_commands_processed', statistics.total(ServerCounter.CommandsProcessed)],
+    ['instantaneous_ops_per_sec', Math.floor(statistics.instantaneous(InstantaneousMetric.Commands))],
+    ['total_net_input_bytes', statistics.total(ServerCounter.InputBytes)],
+    ['total_net_output_bytes', statistics.total(ServerCounter.OutputBytes)],
+    ['total_net_repl_input_bytes', 0],
+    ['total_net_repl_output_bytes', 0],
+    ['instantaneous_input_kbps', kilobytes(InstantaneousMetric.InputBytes)],
+    ['instantaneous_output_kbps', kilobytes(InstantaneousMetric.OutputBytes)],
+    ['instantaneous_input_repl_kbps', '0.00'],
+    ['instantaneous_output_repl_kbps', '0.00'],
+    [
+      'rejected_connections',
+      statistics.total(ServerCounter.RejectedConnections) + control.rejectedConnections,
+    ],
+    ['moved_connections', statistics.total(ServerCounter.ConnectionsMoved)],
+    ['sync_full', 0],
+    ['sync_partial_ok', 0],
+    ['sync_partial_err', 0],
+    ['expired_keys', statistics.keyspaceTotal(KeyspaceCounter.ExpiredKeys)],
+    ['expired_subkeys', statistics.keyspaceTotal(KeyspaceCounter.ExpiredFields)],
+    ['expired_stale_perc', '0.00'],
+    ['expired_time_cap_reached_count', statistics.total(ServerCounter.ExpireTimeCapReached)],
+    [
+      'expire_cycle_cpu_milliseconds',
+      Math.floor(statistics.keyspaceTotal(KeyspaceCounter.ActiveExpireMicroseconds) / 1000),
+    ],
+    ['evicted_keys', statistics.keyspaceTotal(KeyspaceCounter.EvictedKeys)],
+    ['evicted_clients', statistics.total(ServerCounter.EvictedClients)],
+    ['total_eviction_exceeded_time', 0],
+    ['current_eviction_exceeded_time', 0],
+    ['keyspace_hits', statistics.keyspaceTotal(KeyspaceCounter.Hits)],
+    ['keyspace_misses', statistics.keyspaceTotal(KeyspaceCounter.Misses)],
+    ['pubsub_channels', 0],
+    ['pubsub_patterns', 0],
+    ['pubsubshard_channels', 0],
+    ['latest_fork_usec', 0],
+    ['total_forks', 0],
+    ['migrate_cached_sockets', 0],
+    ['slave_expires_tracked_keys', 0],
+    ['active_defrag_hits', 0],
+    ['active_defrag_misses', 0],
+    ['active_defrag_key_hits', 0],
+    ['active_defrag_key_misses', 0],
+    ['total_active_defrag_time', 0],
+    ['current_active_defrag_time', 0],
+    ['tracking_total_keys', 0],
+    ['tracking_total_items', 0],
+    ['tracking_total_prefixes', 0],
+    ['unexpected_error_replies', statistics.total(ServerCounter.UnexpectedErrorReplies)],
+    ['total_error_replies', statistics.total(ServerCounter.ErrorReplies)],
+    ['dump_payload_sanitizations', 0],
+    ['total_reads_processed', statistics.total(ServerCounter.Reads)],
+    ['total_writes_processed', statistics.total(ServerCounter.Writes)],
+    ['io_threaded_reads_processed', 0],
+    ['io_threaded_writes_processed', 0],
+    ['reply_buffer_shrinks', 0],
+    ['reply_buffer_expands', 0],
+  ];
+}
+
+function replication(context: CommandContext): Fields {
+  return [
+    ['role', 'master'],
+    ['connected_slaves', 0],
+    ['master_failover_state', 'no-failover'],
+    ['master_replid', context.services.state.control.runId],
+    ['master_replid2', '0'.repeat(40)],
+    ['master_repl_offset', 0],
+    ['second_repl_offset', -1],
+    ['repl_backlog_active', 0],
+    ['repl_backlog_size', context.services.config.value('repl-backlog-size')],
+    ['repl_backlog_first_byte_offset', 0],
+    ['repl_backlog_histlen', 0],
+  ];
+}
+
+/** A clock tick of /proc, in microseconds. */
+const PROC_TICK_MICROSECONDS = 10_000;
+
+/**
+ * The processor time of the process's first thread. Not that of a worker: those that serve clients are all alike.
+ * Where there is no /proc, that of the whole process.
+ */
+function mainThreadUsage(): NodeJS.CpuUsage {
+  try {
+    const line = readFileSync(`/proc/self/task/${process.pid}/stat`, 'latin1');
+    // The name of the program, in brackets, may have spaces itself. Behind it, from the third field on:
+    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+    const [user, system] = [fields[11], fields[12]].map((ticks) => Number(ticks) * PROC_TICK_MICROSECONDS);
+    return { user, system };
+  } catch {
+    return process.cpuUsage();
+  }
+}
+
+function cpu(): Fields {
+  const { user, system } = process.cpuUsage();
+  const mainThread = mainThreadUsage();
+  const seconds = (microseconds: number): string => (microseconds / 1e6).toFixed(6);
+  return [
+    ['used_cpu_sys', seconds(system)],
+    ['used_cpu_user', seconds(user)],
+    ['used_cpu_sys_children', '0.000000'],
+    ['used_cpu_user_children', '0.000000'],
+    ['used_cpu_sys_main_thread', seconds(mainThread.system)],
+    ['used_cpu_user_main_thread', seconds(mainThread.user)],
+  ];
+}
+
+/** All commands and subcommands that have handlers of their own. */
+function leafCommands(context: CommandContext): Command[] {
+  return context.table
+    .all()
+    .flatMap((command) => [command, ...(command.subcommands === null ? [] : command.subcommands.values())]);
+}
+
+function commandStats(context: CommandContext): Fields {
+  const { statistics } = context.services.state;
+  const fields: Fields = [];
+  for (const { id, fullName } of leafCommands(context)) {
+    const { calls, microseconds, rejectedCalls, failedCalls } = statistics.command(id);
+    if (calls + rejectedCalls + failedCalls === 0) continue;
+    const each = calls === 0 ? 0 : microseconds / calls;
+    fields.push([
+      `cmdstat_${fullName}`,
+      `calls=${calls},usec=${microseconds},usec_per_call=${each.toFixed(2)},rejected_calls=${rejectedCalls},failed_calls=${failedCalls}`,
+    ]);
+  }
+  return fields;
+}
+
+function errorStats(context: CommandContext): Fields {
+  return [...context.services.state.statistics.errors()].map(([prefix, count]) => [
+    `errorstat_${prefix}`,
+    `count=${count}`,
+  ]);
+}
+
+function latencyStats(context: CommandContext): Fields {
+  const { config, state } = context.services;
+  if (!config.latencyTracking) return [];
+  const fields: Fields = [];
+  for (const { id, fullName } of leafCommands(context)) {
+    if (state.statistics.command(id).calls === 0) continue;
+    const latencies = state.statistics.percentiles(id, config.latencyPercentiles);
+    if (latencies === null) continue;
+    const parts = latencies.map((latency, at) => `p${config.latencyPercentiles[at]}=${latency.toFixed(3)}`);
+    fields.push([`latency_percentiles_usec_${fullName}`, parts.join(',')]);
+  }
+  return fields;
+}
+
+/** Estimates how long the keys of a database that expire still live, in ms, from a sample of each shard. */
+function meanTimeToLive(context: CommandContext, database: number): number {
+  const { keyspace, nowMs } = context;
+  let keys = 0;
+  let sumMs = 0;
+  for (const shard of keyspace.shards) {
+    if (shard.volatileKeyCount(database) === 0) continue;
+    context.lockShard(shard);
+    const count = shard.volatileKeyCount(database);
+    const sampledMs = shard.meanTimeToLive(database, TTL_SAMPLES, nowMs);
+    context.unlockShard(shard);
+    keys += count;
+    sumMs += count * sampledMs;
+  }
+  return keys === 0 ? 0 : Math.round(sumMs / keys);
+}
+
+function keyspaceSection(context: CommandContext): Fields {
+  const { keyspace } = context;
+  const fields: Fields = [];
+  for (let database = 0; database < keyspace.databaseCount; database++) {
+    const keys = keyspace.keyCount(database);
+    const expires = keyspace.volatileKeyCount(database);
+    if (keys === 0) continue;
+    // Threads that load take no locks, so nothing can be looked at.
+    const isUnknown = expires === 0 || context.services.state.persistence.isLoading;
+    const meanTtlMs = isUnknown ? 0 : meanTimeToLive(context, database);
+    const expiringHashes = keyspace.expiringHashCount(database);
+    // Redis 7.0 does not have the last figure: it is there for who uses such hashes.
+    const subexpiry = expiringHashes === 0 ? '' : `,subexpiry=${expiringHashes}`;
+    fields.push([`db${database}`, `keys=${keys},expires=${expires},avg_ttl=${meanTtlMs}${subexpiry}`]);
+  }
+  return fields;
+}
+
+interface Section {
+  readonly name: string;
+  readonly title: string;
+  readonly isDefault: boolean;
+  readonly fields: (context: CommandContext) => Fields;
+}
+
+const SECTIONS: readonly Section[] = [
+  { name: 'server', title: 'Server', isDefault: true, fields: server },
+  { name: 'clients', title: 'Clients', isDefault: true, fields: clients },
+  { name: 'memory', title: 'Memory', isDefault: true, fields: memory },
+  { name: 'persistence', title: 'Persistence', isDefault: true, fields: persistence },
+  { name: 'stats', title: 'Stats', isDefault: true, fields: stats },
+  { name: 'replication', title: 'Replication', isDefault: true, fields: replication },
+  { name: 'cpu', title: 'CPU', isDefault: true, fields: cpu },
+  { name: 'modules', title: 'Modules', isDefault: true, fields: () => [] },
+  { name: 'commandstats', title: 'Commandstats', isDefault: false, fields: commandStats },
+  { name: 'errorstats', title: 'Errorstats', isDefault: true, fields: errorStats },
+  { name: 'latencystats', title: 'Latencystats', isDefault: false, fields: latencyStats },
+  { name: 'cluster', title: 'Cluster', isDefault: true, fields: () => [['cluster_enabled', 0]] },
+  { name: 'keyspace', title: 'Keyspace', isDefault: true, fields: keyspaceSection },
+];
+
+/** The sections asked for, by lower-case name; `default`, `all` and `everything` stand for several. */
+export function infoText(context: CommandContext, wanted: ReadonlySet<string>): string {
+  const all = wanted.has('all') || wanted.has('everything');
+  const byDefault = wanted.size === 0 || wanted.has('default');
+  const parts: string[] = [];
+  for (const section of SECTIONS) {
+    if (!all && !(byDefault && section.isDefault) && !wanted.has(section.name)) continue;
+    const lines = section.fields(context).map(([name, value]) => `${name}:${value}\r\n`);
+    parts.push(`# ${section.title}\r\n${lines.join('')}`);
+  }
+  return parts.join('\r\n');
+}
+
+function info(context: CommandContext): void {
+  const wanted = new Set<string>();
+  for (let index = 1; index < context.argCount; index++) wanted.add(context.argText(index).toLowerCase());
+  context.reply.verbatim(infoText(context, wanted), 'txt');
+}
+
+export const infoHandlers: Readonly<Record<string, Handler>> = { INFO: info };

@@ -1,0 +1,186 @@
+/** SAVE, BGSAVE and what else writes or reads the snapshot's file. */
+
+import type { CommandContext } from '../../execution/context.js';
+import { journalFails, SYNTAX_ERROR, WRITES_STOPPED } from '../../execution/errors.js';
+import type { ServerServices } from '../../execution/services.js';
+import type { Handler } from '../../execution/table/command-table.js';
+import type { Keyspace } from '../../keyspace/keyspace.js';
+import { loadFile } from '../../loading/load.js';
+import { saveKeyspace, snapshotOptions } from '../../persistence/snapshot-file.js';
+import { type PersistenceState, SnapshotPurpose } from '../../state/persistence-state.js';
+
+/** After a save that failed, the next one by save points waits so long. */
+const RETRY_DELAY_MS = 5000;
+
+export const SAVE_IN_PROGRESS = 'ERR Background save already in progress';
+const REWRITE_IN_PROGRESS =
+  "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.";
+
+/** Writes the snapshot at once. The locks of all shards are held. Returns false, with the reason in the log, on failure. */
+export function saveInForeground(context: CommandContext): boolean {
+  const { keyspace, services, nowMs } = context;
+  const { config, state, log } = services;
+  try {
+    saveKeyspace(keyspace, snapshotOptions(config), nowMs);
+  } catch (error) {
+    log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
+    return false;
+  }
+  state.control.lastSaveMs = Date.now();
+  state.persistence.noteSaved(keyspace.dirtyCount());
+  log('DB saved on disk');
+  return true;
+}
+
+/** Runs something with the locks of all shards; in a transaction they are held already. */
+export function withAllLocks<T>(context: CommandContext, action: () => T): T {
+  const { keyspace } = context;
+  if (context.inTransaction) return action();
+  keyspace.lockAll();
+  const result = action();
+  keyspace.unlockAll();
+  return result;
+}
+
+function save(context: CommandContext): void {
+  const { reply, services } = context;
+  if (services.state.persistence.isSaving) {
+    reply.error(SAVE_IN_PROGRESS);
+    return;
+  }
+  services.state.persistence.countSave();
+  if (withAllLocks(context, () => saveInForeground(context))) reply.ok();
+  else reply.error('ERR');
+}
+
+/**
+ * Has the persistence thread write the snapshot of this moment; false if it is at one already. The locks of all
+ * shards are held.
+ */
+export function beginBackgroundSave(keyspace: Keyspace, state: PersistenceState, nowMs: number): boolean {
+  if (!state.reserve(SnapshotPurpose.Save)) return false;
+  state.start(keyspace.dirtyCount(), keyspace.beginSnapshot(), nowMs);
+  return true;
+}
+
+function bgsave(context: CommandContext): void {
+  const { reply, argCount, keyspace, services, nowMs } = context;
+  if (argCount > 2 || (argCount === 2 && !context.argIs(1, 'SCHEDULE'))) {
+    reply.error(SYNTAX_ERROR);
+    return;
+  }
+  const { persistence } = services.state;
+  const { isMidTransaction } = context;
+  if (persistence.isSaving) {
+    reply.error(SAVE_IN_PROGRESS);
+  } else if (
+    // The snapshot must not have half a transaction.
+    !isMidTransaction &&
+    withAllLocks(context, () => beginBackgroundSave(keyspace, persistence, nowMs))
+  ) {
+    reply.simple('Background saving started');
+  } else if (argCount === 2 || isMidTransaction) {
+    persistence.isSaveScheduled = true;
+    reply.simple('Background saving scheduled');
+  } else {
+    reply.error(REWRITE_IN_PROGRESS);
+  }
+}
+
+/** Gives up the snapshot that is being taken. The locks of all shards are held. */
+export function cancelBackgroundJob(keyspace: Keyspace, state: PersistenceState): void {
+  state.cancel();
+  keyspace.cancelSnapshot();
+}
+
+/** Gives up the background save, if there is one. The locks of all shards are held. */
+export function cancelBackgroundSave(context: CommandContext): void {
+  const { persistence } = context.services.state;
+  if (persistence.isSaving) cancelBackgroundJob(context.keyspace, persistence);
+}
+
+/** With save points, FLUSHALL leaves an empty file. The locks of all shards are held. */
+export function snapshotFlushed(context: CommandContext): void {
+  const { services } = context;
+  const { persistence } = services.state;
+  if (services.config.savePoints.length === 0) return;
+  const { savedChanges } = persistence;
+  saveInForeground(context);
+  persistence.noteUnchanged(savedChanges);
+}
+
+/**
+ * Begins a background save if a save point is reached. For one worker to call regularly, without any lock.
+ */
+export function saveIfDue(keyspace: Keyspace, services: ServerServices, nowMs: number): void {
+  const { config, state, log } = services;
+  const { persistence } = state;
+  if (config.savePoints.length === 0 || persistence.isBusy) return;
+  if (persistence.hasFailed && nowMs - persistence.lastAttemptMs <= RETRY_DELAY_MS) return;
+  const changes = keyspace.dirtyCount() - persistence.savedChanges;
+  const elapsedMs = nowMs - state.control.lastSaveMs;
+  const point = config.savePoints.find(
+    (candidate) => changes >= candidate.changes && elapsedMs > candidate.seconds * 1000,
+  );
+  if (point === undefined) return;
+  log(`${point.changes} changes in ${point.seconds} seconds. Saving...`);
+  keyspace.lockAll();
+  beginBackgroundSave(keyspace, persistence, nowMs);
+  keyspace.unlockAll();
+}
+
+/** Why writes are refused: snapshots fail (`stop-writes-on-bgsave-error`), or the append-only file does. '' if not. */
+export function whyWritesAreStopped(services: ServerServices): string {
+  const { config, state } = services;
+  const { persistence, appendOnly } = state;
+  if (persistence.hasFailed && config.stopWritesOnSaveError && config.savePoints.length > 0) {
+    return WRITES_STOPPED;
+  }
+  return appendOnly.writeError === 0 ? '' : journalFails(appendOnly.writeError);
+}
+
+/** DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]: saves, empties the server and loads what was saved. */
+export function reload(context: CommandContext): void {
+  const { reply, keyspace, services, nowMs } = context;
+  let saves = true;
+  let flushes = true;
+  let merges = false;
+  for (let index = 2; index < context.argCount; index++) {
+    if (context.argIs(index, 'NOSAVE')) saves = false;
+    else if (context.argIs(index, 'NOFLUSH')) flushes = false;
+    else if (context.argIs(index, 'MERGE')) merges = true;
+    else {
+      reply.error('ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.');
+      return;
+    }
+  }
+  const { config, log } = services;
+  const { persistence } = services.state;
+  const problem = withAllLocks(context, () => {
+    cancelBackgroundSave(context);
+    if (saves && !saveInForeground(context)) return 'ERR';
+    for (const shard of flushes ? keyspace.shards : []) {
+      for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
+    }
+    const options = {
+      fileName: config.snapshotFile,
+      hasChecksum: config.rdbChecksum,
+      nowMs,
+      dropsExpired: true,
+    };
+    const { failure } = loadFile(keyspace, options, log, { replaces: merges });
+    if (failure === '') {
+      persistence.noteUnchanged(keyspace.dirtyCount());
+      return null;
+    }
+    log(failure, 'warning');
+    return 'ERR Error trying to load the RDB dump, check server logs';
+  });
+  if (problem === null) reply.ok();
+  else reply.error(problem);
+}
+
+export const saveHandlers: Readonly<Record<string, Handler>> = {
+  BGSAVE: bgsave,
+  SAVE: save,
+};

@@ -1,0 +1,437 @@
+/** Commands on sets. */
+
+import type { CommandContext } from '../../execution/context.js';
+import { recordDelete, recordKeyCommand } from '../../execution/effects.js';
+import { OUT_OF_MEMORY, SYNTAX_ERROR } from '../../execution/errors.js';
+import type { Handler } from '../../execution/table/command-table.js';
+import type { Journal } from '../../journal/journal.js';
+import { ValueType } from '../../keyspace/entry.js';
+import { KeyEvent } from '../../keyspace/events.js';
+import type { Shard } from '../../keyspace/shard.js';
+import { SetAdd, type SetValue } from '../../structures/set-value.js';
+import { scanElements } from '../keys/element-scan.js';
+import { drawDistinct, REPEATED_ELEMENTS_MAX, readCount } from '../keys/random-elements.js';
+
+const NOT_POSITIVE = 'ERR value is out of range, must be positive';
+
+/** A set that a command reads: where it is, and how many members it has. */
+interface Source {
+  readonly sets: SetValue;
+  /** 0 if there is no such key. */
+  readonly reference: number;
+  readonly count: number;
+}
+
+function replyMember(context: CommandContext, sets: SetValue): void {
+  const { member } = sets;
+  context.reply.bulkCopy(member.bytes, member.view, member.offset, member.lengthBytes);
+}
+
+function recordMember(journal: Journal, sets: SetValue): void {
+  const { member } = sets;
+  journal.argument(member.bytes, member.view, member.offset, member.lengthBytes);
+}
+
+/** Replies with all members of a set. */
+function replyAll(context: CommandContext, sets: SetValue, reference: number): void {
+  context.reply.set(sets.count(reference));
+  for (sets.begin(reference); sets.next(); ) replyMember(context, sets);
+}
+
+function containsArgument(
+  context: CommandContext,
+  sets: SetValue,
+  reference: number,
+  argument: number,
+): boolean {
+  const { bytes, view } = context;
+  return sets.contains(reference, bytes, view, context.argOffset(argument), context.argLength(argument));
+}
+
+/** Whether a set that may be missing has the member that `holder` has read last. */
+function hasMember({ sets, reference }: Source, holder: SetValue): boolean {
+  const { bytes, view, offset, lengthBytes } = holder.member;
+  return reference !== 0 && sets.contains(reference, bytes, view, offset, lengthBytes);
+}
+
+function sadd(context: CommandContext): void {
+  let reference = context.writeCollection(1, ValueType.Set);
+  if (reference < 0) return;
+  if (reference === 0) {
+    reference = context.createCollection(ValueType.Set);
+    if (reference === 0) return;
+  }
+  const { sets } = context.shard;
+  const { bytes, view } = context;
+  let added = 0;
+  let isComplete = true;
+  for (let index = 2; index < context.argCount && isComplete; index++) {
+    const result = sets.add(reference, bytes, view, context.argOffset(index), context.argLength(index));
+    if (result === SetAdd.Added) added++;
+    isComplete = result !== SetAdd.NoMemory;
+  }
+  if (added > 0) context.changed(KeyEvent.SetAdd);
+  else context.dropIfEmpty();
+  if (isComplete) context.reply.integer(added);
+  else context.reply.error(OUT_OF_MEMORY);
+}
+
+function srem(context: CommandContext): void {
+  const reference = context.writeCollection(1, ValueType.Set);
+  if (reference < 0) return;
+  let removed = 0;
+  if (reference !== 0) {
+    const { bytes, view } = context;
+    const { sets } = context.shard;
+    for (let index = 2; index < context.argCount; index++) {
+      if (sets.remove(reference, bytes, view, context.argOffset(index), context.argLength(index))) removed++;
+    }
+    if (removed > 0) context.elementsRemoved(KeyEvent.SetRemove);
+  }
+  context.reply.integer(removed);
+}
+
+function smove(context: CommandContext): void {
+  const { reply, bytes, view } = context;
+  const offset = context.argOffset(3);
+  const length = context.argLength(3);
+  const source = context.writeCollection(1, ValueType.Set);
+  if (source < 0) return;
+  if (source === 0) {
+    reply.integer(0);
+    return;
+  }
+  const { sets } = context.shard;
+  let target = context.writeCollection(2, ValueType.Set);
+  if (target < 0) return;
+  const targetShard = context.shard;
+  const targetHash = context.hash;
+  const isSame = target === source && targetShard.sets === sets;
+  if (isSame || !sets.contains(source, bytes, view, offset, length)) {
+    reply.integer(isSame && sets.contains(source, bytes, view, offset, length) ? 1 : 0);
+    return;
+  }
+  if (target === 0) {
+    target = context.createCollection(ValueType.Set);
+    if (target === 0) return;
+  }
+  const result = targetShard.sets.add(target, bytes, view, offset, length);
+  if (result === SetAdd.NoMemory) {
+    context.dropIfEmpty();
+    reply.error(OUT_OF_MEMORY);
+    return;
+  }
+  sets.remove(context.writeCollection(1, ValueType.Set), bytes, view, offset, length);
+  context.elementsRemoved(KeyEvent.SetRemove);
+  if (result === SetAdd.Added) targetShard.changed(context.database, targetHash, KeyEvent.SetAdd);
+  reply.integer(1);
+}
+
+function sismember(context: CommandContext): void {
+  const reference = context.readCollection(1, ValueType.Set);
+  if (reference < 0) return;
+  const isMember = reference !== 0 && containsArgument(context, context.shard.sets, reference, 2);
+  context.reply.integer(isMember ? 1 : 0);
+}
+
+function smismember(context: CommandContext): void {
+  const reference = context.readCollection(1, ValueType.Set);
+  if (reference < 0) return;
+  context.reply.array(context.argCount - 2);
+  for (let index = 2; index < context.argCount; index++) {
+    const isMember = reference !== 0 && containsArgument(context, context.shard.sets, reference, index);
+    context.reply.integer(isMember ? 1 : 0);
+  }
+}
+
+function scard(context: CommandContext): void {
+  const reference = context.readCollection(1, ValueType.Set);
+  if (reference < 0) return;
+  context.reply.integer(reference === 0 ? 0 : context.shard.sets.count(reference));
+}
+
+function smembers(context: CommandContext): void {
+  const reference = context.readCollection(1, ValueType.Set);
+  if (reference < 0) return;
+  if (reference === 0) context.reply.set(0);
+  else replyAll(context, context.shard.sets, reference);
+}
+
+function popOne(context: CommandContext): void {
+  const reference = context.writeCollection(1, ValueType.Set);
+  if (reference < 0) return;
+  if (reference === 0) {
+    context.reply.nullBulk();
+    return;
+  }
+  const { sets } = context.shard;
+  const handle = sets.randomHandle(reference);
+  sets.readHandle(reference, handle);
+  replyMember(context, sets);
+  const journal = recordKeyCommand(context, 'SREM', 1);
+  if (journal !== null) recordMember(journal, sets);
+  sets.removeHandle(reference, handle);
+  context.elementsRemoved(KeyEvent.SetPop);
+}
+
+function spop(context: CommandContext): void {
+  if (context.argCount === 2) {
+    popOne(context);
+    return;
+  }
+  if (context.argCount > 3) {
+    context.reply.error(SYNTAX_ERROR);
+    return;
+  }
+  if (!context.integer(2, NOT_POSITIVE)) return;
+  const count = context.number.value;
+  if (count < 0) {
+    context.reply.error(NOT_POSITIVE);
+    return;
+  }
+  const reference = context.writeCollection(1, ValueType.Set);
+  if (reference < 0) return;
+  if (reference === 0 || count === 0) {
+    context.reply.set(0);
+    return;
+  }
+  const { sets } = context.shard;
+  if (count >= sets.count(reference)) {
+    replyAll(context, sets, reference);
+    context.remove();
+    context.changed(KeyEvent.SetPop);
+    context.changed(KeyEvent.Delete);
+    recordDelete(context);
+    return;
+  }
+  const handles = drawDistinct(sets, reference, count);
+  context.reply.set(handles.length);
+  const journal = recordKeyCommand(context, 'SREM', handles.length);
+  for (const handle of handles) {
+    sets.readHandle(reference, handle);
+    replyMember(context, sets);
+    if (journal !== null) recordMember(journal, sets);
+  }
+  // From the greatest on: in a small set, removing a member moves those after it.
+  handles.sort((left, right) => right - left);
+  for (const handle of handles) sets.removeHandle(reference, handle);
+  context.changed(KeyEvent.SetPop);
+}
+
+function srandmember(context: CommandContext): void {
+  const { reply } = context;
+  if (context.argCount > 3) {
+    reply.error(SYNTAX_ERROR);
+    return;
+  }
+  let count = 0;
+  if (context.argCount === 3) {
+    if (!readCount(context)) return;
+    count = Math.max(context.number.value, -REPEATED_ELEMENTS_MAX);
+  }
+  const reference = context.readCollection(1, ValueType.Set);
+  if (reference < 0) return;
+  const { sets } = context.shard;
+  if (context.argCount === 2) {
+    if (reference === 0) {
+      reply.nullBulk();
+      return;
+    }
+    sets.readHandle(reference, sets.randomHandle(reference));
+    replyMember(context, sets);
+  } else if (reference === 0 || count === 0) {
+    reply.array(0);
+  } else if (count < 0) {
+    reply.array(-count);
+    for (; count < 0 && !reply.overflowed; count++) {
+      sets.readHandle(reference, sets.randomHandle(reference));
+      replyMember(context, sets);
+    }
+  } else if (count >= sets.count(reference)) {
+    reply.array(sets.count(reference));
+    for (sets.begin(reference); sets.next(); ) replyMember(context, sets);
+  } else {
+    const handles = drawDistinct(sets, reference, count);
+    reply.array(handles.length);
+    for (const handle of handles) {
+      sets.readHandle(reference, handle);
+      replyMember(context, sets);
+    }
+  }
+}
+
+/** Looks up the sets that arguments `first` to `last` name; replies WRONGTYPE and returns null if one is none. */
+function readSources(context: CommandContext, first: number, last: number): Source[] | null {
+  const sources: Source[] = [];
+  for (let index = first; index <= last; index++) {
+    const reference = context.readCollection(index, ValueType.Set);
+    if (reference < 0) return null;
+    const { sets } = context.shard;
+    sources.push({ sets, reference, count: reference === 0 ? 0 : sets.count(reference) });
+  }
+  return sources;
+}
+
+/** What the operations do with a member of the result, just read into `holder.member`; false to stop. */
+type Take = (holder: SetValue) => boolean;
+
+/** Offers the members that all sources share. Returns false if `take` has stopped it. */
+function intersect(sources: readonly Source[], take: Take): boolean {
+  const [smallest, ...others] = [...sources].sort((left, right) => left.count - right.count);
+  if (smallest.count === 0) return true;
+  const { sets } = smallest;
+  for (sets.begin(smallest.reference); sets.next(); ) {
+    if (others.every((other) => hasMember(other, sets)) && !take(sets)) return false;
+  }
+  return true;
+}
+
+/** Offers all members of all sources, some more than once. */
+function unite(sources: readonly Source[], take: Take): boolean {
+  for (const { sets, reference } of sources) {
+    if (reference === 0) continue;
+    for (sets.begin(reference); sets.next(); ) if (!take(sets)) return false;
+  }
+  return true;
+}
+
+/** Offers the members of the first source that no other one has. */
+function subtract(sources: readonly Source[], take: Take): boolean {
+  const [{ sets, reference }, ...others] = sources;
+  if (reference === 0) return true;
+  for (sets.begin(reference); sets.next(); ) {
+    if (!others.some((other) => hasMember(other, sets)) && !take(sets)) return false;
+  }
+  return true;
+}
+
+type Operation = typeof unite;
+
+/** Replies with the result of an operation that offers no member twice. */
+function replyOperation(context: CommandContext, operation: Operation): void {
+  const sources = readSources(context, 1, context.argCount - 1);
+  if (sources === null) return;
+  const { reply } = context;
+  const position = reply.reserveAggregate();
+  let count = 0;
+  operation(sources, (holder) => {
+    replyMember(context, holder);
+    count++;
+    return true;
+  });
+  reply.patchAggregate(position, 'set', count);
+}
+
+/** Makes the result of an operation the draft of a shard; replies OOM and returns false if there is no memory. */
+function draftOperation(
+  context: CommandContext,
+  shard: Shard,
+  operation: Operation,
+  sources: readonly Source[],
+): boolean {
+  const { sets, draft } = shard;
+  let isComplete = sets.create(draft);
+  if (isComplete) {
+    isComplete = operation(sources, ({ member }) => {
+      const result = sets.add(draft, member.bytes, member.view, member.offset, member.lengthBytes);
+      return result !== SetAdd.NoMemory;
+    });
+    if (!isComplete) sets.release(draft);
+  }
+  if (!isComplete) context.reply.error(OUT_OF_MEMORY);
+  return isComplete;
+}
+
+function sunion(context: CommandContext): void {
+  const sources = readSources(context, 1, context.argCount - 1);
+  if (sources === null) return;
+  const { shard } = context;
+  if (!draftOperation(context, shard, unite, sources)) return;
+  replyAll(context, shard.sets, shard.draft);
+  shard.sets.release(shard.draft);
+}
+
+function storeOperation(context: CommandContext, operation: Operation, event: KeyEvent): void {
+  const sources = readSources(context, 2, context.argCount - 1);
+  if (sources === null) return;
+  context.findWrite(1);
+  const { shard } = context;
+  if (!draftOperation(context, shard, operation, sources)) return;
+  const count = shard.sets.count(shard.draft);
+  if (count === 0) {
+    shard.sets.release(shard.draft);
+    if (context.entry !== 0) {
+      context.remove();
+      context.changed(KeyEvent.Delete);
+    }
+  } else {
+    if (!context.putDraft(ValueType.Set, -1)) return;
+    context.changed(event);
+  }
+  context.reply.integer(count);
+}
+
+function sintercard(context: CommandContext): void {
+  const { reply } = context;
+  if (!context.integer(1, 'ERR numkeys should be greater than 0')) return;
+  const keyCount = context.number.value;
+  if (keyCount < 1) {
+    reply.error('ERR numkeys should be greater than 0');
+    return;
+  }
+  if (keyCount > context.argCount - 2) {
+    reply.error("ERR Number of keys can't be greater than number of args");
+    return;
+  }
+  let limit = 0;
+  for (let index = 2 + keyCount; index < context.argCount; index += 2) {
+    if (!context.argIs(index, 'LIMIT') || index + 1 >= context.argCount) {
+      reply.error(SYNTAX_ERROR);
+      return;
+    }
+    if (!context.integer(index + 1, "ERR LIMIT can't be negative")) return;
+    limit = context.number.value;
+    if (limit < 0) {
+      reply.error("ERR LIMIT can't be negative");
+      return;
+    }
+  }
+  const sources = readSources(context, 2, 1 + keyCount);
+  if (sources === null) return;
+  let count = 0;
+  intersect(sources, () => ++count !== limit);
+  reply.integer(count);
+}
+
+function sscan(context: CommandContext): void {
+  scanElements(
+    context,
+    ValueType.Set,
+    '',
+    ({ sets }) => [sets, sets.member],
+    (sets) => {
+      replyMember(context, sets);
+      return 1;
+    },
+  );
+}
+
+export const setHandlers: Readonly<Record<string, Handler>> = {
+  SADD: sadd,
+  SCARD: scard,
+  SDIFF: (context) => replyOperation(context, subtract),
+  SDIFFSTORE: (context) => storeOperation(context, subtract, KeyEvent.SetDiffStore),
+  SINTER: (context) => replyOperation(context, intersect),
+  SINTERCARD: sintercard,
+  SINTERSTORE: (context) => storeOperation(context, intersect, KeyEvent.SetInterStore),
+  SISMEMBER: sismember,
+  SMEMBERS: smembers,
+  SMISMEMBER: smismember,
+  SMOVE: smove,
+  SPOP: spop,
+  SRANDMEMBER: srandmember,
+  SREM: srem,
+  SSCAN: sscan,
+  SUNION: sunion,
+  SUNIONSTORE: (context) => storeOperation(context, unite, KeyEvent.SetUnionStore),
+};

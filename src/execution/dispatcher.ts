@@ -1,0 +1,75 @@
+/**
+ * From bytes to commands: parses what a connection has sent and has the executor run it. One per worker.
+ */
+
+import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { ParseState, ParseStatus, RequestParser } from '../protocol/request-parser.js';
+import type { Executor } from './executor.js';
+import type { Session } from './session.js';
+
+/** The parts of a connection that the dispatcher needs. */
+export interface DispatchedConnection {
+  session: Session | null;
+  parseState: ParseState | null;
+  closeAfterReply(): void;
+}
+
+export class Dispatcher {
+  readonly parser = new RequestParser();
+  private readonly executor: Executor;
+  private readonly reply: ReplyWriter;
+  /** After `dispatch`: how many more bytes the command that is cut needs at least. */
+  bytesNeeded = 0;
+
+  constructor(executor: Executor, reply: ReplyWriter) {
+    this.executor = executor;
+    this.reply = reply;
+  }
+
+  /** Runs the commands in bytes[start, end); returns the offset of the first byte not consumed. */
+  dispatch(
+    connection: DispatchedConnection,
+    session: Session,
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+  ): number {
+    const { parser, reply } = this;
+    this.bytesNeeded = 0;
+    let position = start;
+    while (position < end) {
+      parser.authenticated = session.authenticated;
+      const next = parser.parse(bytes, position, end, connection.parseState);
+      reply.protocol = session.protocol;
+      if (parser.commandCount > 0) {
+        // A cut command may only be remembered once the commands before it have run: AUTH may be among them.
+        const executed = this.executor.executeBatch(session, bytes, view, parser);
+        if (session.closing) {
+          connection.closeAfterReply();
+          return end;
+        }
+        if (session.postponed !== null) {
+          connection.parseState?.clear();
+          return parser.commandEnd[executed - 1];
+        }
+      }
+      if (parser.endsWithEmpty) this.executor.skipEmpty(session);
+      position = next;
+      if (parser.status === ParseStatus.ProtocolError) {
+        // The commands before it may have been AUTH, then other limits hold.
+        if (session.authenticated && !parser.authenticated) continue;
+        reply.error(`ERR ${parser.errorText}`);
+        connection.closeAfterReply();
+        return end;
+      }
+      if (parser.status === ParseStatus.NeedMore) {
+        connection.parseState ??= new ParseState();
+        this.bytesNeeded = parser.bytesNeeded;
+        break;
+      }
+    }
+    parser.shrink();
+    return position;
+  }
+}

@@ -1,0 +1,52 @@
+/** What commands need of the process around them, given by the worker that runs them. */
+
+import type { Config, Permission } from '../config/config.js';
+import type { Shard } from '../keyspace/shard.js';
+import type { ProcessState } from '../state/process-state.js';
+import type { Log } from '../system/log.js';
+import type { ClientRows } from './client-rows.js';
+import type { MonitorFeed } from './monitor-feed.js';
+import type { Session } from './session.js';
+import type { Transfers } from './transfers.js';
+
+export interface ServerServices {
+  /** What all threads of the process share. */
+  readonly state: ProcessState;
+  /** This thread's copy of the configuration; CONFIG SET changes it through `state.config.update`. */
+  readonly config: Config;
+  /** This worker's sessions in the client table. */
+  readonly clientRows: ClientRows;
+  /** Where the lines for clients in MONITOR go. */
+  readonly monitors: MonitorFeed;
+  /** What MIGRATE sends to other servers. */
+  readonly transfers: Transfers;
+  /** Sends what has been replied so far, before a long batch ends. */
+  flush(session: Session): void;
+  /** Makes a worker look at its mailbox and at requests in the client table. */
+  wakeWorker(index: number): void;
+  readonly workerCount: number;
+  /** How connections are read, as INFO tells it. */
+  multiplexingApi: string;
+  /** The password that clients must give, '' for none. */
+  requirePass: string;
+  /** `proto-max-bulk-len`: no string grows longer. */
+  maxBulkLengthBytes: number;
+  readonly workerIndex: number;
+  /** The sessions of this worker's connections, by client id. */
+  readonly sessions: Map<number, Session>;
+  /** Whether an `enable-…` directive lets a client in, by where the client is. */
+  isAllowed(permission: Permission, session: Session): boolean;
+  /** Has the server listen elsewhere; false if it can't, and listens where it did. Blocks shortly. */
+  listenOn(bind: readonly string[], port: number): boolean;
+  /** Takes over the configuration in force; the worker does so by itself before each read. */
+  followConfig(): void;
+  /** Loads the append-only file again (loading.ts). */
+  loadAppendOnlyAgain(): string;
+  /** `enable-debug-command` and where the client is. */
+  isDebugAllowed(session: Session): boolean;
+  readonly log: Log;
+  /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
+  releaseUnusedPages(shard: Shard): void;
+  /** Runs a session's queue as one transaction (executor.ts). */
+  executeTransaction(session: Session, isStillValid: () => boolean): void;
+}

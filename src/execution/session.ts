@@ -1,0 +1,135 @@
+/** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
+
+import type { Shard } from '../keyspace/shard.js';
+import type { Command } from './table/command-table.js';
+
+/** A command that waits in a transaction: its arguments are copied out of the input buffer. */
+export interface QueuedCommand {
+  readonly command: Command;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Pairs [offset, length]. */
+  readonly args: Int32Array;
+  readonly argCount: number;
+}
+
+export interface WatchedKey {
+  readonly shard: Shard;
+  /** Slot in the shard's watch table; -1 if that was full: then any change of the shard counts. */
+  readonly slot: number;
+  readonly version: number;
+  readonly database: number;
+  readonly hash: number;
+  readonly key: Uint8Array;
+  /** Whether there was such a key at WATCH. */
+  readonly existed: boolean;
+}
+
+export const enum ReplyMode {
+  On = 0,
+  Off = 1,
+  /** No reply to the next command. */
+  SkipNext = 2,
+  /** No reply to this command. */
+  Skip = 3,
+}
+
+/** What the command layer asks of the connection below it. */
+export interface ClientConnection {
+  /** Closes the connection once all replies are sent. */
+  closeAfterReply(): void;
+  peerAddress(): string;
+  localAddress(): string;
+  readonly fd: number;
+  /** Output that the client has not taken yet, and the buffers that it is in. */
+  readonly pendingOutputBytes: number;
+  readonly pendingOutputChunks: number;
+  /** Input that waits for the rest of its command, and the room that is left for that. */
+  readonly queryBufferBytes: number;
+  readonly queryBufferFreeBytes: number;
+}
+
+/** Work of a postponed command that goes on elsewhere. */
+export interface PostponedWork {
+  /** The command may go on. */
+  readonly isReady: boolean;
+  /** The client has gone, and with it the command. */
+  abandon(): void;
+}
+
+export class Session {
+  readonly id: number;
+  readonly connection: ClientConnection;
+  readonly createdMs: number;
+  database = 0;
+  protocol: 2 | 3 = 2;
+  authenticated = true;
+  userName = 'default';
+  name = '';
+  libraryName = '';
+  libraryVersion = '';
+  replyMode: ReplyMode = ReplyMode.On;
+  noEvict = false;
+  noTouch = false;
+  isMonitor = false;
+  closing = false;
+  lastCommandId = -1;
+  lastInteractionMs: number;
+  /** Row in the process-wide client table. */
+  clientSlot = -1;
+
+  /**
+   * A command that waits for the end of CLIENT PAUSE, or has begun and waits for `postponedWork`; the connection is not
+   * read meanwhile.
+   */
+  postponed: QueuedCommand | null = null;
+  postponedWork: PostponedWork | null = null;
+
+  /** Commands queued since MULTI; null outside a transaction. */
+  queue: QueuedCommand[] | null = null;
+  queuedBytes = 0;
+  /** A command could not be queued: EXEC will refuse. */
+  transactionFailed = false;
+  watched: WatchedKey[] = [];
+  /** What `watched` takes. */
+  watchedBytes = 0;
+
+  constructor(id: number, connection: ClientConnection, nowMs: number) {
+    this.id = id;
+    this.connection = connection;
+    this.createdMs = nowMs;
+    this.lastInteractionMs = nowMs;
+  }
+
+  /** Whether the session is all in its row of the client table, so that another worker can go on with it. */
+  get isMovable(): boolean {
+    return (
+      this.clientSlot >= 0 &&
+      this.authenticated &&
+      this.replyMode === ReplyMode.On &&
+      this.queue === null &&
+      this.watched.length === 0 &&
+      this.postponed === null &&
+      !this.isMonitor &&
+      !this.closing
+    );
+  }
+
+  unwatchAll(): void {
+    for (const { shard, slot } of this.watched) {
+      if (slot < 0) continue;
+      shard.lock();
+      shard.watchedKeys.unwatch(slot);
+      shard.unlock();
+    }
+    this.watched.length = 0;
+    this.watchedBytes = 0;
+  }
+
+  discardTransaction(): void {
+    this.queue = null;
+    this.queuedBytes = 0;
+    this.transactionFailed = false;
+    this.unwatchAll();
+  }
+}

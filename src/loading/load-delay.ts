@@ -1,0 +1,57 @@
+/**
+ * `key-load-delay` of Redis: microseconds to wait after each key or command that is loaded; negative, a microsecond
+ * after one of so many. It makes loading slow, so that one can see and test what happens meanwhile.
+ */
+
+import { Config } from '../config/config.js';
+import { SharedConfig } from '../state/shared-config.js';
+import { sleep } from '../system/wait.js';
+
+/** Between two looks at whether the directive has changed. */
+const SLICE_MS = 10;
+
+export class LoadDelay {
+  private readonly shared: SharedConfig;
+  private version = 0;
+  private microseconds = 0;
+
+  /** @param config the process's SharedConfig */
+  constructor(config: SharedArrayBuffer) {
+    this.shared = new SharedConfig(config);
+    this.follow();
+  }
+
+  /** Whether there is anything to wait for; if not, it will not be switched on any more. */
+  get isOn(): boolean {
+    return this.microseconds !== 0;
+  }
+
+  /** Waits as long as configured, which is usually not at all. Only threads of their own may wait. */
+  pause(): void {
+    if (this.microseconds !== 0) this.wait();
+  }
+
+  private wait(): void {
+    this.follow();
+    let waitedMs = 0;
+    while (waitedMs < this.delayMs()) {
+      const sliceMs = Math.min(SLICE_MS, this.delayMs() - waitedMs);
+      sleep(sliceMs);
+      waitedMs += sliceMs;
+      this.follow();
+    }
+  }
+
+  private delayMs(): number {
+    const { microseconds } = this;
+    if (microseconds >= 0) return microseconds / 1000;
+    return Math.random() < -1 / microseconds ? 0.001 : 0;
+  }
+
+  private follow(): void {
+    const published = this.shared.readIfNewer(this.version);
+    if (published === null) return;
+    this.version = published.version;
+    this.microseconds = Number(new Config(JSON.parse(published.json)).value('key-load-delay'));
+  }
+}

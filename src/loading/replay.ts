@@ -1,0 +1,233 @@
+/**
+ * Runs the commands of append-only files again, with the handlers that clients' commands have, in a thread that has
+ * the keyspace for itself. What a handler asks of the process around it, it asks of a process state of this thread's
+ * own, so a file can neither stop the server nor show up in its statistics.
+ */
+
+import { createReplayTable } from '../commands/commands.js';
+import { Config, type ConfigSnapshot } from '../config/config.js';
+import { defaultSettings } from '../config/keyspace-settings.js';
+import { ClientRows } from '../execution/client-rows.js';
+import { CommandContext } from '../execution/context.js';
+import { Executor } from '../execution/executor.js';
+import { MonitorFeed } from '../execution/monitor-feed.js';
+import type { ServerServices } from '../execution/services.js';
+import { type ClientConnection, Session } from '../execution/session.js';
+import { TransferFailure, type Transfers } from '../execution/transfers.js';
+import { AofEnd, AofError, AofInput } from '../journal/aof-input.js';
+import { KeyspaceCounter } from '../keyspace/counters.js';
+import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
+import { FileSource } from '../persistence/snapshot-file.js';
+import { ReplyWriter } from '../protocol/reply-writer.js';
+import { PersistenceState } from '../state/persistence-state.js';
+import { createProcessState, ProcessState } from '../state/process-state.js';
+import { LoadDelay } from './load-delay.js';
+
+/** Between two looks at how far it is. */
+const PROGRESS_BYTES = 1 << 20;
+/** Commands that failed, of which the log tells. */
+const WARNINGS_MAX = 10;
+
+export interface ReplayFile {
+  readonly path: string;
+  /** Where its commands begin. */
+  readonly offset: number;
+}
+
+export interface ReplayRequest {
+  readonly keyspace: KeyspaceHandle;
+  readonly configuration: ConfigSnapshot;
+  /** In their order. */
+  readonly files: readonly ReplayFile[];
+  /** Reads up to the first annotation with a later time, in seconds since the epoch. */
+  readonly untilSeconds: number;
+  /** Where to say how far it is: a PersistenceState. */
+  readonly progress: SharedArrayBuffer;
+  /** The configuration in force: a SharedConfig. */
+  readonly sharedConfig: SharedArrayBuffer;
+  /** Bytes of other files that were loaded before. */
+  readonly loadedBytes: number;
+}
+
+export interface ReplayResult {
+  /** One line that says what can't be loaded; '' if all could, up to where the last file that was read ends. */
+  readonly failure: string;
+  readonly warnings: readonly string[];
+  /** How the last file that was read ended, which it was, and the offset up to which it counts. */
+  readonly end: AofEnd;
+  readonly file: number;
+  readonly offset: number;
+  /** The first annotation's time, -1 without any. */
+  readonly firstTimestamp: number;
+  readonly lastTimestamp: number;
+}
+
+/** Why the files can't be used, in one line. */
+class ReplayError extends Error {}
+
+/** Nobody is connected. */
+const NO_CONNECTION: ClientConnection = {
+  closeAfterReply: () => {},
+  peerAddress: () => '',
+  localAddress: () => '',
+  fd: -1,
+  pendingOutputBytes: 0,
+  pendingOutputChunks: 0,
+  queryBufferBytes: 0,
+  queryBufferFreeBytes: 0,
+};
+
+/** Nothing is sent anywhere. */
+const NO_TRANSFERS: Transfers = {
+  start: () => ({ id: 0, result: { failure: TransferFailure.Connecting, preambleError: '', replies: [] } }),
+  collect: () => {},
+  wait: () => {},
+};
+
+/** Runs the files' commands, in a thread that may have done nothing else before. */
+export function replayFiles(request: ReplayRequest): ReplayResult {
+  const state = new PersistenceState(request.progress);
+  state.noteLoadingThread();
+  return new Replay(request, state).run();
+}
+
+class Replay {
+  private readonly request: ReplayRequest;
+  private readonly progress: PersistenceState;
+  private readonly keyspace: Keyspace;
+  private readonly context: CommandContext;
+  private readonly executor: Executor;
+  private readonly delay: LoadDelay;
+  private readonly warnings: string[] = [];
+  private firstTimestamp = -1;
+  private lastTimestamp = -1;
+
+  constructor(request: ReplayRequest, progress: PersistenceState) {
+    this.request = request;
+    this.progress = progress;
+    this.delay = new LoadDelay(request.sharedConfig);
+    const config = new Config(request.configuration);
+    // What a FLUSHALL of the past has written is not to be written again.
+    config.savePoints = [];
+    const settings = { ...defaultSettings(), isReplaying: true };
+    config.copyTo(settings);
+    const counters = new Float64Array(KeyspaceCounter.COUNT);
+    this.keyspace = new Keyspace(request.keyspace, settings, counters);
+    const table = createReplayTable(config.renamedCommands);
+    const services = replayServices(config, table.size);
+    this.context = new CommandContext(this.keyspace, table, new ReplyWriter(), services, counters);
+    this.executor = new Executor(this.context);
+  }
+
+  run(): ReplayResult {
+    const { files, loadedBytes } = this.request;
+    let end: AofEnd = AofEnd.Complete;
+    let file = 0;
+    let offset = 0;
+    let failure = '';
+    let doneBytes = loadedBytes;
+    for (; file < files.length; file++) {
+      let source: FileSource | null = null;
+      try {
+        source = new FileSource(files[file].path);
+        const input = this.replayFile(source, files[file], doneBytes);
+        ({ end, offset } = input);
+        doneBytes += offset;
+      } catch (error) {
+        failure = describeFailure(files[file].path, error);
+      }
+      source?.close();
+      if (failure !== '' || end !== AofEnd.Complete || file === files.length - 1) break;
+    }
+    const { warnings, firstTimestamp, lastTimestamp } = this;
+    return { failure, warnings, end, file, offset, firstTimestamp, lastTimestamp };
+  }
+
+  private replayFile(source: FileSource, { path, offset }: ReplayFile, doneBytes: number): AofInput {
+    const { context, executor, progress } = this;
+    const input = new AofInput(source, offset, this.request.untilSeconds);
+    const session = new Session(0, NO_CONNECTION, Date.now());
+    let nextProgress = 0;
+    while (input.next()) {
+      context.nowMs = Date.now();
+      const { bytes, view, parser, commandCount } = input;
+      if (this.delay.isOn) for (let left = commandCount; left > 0; left--) this.delay.pause();
+      for (let next = 0; next < commandCount; next++) {
+        next = executor.replay(session, bytes, view, parser, next, commandCount);
+        if (next < commandCount) this.judge(path, input.commandOffset(next));
+      }
+      if (input.offset >= nextProgress) {
+        nextProgress = input.offset + PROGRESS_BYTES;
+        progress.loadedBytes = doneBytes + input.offset;
+        // The workers, which do this otherwise, wait for the end.
+        while (this.keyspace.freeLazily(0, 1));
+      }
+    }
+    progress.loadedBytes = doneBytes + input.offset;
+    if (this.firstTimestamp < 0) this.firstTimestamp = input.firstTimestamp;
+    if (input.lastTimestamp >= 0) this.lastTimestamp = input.lastTimestamp;
+    return input;
+  }
+
+  /** What to do about the command that the executor stopped at. */
+  private judge(path: string, offset: number): void {
+    const { replayProblem } = this.executor;
+    const { reply } = this.context;
+    const place = `reading the append only file ${path} at offset ${offset}`;
+    if (replayProblem !== '') throw new ReplayError(`${replayProblem} ${place}`);
+    const text = Buffer.from(reply.bytes.subarray(0, reply.length)).toString('latin1');
+    const error = /^-(.*)\r$/m.exec(text)?.[1] ?? '';
+    if (error.startsWith('OOM ')) throw new ReplayError(`not enough memory ${place}`);
+    if (this.warnings.length === WARNINGS_MAX) return;
+    this.warnings.push(`A command failed with '${error}' that once had an effect, ${place}`);
+  }
+}
+
+/** What handlers ask of the process, where there is nobody to serve. */
+function replayServices(config: Config, commandCount: number): ServerServices {
+  const state = new ProcessState(createProcessState(1, commandCount), 0, () => {});
+  return {
+    state,
+    config,
+    clientRows: new ClientRows(state.clients, 0),
+    monitors: new MonitorFeed(
+      state,
+      0,
+      1,
+      () => {},
+      () => {},
+    ),
+    transfers: NO_TRANSFERS,
+    flush: () => {},
+    wakeWorker: () => {},
+    workerCount: 1,
+    multiplexingApi: '',
+    requirePass: '',
+    // A string was allowed when it was made.
+    maxBulkLengthBytes: 2 ** 31 - 1,
+    workerIndex: 0,
+    sessions: new Map(),
+    isAllowed: () => false,
+    listenOn: () => false,
+    loadAppendOnlyAgain: () => '',
+    followConfig: () => {},
+    isDebugAllowed: () => false,
+    log: () => {},
+    releaseUnusedPages: () => {},
+    executeTransaction: () => {},
+  };
+}
+
+function describeFailure(path: string, error: unknown): string {
+  if (error instanceof ReplayError) return error.message;
+  if (error instanceof AofError) {
+    return (
+      `Bad file format reading the append only file ${path}: ${error.message} ` +
+      '(make a backup of the file, then use redis-check-aof --fix)'
+    );
+  }
+  if ((error as NodeJS.ErrnoException).code !== undefined) {
+    return `can't read the append only file ${path}: ${(error as Error).message}`;
+  }
+  throw error;
+}

@@ -1,0 +1,16 @@
+/** Entry point of a server that runs as a daemon: supervision.ts starts it and sends the configuration. */
+
+import { Config, type ConfigSnapshot } from '../config/config.js';
+import { startServer } from './server.js';
+import type { DaemonReport } from './supervision.js';
+
+function report(failure: string, then: () => void): void {
+  if (process.connected) process.send?.({ failure } satisfies DaemonReport, then);
+  else then();
+}
+
+process.once('message', (snapshot: ConfigSnapshot) => {
+  startServer(new Config(snapshot), () => report('', () => {})).catch((error: unknown) => {
+    report(error instanceof Error ? error.message : String(error), () => process.exit(1));
+  });
+});

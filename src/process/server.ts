@@ -1,0 +1,359 @@
+/**
+ * The main thread: opens the sockets, starts the threads, watches over them, stops them. Touches no keys.
+ *
+ * An exception in a worker may have left a shard half changed or locked, so it ends the process: with a
+ * report on stderr and exit code 1.
+ */
+
+import { rmSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import path from 'node:path';
+import { Worker as Thread } from 'node:worker_threads';
+import { createCommandTable } from '../commands/commands.js';
+import type { Config } from '../config/config.js';
+import { defaultSettings } from '../config/keyspace-settings.js';
+import { KeyspaceCounter } from '../keyspace/counters.js';
+import { createKeyspace, Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
+import { Loading } from '../loading/loading.js';
+import { HeaderWord, SHARD_BYTES_MAX } from '../memory/shard-memory.js';
+import type { AcceptorOptions } from '../network/acceptor.js';
+import { AcceptorControl } from '../network/acceptor-control.js';
+import { IoUring } from '../network/io-uring.js';
+import { type ListenOptions, openListeners } from '../network/listener.js';
+import type { TransportKind } from '../network/transport.js';
+import { WorkerChannel } from '../network/worker-channel.js';
+import type { PersistenceOptions } from '../persistence/background-save.js';
+import {
+  backgroundFileName,
+  rewriteFileName,
+  saveKeyspace,
+  snapshotOptions,
+} from '../persistence/snapshot-file.js';
+import { AppendOnlyState } from '../state/append-only-state.js';
+import { ControlBlock, ShutdownRequest } from '../state/control-block.js';
+import { PersistenceState } from '../state/persistence-state.js';
+import { createProcessState, type ProcessStateHandle } from '../state/process-state.js';
+import { SharedConfig } from '../state/shared-config.js';
+import { WorkerLoad } from '../state/worker-load.js';
+import { type Libc, loadLibc } from '../system/libc.js';
+import { createLog } from '../system/log.js';
+import { untilReady } from '../system/thread-ready.js';
+import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
+import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
+import { JournalThread } from './journal-thread.js';
+import { notifySystemd } from './supervision.js';
+
+/** EFD_NONBLOCK | EFD_CLOEXEC */
+const EVENTFD_FLAGS = 0x80800;
+
+/** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
+const RESERVE_FACTOR = 1.5;
+
+let log = createLog('', () => 'notice');
+
+/** The number of shards: a power of two, at least four per thread, and enough to hold the memory. */
+export function shardCountFor(threads: number, memoryBytes: number): number {
+  const wanted = Math.max(4 * threads, (RESERVE_FACTOR * memoryBytes) / SHARD_BYTES_MAX);
+  return 2 ** Math.ceil(Math.log2(wanted));
+}
+
+/**
+ * Starts the server; resolves once its data is there. Rejects with a one-line message.
+ * @param onListening called once clients can connect
+ */
+export async function startServer(config: Config, onListening = (): void => {}): Promise<void> {
+  const { threads } = config;
+  const libc = loadLibc();
+  const table = createCommandTable(config.renamedCommands);
+  process.chdir(config.dir);
+  log = createLog(config.logFile, () => config.logLevel);
+  // Whoever reads the log may go; that must not end the server.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  const transport = chooseTransport(libc, config);
+  const calls = transport === 'node' ? null : libc;
+  const listen: ListenOptions = {
+    bind: config.bind,
+    port: config.port,
+    backlog: config.tcpBacklog,
+    unixSocket: config.unixSocket,
+    unixSocketMode: config.unixSocketMode,
+  };
+  const sockets = calls === null ? [] : await openListeners(calls, listen);
+  const keyspace = createKeyspace(
+    shardCountFor(threads, totalmem()),
+    SHARD_BYTES_MAX,
+    config.databases,
+    libc === null ? undefined : (bytes) => libc.addressOf(bytes),
+  );
+  const state = createProcessState(threads, table.size);
+  const block = new ControlBlock(state.control);
+  block.startupMemoryBytes = keyspace.shards.reduce(
+    (sum, shard) => sum + new Int32Array(shard)[HeaderWord.ArenaUsedBytes],
+    0,
+  );
+  // Over node:net each worker accepts by itself, and keeps what it has accepted.
+  if (calls !== null)
+    new WorkerLoad(state.workerLoad).activeWorkers = Math.min(config.activeWorkers || 1, threads);
+  const sharedConfig = new SharedConfig(state.config);
+  let configVersion = sharedConfig.publish(JSON.stringify(config));
+  const persistenceState = new PersistenceState(state.persistence);
+  persistenceState.beginLoading(Date.now());
+  const threadsReady: Promise<void>[] = [];
+  const untilAllReady = async (): Promise<void> => {
+    // Meanwhile another one may have been started.
+    for (let awaited = 0; awaited < threadsReady.length; ) {
+      awaited = threadsReady.length;
+      await Promise.all(threadsReady);
+    }
+  };
+  let isExiting = false;
+  void persistenceState.untilStarted().then(() => {
+    if (isExiting) return;
+    const workerData: PersistenceOptions = { keyspace, state };
+    const thread = new Thread(new URL('../../workers/persistence.js', import.meta.url), { workerData });
+    watchThread(thread, 'persistence');
+    threadsReady.push(untilReady(thread));
+  });
+  const acceptor = calls === null ? null : AcceptorControl.create(calls.eventfd(0, EVENTFD_FLAGS), calls);
+  acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
+  const channels = Array.from({ length: threads }, () =>
+    WorkerChannel.create(calls === null ? -1 : calls.eventfd(0, EVENTFD_FLAGS), calls),
+  );
+  // Threads that sleep in a system call would hold up the exit, whatever the reason for it.
+  process.on('exit', () => {
+    acceptor?.stop();
+    for (const channel of channels) channel.stop();
+  });
+  const channelBuffers = channels.map((channel) => channel.buffer);
+  const journal = new JournalThread(keyspace, state, config, () => {
+    const options = { ring: keyspace.journal, state, workerCount: threads };
+    watchThread(JournalThread.start(options, channelBuffers), 'journal');
+  });
+  const workers: Thread[] = [];
+  for (let index = 0; index < threads; index++) {
+    const workerData: WorkerOptions = {
+      index,
+      workerCount: threads,
+      keyspace,
+      state,
+      channels: channelBuffers,
+      transport,
+      acceptorControl: acceptor === null ? null : acceptor.buffer,
+    };
+    const thread = new Thread(new URL('../../workers/worker.js', import.meta.url), { workerData });
+    watchThread(thread, `worker ${index}`);
+    threadsReady.push(untilReady(thread));
+    workers.push(thread);
+  }
+  if (acceptor === null) {
+    await untilAllReady();
+    await listenInWorkers(workers, listen);
+  } else {
+    const options: AcceptorOptions = {
+      sockets,
+      listen: { bind: config.bind, port: config.port },
+      backlog: config.tcpBacklog,
+      control: acceptor.buffer,
+      processControl: state.control,
+      workerLoad: state.workerLoad,
+    };
+    const thread = new Thread(new URL('../../workers/acceptor.js', import.meta.url), {
+      workerData: { options, channels: channelBuffers },
+    });
+    watchThread(thread, 'acceptor');
+    threadsReady.push(untilReady(thread));
+  }
+  const followConfig = (): void => {
+    const published = sharedConfig.readIfNewer(configVersion);
+    if (published === null) return;
+    configVersion = published.version;
+    config.adopt(JSON.parse(published.json));
+    acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
+    journal.configurationChanged();
+  };
+  void (async () => {
+    for (;;) {
+      await sharedConfig.waitForNewer(configVersion);
+      followConfig();
+    }
+  })();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      log(`Received ${signal}, shutting down`, 'warning');
+      followConfig();
+      const flags = signal === 'SIGTERM' ? config.shutdownOnSigterm : config.shutdownOnSigint;
+      block.requestShutdown(shutdownRequestFor(flags));
+    });
+  }
+  const ceiling =
+    config.maxMemoryBytes === 0 ? 'no memory ceiling' : `${config.maxMemoryBytes} bytes at most`;
+  log(
+    `Damselfly ${DAMSELFLY_VERSION} (Redis ${REDIS_VERSION} compatible), port ${config.port}, ` +
+      `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${ceiling}, pid ${process.pid}`,
+  );
+  if (config.pidFile !== '') writePidFile(config.pidFile);
+  onListening();
+  const loading = new Loading({
+    keyspace,
+    config,
+    persistence: state.persistence,
+    sharedConfig: state.config,
+    state: persistenceState,
+    log,
+  });
+  void (async () => {
+    for (;;) {
+      const request = await block.waitForShutdown();
+      followConfig();
+      await loading.untilInterruptible();
+      await untilAllReady();
+      if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state)) break;
+      log("Error trying to save the DB, can't exit.", 'warning');
+      block.abortShutdown();
+    }
+    isExiting = true;
+    await journal.stop();
+    if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
+    for (const name of [backgroundFileName(), rewriteFileName()]) {
+      rmSync(path.join(config.dir, name), { force: true });
+    }
+    if (config.isUnderSystemd) notifySystemd(libc, ['STOPPING=1']);
+    log('Damselfly is now ready to exit, bye bye...', 'warning');
+    process.exit(0);
+  })();
+  try {
+    const { manifest, needsNewBase } = await loading.run();
+    if (manifest !== null) journal.resume(config, openKeyspace(keyspace, config), needsNewBase);
+  } catch (error) {
+    await loading.untilInterruptible();
+    await untilAllReady();
+    throw error;
+  }
+  persistenceState.endLoading();
+  log('Ready to accept connections');
+  if (config.isUnderSystemd) {
+    const failure = notifySystemd(libc, ['READY=1', 'STATUS=Ready to accept connections']);
+    if (failure !== '') log(`systemd can't be told that the server is ready: ${failure}`, 'warning');
+  }
+}
+
+/** As with Redis, a server does without the file if it can't be written. */
+function writePidFile(name: string): void {
+  try {
+    writeFileSync(name, `${process.pid}\n`);
+  } catch (error) {
+    log(`Failed to write the pid file: ${(error as Error).message}`, 'warning');
+  }
+}
+
+/** What `shutdown-on-sigterm` asks for; `now` is about replicas, of which there are none. */
+function shutdownRequestFor(flags: readonly string[]): ShutdownRequest {
+  const request = flags.includes('save')
+    ? ShutdownRequest.Save
+    : flags.includes('nosave')
+      ? ShutdownRequest.NoSave
+      : ShutdownRequest.Default;
+  return flags.includes('force') ? request | ShutdownRequest.Forced : request;
+}
+
+/**
+ * Saves if a signal asks for it; nothing can change, or be recorded, any more then. (SHUTDOWN has saved already.)
+ * Returns whether the process may end.
+ */
+function saveBeforeExit(
+  request: ShutdownRequest,
+  config: Config,
+  handle: KeyspaceHandle,
+  state: ProcessStateHandle,
+): boolean {
+  if (request === ShutdownRequest.Exit) return true;
+  const isForced = (request & ShutdownRequest.Forced) !== 0;
+  const wanted: ShutdownRequest = request & ~ShutdownRequest.Forced;
+  const saves =
+    wanted === ShutdownRequest.Save || (wanted === ShutdownRequest.Default && config.savePoints.length > 0);
+  if (!saves && !config.appendOnly) return true;
+  if (new AppendOnlyState(state.appendOnly).isFirstBaseUnderWay) {
+    log("Writing initial AOF, can't exit.", 'warning');
+    if (!isForced) return false;
+  }
+  const keyspace = openKeyspace(handle, config);
+  keyspace.lockAll();
+  if (!saves) return true;
+  log('Saving the final RDB snapshot before exiting.');
+  new PersistenceState(state.persistence).cancel();
+  try {
+    saveKeyspace(keyspace, snapshotOptions(config), Date.now());
+    log('DB saved on disk');
+  } catch (error) {
+    log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
+    if (isForced) return true;
+    keyspace.unlockAll();
+    return false;
+  }
+  return true;
+}
+
+/** The keyspace for what the main thread does itself, while nobody else uses it. */
+function openKeyspace(handle: KeyspaceHandle, config: Config): Keyspace {
+  const settings = defaultSettings();
+  config.copyTo(settings);
+  return new Keyspace(handle, settings, new Float64Array(KeyspaceCounter.COUNT));
+}
+
+/** How sockets are to be read; logs which and why. Throws if what is configured can't be had. */
+function chooseTransport(libc: Libc | null, config: Config): TransportKind {
+  const { transport } = config;
+  if (libc === null && (transport === 'epoll' || transport === 'io_uring'))
+    throw new Error(`transport ${transport} is not available: it needs Linux and the koffi package`);
+  if (libc !== null && transport !== 'node') {
+    const mayUseRing = transport !== 'epoll' && IoUring.isAvailable(libc);
+    if (transport === 'io_uring' && !mayUseRing)
+      throw new Error('transport io_uring is not available: it needs Linux 6.1, and may be forbidden here');
+    const kind = mayUseRing ? 'io_uring' : 'epoll';
+    log(`Transport: ${kind}`);
+    return kind;
+  }
+  const reason =
+    transport === 'node'
+      ? 'as configured'
+      : process.platform === 'linux'
+        ? 'the koffi package does not load'
+        : `there is no epoll on ${process.platform}`;
+  log(`Transport: node:net (${reason}), workers share the listening sockets`);
+  return 'node';
+}
+
+/** Has the first worker open the listening sockets and the others listen on them too. */
+async function listenInWorkers(workers: readonly Thread[], listen: ListenOptions): Promise<void> {
+  const [first, ...others] = workers;
+  const answer = new Promise<ListenAnswer>((resolve) => first.once('message', resolve));
+  first.postMessage({ open: listen } satisfies ListenMessage);
+  const { listeners, failure } = await answer;
+  if (failure !== '') throw new Error(failure);
+  for (const worker of others)
+    worker.postMessage({ join: listeners, backlog: listen.backlog } satisfies ListenMessage);
+}
+
+/** Ends the process if a thread fails or ends by itself. */
+function watchThread(thread: Thread, name: string): void {
+  thread.on('error', (error) => crash(name, error));
+  thread.on('exit', (code) => crash(name, new Error(`the thread ended with code ${code}`)));
+}
+
+let hasCrashed = false;
+
+function crash(threadName: string, error: Error): void {
+  if (hasCrashed) return;
+  hasCrashed = true;
+  process.stderr.write(
+    [
+      '',
+      '=== DAMSELFLY BUG REPORT START: cut and paste from here ===',
+      `version ${DAMSELFLY_VERSION}, node ${process.version}, ${process.platform} ${process.arch}, pid ${process.pid}`,
+      `${threadName}: ${error.stack ?? error.message}`,
+      '=== DAMSELFLY BUG REPORT END ===',
+      '',
+    ].join('\n'),
+  );
+  process.exit(1);
+}

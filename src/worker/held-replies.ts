@@ -1,0 +1,89 @@
+/**
+ * The replies of a worker that wait until what they tell of is on the disk: with `appendfsync always` each that
+ * follows a change, else those that come while the disk is far behind.
+ */
+
+import type { Journal } from '../journal/journal.js';
+import { JournalFile } from '../journal/journal-file.js';
+import type { Connection } from '../network/connection.js';
+import type { Transport } from '../network/transport.js';
+import type { AppendOnlyState } from '../state/append-only-state.js';
+
+export class HeldReplies {
+  private readonly journal: Journal;
+  private readonly state: AppendOnlyState;
+  private readonly transport: Transport;
+  private readonly file: JournalFile;
+  private readonly worker: number;
+  private readonly workerCount: number;
+  private readonly wakeWorker: (worker: number) => void;
+  private readonly held: Connection[] = [];
+  /** What the journal's `recordedUntil` was before the commands that run. */
+  private recordedBefore = 0;
+
+  constructor(
+    journal: Journal,
+    state: AppendOnlyState,
+    transport: Transport,
+    worker: number,
+    workerCount: number,
+    wakeWorker: (worker: number) => void,
+  ) {
+    this.journal = journal;
+    this.state = state;
+    this.transport = transport;
+    this.file = new JournalFile(journal.ring, state);
+    this.worker = worker;
+    this.workerCount = workerCount;
+    this.wakeWorker = wakeWorker;
+  }
+
+  /** Commands of a connection are about to run. */
+  beforeCommands(): void {
+    this.recordedBefore = this.journal.recordedUntil;
+  }
+
+  /**
+   * Has the replies of a connection wait until all that has happened so far is on the disk, if it has to be. While
+   * the disk takes nothing, only those wait who have changed something: the others are told of it.
+   */
+  holdIfUnsynced(connection: Connection): void {
+    const { journal } = this;
+    const { ring } = journal;
+    if (!ring.mustWait) return;
+    if (journal.recordedUntil !== this.recordedBefore) connection.recordedUntil = journal.recordedUntil;
+    connection.heldUntil = ring.head;
+    if (connection.isOutputHeld) return;
+    if (this.state.writeError !== 0 && connection.recordedUntil <= ring.synced) return;
+    connection.isOutputHeld = true;
+    this.held.push(connection);
+  }
+
+  /** Everything that had come has been executed: has what waits brought to the disk, and sends what need not wait. */
+  commit(): void {
+    if (this.held.length === 0) return;
+    const { ring } = this.journal;
+    if (this.file.commit()) {
+      ring.wakeWaiting(this.workerCount, this.wakeWorker);
+    } else {
+      // First: what is brought to the disk after the look at it wakes this worker.
+      ring.markWaiting(this.worker);
+      ring.wake();
+    }
+    this.release();
+  }
+
+  /** Sends the replies that need to wait no more: all of them once `appendfsync` is another. */
+  private release(): void {
+    const { held } = this;
+    const { synced, mustWait } = this.journal.ring;
+    let kept = 0;
+    const isFailing = this.state.writeError !== 0;
+    for (const connection of held) {
+      const until = isFailing ? connection.recordedUntil : connection.heldUntil;
+      if (mustWait && until > synced && !connection.isClosed) held[kept++] = connection;
+      else this.transport.releaseOutput(connection);
+    }
+    held.length = kept;
+  }
+}

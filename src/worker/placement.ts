@@ -1,0 +1,282 @@
+/**
+ * On which workers connections are.
+ *
+ * One worker that has much to do works better than several that have little: its rounds are larger, so that it sleeps,
+ * wakes up and calls the kernel less per command, no lock is ever waited for, and what it writes to the journal at once
+ * is more. So connections are on as few workers as the load needs. When these are busy and processors are idle, twice as
+ * many are tried, and connections that have something to do move there. If they do no more together, since all use one key,
+ * say, or wait for one disk, it is taken back. When processors are short, half as many are tried. When all that is to be
+ * done would fit into half of fewer workers, it goes back to them. A connection that says nothing stays where it is: it costs nothing.
+ *
+ * A command that takes long holds up all that is on the same worker. Where there are such again and again, all workers
+ * are active.
+ *
+ * `active-workers` sets the number instead.
+ */
+
+import { cpus } from 'node:os';
+import type { Connection } from '../network/connection.js';
+import type { ProcessorLoad } from '../network/processor-load.js';
+import type { WorkerLoad } from '../state/worker-load.js';
+
+/** Active workers so busy on average are too few, if so many processors are idle. */
+const GROW_BUSY = 0.8;
+const GROW_IDLE_PROCESSORS = 0.25;
+/** Less busy, they may be too many, if no more than this part of all processors is idle, and half as many could do it. */
+const CROWDED_BUSY = 0.7;
+const CROWDED_IDLE_RATIO = 0.25;
+/** When all workers are not busier than this, nobody needs to know what the processors are. */
+const IDLE_BUSY = 0.3;
+/** For so many ticks in a row, before another number is tried; and so many are measured, after a few to settle. */
+const TRIAL_TICKS = 5;
+const SETTLING_TICKS = 2;
+/** Twice as many workers have to do so much more, half as many no less than that part. */
+const GAIN_MIN = 1.2;
+const KEPT_MIN = 0.9;
+/** After a trial for nothing the next one comes so much later; twice as much each time that it is for nothing again. */
+const HOLD_MS_MIN = 5000;
+const HOLD_MS_MAX = 60_000;
+/** Workers that would be less busy than this, on average, are enough without a trial. */
+const SHRINK_BUSY = 0.5;
+const SHRINK_TICKS = 10;
+/** A round so long holds others up, and where there were two of them there may be more for so long. */
+const STALL_MS = 100;
+const STALL_MEMORY_MS = 30_000;
+/** Workers tell of a round in two ticks at most. */
+const STALL_TOLD_MS = 350;
+
+/** What the policy goes by at a tick. */
+export interface Load {
+  /** Processors that all workers use. */
+  readonly busy: number;
+  /** The part of all processors that nobody uses. */
+  readonly idleRatio: number;
+  /** Commands that have run since the server started. */
+  readonly commands: number;
+  readonly longestRoundMs: number;
+}
+
+/** When something may be tried again. */
+class Hold {
+  private milliseconds = 0;
+  private untilMs = 0;
+
+  isOver(nowMs: number): boolean {
+    return nowMs >= this.untilMs;
+  }
+
+  begin(nowMs: number): void {
+    const isAgain = nowMs < this.untilMs + HOLD_MS_MAX;
+    this.milliseconds = isAgain ? Math.min(2 * this.milliseconds, HOLD_MS_MAX) : HOLD_MS_MIN;
+    this.untilMs = nowMs + this.milliseconds;
+  }
+}
+
+const enum Direction {
+  Fewer = -1,
+  None = 0,
+  More = 1,
+}
+
+/** Worker 0's decision how many workers are active. */
+export class ActiveWorkerPolicy {
+  private readonly workerCount: number;
+  private readonly processorCount: number;
+  private tickMs = 0;
+  private commands = 0;
+  private idleTicks = 0;
+  /** Where to it seems better to go, or is tried; ticks of that, and commands per ms in them, summed up. */
+  private direction = Direction.None;
+  private ticks = 0;
+  private rates = 0;
+  /** Workers before the trial, 0 without one; and what they did in a ms. */
+  private triedFrom = 0;
+  private rateBefore = 0;
+  private readonly moreHold = new Hold();
+  private readonly fewerHold = new Hold();
+  private stalledAtMs = Number.NEGATIVE_INFINITY;
+  private stallsUntilMs = 0;
+
+  constructor(workerCount: number, processorCount: number) {
+    this.workerCount = workerCount;
+    this.processorCount = processorCount;
+  }
+
+  /** How many workers are to be active now that `active` are. */
+  next(active: number, load: Load, nowMs: number): number {
+    const rate = (load.commands - this.commands) / Math.max(1, nowMs - this.tickMs);
+    this.commands = load.commands;
+    this.tickMs = nowMs;
+    if (load.longestRoundMs >= STALL_MS) this.noteStall(nowMs);
+    if (nowMs < this.stallsUntilMs) {
+      this.turn(Direction.None);
+      return this.workerCount;
+    }
+    if (this.triedFrom > 0) return this.goOnWithTrial(active, load.busy, rate, nowMs);
+    const direction = this.directionFor(active, load);
+    if (direction !== this.direction) this.turn(direction);
+    this.ticks++;
+    this.rates += rate;
+    if (direction !== Direction.None && this.ticks === TRIAL_TICKS) {
+      const { rates } = this;
+      this.turn(direction);
+      const isMore = direction === Direction.More;
+      if ((isMore ? this.moreHold : this.fewerHold).isOver(nowMs)) {
+        this.triedFrom = active;
+        this.rateBefore = rates / TRIAL_TICKS;
+        this.ticks = -SETTLING_TICKS;
+        return isMore ? Math.min(2 * active, this.workerCount) : active >> 1;
+      }
+    }
+    const enough = Math.max(1, Math.ceil(load.busy / SHRINK_BUSY));
+    this.idleTicks = enough < active ? this.idleTicks + 1 : 0;
+    return this.idleTicks >= SHRINK_TICKS ? enough : active;
+  }
+
+  private noteStall(nowMs: number): void {
+    const sinceLastMs = nowMs - this.stalledAtMs;
+    if (sinceLastMs <= STALL_TOLD_MS) return;
+    this.stalledAtMs = nowMs;
+    if (sinceLastMs < STALL_MEMORY_MS) this.stallsUntilMs = nowMs + STALL_MEMORY_MS;
+  }
+
+  private directionFor(active: number, { busy, idleRatio }: Load): Direction {
+    const idle = idleRatio * this.processorCount;
+    if (busy > GROW_BUSY * active && idle > GROW_IDLE_PROCESSORS && active < this.workerCount) {
+      return Direction.More;
+    }
+    const isCrowded = active > 1 && busy < CROWDED_BUSY * active && idleRatio < CROWDED_IDLE_RATIO;
+    return isCrowded ? Direction.Fewer : Direction.None;
+  }
+
+  /** Begins to count anew; no trial goes on. */
+  private turn(direction: Direction): void {
+    this.direction = direction;
+    this.triedFrom = 0;
+    this.ticks = 0;
+    this.rates = 0;
+  }
+
+  private goOnWithTrial(active: number, busy: number, rate: number, nowMs: number): number {
+    const before = this.triedFrom;
+    // The load has gone: that proves nothing.
+    if (busy < GROW_BUSY * Math.min(before, active)) {
+      this.turn(Direction.None);
+      return active;
+    }
+    if (++this.ticks > 0) this.rates += rate;
+    if (this.ticks < TRIAL_TICKS) return active;
+    const gain = this.rates / TRIAL_TICKS / this.rateBefore;
+    const isMore = this.direction === Direction.More;
+    this.turn(Direction.None);
+    const isGood = gain >= (isMore ? GAIN_MIN : KEPT_MIN);
+    // That more is better means that fewer is worse.
+    (isMore === isGood ? this.fewerHold : this.moreHold).begin(nowMs);
+    return isGood ? active : before;
+  }
+}
+
+/** A worker with so many more active connections than its share gives some away. */
+const SURPLUS_MIN = 2;
+const SURPLUS_SHARE = 0.25;
+
+/** Which of a worker's connections go elsewhere, and where. */
+export class WorkerPlacement {
+  private readonly load: WorkerLoad;
+  private readonly index: number;
+  private readonly processors: ProcessorLoad;
+  private readonly threadCpuMs: () => number;
+  private readonly countCommands: () => number;
+  private readonly policy: ActiveWorkerPolicy;
+  /** Counts the ticks. */
+  private window = 1;
+  private activeConnections = 0;
+  private longestRoundMs = 0;
+  /** Connections that are still to go. */
+  private surplus = 0;
+  private tickMs = 0;
+  private cpuMs = 0;
+
+  /**
+   * @param threadCpuMs processor time that this thread has used
+   * @param countCommands commands that all workers have run
+   */
+  constructor(
+    load: WorkerLoad,
+    index: number,
+    processors: ProcessorLoad,
+    threadCpuMs: () => number,
+    countCommands: () => number,
+  ) {
+    this.load = load;
+    this.countCommands = countCommands;
+    this.index = index;
+    this.processors = processors;
+    this.threadCpuMs = threadCpuMs;
+    this.policy = new ActiveWorkerPolicy(load.workerCount, cpus().length);
+  }
+
+  /** A connection has sent something; returns whether it is to move to another worker. */
+  noteInput(connection: Connection): boolean {
+    if (connection.activeWindow === this.window) return false;
+    connection.activeWindow = this.window;
+    this.activeConnections++;
+    if (this.index >= this.load.activeWorkers) return true;
+    if (this.surplus < 1) return false;
+    this.surplus--;
+    return true;
+  }
+
+  noteRound(milliseconds: number): void {
+    if (milliseconds > this.longestRoundMs) this.longestRoundMs = milliseconds;
+  }
+
+  /** `fixed`: how many workers shall be active, 0 for as many as the load needs. */
+  tick(nowMs: number, fixed: number): void {
+    const { load, index } = this;
+    const cpuMs = this.threadCpuMs();
+    const elapsedMs = nowMs - this.tickMs;
+    // Below 0 when the clock has been set back.
+    const busy = elapsedMs > 0 ? Math.min(1, (cpuMs - this.cpuMs) / elapsedMs) : 0;
+    load.publish(index, busy, this.activeConnections, this.longestRoundMs);
+    this.tickMs = nowMs;
+    this.cpuMs = cpuMs;
+    this.window++;
+    this.activeConnections = 0;
+    this.longestRoundMs = 0;
+    if (index === 0) load.activeWorkers = this.wanted(nowMs, fixed);
+    this.surplus = this.countSurplus();
+  }
+
+  private wanted(nowMs: number, fixed: number): number {
+    const { load } = this;
+    if (fixed > 0) return Math.min(fixed, load.workerCount);
+    const busy = load.busy();
+    // To look costs something, too.
+    const idleRatio = busy < IDLE_BUSY ? 1 : this.processors.idleRatio(nowMs);
+    const commands = this.countCommands();
+    const longestRoundMs = load.longestRoundMs();
+    return this.policy.next(load.activeWorkers, { busy, idleRatio, commands, longestRoundMs }, nowMs);
+  }
+
+  private countSurplus(): number {
+    const { load, index } = this;
+    const { activeWorkers } = load;
+    if (index >= activeWorkers) return 0;
+    const share = load.allConnections() / activeWorkers;
+    const surplus = load.connections(index) - share;
+    return surplus >= Math.max(SURPLUS_MIN, SURPLUS_SHARE * share) ? surplus : 0;
+  }
+
+  /** The worker to which a connection moves, of which both take note; this one if it had better stay. */
+  takeTarget(): number {
+    const { load, index } = this;
+    const { activeWorkers } = load;
+    let target = index < activeWorkers ? index : 0;
+    for (let worker = 0; worker < activeWorkers; worker++) {
+      if (load.connections(worker) < load.connections(target)) target = worker;
+    }
+    if (target !== index) load.connectionMoves(index, target);
+    return target;
+  }
+}

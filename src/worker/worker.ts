@@ -1,0 +1,726 @@
+/**
+ * A worker: owns its connections, reads, parses, executes and replies, and keeps house for its shards.
+ */
+
+import { writeSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { createCommandTable } from '../commands/commands.js';
+import { followAppendOnly } from '../commands/server/append-only.js';
+import { saveIfDue } from '../commands/server/save.js';
+import { Config, type Permission } from '../config/config.js';
+import { defaultSettings, type KeyspaceSettings } from '../config/keyspace-settings.js';
+import { ClientRows } from '../execution/client-rows.js';
+import { CommandContext } from '../execution/context.js';
+import { Dispatcher } from '../execution/dispatcher.js';
+import { Executor } from '../execution/executor.js';
+import { MonitorFeed } from '../execution/monitor-feed.js';
+import type { ServerServices } from '../execution/services.js';
+import { Session } from '../execution/session.js';
+import { CommandFlag } from '../execution/table/command-table.js';
+import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
+import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { AcceptorControl } from '../network/acceptor-control.js';
+import type { Connection } from '../network/connection.js';
+import { EpollTransport } from '../network/epoll-transport.js';
+import { InputGathering } from '../network/input-gathering.js';
+import { IoUringTransport } from '../network/io-uring-transport.js';
+import type { ListenOptions } from '../network/listener.js';
+import { joinListeners, openSharedListeners, type SharedListener } from '../network/node-listener.js';
+import { NodeTransport } from '../network/node-transport.js';
+import { ProcessorLoad } from '../network/processor-load.js';
+import { PROTECTED_MODE_ERROR } from '../network/protected-mode.js';
+import { isLoopbackAddress } from '../network/socket-address.js';
+import type { SocketTransport } from '../network/socket-transport.js';
+import { TransferThread } from '../network/transfer.js';
+import type { ConnectionHandler, Transport, TransportKind } from '../network/transport.js';
+import { WorkerChannel } from '../network/worker-channel.js';
+import { SnapshotImageWriter } from '../persistence/image-writer.js';
+import { REPLY_BYTES_MAX, ReplyWriter } from '../protocol/reply-writer.js';
+import { ServerCounter } from '../state/command-statistics.js';
+import { PauseKind } from '../state/control-block.js';
+import { type Message, MessageKind } from '../state/mailbox.js';
+import { ProcessState, type ProcessStateHandle } from '../state/process-state.js';
+import { loadLibc } from '../system/libc.js';
+import { createLog } from '../system/log.js';
+import { crashDetails } from './crash-details.js';
+import { HeldReplies } from './held-replies.js';
+import { HugePages } from './huge-pages.js';
+import { WorkerPlacement } from './placement.js';
+
+/** How often connections are held against `timeout` and the soft output limit. */
+const CLIENT_CHECK_MS = 1000;
+/** A client that is silent for so long needs no room for the rest of its command yet. */
+const SHRINK_AFTER_IDLE_MS = 2000;
+/** The time between two ticks that active expiry may take. */
+const EXPIRE_BUDGET_MS = 10;
+/** More of it for each step of `active-expire-effort`. */
+const EXPIRE_EFFORT_MS = 4;
+/** The same for freeing large values. */
+const LAZY_FREE_BUDGET_MS = 10;
+/** The same each time that nothing else is to be done: whoever comes next may have to wait for it. */
+const SPARE_TIME_BUDGET_MS = 1;
+/** A connection that brings more input than this stays where it is. */
+const MOVED_INPUT_BYTES_MAX = 64 * 1024;
+const NO_BYTES = new Uint8Array(0);
+const STDERR = 2;
+
+/** A connection that another worker has given away. */
+interface Arrival {
+  readonly fd: number;
+  readonly slot: number;
+  readonly input: Uint8Array;
+}
+
+/** What a worker thread is started with. */
+export interface WorkerOptions {
+  readonly index: number;
+  readonly workerCount: number;
+  readonly keyspace: KeyspaceHandle;
+  readonly state: ProcessStateHandle;
+  /** The channels of all workers, by index. */
+  readonly channels: readonly SharedArrayBuffer[];
+  readonly transport: TransportKind;
+  /** How to reach the acceptor; null if workers accept by themselves, over node:net. */
+  readonly acceptorControl: SharedArrayBuffer | null;
+}
+
+/** What the main thread tells a worker that accepts by itself: open these sockets, or listen on those. */
+export type ListenMessage =
+  | { readonly open: ListenOptions }
+  | { readonly join: readonly SharedListener[]; readonly backlog: number };
+
+/** The answer to `open`. */
+export interface ListenAnswer {
+  readonly listeners: readonly SharedListener[];
+  /** One line, '' if all sockets are open. */
+  readonly failure: string;
+}
+
+export class Worker implements ConnectionHandler {
+  private readonly options: WorkerOptions;
+  private readonly channels: readonly WorkerChannel[];
+  private readonly channel: WorkerChannel;
+  private readonly acceptor: AcceptorControl | null;
+  private readonly state: ProcessState;
+  private readonly config: Config;
+  private configVersion: number;
+  private readonly keyspace: Keyspace;
+  private readonly context: CommandContext;
+  private readonly executor: Executor;
+  private readonly dispatcher: Dispatcher;
+  private readonly transport: Transport;
+  private readonly services: ServerServices;
+  private readonly settings: KeyspaceSettings;
+  private readonly hugePages: HugePages | null;
+  private readonly imageWriter: SnapshotImageWriter;
+  private readonly connections = new Map<number, Connection>();
+  /** Connections with more pending output than the soft limit, and since when. */
+  private readonly overSoftLimit = new Map<Connection, number>();
+  /** Connections with buffers that may grow or shrink without another command. */
+  private readonly unsettled = new Set<Connection>();
+  private nextClientCheckMs = 0;
+  /** Connections with a command that CLIENT PAUSE holds back, or that waits for its work. */
+  private readonly postponed = new Set<Connection>();
+  /** Commands are being executed: whatever fails now, the context knows which. */
+  private isExecuting = false;
+  private readonly heldReplies: HeldReplies;
+  /** The transport, if connections can move from and to it. */
+  private sockets: SocketTransport | null = null;
+  private placement: WorkerPlacement | null = null;
+  /** Connections that are to move once the round has ended. */
+  private movers: Connection[] = [];
+  private arrivals: Arrival[] = [];
+  private roundStartMs = 0;
+  private hasFailed = false;
+
+  constructor(options: WorkerOptions) {
+    this.options = options;
+    const libc = loadLibc();
+    this.state = new ProcessState(options.state, options.index, (worker) => this.channels[worker].wake());
+    const published = this.state.config.readIfNewer(0);
+    if (published === null) throw new Error('no configuration');
+    this.configVersion = published.version;
+    this.config = new Config(JSON.parse(published.json));
+    this.settings = { ...defaultSettings(), mayExpire: () => this.mayExpire() };
+    this.channels = options.channels.map((buffer) => new WorkerChannel(buffer, libc));
+    this.channel = this.channels[options.index];
+    const { acceptorControl } = options;
+    this.acceptor =
+      acceptorControl === null || libc === null ? null : new AcceptorControl(acceptorControl, libc);
+    const counters = this.state.counters.keyspace;
+    this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
+    const reply = new ReplyWriter();
+    this.services = {
+      state: this.state,
+      config: this.config,
+      clientRows: new ClientRows(this.state.clients, options.index),
+      monitors: new MonitorFeed(
+        this.state,
+        options.index,
+        options.workerCount,
+        (session, lines) => this.sendTo(session, lines),
+        (worker) => this.channels[worker].wake(),
+      ),
+      transfers: new TransferThread(options.channels[options.index]),
+      requirePass: '',
+      maxBulkLengthBytes: 512 * 1024 * 1024,
+      workerIndex: options.index,
+      workerCount: options.workerCount,
+      multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
+      sessions: new Map(),
+      isAllowed: (permission, session) => this.isAllowed(permission, session),
+      listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
+      followConfig: () => this.followConfig(),
+      loadAppendOnlyAgain: () => {
+        const { keyspace, state } = options;
+        const { persistence, config: sharedConfig } = state;
+        return loadAppendOnlyAgain({ keyspace, config: this.config, persistence, sharedConfig });
+      },
+      isDebugAllowed: (session) => this.isAllowed(this.config.enableDebugCommand, session),
+      log: createLog(this.config.logFile, () => this.config.logLevel),
+      flush: (session) => this.flush(session),
+      wakeWorker: (index) => this.channels[index].wake(),
+      releaseUnusedPages: (shard) =>
+        shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
+          this.hugePages?.release(shard.memory, offset, lengthBytes),
+        ),
+      executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
+    };
+    this.context = new CommandContext(
+      this.keyspace,
+      createCommandTable(this.config.renamedCommands),
+      reply,
+      this.services,
+      counters,
+    );
+    this.executor = new Executor(this.context);
+    this.executor.isLoading = this.state.persistence.isLoading;
+    this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
+    for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
+    this.dispatcher = new Dispatcher(this.executor, reply);
+    this.applyConfig();
+    const memories = this.keyspace.shards
+      .filter((shard) => shard.index % options.workerCount === options.index)
+      .map((shard) => shard.memory);
+    this.hugePages = libc === null ? null : new HugePages(libc, memories);
+    if (this.acceptor !== null && libc !== null) {
+      const { workerLoad } = this.state;
+      const processors = new ProcessorLoad();
+      const gathering = new InputGathering(() => workerLoad.activeWorkers, processors);
+      const ring =
+        options.transport === 'io_uring'
+          ? IoUringTransport.create(libc, this.channel, reply, this, gathering)
+          : null;
+      this.sockets = ring ?? new EpollTransport(libc, this.channel, reply, this);
+      this.transport = this.sockets;
+      if (options.workerCount > 1)
+        this.placement = new WorkerPlacement(workerLoad, options.index, processors, libc.threadCpuMs, () =>
+          this.state.statistics.total(ServerCounter.CommandsProcessed),
+        );
+      if (ring === null) this.services.multiplexingApi = 'epoll';
+    } else {
+      const transport = new NodeTransport(this.channels, options.index, reply, this);
+      parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
+      this.transport = transport;
+    }
+    this.heldReplies = new HeldReplies(
+      this.keyspace.journal,
+      this.state.appendOnly,
+      this.transport,
+      options.index,
+      options.workerCount,
+      this.services.wakeWorker,
+    );
+  }
+
+  start(): void {
+    process.on('exit', () => {
+      // The main thread reports that this one has ended, but can't know what it was at.
+      if (!this.hasFailed && !this.channel.isStopped)
+        writeSync(STDERR, `\n${crashDetails(this.context, this.isExecuting)}\n`);
+    });
+    this.transport.start();
+  }
+
+  /** Opens or joins listening sockets, for a worker that accepts by itself. */
+  private async listen(transport: NodeTransport, message: ListenMessage): Promise<void> {
+    if ('join' in message) {
+      joinListeners(message.join, message.backlog, transport.accept);
+      return;
+    }
+    let answer: ListenAnswer;
+    try {
+      answer = { listeners: await openSharedListeners(message.open, transport.accept), failure: '' };
+    } catch (error) {
+      answer = { listeners: [], failure: (error as Error).message };
+    }
+    parentPort?.postMessage(answer);
+  }
+
+  get clientsMax(): number {
+    return this.config.maxClients;
+  }
+
+  get keepAliveSeconds(): number {
+    return this.config.tcpKeepAliveSeconds;
+  }
+
+  onRefused(): void {
+    this.state.counters.server[ServerCounter.RejectedConnections]++;
+  }
+
+  /** An exception may have left a shard half changed or locked: it ends the process, with all that is known. */
+  private fail(error: unknown): never {
+    this.hasFailed = true;
+    const failure = error instanceof Error ? error : new Error(String(error));
+    failure.stack = `${failure.stack}\n\n${crashDetails(this.context, this.isExecuting)}`;
+    throw failure;
+  }
+
+  /** Takes over what CONFIG SET changed in another thread. */
+  private followConfig(): void {
+    const published = this.state.config.readIfNewer(this.configVersion);
+    if (published === null) return;
+    this.configVersion = published.version;
+    this.config.adopt(JSON.parse(published.json));
+    this.applyConfig();
+  }
+
+  /** Looks whether the dataset is loaded, until it is. */
+  private followLoading(): void {
+    if (this.executor.isLoading) this.executor.isLoading = this.state.persistence.isLoading;
+  }
+
+  private applyConfig(): void {
+    const { config, services } = this;
+    config.copyTo(this.settings);
+    this.keyspace.settingsChanged();
+    const { hardBytes } = config.normalOutputLimit;
+    this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
+    services.requirePass = config.requirePass;
+    this.imageWriter.setCompression(config.rdbCompression);
+    services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
+    this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
+  }
+
+  /**
+   * Whether a key found expired may be deleted: not while nothing can be recorded, nor while CLIENT PAUSE holds writes
+   * back, except by a write.
+   */
+  private mayExpire(): boolean {
+    const { control, appendOnly } = this.state;
+    if (appendOnly.writeError !== 0) return false;
+    if (!control.mayBePaused || control.pauseKind(Date.now()) === PauseKind.Off) return true;
+    return (this.context.command.flags & CommandFlag.Write) !== 0;
+  }
+
+  /** Whether an `enable-…` directive lets a client in. */
+  private isAllowed(permission: Permission, session: Session): boolean {
+    return (
+      permission === 'yes' || (permission === 'local' && isLoopbackAddress(session.connection.peerAddress()))
+    );
+  }
+
+  get bytesNeeded(): number {
+    return this.dispatcher.bytesNeeded;
+  }
+
+  onOpen(connection: Connection): void {
+    this.followConfig();
+    const nowMs = Date.now();
+    const id = this.state.control.takeClientId();
+    const session = new Session(id, connection, nowMs);
+    session.authenticated = this.services.requirePass === '';
+    const hasRow = this.services.clientRows.open(session, nowMs);
+    connection.session = session;
+    this.connections.set(id, connection);
+    this.services.sessions.set(id, session);
+    this.state.counters.server[ServerCounter.ConnectionsReceived]++;
+    if (!hasRow) connection.closeAfterReply();
+    if (this.config.protectedMode && session.authenticated && !isLoopbackAddress(connection.peerAddress())) {
+      this.state.counters.server[ServerCounter.RejectedConnections]++;
+      this.transport.reply.error(PROTECTED_MODE_ERROR);
+      connection.closeAfterReply();
+    }
+  }
+
+  onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
+    const { session } = connection;
+    if (session === null) return end;
+    const nowMs = Date.now();
+    this.followConfig();
+    this.followLoading();
+    this.context.nowMs = nowMs;
+    if (this.roundStartMs === 0) this.roundStartMs = nowMs;
+    if (this.placement?.noteInput(connection)) this.movers.push(connection);
+    session.lastInteractionMs = nowMs;
+    const { journal } = this.keyspace;
+    if (journal.isOn && !journal.ring.hasRoom) this.waitForJournal();
+    this.heldReplies.beforeCommands();
+    let position: number;
+    this.isExecuting = true;
+    try {
+      position = this.dispatcher.dispatch(connection, session, bytes, view, start, end);
+    } catch (error) {
+      this.fail(error);
+    }
+    this.isExecuting = false;
+    this.afterCommands(connection, session);
+    if (end - position > this.config.clientQueryBufferLimitBytes) connection.closeAfterReply();
+    this.noteTraffic(connection, session, position - start, end - position);
+    this.services.monitors.flush();
+    this.evictClients();
+    this.takeRequests();
+    return position;
+  }
+
+  /** What has to happen once commands of a connection have run. */
+  private afterCommands(connection: Connection, session: Session): void {
+    this.heldReplies.holdIfUnsynced(connection);
+    if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
+    if (session.postponed !== null) {
+      if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
+      this.postponed.add(connection);
+      this.transport.pauseReading(connection);
+    }
+  }
+
+  private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
+
+  private waitForJournal(): void {
+    this.keyspace.keptLock.letGo();
+    this.keyspace.journal.ring.waitForRoom(this.isJournalFailing);
+  }
+
+  onRoundEnd(): void {
+    this.keyspace.keptLock.letGo();
+    if (this.roundStartMs > 0) this.placement?.noteRound(Date.now() - this.roundStartMs);
+    this.roundStartMs = 0;
+    this.heldReplies.commit();
+    if (this.movers.length > 0) this.moveAway();
+  }
+
+  /** Lets connections go that are to move, as far as nothing binds them to this thread now. */
+  private moveAway(): void {
+    const { movers } = this;
+    this.movers = [];
+    for (const connection of movers) {
+      const { session } = connection;
+      if (session?.isMovable && connection.isMovable) this.sockets?.detach(connection);
+    }
+  }
+
+  onDetached(connection: Connection): void {
+    const { index } = this.options;
+    const { mailboxes } = this.state;
+    const session = connection.session as Session;
+    const { fd } = connection;
+    const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
+    this.forget(connection, session);
+    connection.abandon();
+    const target = input.length > MOVED_INPUT_BYTES_MAX ? index : (this.placement?.takeTarget() ?? index);
+    const slot = this.services.clientRows.leave(session, target);
+    if (target !== index) {
+      this.channels[target].connectionOpened();
+      if (mailboxes[target].send(MessageKind.Connection, session.id, fd, slot, 0, input)) {
+        this.channel.connectionClosed();
+        return;
+      }
+      // Its mailbox is full: the connection stays.
+      this.channels[target].connectionClosed();
+      this.state.clients.assign(slot, index);
+    }
+    this.arrivals.push({ fd, slot, input });
+    this.takeArrivals();
+  }
+
+  /** Takes over the connections that have moved here. */
+  private takeArrivals(): void {
+    const { arrivals, sockets } = this;
+    if (arrivals.length === 0 || sockets === null) return;
+    this.arrivals = [];
+    for (const { fd, slot, input } of arrivals) {
+      const connection = sockets.attach(fd);
+      const session = this.services.clientRows.join(slot, connection);
+      connection.session = session;
+      this.connections.set(session.id, connection);
+      this.services.sessions.set(session.id, session);
+      this.state.counters.server[ServerCounter.ConnectionsMoved]++;
+      if (this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
+      else if (input.length > 0) sockets.giveInput(connection, input);
+    }
+  }
+
+  /** Whether what waits to be sent, with the replies that were just written, is more than a client may have. */
+  private isOverHardLimit(connection: Connection): boolean {
+    const { reply } = this.transport;
+    const { hardBytes } = this.config.normalOutputLimit;
+    return reply.overflowed || (hardBytes > 0 && connection.pendingOutputBytes + reply.size > hardBytes);
+  }
+
+  /** Closes a connection that does not take its output; it gets nothing of what was just replied. */
+  private closeOverLimit(connection: Connection): void {
+    const { reply } = this.transport;
+    reply.overflowed = false;
+    reply.drop();
+    this.state.counters.server[ServerCounter.OutputLimitDisconnections]++;
+    this.services.log(
+      `Client ${connection.peerAddress()} closed for overcoming of output buffer limits.`,
+      'warning',
+    );
+    this.transport.close(connection, false);
+  }
+
+  /** Keeps the connection's row in the client table up to date. */
+  private noteTraffic(connection: Connection, session: Session, readBytes: number, keptBytes: number): void {
+    const { counters } = this.state;
+    const replyBytes = this.transport.reply.size;
+    counters.server[ServerCounter.InputBytes] += readBytes;
+    counters.server[ServerCounter.OutputBytes] += replyBytes;
+    counters.server[ServerCounter.Reads]++;
+    counters.server[ServerCounter.Writes]++;
+    // The connection gets a buffer for what is cut only after this; `unsettled` has it measured later.
+    const freeBytes = keptBytes === 0 ? 0 : Math.max(this.bytesNeeded, connection.queryBufferFreeBytes);
+    this.services.clientRows.publish(session, this.context.nowMs, keptBytes, freeBytes);
+    if (keptBytes > 0) this.unsettled.add(connection);
+  }
+
+  private flush(session: Session): void {
+    const connection = this.connections.get(session.id);
+    if (connection === undefined) return;
+    // With a limit, replies to one read count together, and nobody gets a part of them.
+    if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
+    else if (this.config.normalOutputLimit.hardBytes === 0) {
+      this.heldReplies.holdIfUnsynced(connection);
+      this.transport.send(connection);
+    }
+  }
+
+  /** Closes the clients that take most if all together take more than `maxmemory-clients`. */
+  private evictClients(): void {
+    const limitBytes = this.config.maxMemoryClientsBytes;
+    const { clients, counters } = this.state;
+    if (limitBytes === 0 || clients.evictableBytes() <= limitBytes) return;
+    for (const slot of clients.evictionVictims(limitBytes)) {
+      const worker = clients.requestKill(slot, clients.id(slot));
+      if (worker < 0) continue;
+      counters.server[ServerCounter.EvictedClients]++;
+      if (worker !== this.options.index) this.services.wakeWorker(worker);
+    }
+  }
+
+  onClose(connection: Connection): void {
+    const { session } = connection;
+    if (session === null) return;
+    session.closing = true;
+    session.discardTransaction();
+    session.postponedWork?.abandon();
+    session.postponedWork = null;
+    this.services.monitors.leave(session);
+    this.services.clientRows.close(session);
+    if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
+    this.forget(connection, session);
+    this.channel.connectionClosed();
+  }
+
+  private forget(connection: Connection, session: Session): void {
+    connection.session = null;
+    this.unsettled.delete(connection);
+    this.overSoftLimit.delete(connection);
+    this.connections.delete(session.id);
+    this.services.sessions.delete(session.id);
+  }
+
+  onWake(): void {
+    this.heldReplies.commit();
+    this.readMailbox();
+    this.takeRequests();
+    this.resumePostponed();
+    this.followConfig();
+    this.followLoading();
+    if (this.options.index === 0 && !this.executor.isLoading) {
+      followAppendOnly(this.keyspace, this.services, Date.now());
+    }
+  }
+
+  private readMailbox(): void {
+    this.state.mailboxes[this.options.index].drain(this.receive);
+    this.services.monitors.retry();
+    this.takeArrivals();
+  }
+
+  private readonly receive = (message: Message): void => {
+    if (message.kind === MessageKind.MonitorLine) this.services.monitors.receive(message);
+    else if (message.kind === MessageKind.Connection)
+      this.arrivals.push({ fd: message.first, slot: message.second, input: message.payload });
+  };
+
+  /** Sends bytes that are no reply to a connection. Nothing else may wait in the reply writer. */
+  private sendTo(session: Session, bytes: Uint8Array): void {
+    const connection = this.connections.get(session.id);
+    if (connection === undefined) return;
+    this.state.counters.server[ServerCounter.OutputBytes] += bytes.length;
+    this.transport.reply.raw(bytes, 0, bytes.length);
+    this.transport.send(connection);
+  }
+
+  /** Closes the connections that CLIENT KILL, in any worker, has asked this one to close. */
+  private takeRequests(): void {
+    const { clients } = this.state;
+    if (!clients.takeRequests(this.options.index)) return;
+    for (const connection of [...this.connections.values()]) {
+      const { session } = connection;
+      if (session !== null && clients.isKillRequested(session.clientSlot))
+        this.transport.close(connection, false);
+    }
+  }
+
+  /** Lets connections go on whose commands were held back, if the pause or their work is over. */
+  private resumePostponed(): void {
+    if (this.postponed.size === 0) return;
+    this.services.transfers.collect();
+    const nowMs = Date.now();
+    if (this.state.control.pauseKind(nowMs) === PauseKind.All) return;
+    for (const connection of [...this.postponed]) {
+      const { session } = connection;
+      if (session === null || session.postponed === null) continue;
+      if (session.postponedWork?.isReady === false) continue;
+      this.context.nowMs = nowMs;
+      this.heldReplies.beforeCommands();
+      this.transport.reply.protocol = session.protocol;
+      this.isExecuting = true;
+      try {
+        this.executor.executePostponed(session, session.postponed);
+      } catch (error) {
+        this.fail(error);
+      }
+      this.isExecuting = false;
+      this.heldReplies.holdIfUnsynced(connection);
+      this.services.monitors.flush();
+      if (session.postponed !== null) continue;
+      this.postponed.delete(connection);
+      this.state.control.addBlockedClients(-1);
+      if (session.closing) connection.closeAfterReply();
+      this.services.clientRows.publish(
+        session,
+        nowMs,
+        connection.queryBufferBytes,
+        connection.queryBufferFreeBytes,
+      );
+      this.transport.send(connection);
+      this.transport.resumeReading(connection);
+    }
+  }
+
+  onSpareTime(): boolean {
+    // Whoever loads would have to wait.
+    if (this.executor.isLoading) return false;
+    const arePagesLeft = this.hugePages?.step() ?? false;
+    const { index, workerCount } = this.options;
+    return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || arePagesLeft;
+  }
+
+  onTick(nowMs: number): boolean {
+    this.followConfig();
+    this.context.nowMs = nowMs;
+    this.measureUnsettled(nowMs);
+    this.evictClients();
+    let isWorkLeft = false;
+    this.heldReplies.commit();
+    this.readMailbox();
+    this.takeRequests();
+    this.resumePostponed();
+    // A connection that has moved here, or goes on, may have run commands.
+    this.onRoundEnd();
+    if (this.postponed.size > 0) isWorkLeft = true;
+    this.followLoading();
+    if (this.executor.isLoading) {
+      const { loadedBytes, loadTotalBytes } = this.state.persistence;
+      this.hugePages?.followLoading(loadedBytes / Math.max(1, loadTotalBytes));
+    } else {
+      if (this.hugePages?.step()) isWorkLeft = true;
+      if (this.keepHouse(nowMs)) isWorkLeft = true;
+    }
+    this.placement?.tick(nowMs, this.config.activeWorkers);
+    if (this.options.index === 0) {
+      this.state.statistics.sample(nowMs);
+      this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
+    }
+    // With `always`, nobody has woken the journal thread for what has expired.
+    this.keyspace.journal.ring.wakeIfPending();
+    if (nowMs >= this.nextClientCheckMs) {
+      this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
+      this.checkClients(nowMs);
+    }
+    return isWorkLeft;
+  }
+
+  /** What the worker does for its shards; returns whether more is to be done. */
+  private keepHouse(nowMs: number): boolean {
+    const { index, workerCount } = this.options;
+    const { control, appendOnly } = this.state;
+    let isWorkLeft = false;
+    if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
+      const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
+      isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
+    }
+    if (this.keyspace.lazyFreeCycle(index, workerCount, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
+    if (index === 0) {
+      saveIfDue(this.keyspace, this.services, nowMs);
+      followAppendOnly(this.keyspace, this.services, nowMs);
+    }
+    return isWorkLeft;
+  }
+
+  /** Closes connections that were idle for too long, or did not take their replies for too long. */
+  private checkClients(nowMs: number): void {
+    const { timeoutSeconds, normalOutputLimit } = this.config;
+    const { softBytes, softSeconds } = normalOutputLimit;
+    for (const [connection, sinceMs] of this.overSoftLimit) {
+      if (connection.isClosed || softBytes === 0 || connection.pendingOutputBytes <= softBytes) {
+        this.overSoftLimit.delete(connection);
+      } else if (nowMs - sinceMs > softSeconds * 1000) {
+        this.overSoftLimit.delete(connection);
+        this.transport.close(connection, false);
+      }
+    }
+    if (timeoutSeconds === 0) return;
+    for (const connection of [...this.connections.values()]) {
+      const { session } = connection;
+      if (session === null || session.isMonitor || session.postponed !== null) continue;
+      if (nowMs - session.lastInteractionMs > timeoutSeconds * 1000) this.transport.close(connection, false);
+    }
+  }
+
+  /** Keeps the rows up to date of clients with buffers, and gives back what idle ones do not need. */
+  private measureUnsettled(nowMs: number): void {
+    for (const connection of this.unsettled) {
+      const { session } = connection;
+      if (session === null) continue;
+      if (nowMs - session.lastInteractionMs > SHRINK_AFTER_IDLE_MS) connection.shrinkInput();
+      this.publishBuffers(connection, session);
+      if (connection.queryBufferBytes === 0 && connection.pendingOutputBytes === 0) {
+        this.unsettled.delete(connection);
+      }
+    }
+  }
+
+  private publishBuffers(connection: Connection, session: Session): void {
+    const { queryBufferBytes, queryBufferFreeBytes } = connection;
+    this.services.clientRows.publishBuffers(session, queryBufferBytes, queryBufferFreeBytes);
+  }
+
+  onOutputPending(connection: Connection): void {
+    const { session } = connection;
+    if (session === null) return;
+    this.unsettled.add(connection);
+    this.publishBuffers(connection, session);
+    const { softBytes } = this.config.normalOutputLimit;
+    const { pendingOutputBytes } = connection;
+    if (this.isOverHardLimit(connection)) {
+      this.closeOverLimit(connection);
+    } else if (softBytes > 0 && pendingOutputBytes >= softBytes && !this.overSoftLimit.has(connection)) {
+      this.overSoftLimit.set(connection, Date.now());
+    }
+  }
+}

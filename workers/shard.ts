@@ -1,9 +1,0 @@
-/** Thread entry point: a worker. */
-
-import { parentPort, workerData } from 'node:worker_threads';
-import { THREAD_READY } from '../src/thread-ready.js';
-import { Worker, type WorkerOptions } from '../src/worker.js';
-
-const worker = new Worker(workerData as WorkerOptions);
-parentPort?.postMessage(THREAD_READY);
-worker.start();
