@@ -1,7 +1,12 @@
 /** The configuration that the keyspace itself reads, kept up to date by its thread. */
 
-import type { LfuSettings } from '../keyspace/access-clock.js';
 import type { ValueLimits } from '../structures/value-limits.js';
+
+/** Settings of `lfu-log-factor` and `lfu-decay-time`. */
+export interface LfuSettings {
+  logFactor: number;
+  decayTimeMinutes: number;
+}
 
 export const enum EvictionPolicy {
   NoEviction = 0,

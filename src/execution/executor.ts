@@ -4,8 +4,6 @@
  */
 
 import { performance } from 'node:perf_hooks';
-import { copyRequest, queueCommand, runsInsideTransaction } from '../commands/connection/transactions.js';
-import { whyWritesAreStopped } from '../commands/server/save.js';
 import type { Journal } from '../journal/journal.js';
 import { keySlot } from '../memory/hash.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
@@ -20,6 +18,8 @@ import { LookAhead } from './look-ahead.js';
 import { type QueuedCommand, ReplyMode, type Session } from './session.js';
 import { noteDuration } from './slow-commands.js';
 import { type Command, CommandFlag, KeyRule } from './table/command-table.js';
+import { copyRequest, queueCommand, runsInsideTransaction } from './transactions.js';
+import { whyWritesAreStopped } from './write-stops.js';
 
 /** A batch shorter than this is not worth looking ahead. */
 const LOOK_AHEAD_COMMANDS_MIN = 3;

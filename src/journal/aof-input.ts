@@ -10,8 +10,8 @@
  * an error with its offset.
  */
 
-import type { ByteSource } from '../persistence/rdb-input.js';
 import { ParseStatus, RequestParser } from '../protocol/request-parser.js';
+import type { ByteSource } from '../system/files.js';
 
 const BUFFER_BYTES = 1 << 20;
 /** For what only looks for the end of a transaction. */

@@ -13,12 +13,17 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { fromByteString, quoteArgument, splitArguments, toByteString } from '../config/quoting.js';
-import { makeFolder, syncFolder } from '../persistence/snapshot-file.js';
+import { makeFolder, syncFolder } from '../system/files.js';
 
 const MANIFEST_SUFFIX = '.manifest';
 const INCREMENT_SUFFIX = '.incr.aof';
 /** Beginning of the names of files that are not complete. */
 export const TEMPORARY_PREFIX = 'temp-';
+
+/** The temporary name of the base that a rewrite writes. */
+export function rewriteFileName(): string {
+  return `temp-rewriteaof-bg-${process.pid}.aof`;
+}
 
 /** Longer lines are no lines of a manifest. */
 const LINE_BYTES_MAX = 1024;

@@ -16,11 +16,11 @@ import { closeSync, openSync, renameSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { Config } from '../config/config.js';
-import { makeFolder, rewriteFileName, syncFolder } from '../persistence/snapshot-file.js';
 import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { PersistenceState, SnapshotForm } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
+import { makeFolder, syncFolder } from '../system/files.js';
 import { createLog, type Log } from '../system/log.js';
 import {
   AofManifest,
@@ -28,6 +28,7 @@ import {
   aofPath,
   fileLengthBytes,
   readManifest,
+  rewriteFileName,
   writeManifest,
 } from './aof-manifest.js';
 import { JournalFile } from './journal-file.js';

@@ -6,13 +6,9 @@
  * (Morris, 1978): it goes up with a probability that falls as it grows, and down with time.
  */
 
-const LFU_INITIAL = 5;
+import type { LfuSettings } from '../config/keyspace-settings.js';
 
-/** Settings of `lfu-log-factor` and `lfu-decay-time`. */
-export interface LfuSettings {
-  logFactor: number;
-  decayTimeMinutes: number;
-}
+const LFU_INITIAL = 5;
 
 export function lruClock(nowMs: number): number {
   return Math.floor(nowMs / 1000) & 0xffffff;

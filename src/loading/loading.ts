@@ -35,11 +35,12 @@ import {
   readManifest,
 } from '../journal/aof-manifest.js';
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
+import type { LoadResult } from '../persistence/load-file.js';
 import { RDB_MAGIC } from '../persistence/rdb-format.js';
-import { syncFolder } from '../persistence/snapshot-file.js';
 import type { PersistenceState } from '../state/persistence-state.js';
+import { syncFolder } from '../system/files.js';
 import type { Log } from '../system/log.js';
-import { type LoadPart, type LoadRequest, type LoadResult, loadPart } from './load.js';
+import { type LoadPart, type LoadRequest, loadPart } from './load-part.js';
 import { type ReplayFile, type ReplayRequest, type ReplayResult, replayFiles } from './replay.js';
 
 /** Less than this is loaded before threads would have started. */

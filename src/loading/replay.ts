@@ -17,10 +17,10 @@ import { TransferFailure, type Transfers } from '../execution/transfers.js';
 import { AofEnd, AofError, AofInput } from '../journal/aof-input.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
-import { FileSource } from '../persistence/snapshot-file.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import { createProcessState, ProcessState } from '../state/process-state.js';
+import { FileSource } from '../system/files.js';
 import { LoadDelay } from './load-delay.js';
 
 /** Between two looks at how far it is. */

@@ -6,6 +6,7 @@
 import path from 'node:path';
 import { Config } from '../config/config.js';
 import { defaultSettings } from '../config/keyspace-settings.js';
+import { rewriteFileName } from '../journal/aof-manifest.js';
 import { JournalRequest, JournalRing } from '../journal/journal-ring.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
@@ -21,7 +22,7 @@ import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
 import { KeyTally } from './key-tally.js';
 import { ProcessorShare, type Scheduler } from './processor-share.js';
-import { backgroundFileName, rewriteFileName, SnapshotFile } from './snapshot-file.js';
+import { backgroundFileName, SnapshotFile } from './snapshot-file.js';
 
 /** What is done under one hold of a lock: so many lines of a table, or until so many bytes have come together. */
 const LINES_PER_HOLD = 8;

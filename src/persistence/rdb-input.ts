@@ -5,6 +5,7 @@
 
 import { lzfDecompress } from '../memory/lzf.js';
 import { writeInteger } from '../memory/numbers.js';
+import type { ByteSource } from '../system/files.js';
 import { Crc64 } from './crc64.js';
 import { RdbEncoding, RdbError, STRING_BYTES_MAX } from './rdb-format.js';
 
@@ -14,13 +15,6 @@ const KEEP_BYTES_MAX = 16 << 20;
 const SCRATCH_BYTES = 64;
 /** LZF's best is three bytes for 264. */
 const LZF_RATIO_MAX = 264;
-
-/** Where the bytes of a file come from. */
-export interface ByteSource {
-  readonly lengthBytes: number;
-  /** Reads up to `lengthBytes` bytes from `position` of the source; returns how many, 0 at its end. */
-  read(target: Uint8Array, offset: number, lengthBytes: number, position: number): number;
-}
 
 /** A string that was read: `lengthBytes` bytes of `bytes` from `offset` on. */
 export class RdbString {

@@ -3,25 +3,15 @@
  * that there is a whole one at any moment.
  */
 
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import { SnapshotForm } from '../state/persistence-state.js';
 import { TablePosition } from '../structures/dictionary.js';
+import { syncFolder } from '../system/files.js';
 import { createSnapshotWriter } from './key-form.js';
 import { KeyTally } from './key-tally.js';
-import type { ByteSource } from './rdb-input.js';
 
 export interface SnapshotOptions {
   /** Path of the snapshot. */
@@ -99,29 +89,9 @@ export class SnapshotFile {
   }
 }
 
-/** Makes a folder unless it is there, and brings its name to the disk. */
-export function makeFolder(folder: string): void {
-  if (mkdirSync(folder, { recursive: true, mode: 0o755 }) !== undefined) syncFolder(path.dirname(folder));
-}
-
-/** Brings the names in a folder to the disk. */
-export function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** The temporary name of what a background save writes. */
 export function backgroundFileName(): string {
   return `temp-background-${process.pid}.rdb`;
-}
-
-/** The same of what a rewrite of the append-only file writes. */
-export function rewriteFileName(): string {
-  return `temp-rewriteaof-bg-${process.pid}.aof`;
 }
 
 /**
@@ -164,24 +134,5 @@ export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs
   } catch (error) {
     file.discard();
     throw error;
-  }
-}
-
-/** A file to read; `close` it afterwards. Throws a system error if it can't be opened. */
-export class FileSource implements ByteSource {
-  readonly lengthBytes: number;
-  private readonly fd: number;
-
-  constructor(fileName: string) {
-    this.fd = openSync(fileName, 'r');
-    this.lengthBytes = fstatSync(this.fd).size;
-  }
-
-  read(target: Uint8Array, offset: number, lengthBytes: number, position: number): number {
-    return readSync(this.fd, target, offset, lengthBytes, position);
-  }
-
-  close(): void {
-    closeSync(this.fd);
   }
 }

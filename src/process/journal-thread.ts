@@ -7,10 +7,11 @@ import { AofManifest, type AofPlace, aofPath, readManifest, writeManifest } from
 import { JournalRequest, JournalRing } from '../journal/journal-ring.js';
 import type { JournalOptions } from '../journal/journal-writer.js';
 import type { Keyspace, KeyspaceHandle } from '../keyspace/keyspace.js';
-import { makeFolder, saveKeyspace } from '../persistence/snapshot-file.js';
+import { saveKeyspace } from '../persistence/snapshot-file.js';
 import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { SnapshotForm } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
+import { makeFolder } from '../system/files.js';
 
 export class JournalThread {
   private readonly ring: JournalRing;

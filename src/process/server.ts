@@ -12,6 +12,7 @@ import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
 import { defaultSettings } from '../config/keyspace-settings.js';
+import { rewriteFileName } from '../journal/aof-manifest.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
@@ -23,12 +24,7 @@ import { type ListenOptions, openListeners } from '../network/listener.js';
 import type { TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import type { PersistenceOptions } from '../persistence/background-save.js';
-import {
-  backgroundFileName,
-  rewriteFileName,
-  saveKeyspace,
-  snapshotOptions,
-} from '../persistence/snapshot-file.js';
+import { backgroundFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
 import { AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock, ShutdownRequest } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';

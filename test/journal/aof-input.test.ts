@@ -1,6 +1,6 @@
 import t from 'tap';
 import { AofEnd, AofError, AofInput } from '../../src/journal/aof-input.js';
-import type { ByteSource } from '../../src/persistence/rdb-input.js';
+import type { ByteSource } from '../../src/system/files.js';
 import { Random } from '../tools/random.js';
 
 function sourceOf(bytes: Uint8Array): ByteSource {

@@ -15,11 +15,12 @@ import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { hashBytes, keySlot } from '../../src/memory/hash.js';
 import { RdbError } from '../../src/persistence/rdb-format.js';
-import { type ByteSource, RdbInput } from '../../src/persistence/rdb-input.js';
+import { RdbInput } from '../../src/persistence/rdb-input.js';
 import { RdbReader } from '../../src/persistence/rdb-reader.js';
 import { RdbWriter } from '../../src/persistence/rdb-writer.js';
 import { REFERENCE_BYTES } from '../../src/structures/collection-value.js';
 import { SortedSetCursor } from '../../src/structures/sorted-set-value.js';
+import type { ByteSource } from '../../src/system/files.js';
 import { Random } from '../tools/random.js';
 import { RDB_FORMS, rdbBody, rdbFile } from '../tools/rdb-builder.js';
 

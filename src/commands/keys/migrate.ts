@@ -18,10 +18,10 @@ import { recordDelete } from '../../execution/effects.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { PostponedWork } from '../../execution/session.js';
 import type { Handler } from '../../execution/table/command-table.js';
+import { copyRequest } from '../../execution/transactions.js';
 import { type Transfer, TransferFailure, type TransferResult } from '../../execution/transfers.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import type { Shard } from '../../keyspace/shard.js';
-import { copyRequest } from '../connection/transactions.js';
 import { writePayload } from './dump.js';
 
 const DEFAULT_TIMEOUT_MS = 1000;

@@ -1,11 +1,11 @@
 /** SAVE, BGSAVE and what else writes or reads the snapshot's file. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { journalFails, SYNTAX_ERROR, WRITES_STOPPED } from '../../execution/errors.js';
+import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { ServerServices } from '../../execution/services.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import type { Keyspace } from '../../keyspace/keyspace.js';
-import { loadFile } from '../../loading/load.js';
+import { loadFile } from '../../persistence/load-file.js';
 import { saveKeyspace, snapshotOptions } from '../../persistence/snapshot-file.js';
 import { type PersistenceState, SnapshotPurpose } from '../../state/persistence-state.js';
 
@@ -127,16 +127,6 @@ export function saveIfDue(keyspace: Keyspace, services: ServerServices, nowMs: n
   keyspace.lockAll();
   beginBackgroundSave(keyspace, persistence, nowMs);
   keyspace.unlockAll();
-}
-
-/** Why writes are refused: snapshots fail (`stop-writes-on-bgsave-error`), or the append-only file does. '' if not. */
-export function whyWritesAreStopped(services: ServerServices): string {
-  const { config, state } = services;
-  const { persistence, appendOnly } = state;
-  if (persistence.hasFailed && config.stopWritesOnSaveError && config.savePoints.length > 0) {
-    return WRITES_STOPPED;
-  }
-  return appendOnly.writeError === 0 ? '' : journalFails(appendOnly.writeError);
 }
 
 /** DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]: saves, empties the server and loads what was saved. */

@@ -1,0 +1,82 @@
+/** Loads an RDB file into a keyspace that nobody else uses meanwhile. */
+
+import type { Keyspace } from '../keyspace/keyspace.js';
+import { FileSource } from '../system/files.js';
+import type { Log } from '../system/log.js';
+import { RdbInput } from './rdb-input.js';
+import { describeRdbFailure, RdbReader } from './rdb-reader.js';
+
+export interface LoadOptions {
+  readonly fileName: string;
+  /** `rdbchecksum` */
+  readonly hasChecksum: boolean;
+  readonly nowMs: number;
+  /** Keys that are past their expiry are left out. Not where a log that follows tells when they went. */
+  readonly dropsExpired: boolean;
+}
+
+export interface LoadResult {
+  /** One line that says why nothing could be loaded; '' if it went well. */
+  readonly failure: string;
+  readonly keysLoaded: number;
+  readonly keysExpired: number;
+  /** Offset in the file of what comes after the snapshot: its end, or commands. */
+  readonly endOffset: number;
+  /** When the snapshot was begun, in seconds since the epoch; -1 if the file does not say. */
+  readonly savedAtSeconds: number;
+}
+
+/** Loads a file, or a thread's part of it: the keys of every `partCount`-th shard. */
+export function loadFile(
+  keyspace: Keyspace,
+  options: LoadOptions,
+  log: Log,
+  {
+    part = 0,
+    partCount = 1,
+    replaces = false,
+    onProgress = (_offset: number): void => {},
+    pause,
+  }: {
+    part?: number;
+    partCount?: number;
+    replaces?: boolean;
+    onProgress?: (offset: number) => void;
+    pause?: () => void;
+  } = {},
+): LoadResult {
+  const { fileName, nowMs, dropsExpired } = options;
+  const isFirst = part === 0;
+  let source: FileSource | null = null;
+  let reader: RdbReader | null = null;
+  let endOffset = 0;
+  let failure = '';
+  try {
+    source = new FileSource(fileName);
+    const input = RdbInput.fromSource(source, options.hasChecksum && isFirst);
+    reader = new RdbReader(input, keyspace, {
+      nowMs,
+      part,
+      partCount,
+      dropsExpired,
+      replaces,
+      warn: (text) => {
+        if (isFirst) log(`${fileName}: ${text}`);
+      },
+      onProgress: isFirst ? () => onProgress(input.offset) : null,
+      pause,
+    });
+    reader.load();
+    endOffset = input.offset;
+  } catch (error) {
+    failure = describeRdbFailure(fileName, error);
+  }
+  source?.close();
+  return {
+    failure,
+    keysLoaded: reader?.keysLoaded ?? 0,
+    keysExpired: reader?.keysExpired ?? 0,
+    endOffset,
+    savedAtSeconds: Number(reader?.fields.get('ctime') ?? -1),
+  };
+}
