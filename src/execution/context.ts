@@ -19,6 +19,7 @@ import {
   valueOffset,
 } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
+import { type KeyName, NamedKey } from '../keyspace/gate.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
@@ -27,13 +28,15 @@ import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { NOT_AN_INTEGER, OUT_OF_MEMORY, WRONG_TYPE } from './errors.js';
+import { type CommandRequest, NO_REQUEST } from './request.js';
 import type { ServerServices } from './services.js';
 import type { Session } from './session.js';
+import { ShardLocks } from './shard-locks.js';
 import type { Command, CommandTable } from './table/command-table.js';
 
 const textDecoder = new TextDecoder();
 
-export class CommandContext {
+export class CommandContext implements KeyName {
   readonly keyspace: Keyspace;
   readonly table: CommandTable;
   readonly reply: ReplyWriter;
@@ -44,14 +47,7 @@ export class CommandContext {
   command!: Command;
   nowMs = 0;
 
-  // The request.
-  bytes!: Uint8Array;
-  view!: DataView;
-  /** Pairs [offset, length]. */
-  pairs!: Int32Array;
-  /** Number of the first argument's pair (the command's name). */
-  argStart = 0;
-  argCount = 0;
+  request = NO_REQUEST;
 
   // The key selected last.
   keyDatabase = 0;
@@ -67,6 +63,9 @@ export class CommandContext {
   /** Result of the last `integer`. */
   readonly number = new IntegerParser();
 
+  /** For `argumentChanged`. */
+  private readonly otherKey = new NamedKey(NO_REQUEST.bytes, NO_REQUEST.view);
+
   /** Set by the executor for the one key of a single-key command, so that it is not hashed again. */
   knownKeyOffset = -1;
   knownHash = 0;
@@ -76,9 +75,11 @@ export class CommandContext {
   /** The slot of the key at `knownKeyOffset`, if that is known, until it is looked up; else 0. */
   knownSlot = 0;
 
-  /** All locks that the running transaction needs are held. */
+  /** Of a command on several shards, or of a transaction. */
+  readonly locks: ShardLocks;
+  /** A transaction runs, with all locks that it needs. */
   inTransaction = false;
-  /** Commands of the running transaction have run: its state of this moment is nobody else's business. */
+  /** The transaction is partly applied; no snapshot may start. */
   isMidTransaction = false;
 
   constructor(
@@ -89,6 +90,7 @@ export class CommandContext {
     counters: Float64Array,
   ) {
     this.keyspace = keyspace;
+    this.locks = new ShardLocks(keyspace);
     this.table = table;
     this.reply = reply;
     this.services = services;
@@ -99,12 +101,33 @@ export class CommandContext {
     return this.session.database;
   }
 
+  /** The bytes that have the arguments. */
+  get bytes(): Uint8Array {
+    return this.request.bytes;
+  }
+
+  get view(): DataView {
+    return this.request.view;
+  }
+
+  /** Number of arguments, the command's name among them. */
+  get argCount(): number {
+    return this.request.count;
+  }
+
   argOffset(index: number): number {
-    return this.pairs[2 * (this.argStart + index)];
+    return this.request.offset(index);
   }
 
   argLength(index: number): number {
-    return this.pairs[2 * (this.argStart + index) + 1];
+    return this.request.length(index);
+  }
+
+  /** Makes another request the context's. */
+  select(request: CommandRequest): void {
+    this.request = request;
+    this.knownKeyOffset = -1;
+    this.knownSlot = 0;
   }
 
   /** An argument as text (UTF-8). Allocates: for options and names, not for keys and values. */
@@ -526,7 +549,26 @@ export class CommandContext {
 
   /** Tells the gate that the selected key has changed. */
   changed(event: KeyEvent): void {
-    this.shard.changed(this.keyDatabase, this.hash, event);
+    this.shard.changed(this, event);
+  }
+
+  /** Tells the gate of something that has happened to the selected key and is no change, or not the whole of one. */
+  happened(event: KeyEvent): void {
+    this.shard.happened(this, event);
+  }
+
+  /** Tells the gate that another key has changed that an argument names. Its shard's lock is held. */
+  argumentChanged(argument: number, database: number, event: KeyEvent): void {
+    const { bytes, view, keyspace, otherKey } = this;
+    const offset = this.argOffset(argument);
+    const length = this.argLength(argument);
+    otherKey.bytes = bytes;
+    otherKey.view = view;
+    otherKey.keyDatabase = database;
+    otherKey.hash = hashBytes(view, offset, length);
+    otherKey.keyOffset = offset;
+    otherKey.keyLength = length;
+    keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask].changed(otherKey, event);
   }
 
   /** Marks the selected string as changed in place, so that OBJECT ENCODING says "raw". */
@@ -539,15 +581,22 @@ export class CommandContext {
     this.shard.words[this.entry >> 2] |= EntryFlag.Text;
   }
 
-  /** Locks a shard for a command that names no keys; within a transaction it is locked already. */
+  /** Locks a shard for a command that names no keys; it may be locked already, in a transaction. */
   lockShard(shard: Shard): void {
-    if (!this.inTransaction) shard.lock();
+    if (!this.locks.holds(shard)) shard.lock();
   }
 
   unlockShard(shard: Shard): void {
-    if (this.inTransaction) return;
-    this.keyspace.publishIfMoved(shard);
-    this.keyspace.journal.commit(false);
-    shard.unlock();
+    if (!this.locks.holds(shard)) this.keyspace.endHold(shard, false);
+  }
+
+  /** Runs something with the locks of all shards, which may be held already. */
+  withAllLocks<T>(action: () => T): T {
+    const { locks, keyspace } = this;
+    if (locks.holdsAll) return action();
+    keyspace.lockAll();
+    const result = action();
+    keyspace.unlockAll();
+    return result;
   }
 }

@@ -47,6 +47,6 @@ export interface ServerServices {
   readonly log: Log;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
-  /** Runs a session's queue as one transaction (executor.ts). */
-  executeTransaction(session: Session, isStillValid: () => boolean): void;
+  /** Runs a session's queue as one transaction; false if a pause holds it back (executor.ts). */
+  executeTransaction(session: Session, isStillValid: () => boolean): boolean;
 }

@@ -1,17 +1,7 @@
 /** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
 
 import type { Shard } from '../keyspace/shard.js';
-import type { Command } from './table/command-table.js';
-
-/** A command that waits in a transaction: its arguments are copied out of the input buffer. */
-export interface QueuedCommand {
-  readonly command: Command;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  /** Pairs [offset, length]. */
-  readonly args: Int32Array;
-  readonly argCount: number;
-}
+import type { QueuedCommand } from './transactions.js';
 
 export interface WatchedKey {
   readonly shard: Shard;

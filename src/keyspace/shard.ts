@@ -17,7 +17,13 @@ import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { Journal } from '../journal/journal.js';
 import { Arena } from '../memory/arena.js';
 import { acquireLock, isLockWaitedFor, releaseLock } from '../memory/lock.js';
-import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
+import {
+  DATABASE_BYTES,
+  DATABASES_START_BYTE,
+  HeaderWord,
+  ShardListener,
+  ShardMemory,
+} from '../memory/shard-memory.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot, TablePosition } from '../structures/dictionary.js';
@@ -57,6 +63,7 @@ import {
 } from './entry.js';
 import { KeyEvent } from './events.js';
 import { ExpiryCalendar, FieldCalendar } from './expiry-calendar.js';
+import { type Gate, type KeyName, NamedKey } from './gate.js';
 import type { KeptLock } from './kept-lock.js';
 import { KeyDictionary } from './key-dictionary.js';
 import { LazyFree } from './lazy-free.js';
@@ -101,6 +108,9 @@ export class Shard {
   private readonly settings: KeyspaceSettings;
   private readonly counters: Float64Array;
   private readonly keptLock: KeptLock;
+  private readonly gate: Gate;
+  /** For keys that change by themselves. */
+  private readonly name: NamedKey;
 
   constructor(
     index: number,
@@ -109,14 +119,17 @@ export class Shard {
     counters: Float64Array,
     journal: Journal,
     keptLock: KeptLock,
+    gate: Gate,
   ) {
     this.index = index;
+    this.gate = gate;
     this.keptLock = keptLock;
     this.journal = journal;
     this.memory = new ShardMemory(buffer);
     this.bytes = this.memory.bytes;
     this.words = this.memory.words;
     this.view = this.memory.view;
+    this.name = new NamedKey(this.bytes, this.view);
     this.arena = new Arena(this.memory);
     this.dictionary = new KeyDictionary(this.memory, this.arena);
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
@@ -621,10 +634,10 @@ export class Shard {
       const record = this.journal.isOn ? () => this.recordDueField(database, entry) : null;
       counters[KeyspaceCounter.ExpiredFields] += hashes.removeDue(reference, limit, record);
       this.fieldsChanged(database, entry, nowMs);
-      this.changed(database, hash, KeyEvent.HashExpired);
+      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired);
     } else {
       const fields = hashes.heldCount(reference);
-      this.changed(database, hash, KeyEvent.HashExpired);
+      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired);
       const slot = this.dictionary.slotOf(this.root(database), hash, entry);
       this.removeByItself(database, hash, slot, KeyEvent.Delete);
       // As with keys, whoever sees the count finds them gone: DBSIZE and INFO take no lock.
@@ -645,6 +658,30 @@ export class Shard {
     journal.argument(dueField.bytes, dueField.view, dueField.offset, dueField.lengthBytes);
   }
 
+  /** The name of a key, as it lies in its entry. One at a time. */
+  private nameOf(database: number, hash: number, entry: number): NamedKey {
+    const { name, words } = this;
+    name.bytes = this.bytes;
+    name.view = this.view;
+    name.keyDatabase = database;
+    name.hash = hash;
+    name.keyOffset = keyOffset(words, entry);
+    name.keyLength = keyLength(words, entry);
+    return name;
+  }
+
+  /** Whether the gate has to tell anybody of a change. */
+  private get isListenedTo(): boolean {
+    return this.words[HeaderWord.Listeners] !== 0 || this.gate.listener !== null;
+  }
+
+  /** Moves a name out of the shard's memory. */
+  private keepName(name: NamedKey): void {
+    name.bytes = name.bytes.slice(name.keyOffset, name.keyOffset + name.keyLength);
+    name.view = new DataView(name.bytes.buffer);
+    name.keyOffset = 0;
+  }
+
   /** Deletes a key to make room. */
   evict(database: number, hash: number, slot: number): void {
     this.removeByItself(database, hash, slot, KeyEvent.Evicted);
@@ -655,12 +692,12 @@ export class Shard {
   private removeByItself(database: number, hash: number, slot: number, event: KeyEvent): void {
     const { words, journal } = this;
     const { changes } = journal;
-    if (journal.isOn) {
-      const entry = words[slot];
-      journal.delete(database, this.bytes, this.view, keyOffset(words, entry), keyLength(words, entry));
-    }
+    const name = this.nameOf(database, hash, words[slot]);
+    if (journal.isOn) journal.delete(database, name.bytes, name.view, name.keyOffset, name.keyLength);
+    // The gate wants the name when the key is gone, and the block that has it may be another one's by then.
+    if (this.isListenedTo) this.keepName(name);
     this.remove(database, hash, slot);
-    this.changed(database, hash, event);
+    this.changed(name, event);
     // It is recorded; a command that runs meanwhile may have changed nothing.
     journal.changes = changes;
   }
@@ -669,11 +706,40 @@ export class Shard {
    * The gate: a key of this shard has changed. Called once per changed key, after the change and before
    * the lock is released.
    */
-  changed(database: number, hash: number, _event: KeyEvent): void {
-    const { words } = this;
+  changed(key: KeyName, event: KeyEvent): void {
+    const { words, gate } = this;
     words[HeaderWord.DirtyCount]++;
     this.journal.changes++;
-    if (words[HeaderWord.WatchedKeyCount] !== 0) this.watchedKeys.touch(database, hash);
+    if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key);
+    if (gate.listener !== null) gate.listener.note(key, event);
+  }
+
+  /** Tells who waits in this shard for changes of its keys. */
+  private tellListeners({ keyDatabase, hash }: KeyName): void {
+    if ((this.words[HeaderWord.Listeners] & ShardListener.Watchers) !== 0) {
+      this.watchedKeys.touch(keyDatabase, hash);
+    }
+  }
+
+  /** The gate for an event of a key that is no change, or not the whole of one. */
+  happened(key: KeyName, event: KeyEvent): void {
+    this.gate.listener?.note(key, event);
+  }
+
+  /** The gate for all keys of a database at once, before they vanish. */
+  private flushed(database: number, count: number, nowMs: number): void {
+    this.words[HeaderWord.DirtyCount] += count;
+    this.journal.changes++;
+    this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
+  }
+
+  /** The gate for all keys of two databases at once, before they are exchanged. */
+  private swapped(left: number, right: number, nowMs: number): void {
+    this.words[HeaderWord.DirtyCount]++;
+    this.journal.changes++;
+    const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
+    this.watchedKeys.touchWhere(left, affected);
+    this.watchedKeys.touchWhere(right, affected);
   }
 
   /** Changes since the counter was last reset; a running number. */
@@ -707,8 +773,7 @@ export class Shard {
     const { words } = this;
     const count = this.keyCount(database);
     if (count === 0) return 0;
-    this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
-    words[HeaderWord.DirtyCount] += count;
+    this.flushed(database, count, nowMs);
     const snapshotState = words[HeaderWord.SnapshotState];
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
     // Images for a snapshot live in the arena, too.
@@ -744,9 +809,7 @@ export class Shard {
   /** Exchanges two databases. The caller holds the locks of all shards. */
   swapDatabases(left: number, right: number, nowMs: number): void {
     const { words } = this;
-    const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
-    this.watchedKeys.touchWhere(left, affected);
-    this.watchedKeys.touchWhere(right, affected);
+    this.swapped(left, right, nowMs);
     const leftRoot = this.root(left);
     const rightRoot = this.root(right);
     for (let word = 0; word < ROOT_WORDS; word++) {
@@ -754,7 +817,6 @@ export class Shard {
       words[leftRoot + word] = words[rightRoot + word];
       words[rightRoot + word] = kept;
     }
-    words[HeaderWord.DirtyCount]++;
   }
 
   /**

@@ -153,7 +153,7 @@ class Replay {
       const { bytes, view, parser, commandCount } = input;
       if (this.delay.isOn) for (let left = commandCount; left > 0; left--) this.delay.pause();
       for (let next = 0; next < commandCount; next++) {
-        next = executor.replay(session, bytes, view, parser, next, commandCount);
+        next = executor.logReplay.run(session, bytes, view, parser, next, commandCount);
         if (next < commandCount) this.judge(path, input.commandOffset(next));
       }
       if (input.offset >= nextProgress) {
@@ -171,10 +171,10 @@ class Replay {
 
   /** What to do about the command that the executor stopped at. */
   private judge(path: string, offset: number): void {
-    const { replayProblem } = this.executor;
+    const { problem } = this.executor.logReplay;
     const { reply } = this.context;
     const place = `reading the append only file ${path} at offset ${offset}`;
-    if (replayProblem !== '') throw new ReplayError(`${replayProblem} ${place}`);
+    if (problem !== '') throw new ReplayError(`${problem} ${place}`);
     const text = Buffer.from(reply.bytes.subarray(0, reply.length)).toString('latin1');
     const error = /^-(.*)\r$/m.exec(text)?.[1] ?? '';
     if (error.startsWith('OOM ')) throw new ReplayError(`not enough memory ${place}`);
@@ -214,7 +214,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     isDebugAllowed: () => false,
     log: () => {},
     releaseUnusedPages: () => {},
-    executeTransaction: () => {},
+    executeTransaction: () => true,
   };
 }
 

@@ -53,6 +53,14 @@ export const enum HeaderWord {
   SnapshotDoneBit = 75,
   SnapshotImages = 76,
   SnapshotLongKeys = 77,
+  /** Who has to know of changes of this shard's keys, as ShardListener bits. */
+  Listeners = 78,
+}
+
+/** Bits of `HeaderWord.Listeners`: while there are none, a write reads this one word. */
+export const enum ShardListener {
+  /** Transactions watch keys. */
+  Watchers = 1,
 }
 
 /**

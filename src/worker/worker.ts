@@ -38,7 +38,7 @@ import { SnapshotImageWriter } from '../persistence/image-writer.js';
 import { REPLY_BYTES_MAX, ReplyWriter } from '../protocol/reply-writer.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
-import { type Message, MessageKind } from '../state/mailbox.js';
+import { type Message, MessageKind } from '../state/mail.js';
 import { ProcessState, type ProcessStateHandle } from '../state/process-state.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
@@ -158,7 +158,7 @@ export class Worker implements ConnectionHandler {
         this.state,
         options.index,
         options.workerCount,
-        (session, lines) => this.sendTo(session, lines),
+        (session, bytes, offset, length) => this.sendTo(session, bytes, offset, length),
         (worker) => this.channels[worker].wake(),
       ),
       transfers: new TransferThread(options.channels[options.index]),
@@ -194,7 +194,7 @@ export class Worker implements ConnectionHandler {
       counters,
     );
     this.executor = new Executor(this.context);
-    this.executor.isLoading = this.state.persistence.isLoading;
+    this.executor.checks.isLoading = this.state.persistence.isLoading;
     this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
@@ -288,7 +288,7 @@ export class Worker implements ConnectionHandler {
 
   /** Looks whether the dataset is loaded, until it is. */
   private followLoading(): void {
-    if (this.executor.isLoading) this.executor.isLoading = this.state.persistence.isLoading;
+    if (this.executor.checks.isLoading) this.executor.checks.isLoading = this.state.persistence.isLoading;
   }
 
   private applyConfig(): void {
@@ -412,7 +412,6 @@ export class Worker implements ConnectionHandler {
 
   onDetached(connection: Connection): void {
     const { index } = this.options;
-    const { mailboxes } = this.state;
     const session = connection.session as Session;
     const { fd } = connection;
     const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
@@ -422,13 +421,9 @@ export class Worker implements ConnectionHandler {
     const slot = this.services.clientRows.leave(session, target);
     if (target !== index) {
       this.channels[target].connectionOpened();
-      if (mailboxes[target].send(MessageKind.Connection, session.id, fd, slot, 0, input)) {
-        this.channel.connectionClosed();
-        return;
-      }
-      // Its mailbox is full: the connection stays.
-      this.channels[target].connectionClosed();
-      this.state.clients.assign(slot, index);
+      this.state.outbox.send(target, MessageKind.Connection, session.id, fd, slot, 0, input);
+      this.channel.connectionClosed();
+      return;
     }
     this.arrivals.push({ fd, slot, input });
     this.takeArrivals();
@@ -538,29 +533,32 @@ export class Worker implements ConnectionHandler {
     this.resumePostponed();
     this.followConfig();
     this.followLoading();
-    if (this.options.index === 0 && !this.executor.isLoading) {
+    if (this.options.index === 0 && !this.executor.checks.isLoading) {
       followAppendOnly(this.keyspace, this.services, Date.now());
     }
   }
 
   private readMailbox(): void {
-    this.state.mailboxes[this.options.index].drain(this.receive);
-    this.services.monitors.retry();
+    this.state.outbox.flush();
+    this.state.mail.drain(this.options.index, this.receive);
     this.takeArrivals();
   }
 
   private readonly receive = (message: Message): void => {
-    if (message.kind === MessageKind.MonitorLine) this.services.monitors.receive(message);
-    else if (message.kind === MessageKind.Connection)
-      this.arrivals.push({ fd: message.first, slot: message.second, input: message.payload });
+    const { kind, bytes, offset, length } = message;
+    if (kind === MessageKind.MonitorLines) this.services.monitors.receive(message);
+    else if (kind === MessageKind.Connection) {
+      const input = bytes.slice(offset, offset + length);
+      this.arrivals.push({ fd: message.first, slot: message.second, input });
+    }
   };
 
   /** Sends bytes that are no reply to a connection. Nothing else may wait in the reply writer. */
-  private sendTo(session: Session, bytes: Uint8Array): void {
+  private sendTo(session: Session, bytes: Uint8Array, offset: number, length: number): void {
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
-    this.state.counters.server[ServerCounter.OutputBytes] += bytes.length;
-    this.transport.reply.raw(bytes, 0, bytes.length);
+    this.state.counters.server[ServerCounter.OutputBytes] += length;
+    this.transport.reply.raw(bytes, offset, length);
     this.transport.send(connection);
   }
 
@@ -614,7 +612,7 @@ export class Worker implements ConnectionHandler {
 
   onSpareTime(): boolean {
     // Whoever loads would have to wait.
-    if (this.executor.isLoading) return false;
+    if (this.executor.checks.isLoading) return false;
     const arePagesLeft = this.hugePages?.step() ?? false;
     const { index, workerCount } = this.options;
     return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || arePagesLeft;
@@ -634,7 +632,7 @@ export class Worker implements ConnectionHandler {
     this.onRoundEnd();
     if (this.postponed.size > 0) isWorkLeft = true;
     this.followLoading();
-    if (this.executor.isLoading) {
+    if (this.executor.checks.isLoading) {
       const { loadedBytes, loadTotalBytes } = this.state.persistence;
       this.hugePages?.followLoading(loadedBytes / Math.max(1, loadTotalBytes));
     } else {

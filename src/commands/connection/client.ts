@@ -218,6 +218,7 @@ function wrongArguments(context: CommandContext): void {
   );
 }
 
+/** The locks of all shards are held, so what other threads do afterwards they do knowing of the pause. */
 function pause(context: CommandContext): void {
   const { reply, nowMs, services } = context;
   let kind = PauseKind.All;

@@ -78,7 +78,7 @@ function renameKey(context: CommandContext, onlyIfAbsent: boolean): boolean {
     return false;
   }
   if (!context.takeValue(source, context.database, sourceHash, sourceEntry)) return false;
-  source.changed(context.database, sourceHash, KeyEvent.RenameFrom);
+  context.argumentChanged(1, context.database, KeyEvent.RenameFrom);
   context.changed(KeyEvent.RenameTo);
   return true;
 }
@@ -162,7 +162,7 @@ function move(context: CommandContext): void {
     return;
   }
   if (!context.takeValue(source, context.database, sourceHash, sourceEntry)) return;
-  source.changed(context.database, sourceHash, KeyEvent.MoveFrom);
+  context.argumentChanged(1, context.database, KeyEvent.MoveFrom);
   context.changed(KeyEvent.MoveTo);
   reply.integer(1);
 }
@@ -172,13 +172,10 @@ function swapdb(context: CommandContext): void {
   const right = left === null ? null : readInt32(context, 2, 'ERR invalid second DB index');
   if (left === null || right === null) return;
   if (!isDatabase(context, left) || !isDatabase(context, right)) return;
-  const { shards } = context.keyspace;
-  for (const shard of shards) context.lockShard(shard);
   if (left !== right) {
-    for (const shard of shards) shard.swapDatabases(left, right, context.nowMs);
+    for (const shard of context.keyspace.shards) shard.swapDatabases(left, right, context.nowMs);
     recordRequest(context);
   }
-  for (const shard of shards) context.unlockShard(shard);
   context.reply.ok();
 }
 
@@ -190,28 +187,28 @@ function isFlushOption(context: CommandContext): boolean {
   return false;
 }
 
+/** Deletes the keys of databases. The locks of all shards are held. */
 function flush(context: CommandContext, firstDatabase: number, lastDatabase: number): void {
-  const { shards, databaseCount } = context.keyspace;
-  const isAll = lastDatabase - firstDatabase + 1 === databaseCount && context.command.fullName === 'flushall';
-  for (const shard of shards) context.lockShard(shard);
-  if (isAll) cancelBackgroundSave(context);
-  for (const shard of shards) {
+  for (const shard of context.keyspace.shards) {
     for (let database = firstDatabase; database <= lastDatabase; database++) {
       shard.flush(database, context.nowMs);
     }
   }
   recordRequest(context);
-  if (isAll) snapshotFlushed(context);
-  for (const shard of shards) context.unlockShard(shard);
-  context.reply.ok();
 }
 
 function flushdb(context: CommandContext): void {
-  if (isFlushOption(context)) flush(context, context.database, context.database);
+  if (!isFlushOption(context)) return;
+  flush(context, context.database, context.database);
+  context.reply.ok();
 }
 
 function flushall(context: CommandContext): void {
-  if (isFlushOption(context)) flush(context, 0, context.keyspace.databaseCount - 1);
+  if (!isFlushOption(context)) return;
+  cancelBackgroundSave(context);
+  flush(context, 0, context.keyspace.databaseCount - 1);
+  snapshotFlushed(context);
+  context.reply.ok();
 }
 
 function dbsize(context: CommandContext): void {

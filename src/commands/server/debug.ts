@@ -2,6 +2,7 @@
 
 import type { CommandContext } from '../../execution/context.js';
 import { NO_SUCH_KEY, NOT_AN_INTEGER, wrongArity } from '../../execution/errors.js';
+import { CommandRequest } from '../../execution/request.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { keyLength, keyOffset, ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
@@ -38,13 +39,11 @@ function populate(context: CommandContext): void {
   const valueStart = prefix.length + 32;
   bytes.set(prefix);
   bytes.set(VALUE_PREFIX, valueStart);
-  context.bytes = bytes;
-  context.view = new DataView(bytes.buffer);
-  context.pairs = new Int32Array(4);
-  context.argStart = 0;
-  context.knownKeyOffset = -1;
+  const pairs = new Int32Array(4);
+  const { request } = context;
+  context.select(new CommandRequest(bytes, new DataView(bytes.buffer), pairs, 0, 2));
   for (let number = 0; number < count; number++) {
-    context.pairs[3] = prefix.length + writeInteger(bytes, prefix.length, number);
+    pairs[3] = prefix.length + writeInteger(bytes, prefix.length, number);
     const digits = writeInteger(bytes, valueStart + VALUE_PREFIX.length, number);
     context.selectKey(1);
     const { shard } = context;
@@ -52,8 +51,12 @@ function populate(context: CommandContext): void {
     const isDone =
       context.findWrite(1) !== 0 || populateValue(context, valueStart, VALUE_PREFIX.length + digits, size);
     context.unlockShard(shard);
-    if (!isDone) return;
+    if (!isDone) {
+      context.select(request);
+      return;
+    }
   }
+  context.select(request);
   context.reply.ok();
 }
 
@@ -157,9 +160,11 @@ function protocolSample(context: CommandContext): void {
 
 /** One digest of all keys that are not past their expiry, as of one moment. */
 function digestAll(context: CommandContext): void {
-  const { keyspace, inTransaction, nowMs } = context;
+  context.reply.simple(context.withAllLocks(() => digestOf(context)));
+}
+
+function digestOf({ keyspace, nowMs }: CommandContext): string {
   const whole = new Digest();
-  if (!inTransaction) keyspace.lockAll();
   for (let database = 0; database < keyspace.databaseCount; database++) {
     let isEmpty = true;
     for (const shard of keyspace.shards) {
@@ -180,8 +185,7 @@ function digestAll(context: CommandContext): void {
       }
     }
   }
-  if (!inTransaction) keyspace.unlockAll();
-  context.reply.simple(whole.toString());
+  return whole.toString();
 }
 
 function digestValues(context: CommandContext): void {
@@ -217,14 +221,14 @@ function verify(context: CommandContext): void {
     reply.error('ERR DEBUG VERIFY is not allowed in transactions');
     return;
   }
-  keyspace.lockAll();
-  let problem = '';
-  try {
-    keyspace.verify();
-  } catch (error) {
-    problem = (error as Error).message;
-  }
-  keyspace.unlockAll();
+  const problem = context.withAllLocks(() => {
+    try {
+      keyspace.verify();
+      return '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  });
   if (problem === '') reply.ok();
   else reply.error(`ERR ${problem}`);
 }

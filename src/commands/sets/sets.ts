@@ -105,7 +105,6 @@ function smove(context: CommandContext): void {
   let target = context.writeCollection(2, ValueType.Set);
   if (target < 0) return;
   const targetShard = context.shard;
-  const targetHash = context.hash;
   const isSame = target === source && targetShard.sets === sets;
   if (isSame || !sets.contains(source, bytes, view, offset, length)) {
     reply.integer(isSame && sets.contains(source, bytes, view, offset, length) ? 1 : 0);
@@ -123,7 +122,7 @@ function smove(context: CommandContext): void {
   }
   sets.remove(context.writeCollection(1, ValueType.Set), bytes, view, offset, length);
   context.elementsRemoved(KeyEvent.SetRemove);
-  if (result === SetAdd.Added) targetShard.changed(context.database, targetHash, KeyEvent.SetAdd);
+  if (result === SetAdd.Added) context.argumentChanged(2, context.database, KeyEvent.SetAdd);
   reply.integer(1);
 }
 

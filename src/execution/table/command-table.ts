@@ -118,6 +118,33 @@ export const enum PopEnd {
   Last = 2,
 }
 
+/** What Damselfly asks of a command (command-rows.ts has what each means). */
+export const enum CommandTrait {
+  Quick = 1 << 0,
+  Order = 1 << 1,
+  LocksAll = 1 << 2,
+  AllShards = 1 << 3,
+  Immediate = 1 << 4,
+  RunsQueue = 1 << 5,
+  Bracket = 1 << 6,
+  Unlogged = 1 << 7,
+  NeedsData = 1 << 8,
+  Stoppable = 1 << 9,
+}
+
+/** Which arguments of a command are secret. */
+export const enum SecretRule {
+  None,
+  /** All. */
+  Auth,
+  /** The two behind AUTH. */
+  Hello,
+  /** Those behind AUTH and AUTH2. */
+  Migrate,
+  /** Values of directives that are secret. */
+  Config,
+}
+
 export interface Command {
   /** Dense index; statistics live at it. */
   readonly id: number;
@@ -143,12 +170,11 @@ export interface Command {
   readonly singleKey: number;
   /** The argument that names a member of the key's collection, 0 if that is not always the same one. */
   readonly memberArgument: number;
-  /** Looks where that member comes in the order of a sorted set. */
-  readonly isAboutOrder: boolean;
   /** From which end of a sorted set it takes members. */
   readonly popEnd: PopEnd;
-  /** Reads or writes keys that its arguments do not name: inside MULTI all shards are locked for it. */
-  readonly allShards: boolean;
+  /** CommandTrait bits. */
+  readonly traits: number;
+  readonly secretRule: SecretRule;
   readonly handler: Handler;
   readonly parent: Command | null;
   readonly subcommands: Map<string, Command> | null;
@@ -168,61 +194,78 @@ export const enum KeyRule {
 }
 
 const KEY_RULES: Readonly<Record<string, KeyRule>> = {
-  SET: KeyRule.Set,
-  BITFIELD: KeyRule.Bitfield,
-  SORT: KeyRule.Sort,
-  SORT_RO: KeyRule.SortReadOnly,
-  MIGRATE: KeyRule.Migrate,
-  XREAD: KeyRule.Streams,
-  XREADGROUP: KeyRule.Streams,
+  set: KeyRule.Set,
+  bitfield: KeyRule.Bitfield,
+  sort: KeyRule.Sort,
+  sort_ro: KeyRule.SortReadOnly,
+  migrate: KeyRule.Migrate,
+  streams: KeyRule.Streams,
 };
 
-function keyRuleOf(rowName: string, keySpecs: readonly KeySpec[]): KeyRule {
-  const isCounted = keySpecs.some(({ find }) => find.kind === 'keynum');
-  return KEY_RULES[rowName] ?? (isCounted ? KeyRule.Count : KeyRule.Specs);
+const SECRET_RULES: Readonly<Record<string, SecretRule>> = {
+  auth: SecretRule.Auth,
+  hello: SecretRule.Hello,
+  migrate: SecretRule.Migrate,
+  config: SecretRule.Config,
+};
+
+const POP_ENDS: Readonly<Record<string, PopEnd>> = { first: PopEnd.First, last: PopEnd.Last };
+
+const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
+  quick: CommandTrait.Quick,
+  order: CommandTrait.Order,
+  locks_all: CommandTrait.LocksAll,
+  all_shards: CommandTrait.AllShards,
+  immediate: CommandTrait.Immediate,
+  runs_queue: CommandTrait.RunsQueue,
+  bracket: CommandTrait.Bracket,
+  unlogged: CommandTrait.Unlogged,
+  needs_data: CommandTrait.NeedsData,
+  stoppable: CommandTrait.Stoppable,
+};
+
+/** What the last column of a row says. */
+class Traits {
+  /** CommandTrait bits. */
+  bits = 0;
+  member = 0;
+  popEnd = PopEnd.None;
+  keyRule = KeyRule.Specs;
+  secretRule = SecretRule.None;
+
+  constructor(text: string, name: string) {
+    for (const word of text === '' ? [] : text.split(' ')) {
+      const [trait, value = ''] = word.split(':');
+      if (!this.set(trait, value)) throw new Error(`${name}: no trait ${word}`);
+    }
+  }
+
+  /** Returns false if there is no such trait. */
+  private set(trait: string, value: string): boolean {
+    switch (trait) {
+      case 'member':
+        this.member = Number(value);
+        return this.member > 0;
+      case 'pop':
+        this.popEnd = POP_ENDS[value];
+        return this.popEnd !== undefined;
+      case 'keys':
+        this.keyRule = KEY_RULES[value];
+        return this.keyRule !== undefined;
+      case 'secret':
+        this.secretRule = SECRET_RULES[value];
+        return this.secretRule !== undefined;
+      default:
+        this.bits |= TRAIT_OF_WORD[trait];
+        return TRAIT_OF_WORD[trait] !== undefined && value === '';
+    }
+  }
 }
 
-/** Where commands name a member (or a field), the first one if they take several. */
-const MEMBER_ARGUMENTS: Readonly<Record<string, number>> = {
-  HDEL: 2,
-  HEXISTS: 2,
-  HGET: 2,
-  HINCRBY: 2,
-  HSET: 2,
-  HSETNX: 2,
-  HSTRLEN: 2,
-  SADD: 2,
-  SISMEMBER: 2,
-  SREM: 2,
-  ZADD: 3,
-  ZINCRBY: 3,
-  ZRANK: 2,
-  ZREM: 2,
-  ZREVRANK: 2,
-  ZSCORE: 2,
-};
-
-/** Of these, the ones for which that member's place in the order of a sorted set counts. */
-const ORDER_COMMANDS = new Set(['ZADD', 'ZINCRBY', 'ZRANK', 'ZREM', 'ZREVRANK']);
-
-const POP_ENDS: Readonly<Record<string, PopEnd>> = { ZPOPMAX: PopEnd.Last, ZPOPMIN: PopEnd.First };
-
-/** Commands without key arguments that work on keys all the same. */
-const ALL_SHARD_COMMANDS = new Set([
-  'FLUSHALL',
-  'FLUSHDB',
-  'KEYS',
-  'SCAN',
-  'DBSIZE',
-  'RANDOMKEY',
-  'SWAPDB',
-  'BGSAVE',
-  'DEBUG',
-  'INFO',
-  'MEMORY STATS',
-  'MEMORY DOCTOR',
-  'MEMORY PURGE',
-]);
+function keyRuleOf(rule: KeyRule, keySpecs: readonly KeySpec[]): KeyRule {
+  if (rule !== KeyRule.Specs) return rule;
+  return keySpecs.some(({ find }) => find.kind === 'keynum') ? KeyRule.Count : KeyRule.Specs;
+}
 
 function parseKeySpec(text: string): KeySpec {
   const [flagText, beginText, findText, notes = ''] = text.split(' | ');
@@ -263,9 +306,11 @@ function legacyKeyRange(specs: readonly KeySpec[]): [number, number, number] {
 }
 
 function createCommand(id: number, row: CommandRow, handler: Handler, parent: Command | null): Command {
-  const [fullRowName, group, since, arity, flagText, categoryText, specTexts, tipText = ''] = row;
+  const [fullRowName, group, since, arity, flagText, categoryText, specTexts, tipText = '', traitText = ''] =
+    row;
   const flagWords = flagText === '' ? [] : flagText.split(' ');
   const keySpecs = specTexts.map(parseKeySpec);
+  const traits = new Traits(traitText, fullRowName);
   const [firstKey, lastKey, keyStep] = legacyKeyRange(keySpecs);
   const isPlain = keySpecs.every((spec) => spec.begin.kind === 'index' && spec.find.kind === 'range');
   const isOneKey = isPlain && keySpecs.length === 1 && (keySpecs[0].flags & KeyFlag.NotKey) === 0;
@@ -283,15 +328,15 @@ function createCommand(id: number, row: CommandRow, handler: Handler, parent: Co
     categoryWords: categoryText === '' ? [] : categoryText.split(' '),
     tips: tipText === '' ? [] : tipText.split(' '),
     keySpecs,
-    keyRule: keyRuleOf(fullRowName, keySpecs),
+    keyRule: keyRuleOf(traits.keyRule, keySpecs),
     firstKey,
     lastKey,
     keyStep,
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
-    memberArgument: MEMBER_ARGUMENTS[fullRowName] ?? 0,
-    isAboutOrder: ORDER_COMMANDS.has(fullRowName),
-    popEnd: POP_ENDS[fullRowName] ?? PopEnd.None,
-    allShards: ALL_SHARD_COMMANDS.has(fullRowName),
+    memberArgument: traits.member,
+    popEnd: traits.popEnd,
+    traits: traits.bits | ((flags & CommandFlag.Fast) !== 0 ? CommandTrait.Quick : 0),
+    secretRule: traits.secretRule,
     handler,
     parent,
     subcommands: null,
