@@ -831,8 +831,6 @@ export class Shard {
       const calendar = this.calendarOf(database);
       const entry = calendar === 0 ? 0 : this.calendar.nextDue(calendar, nowMs, steps);
       if (entry === 0) break;
-      // Its slot is over but the key is not: the clock went back. It waits for the clock.
-      if (expiresAtMs(this.words, entry) > nowMs) break;
       this.expireEntry(database, entry);
       expired++;
     }

@@ -527,6 +527,8 @@ export class Worker implements ConnectionHandler {
   }
 
   onWake(): void {
+    // What follows may wait for a disk.
+    this.keyspace.keptLock.letGo();
     this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();
@@ -619,6 +621,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onTick(nowMs: number): boolean {
+    this.keyspace.keptLock.letGo();
     this.followConfig();
     this.context.nowMs = nowMs;
     this.measureUnsettled(nowMs);

@@ -135,9 +135,15 @@ function protocolSample(context: CommandContext): void {
       reply.bulkString('Some real reply following the attribute');
       break;
     case 'push':
+      if (reply.protocol === 2) {
+        reply.error('ERR RESP2 is not supported by this command');
+        break;
+      }
       reply.push(2);
       reply.bulkString('server-cpu-usage');
       reply.integer(42);
+      // A push is no reply.
+      reply.bulkString('Some real reply following the push reply');
       break;
     case 'verbatim':
       reply.verbatim('This is a verbatim\nstring', 'txt');
@@ -153,7 +159,7 @@ function protocolSample(context: CommandContext): void {
       break;
     default:
       reply.error(
-        'ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false',
+        'ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false',
       );
   }
 }
@@ -212,6 +218,12 @@ function matchRepeated(context: CommandContext): void {
   }
   const text = new Uint8Array(length).fill(LETTER_A);
   context.reply.integer(new GlobPattern(context.argCopy(3)).matches(text, 0, length) ? 1 : 0);
+}
+
+/** The number that a text begins with, as strtod reads it; 0 for none or one that is no time. */
+function leadingSeconds(text: string): number {
+  const seconds = Number.parseFloat(text);
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : 0;
 }
 
 /** Takes all locks, so that nothing is caught in the middle of a change. */
@@ -292,7 +304,7 @@ function debug(context: CommandContext): void {
   }
   const name = context.argText(1).toUpperCase();
   if (name === 'SLEEP' && argCount === 3) {
-    sleep(Number(context.argText(2)) * 1000);
+    sleep(leadingSeconds(context.argText(2)) * 1000);
     reply.ok();
   } else if (name === 'HELP' && argCount === 2) help(context);
   else if (name === 'POPULATE' && argCount >= 3 && argCount <= 5) populate(context);
