@@ -93,7 +93,12 @@ export class CommandTimer {
     const { reply } = this.context;
     if (reply.errors === errorsBefore || reply.errors === this.errorsCounted) return;
     this.errorsCounted = reply.errors;
-    this.statistics.recordError(reply.lastError);
+    this.countError(command, reply.lastError);
+  }
+
+  /** Counts an error of a command; `error` is its first word. */
+  countError(command: Command, error: string): void {
+    this.statistics.recordError(error);
     this.statistics.failedCalls[command.id]++;
   }
 

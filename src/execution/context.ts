@@ -39,7 +39,8 @@ const textDecoder = new TextDecoder();
 export class CommandContext implements KeyName {
   readonly keyspace: Keyspace;
   readonly table: CommandTable;
-  readonly reply: ReplyWriter;
+  /** Where the running command replies: to its client, or to one that it serves. */
+  reply: ReplyWriter;
   readonly services: ServerServices;
   private readonly counters: Float64Array;
 
@@ -579,6 +580,11 @@ export class CommandContext implements KeyName {
   /** Marks the selected string as text, so that OBJECT ENCODING never says "int". */
   markText(): void {
     this.shard.words[this.entry >> 2] |= EntryFlag.Text;
+  }
+
+  /** Whether a command may have its client wait: not if it is a part of something that must not wait. */
+  get mayBlock(): boolean {
+    return !this.inTransaction;
   }
 
   /** Locks a shard for a command that names no keys; it may be locked already, in a transaction. */

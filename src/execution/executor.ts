@@ -167,6 +167,20 @@ export class Executor {
     if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
   }
 
+  /** Counts a command whose client had to wait for keys and has been served. `error`: the first word of its error, '' for none. */
+  countServed(
+    session: Session,
+    { command, request }: QueuedCommand,
+    milliseconds: number,
+    error: string,
+  ): void {
+    const { context } = this;
+    context.session = session;
+    context.select(request);
+    this.timer.countTimed(command, milliseconds);
+    if (error !== '') this.timer.countError(command, error);
+  }
+
   /** A request without a command: to CLIENT REPLY SKIP it is the one whose reply is skipped. */
   skipEmpty(session: Session): void {
     const { replyMode } = session;
@@ -234,7 +248,7 @@ export class Executor {
     context.session.lastCommandId = command.id;
     if (!timer.isEachTimed && (command.traits & CommandTrait.Quick) !== 0) {
       if (!this.runLocked(command, heedsPause)) return false;
-      timer.countQuick(command);
+      if (context.session.postponed === null) timer.countQuick(command);
     } else {
       const startedAt = performance.now();
       const hasRun = this.runLocked(command, heedsPause);
@@ -242,7 +256,10 @@ export class Executor {
       timer.leaveOut(milliseconds);
       if (!hasRun) return false;
       // It has begun, and counts when it is done.
-      if (context.session.postponed !== null) return true;
+      if (context.session.postponed !== null) {
+        if (context.session.isWaiting && this.control.monitorCount !== 0) this.feedMonitors(command);
+        return true;
+      }
       timer.countTimed(command, milliseconds);
     }
     timer.countErrors(command, errorsBefore);

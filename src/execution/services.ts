@@ -8,6 +8,7 @@ import type { ClientRows } from './client-rows.js';
 import type { MonitorFeed } from './monitor-feed.js';
 import type { Session } from './session.js';
 import type { Transfers } from './transfers.js';
+import type { WaitRoom } from './wait-room.js';
 
 export interface ServerServices {
   /** What all threads of the process share. */
@@ -18,6 +19,8 @@ export interface ServerServices {
   readonly clientRows: ClientRows;
   /** Where the lines for clients in MONITOR go. */
   readonly monitors: MonitorFeed;
+  /** This worker's clients that wait for keys. */
+  readonly waitRoom: WaitRoom;
   /** What MIGRATE sends to other servers. */
   readonly transfers: Transfers;
   /** Sends what has been replied so far, before a long batch ends. */

@@ -74,6 +74,8 @@ export class Session {
    */
   postponed: QueuedCommand | null = null;
   postponedWork: PostponedWork | null = null;
+  /** The postponed command waits for keys (wait-room.ts). */
+  isWaiting = false;
 
   /** Commands queued since MULTI; null outside a transaction. */
   queue: QueuedCommand[] | null = null;

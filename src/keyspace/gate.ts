@@ -4,6 +4,7 @@
  */
 
 import type { KeyEvent } from './events.js';
+import type { Shard } from './shard.js';
 
 /** A key of a shard by its name, which can still be read although the key may be gone. */
 export interface KeyName {
@@ -41,8 +42,29 @@ export interface ChangeListener {
   note(key: KeyName, event: KeyEvent): void;
 }
 
+/** What has to happen at the end of a hold because of what was done in it. */
+export interface HoldEnd {
+  /** Serves the clients that wait for the keys in `Gate.ready`, while the locks are held. */
+  serve(): void;
+  /** The locks are released: sends what has been noted. */
+  afterRelease(): void;
+}
+
+/** A key for which clients wait, and which may have what they want. */
+export interface ReadyKey {
+  readonly shard: Shard;
+  /** The queue of those who wait (waiters.ts). */
+  readonly queue: number;
+}
+
 /** Shared by all shards of one thread. */
 export class Gate {
   /** Null while nobody wants to know. */
   listener: ChangeListener | null = null;
+  /** Null in threads that serve no clients. */
+  holdEnd: HoldEnd | null = null;
+  /** Keys of the shards that are locked now. */
+  readonly ready: ReadyKey[] = [];
+  /** Something was noted that is to be sent once the locks are released. */
+  hasNotices = false;
 }

@@ -72,6 +72,10 @@ export class Keyspace {
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
   private nextShard = 0;
+  // Of the hold that is about to end.
+  private heldMarks: Uint8Array | null = null;
+  private heldShard: Shard | null = null;
+  private readonly allMarks: Uint8Array;
   /** The settings have changed since the process-wide sum was exact. */
   private mustPublish = false;
 
@@ -84,6 +88,7 @@ export class Keyspace {
       (buffer, index) => new Shard(index, buffer, settings, counters, this.journal, this.keptLock, this.gate),
     );
     this.shardMask = this.shards.length - 1;
+    this.allMarks = new Uint8Array(this.shards.length).fill(1);
     this.totals = new Int32Array(handle.totals);
   }
 
@@ -234,8 +239,9 @@ export class Keyspace {
   }
 
   unlockAll(): void {
-    this.beforeRelease(true);
+    this.beforeRelease(true, this.allMarks, null);
     for (const shard of this.shards) this.release(shard);
+    this.afterRelease();
   }
 
   /**
@@ -243,37 +249,60 @@ export class Keyspace {
    * `isWhole`: what was recorded happens all at once or not at all.
    */
   endHold(shard: Shard, isWhole: boolean): void {
-    this.beforeRelease(isWhole);
+    this.beforeRelease(isWhole, null, shard);
     this.release(shard);
+    this.afterRelease();
   }
 
   /** The same for a stretch of commands with so many arguments: the lock may be kept for those that come next. */
   endStretch(shard: Shard, argumentCount: number): void {
-    this.beforeRelease(true);
+    this.beforeRelease(true, null, shard);
     this.publishIfMoved(shard);
-    this.keptLock.keepOrRelease(shard, argumentCount);
+    if (this.gate.hasNotices) {
+      shard.unlock();
+      this.afterRelease();
+    } else {
+      this.keptLock.keepOrRelease(shard, argumentCount);
+    }
   }
 
   /** The same for slices of work that want the lock again at once: who waits for it comes first. */
   endSlice(shard: Shard): void {
-    this.beforeRelease(false);
+    this.beforeRelease(false, null, shard);
     this.publishIfMoved(shard);
     shard.handOver();
+    this.afterRelease();
   }
 
   /** The same for the shards, by index, whose marks are not 0. */
   endHolds(marks: Uint8Array): void {
-    this.beforeRelease(true);
+    this.beforeRelease(true, marks, null);
     for (let index = 0; index < marks.length; index++)
       if (marks[index] !== 0) this.release(this.shards[index]);
+    this.afterRelease();
   }
 
-  /** What has to happen while the locks are still held. */
-  private beforeRelease(isWhole: boolean): void {
+  /** What has to happen while the locks are still held: of the marked shards, or of one. */
+  private beforeRelease(isWhole: boolean, marks: Uint8Array | null, shard: Shard | null): void {
     this.journal.commit(isWhole);
+    if (this.gate.ready.length === 0) return;
+    this.heldMarks = marks;
+    this.heldShard = shard;
+    this.gate.holdEnd?.serve();
   }
 
-  private release(shard: Shard): void {
+  /** Whether the lock of a shard is held by the hold that is about to end. */
+  isHeld(shard: Shard): boolean {
+    return shard === this.heldShard || (this.heldMarks !== null && this.heldMarks[shard.index] !== 0);
+  }
+
+  /** What was noted under the locks is sent when they are free. */
+  private afterRelease(): void {
+    if (this.gate.hasNotices) this.gate.holdEnd?.afterRelease();
+  }
+
+  /** Releases a lock whose hold has come to its end. */
+  release(shard: Shard): void {
     this.publishIfMoved(shard);
     shard.unlock();
   }

@@ -16,7 +16,7 @@
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { Journal } from '../journal/journal.js';
 import { Arena } from '../memory/arena.js';
-import { acquireLock, isLockWaitedFor, releaseLock } from '../memory/lock.js';
+import { acquireLock, isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
 import {
   DATABASE_BYTES,
   DATABASES_START_BYTE,
@@ -68,6 +68,7 @@ import type { KeptLock } from './kept-lock.js';
 import { KeyDictionary } from './key-dictionary.js';
 import { LazyFree } from './lazy-free.js';
 import { ShardSnapshot, SnapshotState } from './shard-snapshot.js';
+import { Waiters } from './waiters.js';
 import { WatchedKeys } from './watched-keys.js';
 
 const ROOT_WORDS = DATABASE_BYTES >> 2;
@@ -94,6 +95,7 @@ export class Shard {
   readonly calendar: ExpiryCalendar;
   readonly fieldCalendar: FieldCalendar;
   readonly watchedKeys: WatchedKeys;
+  readonly waiters: Waiters;
   readonly snapshot: ShardSnapshot;
   readonly journal: Journal;
   readonly hashes: HashValue;
@@ -134,6 +136,7 @@ export class Shard {
     this.dictionary = new KeyDictionary(this.memory, this.arena);
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
     this.watchedKeys = new WatchedKeys(this.memory);
+    this.waiters = new Waiters(this.memory, this.arena);
     this.snapshot = new ShardSnapshot(this, this.memory);
     this.limits = settings.values;
     this.hashes = new HashValue(this.memory, this.arena, this.limits);
@@ -164,6 +167,11 @@ export class Shard {
 
   unlock(): void {
     releaseLock(this.words, HeaderWord.Lock);
+  }
+
+  /** Takes the lock if it is free; returns whether it was. No lock is kept while another one is held. */
+  tryLock(): boolean {
+    return tryLock(this.words, HeaderWord.Lock);
   }
 
   /**
@@ -715,11 +723,30 @@ export class Shard {
   }
 
   /** Tells who waits in this shard for changes of its keys. */
-  private tellListeners({ keyDatabase, hash }: KeyName): void {
-    if ((this.words[HeaderWord.Listeners] & ShardListener.Watchers) !== 0) {
-      this.watchedKeys.touch(keyDatabase, hash);
+  private tellListeners(key: KeyName): void {
+    const listeners = this.words[HeaderWord.Listeners];
+    if ((listeners & ShardListener.Watchers) !== 0) this.watchedKeys.touch(key.keyDatabase, key.hash);
+    if ((listeners & ShardListener.Waiters) !== 0) this.noteReady(key);
+  }
+
+  /** If clients wait for a key, has them served at the end of the hold. */
+  noteReady(key: KeyName): void {
+    const queue = this.waiters.find(key);
+    if (queue !== 0) this.queueReady(queue);
+  }
+
+  /** Has all clients served that wait for keys of this shard and find something: all its keys may have changed. */
+  noteAllReady(): void {
+    for (let database = 0; database < this.databaseCount; database++) {
+      this.waiters.forEachQueue(database, this.queueReady);
     }
   }
+
+  private readonly queueReady = (queue: number): void => {
+    if (this.gate.holdEnd !== null && this.waiters.markReady(queue)) {
+      this.gate.ready.push({ shard: this, queue });
+    }
+  };
 
   /** The gate for an event of a key that is no change, or not the whole of one. */
   happened(key: KeyName, event: KeyEvent): void {
@@ -731,6 +758,7 @@ export class Shard {
     this.words[HeaderWord.DirtyCount] += count;
     this.journal.changes++;
     this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
+    if (this.waiters.queuesOnNoKey > 0) this.waiters.forEachQueue(database, this.queueReady);
   }
 
   /** The gate for all keys of two databases at once, before they are exchanged. */
@@ -740,6 +768,9 @@ export class Shard {
     const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
     this.watchedKeys.touchWhere(left, affected);
     this.watchedKeys.touchWhere(right, affected);
+    if ((this.words[HeaderWord.Listeners] & ShardListener.Waiters) === 0) return;
+    this.waiters.forEachQueue(left, this.queueReady);
+    this.waiters.forEachQueue(right, this.queueReady);
   }
 
   /** Changes since the counter was last reset; a running number. */
@@ -776,8 +807,9 @@ export class Shard {
     this.flushed(database, count, nowMs);
     const snapshotState = words[HeaderWord.SnapshotState];
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
-    // Images for a snapshot live in the arena, too.
-    if (snapshotState === SnapshotState.None && this.isOnlyDatabase(database)) {
+    // Images for a snapshot live in the arena, too, and so does whoever waits for keys.
+    const hasGuests = snapshotState !== SnapshotState.None || this.waiters.queueCount !== 0;
+    if (!hasGuests && this.isOnlyDatabase(database)) {
       this.reset();
       return count;
     }
@@ -1005,6 +1037,7 @@ export class Shard {
   /** Throws if an invariant is broken. For tests. */
   verify(): void {
     this.arena.verify();
+    this.waiters.verify();
     for (let database = 0; database < this.words[HeaderWord.DatabaseCount]; database++) {
       this.dictionary.verify(this.root(database));
       const calendar = this.calendarOf(database);

@@ -11,9 +11,11 @@ import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Executor } from '../execution/executor.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
+import { NO_CONNECTION } from '../execution/no-connection.js';
 import type { ServerServices } from '../execution/services.js';
-import { type ClientConnection, Session } from '../execution/session.js';
+import { Session } from '../execution/session.js';
 import { TransferFailure, type Transfers } from '../execution/transfers.js';
+import { WaitRoom } from '../execution/wait-room.js';
 import { AofEnd, AofError, AofInput } from '../journal/aof-input.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
@@ -64,18 +66,6 @@ export interface ReplayResult {
 
 /** Why the files can't be used, in one line. */
 class ReplayError extends Error {}
-
-/** Nobody is connected. */
-const NO_CONNECTION: ClientConnection = {
-  closeAfterReply: () => {},
-  peerAddress: () => '',
-  localAddress: () => '',
-  fd: -1,
-  pendingOutputBytes: 0,
-  pendingOutputChunks: 0,
-  queryBufferBytes: 0,
-  queryBufferFreeBytes: 0,
-};
 
 /** Nothing is sent anywhere. */
 const NO_TRANSFERS: Transfers = {
@@ -198,6 +188,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
       () => {},
     ),
     transfers: NO_TRANSFERS,
+    waitRoom: new WaitRoom(state, 0, () => {}),
     flush: () => {},
     wakeWorker: () => {},
     workerCount: 1,

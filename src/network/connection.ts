@@ -36,6 +36,8 @@ export class Connection {
   isClosing = false;
   isClosed = false;
   isReadingPaused = false;
+  /** While it is not read from, the end of what the client sends closes it at once: nobody else would learn of it. */
+  closesOnEnd = false;
   /** Output is kept until the transport's `releaseOutput`. */
   isOutputHeld = false;
   /** Position in the journal that has to be on the disk before. */

@@ -11,6 +11,7 @@
 
 import { type AddressInfo, Socket } from 'node:net';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { monotonicMs } from '../system/clock.js';
 import { Connection, type ConnectionEvents } from './connection.js';
 import {
   type ConnectionHandler,
@@ -22,6 +23,10 @@ import {
 import type { WorkerChannel } from './worker-channel.js';
 
 const READ_BUFFER_BYTES = 64 * 1024;
+/** What a connection may send while nobody takes it, before it is not read from any more. */
+const UNDELIVERED_BYTES_MAX = 64 * 1024;
+/** The longest that a timer of Node.js can wait. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 const TOO_MANY_CLIENTS = '-ERR max number of clients reached\r\n';
 
 /** The parts of a socket that Node.js has and does not describe. */
@@ -52,6 +57,8 @@ export class NodeTransport implements Transport, ConnectionEvents {
   private readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
   private readonly readView = new DataView(this.readBuffer.buffer);
   private timer: NodeJS.Timeout | undefined;
+  private deadlineTimer: NodeJS.Timeout | undefined;
+  private armedForMs = Number.POSITIVE_INFINITY;
   private isStopped = false;
   /** Something has come since the last tick. */
   private isBusy = false;
@@ -81,18 +88,37 @@ export class NodeTransport implements Transport, ConnectionEvents {
   stop(): void {
     this.isStopped = true;
     clearTimeout(this.timer);
+    clearTimeout(this.deadlineTimer);
     for (const connection of [...this.connections]) this.close(connection, false);
   }
 
   private scheduleTick(delayMs: number): void {
     this.timer = setTimeout(() => {
-      const isWorkLeft = this.handler.onTick(Date.now());
+      const isWorkLeft = this.handler.onTick();
       if (this.isStopped) return;
       this.scheduleTick(isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
       this.isBusy = false;
       if (isWorkLeft) setImmediate(this.useSpareTime);
     }, delayMs);
   }
+
+  /** Has the next deadline met, whatever has happened to it. */
+  private armDeadline(): void {
+    const { nextDeadlineMs } = this.handler;
+    if (nextDeadlineMs === this.armedForMs) return;
+    this.armedForMs = nextDeadlineMs;
+    clearTimeout(this.deadlineTimer);
+    if (nextDeadlineMs === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.min(Math.ceil(nextDeadlineMs - monotonicMs()), TIMER_MS_MAX);
+    this.deadlineTimer = setTimeout(this.meetDeadline, delayMs);
+  }
+
+  private readonly meetDeadline = (): void => {
+    if (this.isStopped) return;
+    this.armedForMs = 0;
+    if (this.handler.nextDeadlineMs <= monotonicMs()) this.handler.onDeadline();
+    this.armDeadline();
+  };
 
   private readonly useSpareTime = (): void => {
     // Once something has come, the next tick goes on.
@@ -105,6 +131,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
       const seen = this.channel.wakeUps;
       this.isBusy = true;
       this.handler.onWake();
+      this.armDeadline();
       await this.channel.waitForWakeUp(seen);
     }
   }
@@ -158,7 +185,13 @@ export class NodeTransport implements Transport, ConnectionEvents {
       connection.keepInput(connection.input as Uint8Array, 0, connection.inputLength, got);
       (connection.input as Uint8Array).set(this.readBuffer.subarray(0, got), connection.inputLength);
     }
-    this.deliver(connection, got);
+    if (connection.isReadingPaused) {
+      if (connection.inputLength > 0) connection.inputLength += got;
+      else connection.keepInput(this.readBuffer, 0, got, 0);
+      this.updateReading(connection);
+    } else {
+      this.deliver(connection, got);
+    }
     return connection.isReading;
   }
 
@@ -177,6 +210,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     }
     this.send(connection);
     this.handler.onRoundEnd();
+    this.armDeadline();
   }
 
   send(target: Connection): void {
@@ -239,8 +273,9 @@ export class NodeTransport implements Transport, ConnectionEvents {
   }
 
   private updateReading(connection: NodeConnection): void {
+    const buffersForLater = connection.closesOnEnd && connection.inputLength <= UNDELIVERED_BYTES_MAX;
     const reads =
-      !connection.isReadingPaused &&
+      (!connection.isReadingPaused || buffersForLater) &&
       !connection.isClosing &&
       !connection.isOutputHeld &&
       connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX;

@@ -7,6 +7,7 @@
  */
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { monotonicMs } from '../system/clock.js';
 import { Errno, type Libc } from '../system/libc.js';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { formatAddress, SOCKET_ADDRESS_BYTES_MAX } from './socket-address.js';
@@ -75,16 +76,18 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   private readonly run = (): void => {
     while (!this.isStopped) {
-      const nowMs = Date.now();
+      const nowMs = monotonicMs();
       if (nowMs >= this.nextTickMs) {
-        const isWorkLeft = this.handler.onTick(nowMs);
+        const isWorkLeft = this.handler.onTick();
         this.nextTickMs = nowMs + (isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
         this.isBusy = false;
         this.hasSpareWork = isWorkLeft;
         if (!this.isStopped) setImmediate(this.run);
         return;
       }
-      const count = this.round(this.hasSpareWork ? 0 : this.nextTickMs - nowMs, nowMs);
+      const nextMs = Math.min(this.nextTickMs, this.handler.nextDeadlineMs);
+      const count = this.round(this.hasSpareWork ? 0 : Math.max(0, nextMs - nowMs), nowMs);
+      if (this.handler.nextDeadlineMs <= monotonicMs()) this.handler.onDeadline();
       if (count > 0) {
         this.isBusy = true;
         this.handler.onRoundEnd();

@@ -35,7 +35,10 @@ export interface ConnectionHandler {
    */
   onSpareTime(): boolean;
   /** Comes every TICK_MS while there is something to do, every IDLE_TICK_MS else. Returns whether work is left. */
-  onTick(nowMs: number): boolean;
+  onTick(): boolean;
+  /** When `onDeadline` has to come, in ms of the monotonic clock; infinity for never. */
+  readonly nextDeadlineMs: number;
+  onDeadline(): void;
   /** Output waits because the client does not read. */
   onOutputPending(connection: Connection): void;
 }

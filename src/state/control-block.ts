@@ -7,7 +7,7 @@
  *     0 configuration version      1 pause kind            2 clients in MONITOR
  *     3 shutdown request           4 authentication generation
  *     5 lock of the pause words    6 clients blocked       7 tracking clients (reserved)
- *     8 active expiry is off   9 pauses begun so far
+ *     8 active expiry is off   9 pauses begun so far   10 clients that wait until some time
  *   float64 from byte 64
  *     8 pause ends (ms)            9 process start (ms)   10 peak of used memory (bytes)
  *    11 last save (ms)            12 used memory at start (bytes)   13 connections rejected
@@ -31,6 +31,7 @@ const enum Word {
   BlockedClients = 6,
   ActiveExpireOff = 8,
   PauseGeneration = 9,
+  TimedClients = 10,
 }
 
 /** Indices in units of 8 bytes. */
@@ -154,6 +155,15 @@ export class ControlBlock {
 
   addBlockedClients(delta: number): void {
     Atomics.add(this.words, Word.BlockedClients, delta);
+  }
+
+  /** Clients that wait for keys until some time. */
+  get timedClients(): number {
+    return Atomics.load(this.words, Word.TimedClients);
+  }
+
+  addTimedClients(delta: number): void {
+    Atomics.add(this.words, Word.TimedClients, delta);
   }
 
   /** Whether keys past their expiry are deleted although nobody asks for them. */

@@ -55,6 +55,8 @@ export const enum MessageKind {
   MonitorLines = 1,
   /** A connection moves here: its id, descriptor, row in the client table, and input that was not handled yet. */
   Connection = 2,
+  /** The wait of a client has ended: its id, the argument that names the key that served it, microseconds, WaitEnd, the reply. */
+  WaitEnded = 3,
 }
 
 /** A message as its owner gets it: the object and the payload, bytes[offset, offset + length), are valid only during the call. */

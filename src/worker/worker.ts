@@ -15,8 +15,10 @@ import { Dispatcher } from '../execution/dispatcher.js';
 import { Executor } from '../execution/executor.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
-import { Session } from '../execution/session.js';
+import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
+import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
+import { WaitServer } from '../execution/wait-server.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
@@ -40,6 +42,7 @@ import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
 import { ProcessState, type ProcessStateHandle } from '../state/process-state.js';
+import { monotonicMs } from '../system/clock.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
 import { crashDetails } from './crash-details.js';
@@ -161,6 +164,7 @@ export class Worker implements ConnectionHandler {
         (session, bytes, offset, length) => this.sendTo(session, bytes, offset, length),
         (worker) => this.channels[worker].wake(),
       ),
+      waitRoom: new WaitRoom(this.state, options.index, (ended) => this.resumeWaiting(ended)),
       transfers: new TransferThread(options.channels[options.index]),
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
@@ -194,6 +198,7 @@ export class Worker implements ConnectionHandler {
       counters,
     );
     this.executor = new Executor(this.context);
+    this.keyspace.gate.holdEnd = new WaitServer(this.context);
     this.executor.checks.isLoading = this.state.persistence.isLoading;
     this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
@@ -378,11 +383,14 @@ export class Worker implements ConnectionHandler {
   private afterCommands(connection: Connection, session: Session): void {
     this.heldReplies.holdIfUnsynced(connection);
     if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
-    if (session.postponed !== null) {
+    if (session.postponed === null) return;
+    if (session.isWaiting) {
+      connection.closesOnEnd = true;
+    } else {
       if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
       this.postponed.add(connection);
-      this.transport.pauseReading(connection);
     }
+    this.transport.pauseReading(connection);
   }
 
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
@@ -396,8 +404,64 @@ export class Worker implements ConnectionHandler {
     this.keyspace.keptLock.letGo();
     if (this.roundStartMs > 0) this.placement?.noteRound(Date.now() - this.roundStartMs);
     this.roundStartMs = 0;
+    this.services.waitRoom.finishServed();
     this.heldReplies.commit();
     if (this.movers.length > 0) this.moveAway();
+  }
+
+  get nextDeadlineMs(): number {
+    return this.services.waitRoom.nextDeadlineMs;
+  }
+
+  onDeadline(): void {
+    this.keyspace.keptLock.letGo();
+    this.services.waitRoom.expire(monotonicMs());
+    this.onRoundEnd();
+  }
+
+  /** A client that has waited for keys goes on. */
+  private resumeWaiting({
+    session,
+    command,
+    end,
+    bytes,
+    offset,
+    length,
+    milliseconds,
+    error,
+  }: EndedWait): void {
+    const connection = this.connections.get(session.id);
+    if (connection === undefined) return;
+    const { reply } = this.transport;
+    session.postponed = null;
+    connection.closesOnEnd = false;
+    this.context.nowMs = Date.now();
+    session.lastInteractionMs = this.context.nowMs;
+    this.heldReplies.beforeCommands();
+    reply.protocol = session.protocol;
+    if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
+    else if (end === WaitEnd.TimedOut) reply.nullArray();
+    else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
+    this.executor.countServed(
+      session,
+      command,
+      milliseconds,
+      end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
+    );
+    if (session.replyMode !== ReplyMode.On) {
+      reply.drop();
+      if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
+    }
+    this.heldReplies.holdIfUnsynced(connection);
+    this.state.counters.server[ServerCounter.OutputBytes] += reply.size;
+    this.services.clientRows.publish(
+      session,
+      this.context.nowMs,
+      connection.queryBufferBytes,
+      connection.queryBufferFreeBytes,
+    );
+    this.transport.send(connection);
+    this.transport.resumeReading(connection);
   }
 
   /** Lets connections go that are to move, as far as nothing binds them to this thread now. */
@@ -512,6 +576,7 @@ export class Worker implements ConnectionHandler {
     session.postponedWork?.abandon();
     session.postponedWork = null;
     this.services.monitors.leave(session);
+    this.services.waitRoom.abandon(session);
     this.services.clientRows.close(session);
     if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
     this.forget(connection, session);
@@ -549,6 +614,7 @@ export class Worker implements ConnectionHandler {
   private readonly receive = (message: Message): void => {
     const { kind, bytes, offset, length } = message;
     if (kind === MessageKind.MonitorLines) this.services.monitors.receive(message);
+    else if (kind === MessageKind.WaitEnded) this.services.waitRoom.receive(message);
     else if (kind === MessageKind.Connection) {
       const input = bytes.slice(offset, offset + length);
       this.arrivals.push({ fd: message.first, slot: message.second, input });
@@ -620,7 +686,8 @@ export class Worker implements ConnectionHandler {
     return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || arePagesLeft;
   }
 
-  onTick(nowMs: number): boolean {
+  onTick(): boolean {
+    const nowMs = Date.now();
     this.keyspace.keptLock.letGo();
     this.followConfig();
     this.context.nowMs = nowMs;
@@ -642,7 +709,7 @@ export class Worker implements ConnectionHandler {
       if (this.hugePages?.step()) isWorkLeft = true;
       if (this.keepHouse(nowMs)) isWorkLeft = true;
     }
-    this.placement?.tick(nowMs, this.config.activeWorkers);
+    this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(nowMs);
       this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
@@ -653,6 +720,8 @@ export class Worker implements ConnectionHandler {
       this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
       this.checkClients(nowMs);
     }
+    // What has expired may have served somebody.
+    this.services.waitRoom.finishServed();
     return isWorkLeft;
   }
 

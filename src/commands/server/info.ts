@@ -70,6 +70,12 @@ function server(context: CommandContext): Fields {
 function clients(context: CommandContext): Fields {
   const { config, state } = context.services;
   const [inputPeakBytes, outputPeakBytes] = state.clients.recentPeaks();
+  let blockingKeys = 0;
+  let blockingKeysOnNoKey = 0;
+  for (const { waiters } of context.keyspace.shards) {
+    blockingKeys += waiters.queueCount;
+    blockingKeysOnNoKey += waiters.queuesOnNoKey;
+  }
   return [
     ['connected_clients', state.clients.count],
     ['cluster_connections', 0],
@@ -78,7 +84,9 @@ function clients(context: CommandContext): Fields {
     ['client_recent_max_output_buffer', outputPeakBytes],
     ['blocked_clients', state.control.blockedClients],
     ['tracking_clients', 0],
-    ['clients_in_timeout_table', 0],
+    ['clients_in_timeout_table', state.control.timedClients],
+    ['total_blocking_keys', blockingKeys],
+    ['total_blocking_keys_on_nokey', blockingKeysOnNoKey],
   ];
 }
 

@@ -3,6 +3,7 @@
  * all read this one table; a row without a handler is an unknown command.
  */
 
+import type { Blocking } from '../blocking.js';
 import type { CommandContext } from '../context.js';
 import { COMMAND_ROWS, type CommandRow } from './command-rows.js';
 
@@ -176,6 +177,8 @@ export interface Command {
   readonly traits: number;
   readonly secretRule: SecretRule;
   readonly handler: Handler;
+  /** How clients are served that the command has wait for keys; null if it does not. */
+  readonly blocking: Blocking | null;
   readonly parent: Command | null;
   readonly subcommands: Map<string, Command> | null;
 }
@@ -305,7 +308,13 @@ function legacyKeyRange(specs: readonly KeySpec[]): [number, number, number] {
   return [first, last, step];
 }
 
-function createCommand(id: number, row: CommandRow, handler: Handler, parent: Command | null): Command {
+function createCommand(
+  id: number,
+  row: CommandRow,
+  handler: Handler,
+  blocking: Blocking | null,
+  parent: Command | null,
+): Command {
   const [fullRowName, group, since, arity, flagText, categoryText, specTexts, tipText = '', traitText = ''] =
     row;
   const flagWords = flagText === '' ? [] : flagText.split(' ');
@@ -338,6 +347,7 @@ function createCommand(id: number, row: CommandRow, handler: Handler, parent: Co
     traits: traits.bits | ((flags & CommandFlag.Fast) !== 0 ? CommandTrait.Quick : 0),
     secretRule: traits.secretRule,
     handler,
+    blocking,
     parent,
     subcommands: null,
   };
@@ -352,8 +362,12 @@ export class CommandTable {
   private slots = new Int32Array(2048);
   private byName: { name: Uint8Array; command: Command }[] = [];
 
-  /** Joins rows and handlers. Handlers are keyed by row name; one that fits no row throws. */
-  constructor(handlers: Readonly<Record<string, Handler>>, containerHandler: Handler) {
+  /** Joins rows and handlers. Handlers are keyed by row name, as is `blocking`; one that fits no row throws. */
+  constructor(
+    handlers: Readonly<Record<string, Handler>>,
+    containerHandler: Handler,
+    blocking: Readonly<Record<string, Blocking>> = {},
+  ) {
     const rows = new Map(COMMAND_ROWS.map((row) => [row[0], row]));
     for (const name of Object.keys(handlers)) {
       if (!rows.has(name)) throw new Error(`no row for command ${name}`);
@@ -365,7 +379,7 @@ export class CommandTable {
       const children = COMMAND_ROWS.filter((child) => child[0].startsWith(prefix) && handlers[child[0]]);
       const handler = handlers[name] ?? (children.length > 0 ? containerHandler : undefined);
       if (handler === undefined) continue;
-      const command = createCommand(this.commands.length, row, handler, null);
+      const command = createCommand(this.commands.length, row, handler, blocking[name] ?? null, null);
       this.commands.push(command);
       this.topLevel.set(command.name, command);
       if (children.length > 0) this.addSubcommands(command, children, handlers);
@@ -380,7 +394,7 @@ export class CommandTable {
   ): void {
     const subcommands = new Map<string, Command>();
     for (const row of rows) {
-      const command = createCommand(this.commands.length, row, handlers[row[0]], parent);
+      const command = createCommand(this.commands.length, row, handlers[row[0]], null, parent);
       this.commands.push(command);
       subcommands.set(command.name, command);
     }
