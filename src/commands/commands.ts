@@ -18,6 +18,7 @@ import { objectHandlers } from './keys/object.js';
 import { sortHandlers } from './keys/sort.js';
 import { blockingListHandlers, blockingLists } from './lists/blocking-lists.js';
 import { listHandlers } from './lists/lists.js';
+import { pubsubHandlers } from './pubsub/pubsub.js';
 import { appendOnlyHandlers } from './server/append-only.js';
 import { introspectionHandlers } from './server/command-introspection.js';
 import { configHandlers } from './server/config.js';
@@ -87,6 +88,7 @@ export function createCommandTable(
       ...infoHandlers,
       ...memoryHandlers,
       ...monitorHandlers,
+      ...pubsubHandlers,
       ...introspectionHandlers,
       ...slowLogHandlers,
       ...latencyHandlers,

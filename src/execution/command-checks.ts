@@ -56,6 +56,16 @@ export class CommandChecks {
       const reason = whyWritesAreStopped(context.services);
       if (reason !== '') return this.refuse(reason, command);
     }
+    if (
+      session.subscribed !== null &&
+      session.protocol === 2 &&
+      (command.traits & CommandTrait.WhileSubscribed) === 0
+    ) {
+      return this.refuse(
+        `ERR Can't execute '${command.fullName}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`,
+        command,
+      );
+    }
     if (session.isMonitor && (command.flags & KEYSPACE_FLAGS) !== 0) {
       return this.refuse("ERR Replica can't interact with the keyspace", command);
     }

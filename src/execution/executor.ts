@@ -91,6 +91,7 @@ export class Executor {
       session.authenticated &&
       session.replyMode === ReplyMode.On &&
       !session.isMonitor &&
+      session.subscribed === null &&
       !this.timer.isEachTimed &&
       !control.mayBePaused &&
       control.monitorCount === 0 &&

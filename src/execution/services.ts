@@ -2,10 +2,13 @@
 
 import type { Config, Permission } from '../config/config.js';
 import type { Shard } from '../keyspace/shard.js';
+import type { Publisher } from '../pubsub/publisher.js';
+import type { Subscriptions } from '../pubsub/subscriptions.js';
 import type { ProcessState } from '../state/process-state.js';
 import type { Log } from '../system/log.js';
 import type { ClientRows } from './client-rows.js';
 import type { MonitorFeed } from './monitor-feed.js';
+import type { Notices } from './notices.js';
 import type { Session } from './session.js';
 import type { Transfers } from './transfers.js';
 import type { WaitRoom } from './wait-room.js';
@@ -17,6 +20,10 @@ export interface ServerServices {
   readonly config: Config;
   /** This worker's sessions in the client table. */
   readonly clientRows: ClientRows;
+  /** What this worker's clients are subscribed to. */
+  readonly subscriptions: Subscriptions<Session>;
+  readonly publisher: Publisher<Session>;
+  readonly notices: Notices;
   /** Where the lines for clients in MONITOR go. */
   readonly monitors: MonitorFeed;
   /** This worker's clients that wait for keys. */

@@ -1,6 +1,7 @@
 /** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
 
 import type { Shard } from '../keyspace/shard.js';
+import type { SubscribedNames } from '../pubsub/subscriptions.js';
 import type { QueuedCommand } from './transactions.js';
 
 export interface WatchedKey {
@@ -67,6 +68,8 @@ export class Session {
   lastInteractionMs: number;
   /** Row in the process-wide client table. */
   clientSlot = -1;
+  /** What the client is subscribed to; null if it is not. */
+  subscribed: SubscribedNames | null = null;
 
   /**
    * A command that waits for the end of CLIENT PAUSE, or has begun and waits for `postponedWork`; the connection is not
@@ -103,6 +106,7 @@ export class Session {
       this.watched.length === 0 &&
       this.postponed === null &&
       !this.isMonitor &&
+      this.subscribed === null &&
       !this.closing
     );
   }

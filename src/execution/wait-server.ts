@@ -8,7 +8,7 @@
  */
 
 import { entryType } from '../keyspace/entry.js';
-import { type HoldEnd, NamedKey, type ReadyKey } from '../keyspace/gate.js';
+import { NamedKey, type ReadyKey } from '../keyspace/gate.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { WaitKind, type WaitRequest } from '../keyspace/waiters.js';
@@ -40,7 +40,7 @@ interface Deferred {
   readonly other: Shard;
 }
 
-export class WaitServer implements HoldEnd {
+export class WaitServer {
   private readonly context: CommandContext;
   private readonly keyspace: Keyspace;
   private readonly clients: ClientTable;
@@ -178,9 +178,10 @@ export class WaitServer implements HoldEnd {
     return false;
   }
 
+  /** Sends what was served, when the locks are free, and serves those who have to be served under others. */
   afterRelease(): void {
-    const { deliveries, deferred, keyspace, context } = this;
-    keyspace.gate.hasNotices = false;
+    const { deliveries, deferred, context } = this;
+    if (deliveries.length === 0 && deferred.length === 0) return;
     this.deliveries = [];
     this.deferred = [];
     const { state, workerIndex, waitRoom } = context.services;

@@ -10,6 +10,7 @@ import { defaultSettings } from '../config/keyspace-settings.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Executor } from '../execution/executor.js';
+import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
 import { NO_CONNECTION } from '../execution/no-connection.js';
 import type { ServerServices } from '../execution/services.js';
@@ -18,8 +19,11 @@ import { TransferFailure, type Transfers } from '../execution/transfers.js';
 import { WaitRoom } from '../execution/wait-room.js';
 import { AofEnd, AofError, AofInput } from '../journal/aof-input.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
+import { Gate } from '../keyspace/gate.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
+import { ChannelRegistry } from '../pubsub/channel-registry.js';
+import type { MessageOutput } from '../pubsub/subscriptions.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import { createProcessState, ProcessState } from '../state/process-state.js';
 import { FileSource } from '../system/files.js';
@@ -66,6 +70,13 @@ export interface ReplayResult {
 
 /** Why the files can't be used, in one line. */
 class ReplayError extends Error {}
+
+/** Nobody is subscribed. */
+const NO_MESSAGES: MessageOutput<Session> = {
+  begin: () => {},
+  writer: () => new ReplyWriter(0),
+  deliver: () => {},
+};
 
 /** Nothing is sent anywhere. */
 const NO_TRANSFERS: Transfers = {
@@ -189,6 +200,14 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     ),
     transfers: NO_TRANSFERS,
     waitRoom: new WaitRoom(state, 0, () => {}),
+    ...createMessaging(
+      new ChannelRegistry(ChannelRegistry.create(1 << 20), 1),
+      NO_MESSAGES,
+      state,
+      new Gate(),
+      0,
+      1,
+    ),
     flush: () => {},
     wakeWorker: () => {},
     workerCount: 1,

@@ -1,6 +1,7 @@
 /** One client's connection: its socket, the bytes of a command that is not complete, output that waits. */
 
 import type { Session } from '../execution/session.js';
+import type { ReplyWriter } from '../protocol/reply-writer.js';
 import type { ParseState } from '../protocol/request-parser.js';
 
 const INPUT_BYTES_MIN = 16 * 1024;
@@ -47,6 +48,11 @@ export class Connection {
   /** When it sent something last, in the ticks of the worker's placement. */
   activeWindow = 0;
 
+  // What is to be delivered to it: so far bytes [start, end) of a writer, null for nothing.
+  deliveryWriter: ReplyWriter | null = null;
+  deliveryStart = 0;
+  deliveryEnd = 0;
+
   private cachedPeer: string | null = null;
   private cachedLocal: string | null = null;
 
@@ -86,6 +92,7 @@ export class Connection {
       !this.isReadingPaused &&
       !this.isOutputHeld &&
       this.pendingOutputBytes === 0 &&
+      this.deliveryWriter === null &&
       this.inputLength === 0
     );
   }

@@ -146,6 +146,10 @@ export class EpollTransport extends SocketTransport {
     this.writeReply(connection);
   }
 
+  protected sendBytes(connection: EpollConnection, writer: ReplyWriter, start: number, end: number): void {
+    this.writeBytes(connection, writer, start, end);
+  }
+
   protected settleSend(): void {}
 
   protected forget(): void {}

@@ -407,24 +407,36 @@ export class IoUringTransport extends SocketTransport {
       this.writeReply(connection);
       return;
     }
-    this.queue(
-      Operation.Send,
-      EntryFlag.SkipSuccess,
-      0,
-      connection.fd,
-      this.addressOfReply(),
-      size,
-      SEND_FLAGS,
-      connection.slot,
-      Kind.Send,
-    );
-    this.hasSends = true;
-    connection.sendRound = this.sendRound;
-    connection.sentBytes = reply.bytes;
-    connection.sentStart = reply.start;
-    connection.sentEnd = reply.length;
+    this.queueSend(connection, reply.bytes, this.addressOfReply(), reply.start, reply.length);
     reply.take();
     if (reply.start > REPLIES_IN_FLIGHT_BYTES_MAX) this.submitNow();
+  }
+
+  /** Queues a send of bytes[start, end), the first of which is at an address. */
+  private queueSend(
+    connection: RingConnection,
+    bytes: Uint8Array,
+    address: number,
+    start: number,
+    end: number,
+  ): void {
+    const { fd, slot } = connection;
+    const length = end - start;
+    this.queue(Operation.Send, EntryFlag.SkipSuccess, 0, fd, address, length, SEND_FLAGS, slot, Kind.Send);
+    this.hasSends = true;
+    connection.sendRound = this.sendRound;
+    connection.sentBytes = bytes;
+    connection.sentStart = start;
+    connection.sentEnd = end;
+  }
+
+  protected sendBytes(connection: RingConnection, writer: ReplyWriter, start: number, end: number): void {
+    if (end - start > KEPT_REPLY_BYTES_MAX) this.writeBytes(connection, writer, start, end);
+    else this.queueSend(connection, writer.bytes, this.addressOfWriter(writer) + start, start, end);
+  }
+
+  protected override endDeliveries(): void {
+    this.submitNow();
   }
 
   protected forget(connection: RingConnection): void {

@@ -13,6 +13,7 @@ import { type AddressInfo, Socket } from 'node:net';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { monotonicMs } from '../system/clock.js';
 import { Connection, type ConnectionEvents } from './connection.js';
+import { Deliveries } from './deliveries.js';
 import {
   type ConnectionHandler,
   IDLE_TICK_MS,
@@ -59,6 +60,9 @@ export class NodeTransport implements Transport, ConnectionEvents {
   private timer: NodeJS.Timeout | undefined;
   private deadlineTimer: NodeJS.Timeout | undefined;
   private armedForMs = Number.POSITIVE_INFINITY;
+  private readonly deliveries = new Deliveries((connection, writer, start, end) =>
+    this.sendDelivery(connection, writer, start, end),
+  );
   private isStopped = false;
   /** Something has come since the last tick. */
   private isBusy = false;
@@ -190,13 +194,13 @@ export class NodeTransport implements Transport, ConnectionEvents {
       else connection.keepInput(this.readBuffer, 0, got, 0);
       this.updateReading(connection);
     } else {
-      this.deliver(connection, got);
+      this.deliverInput(connection, got);
     }
     return connection.isReading;
   }
 
   /** Hands input to the handler: `got` new bytes, in the connection's buffer or in the worker's. */
-  private deliver(connection: NodeConnection, got: number): void {
+  private deliverInput(connection: NodeConnection, got: number): void {
     this.isBusy = true;
     const { input, inputView } = connection;
     if (input !== null && inputView !== null && connection.inputLength > 0) {
@@ -213,9 +217,38 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.armDeadline();
   }
 
+  deliver(connection: Connection, writer: ReplyWriter, start: number): void {
+    this.deliveries.add(connection, writer, start);
+  }
+
+  flushDeliveries(): void {
+    this.deliveries.flush();
+  }
+
+  private readonly sendDelivery = (
+    target: Connection,
+    writer: ReplyWriter,
+    start: number,
+    end: number,
+  ): void => {
+    const connection = target as NodeConnection;
+    this.handler.onDelivery(connection);
+    if (connection.isOutputHeld || connection.pendingOutputBytes > 0) {
+      connection.queueOutput(writer.bytes, start, end);
+    } else {
+      // The socket keeps what it can't send.
+      const left = this.write(connection, writer.bytes.slice(start, end), end - start);
+      if (connection.isClosed || left === 0) return;
+      connection.pendingOutputBytes += left;
+    }
+    this.updateReading(connection);
+    if (!connection.isOutputHeld) this.handler.onOutputPending(connection);
+  };
+
   send(target: Connection): void {
     const { reply } = this;
     const connection = target as NodeConnection;
+    if (connection.deliveryWriter !== null) this.deliveries.send(connection);
     if (reply.length > 0) {
       if (!connection.isClosed) this.writeReply(connection);
       reply.reset();
@@ -300,7 +333,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     if (!connection.isReadingPaused || connection.isClosed) return;
     connection.isReadingPaused = false;
     this.updateReading(connection as NodeConnection);
-    if (connection.inputLength > 0) this.deliver(connection as NodeConnection, 0);
+    if (connection.inputLength > 0) this.deliverInput(connection as NodeConnection, 0);
   }
 
   close(target: Connection, afterReply: boolean): void {

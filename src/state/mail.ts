@@ -57,6 +57,8 @@ export const enum MessageKind {
   Connection = 2,
   /** The wait of a client has ended: its id, the argument that names the key that served it, microseconds, WaitEnd, the reply. */
   WaitEnded = 3,
+  /** A message for subscribers here: kind of the channel, length of its name; the payload is the name and the message. */
+  Published = 4,
 }
 
 /** A message as its owner gets it: the object and the payload, bytes[offset, offset + length), are valid only during the call. */

@@ -13,12 +13,15 @@ import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Dispatcher } from '../execution/dispatcher.js';
 import { Executor } from '../execution/executor.js';
+import { HoldFinish } from '../execution/hold-finish.js';
+import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
 import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
+import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
@@ -38,6 +41,7 @@ import type { ConnectionHandler, Transport, TransportKind } from '../network/tra
 import { WorkerChannel } from '../network/worker-channel.js';
 import { SnapshotImageWriter } from '../persistence/image-writer.js';
 import { REPLY_BYTES_MAX, ReplyWriter } from '../protocol/reply-writer.js';
+import { ChannelRegistry, type ChannelRegistryHandle } from '../pubsub/channel-registry.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
@@ -48,6 +52,7 @@ import { createLog } from '../system/log.js';
 import { crashDetails } from './crash-details.js';
 import { HeldReplies } from './held-replies.js';
 import { HugePages } from './huge-pages.js';
+import { WorkerMessages } from './message-output.js';
 import { WorkerPlacement } from './placement.js';
 
 /** How often connections are held against `timeout` and the soft output limit. */
@@ -80,6 +85,7 @@ export interface WorkerOptions {
   readonly workerCount: number;
   readonly keyspace: KeyspaceHandle;
   readonly state: ProcessStateHandle;
+  readonly channelRegistry: ChannelRegistryHandle;
   /** The channels of all workers, by index. */
   readonly channels: readonly SharedArrayBuffer[];
   readonly transport: TransportKind;
@@ -127,6 +133,12 @@ export class Worker implements ConnectionHandler {
   /** Commands are being executed: whatever fails now, the context knows which. */
   private isExecuting = false;
   private readonly heldReplies: HeldReplies;
+  private readonly messages = new WorkerMessages(
+    (session, writer, start) => this.deliver(session, writer, start),
+    () => this.transport.flushDeliveries(),
+  );
+  /** Connections that publish faster than other workers take it. */
+  private readonly heldBack = new Set<Connection>();
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
@@ -164,6 +176,14 @@ export class Worker implements ConnectionHandler {
         (session, bytes, offset, length) => this.sendTo(session, bytes, offset, length),
         (worker) => this.channels[worker].wake(),
       ),
+      ...createMessaging(
+        new ChannelRegistry(options.channelRegistry, options.workerCount),
+        this.messages,
+        this.state,
+        this.keyspace.gate,
+        options.index,
+        options.workerCount,
+      ),
       waitRoom: new WaitRoom(this.state, options.index, (ended) => this.resumeWaiting(ended)),
       transfers: new TransferThread(options.channels[options.index]),
       requirePass: '',
@@ -198,7 +218,8 @@ export class Worker implements ConnectionHandler {
       counters,
     );
     this.executor = new Executor(this.context);
-    this.keyspace.gate.holdEnd = new WaitServer(this.context);
+    const { gate } = this.keyspace;
+    gate.holdEnd = new HoldFinish(gate, new WaitServer(this.context), this.services.notices);
     this.executor.checks.isLoading = this.state.persistence.isLoading;
     this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
@@ -303,6 +324,7 @@ export class Worker implements ConnectionHandler {
     const { hardBytes } = config.normalOutputLimit;
     this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
     services.requirePass = config.requirePass;
+    services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
     this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
     this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
@@ -383,6 +405,10 @@ export class Worker implements ConnectionHandler {
   private afterCommands(connection: Connection, session: Session): void {
     this.heldReplies.holdIfUnsynced(connection);
     if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
+    if (this.services.publisher.takeCongestion() && session.postponed === null) {
+      this.heldBack.add(connection);
+      this.transport.pauseReading(connection);
+    }
     if (session.postponed === null) return;
     if (session.isWaiting) {
       connection.closesOnEnd = true;
@@ -405,8 +431,37 @@ export class Worker implements ConnectionHandler {
     if (this.roundStartMs > 0) this.placement?.noteRound(Date.now() - this.roundStartMs);
     this.roundStartMs = 0;
     this.services.waitRoom.finishServed();
+    this.messages.flush();
     this.heldReplies.commit();
     if (this.movers.length > 0) this.moveAway();
+  }
+
+  /** Has a client sent a message, or a part of one that more clients get. */
+  private deliver(session: Session, writer: ReplyWriter, start: number): void {
+    const { reply } = this.transport;
+    if (this.isExecuting && session === this.context.session && session.replyMode === ReplyMode.On) {
+      // It comes before the reply to the command that has caused it.
+      reply.raw(writer.bytes, start, writer.length - start);
+      return;
+    }
+    const connection = this.connections.get(session.id);
+    if (connection === undefined) return;
+    this.state.counters.server[ServerCounter.OutputBytes] += writer.length - start;
+    this.transport.deliver(connection, writer, start);
+  }
+
+  onDelivery(connection: Connection): void {
+    this.heldReplies.holdIfUnsynced(connection);
+  }
+
+  /** Reads again from those who publish faster than others take it, once these keep up. */
+  private releaseHeldBack(): void {
+    if (this.heldBack.size === 0) return;
+    const { outbox } = this.state;
+    for (let worker = 0; worker < this.options.workerCount; worker++) if (outbox.isCongested(worker)) return;
+    const connections = [...this.heldBack];
+    this.heldBack.clear();
+    for (const connection of connections) this.transport.resumeReading(connection);
   }
 
   get nextDeadlineMs(): number {
@@ -577,6 +632,7 @@ export class Worker implements ConnectionHandler {
     session.postponedWork = null;
     this.services.monitors.leave(session);
     this.services.waitRoom.abandon(session);
+    this.services.subscriptions.unsubscribeAll(session);
     this.services.clientRows.close(session);
     if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
     this.forget(connection, session);
@@ -587,6 +643,7 @@ export class Worker implements ConnectionHandler {
     connection.session = null;
     this.unsettled.delete(connection);
     this.overSoftLimit.delete(connection);
+    this.heldBack.delete(connection);
     this.connections.delete(session.id);
     this.services.sessions.delete(session.id);
   }
@@ -609,12 +666,14 @@ export class Worker implements ConnectionHandler {
     this.state.outbox.flush();
     this.state.mail.drain(this.options.index, this.receive);
     this.takeArrivals();
+    this.releaseHeldBack();
   }
 
   private readonly receive = (message: Message): void => {
     const { kind, bytes, offset, length } = message;
     if (kind === MessageKind.MonitorLines) this.services.monitors.receive(message);
     else if (kind === MessageKind.WaitEnded) this.services.waitRoom.receive(message);
+    else if (kind === MessageKind.Published) this.services.publisher.receive(message);
     else if (kind === MessageKind.Connection) {
       const input = bytes.slice(offset, offset + length);
       this.arrivals.push({ fd: message.first, slot: message.second, input });
@@ -720,8 +779,9 @@ export class Worker implements ConnectionHandler {
       this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
       this.checkClients(nowMs);
     }
-    // What has expired may have served somebody.
+    // What has expired may have served somebody, and caused messages.
     this.services.waitRoom.finishServed();
+    this.messages.flush();
     return isWorkLeft;
   }
 

@@ -7,6 +7,7 @@ import type { CommandContext } from '../../execution/context.js';
 import type { Command, Handler } from '../../execution/table/command-table.js';
 import { lruClock } from '../../keyspace/access-clock.js';
 import { KeyspaceCounter } from '../../keyspace/counters.js';
+import { ChannelKind } from '../../pubsub/channel-registry.js';
 import { AppendOnlyMode } from '../../state/append-only-state.js';
 import { InstantaneousMetric, ServerCounter } from '../../state/command-statistics.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../../system/version.js';
@@ -249,6 +250,7 @@ function loading({ services, keyspace, nowMs }: CommandContext): Fields {
 
 function stats(context: CommandContext): Fields {
   const { control, statistics } = context.services.state;
+  const { registry } = context.services.publisher;
   const kilobytes = (metric: InstantaneousMetric): string =>
     (statistics.instantaneous(metric) / 1024).toFixed(2);
   return [
@@ -285,9 +287,9 @@ function stats(context: CommandContext): Fields {
     ['current_eviction_exceeded_time', 0],
     ['keyspace_hits', statistics.keyspaceTotal(KeyspaceCounter.Hits)],
     ['keyspace_misses', statistics.keyspaceTotal(KeyspaceCounter.Misses)],
-    ['pubsub_channels', 0],
-    ['pubsub_patterns', 0],
-    ['pubsubshard_channels', 0],
+    ['pubsub_channels', registry.count(ChannelKind.Plain)],
+    ['pubsub_patterns', registry.count(ChannelKind.Pattern)],
+    ['pubsubshard_channels', registry.count(ChannelKind.Shard)],
     ['latest_fork_usec', 0],
     ['total_forks', 0],
     ['migrate_cached_sockets', 0],

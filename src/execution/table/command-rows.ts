@@ -20,6 +20,7 @@
  *   bracket       begins or ends a transaction in a log
  *   unlogged      in no log, whatever it changes
  *   needs_data    refused while the dataset is loaded, although Redis runs it
+ *   while_subscribed   a client of RESP2 may send it although it is subscribed to something
  *   stoppable     refused like a write while nothing can be saved
  *   secret:WHAT   has arguments that nobody may read in the slow log or in MONITOR (SecretRule)
  */
@@ -257,7 +258,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['XSETID', 'stream', '5.0.0', -3, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
   ['XTRIM', 'stream', '5.0.0', -4, 'write', 'stream', ['RW DELETE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   // pubsub
-  ['PSUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', []],
+  ['PSUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed'],
   ['PUBLISH', 'pubsub', '2.0.0', 3, 'fast loading may_replicate pubsub sentinel stale', '', []],
   ['PUBSUB', 'pubsub', '2.8.0', -2, '', '', []],
   ['PUBSUB CHANNELS', 'pubsub', '2.8.0', -2, 'loading pubsub stale', '', []],
@@ -266,12 +267,12 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['PUBSUB NUMSUB', 'pubsub', '2.8.0', -2, 'loading pubsub stale', '', []],
   ['PUBSUB SHARDCHANNELS', 'pubsub', '7.0.0', -2, 'loading pubsub stale', '', []],
   ['PUBSUB SHARDNUMSUB', 'pubsub', '7.0.0', -2, 'loading pubsub stale', '', []],
-  ['PUNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', []],
+  ['PUNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed'],
   ['SPUBLISH', 'pubsub', '7.0.0', 3, 'fast loading may_replicate pubsub stale', '', ['NOT_KEY | index 1 | range 0 1 0']],
-  ['SSUBSCRIBE', 'pubsub', '7.0.0', -2, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0']],
-  ['SUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', []],
-  ['SUNSUBSCRIBE', 'pubsub', '7.0.0', -1, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0']],
-  ['UNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', []],
+  ['SSUBSCRIBE', 'pubsub', '7.0.0', -2, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0'], '', 'while_subscribed'],
+  ['SUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed'],
+  ['SUNSUBSCRIBE', 'pubsub', '7.0.0', -1, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0'], '', 'while_subscribed'],
+  ['UNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed'],
   // transactions
   ['DISCARD', 'transactions', '2.0.0', 1, 'allow_busy fast loading noscript stale', 'transaction', [], '', 'immediate'],
   ['EXEC', 'transactions', '1.2.0', 1, 'loading noscript skip_slowlog stale', 'transaction', [], '', 'immediate runs_queue bracket'],
@@ -301,9 +302,9 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['CLIENT UNPAUSE', 'connection', '6.2.0', 2, 'admin loading noscript sentinel stale', 'connection', []],
   ['ECHO', 'connection', '1.0.0', 2, 'fast loading stale', 'connection', []],
   ['HELLO', 'connection', '6.0.0', -1, 'allow_busy fast loading noscript no_auth sentinel stale', 'connection', [], '', 'secret:hello'],
-  ['PING', 'connection', '1.0.0', -1, 'fast sentinel', 'connection', [], 'request_policy:all_shards response_policy:all_succeeded', 'stoppable'],
-  ['QUIT', 'connection', '1.0.0', -1, 'allow_busy fast loading noscript no_auth stale', 'connection', [], '', 'immediate'],
-  ['RESET', 'connection', '6.2.0', 1, 'allow_busy fast loading noscript no_auth stale', 'connection', [], '', 'immediate'],
+  ['PING', 'connection', '1.0.0', -1, 'fast sentinel', 'connection', [], 'request_policy:all_shards response_policy:all_succeeded', 'stoppable while_subscribed'],
+  ['QUIT', 'connection', '1.0.0', -1, 'allow_busy fast loading noscript no_auth stale', 'connection', [], '', 'immediate while_subscribed'],
+  ['RESET', 'connection', '6.2.0', 1, 'allow_busy fast loading noscript no_auth stale', 'connection', [], '', 'immediate while_subscribed'],
   ['SELECT', 'connection', '1.0.0', 2, 'fast loading stale', 'connection', []],
   // server
   ['ACL', 'server', '6.0.0', -2, 'sentinel', '', []],

@@ -131,6 +131,7 @@ export const enum CommandTrait {
   Unlogged = 1 << 7,
   NeedsData = 1 << 8,
   Stoppable = 1 << 9,
+  WhileSubscribed = 1 << 10,
 }
 
 /** Which arguments of a command are secret. */
@@ -225,6 +226,7 @@ const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
   unlogged: CommandTrait.Unlogged,
   needs_data: CommandTrait.NeedsData,
   stoppable: CommandTrait.Stoppable,
+  while_subscribed: CommandTrait.WhileSubscribed,
 };
 
 /** What the last column of a row says. */
