@@ -61,10 +61,13 @@ export class CommandContext implements KeyName {
   /** The key's entry, 0 if there is none. */
   entry = 0;
 
+  /** The type of the value in whose place the last `putValue` has put another, -1 if there was none. */
+  replacedType = -1;
+
   /** Result of the last `integer`. */
   readonly number = new IntegerParser();
 
-  /** For `argumentChanged`. */
+  /** The name of a key that is not the one selected, or that no argument is. */
   private readonly otherKey = new NamedKey(NO_REQUEST.bytes, NO_REQUEST.view);
 
   /** Set by the executor for the one key of a single-key command, so that it is not hashed again. */
@@ -230,7 +233,7 @@ export class CommandContext implements KeyName {
 
   /** Selects a key for reading: counts a hit or a miss and notes the access. Returns its entry or 0. */
   findRead(index: number): number {
-    return this.noteRead(this.lookup(index, this.session.database));
+    return this.noteRead(this.lookup(index, this.session.database), this);
   }
 
   /**
@@ -245,21 +248,43 @@ export class CommandContext implements KeyName {
     this.hash = hashBytes(view, offset, lengthBytes);
     const { shard } = this;
     this.slot = shard.find(this.keyDatabase, this.hash, bytes, view, offset, lengthBytes, this.nowMs);
-    return this.noteRead(this.slot === 0 ? 0 : shard.words[this.slot]);
+    this.entry = this.slot === 0 ? 0 : shard.words[this.slot];
+    this.setOtherKey(bytes, view, this.keyDatabase, this.hash, offset, lengthBytes);
+    return this.noteRead(this.entry, this.otherKey);
   }
 
-  private noteRead(entry: number): number {
-    this.entry = entry;
-    if (entry === 0) {
-      this.counters[KeyspaceCounter.Misses]++;
-      return 0;
-    }
-    this.counters[KeyspaceCounter.Hits]++;
+  private noteRead(entry: number, key: KeyName): number {
+    if (!this.noteLookup(entry, key)) return 0;
     if (!this.session.noTouch) this.shard.touch(entry, this.nowMs);
     return entry;
   }
 
-  /** Selects a key for reading without counting it as an access (OBJECT, TTL …). */
+  /** Counts a hit or a miss; no event tells of a miss if `key` is null. Returns whether there is an entry. */
+  private noteLookup(entry: number, key: KeyName | null): boolean {
+    if (entry !== 0) {
+      this.counters[KeyspaceCounter.Hits]++;
+      return true;
+    }
+    this.counters[KeyspaceCounter.Misses]++;
+    if (key !== null) this.shard.happened(key, KeyEvent.KeyMiss);
+    return false;
+  }
+
+  /** Selects a key whose value nobody reads (TTL, TYPE …): counts a hit or a miss, but no access. */
+  query(index: number): number {
+    const entry = this.lookup(index, this.session.database);
+    this.noteLookup(entry, this);
+    return entry;
+  }
+
+  /** `query` without an event. */
+  queryQuietly(index: number): number {
+    const entry = this.lookup(index, this.session.database);
+    this.noteLookup(entry, null);
+    return entry;
+  }
+
+  /** Selects a key unnoticed. */
   peek(index: number): number {
     return this.lookup(index, this.session.database);
   }
@@ -275,6 +300,13 @@ export class CommandContext implements KeyName {
     if (entry === 0) return 0;
     this.shard.preserve(this.keyDatabase, entry);
     this.shard.touch(entry, this.nowMs);
+    return entry;
+  }
+
+  /** `findWrite` for commands that read the value as well: counts a hit or a miss. */
+  findReadWrite(index: number): number {
+    const entry = this.findWrite(index);
+    this.noteLookup(entry, this);
     return entry;
   }
 
@@ -328,8 +360,13 @@ export class CommandContext implements KeyName {
         this.nowMs,
         hashReference,
       );
-      if (this.entry !== 0) return true;
+      if (this.entry !== 0) {
+        this.replacedType = -1;
+        this.happened(KeyEvent.New);
+        return true;
+      }
     } else {
+      this.replacedType = this.entryType;
       const entry = shard.replace(
         this.keyDatabase,
         this.slot,
@@ -558,18 +595,42 @@ export class CommandContext implements KeyName {
     this.shard.happened(this, event);
   }
 
+  /** Tells the gate that the value that was put last has replaced another. */
+  overwritten(): void {
+    if (this.replacedType < 0) return;
+    this.happened(KeyEvent.Overwritten);
+    if (this.replacedType !== this.entryType) this.happened(KeyEvent.TypeChanged);
+  }
+
+  /** `overwritten` for commands that delete the old key and create a new one. */
+  recreated(): void {
+    if (this.replacedType >= 0) this.happened(KeyEvent.New);
+  }
+
   /** Tells the gate that another key has changed that an argument names. Its shard's lock is held. */
   argumentChanged(argument: number, database: number, event: KeyEvent): void {
-    const { bytes, view, keyspace, otherKey } = this;
+    const { bytes, view, keyspace } = this;
     const offset = this.argOffset(argument);
     const length = this.argLength(argument);
+    this.setOtherKey(bytes, view, database, hashBytes(view, offset, length), offset, length);
+    keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask].changed(this.otherKey, event);
+  }
+
+  private setOtherKey(
+    bytes: Uint8Array,
+    view: DataView,
+    database: number,
+    hash: number,
+    offset: number,
+    lengthBytes: number,
+  ): void {
+    const { otherKey } = this;
     otherKey.bytes = bytes;
     otherKey.view = view;
     otherKey.keyDatabase = database;
-    otherKey.hash = hashBytes(view, offset, length);
+    otherKey.hash = hash;
     otherKey.keyOffset = offset;
-    otherKey.keyLength = length;
-    keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask].changed(otherKey, event);
+    otherKey.keyLength = lengthBytes;
   }
 
   /** Marks the selected string as changed in place, so that OBJECT ENCODING says "raw". */

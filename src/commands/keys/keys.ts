@@ -44,7 +44,7 @@ function del(context: CommandContext, mayWait: boolean): void {
 
 function exists(context: CommandContext): void {
   let found = 0;
-  for (let index = 1; index < context.argCount; index++) if (context.peek(index) !== 0) found++;
+  for (let index = 1; index < context.argCount; index++) if (context.query(index) !== 0) found++;
   context.reply.integer(found);
 }
 
@@ -55,7 +55,7 @@ function touch(context: CommandContext): void {
 }
 
 function type(context: CommandContext): void {
-  context.reply.simple(context.peek(1) === 0 ? 'none' : typeName(context.entryType));
+  context.reply.simple(context.query(1) === 0 ? 'none' : typeName(context.entryType));
 }
 
 /** RENAME and RENAMENX. Returns false if an error or 0 was replied. */
@@ -78,8 +78,10 @@ function renameKey(context: CommandContext, onlyIfAbsent: boolean): boolean {
     return false;
   }
   if (!context.takeValue(source, context.database, sourceHash, sourceEntry)) return false;
+  context.recreated();
   context.argumentChanged(1, context.database, KeyEvent.RenameFrom);
   context.changed(KeyEvent.RenameTo);
+  context.overwritten();
   return true;
 }
 
@@ -138,7 +140,9 @@ function copy(context: CommandContext): void {
     return;
   }
   if (!context.putCopy(source, sourceEntry, expiresAt)) return;
+  context.recreated();
   context.changed(KeyEvent.CopyTo);
+  context.overwritten();
   reply.integer(1);
 }
 

@@ -96,9 +96,10 @@ function smove(context: CommandContext): void {
   const offset = context.argOffset(3);
   const length = context.argLength(3);
   const source = context.writeCollection(1, ValueType.Set);
-  if (source < 0) return;
-  if (source === 0) {
-    reply.integer(0);
+  if (source <= 0) {
+    // The target is looked up all the same, and goes if it is due.
+    context.findWrite(2);
+    if (source === 0) reply.integer(0);
     return;
   }
   const { sets } = context.shard;
@@ -365,6 +366,7 @@ function storeOperation(context: CommandContext, operation: Operation, event: Ke
     }
   } else {
     if (!context.putDraft(ValueType.Set, -1)) return;
+    context.overwritten();
     context.changed(event);
   }
   context.reply.integer(count);
