@@ -65,21 +65,21 @@ class Listener {
     return new Listener(subscriber, await RawClient.connect(address));
   }
 
-  /** The channels and messages of all that has happened, one a line. */
-  async events(): Promise<string> {
-    const lines: string[] = [];
+  /** The channels and messages of all that has happened. */
+  async events(): Promise<string[]> {
+    const events: string[] = [];
     try {
       await this.publisher.command('PUBLISH', FENCE_CHANNEL, '');
       for (;;) {
         const [, , channel, message] = elementsOf(await this.subscriber.read())!;
         const name = bulkText(channel!);
         if (name === FENCE_CHANNEL) break;
-        lines.push(`${name} ${bulkText(message!)}`);
+        events.push(`${name} ${bulkText(message!)}`);
       }
     } catch {
-      lines.push(CLOSED.toString());
+      events.push(CLOSED.toString());
     }
-    return lines.join('\n');
+    return events;
   }
 
   async close(): Promise<void> {
@@ -88,17 +88,14 @@ class Listener {
 }
 
 /** Events without those that are each server's own affair. */
-function comparableEvents(events: string, commands: readonly (readonly Word[])[]): string {
+function comparableEvents(events: readonly string[], commands: readonly (readonly Word[])[]): string {
   const has = (pattern: RegExp) => commands.some(([name]) => pattern.test(String(name)));
   // When a key is found to be due, for which elements SORT still looks keys up (and whether it deletes a target that is
   // due), when SMOVE creates the target.
   let own = /[ :]expired\b/;
-  if (has(/^sort/i)) own = /[ :](expired|keymiss|del)\b/;
+  if (has(/^(sort|scan)/i)) own = /[ :](expired|keymiss|del)\b/;
   else if (has(/^smove/i)) own = /[ :](expired|new)\b/;
-  return events
-    .split('\n')
-    .filter((line) => !own.test(line))
-    .join('\n');
+  return events.filter((event) => !own.test(event)).join('\n');
 }
 
 /** One server's side of a script. */
@@ -148,7 +145,7 @@ class Side {
   }
 
   /** What has happened to keys since the last call. */
-  events(): Promise<string> {
+  events(): Promise<string[]> {
     return this.listener!.events();
   }
 
