@@ -434,6 +434,7 @@ export class Config {
       this.maxMemoryPolicy === EvictionPolicy.VolatileLfu;
     settings.lazyUserDelete = this.value('lazyfree-lazy-user-del') === 'yes';
     settings.lazyServerDelete = this.value('lazyfree-lazy-server-del') === 'yes';
+    settings.trackedKeysMax = this.limit('tracking-table-max-keys');
     const { values } = settings;
     values.hashPackedEntries = this.limit('hash-max-listpack-entries');
     values.hashPackedValueBytes = this.limit('hash-max-listpack-value');

@@ -37,6 +37,8 @@ export interface KeyspaceSettings {
   /** DEL and what replaces a value leave large values to the background, as UNLINK does. */
   lazyUserDelete: boolean;
   lazyServerDelete: boolean;
+  /** `tracking-table-max-keys`, 0: no limit. */
+  trackedKeysMax: number;
   values: ValueLimits;
 }
 
@@ -51,6 +53,7 @@ export function defaultSettings(): KeyspaceSettings {
     isReplaying: false,
     lazyUserDelete: false,
     lazyServerDelete: false,
+    trackedKeysMax: 0,
     values: {
       hashPackedEntries: 0,
       hashPackedValueBytes: 0,

@@ -4,6 +4,7 @@
  */
 
 import { ChannelKind } from '../pubsub/channel-registry.js';
+import { type ClientTracking, TrackingMode } from '../pubsub/client-tracking.js';
 import { ClientFigure, ClientFlag, type ClientTable, ClientText, ClientWord } from '../state/client-table.js';
 import { type ClientConnection, Session } from './session.js';
 
@@ -106,6 +107,7 @@ export class ClientRows {
     const figure = this.table.figureBase(slot);
     words[word + ClientWord.Database] = session.database;
     words[word + ClientWord.Flags] = flagsOf(session);
+    words[word + ClientWord.Redirect] = session.tracking?.redirectId ?? -1;
     words[word + ClientWord.Protocol] = session.protocol;
     words[word + ClientWord.Multi] = session.queue === null ? -1 : session.queue.length;
     words[word + ClientWord.Watched] = session.watched.length;
@@ -182,9 +184,19 @@ function flagsOf(session: Session): number {
     (session.queue === null ? 0 : ClientFlag.Multi) |
     (session.isMonitor ? ClientFlag.Monitor : 0) |
     (session.subscribed === null ? 0 : ClientFlag.PubSub) |
+    trackingFlags(session.tracking) |
     (session.postponed === null ? 0 : ClientFlag.Blocked) |
     (session.closing ? ClientFlag.CloseAfterReply : 0) |
     (session.noEvict ? ClientFlag.NoEvict : 0) |
     (session.noTouch ? ClientFlag.NoTouch : 0)
+  );
+}
+
+function trackingFlags(tracking: ClientTracking | null): number {
+  if (tracking === null) return 0;
+  return (
+    ClientFlag.Tracking |
+    (tracking.isRedirectBroken ? ClientFlag.TrackingBrokenRedirect : 0) |
+    (tracking.mode === TrackingMode.Broadcast ? ClientFlag.TrackingBroadcast : 0)
   );
 }

@@ -13,6 +13,7 @@ import { CommandChecks } from './command-checks.js';
 import { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
 import { LogReplay } from './log-replay.js';
+import { ReadTracking } from './read-tracking.js';
 import { ReplyMode, type Session } from './session.js';
 import type { ShardLocks } from './shard-locks.js';
 import { type Command, CommandFlag, CommandTrait } from './table/command-table.js';
@@ -37,6 +38,7 @@ export class Executor {
   private readonly batch: Batch;
   private readonly timer: CommandTimer;
   private readonly locks: ShardLocks;
+  private readonly readTracking: ReadTracking;
   /** The pauses that the running command has been checked against (`ControlBlock.pauseGeneration`). */
   private pauseGeneration = 0;
 
@@ -48,6 +50,7 @@ export class Executor {
     this.timer = new CommandTimer(context);
     this.checks = new CommandChecks(context, this.timer);
     this.locks = context.locks;
+    this.readTracking = new ReadTracking(context);
     this.logReplay = new LogReplay(context, this.batch);
   }
 
@@ -55,7 +58,7 @@ export class Executor {
   executeBatch(session: Session, bytes: Uint8Array, view: DataView, parser: RequestParser): number {
     const { context, batch } = this;
     const count = parser.commandCount;
-    context.session = session;
+    this.begin(session);
     this.timer.beginBatch(count);
     batch.begin(bytes, view, parser, 0, count, session.database);
     let isUnhindered = this.isUnhindered(session);
@@ -80,6 +83,11 @@ export class Executor {
     return index;
   }
 
+  private begin(session: Session): void {
+    this.context.session = session;
+    this.context.keyspace.gate.originClient = session.clientSlot;
+  }
+
   /** Whether no check can apply that depends on the command: no MULTI, pause, MONITOR, loading or write errors. */
   private isUnhindered(session: Session): boolean {
     const { control } = this;
@@ -92,6 +100,7 @@ export class Executor {
       session.replyMode === ReplyMode.On &&
       !session.isMonitor &&
       session.subscribed === null &&
+      session.tracking === null &&
       !this.timer.isEachTimed &&
       !control.mayBePaused &&
       control.monitorCount === 0 &&
@@ -149,7 +158,7 @@ export class Executor {
   /** Runs the command that CLIENT PAUSE held back, or goes on with one that has waited for its work. */
   executePostponed(session: Session, postponed: QueuedCommand): void {
     const { context } = this;
-    context.session = session;
+    this.begin(session);
     session.postponed = null;
     this.timer.beginBatch(1);
     context.select(postponed.request);
@@ -197,6 +206,16 @@ export class Executor {
     }
     const resolved = this.checks.check(command);
     if (resolved !== null && this.queueOrRun(resolved)) reply.simple('QUEUED');
+    if (session.tracking?.isCachingSet) this.endCaching(command);
+  }
+
+  /** What CLIENT CACHING has said is for one command, or for one transaction. */
+  private endCaching(command: Command | null): void {
+    const { session } = this.context;
+    const isClientCommand = command?.fullName.startsWith('client');
+    if (session.tracking !== null && session.queue === null && !isClientCommand) {
+      session.tracking.isCachingSet = false;
+    }
   }
 
   /** CLIENT REPLY OFF and SKIP: what a command replies is taken back. */
@@ -287,6 +306,7 @@ export class Executor {
       }
       command.handler(context);
       this.settle();
+      if (context.session.tracking !== null) this.readTracking.note(command);
       keyspace.endHold(shard, true);
       return true;
     }
@@ -305,6 +325,7 @@ export class Executor {
     if (!isPaused) {
       command.handler(context);
       this.settle();
+      if (context.session.tracking !== null) this.readTracking.note(command);
     }
     locks.release();
     return !isPaused;
@@ -371,6 +392,7 @@ export class Executor {
     // A command without keys has recorded by itself what there is to record.
     if (command.keySpecs.length === 0) this.journal.forget();
     else this.settle();
+    if (context.session.tracking !== null) this.readTracking.note(command);
     context.isMidTransaction = true;
     timer.countTimed(command, performance.now() - startedAt);
     timer.countErrors(command, errorsBefore);

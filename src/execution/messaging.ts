@@ -2,6 +2,7 @@
 
 import type { Gate } from '../keyspace/gate.js';
 import type { ChannelRegistry } from '../pubsub/channel-registry.js';
+import { Invalidations } from '../pubsub/invalidations.js';
 import { Publisher } from '../pubsub/publisher.js';
 import { type MessageOutput, Subscriptions } from '../pubsub/subscriptions.js';
 import type { ProcessState } from '../state/process-state.js';
@@ -12,6 +13,7 @@ export interface Messaging {
   readonly subscriptions: Subscriptions<Session>;
   readonly publisher: Publisher<Session>;
   readonly notices: Notices;
+  readonly invalidations: Invalidations<Session>;
 }
 
 export function createMessaging(
@@ -21,8 +23,21 @@ export function createMessaging(
   gate: Gate,
   worker: number,
   workerCount: number,
+  find: (id: number) => Session | undefined,
 ): Messaging {
   const subscriptions = new Subscriptions(registry, worker, output);
   const publisher = new Publisher(registry, subscriptions, state.mail, state.outbox, worker, workerCount);
-  return { subscriptions, publisher, notices: new Notices(gate, publisher) };
+  const { mail, outbox, clients, control } = state;
+  const invalidations = new Invalidations<Session>({
+    registry,
+    subscriptions,
+    clients,
+    control,
+    mail,
+    outbox,
+    worker,
+    workerCount,
+    find,
+  });
+  return { subscriptions, publisher, invalidations, notices: new Notices(gate, publisher, invalidations) };
 }

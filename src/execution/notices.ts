@@ -1,13 +1,14 @@
 /**
- * What one thread has to publish of what it does under locks: events of keys (`notify-keyspace-events`), and messages of
- * transactions. It is noted in order, and published when the locks are free: so whoever gets a message sees the change
+ * What one thread has to publish of what it does under locks: events of keys (`notify-keyspace-events`), messages of
+ * transactions, and keys that clients may have cached. It is noted in order, and published when the locks are free: so whoever gets a message sees the change
  * that it tells of, and nothing is formatted or sent while others wait.
  */
 
 import { classOf, EVENT_NAMES, EventClass, type KeyEvent } from '../keyspace/events.js';
-import type { ChangeListener, Gate, KeyName } from '../keyspace/gate.js';
+import type { CacheListener, ChangeListener, Gate, KeyName } from '../keyspace/gate.js';
 import { writeInteger } from '../memory/numbers.js';
 import { ChannelKind } from '../pubsub/channel-registry.js';
+import type { Invalidations } from '../pubsub/invalidations.js';
 import type { Publisher } from '../pubsub/publisher.js';
 import { copyBytes } from '../structures/copy.js';
 import type { Session } from './session.js';
@@ -16,24 +17,31 @@ const KEPT_BYTES_MAX = 1 << 20;
 /** Of `__keyspace@`, a number and `__:`, or of an event's channel. */
 const CHANNEL_BYTES_MAX = 64;
 
-/** A notice is four words: what it is, a number, and where its bytes lie. */
-const NOTICE_WORDS = 4;
+/** A notice is five words: what it is, a number, where its bytes lie, and whose command has caused it. */
+const NOTICE_WORDS = 5;
 
 const enum NoticeWord {
-  /** A KeyEvent, or one of the two below. */
+  /** A KeyEvent, or one of those below. */
   What = 0,
-  /** The database, or the length of the channel's name. */
+  /** The database, the length of the channel's name, or the number of clients. */
   Number = 1,
   Start = 2,
   Length = 3,
+  /** A row of the client table, -1 for none. */
+  Origin = 4,
 }
 
 const PLAIN_MESSAGE = -1;
 const SHARD_MESSAGE = -2;
+/** The rows of clients that have read a key, two bytes each, and its name. */
+const TRACKED_KEY = -3;
+const BROADCAST_KEY = -4;
+const ALL_KEYS = -5;
 
-export class Notices implements ChangeListener {
+export class Notices implements ChangeListener, CacheListener {
   private readonly gate: Gate;
   private readonly publisher: Publisher<Session>;
+  private readonly invalidations: Invalidations<Session>;
   /** EventClass bits. */
   private classes = 0;
   private words = new Int32Array(64 * NOTICE_WORDS);
@@ -45,9 +53,14 @@ export class Notices implements ChangeListener {
   private message = new Uint8Array(1024);
   private messageView = new DataView(this.message.buffer);
 
-  constructor(gate: Gate, publisher: Publisher<Session>) {
+  /** Something was noted of all keys. */
+  private hasAllKeys = false;
+
+  constructor(gate: Gate, publisher: Publisher<Session>, invalidations: Invalidations<Session>) {
     this.gate = gate;
     this.publisher = publisher;
+    this.invalidations = invalidations;
+    gate.cacheListener = this;
   }
 
   /** Follows `notify-keyspace-events`, given as EventClass bits. */
@@ -61,6 +74,29 @@ export class Notices implements ChangeListener {
     if ((this.classes & classOf(event)) === 0 || this.publisher.registry.isEmpty) return;
     this.add(event, key.keyDatabase, key.keyLength);
     this.append(key.bytes, key.view, key.keyOffset, key.keyLength);
+  }
+
+  noteTracked(key: KeyName, clients: Uint16Array, count: number): void {
+    this.add(TRACKED_KEY, count, 2 * count + key.keyLength);
+    this.reserve(2 * count);
+    for (let index = 0; index < count; index++) {
+      this.view.setUint16(this.length + 2 * index, clients[index], true);
+    }
+    this.length += 2 * count;
+    this.append(key.bytes, key.view, key.keyOffset, key.keyLength);
+  }
+
+  noteBroadcast(key: KeyName): boolean {
+    if (this.publisher.registry.count(ChannelKind.Prefix) === 0) return false;
+    this.add(BROADCAST_KEY, 0, key.keyLength);
+    this.append(key.bytes, key.view, key.keyOffset, key.keyLength);
+    return true;
+  }
+
+  noteAllKeys(): void {
+    if (this.hasAllKeys) return;
+    this.hasAllKeys = true;
+    this.add(ALL_KEYS, 0, 0);
   }
 
   /** Notes a message that is to be published when the locks are free. */
@@ -90,18 +126,23 @@ export class Notices implements ChangeListener {
     this.words[at + NoticeWord.Number] = number;
     this.words[at + NoticeWord.Start] = this.length;
     this.words[at + NoticeWord.Length] = length;
+    this.words[at + NoticeWord.Origin] = this.gate.originClient;
     this.gate.hasNotices = true;
   }
 
   private append(bytes: Uint8Array, view: DataView, offset: number, length: number): void {
-    if (this.length + length > this.bytes.length) {
-      const larger = new Uint8Array(Math.max(2 * this.bytes.length, this.length + length));
-      larger.set(this.bytes.subarray(0, this.length));
-      this.bytes = larger;
-      this.view = new DataView(larger.buffer);
-    }
+    this.reserve(length);
     copyBytes(this.bytes, this.view, this.length, bytes, view, offset, length);
     this.length += length;
+  }
+
+  private reserve(lengthBytes: number): void {
+    const end = this.length + lengthBytes;
+    if (end <= this.bytes.length) return;
+    const larger = new Uint8Array(Math.max(2 * this.bytes.length, end));
+    larger.set(this.bytes.subarray(0, this.length));
+    this.bytes = larger;
+    this.view = new DataView(larger.buffer);
   }
 
   /** Publishes what was noted. No lock is held. */
@@ -115,23 +156,38 @@ export class Notices implements ChangeListener {
       const length = words[at + NoticeWord.Length];
       if (what >= 0) {
         this.publishEvent(what, number, start, length);
-      } else {
+      } else if (what >= SHARD_MESSAGE) {
         const kind = what === SHARD_MESSAGE ? ChannelKind.Shard : ChannelKind.Plain;
         this.publisher.publish(kind, bytes, view, start, number, start + number, length - number);
+      } else {
+        this.invalidate(what, number, start, length, words[at + NoticeWord.Origin]);
       }
     }
+    this.invalidations.flushBroadcast();
     this.count = 0;
     this.length = 0;
+    this.hasAllKeys = false;
     if (bytes.length > KEPT_BYTES_MAX) {
       this.bytes = new Uint8Array(4096);
       this.view = new DataView(this.bytes.buffer);
     }
   }
 
+  private invalidate(what: number, clients: number, start: number, length: number, origin: number): void {
+    const { invalidations, bytes, view } = this;
+    if (what === TRACKED_KEY) {
+      invalidations.keyChanged(origin, bytes, view, start, clients, length - 2 * clients);
+    } else if (what === BROADCAST_KEY) {
+      invalidations.broadcastKey(origin, bytes, start, length);
+    } else {
+      invalidations.allChanged();
+    }
+  }
+
   private publishEvent(event: KeyEvent, database: number, keyStart: number, keyLength: number): void {
     const { classes, bytes, view } = this;
     const name = EVENT_NAMES[event];
-    this.reserve(2 * CHANNEL_BYTES_MAX + keyLength);
+    this.reserveMessage(2 * CHANNEL_BYTES_MAX + keyLength);
     if ((classes & EventClass.Keyspace) !== 0) {
       let at = this.channelHead('__keyspace@', database);
       copyBytes(this.message, this.messageView, at, bytes, view, keyStart, keyLength);
@@ -160,7 +216,7 @@ export class Notices implements ChangeListener {
     return start + text.length;
   }
 
-  private reserve(lengthBytes: number): void {
+  private reserveMessage(lengthBytes: number): void {
     if (lengthBytes <= this.message.length) return;
     this.message = new Uint8Array(lengthBytes);
     this.messageView = new DataView(this.message.buffer);

@@ -2,6 +2,7 @@
 
 import type { Config, Permission } from '../config/config.js';
 import type { Shard } from '../keyspace/shard.js';
+import type { Invalidations } from '../pubsub/invalidations.js';
 import type { Publisher } from '../pubsub/publisher.js';
 import type { Subscriptions } from '../pubsub/subscriptions.js';
 import type { ProcessState } from '../state/process-state.js';
@@ -24,6 +25,8 @@ export interface ServerServices {
   readonly subscriptions: Subscriptions<Session>;
   readonly publisher: Publisher<Session>;
   readonly notices: Notices;
+  /** Which of this worker's clients track what they read, or are told of changes. */
+  readonly invalidations: Invalidations<Session>;
   /** Where the lines for clients in MONITOR go. */
   readonly monitors: MonitorFeed;
   /** This worker's clients that wait for keys. */

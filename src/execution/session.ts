@@ -1,6 +1,7 @@
 /** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
 
 import type { Shard } from '../keyspace/shard.js';
+import type { ClientTracking } from '../pubsub/client-tracking.js';
 import type { SubscribedNames } from '../pubsub/subscriptions.js';
 import type { QueuedCommand } from './transactions.js';
 
@@ -70,6 +71,8 @@ export class Session {
   clientSlot = -1;
   /** What the client is subscribed to; null if it is not. */
   subscribed: SubscribedNames | null = null;
+  /** CLIENT TRACKING is on. */
+  tracking: ClientTracking | null = null;
 
   /**
    * A command that waits for the end of CLIENT PAUSE, or has begun and waits for `postponedWork`; the connection is not
@@ -107,6 +110,7 @@ export class Session {
       this.postponed === null &&
       !this.isMonitor &&
       this.subscribed === null &&
+      this.tracking === null &&
       !this.closing
     );
   }

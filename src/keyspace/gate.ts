@@ -5,6 +5,7 @@
 
 import type { KeyEvent } from './events.js';
 import type { Shard } from './shard.js';
+import { TrackingTotals } from './tracking-totals.js';
 
 /** A key of a shard by its name, which can still be read although the key may be gone. */
 export interface KeyName {
@@ -42,6 +43,16 @@ export interface ChangeListener {
   note(key: KeyName, event: KeyEvent): void;
 }
 
+/** Is told of keys that clients may have cached (CLIENT TRACKING). Called under locks: notes it, no more. */
+export interface CacheListener {
+  /** A key that clients have read has changed; `clients` are rows of the client table, the first `count`. */
+  noteTracked(key: KeyName, clients: Uint16Array, count: number): void;
+  /** A key has changed, and clients want to know of all with some beginning. False if no client does any more. */
+  noteBroadcast(key: KeyName): boolean;
+  /** Whole databases have changed. */
+  noteAllKeys(): void;
+}
+
 /** What has to happen at the end of a hold because of what was done in it. */
 export interface HoldEnd {
   /** Serves the clients that wait for the keys in `Gate.ready`, while the locks are held. */
@@ -62,9 +73,18 @@ export class Gate {
   /** Null while nobody wants to know. */
   listener: ChangeListener | null = null;
   /** Null in threads that serve no clients. */
+  cacheListener: CacheListener | null = null;
+  readonly trackingTotals: TrackingTotals;
+  /** Whose command runs, as a row of the client table; -1 if no command has caused what happens. */
+  originClient = -1;
+  /** Null in threads that serve no clients. */
   holdEnd: HoldEnd | null = null;
   /** Keys of the shards that are locked now. */
   readonly ready: ReadyKey[] = [];
   /** Something was noted that is to be sent once the locks are released. */
   hasNotices = false;
+
+  constructor(trackingTotals = new TrackingTotals(TrackingTotals.create())) {
+    this.trackingTotals = trackingTotals;
+  }
 }

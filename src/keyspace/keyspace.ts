@@ -13,6 +13,7 @@ import { Gate } from './gate.js';
 import { KeptLock } from './kept-lock.js';
 import { Shard } from './shard.js';
 import { SnapshotState } from './shard-snapshot.js';
+import { TrackingTotals } from './tracking-totals.js';
 
 /** The process-wide sum of used memory is kept in units of 64 bytes, so that one word does for 128 GiB. */
 const USED_UNIT_LOG2 = 6;
@@ -25,6 +26,9 @@ const LAZY_FREE_SLICE_STEPS = 1024;
 const EVICTION_MS_MAX = 2;
 const EVICTIONS_PER_CLOCK_LOOK = 64;
 
+/** Tracked keys forgotten under one hold of a lock. */
+const UNTRACK_SLICE_KEYS = 100;
+
 /** Keys, or fields of hashes, deleted under one hold of a shard's lock by the active expiry. */
 const EXPIRE_SLICE_KEYS = 200;
 
@@ -33,6 +37,8 @@ export interface KeyspaceHandle {
   readonly shards: readonly SharedArrayBuffer[];
   /** Word 0: used memory in units of 64 bytes, as published. */
   readonly totals: SharedArrayBuffer;
+  /** What clients track (tracking-totals.ts). */
+  readonly tracking: SharedArrayBuffer;
   readonly journal: SharedArrayBuffer;
   readonly databaseCount: number;
   /** With which all threads hash. */
@@ -53,6 +59,7 @@ export function createKeyspace(
   return {
     shards,
     totals: new SharedArrayBuffer(64),
+    tracking: TrackingTotals.create(),
     journal: JournalRing.create(),
     databaseCount,
     hashSecret: ownHashSecret(),
@@ -65,7 +72,7 @@ export class Keyspace {
   readonly databaseCount: number;
   readonly settings: KeyspaceSettings;
   readonly journal: Journal;
-  readonly gate = new Gate();
+  readonly gate: Gate;
   /** The lock that this thread keeps for what comes next. */
   readonly keptLock = new KeptLock();
   private readonly totals: Int32Array;
@@ -84,6 +91,7 @@ export class Keyspace {
     this.settings = settings;
     this.databaseCount = handle.databaseCount;
     this.journal = new Journal(handle.journal);
+    this.gate = new Gate(new TrackingTotals(handle.tracking));
     this.shards = handle.shards.map(
       (buffer, index) => new Shard(index, buffer, settings, counters, this.journal, this.keptLock, this.gate),
     );
@@ -210,6 +218,26 @@ export class Keyspace {
       if (performance.now() >= giveUpAt) return true;
     }
     return false;
+  }
+
+  /** Has clients forget keys if more are tracked than `tracking-table-max-keys`; returns whether more are to be. */
+  limitTracking(first: number, stride: number): boolean {
+    const { trackedKeysMax } = this.settings;
+    const { trackingTotals } = this.gate;
+    if (trackedKeysMax === 0) return false;
+    for (
+      let index = first;
+      index < this.shards.length && trackingTotals.keys > trackedKeysMax;
+      index += stride
+    ) {
+      const shard = this.shards[index];
+      shard.lock();
+      for (let count = 0; count < UNTRACK_SLICE_KEYS && trackingTotals.keys > trackedKeysMax; count++) {
+        if (!shard.untrackAny()) break;
+      }
+      this.endHold(shard, false);
+    }
+    return trackingTotals.keys > trackedKeysMax;
   }
 
   /** Values and databases that wait to be freed. */

@@ -68,6 +68,7 @@ import type { KeptLock } from './kept-lock.js';
 import { KeyDictionary } from './key-dictionary.js';
 import { LazyFree } from './lazy-free.js';
 import { ShardSnapshot, SnapshotState } from './shard-snapshot.js';
+import { TrackedKeys } from './tracked-keys.js';
 import { Waiters } from './waiters.js';
 import { WatchedKeys } from './watched-keys.js';
 
@@ -96,6 +97,7 @@ export class Shard {
   readonly fieldCalendar: FieldCalendar;
   readonly watchedKeys: WatchedKeys;
   readonly waiters: Waiters;
+  readonly trackedKeys: TrackedKeys;
   readonly snapshot: ShardSnapshot;
   readonly journal: Journal;
   readonly hashes: HashValue;
@@ -137,6 +139,7 @@ export class Shard {
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
     this.watchedKeys = new WatchedKeys(this.memory);
     this.waiters = new Waiters(this.memory, this.arena);
+    this.trackedKeys = new TrackedKeys(this.memory, this.arena, gate.trackingTotals);
     this.snapshot = new ShardSnapshot(this, this.memory);
     this.limits = settings.values;
     this.hashes = new HashValue(this.memory, this.arena, this.limits);
@@ -705,7 +708,10 @@ export class Shard {
     // The gate wants the name when the key is gone, and the block that has it may be another one's by then.
     if (this.isListenedTo) this.keepName(name);
     this.remove(database, hash, slot);
+    const { originClient } = this.gate;
+    this.gate.originClient = -1;
     this.changed(name, event);
+    this.gate.originClient = originClient;
     // It is recorded; a command that runs meanwhile may have changed nothing.
     journal.changes = changes;
   }
@@ -727,6 +733,59 @@ export class Shard {
     const listeners = this.words[HeaderWord.Listeners];
     if ((listeners & ShardListener.Watchers) !== 0) this.watchedKeys.touch(key.keyDatabase, key.hash);
     if ((listeners & ShardListener.Waiters) !== 0) this.noteReady(key);
+    if ((listeners & (ShardListener.Tracked | ShardListener.Broadcast)) !== 0)
+      this.noteCached(key, listeners);
+  }
+
+  private noteCached(key: KeyName, listeners: number): void {
+    const { trackedKeys, words } = this;
+    const { cacheListener } = this.gate;
+    if (cacheListener === null) return;
+    if ((listeners & ShardListener.Tracked) !== 0 && trackedKeys.take(key)) {
+      cacheListener.noteTracked(key, trackedKeys.taken, trackedKeys.takenCount);
+    }
+    if ((listeners & ShardListener.Broadcast) !== 0 && !cacheListener.noteBroadcast(key)) {
+      words[HeaderWord.Listeners] &= ~ShardListener.Broadcast;
+    }
+  }
+
+  /** Whole databases have changed: nobody may use what is cached of any key. */
+  private forgetCached(): void {
+    this.trackedKeys.clear();
+    this.gate.cacheListener?.noteAllKeys();
+  }
+
+  /** Clients listen to all keys with some beginning. */
+  broadcastChanges(): void {
+    this.words[HeaderWord.Listeners] |= ShardListener.Broadcast;
+  }
+
+  /** A client has read a key, and may cache it. */
+  track(key: KeyName, client: number): void {
+    const { trackedKeys, gate } = this;
+    const { cacheListener, trackingTotals } = gate;
+    const { trackedKeysMax } = this.settings;
+    if (cacheListener === null) return;
+    if (!trackedKeys.add(key, client)) {
+      cacheListener.noteTracked(key, Uint16Array.of(client), 1);
+      return;
+    }
+    if (trackedKeysMax !== 0) while (trackingTotals.keys > trackedKeysMax && this.untrackAny());
+  }
+
+  /** Has the clients of some tracked key forget it. False if there is none. */
+  untrackAny(): boolean {
+    const { trackedKeys, gate, name } = this;
+    return trackedKeys.takeAny((Math.random() * 2 ** 32) | 0, (offset, lengthBytes) => {
+      name.bytes = this.bytes;
+      name.view = this.view;
+      name.keyOffset = offset;
+      name.keyLength = lengthBytes;
+      const { originClient } = gate;
+      gate.originClient = -1;
+      gate.cacheListener?.noteTracked(name, trackedKeys.taken, trackedKeys.takenCount);
+      gate.originClient = originClient;
+    });
   }
 
   /** If clients wait for a key, has them served at the end of the hold. */
@@ -768,6 +827,7 @@ export class Shard {
     const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
     this.watchedKeys.touchWhere(left, affected);
     this.watchedKeys.touchWhere(right, affected);
+    this.forgetCached();
     if ((this.words[HeaderWord.Listeners] & ShardListener.Waiters) === 0) return;
     this.waiters.forEachQueue(left, this.queueReady);
     this.waiters.forEachQueue(right, this.queueReady);
@@ -803,11 +863,12 @@ export class Shard {
   flush(database: number, nowMs: number): number {
     const { words } = this;
     const count = this.keyCount(database);
+    this.forgetCached();
     if (count === 0) return 0;
     this.flushed(database, count, nowMs);
     const snapshotState = words[HeaderWord.SnapshotState];
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
-    // Images for a snapshot live in the arena, too, and so does whoever waits for keys.
+    // Images for a snapshot live in the arena, too, and so does whoever waits for keys. What is tracked is gone.
     const hasGuests = snapshotState !== SnapshotState.None || this.waiters.queueCount !== 0;
     if (!hasGuests && this.isOnlyDatabase(database)) {
       this.reset();
@@ -1038,6 +1099,7 @@ export class Shard {
   verify(): void {
     this.arena.verify();
     this.waiters.verify();
+    this.trackedKeys.verify();
     for (let database = 0; database < this.words[HeaderWord.DatabaseCount]; database++) {
       this.dictionary.verify(this.root(database));
       const calendar = this.calendarOf(database);

@@ -207,6 +207,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
       new Gate(),
       0,
       1,
+      () => undefined,
     ),
     flush: () => {},
     wakeWorker: () => {},

@@ -58,6 +58,8 @@ export const enum HeaderWord {
   // The clients that wait for keys (keyspace/waiters.ts): four words of a dictionary's root, and a count.
   WaitQueues = 80,
   WaitQueuesOnNoKey = 84,
+  /** Four words of a dictionary's root: the keys that clients have cached (keyspace/tracked-keys.ts). */
+  TrackedKeys = 88,
 }
 
 /** Bits of `HeaderWord.Listeners`: while there are none, a write reads this one word. */
@@ -66,6 +68,10 @@ export const enum ShardListener {
   Watchers = 1,
   /** Clients wait for keys. */
   Waiters = 2,
+  /** Clients have cached keys. */
+  Tracked = 4,
+  /** Clients listen to all keys with some beginning. */
+  Broadcast = 8,
 }
 
 /**

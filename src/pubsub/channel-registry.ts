@@ -7,8 +7,8 @@
  *
  *   channel or pattern:  | hash | kind | subscribers | length of the name | subscribers by worker ... | name |
  *
- *   control words: 0 version of the patterns, which moves on with every change   1 subscriptions of all kinds
- *                  2 channels   3 channels of SSUBSCRIBE   4 patterns
+ *   control words: 0 version of patterns and prefixes, which moves on with every change   1 subscriptions of all kinds
+ *                  2 channels   3 channels of SSUBSCRIBE   4 patterns   5 prefixes
  *
  * A message is sent to all workers that want it while the stripe's lock is held. So the messages of a channel have one
  * order for all its subscribers. Patterns have to be matched with each message: every worker keeps a copy of them all
@@ -22,17 +22,19 @@ import { DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-m
 import { copyBytes, equalBytes } from '../structures/copy.js';
 import { Dictionary, TablePosition } from '../structures/dictionary.js';
 
-/** What SUBSCRIBE, SSUBSCRIBE and PSUBSCRIBE name are different things, whatever the names. */
+/** What SUBSCRIBE, SSUBSCRIBE, PSUBSCRIBE and CLIENT TRACKING name are different things, whatever the names. */
 export const enum ChannelKind {
   Plain = 0,
   Shard = 1,
   Pattern = 2,
+  /** Of keys, for clients in CLIENT TRACKING BCAST (invalidations.ts). No message is published to it. */
+  Prefix = 3,
 }
 
 const enum Control {
   PatternVersion = 0,
   Subscriptions = 1,
-  /** And two more, by ChannelKind. */
+  /** And three more, by ChannelKind. */
   Names = 2,
   WORDS = 16,
 }
@@ -152,7 +154,7 @@ export class ChannelRegistry {
     return this.control[Control.Subscriptions] === 0;
   }
 
-  /** Moves on with every change of the patterns. */
+  /** Moves on with every change of the patterns and prefixes. */
   get patternVersion(): number {
     return Atomics.load(this.control, Control.PatternVersion);
   }
@@ -180,8 +182,8 @@ export class ChannelRegistry {
       const at = channel >> 2;
       words[at + Channel.ByWorker + worker]++;
       if (words[at + Channel.Subscribers]++ === 0) Atomics.add(this.control, Control.Names + kind, 1);
-      if (kind === ChannelKind.Pattern) Atomics.add(this.control, Control.PatternVersion, 1);
-      Atomics.add(this.control, Control.Subscriptions, 1);
+      if (kind >= ChannelKind.Pattern) Atomics.add(this.control, Control.PatternVersion, 1);
+      if (kind !== ChannelKind.Prefix) Atomics.add(this.control, Control.Subscriptions, 1);
     }
     stripe.unlock();
     return channel !== 0;
@@ -202,8 +204,8 @@ export class ChannelRegistry {
       arena.free(channel, table.nameOffset(channel) - channel + name.length);
       Atomics.sub(this.control, Control.Names + kind, 1);
     }
-    if (kind === ChannelKind.Pattern) Atomics.add(this.control, Control.PatternVersion, 1);
-    Atomics.sub(this.control, Control.Subscriptions, 1);
+    if (kind >= ChannelKind.Pattern) Atomics.add(this.control, Control.PatternVersion, 1);
+    if (kind !== ChannelKind.Prefix) Atomics.sub(this.control, Control.Subscriptions, 1);
     stripe.unlock();
   }
 

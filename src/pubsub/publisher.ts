@@ -24,8 +24,6 @@ export class Publisher<Client extends Subscriber> {
   /** The patterns of all workers, as of a version. */
   private patterns = new PatternIndex<RegisteredChannel>();
   private patternVersion = 0;
-  /** A worker that this one has sent a message to does not keep up. */
-  private hasCongestion = false;
 
   // The message that is being published: the channel, and the message behind it.
   private bytes = new Uint8Array(1024);
@@ -161,7 +159,6 @@ export class Publisher<Client extends Subscriber> {
         0,
         this.length,
       );
-      if (worker !== own && outbox.isCongested(worker)) this.hasCongestion = true;
     }
   }
 
@@ -180,12 +177,5 @@ export class Publisher<Client extends Subscriber> {
   ): void {
     const message = offset + channelLength;
     this.subscriptions.deliver(kind, bytes, view, offset, channelLength, message, length - channelLength);
-  }
-
-  /** Whether a message was sent to a worker that does not keep up, since this was asked last. */
-  takeCongestion(): boolean {
-    const { hasCongestion } = this;
-    this.hasCongestion = false;
-    return hasCongestion;
   }
 }

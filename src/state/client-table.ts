@@ -459,6 +459,11 @@ export class ClientTable {
     );
   }
 
+  /** Whether a row is that of a client. */
+  isOpen(slot: number, id: number): boolean {
+    return Atomics.load(this.words, this.wordBase(slot) + ClientWord.IsOpen) === 1 && this.id(slot) === id;
+  }
+
   isKillRequested(slot: number): boolean {
     return Atomics.load(this.words, this.wordBase(slot) + ClientWord.KillRequest) !== 0;
   }

@@ -6,7 +6,7 @@
  *   int32 words
  *     0 configuration version      1 pause kind            2 clients in MONITOR
  *     3 shutdown request           4 authentication generation
- *     5 lock of the pause words    6 clients blocked       7 tracking clients (reserved)
+ *     5 lock of the pause words    6 clients blocked       7 clients that track
  *     8 active expiry is off   9 pauses begun so far   10 clients that wait until some time
  *   float64 from byte 64
  *     8 pause ends (ms)            9 process start (ms)   10 peak of used memory (bytes)
@@ -29,6 +29,7 @@ const enum Word {
   AuthenticationGeneration = 4,
   PauseLock = 5,
   BlockedClients = 6,
+  TrackingClients = 7,
   ActiveExpireOff = 8,
   PauseGeneration = 9,
   TimedClients = 10,
@@ -155,6 +156,15 @@ export class ControlBlock {
 
   addBlockedClients(delta: number): void {
     Atomics.add(this.words, Word.BlockedClients, delta);
+  }
+
+  /** Clients that track what they read (CLIENT TRACKING). */
+  get trackingClients(): number {
+    return Atomics.load(this.words, Word.TrackingClients);
+  }
+
+  addTrackingClients(delta: number): void {
+    Atomics.add(this.words, Word.TrackingClients, delta);
   }
 
   /** Clients that wait for keys until some time. */

@@ -59,6 +59,11 @@ export const enum MessageKind {
   WaitEnded = 3,
   /** A message for subscribers here: kind of the channel, length of its name; the payload is the name and the message. */
   Published = 4,
+  // Keys that clients here may have cached have changed (pubsub/invalidations.ts).
+  Invalidated = 5,
+  InvalidatedPrefix = 6,
+  InvalidatedFor = 7,
+  InvalidatedAll = 8,
 }
 
 /** A message as its owner gets it: the object and the payload, bytes[offset, offset + length), are valid only during the call. */

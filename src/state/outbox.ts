@@ -21,6 +21,8 @@ const NO_BYTES = new Uint8Array(0);
 export class Outbox {
   private readonly mail: Mail;
   private readonly waiting: Waiting[] = [];
+  /** A worker that a message was sent to does not keep up. */
+  private hasCongestion = false;
 
   constructor(mail: Mail) {
     this.mail = mail;
@@ -39,7 +41,11 @@ export class Outbox {
     end = bytes.length,
   ): void {
     const { mail, waiting } = this;
-    if (waiting.length === 0 && mail.send(worker, kind, id, first, second, third, bytes, start, end)) return;
+    if (waiting.length === 0 && mail.send(worker, kind, id, first, second, third, bytes, start, end)) {
+      if (this.isCongested(worker)) this.hasCongestion = true;
+      return;
+    }
+    this.hasCongestion = true;
     waiting.push({ worker, kind, id, first, second, third, bytes: bytes.slice(start, end) });
   }
 
@@ -52,6 +58,13 @@ export class Outbox {
       if (!mail.send(worker, kind, id, first, second, third, bytes)) break;
     }
     if (sent > 0) waiting.splice(0, sent);
+  }
+
+  /** Whether a message was sent to a worker that does not keep up, since this was asked last. */
+  takeCongestion(): boolean {
+    const { hasCongestion } = this;
+    this.hasCongestion = false;
+    return hasCongestion;
   }
 
   /** Whether a worker does not keep up, or messages wait here. If so, this worker is woken when there is room again. */

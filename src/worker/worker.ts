@@ -183,6 +183,7 @@ export class Worker implements ConnectionHandler {
         this.keyspace.gate,
         options.index,
         options.workerCount,
+        (id) => this.services.sessions.get(id),
       ),
       waitRoom: new WaitRoom(this.state, options.index, (ended) => this.resumeWaiting(ended)),
       transfers: new TransferThread(options.channels[options.index]),
@@ -372,6 +373,8 @@ export class Worker implements ConnectionHandler {
   }
 
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
+    // What others have been told is done, this client is told before what it asks now.
+    if (!this.state.mail.isEmpty(this.options.index)) this.state.mail.drain(this.options.index, this.receive);
     const { session } = connection;
     if (session === null) return end;
     const nowMs = Date.now();
@@ -405,7 +408,7 @@ export class Worker implements ConnectionHandler {
   private afterCommands(connection: Connection, session: Session): void {
     this.heldReplies.holdIfUnsynced(connection);
     if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
-    if (this.services.publisher.takeCongestion() && session.postponed === null) {
+    if (this.state.outbox.takeCongestion() && session.postponed === null) {
       this.heldBack.add(connection);
       this.transport.pauseReading(connection);
     }
@@ -633,6 +636,7 @@ export class Worker implements ConnectionHandler {
     this.services.monitors.leave(session);
     this.services.waitRoom.abandon(session);
     this.services.subscriptions.unsubscribeAll(session);
+    this.services.invalidations.end(session);
     this.services.clientRows.close(session);
     if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
     this.forget(connection, session);
@@ -674,6 +678,7 @@ export class Worker implements ConnectionHandler {
     if (kind === MessageKind.MonitorLines) this.services.monitors.receive(message);
     else if (kind === MessageKind.WaitEnded) this.services.waitRoom.receive(message);
     else if (kind === MessageKind.Published) this.services.publisher.receive(message);
+    else if (kind >= MessageKind.Invalidated) this.services.invalidations.receive(message);
     else if (kind === MessageKind.Connection) {
       const input = bytes.slice(offset, offset + length);
       this.arrivals.push({ fd: message.first, slot: message.second, input });
@@ -795,6 +800,7 @@ export class Worker implements ConnectionHandler {
       isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
     }
     if (this.keyspace.lazyFreeCycle(index, workerCount, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
+    if (this.keyspace.limitTracking(index, workerCount)) isWorkLeft = true;
     if (index === 0) {
       saveIfDue(this.keyspace, this.services, nowMs);
       followAppendOnly(this.keyspace, this.services, nowMs);

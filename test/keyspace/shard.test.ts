@@ -37,6 +37,7 @@ function newSettings(): KeyspaceSettings {
     usesLfu: false,
     lazyUserDelete: false,
     lazyServerDelete: false,
+    trackedKeysMax: 0,
     values: {
       hashPackedEntries: 128,
       hashPackedValueBytes: 64,

@@ -64,13 +64,3 @@ t.test('when less comes than was wanted, several times, less is wanted before th
   pass(0, 0, 0, 0, 0, 0, 0, 0);
   t.equal(gathering.wanted, 1);
 });
-
-t.test('a clock that is set back does not stop the counting', async (t) => {
-  const gathering = gatheringWith(0.1);
-  passWindow(gathering, 1_000_000, 40, 100);
-  t.equal(gathering.wanted, 8);
-  passWindow(gathering, 1000, 40, 100);
-  t.equal(gathering.wanted, 8);
-  passWindow(gathering, 2000, 5, 100);
-  t.equal(gathering.wanted, 1);
-});

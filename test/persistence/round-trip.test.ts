@@ -36,6 +36,7 @@ function settings(): KeyspaceSettings {
     usesLfu: false,
     lazyUserDelete: false,
     lazyServerDelete: false,
+    trackedKeysMax: 0,
     values: {
       hashPackedEntries: 20,
       hashPackedValueBytes: 30,

@@ -125,7 +125,16 @@ t.test('no command takes locks in a transaction that it has not', async (t) => {
       const args = [...words, ...tail];
       while (args.length < wanted) args.push('key:3');
       if (Number(arity) > 0) args.length = wanted;
-      await raw.pipeline([['MULTI'], ['SET', 'key:5', 'v'], args, ['SET', 'key:50', 'v'], ['EXEC']]);
+      // A subscriber may send little else afterwards: it has a connection of its own.
+      const connection = /subscribe$/.test(name!) ? await server.rawClient() : raw;
+      await connection.pipeline([
+        ['MULTI'],
+        ['SET', 'key:5', 'v'],
+        args,
+        ['SET', 'key:50', 'v'],
+        ['EXEC'],
+      ]);
+      if (connection !== raw) connection.close();
       run++;
     }
   }

@@ -150,6 +150,7 @@ function reset(context: CommandContext): void {
   session.noTouch = false;
   context.services.monitors.leave(session);
   context.services.subscriptions.unsubscribeAll(session);
+  context.services.invalidations.end(session);
   session.replyMode = ReplyMode.On;
   session.userName = 'default';
   session.authenticated = context.services.requirePass === '';

@@ -84,7 +84,7 @@ function clients(context: CommandContext): Fields {
     ['client_recent_max_input_buffer', inputPeakBytes],
     ['client_recent_max_output_buffer', outputPeakBytes],
     ['blocked_clients', state.control.blockedClients],
-    ['tracking_clients', 0],
+    ['tracking_clients', state.control.trackingClients],
     ['clients_in_timeout_table', state.control.timedClients],
     ['total_blocking_keys', blockingKeys],
     ['total_blocking_keys_on_nokey', blockingKeysOnNoKey],
@@ -251,6 +251,7 @@ function loading({ services, keyspace, nowMs }: CommandContext): Fields {
 function stats(context: CommandContext): Fields {
   const { control, statistics } = context.services.state;
   const { registry } = context.services.publisher;
+  const tracking = context.keyspace.gate.trackingTotals;
   const kilobytes = (metric: InstantaneousMetric): string =>
     (statistics.instantaneous(metric) / 1024).toFixed(2);
   return [
@@ -300,9 +301,9 @@ function stats(context: CommandContext): Fields {
     ['active_defrag_key_misses', 0],
     ['total_active_defrag_time', 0],
     ['current_active_defrag_time', 0],
-    ['tracking_total_keys', 0],
-    ['tracking_total_items', 0],
-    ['tracking_total_prefixes', 0],
+    ['tracking_total_keys', tracking.keys],
+    ['tracking_total_items', tracking.items],
+    ['tracking_total_prefixes', registry.count(ChannelKind.Prefix)],
     ['unexpected_error_replies', statistics.total(ServerCounter.UnexpectedErrorReplies)],
     ['total_error_replies', statistics.total(ServerCounter.ErrorReplies)],
     ['dump_payload_sanitizations', 0],

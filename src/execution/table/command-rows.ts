@@ -296,7 +296,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['CLIENT REPLY', 'connection', '3.2.0', 3, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT SETINFO', 'connection', '7.2.0', 4, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT SETNAME', 'connection', '2.6.9', 3, 'loading noscript sentinel stale', 'connection', []],
-  ['CLIENT TRACKING', 'connection', '6.0.0', -3, 'loading noscript sentinel stale', 'connection', []],
+  ['CLIENT TRACKING', 'connection', '6.0.0', -3, 'loading noscript sentinel stale', 'connection', [], '', 'locks_all'],
   ['CLIENT TRACKINGINFO', 'connection', '6.2.0', 2, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT UNBLOCK', 'connection', '5.0.0', -3, 'admin loading noscript sentinel stale', 'connection', []],
   ['CLIENT UNPAUSE', 'connection', '6.2.0', 2, 'admin loading noscript sentinel stale', 'connection', []],
