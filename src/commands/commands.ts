@@ -33,6 +33,7 @@ import { sortedSetOperationHandlers } from './sorted-sets/sorted-set-operations.
 import { sortedSetRangeHandlers } from './sorted-sets/sorted-set-ranges.js';
 import { sortedSetHandlers } from './sorted-sets/sorted-sets.js';
 import { bitmapHandlers } from './strings/bitmaps.js';
+import { hyperLogLogHandlers } from './strings/hyperloglog.js';
 import { stringHandlers } from './strings/strings.js';
 
 /** A container command without a subcommand. */
@@ -59,6 +60,7 @@ export function createCommandTable(
     {
       ...stringHandlers,
       ...bitmapHandlers,
+      ...hyperLogLogHandlers,
       ...keyHandlers,
       ...hashHandlers,
       ...hashExpiryHandlers,

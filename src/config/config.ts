@@ -168,6 +168,7 @@ export class Config {
   setMaxIntsetEntries = 0;
   zsetMaxListpackEntries = 0;
   zsetMaxListpackValueBytes = 0;
+  hllSparseMaxBytes = 0;
 
   /** Grows with each change. */
   version = 0;
@@ -545,6 +546,7 @@ export class Config {
     this.recoverUntilSeconds = number('recover-until');
     this.zsetMaxListpackEntries = number('zset-max-listpack-entries');
     this.zsetMaxListpackValueBytes = number('zset-max-listpack-value');
+    this.hllSparseMaxBytes = number('hll-sparse-max-bytes');
   }
 }
 

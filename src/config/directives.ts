@@ -198,6 +198,7 @@ const applied: readonly Row[] = [
   memory('set-max-listpack-value', 64, 0n, LONG_MAX),
   integer('zset-max-listpack-entries', 128, 0n, LONG_MAX, { alias: 'zset-max-ziplist-entries' }),
   memory('zset-max-listpack-value', 64, 0n, LONG_MAX, { alias: 'zset-max-ziplist-value' }),
+  memory('hll-sparse-max-bytes', 3000, 0n, LONG_MAX),
 ];
 
 /** What is accepted for compatibility. */
@@ -251,7 +252,6 @@ const accepted: readonly Row[] = [
   integer('active-defrag-threshold-upper', 100, 0n, 1000n),
   memory('active-defrag-ignore-bytes', 100 << 20, 1n, LONG_MAX),
   integer('active-defrag-max-scan-fields', 1000, 1n, LONG_MAX),
-  memory('hll-sparse-max-bytes', 3000, 0n, LONG_MAX),
   memory('stream-node-max-bytes', 4096, 0n, LONG_MAX),
   integer('stream-node-max-entries', 100, 0n, LONG_MAX),
   // Access control

@@ -52,9 +52,14 @@ export const enum KeyEvent {
   SortedSetRangeStore = 49,
   SortStore = 50,
   Restore = 51,
+  HyperLogLogAdd = 52,
+  /** Something of the value that nobody is told of: the estimate that PFCOUNT keeps in it, its form. */
+  Unnamed = 53,
+  GeoSearchStore = 54,
+  GeoRadiusStore = 55,
 }
 
-/** The names under which keyspace notifications report the events. */
+/** The names under which keyspace notifications report the events; '' is not reported. */
 export const EVENT_NAMES: readonly string[] = [
   'set',
   'del',
@@ -108,4 +113,8 @@ export const EVENT_NAMES: readonly string[] = [
   'zrangestore',
   'sortstore',
   'restore',
+  'pfadd',
+  '',
+  'geosearchstore',
+  'georadiusstore',
 ];
