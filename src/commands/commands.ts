@@ -8,6 +8,8 @@ import { clientHandlers } from './connection/client.js';
 import { clientTrackingHandlers } from './connection/client-tracking.js';
 import { connectionHandlers } from './connection/connection.js';
 import { transactionHandlers } from './connection/transactions.js';
+import { geoHandlers } from './geo/geo.js';
+import { geoSearchHandlers } from './geo/geo-search.js';
 import { hashExpiryHandlers } from './hashes/hash-expiry.js';
 import { hashHandlers } from './hashes/hashes.js';
 import { dumpHandlers } from './keys/dump.js';
@@ -70,6 +72,8 @@ export function createCommandTable(
       ...sortedSetHandlers,
       ...sortedSetRangeHandlers,
       ...sortedSetOperationHandlers,
+      ...geoHandlers,
+      ...geoSearchHandlers,
       ...expiryHandlers,
       ...objectHandlers,
       ...dumpHandlers,

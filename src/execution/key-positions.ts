@@ -66,6 +66,8 @@ export class KeyPositions {
         return this.collectMigrate(args);
       case KeyRule.Streams:
         return this.collectSpecs(command.keySpecs, args) || this.collectStreams(args);
+      case KeyRule.GeoRadius:
+        return this.collectGeoRadius(command.keySpecs, args);
       case KeyRule.Count:
         return this.collectSpecs(command.keySpecs, args) || this.collectCounted(command.keySpecs, args);
       default:
@@ -168,6 +170,20 @@ export class KeyPositions {
     }
     if (destination !== 0) this.add(destination, OVERWRITES);
     return true;
+  }
+
+  /** Of several STORE and STOREDIST the last one counts, where the specs name the first of each. */
+  private collectGeoRadius(specs: readonly KeySpec[], args: ArgumentList): boolean {
+    const isValid = this.collectSpecs(specs, args);
+    let destination = 0;
+    for (let index = 5; index + 1 < args.count; index++) {
+      if (argumentEquals(args, index, 'STORE') || argumentEquals(args, index, 'STOREDIST')) {
+        destination = ++index;
+      }
+    }
+    const known = this.indices.subarray(0, this.count);
+    if (destination !== 0 && !known.includes(destination)) this.add(destination, OVERWRITES);
+    return isValid;
   }
 
   /** One key at its place, or if that is empty all that follow KEYS. Both are a mistake: no keys. */

@@ -165,6 +165,7 @@ export const enum KeyRule {
   SortReadOnly,
   Migrate,
   Streams,
+  GeoRadius,
 }
 
 const KEY_RULES: Readonly<Record<string, KeyRule>> = {
@@ -173,6 +174,8 @@ const KEY_RULES: Readonly<Record<string, KeyRule>> = {
   SORT: KeyRule.Sort,
   SORT_RO: KeyRule.SortReadOnly,
   MIGRATE: KeyRule.Migrate,
+  GEORADIUS: KeyRule.GeoRadius,
+  GEORADIUSBYMEMBER: KeyRule.GeoRadius,
   XREAD: KeyRule.Streams,
   XREADGROUP: KeyRule.Streams,
 };

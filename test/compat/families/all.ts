@@ -5,6 +5,7 @@ import { bitmaps } from './bitmaps.js';
 import { connection } from './connection.js';
 import { dumps } from './dumps.js';
 import { hashes } from './hashes.js';
+import { hyperLogLogs } from './hyperloglog.js';
 import { keys } from './keys.js';
 import { lists } from './lists.js';
 import { protocol } from './protocol.js';
@@ -18,6 +19,7 @@ import { transactions } from './transactions.js';
 export const families: readonly Family[] = [
   strings,
   bitmaps,
+  hyperLogLogs,
   keys,
   hashes,
   lists,
