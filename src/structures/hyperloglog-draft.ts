@@ -17,8 +17,11 @@ import { mergeSparse, Plan, SPARSE_RANK_MAX, SparseRegisters, writeEmptyRuns } f
 
 /** No sparse form that covers each register once is longer. */
 export const SPARSE_BYTES_MAX = HEADER_BYTES + 2 * REGISTERS;
+/** Behind the runs, for what the end of damaged ones may need. */
+const SPARE_BYTES = 8;
+
 export class HyperLogLogDraft {
-  private readonly bytes = new Uint8Array(SPARSE_BYTES_MAX);
+  private readonly bytes = new Uint8Array(SPARSE_BYTES_MAX + SPARE_BYTES);
   private readonly view = new DataView(this.bytes.buffer);
   private readonly sparse = new SparseRegisters();
   /** The registers once it is dense. */

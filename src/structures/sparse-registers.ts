@@ -124,7 +124,7 @@ export class SparseRegisters {
       if (index < next) break;
       previous = at;
     }
-    if (at + runBytes > end) return Plan.Damaged;
+    if (at >= end) return Plan.Damaged;
     const byte = bytes[at];
     const isValue = byte >= VALUE_FLAG;
     if (isValue && rankOfRun(byte) >= rank) return Plan.Unchanged;
@@ -161,7 +161,8 @@ export class SparseRegisters {
 
   /**
    * Carries out what was planned last. `end` is still that of the old runs, behind which there is room for
-   * `growthBytes`. Returns the end of the new ones.
+   * `growthBytes` and one more: of a damaged last run whose second byte is missing, the new ones are longer by that.
+   * Returns the end of the new ones.
    */
   apply(bytes: Uint8Array, view: DataView, start: number, end: number): number {
     const { replacement, replacementBytes, growthBytes } = this;

@@ -4,6 +4,7 @@ import type { Family } from '../family.js';
 import { bitmaps } from './bitmaps.js';
 import { connection } from './connection.js';
 import { dumps } from './dumps.js';
+import { geo } from './geo.js';
 import { hashes } from './hashes.js';
 import { hyperLogLogs } from './hyperloglog.js';
 import { keys } from './keys.js';
@@ -26,6 +27,7 @@ export const families: readonly Family[] = [
   sort,
   sets,
   sortedSets,
+  geo,
   dumps,
   transactions,
   connection,

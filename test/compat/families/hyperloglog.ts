@@ -53,7 +53,10 @@ export const hyperLogLogs: Family = {
     [14, (v) => ['GET', anyKey(v)]],
     [2, (v) => ['PFDEBUG', v.spelled(v.pick(['GETREG', 'TODENSE'])), anyKey(v)]],
     [5, (v) => ['PFDEBUG', v.spelled(v.pick(['DECODE', 'ENCODING', 'DECODE', 'BOGUS'])), anyKey(v)]],
-    [3, (v) => ['CONFIG', 'SET', 'hll-sparse-max-bytes', v.pick(['0', '30', '100', '1000', '3000', '20000'])]],
+    [
+      3,
+      (v) => ['CONFIG', 'SET', 'hll-sparse-max-bytes', v.pick(['0', '30', '100', '1000', '3000', '20000'])],
+    ],
     [2, (v) => ['SETRANGE', damagedKey(v), String(v.below(v.chance(0.5) ? 20 : 60)), damage(v)]],
     [1, (v) => ['APPEND', damagedKey(v), damage(v)]],
     [3, (v) => ['DEL', key(v)]],
