@@ -32,7 +32,7 @@ const MEMORY_UNITS: Readonly<Record<string, bigint>> = {
 
 /** Bytes from a text like "10mb", within 64 bits as Redis computes it; -1 if it is none. */
 export function parseMemory(text: string): bigint {
-  const match = /^(\d*)([a-z]*)$/i.exec(text.split("\0")[0]);
+  const match = /^(\d*)([a-z]*)$/i.exec(text.split('\0')[0]);
   const unit = match === null ? undefined : MEMORY_UNITS[match[2].toLowerCase()];
   if (match === null || unit === undefined) return -1n;
   const count = BigInt(match[1] || '0');
