@@ -17,7 +17,7 @@ import { KeyPositions } from './key-positions.js';
 import { LookAhead } from './look-ahead.js';
 import { type QueuedCommand, ReplyMode, type Session } from './session.js';
 import { noteDuration } from './slow-commands.js';
-import { type Command, CommandFlag, KeyRule } from './table/command-table.js';
+import { type Command, CommandFlag, KeyRule, onlyKey } from './table/command-table.js';
 import { copyRequest, queueCommand, runsInsideTransaction } from './transactions.js';
 import { whyWritesAreStopped } from './write-stops.js';
 
@@ -37,6 +37,14 @@ const TIMED_COMMANDS_MAX = 2;
 const SHARED_TIME_MICROSECONDS_MIN = 1000;
 /** Commands that Redis does not call fast, but that are. */
 const QUICK_COMMANDS = new Set(['set', 'setex', 'psetex']);
+/** The same, if they have one key. */
+const QUICK_WITH_ONE_KEY = new Set(['pfcount']);
+
+const enum Quickness {
+  None = 0,
+  Always = 1,
+  WithOneKey = 2,
+}
 
 /** These look at keys although Redis runs them while it loads. */
 const NEEDS_DATA = new Set(['watch', 'debug']);
@@ -76,8 +84,8 @@ export class Executor {
   /** What the commands of the batch took that were timed by themselves. */
   private timedMs = 0;
   private isEachTimed = false;
-  /** By command id: 1 if it is always quick, so that it may share the time of its batch. */
-  private readonly isQuick: Uint8Array;
+  /** By command id, its Quickness: whether it may share the time of its batch. */
+  private readonly quickness: Uint8Array;
   /** The dataset is being loaded, by threads that take no locks: what could touch a key is refused. */
   isLoading = false;
 
@@ -89,11 +97,14 @@ export class Executor {
     this.statistics = context.services.state.counters;
     this.clients = context.services.state.clients;
     this.batchCalls = new Int32Array(context.table.size);
-    this.isQuick = new Uint8Array(context.table.size);
+    this.quickness = new Uint8Array(context.table.size);
     for (let id = 0; id < context.table.size; id++) {
       const command = context.table.byId(id);
-      const isQuick = (command.flags & CommandFlag.Fast) !== 0 || QUICK_COMMANDS.has(command.fullName);
-      this.isQuick[id] = isQuick ? 1 : 0;
+      if ((command.flags & CommandFlag.Fast) !== 0 || QUICK_COMMANDS.has(command.fullName)) {
+        this.quickness[id] = Quickness.Always;
+      } else if (QUICK_WITH_ONE_KEY.has(command.fullName)) {
+        this.quickness[id] = Quickness.WithOneKey;
+      }
     }
   }
 
@@ -134,8 +145,9 @@ export class Executor {
     context.argCount = parser.commandArgCount[index];
     context.knownSlot = 0;
     const command = this.commands[index];
-    if (command !== null && command.singleKey > 0 && context.argCount > command.singleKey) {
-      context.knownKeyOffset = context.argOffset(command.singleKey);
+    const key = command === null ? 0 : onlyKey(command, context.argCount);
+    if (key > 0) {
+      context.knownKeyOffset = context.argOffset(key);
       context.knownHash = this.lookAhead.hashes[index];
       context.knownShard = this.lookAhead.shards[index];
     } else {
@@ -163,9 +175,10 @@ export class Executor {
   /** Whether a command of the batch is quick, has one key and the right number of arguments. */
   private isSimple(index: number, parser: RequestParser): boolean {
     const command = this.commands[index];
-    if (command === null || command.singleKey === 0 || this.isQuick[command.id] === 0) return false;
-    const { arity } = command;
     const count = parser.commandArgCount[index];
+    if (command === null || this.quickness[command.id] === Quickness.None || onlyKey(command, count) === 0)
+      return false;
+    const { arity } = command;
     return arity >= 0 ? count === arity : count >= -arity;
   }
 
@@ -565,7 +578,7 @@ export class Executor {
     const errorsBefore = reply.errors;
     context.command = command;
     context.session.lastCommandId = command.id;
-    if (!this.isEachTimed && this.isQuick[command.id] === 1) {
+    if (!this.isEachTimed && this.isQuick(command)) {
       this.countQuick(command);
       this.runLocked(command);
     } else {
@@ -579,6 +592,12 @@ export class Executor {
     }
     if (reply.errors !== errorsBefore && reply.errors !== this.errorsCounted) this.countErrors(command);
     if (context.services.state.control.monitorCount !== 0) this.feedMonitors(command);
+  }
+
+  private isQuick(command: Command): boolean {
+    const quickness = this.quickness[command.id];
+    if (quickness !== Quickness.WithOneKey) return quickness === Quickness.Always;
+    return onlyKey(command, this.context.argCount) !== 0;
   }
 
   private feedMonitors(command: Command): void {
@@ -601,8 +620,9 @@ export class Executor {
   /** Locks what the command needs, calls its handler, unlocks. */
   private runLocked(command: Command): void {
     const { context } = this;
-    if (command.singleKey > 0) {
-      context.selectKey(command.singleKey);
+    const key = onlyKey(command, context.argCount);
+    if (key > 0) {
+      context.selectKey(key);
       const { shard } = context;
       shard.lock();
       command.handler(context);

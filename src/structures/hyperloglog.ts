@@ -130,8 +130,10 @@ export function raiseDense(bytes: Uint8Array, start: number, index: number, rank
   return true;
 }
 
-/** How many registers have each value; filled anew by each count. Four rows, so that increments do not wait for each other. */
-const histograms = new Int32Array(4 * HISTOGRAM_LENGTH);
+/** Rows of a histogram, one for each byte of a word, so that increments do not wait for each other. */
+const rows = new Int32Array(4 * HISTOGRAM_LENGTH);
+/** How many pairs of neighbouring registers have each pair of values. */
+const pairs = new Int32Array(HISTOGRAM_LENGTH * HISTOGRAM_LENGTH);
 
 /** A histogram of registers for `estimate`. */
 export type Histogram = Int32Array;
@@ -179,6 +181,32 @@ export function estimate(histogram: Histogram): number {
   for (let rank = RANK_MAX - 1; rank >= 1; rank--) sum = (sum + histogram[rank]) * 0.5;
   sum += REGISTERS * sigma(histogram[0] / REGISTERS);
   return Math.round((ALPHA * REGISTERS * REGISTERS) / sum);
+}
+
+/** Counts the registers of a dense HyperLogLog at `start` by value into `histogram`. */
+export function countDense(histogram: Histogram, view: DataView, start: number): void {
+  pairs.fill(0);
+  const end = start + DENSE_BYTES;
+  for (let at = start + HEADER_BYTES; at < end; at += 12) {
+    const first = view.getInt32(at, true);
+    const second = view.getInt32(at + 4, true);
+    const third = view.getInt32(at + 8, true);
+    pairs[first & 0xfff]++;
+    pairs[(first >>> 12) & 0xfff]++;
+    pairs[((first >>> 24) | (second << 8)) & 0xfff]++;
+    pairs[(second >>> 4) & 0xfff]++;
+    pairs[(second >>> 16) & 0xfff]++;
+    pairs[((second >>> 28) | (third << 4)) & 0xfff]++;
+    pairs[(third >>> 8) & 0xfff]++;
+    pairs[third >>> 20]++;
+  }
+  histogram.fill(0);
+  for (let pair = 0; pair < pairs.length; pair++) {
+    const count = pairs[pair];
+    if (count === 0) continue;
+    histogram[pair & 63] += count;
+    histogram[pair >> 6] += count;
+  }
 }
 
 /** Spreads four registers of 6 bits over the four bytes of a word. */
@@ -276,20 +304,20 @@ export class RegisterMaxima {
   /** Counts the registers by value into `histogram`. */
   count(histogram: Histogram): void {
     const { words } = this;
-    histograms.fill(0);
+    rows.fill(0);
     for (let at = 0; at < REGISTERS >> 2; at++) {
       const word = words[at];
-      histograms[word & 63]++;
-      histograms[HISTOGRAM_LENGTH + ((word >>> 8) & 63)]++;
-      histograms[2 * HISTOGRAM_LENGTH + ((word >>> 16) & 63)]++;
-      histograms[3 * HISTOGRAM_LENGTH + (word >>> 24)]++;
+      rows[word & 63]++;
+      rows[HISTOGRAM_LENGTH + ((word >>> 8) & 63)]++;
+      rows[2 * HISTOGRAM_LENGTH + ((word >>> 16) & 63)]++;
+      rows[3 * HISTOGRAM_LENGTH + (word >>> 24)]++;
     }
     for (let rank = 0; rank < HISTOGRAM_LENGTH; rank++) {
       histogram[rank] =
-        histograms[rank] +
-        histograms[HISTOGRAM_LENGTH + rank] +
-        histograms[2 * HISTOGRAM_LENGTH + rank] +
-        histograms[3 * HISTOGRAM_LENGTH + rank];
+        rows[rank] +
+        rows[HISTOGRAM_LENGTH + rank] +
+        rows[2 * HISTOGRAM_LENGTH + rank] +
+        rows[3 * HISTOGRAM_LENGTH + rank];
     }
   }
 }

@@ -8,6 +8,7 @@
 import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import {
+  countDense,
   createHistogram,
   DENSE_BYTES,
   denseRegister,
@@ -193,9 +194,7 @@ function estimateSelected(context: CommandContext, form: Form): number {
   const { shard } = context;
   const start = context.valueOffset;
   if (form === Form.Dense) {
-    maxima.clear();
-    maxima.mergeDense(shard.view, start);
-    maxima.count(histogram);
+    countDense(histogram, shard.view, start);
     return estimate(histogram);
   }
   const counted = countSparse(shard.bytes, start + HEADER_BYTES, start + context.valueLength);

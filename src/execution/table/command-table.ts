@@ -141,6 +141,8 @@ export interface Command {
   readonly keyStep: number;
   /** The only key's argument index if there always is exactly one key, else 0. */
   readonly singleKey: number;
+  /** Whether all arguments are keys: with one, the command has one key. */
+  readonly takesOnlyKeys: boolean;
   /** The argument that names a member of the key's collection, 0 if that is not always the same one. */
   readonly memberArgument: number;
   /** Looks where that member comes in the order of a sorted set. */
@@ -291,6 +293,7 @@ function createCommand(id: number, row: CommandRow, handler: Handler, parent: Co
     lastKey,
     keyStep,
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
+    takesOnlyKeys: isOneKey && firstKey === 1 && lastKey === -1 && keyStep === 1,
     memberArgument: MEMBER_ARGUMENTS[fullRowName] ?? 0,
     isAboutOrder: ORDER_COMMANDS.has(fullRowName),
     popEnd: POP_ENDS[fullRowName] ?? PopEnd.None,
@@ -299,6 +302,13 @@ function createCommand(id: number, row: CommandRow, handler: Handler, parent: Co
     parent,
     subcommands: null,
   };
+}
+
+/** Index of the one key of a request with `argCount` arguments, 0 if it may have several or none. */
+export function onlyKey(command: Command, argCount: number): number {
+  const { singleKey } = command;
+  if (singleKey !== 0) return argCount > singleKey ? singleKey : 0;
+  return command.takesOnlyKeys && argCount === 2 ? 1 : 0;
 }
 
 const NAME_BYTES_MAX = 64;
