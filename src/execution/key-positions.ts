@@ -175,8 +175,9 @@ export class KeyPositions {
   /** Of several STORE and STOREDIST the last one counts, where the specs name the first of each. */
   private collectGeoRadius(specs: readonly KeySpec[], args: ArgumentList): boolean {
     const isValid = this.collectSpecs(specs, args);
+    const [{ begin }] = specs.slice(-1);
     let destination = 0;
-    for (let index = 5; index + 1 < args.count; index++) {
+    for (let index = begin.kind === 'keyword' ? begin.startFrom : 0; index + 1 < args.count; index++) {
       if (argumentEquals(args, index, 'STORE') || argumentEquals(args, index, 'STOREDIST')) {
         destination = ++index;
       }
