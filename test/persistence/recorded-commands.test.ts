@@ -66,7 +66,9 @@ const OWN: Family = {
 };
 
 const FAMILIES = [
-  ...familiesByName('strings,bitmaps,keys,sets,sorted-sets,hashes,lists,sort,dumps,transactions'),
+  ...familiesByName(
+    'strings,bitmaps,hyperloglogs,geo,keys,sets,sorted-sets,hashes,lists,sort,dumps,transactions',
+  ),
   OWN,
   OWN,
   OWN,
@@ -116,6 +118,8 @@ const EXPIRY_ARGUMENT: Readonly<Record<string, number>> = {
 
 function isSuitable(args: readonly Word[]): boolean {
   const name = word(args[0]);
+  // The server that loads the file makes HyperLogLogs dense by its own configuration.
+  if (name === 'config') return word(args[2]) !== 'hll-sparse-max-bytes';
   if (name === 'setbit' || name === 'setrange') return Number(args[2]) < 100_000 || !(Number(args[2]) > 0);
   if (name === 'bitfield') return !args.some((arg) => Math.abs(Number(word(arg).replace('#', ''))) > 100_000);
   // A list that is sorted into itself would grow without end.
