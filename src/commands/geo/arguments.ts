@@ -1,10 +1,10 @@
 /** What the geo commands read of their arguments, with Redis's errors. */
 
+import type { CommandContext } from '../../execution/context.js';
+import { NOT_A_FLOAT } from '../../execution/errors.js';
 import { formatFixed } from '../../memory/numbers.js';
 import { readDouble } from '../../memory/scores.js';
 import { isPlace } from '../../structures/geo/geohash.js';
-import type { CommandContext } from '../../execution/context.js';
-import { NOT_A_FLOAT } from '../../execution/errors.js';
 
 const UNITS: readonly (readonly [name: string, meters: number])[] = [
   ['M', 1],

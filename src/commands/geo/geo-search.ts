@@ -1,12 +1,12 @@
 /** Commands that search places: GEOSEARCH, GEORADIUS and their kin, which differ in how they are asked. */
 
+import type { CommandContext } from '../../execution/context.js';
+import { OUT_OF_MEMORY } from '../../execution/errors.js';
+import type { Handler } from '../../execution/table/command-table.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import { cell, latitudeOf, longitudeOf, readScore, toUnsigned64 } from '../../structures/geo/geohash.js';
 import { SearchArea } from '../../structures/geo/search-area.js';
 import { SortedSetCursor, type SortedSetValue } from '../../structures/sorted-set-value.js';
-import type { Handler } from '../../execution/table/command-table.js';
-import type { CommandContext } from '../../execution/context.js';
-import { OUT_OF_MEMORY } from '../../execution/errors.js';
 import { deleteTarget, storeDraft } from '../sorted-sets/sorted-set-ranges.js';
 import { replyMember } from '../sorted-sets/sorted-sets.js';
 import { FoundPlaces } from './found-places.js';

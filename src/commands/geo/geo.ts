@@ -1,5 +1,9 @@
 /** Commands on the places of a sorted set: adding them, and telling where they are and how far from each other. */
 
+import type { CommandContext } from '../../execution/context.js';
+import { recordKeyCommand } from '../../execution/effects.js';
+import { SYNTAX_ERROR } from '../../execution/errors.js';
+import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
 import {
   exactDistance,
@@ -19,10 +23,6 @@ import {
   STEPS_MAX,
   scoreOf,
 } from '../../structures/geo/geohash.js';
-import type { Handler } from '../../execution/table/command-table.js';
-import type { CommandContext } from '../../execution/context.js';
-import { recordKeyCommand } from '../../execution/effects.js';
-import { SYNTAX_ERROR } from '../../execution/errors.js';
 import { AddFlag, addScored, scoresFor } from '../sorted-sets/sorted-sets.js';
 import { place, readPlace, readUnit } from './arguments.js';
 import { replyCoordinates, replyDistance } from './replies.js';

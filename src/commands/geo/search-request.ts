@@ -1,10 +1,10 @@
 /** What GEOSEARCH, GEORADIUS and their kin ask for, read from their arguments. */
 
+import type { CommandContext } from '../../execution/context.js';
+import { SYNTAX_ERROR } from '../../execution/errors.js';
 import { ValueType } from '../../keyspace/entry.js';
 import { cell, latitudeOf, longitudeOf, readScore } from '../../structures/geo/geohash.js';
 import { Circle, Polygon, Rectangle, type Shape } from '../../structures/geo/shape.js';
-import type { CommandContext } from '../../execution/context.js';
-import { SYNTAX_ERROR } from '../../execution/errors.js';
 import { place, readNumber, readPlace, readUnit } from './arguments.js';
 
 /** How the arguments of a command begin, and what may follow. */

@@ -5,6 +5,10 @@
  * (structures/hyperloglog-draft.ts), which then takes its place.
  */
 
+import type { CommandContext } from '../../execution/context.js';
+import { recordString } from '../../execution/effects.js';
+import { WRONG_TYPE } from '../../execution/errors.js';
+import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import {
@@ -37,10 +41,6 @@ import {
   SPARSE_RANK_MAX,
   SparseRegisters,
 } from '../../structures/sparse-registers.js';
-import type { Handler } from '../../execution/table/command-table.js';
-import type { CommandContext } from '../../execution/context.js';
-import { recordString } from '../../execution/effects.js';
-import { WRONG_TYPE } from '../../execution/errors.js';
 
 const NOT_A_HYPERLOGLOG = 'WRONGTYPE Key is not a valid HyperLogLog string value.';
 const DAMAGED = 'INVALIDOBJ Corrupted HLL object detected';

@@ -2,10 +2,10 @@
  * Distances on a sphere by the haversine formula (the haversine of an angle is the square of the sine of its half).
  *
  * Two points are compared by the haversines of their distances, which take no arc sine. What JavaScript computes may
- * differ from the C library in the last bits (c-math.ts); where these decide, `exactDistance` has the last word.
+ * differ from the C library in the last bits (system/c-math.ts); where these decide, `exactDistance` has the last word.
  */
 
-import { cMath } from './c-math.js';
+import { cMath } from '../../system/c-math.js';
 
 export const EARTH_RADIUS_METERS = 6372797.560856;
 const RADIANS_PER_DEGREE = Math.PI / 180;

@@ -4,7 +4,7 @@
  * touches at all: comparing integers is enough for them.
  */
 
-import { cMath } from './c-math.js';
+import { cMath } from '../../system/c-math.js';
 import {
   EARTH_RADIUS_METERS,
   exactDistance,

@@ -1,7 +1,7 @@
 /** What random scripts (test/compat) do not reach: many keys over all shards, many clients, watched keys, full memory. */
 
 import t from 'tap';
-import { sharedServers, TestServer, withServers } from '../tools/server.js';
+import { sharedServers, TestServer, withServers } from '../../tools/server.js';
 
 const onServers = sharedServers(t);
 

@@ -2,9 +2,9 @@
 
 import type { Redis } from 'ioredis';
 import t from 'tap';
-import { exactDistance } from '../../src/structures/geo/distance.js';
-import { Random } from '../tools/random.js';
-import { sharedServers } from '../tools/server.js';
+import { exactDistance } from '../../../src/structures/geo/distance.js';
+import { Random } from '../../tools/random.js';
+import { sharedServers } from '../../tools/server.js';
 
 const onServers = sharedServers(t);
 
