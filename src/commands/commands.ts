@@ -19,6 +19,7 @@ import { migrateHandlers } from './keys/migrate.js';
 import { objectHandlers } from './keys/object.js';
 import { sortHandlers } from './keys/sort.js';
 import { listHandlers } from './lists/lists.js';
+import { moveManyHandlers } from './lists/move-many.js';
 import { appendOnlyHandlers } from './server/append-only.js';
 import { introspectionHandlers } from './server/command-introspection.js';
 import { configHandlers } from './server/config.js';
@@ -67,6 +68,7 @@ export function createCommandTable(
       ...hashHandlers,
       ...hashExpiryHandlers,
       ...listHandlers,
+      ...moveManyHandlers,
       ...sortHandlers,
       ...setHandlers,
       ...sortedSetHandlers,
