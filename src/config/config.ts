@@ -36,10 +36,12 @@ const POLICIES: Readonly<Record<string, EvictionPolicy>> = {
   'allkeys-lru': EvictionPolicy.AllKeysLru,
   'allkeys-lfu': EvictionPolicy.AllKeysLfu,
   'allkeys-random': EvictionPolicy.AllKeysRandom,
+  'allkeys-lrm': EvictionPolicy.AllKeysLrm,
   'volatile-lru': EvictionPolicy.VolatileLru,
   'volatile-lfu': EvictionPolicy.VolatileLfu,
   'volatile-random': EvictionPolicy.VolatileRandom,
   'volatile-ttl': EvictionPolicy.VolatileTtl,
+  'volatile-lrm': EvictionPolicy.VolatileLrm,
 };
 
 export type Permission = 'no' | 'yes' | 'local';
@@ -433,6 +435,9 @@ export class Config {
     settings.usesLfu =
       this.maxMemoryPolicy === EvictionPolicy.AllKeysLfu ||
       this.maxMemoryPolicy === EvictionPolicy.VolatileLfu;
+    settings.datesChanges =
+      this.maxMemoryPolicy === EvictionPolicy.AllKeysLrm ||
+      this.maxMemoryPolicy === EvictionPolicy.VolatileLrm;
     settings.lazyUserDelete = this.value('lazyfree-lazy-user-del') === 'yes';
     settings.lazyServerDelete = this.value('lazyfree-lazy-server-del') === 'yes';
     const { values } = settings;

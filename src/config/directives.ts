@@ -28,6 +28,8 @@ export interface Directive {
   readonly max: bigint;
   /** The names that a choice or flags take. */
   readonly choices: readonly string[];
+  /** Names that a choice takes, too, but that Redis 7.0 does not know, so that its error does not list them. */
+  readonly newerChoices: readonly string[];
   /** Can't change while the server runs. */
   readonly immutable: boolean;
   /** Changes at run time only with enable-protected-configs. */
@@ -71,6 +73,7 @@ function row(
     min,
     max,
     choices,
+    newerChoices: options.newerChoices ?? [],
     immutable: options.immutable ?? false,
     protected: options.protected ?? false,
     multiple: options.multiple ?? false,
@@ -141,16 +144,21 @@ const applied: readonly Row[] = [
   special('include', '', { fileOnly: true }),
   // Memory
   memory('maxmemory', 0, 0n, ULONG_MAX),
-  choice('maxmemory-policy', 'noeviction', [
-    'volatile-lru',
-    'volatile-lfu',
-    'volatile-random',
-    'volatile-ttl',
-    'allkeys-lru',
-    'allkeys-lfu',
-    'allkeys-random',
+  choice(
+    'maxmemory-policy',
     'noeviction',
-  ]),
+    [
+      'volatile-lru',
+      'volatile-lfu',
+      'volatile-random',
+      'volatile-ttl',
+      'allkeys-lru',
+      'allkeys-lfu',
+      'allkeys-random',
+      'noeviction',
+    ],
+    { newerChoices: ['volatile-lrm', 'allkeys-lrm'] },
+  ),
   integer('maxmemory-samples', 5, 1n, INT_MAX),
   integer('maxmemory-eviction-tenacity', 10, 0n, 100n),
   row('maxmemory-clients', 'memory-or-percent', '0', {}, 0n, LONG_MAX),

@@ -108,7 +108,7 @@ function notOneOf(directive: Directive): InvalidValue {
 
 function parseChoice(directive: Directive, arg: string): string {
   const name = arg.toLowerCase();
-  if (!directive.choices.includes(name)) throw notOneOf(directive);
+  if (!directive.choices.includes(name) && !directive.newerChoices.includes(name)) throw notOneOf(directive);
   // "relative" is only another word for "yes".
   return directive.name === 'oom-score-adj' && name === 'relative' ? 'yes' : name;
 }

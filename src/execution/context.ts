@@ -231,7 +231,7 @@ export class CommandContext {
       return 0;
     }
     this.counters[KeyspaceCounter.Hits]++;
-    if (!this.session.noTouch) this.shard.touch(entry, this.nowMs);
+    if (!this.session.noTouch) this.shard.touchRead(entry, this.nowMs);
     return entry;
   }
 
