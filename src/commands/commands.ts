@@ -22,6 +22,7 @@ import { listHandlers } from './lists/lists.js';
 import { moveManyHandlers } from './lists/move-many.js';
 import { appendOnlyHandlers } from './server/append-only.js';
 import { introspectionHandlers } from './server/command-introspection.js';
+import { commandLogHandlers } from './server/commandlog.js';
 import { configHandlers } from './server/config.js';
 import { debugHandlers } from './server/debug.js';
 import { infoHandlers } from './server/info.js';
@@ -93,6 +94,7 @@ export function createCommandTable(
       ...monitorHandlers,
       ...introspectionHandlers,
       ...slowLogHandlers,
+      ...commandLogHandlers,
       ...latencyHandlers,
       ...transactionHandlers,
     },

@@ -134,6 +134,11 @@ export class Config {
   /** Negative: nothing is logged. */
   slowLogSlowerThanMicroseconds = 0;
   slowLogMaxLength = 0;
+  /** Requests and replies of at least so many bytes are logged; -1: none. */
+  largeRequestBytes = 0;
+  largeRequestLogMaxLength = 0;
+  largeReplyBytes = 0;
+  largeReplyLogMaxLength = 0;
   /** 0: the latency monitor is off. */
   latencyMonitorThresholdMs = 0;
   latencyTracking = true;
@@ -523,6 +528,10 @@ export class Config {
     this.lazyFreeUserFlush = flag('lazyfree-lazy-user-flush');
     this.slowLogSlowerThanMicroseconds = number('slowlog-log-slower-than');
     this.slowLogMaxLength = number('slowlog-max-len');
+    this.largeRequestBytes = number('commandlog-request-larger-than');
+    this.largeRequestLogMaxLength = number('commandlog-large-request-max-len');
+    this.largeReplyBytes = number('commandlog-reply-larger-than');
+    this.largeReplyLogMaxLength = number('commandlog-large-reply-max-len');
     this.latencyMonitorThresholdMs = number('latency-monitor-threshold');
     this.latencyTracking = flag('latency-tracking');
     this.latencyPercentiles = list('latency-tracking-info-percentiles').map(Number);

@@ -11,12 +11,12 @@ import type { ClientTable } from '../state/client-table.js';
 import { ServerCounter, type WorkerStatistics } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
 import { equalBytes } from '../structures/copy.js';
+import { noteDuration, noteSizes, requestBytesMax } from './command-logs.js';
 import type { CommandContext } from './context.js';
 import { LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
 import { KeyPositions } from './key-positions.js';
 import { LookAhead } from './look-ahead.js';
 import { type QueuedCommand, ReplyMode, type Session } from './session.js';
-import { noteDuration } from './slow-commands.js';
 import { type Command, CommandFlag, KeyRule, onlyKey } from './table/command-table.js';
 import { copyRequest, queueCommand, runsInsideTransaction } from './transactions.js';
 import { whyWritesAreStopped } from './write-stops.js';
@@ -72,6 +72,9 @@ export class Executor {
   private readonly lockedShards: Uint8Array;
   private readonly statistics: WorkerStatistics;
   private readonly clients: ClientTable;
+  /** From the configuration; Infinity if nothing is too large. */
+  private largeRequestBytes = Infinity;
+  private largeReplyBytes = Infinity;
   /** `reply.errors` when errors were last counted: EXEC does not count again what its commands have failed with. */
   private errorsCounted = 0;
   /** Quick commands of the running batch, counted per id; their time is shared out when the batch ends. */
@@ -210,10 +213,12 @@ export class Executor {
       context.command = command;
       session.lastCommandId = command.id;
       const errorsBefore = reply.errors;
+      const replyStart = reply.length;
       this.countQuick(command);
       command.handler(context);
       this.settle();
       this.journal.commit(true);
+      if (this.maybeLarge(replyStart)) noteSizes(context, command, reply.length - replyStart);
       if (reply.errors !== errorsBefore) this.countErrors(command);
       argumentsDone += context.argCount;
       index++;
@@ -318,7 +323,10 @@ export class Executor {
   }
 
   private startTiming(commandCount: number): void {
-    const slowerThan = this.context.services.config.slowLogSlowerThanMicroseconds;
+    const { config } = this.context.services;
+    const slowerThan = config.slowLogSlowerThanMicroseconds;
+    this.largeRequestBytes = config.largeRequestBytes < 0 ? Infinity : config.largeRequestBytes;
+    this.largeReplyBytes = config.largeReplyBytes < 0 ? Infinity : config.largeReplyBytes;
     this.isEachTimed =
       commandCount <= TIMED_COMMANDS_MAX || (slowerThan >= 0 && slowerThan < SHARED_TIME_MICROSECONDS_MIN);
     this.timedMs = 0;
@@ -576,6 +584,7 @@ export class Executor {
     const { context } = this;
     const { reply } = context;
     const errorsBefore = reply.errors;
+    const replyStart = reply.length;
     context.command = command;
     context.session.lastCommandId = command.id;
     if (!this.isEachTimed && this.isQuick(command)) {
@@ -590,6 +599,7 @@ export class Executor {
       if (context.session.postponed !== null) return;
       this.countTimed(command, milliseconds);
     }
+    if (this.maybeLarge(replyStart)) noteSizes(context, command, reply.length - replyStart);
     if (reply.errors !== errorsBefore && reply.errors !== this.errorsCounted) this.countErrors(command);
     if (context.services.state.control.monitorCount !== 0) this.feedMonitors(command);
   }
@@ -609,6 +619,15 @@ export class Executor {
     this.statistics.recordCall(command.id, milliseconds * 1e6);
     this.statistics.server[ServerCounter.CommandsProcessed]++;
     noteDuration(this.context, command, milliseconds);
+  }
+
+  /** Whether the command that has just run may have to be logged for its size; its reply begins at `replyStart`. */
+  private maybeLarge(replyStart: number): boolean {
+    const { context } = this;
+    return (
+      context.reply.length - replyStart >= this.largeReplyBytes ||
+      requestBytesMax(context) >= this.largeRequestBytes
+    );
   }
 
   private countErrors(command: Command): void {
@@ -718,6 +737,7 @@ export class Executor {
         this.setRequest(queued.bytes, queued.view, queued.args, 0, queued.argCount);
         context.command = queued.command;
         const errorsBefore = reply.errors;
+        const replyStart = reply.length;
         const startedAt = performance.now();
         queued.command.handler(context);
         // A command without keys has recorded by itself what there is to record.
@@ -725,6 +745,7 @@ export class Executor {
         else this.settle();
         context.isMidTransaction = true;
         this.countTimed(queued.command, performance.now() - startedAt);
+        if (this.maybeLarge(replyStart)) noteSizes(context, queued.command, reply.length - replyStart);
         if (reply.errors !== errorsBefore) this.countErrors(queued.command);
         if (context.services.state.control.monitorCount !== 0) this.feedMonitors(queued.command);
       }

@@ -3,11 +3,11 @@
  * for each, wherever its worker is, and a request left in a row reaches the worker that owns it.
  */
 
+import { requestSize } from '../../execution/command-logs.js';
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import { ReplyMode, type Session } from '../../execution/session.js';
 import type { Handler } from '../../execution/table/command-table.js';
-import { integerLength } from '../../memory/numbers.js';
 import { type ClientFilter, type ClientType, ClientWord, UnblockRequest } from '../../state/client-table.js';
 import { PauseKind } from '../../state/control-block.js';
 import { isValidClientName } from './connection.js';
@@ -67,12 +67,8 @@ function setInfo(context: CommandContext): void {
 function publishSelf(context: CommandContext): void {
   const { session, services, argCount } = context;
   let argumentBytes = 0;
-  let requestBytes = 3 + integerLength(argCount);
-  for (let index = 0; index < argCount; index++) {
-    const length = context.argLength(index);
-    argumentBytes += length;
-    requestBytes += 5 + integerLength(length) + length;
-  }
+  for (let index = 0; index < argCount; index++) argumentBytes += context.argLength(index);
+  const requestBytes = requestSize(context);
   services.clientRows.publish(session, context.nowMs, 0, 0);
   const freeBytes = Math.max(0, QUERY_BUFFER_BYTES - requestBytes);
   services.clientRows.publishRequest(session, requestBytes, argumentBytes, freeBytes);

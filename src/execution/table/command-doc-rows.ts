@@ -853,6 +853,17 @@ command|info command-name?*
 command|list FILTERBY=filterby(MODULE=module-name|ACLCAT=category|PATTERN=pattern:pattern)?
   Lists the names of commands
   O(N), N: commands
+commandlog
+  Commands on the logs of slow commands, large requests and large replies
+  =
+commandlog|get count:integer type(SLOW|LARGE-REQUEST|LARGE-REPLY)
+  Lists entries of such a log
+  O(N), N: entries returned
+commandlog|len type(SLOW|LARGE-REQUEST|LARGE-REPLY)
+  Counts the entries of such a log
+commandlog|reset type(SLOW|LARGE-REQUEST|LARGE-REPLY)
+  Deletes the entries of such a log
+  O(N), N: entries
 config
   Commands on the server's parameters
   =
