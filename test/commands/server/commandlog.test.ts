@@ -67,7 +67,13 @@ withServers(t, 'requests and replies are logged by their size', limits, async (t
   await client.config('SET', 'commandlog-reply-larger-than', '1');
   await raw.command('GET', 'nothing');
   t.same((await valuesOf('large-reply'))[0], ['GET', 5]);
-  await client.config('SET', 'commandlog-request-larger-than', '1000', 'commandlog-reply-larger-than', '2000');
+  await client.config(
+    'SET',
+    'commandlog-request-larger-than',
+    '1000',
+    'commandlog-reply-larger-than',
+    '2000',
+  );
   await client.config('SET', 'commandlog-large-reply-max-len', '128');
 });
 
