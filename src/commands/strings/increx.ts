@@ -10,7 +10,7 @@ import { recordDelete, recordString } from '../../execution/effects.js';
 import { NOT_A_FLOAT, NOT_AN_INTEGER, SYNTAX_ERROR } from '../../execution/errors.js';
 import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
-import { INT64_MAX, INT64_MIN } from '../../memory/numbers.js';
+import { INT64_MAX, INT64_MIN, integerLength, writeInteger } from '../../memory/numbers.js';
 import {
   addLongDoubles,
   compareLongDoubles,
@@ -23,6 +23,9 @@ import {
 import { readExpiry, TIME_UNITS } from '../keys/expiry-options.js';
 
 const LIMITS_CROSSED = "ERR LBOUND can't be greater than UBOUND";
+const BAD_INTEGER_INCREMENT = 'ERR Increment is not an integer or out of range';
+const BAD_INTEGER_LOWER_BOUND = 'ERR LBOUND is not an integer or out of range';
+const BAD_INTEGER_UPPER_BOUND = 'ERR UBOUND is not an integer or out of range';
 
 /** The options as arguments, 0 where one is not given. */
 const options = {
@@ -37,12 +40,42 @@ const options = {
   onlyWithoutExpiry: false,
 };
 
-/** What an increment has led to, as text. */
-interface Result {
-  readonly value: string;
-  /** What was added, '0' if the sum was declined. */
-  readonly applied: string;
-  readonly isDeclined: boolean;
+/** A float that may be infinite. */
+type Extended = LongDouble | 'inf' | '-inf';
+
+/** What integer mode adds, and within which bounds. */
+const integers = { increment: 0, lowerBound: 0, upperBound: 0, areSafe: true };
+
+/** What floating-point mode adds, and within which bounds. */
+const floats: { increment: LongDouble; lowerBound: Extended; upperBound: Extended } = {
+  increment: LONG_DOUBLE_MAX,
+  lowerBound: LONG_DOUBLE_MAX,
+  upperBound: LONG_DOUBLE_MAX,
+};
+
+/** What an increment has led to; as text where numbers are not exact. */
+const result = {
+  isDeclined: false,
+  isText: false,
+  value: 0,
+  /** What was added, 0 if the sum was declined. */
+  applied: 0,
+  valueText: '',
+  appliedText: '',
+};
+
+function setResult(value: number, applied: number, isDeclined: boolean): void {
+  result.isText = false;
+  result.value = value;
+  result.applied = applied;
+  result.isDeclined = isDeclined;
+}
+
+function setTextResult(value: string, applied: string, isDeclined: boolean): void {
+  result.isText = true;
+  result.valueText = value;
+  result.appliedText = applied;
+  result.isDeclined = isDeclined;
 }
 
 /** Reads one option; returns the index behind it, or 0 if it is none, is given again or contradicts another one. */
@@ -110,15 +143,81 @@ function readOptions(context: CommandContext): boolean {
   return false;
 }
 
-/** Reads an int64 that is called `name`, or takes a default; null after replying with an error. */
-function readInteger(context: CommandContext, index: number, name: string, absent: bigint): bigint | null {
+/** Reads an integer operand, or takes a default; NaN after replying with an error. */
+function readOperand(context: CommandContext, index: number, absent: number, error: string): number {
   if (index === 0) return absent;
-  if (!context.integer(index, `ERR ${name} is not an integer or out of range`)) return null;
+  const { number } = context;
+  if (!context.integer(index, error)) return NaN;
+  if (!number.isSafe) integers.areSafe = false;
+  return number.value;
+}
+
+/** Reads the numbers of integer mode; replies with an error and returns false if something is wrong. */
+function readIntegers(context: CommandContext): boolean {
+  integers.areSafe = true;
+  integers.increment = readOperand(context, options.increment, 1, BAD_INTEGER_INCREMENT);
+  if (Number.isNaN(integers.increment)) return false;
+  integers.lowerBound = readOperand(context, options.lowerBound, -Infinity, BAD_INTEGER_LOWER_BOUND);
+  if (Number.isNaN(integers.lowerBound)) return false;
+  integers.upperBound = readOperand(context, options.upperBound, Infinity, BAD_INTEGER_UPPER_BOUND);
+  if (Number.isNaN(integers.upperBound)) return false;
+  const areCrossed = integers.areSafe
+    ? integers.lowerBound > integers.upperBound
+    : exactOperand(context, options.lowerBound, INT64_MIN) >
+      exactOperand(context, options.upperBound, INT64_MAX);
+  if (areCrossed) context.reply.error(LIMITS_CROSSED);
+  return !areCrossed;
+}
+
+/** An operand that has been read before, beyond what a double has. */
+function exactOperand(context: CommandContext, index: number, absent: bigint): bigint {
+  if (index === 0) return absent;
+  context.number.parse(context.bytes, context.argOffset(index), context.argLength(index));
   return context.number.toBigInt();
 }
 
-/** A float that may be infinite. */
-type Extended = LongDouble | 'inf' | '-inf';
+/** Adds to the integer in the selected key; replies with an error and returns false if that can't be done. */
+function addInteger(context: CommandContext): boolean {
+  const { number, shard } = context;
+  let old = 0;
+  let isSafe = integers.areSafe;
+  if (context.entry !== 0) {
+    if (!number.parse(shard.bytes, context.valueOffset, context.valueLength)) {
+      context.reply.error(NOT_AN_INTEGER);
+      return false;
+    }
+    old = number.value;
+    isSafe = isSafe && number.isSafe;
+  }
+  if (!isSafe) return addExactly(context, context.entry === 0 ? 0n : number.toBigInt());
+  const { increment, lowerBound, upperBound } = integers;
+  const sum = old + increment;
+  const isInside = sum >= lowerBound && sum <= upperBound;
+  const value = isInside ? sum : sum > upperBound ? upperBound : lowerBound;
+  const applied = value - old;
+  if (!isInside && !options.saturates) setResult(old, 0, true);
+  else if (Number.isSafeInteger(value) && Number.isSafeInteger(applied)) setResult(value, applied, false);
+  else return addExactly(context, BigInt(old));
+  return true;
+}
+
+function addExactly(context: CommandContext, old: bigint): boolean {
+  const sum = old + exactOperand(context, options.increment, 1n);
+  const lowerBound = exactOperand(context, options.lowerBound, INT64_MIN);
+  const upperBound = exactOperand(context, options.upperBound, INT64_MAX);
+  const isInside = sum >= lowerBound && sum <= upperBound;
+  const value = isInside ? sum : sum > upperBound ? upperBound : lowerBound;
+  const applied = value - old;
+  if (!isInside && !options.saturates) {
+    setTextResult(`${old}`, '0', true);
+  } else if (applied >= INT64_MIN && applied <= INT64_MAX) {
+    setTextResult(`${value}`, `${applied}`, false);
+  } else {
+    context.reply.error('ERR applied increment would overflow');
+    return false;
+  }
+  return true;
+}
 
 function compareExtended(left: Extended, right: Extended): number {
   if (left === right) return 0;
@@ -144,81 +243,63 @@ function readFloat(context: CommandContext, index: number, name: string, absent:
   return null;
 }
 
-type Increment = (context: CommandContext) => Result | null;
-
-/** Reads the numbers of integer mode; null after replying with an error, else what does the work on the selected key. */
-function integerIncrement(context: CommandContext): Increment | null {
-  const increment = readInteger(context, options.increment, 'Increment', 1n);
-  const lower = increment === null ? null : readInteger(context, options.lowerBound, 'LBOUND', INT64_MIN);
-  const upper = lower === null ? null : readInteger(context, options.upperBound, 'UBOUND', INT64_MAX);
-  if (increment === null || lower === null || upper === null) return null;
-  if (lower > upper) {
-    context.reply.error(LIMITS_CROSSED);
-    return null;
+/** Reads the numbers of floating-point mode; replies with an error and returns false if something is wrong. */
+function readFloats(context: CommandContext): boolean {
+  const { reply } = context;
+  const increment = readFloat(context, options.increment, 'Increment', 'inf');
+  if (increment === null) return false;
+  if (increment === 'inf' || increment === '-inf') {
+    reply.error('ERR BYFLOAT increment cannot be Infinity');
+    return false;
   }
-  return ({ reply, number, shard, entry, valueOffset, valueLength }) => {
-    if (entry !== 0 && !number.parse(shard.bytes, valueOffset, valueLength)) {
-      reply.error(NOT_AN_INTEGER);
-      return null;
-    }
-    const old = entry === 0 ? 0n : number.toBigInt();
-    const sum = old + increment;
-    const isInside = sum >= lower && sum <= upper;
-    if (!isInside && !options.saturates) return { value: `${old}`, applied: '0', isDeclined: true };
-    const value = isInside ? sum : sum > upper ? upper : lower;
-    const applied = value - old;
-    if (applied >= INT64_MIN && applied <= INT64_MAX) {
-      return { value: `${value}`, applied: `${applied}`, isDeclined: false };
-    }
-    reply.error('ERR applied increment would overflow');
-    return null;
-  };
+  const lowest = negateLongDouble(LONG_DOUBLE_MAX);
+  const lower = readFloat(context, options.lowerBound, 'LBOUND', lowest);
+  if (lower === null) return false;
+  const upper = readFloat(context, options.upperBound, 'UBOUND', LONG_DOUBLE_MAX);
+  if (upper === null) return false;
+  if (compareExtended(lower, upper) > 0) {
+    reply.error(LIMITS_CROSSED);
+    return false;
+  }
+  floats.increment = increment;
+  floats.lowerBound = lower;
+  floats.upperBound = upper;
+  return true;
 }
 
-/** The same for floats. */
-function floatIncrement(context: CommandContext): Increment | null {
-  const lowest = negateLongDouble(LONG_DOUBLE_MAX);
-  const increment = readFloat(context, options.increment, 'Increment', 'inf');
-  if (increment === 'inf' || increment === '-inf') {
-    context.reply.error('ERR BYFLOAT increment cannot be Infinity');
-    return null;
+/** Adds to the float in the selected key; replies with an error and returns false if that can't be done. */
+function addFloat(context: CommandContext): boolean {
+  const { reply, shard } = context;
+  const text = context.entry === 0 ? '0' : latin1(shard.bytes, context.valueOffset, context.valueLength);
+  const old = parseLongDouble(text);
+  if (old === null || old === 'infinite') {
+    reply.error(old === null ? NOT_A_FLOAT : 'ERR value cannot be Infinity');
+    return false;
   }
-  const lower = increment === null ? null : readFloat(context, options.lowerBound, 'LBOUND', lowest);
-  const upper = lower === null ? null : readFloat(context, options.upperBound, 'UBOUND', LONG_DOUBLE_MAX);
-  if (increment === null || lower === null || upper === null) return null;
-  if (compareExtended(lower, upper) > 0) {
-    context.reply.error(LIMITS_CROSSED);
-    return null;
+  const { lowerBound, upperBound } = floats;
+  const sum = sumOf(old, floats.increment);
+  const isAbove = sum === 'inf' || compareExtended(sum, upperBound) > 0;
+  const isInside = !isAbove && sum !== '-inf' && compareExtended(sum, lowerBound) >= 0;
+  if (!isInside && !options.saturates) {
+    setTextResult(formatLongDouble(old), '0', true);
+    return true;
   }
-  return ({ reply, shard, entry, valueOffset, valueLength }) => {
-    const text = entry === 0 ? '0' : latin1(shard.bytes, valueOffset, valueLength);
-    const old = parseLongDouble(text);
-    if (old === null || old === 'infinite') {
-      reply.error(old === null ? NOT_A_FLOAT : 'ERR value cannot be Infinity');
-      return null;
-    }
-    const sum = sumOf(old, increment);
-    const isAbove = sum === 'inf' || compareExtended(sum, upper) > 0;
-    const isInside = !isAbove && sum !== '-inf' && compareExtended(sum, lower) >= 0;
-    if (!isInside && !options.saturates) {
-      return { value: formatLongDouble(old), applied: '0', isDeclined: true };
-    }
-    const value = isInside ? sum : isAbove ? upper : lower;
-    const applied = value === 'inf' || value === '-inf' ? value : sumOf(value, negateLongDouble(old));
-    if (value !== 'inf' && value !== '-inf' && applied !== 'inf' && applied !== '-inf') {
-      return { value: formatLongDouble(value), applied: formatLongDouble(applied), isDeclined: false };
-    }
+  const value = isInside ? sum : isAbove ? upperBound : lowerBound;
+  const applied = value === 'inf' || value === '-inf' ? value : sumOf(value, negateLongDouble(old));
+  if (value === 'inf' || value === '-inf' || applied === 'inf' || applied === '-inf') {
     reply.error('ERR applied increment would be Infinity');
-    return null;
-  };
+    return false;
+  }
+  setTextResult(formatLongDouble(value), formatLongDouble(applied), false);
+  return true;
 }
 
 function latin1(bytes: Uint8Array, offset: number, lengthBytes: number): string {
   return Buffer.from(bytes.slice(offset, offset + lengthBytes)).toString('latin1');
 }
 
-/** Stores the sum, and the expiry that the options ask for. Replies OOM and returns false if there is no memory. */
-function store(context: CommandContext, text: string, expiresAt: number): boolean {
+/** Stores the result, and the expiry that the options ask for. Replies OOM and returns false if there is no memory. */
+function store(context: CommandContext, expiresAt: number): boolean {
   const present = context.expiresAtMs;
   const changesExpiry = options.time !== 0 && !(options.onlyWithoutExpiry && present >= 0);
   if (changesExpiry && context.isPast(expiresAt)) {
@@ -228,11 +309,17 @@ function store(context: CommandContext, text: string, expiresAt: number): boolea
     recordDelete(context);
     return true;
   }
+  const { isText, value, valueText } = result;
+  const lengthBytes = isText ? valueText.length : integerLength(value);
   const wanted = options.persists ? -1 : changesExpiry ? expiresAt : present;
-  if (!context.putValue(ValueType.String, text.length, wanted)) return false;
+  if (!context.putValue(ValueType.String, lengthBytes, wanted)) return false;
   const { bytes } = context.shard;
   const offset = context.valueOffset;
-  for (let at = 0; at < text.length; at++) bytes[offset + at] = text.charCodeAt(at);
+  if (isText) {
+    for (let at = 0; at < lengthBytes; at++) bytes[offset + at] = valueText.charCodeAt(at);
+  } else {
+    writeInteger(bytes, offset, value);
+  }
   if (options.isFloat) context.markText();
   context.changed(options.isFloat ? KeyEvent.IncrementByFloat : KeyEvent.IncrementBy);
   if (changesExpiry) context.changed(KeyEvent.Expire);
@@ -241,7 +328,7 @@ function store(context: CommandContext, text: string, expiresAt: number): boolea
   return true;
 }
 
-function replyNumber(context: CommandContext, text: string): void {
+function replyText(context: CommandContext, text: string): void {
   const { reply } = context;
   if (!options.isFloat) {
     reply.integerBig(BigInt(text));
@@ -254,8 +341,7 @@ function replyNumber(context: CommandContext, text: string): void {
 
 export function increx(context: CommandContext): void {
   if (!readOptions(context)) return;
-  const increment = options.isFloat ? floatIncrement(context) : integerIncrement(context);
-  if (increment === null) return;
+  if (!(options.isFloat ? readFloats(context) : readIntegers(context))) return;
   let expiresAt = -1;
   if (options.time !== 0) {
     expiresAt = readExpiry(context, options.time, TIME_UNITS[options.timeUnit]);
@@ -263,10 +349,15 @@ export function increx(context: CommandContext): void {
   }
   context.findWrite(1);
   if (!context.isType(ValueType.String)) return;
-  const result = increment(context);
-  if (result === null) return;
-  if (!result.isDeclined && !store(context, result.value, expiresAt)) return;
-  context.reply.array(2);
-  replyNumber(context, result.value);
-  replyNumber(context, result.applied);
+  if (!(options.isFloat ? addFloat(context) : addInteger(context))) return;
+  if (!result.isDeclined && !store(context, expiresAt)) return;
+  const { reply } = context;
+  reply.array(2);
+  if (result.isText) {
+    replyText(context, result.valueText);
+    replyText(context, result.appliedText);
+  } else {
+    reply.integer(result.value);
+    reply.integer(result.applied);
+  }
 }
