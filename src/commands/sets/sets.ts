@@ -436,11 +436,17 @@ function countUnion(sources: readonly Source[], limit: number): number {
     const { sets, reference } = source;
     if (reference === 0) return count;
     for (sets.begin(reference); sets.next(); ) {
-      if (!counted.some((other) => hasMember(other, sets)) && ++count === limit) return count;
+      if (!isInOneOf(counted, sets) && ++count === limit) return count;
     }
     counted.push(source);
   }
   return limit === 0 ? count : Math.min(count, limit);
+}
+
+/** Whether one of some sets has the member that another one's walk is at. */
+function isInOneOf(sources: readonly Source[], sets: SetValue): boolean {
+  for (const source of sources) if (hasMember(source, sets)) return true;
+  return false;
 }
 
 /** Registers of a HyperLogLog, for estimates. */
