@@ -35,6 +35,8 @@ const STRETCH_ARGUMENTS_MAX = 512;
 const TIMED_COMMANDS_MAX = 2;
 /** With a slow log that notes commands faster than this, each command is timed by itself. */
 const SHARED_TIME_MICROSECONDS_MIN = 1000;
+/** Larger sizes of requests and replies are looked at closely in any case; a number that V8 keeps in a register. */
+const SIZE_CHECK_BYTES_MAX = 2 ** 30 - 1;
 /** Commands that Redis does not call fast, but that are. */
 const QUICK_COMMANDS = new Set(['set', 'setex', 'psetex']);
 /** The same, if they have one key. */
@@ -72,9 +74,9 @@ export class Executor {
   private readonly lockedShards: Uint8Array;
   private readonly statistics: WorkerStatistics;
   private readonly clients: ClientTable;
-  /** From the configuration; Infinity if nothing is too large. */
-  private largeRequestBytes = Infinity;
-  private largeReplyBytes = Infinity;
+  /** What makes it worth to look more closely whether a request or a reply is to be logged. */
+  private largeRequestBytes = SIZE_CHECK_BYTES_MAX;
+  private largeReplyBytes = SIZE_CHECK_BYTES_MAX;
   /** `reply.errors` when errors were last counted: EXEC does not count again what its commands have failed with. */
   private errorsCounted = 0;
   /** Quick commands of the running batch, counted per id; their time is shared out when the batch ends. */
@@ -325,8 +327,8 @@ export class Executor {
   private startTiming(commandCount: number): void {
     const { config } = this.context.services;
     const slowerThan = config.slowLogSlowerThanMicroseconds;
-    this.largeRequestBytes = config.largeRequestBytes < 0 ? Infinity : config.largeRequestBytes;
-    this.largeReplyBytes = config.largeReplyBytes < 0 ? Infinity : config.largeReplyBytes;
+    this.largeRequestBytes = sizeToCheck(config.largeRequestBytes);
+    this.largeReplyBytes = sizeToCheck(config.largeReplyBytes);
     this.isEachTimed =
       commandCount <= TIMED_COMMANDS_MAX || (slowerThan >= 0 && slowerThan < SHARED_TIME_MICROSECONDS_MIN);
     this.timedMs = 0;
@@ -773,4 +775,9 @@ export class Executor {
     context.argCount = count;
     context.knownKeyOffset = -1;
   }
+}
+
+/** From which size on it has to be compared with a limit, which is negative for none. */
+function sizeToCheck(limitBytes: number): number {
+  return limitBytes < 0 ? SIZE_CHECK_BYTES_MAX : Math.min(limitBytes, SIZE_CHECK_BYTES_MAX);
 }
