@@ -18,8 +18,10 @@ import { keyHandlers } from './keys/keys.js';
 import { migrateHandlers } from './keys/migrate.js';
 import { objectHandlers } from './keys/object.js';
 import { sortHandlers } from './keys/sort.js';
+import { blockingListHandlers, blockingLists } from './lists/blocking-lists.js';
 import { listHandlers } from './lists/lists.js';
 import { moveManyHandlers } from './lists/move-many.js';
+import { pubsubHandlers } from './pubsub/pubsub.js';
 import { appendOnlyHandlers } from './server/append-only.js';
 import { introspectionHandlers } from './server/command-introspection.js';
 import { commandLogHandlers } from './server/commandlog.js';
@@ -33,6 +35,7 @@ import { saveHandlers } from './server/save.js';
 import { serverHandlers } from './server/server.js';
 import { slowLogHandlers } from './server/slowlog.js';
 import { setHandlers } from './sets/sets.js';
+import { blockingSortedSetHandlers, blockingSortedSets } from './sorted-sets/blocking-sorted-sets.js';
 import { sortedSetOperationHandlers } from './sorted-sets/sorted-set-operations.js';
 import { sortedSetRangeHandlers } from './sorted-sets/sorted-set-ranges.js';
 import { sortedSetHandlers } from './sorted-sets/sorted-sets.js';
@@ -70,9 +73,11 @@ export function createCommandTable(
       ...hashExpiryHandlers,
       ...listHandlers,
       ...moveManyHandlers,
+      ...blockingListHandlers,
       ...sortHandlers,
       ...setHandlers,
       ...sortedSetHandlers,
+      ...blockingSortedSetHandlers,
       ...sortedSetRangeHandlers,
       ...sortedSetOperationHandlers,
       ...geoHandlers,
@@ -92,6 +97,7 @@ export function createCommandTable(
       ...infoHandlers,
       ...memoryHandlers,
       ...monitorHandlers,
+      ...pubsubHandlers,
       ...introspectionHandlers,
       ...slowLogHandlers,
       ...commandLogHandlers,
@@ -99,6 +105,7 @@ export function createCommandTable(
       ...transactionHandlers,
     },
     container,
+    { ...blockingLists, ...blockingSortedSets },
   );
   for (const [from, to] of renamed) {
     // Commands of Redis that are not there yet need no other name.

@@ -16,7 +16,7 @@ const LONG_MAX = 2n ** 63n - 1n;
 const ULONG_MAX = 2n ** 64n - 1n;
 
 /** The event classes of notify-keyspace-events in printing order; "A" stands for the first ten. */
-const EVENT_CLASSES = 'g$lshzxetdnKEm';
+const EVENT_CLASSES = 'g$lshzxetdnKEmoc';
 const EVENT_CLASSES_ALL = 'g$lshzxetd';
 
 const MEMORY_UNITS: Readonly<Record<string, bigint>> = {
@@ -215,8 +215,10 @@ function parseEventClasses(arg: string): string {
   }
   const all = [...EVENT_CLASSES_ALL].every((letter) => chosen.has(letter));
   const letters = [...EVENT_CLASSES].filter((letter) => chosen.has(letter));
-  // Beside "A" only the letters that say where the events go, and "m", are printed.
-  return all ? `A${letters.filter((letter) => 'KEm'.includes(letter)).join('')}` : letters.join('');
+  // Beside "A" only the letters are printed that it does not stand for.
+  return all
+    ? `A${letters.filter((letter) => !EVENT_CLASSES_ALL.includes(letter)).join('')}`
+    : letters.join('');
 }
 
 function parseOomScores(args: readonly string[]): string {

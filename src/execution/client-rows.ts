@@ -3,6 +3,7 @@
  * each batch, the texts when they have changed.
  */
 
+import { ChannelKind } from '../pubsub/channel-registry.js';
 import { ClientFigure, ClientFlag, type ClientTable, ClientText, ClientWord } from '../state/client-table.js';
 import { type ClientConnection, Session } from './session.js';
 
@@ -108,6 +109,10 @@ export class ClientRows {
     words[word + ClientWord.Protocol] = session.protocol;
     words[word + ClientWord.Multi] = session.queue === null ? -1 : session.queue.length;
     words[word + ClientWord.Watched] = session.watched.length;
+    const { subscribed } = session;
+    words[word + ClientWord.Subscriptions] = subscribed?.count(ChannelKind.Plain) ?? 0;
+    words[word + ClientWord.PatternSubscriptions] = subscribed?.count(ChannelKind.Pattern) ?? 0;
+    words[word + ClientWord.ShardSubscriptions] = subscribed?.count(ChannelKind.Shard) ?? 0;
     words[word + ClientWord.LastCommandId] = session.lastCommandId;
     words[word + ClientWord.ReplyMode] = session.replyMode;
     figures[figure + ClientFigure.LastInteractionMs] = nowMs;
@@ -176,6 +181,7 @@ function flagsOf(session: Session): number {
   return (
     (session.queue === null ? 0 : ClientFlag.Multi) |
     (session.isMonitor ? ClientFlag.Monitor : 0) |
+    (session.subscribed === null ? 0 : ClientFlag.PubSub) |
     (session.postponed === null ? 0 : ClientFlag.Blocked) |
     (session.closing ? ClientFlag.CloseAfterReply : 0) |
     (session.noEvict ? ClientFlag.NoEvict : 0) |

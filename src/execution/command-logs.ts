@@ -6,7 +6,8 @@
 import { integerLength } from '../memory/numbers.js';
 import type { CommandLog } from '../state/command-log.js';
 import type { CommandContext } from './context.js';
-import { type Command, CommandFlag } from './table/command-table.js';
+import { CommandRequest } from './request.js';
+import { type Command, CommandFlag, SecretRule } from './table/command-table.js';
 
 /** What the protocol puts around an argument at most: "$", its length, and two line ends. */
 const ARGUMENT_FRAME_BYTES_MAX = 16;
@@ -39,7 +40,7 @@ export function noteSizes(context: CommandContext, command: Command, replyBytes:
   if (largeReplyBytes >= 0 && replyBytes >= largeReplyBytes) {
     addTo(state.largeReplyLog, context, command, replyBytes, config.largeReplyLogMaxLength);
   }
-  if (largeRequestBytes < 0 || requestBytesMax(context) < largeRequestBytes) return;
+  if (largeRequestBytes < 0 || requestBytesMax(context.request) < largeRequestBytes) return;
   const requestBytes = requestSize(context);
   if (requestBytes >= largeRequestBytes) {
     addTo(state.largeRequestLog, context, command, requestBytes, config.largeRequestLogMaxLength);
@@ -47,9 +48,9 @@ export function noteSizes(context: CommandContext, command: Command, replyBytes:
 }
 
 /** A bound of `requestSize` that takes no loop: arguments lie one behind the other. */
-export function requestBytesMax({ pairs, argStart, argCount }: CommandContext): number {
-  const last = 2 * (argStart + argCount - 1);
-  return pairs[last] + pairs[last + 1] - pairs[2 * argStart] + ARGUMENT_FRAME_BYTES_MAX * (argCount + 1);
+export function requestBytesMax({ pairs, start, count }: CommandRequest): number {
+  const last = 2 * (start + count - 1);
+  return pairs[last] + pairs[last + 1] - pairs[2 * start] + ARGUMENT_FRAME_BYTES_MAX * (count + 1);
 }
 
 /** Bytes of the context's request as the protocol frames it. */
@@ -72,24 +73,12 @@ function addTo(
 ): void {
   const { session } = context;
   const secrets = secretArguments(context, command);
-  let request = {
-    bytes: context.bytes,
-    pairs: context.pairs,
-    start: context.argStart,
-    count: context.argCount,
-  };
+  let { request } = context;
   if (secrets.length > 0) {
     const parts = Array.from({ length: context.argCount }, (_, index) =>
       secrets.includes(index) ? REDACTED : context.argCopy(index),
     );
-    const pairs = new Int32Array(2 * parts.length);
-    let at = 0;
-    for (let index = 0; index < parts.length; index++) {
-      pairs[2 * index] = at;
-      pairs[2 * index + 1] = parts[index].length;
-      at += parts[index].length;
-    }
-    request = { bytes: Buffer.concat(parts), pairs, start: 0, count: parts.length };
+    request = CommandRequest.of(parts);
   }
   log.add(request, Date.now(), value, session.connection.peerAddress(), session.name, entriesMax);
 }
@@ -98,21 +87,26 @@ function addTo(
 export function secretArguments(context: CommandContext, command: Command): number[] {
   const secrets: number[] = [];
   const { argCount } = context;
-  if (command.fullName === 'auth') {
-    for (let index = 1; index < argCount; index++) secrets.push(index);
-  } else if (command.fullName === 'hello') {
-    for (let index = 2; index + 2 < argCount; index++) {
-      if (context.argIs(index, 'AUTH')) secrets.push(index + 1, index + 2);
-    }
-  } else if (command.fullName === 'migrate') {
-    for (let index = 6; index < argCount && !context.argIs(index, 'KEYS'); index++) {
-      if (context.argIs(index, 'AUTH')) secrets.push(++index);
-      else if (context.argIs(index, 'AUTH2')) secrets.push(++index, ++index);
-    }
-  } else if (command.fullName === 'config|set') {
-    for (let index = 2; index + 1 < argCount; index += 2) {
-      if (SECRET_DIRECTIVES.has(context.argLatin1(index).toLowerCase())) secrets.push(index + 1);
-    }
+  switch (command.secretRule) {
+    case SecretRule.Auth:
+      for (let index = 1; index < argCount; index++) secrets.push(index);
+      break;
+    case SecretRule.Hello:
+      for (let index = 2; index + 2 < argCount; index++) {
+        if (context.argIs(index, 'AUTH')) secrets.push(index + 1, index + 2);
+      }
+      break;
+    case SecretRule.Migrate:
+      for (let index = 6; index < argCount && !context.argIs(index, 'KEYS'); index++) {
+        if (context.argIs(index, 'AUTH')) secrets.push(++index);
+        else if (context.argIs(index, 'AUTH2')) secrets.push(++index, ++index);
+      }
+      break;
+    case SecretRule.Config:
+      for (let index = 2; index + 1 < argCount; index += 2) {
+        if (SECRET_DIRECTIVES.has(context.argLatin1(index).toLowerCase())) secrets.push(index + 1);
+      }
+      break;
   }
   return secrets;
 }

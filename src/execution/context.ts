@@ -19,6 +19,7 @@ import {
   valueOffset,
 } from '../keyspace/entry.js';
 import { KeyEvent } from '../keyspace/events.js';
+import { type KeyName, NamedKey } from '../keyspace/gate.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
@@ -27,16 +28,19 @@ import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { NOT_AN_INTEGER, OUT_OF_MEMORY, WRONG_TYPE } from './errors.js';
+import { type CommandRequest, NO_REQUEST } from './request.js';
 import type { ServerServices } from './services.js';
 import type { Session } from './session.js';
+import { ShardLocks } from './shard-locks.js';
 import type { Command, CommandTable } from './table/command-table.js';
 
 const textDecoder = new TextDecoder();
 
-export class CommandContext {
+export class CommandContext implements KeyName {
   readonly keyspace: Keyspace;
   readonly table: CommandTable;
-  readonly reply: ReplyWriter;
+  /** Where the running command replies: to its client, or to one that it serves. */
+  reply: ReplyWriter;
   readonly services: ServerServices;
   private readonly counters: Float64Array;
 
@@ -44,14 +48,7 @@ export class CommandContext {
   command!: Command;
   nowMs = 0;
 
-  // The request.
-  bytes!: Uint8Array;
-  view!: DataView;
-  /** Pairs [offset, length]. */
-  pairs!: Int32Array;
-  /** Number of the first argument's pair (the command's name). */
-  argStart = 0;
-  argCount = 0;
+  request = NO_REQUEST;
 
   // The key selected last.
   keyDatabase = 0;
@@ -64,8 +61,14 @@ export class CommandContext {
   /** The key's entry, 0 if there is none. */
   entry = 0;
 
+  /** The type of the value in whose place the last `putValue` has put another, -1 if there was none. */
+  replacedType = -1;
+
   /** Result of the last `integer`. */
   readonly number = new IntegerParser();
+
+  /** The name of a key that is not the one selected, or that no argument is. */
+  private readonly otherKey = new NamedKey(NO_REQUEST.bytes, NO_REQUEST.view);
 
   /** Set by the executor for the one key of a single-key command, so that it is not hashed again. */
   knownKeyOffset = -1;
@@ -76,9 +79,11 @@ export class CommandContext {
   /** The slot of the key at `knownKeyOffset`, if that is known, until it is looked up; else 0. */
   knownSlot = 0;
 
-  /** All locks that the running transaction needs are held. */
+  /** Of a command on several shards, or of a transaction. */
+  readonly locks: ShardLocks;
+  /** A transaction runs, with all locks that it needs. */
   inTransaction = false;
-  /** Commands of the running transaction have run: its state of this moment is nobody else's business. */
+  /** The transaction is partly applied; no snapshot may start. */
   isMidTransaction = false;
 
   constructor(
@@ -89,6 +94,7 @@ export class CommandContext {
     counters: Float64Array,
   ) {
     this.keyspace = keyspace;
+    this.locks = new ShardLocks(keyspace);
     this.table = table;
     this.reply = reply;
     this.services = services;
@@ -99,12 +105,33 @@ export class CommandContext {
     return this.session.database;
   }
 
+  /** The bytes that have the arguments. */
+  get bytes(): Uint8Array {
+    return this.request.bytes;
+  }
+
+  get view(): DataView {
+    return this.request.view;
+  }
+
+  /** Number of arguments, the command's name among them. */
+  get argCount(): number {
+    return this.request.count;
+  }
+
   argOffset(index: number): number {
-    return this.pairs[2 * (this.argStart + index)];
+    return this.request.offset(index);
   }
 
   argLength(index: number): number {
-    return this.pairs[2 * (this.argStart + index) + 1];
+    return this.request.length(index);
+  }
+
+  /** Makes another request the context's. */
+  select(request: CommandRequest): void {
+    this.request = request;
+    this.knownKeyOffset = -1;
+    this.knownSlot = 0;
   }
 
   /** An argument as text (UTF-8). Allocates: for options and names, not for keys and values. */
@@ -206,7 +233,7 @@ export class CommandContext {
 
   /** Selects a key for reading: counts a hit or a miss and notes the access. Returns its entry or 0. */
   findRead(index: number): number {
-    return this.noteRead(this.lookup(index, this.session.database));
+    return this.noteRead(this.lookup(index, this.session.database), this);
   }
 
   /**
@@ -221,21 +248,43 @@ export class CommandContext {
     this.hash = hashBytes(view, offset, lengthBytes);
     const { shard } = this;
     this.slot = shard.find(this.keyDatabase, this.hash, bytes, view, offset, lengthBytes, this.nowMs);
-    return this.noteRead(this.slot === 0 ? 0 : shard.words[this.slot]);
+    this.entry = this.slot === 0 ? 0 : shard.words[this.slot];
+    this.setOtherKey(bytes, view, this.keyDatabase, this.hash, offset, lengthBytes);
+    return this.noteRead(this.entry, this.otherKey);
   }
 
-  private noteRead(entry: number): number {
-    this.entry = entry;
-    if (entry === 0) {
-      this.counters[KeyspaceCounter.Misses]++;
-      return 0;
-    }
-    this.counters[KeyspaceCounter.Hits]++;
+  private noteRead(entry: number, key: KeyName): number {
+    if (!this.noteLookup(entry, key)) return 0;
     if (!this.session.noTouch) this.shard.touchRead(entry, this.nowMs);
     return entry;
   }
 
-  /** Selects a key for reading without counting it as an access (OBJECT, TTL …). */
+  /** Counts a hit or a miss; no event tells of a miss if `key` is null. Returns whether there is an entry. */
+  private noteLookup(entry: number, key: KeyName | null): boolean {
+    if (entry !== 0) {
+      this.counters[KeyspaceCounter.Hits]++;
+      return true;
+    }
+    this.counters[KeyspaceCounter.Misses]++;
+    if (key !== null) this.shard.happened(key, KeyEvent.KeyMiss);
+    return false;
+  }
+
+  /** Selects a key whose value nobody reads (TTL, TYPE …): counts a hit or a miss, but no access. */
+  query(index: number): number {
+    const entry = this.lookup(index, this.session.database);
+    this.noteLookup(entry, this);
+    return entry;
+  }
+
+  /** `query` without an event. */
+  queryQuietly(index: number): number {
+    const entry = this.lookup(index, this.session.database);
+    this.noteLookup(entry, null);
+    return entry;
+  }
+
+  /** Selects a key unnoticed. */
   peek(index: number): number {
     return this.lookup(index, this.session.database);
   }
@@ -251,6 +300,13 @@ export class CommandContext {
     if (entry === 0) return 0;
     this.shard.preserve(this.keyDatabase, entry);
     this.shard.touch(entry, this.nowMs);
+    return entry;
+  }
+
+  /** `findWrite` for commands that read the value as well: counts a hit or a miss. */
+  findReadWrite(index: number): number {
+    const entry = this.findWrite(index);
+    this.noteLookup(entry, this);
     return entry;
   }
 
@@ -304,8 +360,13 @@ export class CommandContext {
         this.nowMs,
         hashReference,
       );
-      if (this.entry !== 0) return true;
+      if (this.entry !== 0) {
+        this.replacedType = -1;
+        this.happened(KeyEvent.New);
+        return true;
+      }
     } else {
+      this.replacedType = this.entryType;
       const entry = shard.replace(
         this.keyDatabase,
         this.slot,
@@ -526,7 +587,50 @@ export class CommandContext {
 
   /** Tells the gate that the selected key has changed. */
   changed(event: KeyEvent): void {
-    this.shard.changed(this.keyDatabase, this.hash, event);
+    this.shard.changed(this, event);
+  }
+
+  /** Tells the gate of something that has happened to the selected key and is no change, or not the whole of one. */
+  happened(event: KeyEvent): void {
+    this.shard.happened(this, event);
+  }
+
+  /** Tells the gate that the value that was put last has replaced another. */
+  overwritten(): void {
+    if (this.replacedType < 0) return;
+    this.happened(KeyEvent.Overwritten);
+    if (this.replacedType !== this.entryType) this.happened(KeyEvent.TypeChanged);
+  }
+
+  /** `overwritten` for commands that delete the old key and create a new one. */
+  recreated(): void {
+    if (this.replacedType >= 0) this.happened(KeyEvent.New);
+  }
+
+  /** Tells the gate that another key has changed that an argument names. Its shard's lock is held. */
+  argumentChanged(argument: number, database: number, event: KeyEvent): void {
+    const { bytes, view, keyspace } = this;
+    const offset = this.argOffset(argument);
+    const length = this.argLength(argument);
+    this.setOtherKey(bytes, view, database, hashBytes(view, offset, length), offset, length);
+    keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask].changed(this.otherKey, event);
+  }
+
+  private setOtherKey(
+    bytes: Uint8Array,
+    view: DataView,
+    database: number,
+    hash: number,
+    offset: number,
+    lengthBytes: number,
+  ): void {
+    const { otherKey } = this;
+    otherKey.bytes = bytes;
+    otherKey.view = view;
+    otherKey.keyDatabase = database;
+    otherKey.hash = hash;
+    otherKey.keyOffset = offset;
+    otherKey.keyLength = lengthBytes;
   }
 
   /** Marks the selected string as changed in place, so that OBJECT ENCODING says "raw". */
@@ -539,15 +643,27 @@ export class CommandContext {
     this.shard.words[this.entry >> 2] |= EntryFlag.Text;
   }
 
-  /** Locks a shard for a command that names no keys; within a transaction it is locked already. */
+  /** Whether a command may have its client wait: not if it is a part of something that must not wait. */
+  get mayBlock(): boolean {
+    return !this.inTransaction;
+  }
+
+  /** Locks a shard for a command that names no keys; it may be locked already, in a transaction. */
   lockShard(shard: Shard): void {
-    if (!this.inTransaction) shard.lock();
+    if (!this.locks.holds(shard)) shard.lock();
   }
 
   unlockShard(shard: Shard): void {
-    if (this.inTransaction) return;
-    this.keyspace.publishIfMoved(shard);
-    this.keyspace.journal.commit(false);
-    shard.unlock();
+    if (!this.locks.holds(shard)) this.keyspace.endHold(shard, false);
+  }
+
+  /** Runs something with the locks of all shards, which may be held already. */
+  withAllLocks<T>(action: () => T): T {
+    const { locks, keyspace } = this;
+    if (locks.holdsAll) return action();
+    keyspace.lockAll();
+    const result = action();
+    keyspace.unlockAll();
+    return result;
   }
 }

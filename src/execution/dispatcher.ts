@@ -5,7 +5,7 @@
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { ParseState, ParseStatus, RequestParser } from '../protocol/request-parser.js';
 import type { Executor } from './executor.js';
-import type { Session } from './session.js';
+import { ReplyMode, type Session } from './session.js';
 
 /** The parts of a connection that the dispatcher needs. */
 export interface DispatchedConnection {
@@ -59,7 +59,7 @@ export class Dispatcher {
       if (parser.status === ParseStatus.ProtocolError) {
         // The commands before it may have been AUTH, then other limits hold.
         if (session.authenticated && !parser.authenticated) continue;
-        reply.error(`ERR ${parser.errorText}`);
+        if (session.replyMode === ReplyMode.On) reply.error(`ERR ${parser.errorText}`);
         connection.closeAfterReply();
         return end;
       }

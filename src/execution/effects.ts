@@ -125,16 +125,11 @@ export function recordPop(context: CommandContext, name: string, count: number):
   recordKeyCommand(context, name, 1)?.integer(count);
 }
 
-/** Records the request of a command that locks shards by itself; their locks are held. */
+/** Records the request whether or not it has changed a key. The locks of what it may change are held. */
 export function recordRequest(context: CommandContext): void {
   const { journal } = context.keyspace;
+  journal.settled();
   if (!journal.isOn) return;
-  journal.request(
-    context.database,
-    context.bytes,
-    context.view,
-    context.pairs,
-    context.argStart,
-    context.argCount,
-  );
+  const { bytes, view, pairs, start, count } = context.request;
+  journal.request(context.database, bytes, view, pairs, start, count);
 }

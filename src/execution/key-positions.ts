@@ -6,15 +6,8 @@
  * MIGRATE), or options decide what is done with a key (SET, BITFIELD). These have a rule here.
  */
 
+import type { CommandRequest } from './request.js';
 import { type Command, KeyFlag, KeyRule, type KeySpec } from './table/command-table.js';
-
-/** Arguments of one request: pair [offset, length] number `start` onwards of `pairs`, in `bytes`. */
-export interface ArgumentList {
-  readonly bytes: Uint8Array;
-  readonly pairs: Int32Array;
-  readonly start: number;
-  readonly count: number;
-}
 
 /** Larger key counts are taken as this: no request has as many arguments. */
 const KEY_COUNT_MAX = 0x3fffffff;
@@ -50,7 +43,7 @@ export class KeyPositions {
    * whether the arguments name keys as the command demands; if not, the list holds those that were found
    * (the first key of PFMERGE without sources), or none (a key count that is no number or too large).
    */
-  collect(command: Command, args: ArgumentList): boolean {
+  collect(command: Command, args: CommandRequest): boolean {
     this.count = 0;
     this.reachesOtherKeys = false;
     switch (command.keyRule) {
@@ -75,7 +68,7 @@ export class KeyPositions {
     }
   }
 
-  private collectSpecs(specs: readonly KeySpec[], args: ArgumentList): boolean {
+  private collectSpecs(specs: readonly KeySpec[], args: CommandRequest): boolean {
     let isValid = true;
     for (let index = 0; index < specs.length; index++) {
       const spec = specs[index];
@@ -84,7 +77,7 @@ export class KeyPositions {
     return isValid;
   }
 
-  private collectSpec(spec: KeySpec, args: ArgumentList): boolean {
+  private collectSpec(spec: KeySpec, args: CommandRequest): boolean {
     const { begin, find, flags } = spec;
     let first = 0;
     if (begin.kind === 'index') first = begin.position;
@@ -112,7 +105,7 @@ export class KeyPositions {
   }
 
   /** A count of keys with something behind it ("2x") is taken for the number. */
-  private collectCounted(specs: readonly KeySpec[], args: ArgumentList): boolean {
+  private collectCounted(specs: readonly KeySpec[], args: CommandRequest): boolean {
     this.count = 0;
     const { begin, find } = specs[specs.length - 1];
     if (begin.kind !== 'index' || find.kind !== 'keynum') return false;
@@ -126,7 +119,7 @@ export class KeyPositions {
   }
 
   /** SET reads the old value only with GET. */
-  private collectSet(args: ArgumentList): boolean {
+  private collectSet(args: CommandRequest): boolean {
     let flags = OVERWRITES;
     for (let index = 3; index < args.count; index++) {
       if (argumentEquals(args, index, 'GET')) flags = READS_AND_CHANGES;
@@ -136,7 +129,7 @@ export class KeyPositions {
   }
 
   /** BITFIELD with nothing but GET and OVERFLOW only reads. */
-  private collectBitfield(args: ArgumentList): boolean {
+  private collectBitfield(args: CommandRequest): boolean {
     let flags = READS;
     let index = 2;
     while (index < args.count) {
@@ -155,7 +148,7 @@ export class KeyPositions {
   }
 
   /** The last STORE wins. Patterns of BY and GET name keys that only the data tells. */
-  private collectSort(args: ArgumentList, mayStore: boolean): boolean {
+  private collectSort(args: CommandRequest, mayStore: boolean): boolean {
     this.add(1, READS);
     let destination = 0;
     for (let index = 2; index < args.count; index++) {
@@ -173,7 +166,7 @@ export class KeyPositions {
   }
 
   /** Of several STORE and STOREDIST the last one counts, where the specs name the first of each. */
-  private collectGeoRadius(specs: readonly KeySpec[], args: ArgumentList): boolean {
+  private collectGeoRadius(specs: readonly KeySpec[], args: CommandRequest): boolean {
     const isValid = this.collectSpecs(specs, args);
     const [{ begin }] = specs.slice(-1);
     let destination = 0;
@@ -188,7 +181,7 @@ export class KeyPositions {
   }
 
   /** One key at its place, or if that is empty all that follow KEYS. Both are a mistake: no keys. */
-  private collectMigrate(args: ArgumentList): boolean {
+  private collectMigrate(args: CommandRequest): boolean {
     const flags = KeyFlag.ReadWrite | KeyFlag.Access | KeyFlag.Delete;
     // As Redis does: its spec, which sees no KEYS at the very end, decides whether the options are looked through.
     const last = keywordPosition('KEYS', -2, args) === 0 ? 0 : args.count;
@@ -206,7 +199,7 @@ export class KeyPositions {
   }
 
   /** The first half of what follows STREAMS. */
-  private collectStreams(args: ArgumentList): boolean {
+  private collectStreams(args: CommandRequest): boolean {
     this.count = 0;
     for (let index = 1; index < args.count; index++) {
       if (argumentEquals(args, index, 'BLOCK') || argumentEquals(args, index, 'COUNT')) {
@@ -227,7 +220,7 @@ export class KeyPositions {
 }
 
 /** The argument after the keyword, searching forwards from `startFrom` or, if negative, backwards; 0 if none. */
-function keywordPosition(keyword: string, startFrom: number, args: ArgumentList): number {
+function keywordPosition(keyword: string, startFrom: number, args: CommandRequest): number {
   const step = startFrom > 0 ? 1 : -1;
   const from = startFrom > 0 ? startFrom : args.count + startFrom;
   // The last argument is never the keyword: a key has to follow.
@@ -237,12 +230,12 @@ function keywordPosition(keyword: string, startFrom: number, args: ArgumentList)
   return 0;
 }
 
-function argumentLength(args: ArgumentList, index: number): number {
+function argumentLength(args: CommandRequest, index: number): number {
   return args.pairs[2 * (args.start + index) + 1];
 }
 
 /** Whether an argument is this word, given in upper case, in any case. */
-function argumentEquals(args: ArgumentList, index: number, word: string): boolean {
+function argumentEquals(args: CommandRequest, index: number, word: string): boolean {
   if (argumentLength(args, index) !== word.length) return false;
   const offset = args.pairs[2 * (args.start + index)];
   for (let at = 0; at < word.length; at++) {
@@ -252,14 +245,14 @@ function argumentEquals(args: ArgumentList, index: number, word: string): boolea
   return true;
 }
 
-function hasStar(args: ArgumentList, index: number): boolean {
+function hasStar(args: CommandRequest, index: number): boolean {
   const offset = args.pairs[2 * (args.start + index)];
   for (let at = 0; at < argumentLength(args, index); at++) if (args.bytes[offset + at] === 0x2a) return true;
   return false;
 }
 
 /** A positive integer argument in canonical form, at most KEY_COUNT_MAX; 0 if it is anything else. */
-function strictInteger(args: ArgumentList, index: number): number {
+function strictInteger(args: CommandRequest, index: number): number {
   if (index >= args.count) return 0;
   const length = argumentLength(args, index);
   const value = lenientInteger(args, index);
@@ -269,7 +262,7 @@ function strictInteger(args: ArgumentList, index: number): number {
 }
 
 /** The number that an argument begins with, after spaces and a sign; 0 if none. */
-function lenientInteger(args: ArgumentList, index: number): number {
+function lenientInteger(args: CommandRequest, index: number): number {
   if (index >= args.count) return 0;
   const offset = args.pairs[2 * (args.start + index)];
   const length = argumentLength(args, index);
@@ -285,7 +278,7 @@ function lenientInteger(args: ArgumentList, index: number): number {
 }
 
 /** How many decimal digits an argument has from byte `from` on. */
-function decimalDigits(args: ArgumentList, index: number, from: number): number {
+function decimalDigits(args: CommandRequest, index: number, from: number): number {
   const offset = args.pairs[2 * (args.start + index)];
   const length = argumentLength(args, index);
   let at = from;

@@ -15,7 +15,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
 import { equalBytes } from '../structures/copy.js';
-import { type Command, onlyKey, PopEnd } from './table/command-table.js';
+import { type Command, CommandTrait, onlyKey, PopEnd } from './table/command-table.js';
 
 const LINE_BYTES = 64;
 /** What is longer is hardly a packed list, or begins with something else than its length. */
@@ -159,7 +159,8 @@ export class LookAhead {
     const isSortedSet = entryType(words, words[slot]) === ValueType.SortedSet;
     if (command.popEnd === PopEnd.None) {
       const last = this.readRecords(first, end, shard, root, view, parser);
-      if (command.isAboutOrder && isSortedSet) this.readOrder(first, last, shard, root);
+      if ((command.traits & CommandTrait.Order) !== 0 && isSortedSet)
+        this.readOrder(first, last, shard, root);
     } else if (isSortedSet) {
       let last = first + 1;
       while (last < end && this.repeatsKey[last] === 1 && this.commands[last] === command) last++;

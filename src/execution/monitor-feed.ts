@@ -2,17 +2,13 @@
  * Brings the lines of MONITOR from the workers that run commands to the workers that have monitors.
  *
  * While nobody monitors, a command costs one look at one word (`ControlBlock.monitorCount`). Otherwise each
- * worker gathers its lines and, once the commands of a read have run, puts them into the mailbox of every
- * worker with monitors, its own included. A mailbox message holds whole lines, or a part of one long line:
- * the receiver puts the parts of each sender together again, so that lines of two senders never mix.
- *
- * A mailbox may be full because its owner is busy. What does not fit waits here; if that gets too much,
- * the monitors of that worker are closed, since a monitor that misses lines would mislead.
+ * worker gathers its lines and, once the commands of a read have run, sends them to every worker with monitors, its
+ * own included. If a worker does not keep up, its monitors are closed: one that misses lines would mislead.
  */
 
 import type { ClientTable } from '../state/client-table.js';
 import type { ControlBlock } from '../state/control-block.js';
-import { type Message, MessageKind } from '../state/mailbox.js';
+import { type Message, MessageKind } from '../state/mail.js';
 import type { ProcessState } from '../state/process-state.js';
 import { secretArguments } from './command-logs.js';
 import type { CommandContext } from './context.js';
@@ -21,21 +17,8 @@ import type { Command } from './table/command-table.js';
 
 const LINES_BYTES_INITIAL = 4 * 1024;
 const LINES_BYTES_KEPT_MAX = 1024 * 1024;
-/** Payload of one message; a mailbox has room for several. */
-const MESSAGE_BYTES_MAX = 64 * 1024;
-/** What may wait for one worker's mailbox. */
+/** What may wait for one worker. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
-
-/** The message begins, or ends, at the border of a line. */
-const enum Part {
-  First = 1,
-  Last = 2,
-}
-
-interface Waiting {
-  readonly payload: Uint8Array;
-  readonly part: number;
-}
 
 const REDACTED = Buffer.from('"(redacted)"', 'latin1');
 const HEXADECIMAL = '0123456789abcdef';
@@ -51,23 +34,18 @@ export class MonitorFeed {
   private readonly workerIndex: number;
   private readonly workerCount: number;
   /** Sends bytes to a session of this worker. */
-  private readonly deliver: (session: Session, lines: Uint8Array) => void;
+  private readonly deliver: (session: Session, bytes: Uint8Array, offset: number, length: number) => void;
   private readonly wakeWorker: (worker: number) => void;
   private readonly sessions = new Set<Session>();
   /** Lines of this worker's commands since the last `flush`. */
   private lines = new Uint8Array(LINES_BYTES_INITIAL);
   private length = 0;
-  /** By worker: what its mailbox had no room for. */
-  private readonly backlogs: Waiting[][];
-  private readonly backlogBytes: number[];
-  /** By sender: the parts of a line that is not complete. */
-  private readonly incomplete: Uint8Array[][];
 
   constructor(
     state: ProcessState,
     workerIndex: number,
     workerCount: number,
-    deliver: (session: Session, lines: Uint8Array) => void,
+    deliver: (session: Session, bytes: Uint8Array, offset: number, length: number) => void,
     wakeWorker: (worker: number) => void,
   ) {
     this.state = state;
@@ -77,9 +55,6 @@ export class MonitorFeed {
     this.workerCount = workerCount;
     this.deliver = deliver;
     this.wakeWorker = wakeWorker;
-    this.backlogs = Array.from({ length: workerCount }, () => []);
-    this.backlogBytes = new Array(workerCount).fill(0);
-    this.incomplete = Array.from({ length: workerCount }, () => []);
   }
 
   /** Puts a session of this worker into monitor mode. */
@@ -170,69 +145,23 @@ export class MonitorFeed {
     this.length = 0;
     for (let worker = 0; worker < this.workerCount; worker++) {
       if (this.control.monitorsOf(worker) === 0) continue;
-      for (let at = 0; at < length; at += MESSAGE_BYTES_MAX) {
-        const end = Math.min(length, at + MESSAGE_BYTES_MAX);
-        const part = (at === 0 ? Part.First : 0) | (end === length ? Part.Last : 0);
-        this.send(worker, lines.subarray(at, end), part);
-      }
+      if (this.state.mail.pendingBytes(worker) > BACKLOG_BYTES_MAX) this.giveUp(worker);
+      else this.state.outbox.send(worker, MessageKind.MonitorLines, 0, 0, 0, 0, lines, 0, length);
     }
     if (lines.length > LINES_BYTES_KEPT_MAX) this.lines = new Uint8Array(LINES_BYTES_INITIAL);
   }
 
-  private send(worker: number, payload: Uint8Array, part: number): void {
-    const backlog = this.backlogs[worker];
-    if (backlog.length === 0 && this.put(worker, payload, part)) return;
-    this.backlogBytes[worker] += payload.length;
-    if (this.backlogBytes[worker] > BACKLOG_BYTES_MAX) this.giveUp(worker);
-    else backlog.push({ payload: payload.slice(), part });
-  }
-
-  private put(worker: number, payload: Uint8Array, part: number): boolean {
-    const mailbox = this.state.mailboxes[worker];
-    return mailbox.send(MessageKind.MonitorLine, 0, this.workerIndex, part, 0, payload);
-  }
-
   /** Closes a worker's monitors, which do not keep up. */
   private giveUp(worker: number): void {
-    this.dropBacklog(worker);
     for (const slot of this.clients.monitorSlots(worker)) {
       this.clients.requestKill(slot, this.clients.id(slot));
     }
     this.wakeWorker(worker);
   }
 
-  private dropBacklog(worker: number): void {
-    this.backlogs[worker].length = 0;
-    this.backlogBytes[worker] = 0;
-  }
-
-  /** Tries again what mailboxes had no room for. Call it now and then. */
-  retry(): void {
-    for (let worker = 0; worker < this.workerCount; worker++) {
-      const backlog = this.backlogs[worker];
-      if (backlog.length === 0) continue;
-      if (this.control.monitorsOf(worker) === 0) {
-        this.dropBacklog(worker);
-        continue;
-      }
-      let sent = 0;
-      while (sent < backlog.length && this.put(worker, backlog[sent].payload, backlog[sent].part)) {
-        this.backlogBytes[worker] -= backlog[sent].payload.length;
-        sent++;
-      }
-      backlog.splice(0, sent);
-    }
-  }
-
-  /** Takes a message of kind MonitorLine: this worker's monitors get its lines once they are complete. */
-  receive({ first: sender, second: part, payload }: Message): void {
-    const parts = this.incomplete[sender];
-    if ((part & Part.First) !== 0) parts.length = 0;
-    parts.push(payload);
-    if ((part & Part.Last) === 0) return;
-    const lines = parts.length === 1 ? payload : Buffer.concat(parts);
-    parts.length = 0;
-    for (const session of [...this.sessions]) this.deliver(session, lines);
+  /** Takes a message of kind MonitorLines: this worker's monitors get them. */
+  receive({ bytes, offset, length }: Message): void {
+    for (const session of [...this.sessions]) this.deliver(session, bytes, offset, length);
   }
 }
 

@@ -2,12 +2,16 @@
 
 import type { Config, Permission } from '../config/config.js';
 import type { Shard } from '../keyspace/shard.js';
+import type { Publisher } from '../pubsub/publisher.js';
+import type { Subscriptions } from '../pubsub/subscriptions.js';
 import type { ProcessState } from '../state/process-state.js';
 import type { Log } from '../system/log.js';
 import type { ClientRows } from './client-rows.js';
 import type { MonitorFeed } from './monitor-feed.js';
+import type { Notices } from './notices.js';
 import type { Session } from './session.js';
 import type { Transfers } from './transfers.js';
+import type { WaitRoom } from './wait-room.js';
 
 export interface ServerServices {
   /** What all threads of the process share. */
@@ -16,8 +20,14 @@ export interface ServerServices {
   readonly config: Config;
   /** This worker's sessions in the client table. */
   readonly clientRows: ClientRows;
+  /** What this worker's clients are subscribed to. */
+  readonly subscriptions: Subscriptions<Session>;
+  readonly publisher: Publisher<Session>;
+  readonly notices: Notices;
   /** Where the lines for clients in MONITOR go. */
   readonly monitors: MonitorFeed;
+  /** This worker's clients that wait for keys. */
+  readonly waitRoom: WaitRoom;
   /** What MIGRATE sends to other servers. */
   readonly transfers: Transfers;
   /** Sends what has been replied so far, before a long batch ends. */
@@ -47,6 +57,6 @@ export interface ServerServices {
   readonly log: Log;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
-  /** Runs a session's queue as one transaction (executor.ts). */
-  executeTransaction(session: Session, isStillValid: () => boolean): void;
+  /** Runs a session's queue as one transaction; false if a pause holds it back (executor.ts). */
+  executeTransaction(session: Session, isStillValid: () => boolean): boolean;
 }

@@ -1,17 +1,8 @@
 /** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
 
 import type { Shard } from '../keyspace/shard.js';
-import type { Command } from './table/command-table.js';
-
-/** A command that waits in a transaction: its arguments are copied out of the input buffer. */
-export interface QueuedCommand {
-  readonly command: Command;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  /** Pairs [offset, length]. */
-  readonly args: Int32Array;
-  readonly argCount: number;
-}
+import type { SubscribedNames } from '../pubsub/subscriptions.js';
+import type { QueuedCommand } from './transactions.js';
 
 export interface WatchedKey {
   readonly shard: Shard;
@@ -77,6 +68,8 @@ export class Session {
   lastInteractionMs: number;
   /** Row in the process-wide client table. */
   clientSlot = -1;
+  /** What the client is subscribed to; null if it is not. */
+  subscribed: SubscribedNames | null = null;
 
   /**
    * A command that waits for the end of CLIENT PAUSE, or has begun and waits for `postponedWork`; the connection is not
@@ -84,6 +77,8 @@ export class Session {
    */
   postponed: QueuedCommand | null = null;
   postponedWork: PostponedWork | null = null;
+  /** The postponed command waits for keys (wait-room.ts). */
+  isWaiting = false;
 
   /** Commands queued since MULTI; null outside a transaction. */
   queue: QueuedCommand[] | null = null;
@@ -111,6 +106,7 @@ export class Session {
       this.watched.length === 0 &&
       this.postponed === null &&
       !this.isMonitor &&
+      this.subscribed === null &&
       !this.closing
     );
   }

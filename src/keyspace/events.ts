@@ -52,11 +52,14 @@ export const enum KeyEvent {
   SortedSetRangeStore = 49,
   SortStore = 50,
   Restore = 51,
-  HyperLogLogAdd = 52,
+  KeyMiss = 52,
+  Overwritten = 53,
+  TypeChanged = 54,
+  HyperLogLogAdd = 55,
   /** Something of the value that nobody is told of: the estimate that PFCOUNT keeps in it, its form. */
-  Unnamed = 53,
-  GeoSearchStore = 54,
-  GeoRadiusStore = 55,
+  Unnamed = 56,
+  GeoSearchStore = 57,
+  GeoRadiusStore = 58,
 }
 
 /** The names under which keyspace notifications report the events; '' is not reported. */
@@ -113,8 +116,100 @@ export const EVENT_NAMES: readonly string[] = [
   'zrangestore',
   'sortstore',
   'restore',
+  'keymiss',
+  'overwritten',
+  'type_changed',
   'pfadd',
   '',
   'geosearchstore',
   'georadiusstore',
 ];
+
+/** The classes of events by which `notify-keyspace-events` selects, as bits. */
+export const enum EventClass {
+  Generic = 1 << 0,
+  String = 1 << 1,
+  List = 1 << 2,
+  Set = 1 << 3,
+  Hash = 1 << 4,
+  SortedSet = 1 << 5,
+  Stream = 1 << 6,
+  Expired = 1 << 7,
+  Evicted = 1 << 8,
+  New = 1 << 9,
+  KeyMiss = 1 << 10,
+  Module = 1 << 11,
+  Overwritten = 1 << 12,
+  TypeChanged = 1 << 13,
+  /** Events are published in channels named after keys. */
+  Keyspace = 1 << 14,
+  /** Events are published in channels named after events. */
+  Keyevent = 1 << 15,
+  ALL = Generic | String | List | Set | Hash | SortedSet | Stream | Expired | Evicted | Module,
+}
+
+const CLASS_OF_LETTER: Readonly<Record<string, EventClass>> = {
+  A: EventClass.ALL,
+  g: EventClass.Generic,
+  $: EventClass.String,
+  l: EventClass.List,
+  s: EventClass.Set,
+  h: EventClass.Hash,
+  z: EventClass.SortedSet,
+  t: EventClass.Stream,
+  x: EventClass.Expired,
+  e: EventClass.Evicted,
+  n: EventClass.New,
+  m: EventClass.KeyMiss,
+  d: EventClass.Module,
+  o: EventClass.Overwritten,
+  c: EventClass.TypeChanged,
+  K: EventClass.Keyspace,
+  E: EventClass.Keyevent,
+};
+
+/** The bits of letters as `notify-keyspace-events` has them. */
+export function eventClasses(letters: string): number {
+  let classes = 0;
+  for (const letter of letters) classes |= CLASS_OF_LETTER[letter] ?? 0;
+  return classes;
+}
+
+/** The class that a name's beginning tells; others are listed. */
+const CLASS_OF_EVENT = ((): Int32Array => {
+  const classes: Readonly<Record<string, EventClass>> = {
+    expired: EventClass.Expired,
+    evicted: EventClass.Evicted,
+    new: EventClass.New,
+    keymiss: EventClass.KeyMiss,
+    overwritten: EventClass.Overwritten,
+    type_changed: EventClass.TypeChanged,
+    sortstore: EventClass.List,
+    geosearchstore: EventClass.SortedSet,
+    georadiusstore: EventClass.SortedSet,
+    ...Object.fromEntries(
+      'set setrange incrby incrbyfloat append setbit pfadd'
+        .split(' ')
+        .map((name) => [name, EventClass.String]),
+    ),
+    ...Object.fromEntries(
+      'del expire persist rename_from rename_to copy_to move_from move_to restore'
+        .split(' ')
+        .map((name) => [name, EventClass.Generic]),
+    ),
+  };
+  const byLetter: Readonly<Record<string, EventClass>> = {
+    h: EventClass.Hash,
+    l: EventClass.List,
+    r: EventClass.List,
+    s: EventClass.Set,
+    z: EventClass.SortedSet,
+    x: EventClass.Stream,
+  };
+  return Int32Array.from(EVENT_NAMES, (name) => classes[name] ?? byLetter[name[0]]);
+})();
+
+/** The class of an event. */
+export function classOf(event: KeyEvent): EventClass {
+  return CLASS_OF_EVENT[event];
+}

@@ -9,13 +9,16 @@
  *   calendar: one block of a shard's arena, made when the first key of a database gets an expiry
  *     words 0-383    heads: first chunk of each slot (level * 64 + slot), 0 if empty
  *     384 current tick   385 keys   386 chunk table   387 its capacity   388 chunks
- *     389 tick of the last look through the top level
+ *     389 tick of the last look through the top level   390, 391 slots whose entries are to be filed anew
  *
  *   chunk: 128 bytes at a multiple of 64
  *     word 0 next   1 previous   2 slot   3 count   4 index in the chunk table   5-31 cells: entries
  *
  * A cell is named by chunk offset | index; the entry keeps that name (with fields that expire, the hash). Only the first chunk of a slot
  * may be less than full, so removing takes the last cell of the first chunk to fill the hole.
+ *
+ * If the clock is set back, the current tick goes back with it. Slots then come up earlier than the times of what is in
+ * them, and whoever is found too early is filed anew.
  *
  * The chunk table lists all chunks. A random cell of a random chunk, tried again if empty, is a
  * uniform sample of the keys with an expiry, which is what the volatile-* eviction policies need.
@@ -42,7 +45,10 @@ const enum Calendar {
   Chunks = 388,
   /** The tick at which the top level was last looked through. */
   TopDealtTick = 389,
-  WORDS = 390,
+  /** Level 0 slots with entries that may belong elsewhere since the clock was set back, a bit each. */
+  MisfiledLow = 390,
+  MisfiledHigh = 391,
+  WORDS = 392,
 }
 
 const enum Chunk {
@@ -167,25 +173,56 @@ export class ExpiryCalendar {
   }
 
   /**
-   * Lets time pass up to `nowMs` and returns an entry whose slot has come (it may have a few ms left), or
-   * 0 when there is no more. The caller deletes or refiles the entry before asking again. At most
-   * `steps.left` units of dealing out are spent; when they are used up it returns 0 too.
+   * Lets time pass up to `nowMs` and returns an entry whose time has come, or 0 when there is no more. The caller
+   * deletes or refiles the entry before asking again. At most `steps.left` units of dealing out are spent; when they
+   * are used up it returns 0 too.
    */
   nextDue(calendar: number, nowMs: number, steps: { left: number }): number {
     const { words } = this;
     const nowTick = tickOf(nowMs);
+    if (nowTick < words[calendar + Calendar.CurrentTick]) this.goBack(calendar, nowTick);
+    if ((words[calendar + Calendar.MisfiledLow] | words[calendar + Calendar.MisfiledHigh]) !== 0) {
+      const due = this.refileMisfiled(calendar, nowMs, steps);
+      if (due > 0) return due;
+    }
     for (;;) {
       const current = words[calendar + Calendar.CurrentTick];
       const dealt = this.dealOut(calendar, current, nowMs, steps);
       if (dealt !== 0) return Math.max(0, dealt);
       const chunk = words[calendar + (current & 63)] >> 2;
       if (chunk !== 0) {
-        const entry = words[chunk + Chunk.CellsStart + words[chunk + Chunk.Count] - 1];
-        if (current < nowTick || this.timeOf(entry) <= nowMs) return entry;
+        const last = words[chunk + Chunk.Count] - 1;
+        const entry = words[chunk + Chunk.CellsStart + last];
+        if (this.timeOf(entry) <= nowMs) return entry;
+        if (current < nowTick) {
+          // It was filed before the clock was set back, or its time has changed since.
+          if (steps.left-- <= 0 || !this.dealOutCell(calendar, (chunk << 2) | last)) return 0;
+          continue;
+        }
       }
       if (current >= nowTick || steps.left-- <= 0) return 0;
       words[calendar + Calendar.CurrentTick] = current + 1;
     }
+  }
+
+  /** The clock was set back: what was filed as due by then may have time left, or be due before its slot comes again. */
+  private goBack(calendar: number, tick: number): void {
+    const { words } = this;
+    const slot = words[calendar + Calendar.CurrentTick] & 63;
+    words[calendar + Calendar.CurrentTick] = tick;
+    words[calendar + Calendar.MisfiledLow + (slot >> 5)] |= 1 << (slot & 31);
+  }
+
+  /** Files the entries of misfiled slots anew. If there is no memory, returns an entry that is due, whose end makes room; else 0. */
+  private refileMisfiled(calendar: number, nowMs: number, steps: { left: number }): number {
+    const { words } = this;
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const word = calendar + Calendar.MisfiledLow + (slot >> 5);
+      if ((words[word] & (1 << (slot & 31))) === 0) continue;
+      if (!this.refile(calendar, slot)) return this.dueOf(words[calendar + slot] >> 2, nowMs, steps);
+      words[word] &= ~(1 << (slot & 31));
+    }
+    return 0;
   }
 
   /**
@@ -197,7 +234,8 @@ export class ExpiryCalendar {
     if ((tick & 63) !== 0) return 0;
     if ((tick & TOP_PERIOD_MASK) === 0 && words[calendar + Calendar.TopDealtTick] !== tick) {
       words[calendar + Calendar.TopDealtTick] = tick;
-      this.dealOutTop(calendar);
+      // The top level has one slot without a stretch of its own; every 49 days it gives up what has come near.
+      this.refile(calendar, (LEVELS - 1) * SLOTS);
     }
     for (let level = LEVELS - 2; level >= 1; level--) {
       const shift = 6 * level;
@@ -239,10 +277,9 @@ export class ExpiryCalendar {
     return true;
   }
 
-  /** The top level has one slot without a stretch of its own; every 49 days it gives up what has come near. */
-  private dealOutTop(calendar: number): void {
+  /** Files those entries of a slot anew that belong into another one now. False if there is no memory for some. */
+  private refile(calendar: number, slot: number): boolean {
     const { words } = this;
-    const slot = (LEVELS - 1) * SLOTS;
     for (let offset = words[calendar + slot]; offset !== 0; ) {
       const chunk = offset >> 2;
       const next = words[chunk + Chunk.Next];
@@ -250,12 +287,13 @@ export class ExpiryCalendar {
       while (index >= 0 && words[chunk + Chunk.Slot] === slot && index < words[chunk + Chunk.Count]) {
         const entry = words[chunk + Chunk.CellsStart + index];
         if (this.slotOf(calendar, this.timeOf(entry)) === slot) index--;
-        else if (!this.dealOutCell(calendar, offset | index)) return;
-        else if (words[calendar + slot] === 0) return;
+        else if (!this.dealOutCell(calendar, offset | index)) return false;
+        else if (words[calendar + slot] === 0) return true;
         else index = Math.min(index, words[chunk + Chunk.Count] - 1);
       }
       offset = next;
     }
+    return true;
   }
 
   /** A uniformly random entry with an expiry, or 0 if there is none or none was hit. */

@@ -9,6 +9,7 @@ import { JournalRing } from '../journal/journal-ring.js';
 import { type HashSecret, ownHashSecret, setHashSecret } from '../memory/hash.js';
 import { HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { EvictionPool } from './eviction-pool.js';
+import { Gate } from './gate.js';
 import { KeptLock } from './kept-lock.js';
 import { Shard } from './shard.js';
 import { SnapshotState } from './shard-snapshot.js';
@@ -64,12 +65,17 @@ export class Keyspace {
   readonly databaseCount: number;
   readonly settings: KeyspaceSettings;
   readonly journal: Journal;
+  readonly gate = new Gate();
   /** The lock that this thread keeps for what comes next. */
   readonly keptLock = new KeptLock();
   private readonly totals: Int32Array;
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
   private nextShard = 0;
+  // Of the hold that is about to end.
+  private heldMarks: Uint8Array | null = null;
+  private heldShard: Shard | null = null;
+  private readonly allMarks: Uint8Array;
   /** The settings have changed since the process-wide sum was exact. */
   private mustPublish = false;
 
@@ -79,9 +85,10 @@ export class Keyspace {
     this.databaseCount = handle.databaseCount;
     this.journal = new Journal(handle.journal);
     this.shards = handle.shards.map(
-      (buffer, index) => new Shard(index, buffer, settings, counters, this.journal, this.keptLock),
+      (buffer, index) => new Shard(index, buffer, settings, counters, this.journal, this.keptLock, this.gate),
     );
     this.shardMask = this.shards.length - 1;
+    this.allMarks = new Uint8Array(this.shards.length).fill(1);
     this.totals = new Int32Array(handle.totals);
   }
 
@@ -171,9 +178,8 @@ export class Keyspace {
         const evicted = this.evictionPool.evictBest(shard);
         if (evicted) {
           this.publish(shard);
-          this.journal.commit(false);
         }
-        shard.unlock();
+        this.endHold(shard, false);
         if (evicted) return true;
       }
     }
@@ -192,8 +198,7 @@ export class Keyspace {
       hasFreed = true;
       shard.lock();
       shard.lazyFree.step(LAZY_FREE_SLICE_STEPS);
-      this.publishIfMoved(shard);
-      shard.handOver();
+      this.endSlice(shard);
     }
     return hasFreed;
   }
@@ -234,11 +239,72 @@ export class Keyspace {
   }
 
   unlockAll(): void {
-    this.journal.commit(true);
-    for (const shard of this.shards) {
-      this.publishIfMoved(shard);
+    this.beforeRelease(true, this.allMarks, null);
+    for (const shard of this.shards) this.release(shard);
+    this.afterRelease();
+  }
+
+  /**
+   * Ends a hold of one shard's lock. Every hold in which keys may have changed ends here, or in one of the next three.
+   * `isWhole`: what was recorded happens all at once or not at all.
+   */
+  endHold(shard: Shard, isWhole: boolean): void {
+    this.beforeRelease(isWhole, null, shard);
+    this.release(shard);
+    this.afterRelease();
+  }
+
+  /** The same for a stretch of commands with so many arguments: the lock may be kept for those that come next. */
+  endStretch(shard: Shard, argumentCount: number): void {
+    this.beforeRelease(true, null, shard);
+    this.publishIfMoved(shard);
+    if (this.gate.hasNotices) {
       shard.unlock();
+      this.afterRelease();
+    } else {
+      this.keptLock.keepOrRelease(shard, argumentCount);
     }
+  }
+
+  /** The same for slices of work that want the lock again at once: who waits for it comes first. */
+  endSlice(shard: Shard): void {
+    this.beforeRelease(false, null, shard);
+    this.publishIfMoved(shard);
+    shard.handOver();
+    this.afterRelease();
+  }
+
+  /** The same for the shards, by index, whose marks are not 0. */
+  endHolds(marks: Uint8Array): void {
+    this.beforeRelease(true, marks, null);
+    for (let index = 0; index < marks.length; index++)
+      if (marks[index] !== 0) this.release(this.shards[index]);
+    this.afterRelease();
+  }
+
+  /** What has to happen while the locks are still held: of the marked shards, or of one. */
+  private beforeRelease(isWhole: boolean, marks: Uint8Array | null, shard: Shard | null): void {
+    this.journal.commit(isWhole);
+    if (this.gate.ready.length === 0) return;
+    this.heldMarks = marks;
+    this.heldShard = shard;
+    this.gate.holdEnd?.serve();
+  }
+
+  /** Whether the lock of a shard is held by the hold that is about to end. */
+  isHeld(shard: Shard): boolean {
+    return shard === this.heldShard || (this.heldMarks !== null && this.heldMarks[shard.index] !== 0);
+  }
+
+  /** What was noted under the locks is sent when they are free. */
+  private afterRelease(): void {
+    if (this.gate.hasNotices) this.gate.holdEnd?.afterRelease();
+  }
+
+  /** Releases a lock whose hold has come to its end. */
+  release(shard: Shard): void {
+    this.publishIfMoved(shard);
+    shard.unlock();
   }
 
   /** Throws if an invariant of a shard or of their sum is broken. The locks of all shards are held. */
@@ -304,9 +370,7 @@ export class Keyspace {
           const nowMs = Date.now();
           more = shard.expireDue(database, nowMs, EXPIRE_SLICE_KEYS) === EXPIRE_SLICE_KEYS;
           if (shard.expireDueFields(database, nowMs, EXPIRE_SLICE_KEYS)) more = true;
-          this.publishIfMoved(shard);
-          this.journal.commit(false);
-          shard.handOver();
+          this.endSlice(shard);
           if (performance.now() > giveUpAt) return true;
         }
       }

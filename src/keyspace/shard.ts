@@ -16,8 +16,14 @@
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { Journal } from '../journal/journal.js';
 import { Arena } from '../memory/arena.js';
-import { acquireLock, isLockWaitedFor, releaseLock } from '../memory/lock.js';
-import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
+import { acquireLock, isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
+import {
+  DATABASE_BYTES,
+  DATABASES_START_BYTE,
+  HeaderWord,
+  ShardListener,
+  ShardMemory,
+} from '../memory/shard-memory.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot, TablePosition } from '../structures/dictionary.js';
@@ -57,10 +63,12 @@ import {
 } from './entry.js';
 import { KeyEvent } from './events.js';
 import { ExpiryCalendar, FieldCalendar } from './expiry-calendar.js';
+import { type Gate, type KeyName, NamedKey } from './gate.js';
 import type { KeptLock } from './kept-lock.js';
 import { KeyDictionary } from './key-dictionary.js';
 import { LazyFree } from './lazy-free.js';
 import { ShardSnapshot, SnapshotState } from './shard-snapshot.js';
+import { Waiters } from './waiters.js';
 import { WatchedKeys } from './watched-keys.js';
 
 const ROOT_WORDS = DATABASE_BYTES >> 2;
@@ -87,6 +95,7 @@ export class Shard {
   readonly calendar: ExpiryCalendar;
   readonly fieldCalendar: FieldCalendar;
   readonly watchedKeys: WatchedKeys;
+  readonly waiters: Waiters;
   readonly snapshot: ShardSnapshot;
   readonly journal: Journal;
   readonly hashes: HashValue;
@@ -101,6 +110,9 @@ export class Shard {
   private readonly settings: KeyspaceSettings;
   private readonly counters: Float64Array;
   private readonly keptLock: KeptLock;
+  private readonly gate: Gate;
+  /** For keys that change by themselves. */
+  private readonly name: NamedKey;
 
   constructor(
     index: number,
@@ -109,18 +121,22 @@ export class Shard {
     counters: Float64Array,
     journal: Journal,
     keptLock: KeptLock,
+    gate: Gate,
   ) {
     this.index = index;
+    this.gate = gate;
     this.keptLock = keptLock;
     this.journal = journal;
     this.memory = new ShardMemory(buffer);
     this.bytes = this.memory.bytes;
     this.words = this.memory.words;
     this.view = this.memory.view;
+    this.name = new NamedKey(this.bytes, this.view);
     this.arena = new Arena(this.memory);
     this.dictionary = new KeyDictionary(this.memory, this.arena);
     this.calendar = new ExpiryCalendar(this.memory, this.arena);
     this.watchedKeys = new WatchedKeys(this.memory);
+    this.waiters = new Waiters(this.memory, this.arena);
     this.snapshot = new ShardSnapshot(this, this.memory);
     this.limits = settings.values;
     this.hashes = new HashValue(this.memory, this.arena, this.limits);
@@ -151,6 +167,11 @@ export class Shard {
 
   unlock(): void {
     releaseLock(this.words, HeaderWord.Lock);
+  }
+
+  /** Takes the lock if it is free; returns whether it was. No lock is kept while another one is held. */
+  tryLock(): boolean {
+    return tryLock(this.words, HeaderWord.Lock);
   }
 
   /**
@@ -626,10 +647,10 @@ export class Shard {
       const record = this.journal.isOn ? () => this.recordDueField(database, entry) : null;
       counters[KeyspaceCounter.ExpiredFields] += hashes.removeDue(reference, limit, record);
       this.fieldsChanged(database, entry, nowMs);
-      this.changed(database, hash, KeyEvent.HashExpired);
+      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired);
     } else {
       const fields = hashes.heldCount(reference);
-      this.changed(database, hash, KeyEvent.HashExpired);
+      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired);
       const slot = this.dictionary.slotOf(this.root(database), hash, entry);
       this.removeByItself(database, hash, slot, KeyEvent.Delete);
       // As with keys, whoever sees the count finds them gone: DBSIZE and INFO take no lock.
@@ -650,6 +671,30 @@ export class Shard {
     journal.argument(dueField.bytes, dueField.view, dueField.offset, dueField.lengthBytes);
   }
 
+  /** The name of a key, as it lies in its entry. One at a time. */
+  private nameOf(database: number, hash: number, entry: number): NamedKey {
+    const { name, words } = this;
+    name.bytes = this.bytes;
+    name.view = this.view;
+    name.keyDatabase = database;
+    name.hash = hash;
+    name.keyOffset = keyOffset(words, entry);
+    name.keyLength = keyLength(words, entry);
+    return name;
+  }
+
+  /** Whether the gate has to tell anybody of a change. */
+  private get isListenedTo(): boolean {
+    return this.words[HeaderWord.Listeners] !== 0 || this.gate.listener !== null;
+  }
+
+  /** Moves a name out of the shard's memory. */
+  private keepName(name: NamedKey): void {
+    name.bytes = name.bytes.slice(name.keyOffset, name.keyOffset + name.keyLength);
+    name.view = new DataView(name.bytes.buffer);
+    name.keyOffset = 0;
+  }
+
   /** Deletes a key to make room. */
   evict(database: number, hash: number, slot: number): void {
     this.removeByItself(database, hash, slot, KeyEvent.Evicted);
@@ -660,12 +705,12 @@ export class Shard {
   private removeByItself(database: number, hash: number, slot: number, event: KeyEvent): void {
     const { words, journal } = this;
     const { changes } = journal;
-    if (journal.isOn) {
-      const entry = words[slot];
-      journal.delete(database, this.bytes, this.view, keyOffset(words, entry), keyLength(words, entry));
-    }
+    const name = this.nameOf(database, hash, words[slot]);
+    if (journal.isOn) journal.delete(database, name.bytes, name.view, name.keyOffset, name.keyLength);
+    // The gate wants the name when the key is gone, and the block that has it may be another one's by then.
+    if (this.isListenedTo) this.keepName(name);
     this.remove(database, hash, slot);
-    this.changed(database, hash, event);
+    this.changed(name, event);
     // It is recorded; a command that runs meanwhile may have changed nothing.
     journal.changes = changes;
   }
@@ -674,11 +719,63 @@ export class Shard {
    * The gate: a key of this shard has changed. Called once per changed key, after the change and before
    * the lock is released.
    */
-  changed(database: number, hash: number, _event: KeyEvent): void {
-    const { words } = this;
+  changed(key: KeyName, event: KeyEvent): void {
+    const { words, gate } = this;
     words[HeaderWord.DirtyCount]++;
     this.journal.changes++;
-    if (words[HeaderWord.WatchedKeyCount] !== 0) this.watchedKeys.touch(database, hash);
+    if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key);
+    if (gate.listener !== null) gate.listener.note(key, event);
+  }
+
+  /** Tells who waits in this shard for changes of its keys. */
+  private tellListeners(key: KeyName): void {
+    const listeners = this.words[HeaderWord.Listeners];
+    if ((listeners & ShardListener.Watchers) !== 0) this.watchedKeys.touch(key.keyDatabase, key.hash);
+    if ((listeners & ShardListener.Waiters) !== 0) this.noteReady(key);
+  }
+
+  /** If clients wait for a key, has them served at the end of the hold. */
+  noteReady(key: KeyName): void {
+    const queue = this.waiters.find(key);
+    if (queue !== 0) this.queueReady(queue);
+  }
+
+  /** Has all clients served that wait for keys of this shard and find something: all its keys may have changed. */
+  noteAllReady(): void {
+    for (let database = 0; database < this.databaseCount; database++) {
+      this.waiters.forEachQueue(database, this.queueReady);
+    }
+  }
+
+  private readonly queueReady = (queue: number): void => {
+    if (this.gate.holdEnd !== null && this.waiters.markReady(queue)) {
+      this.gate.ready.push({ shard: this, queue });
+    }
+  };
+
+  /** The gate for an event of a key that is no change, or not the whole of one. */
+  happened(key: KeyName, event: KeyEvent): void {
+    this.gate.listener?.note(key, event);
+  }
+
+  /** The gate for all keys of a database at once, before they vanish. */
+  private flushed(database: number, count: number, nowMs: number): void {
+    this.words[HeaderWord.DirtyCount] += count;
+    this.journal.changes++;
+    this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
+    if (this.waiters.queuesOnNoKey > 0) this.waiters.forEachQueue(database, this.queueReady);
+  }
+
+  /** The gate for all keys of two databases at once, before they are exchanged. */
+  private swapped(left: number, right: number, nowMs: number): void {
+    this.words[HeaderWord.DirtyCount]++;
+    this.journal.changes++;
+    const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
+    this.watchedKeys.touchWhere(left, affected);
+    this.watchedKeys.touchWhere(right, affected);
+    if ((this.words[HeaderWord.Listeners] & ShardListener.Waiters) === 0) return;
+    this.waiters.forEachQueue(left, this.queueReady);
+    this.waiters.forEachQueue(right, this.queueReady);
   }
 
   /** Changes since the counter was last reset; a running number. */
@@ -712,12 +809,12 @@ export class Shard {
     const { words } = this;
     const count = this.keyCount(database);
     if (count === 0) return 0;
-    this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
-    words[HeaderWord.DirtyCount] += count;
+    this.flushed(database, count, nowMs);
     const snapshotState = words[HeaderWord.SnapshotState];
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
-    // Images for a snapshot live in the arena, too.
-    if (snapshotState === SnapshotState.None && this.isOnlyDatabase(database)) {
+    // Images for a snapshot live in the arena, too, and so does whoever waits for keys.
+    const hasGuests = snapshotState !== SnapshotState.None || this.waiters.queueCount !== 0;
+    if (!hasGuests && this.isOnlyDatabase(database)) {
       this.reset();
       return count;
     }
@@ -749,9 +846,7 @@ export class Shard {
   /** Exchanges two databases. The caller holds the locks of all shards. */
   swapDatabases(left: number, right: number, nowMs: number): void {
     const { words } = this;
-    const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
-    this.watchedKeys.touchWhere(left, affected);
-    this.watchedKeys.touchWhere(right, affected);
+    this.swapped(left, right, nowMs);
     const leftRoot = this.root(left);
     const rightRoot = this.root(right);
     for (let word = 0; word < ROOT_WORDS; word++) {
@@ -759,7 +854,6 @@ export class Shard {
       words[leftRoot + word] = words[rightRoot + word];
       words[rightRoot + word] = kept;
     }
-    words[HeaderWord.DirtyCount]++;
   }
 
   /**
@@ -774,8 +868,6 @@ export class Shard {
       const calendar = this.calendarOf(database);
       const entry = calendar === 0 ? 0 : this.calendar.nextDue(calendar, nowMs, steps);
       if (entry === 0) break;
-      // Its slot is over but the key is not: the clock went back. It waits for the clock.
-      if (expiresAtMs(this.words, entry) > nowMs) break;
       this.expireEntry(database, entry);
       expired++;
     }
@@ -950,6 +1042,7 @@ export class Shard {
   /** Throws if an invariant is broken. For tests. */
   verify(): void {
     this.arena.verify();
+    this.waiters.verify();
     for (let database = 0; database < this.words[HeaderWord.DatabaseCount]; database++) {
       this.dictionary.verify(this.root(database));
       const calendar = this.calendarOf(database);

@@ -6,14 +6,13 @@
  *     word 2  version             word 3  watchers
  *
  * A key is known by its 32-bit keyed hash: two watched keys of a shard take each other for changed
- * once in four billion. WATCH notes slot and version, EXEC compares. While nobody watches, a write
- * reads one word that says so.
+ * once in four billion. WATCH notes slot and version, EXEC compares.
  *
  * A freed slot keeps its version moving on, so that a watcher can't mistake a later key for its own;
  * slots are freed only by their last watcher.
  */
 
-import { HeaderWord, type ShardMemory, WATCH_TABLE_SLOTS } from '../memory/shard-memory.js';
+import { HeaderWord, ShardListener, type ShardMemory, WATCH_TABLE_SLOTS } from '../memory/shard-memory.js';
 
 const SLOT_WORDS = 4;
 const PROBES_MAX = 64;
@@ -35,7 +34,7 @@ export class WatchedKeys {
       const slot = this.probe(hash, probe);
       if (words[slot + 1] === database + 1 && words[slot] === hash) {
         words[slot + 3]++;
-        words[HeaderWord.WatchedKeyCount]++;
+        this.count(1);
         return slot;
       }
       if (words[slot + 1] === 0 && free < 0) free = slot;
@@ -44,13 +43,20 @@ export class WatchedKeys {
     words[free] = hash;
     words[free + 1] = database + 1;
     words[free + 3] = 1;
-    words[HeaderWord.WatchedKeyCount]++;
+    this.count(1);
     return free;
+  }
+
+  private count(delta: number): void {
+    const { words } = this;
+    words[HeaderWord.WatchedKeyCount] += delta;
+    if (words[HeaderWord.WatchedKeyCount] !== 0) words[HeaderWord.Listeners] |= ShardListener.Watchers;
+    else words[HeaderWord.Listeners] &= ~ShardListener.Watchers;
   }
 
   unwatch(slot: number): void {
     const { words } = this;
-    words[HeaderWord.WatchedKeyCount]--;
+    this.count(-1);
     if (--words[slot + 3] > 0) return;
     words[slot + 1] = 0;
     words[slot + 2]++;
@@ -60,7 +66,7 @@ export class WatchedKeys {
     return this.words[slot + 2];
   }
 
-  /** A key has changed. Called by the gate only while the shard has watched keys. */
+  /** A key has changed. */
   touch(database: number, hash: number): void {
     const { words } = this;
     for (let probe = 0; probe < PROBES_MAX; probe++) {

@@ -10,14 +10,20 @@ import { defaultSettings } from '../config/keyspace-settings.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Executor } from '../execution/executor.js';
+import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
+import { NO_CONNECTION } from '../execution/no-connection.js';
 import type { ServerServices } from '../execution/services.js';
-import { type ClientConnection, Session } from '../execution/session.js';
+import { Session } from '../execution/session.js';
 import { TransferFailure, type Transfers } from '../execution/transfers.js';
+import { WaitRoom } from '../execution/wait-room.js';
 import { AofEnd, AofError, AofInput } from '../journal/aof-input.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
+import { Gate } from '../keyspace/gate.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
+import { ChannelRegistry } from '../pubsub/channel-registry.js';
+import type { MessageOutput } from '../pubsub/subscriptions.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import { createProcessState, ProcessState } from '../state/process-state.js';
 import { FileSource } from '../system/files.js';
@@ -65,16 +71,11 @@ export interface ReplayResult {
 /** Why the files can't be used, in one line. */
 class ReplayError extends Error {}
 
-/** Nobody is connected. */
-const NO_CONNECTION: ClientConnection = {
-  closeAfterReply: () => {},
-  peerAddress: () => '',
-  localAddress: () => '',
-  fd: -1,
-  pendingOutputBytes: 0,
-  pendingOutputChunks: 0,
-  queryBufferBytes: 0,
-  queryBufferFreeBytes: 0,
+/** Nobody is subscribed. */
+const NO_MESSAGES: MessageOutput<Session> = {
+  begin: () => {},
+  writer: () => new ReplyWriter(0),
+  deliver: () => {},
 };
 
 /** Nothing is sent anywhere. */
@@ -153,7 +154,7 @@ class Replay {
       const { bytes, view, parser, commandCount } = input;
       if (this.delay.isOn) for (let left = commandCount; left > 0; left--) this.delay.pause();
       for (let next = 0; next < commandCount; next++) {
-        next = executor.replay(session, bytes, view, parser, next, commandCount);
+        next = executor.logReplay.run(session, bytes, view, parser, next, commandCount);
         if (next < commandCount) this.judge(path, input.commandOffset(next));
       }
       if (input.offset >= nextProgress) {
@@ -171,10 +172,10 @@ class Replay {
 
   /** What to do about the command that the executor stopped at. */
   private judge(path: string, offset: number): void {
-    const { replayProblem } = this.executor;
+    const { problem } = this.executor.logReplay;
     const { reply } = this.context;
     const place = `reading the append only file ${path} at offset ${offset}`;
-    if (replayProblem !== '') throw new ReplayError(`${replayProblem} ${place}`);
+    if (problem !== '') throw new ReplayError(`${problem} ${place}`);
     const text = Buffer.from(reply.bytes.subarray(0, reply.length)).toString('latin1');
     const error = /^-(.*)\r$/m.exec(text)?.[1] ?? '';
     if (error.startsWith('OOM ')) throw new ReplayError(`not enough memory ${place}`);
@@ -198,6 +199,15 @@ function replayServices(config: Config, commandCount: number): ServerServices {
       () => {},
     ),
     transfers: NO_TRANSFERS,
+    waitRoom: new WaitRoom(state, 0, () => {}),
+    ...createMessaging(
+      new ChannelRegistry(ChannelRegistry.create(1 << 20), 1),
+      NO_MESSAGES,
+      state,
+      new Gate(),
+      0,
+      1,
+    ),
     flush: () => {},
     wakeWorker: () => {},
     workerCount: 1,
@@ -214,7 +224,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     isDebugAllowed: () => false,
     log: () => {},
     releaseUnusedPages: () => {},
-    executeTransaction: () => {},
+    executeTransaction: () => true,
   };
 }
 

@@ -27,6 +27,11 @@ function acquireContended(words: Int32Array, index: number): void {
   while (Atomics.exchange(words, index, 2) !== 0) Atomics.wait(words, index, 2, SLEEP_MS_MAX);
 }
 
+/** Takes the lock at `words[index]` if it is free; returns whether it was. */
+export function tryLock(words: Int32Array, index: number): boolean {
+  return Atomics.compareExchange(words, index, 0, 1) === 0;
+}
+
 /** Releases a lock that this thread holds. */
 export function releaseLock(words: Int32Array, index: number): void {
   if (Atomics.exchange(words, index, 0) === 2) Atomics.notify(words, index, 1);

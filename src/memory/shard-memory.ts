@@ -53,6 +53,19 @@ export const enum HeaderWord {
   SnapshotDoneBit = 75,
   SnapshotImages = 76,
   SnapshotLongKeys = 77,
+  /** Who has to know of changes of this shard's keys, as ShardListener bits. */
+  Listeners = 78,
+  // The clients that wait for keys (keyspace/waiters.ts): four words of a dictionary's root, and a count.
+  WaitQueues = 80,
+  WaitQueuesOnNoKey = 84,
+}
+
+/** Bits of `HeaderWord.Listeners`: while there are none, a write reads this one word. */
+export const enum ShardListener {
+  /** Transactions watch keys. */
+  Watchers = 1,
+  /** Clients wait for keys. */
+  Waiters = 2,
 }
 
 /**

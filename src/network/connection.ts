@@ -1,6 +1,7 @@
 /** One client's connection: its socket, the bytes of a command that is not complete, output that waits. */
 
 import type { Session } from '../execution/session.js';
+import type { ReplyWriter } from '../protocol/reply-writer.js';
 import type { ParseState } from '../protocol/request-parser.js';
 
 const INPUT_BYTES_MIN = 16 * 1024;
@@ -36,6 +37,8 @@ export class Connection {
   isClosing = false;
   isClosed = false;
   isReadingPaused = false;
+  /** While it is not read from, the end of what the client sends closes it at once: nobody else would learn of it. */
+  closesOnEnd = false;
   /** Output is kept until the transport's `releaseOutput`. */
   isOutputHeld = false;
   /** Position in the journal that has to be on the disk before. */
@@ -44,6 +47,11 @@ export class Connection {
   recordedUntil = 0;
   /** When it sent something last, in the ticks of the worker's placement. */
   activeWindow = 0;
+
+  // What is to be delivered to it: so far bytes [start, end) of a writer, null for nothing.
+  deliveryWriter: ReplyWriter | null = null;
+  deliveryStart = 0;
+  deliveryEnd = 0;
 
   private cachedPeer: string | null = null;
   private cachedLocal: string | null = null;
@@ -84,6 +92,7 @@ export class Connection {
       !this.isReadingPaused &&
       !this.isOutputHeld &&
       this.pendingOutputBytes === 0 &&
+      this.deliveryWriter === null &&
       this.inputLength === 0
     );
   }

@@ -77,7 +77,7 @@ export class EpollTransport extends SocketTransport {
   protected round(waitMs: number): number {
     const { libc, eventsView } = this;
     if (this.lastCount > 0 && this.lastCount < SMALL_ROUND_EVENTS) libc.yieldProcessor();
-    const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, waitMs);
+    const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, Math.ceil(waitMs));
     this.lastCount = count;
     for (let index = 0; index < count && !this.isStopped; index++) {
       const at = index * EPOLL_EVENT_BYTES;
@@ -97,9 +97,9 @@ export class EpollTransport extends SocketTransport {
     if (connection === undefined) return;
     if ((events & Epoll.OUT) !== 0) this.writePending(connection);
     if (connection.isClosed) return;
-    if ((events & (Epoll.IN | Epoll.HUP | Epoll.ERR)) === 0) return;
+    if ((events & (Epoll.IN | Epoll.HUP | Epoll.ERR | Epoll.RDHUP)) === 0) return;
     if (connection.isReadingPaused || connection.isClosing) {
-      if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) this.close(connection, false);
+      if ((events & (Epoll.HUP | Epoll.ERR | Epoll.RDHUP)) !== 0) this.close(connection, false);
       return;
     }
     if (connection.isOutputHeld) {
@@ -146,6 +146,10 @@ export class EpollTransport extends SocketTransport {
     this.writeReply(connection);
   }
 
+  protected sendBytes(connection: EpollConnection, writer: ReplyWriter, start: number, end: number): void {
+    this.writeBytes(connection, writer, start, end);
+  }
+
   protected settleSend(): void {}
 
   protected forget(): void {}
@@ -158,7 +162,9 @@ export class EpollTransport extends SocketTransport {
   protected updateInterest(connection: EpollConnection): void {
     this.setInterest(
       connection,
-      (this.wantsInput(connection) ? Epoll.IN : 0) | (this.wantsRoom(connection) ? Epoll.OUT : 0),
+      (this.wantsInput(connection) ? Epoll.IN : 0) |
+        (this.wantsRoom(connection) ? Epoll.OUT : 0) |
+        (connection.isReadingPaused && connection.closesOnEnd ? Epoll.RDHUP : 0),
     );
   }
 }

@@ -59,8 +59,7 @@ export class InputGathering {
     }
     this.inputs += inputs;
     const elapsedMs = nowMs - this.windowStartMs;
-    // Below 0 when the clock has been set back.
-    if (elapsedMs >= 0 && elapsedMs < WINDOW_MS) return;
+    if (elapsedMs < WINDOW_MS) return;
     const targetMs = this.activeWorkers() === 1 ? TARGET_MS : SHARED_TARGET_MS;
     this.gatherMs = targetMs * PATIENCE;
     const wanted = Math.min(

@@ -43,6 +43,7 @@ const enum Kind {
   Receive = 2,
   Send = 3,
   Room = 4,
+  End = 5,
 }
 
 /** As much as the socket takes of all bytes (MSG_DONTWAIT, MSG_WAITALL), and no SIGPIPE. */
@@ -55,6 +56,7 @@ class RingConnection extends Connection {
   isReceiving = false;
   isReceivingCancelled = false;
   isAwaitingRoom = false;
+  isAwaitingEnd = false;
   /** It is to be detached as soon as nothing is under way. */
   isLeaving = false;
   /** Some of `input` has not been handed over yet. */
@@ -149,6 +151,7 @@ export class IoUringTransport extends SocketTransport {
       ring.consume(1);
       if (kind === Kind.Receive) this.handleReceived(this.slots[slot] as RingConnection, result, flags);
       else if (kind === Kind.Room) this.handleRoom(this.slots[slot] as RingConnection);
+      else if (kind === Kind.End) this.handleEnd(this.slots[slot] as RingConnection);
       else if (kind === Kind.Wake) {
         this.awaitWake();
         this.handleWake();
@@ -284,6 +287,7 @@ export class IoUringTransport extends SocketTransport {
       this.buffers.giveBack(number);
     } else if (result === 0) {
       connection.hasEnded = true;
+      if (connection.isReadingPaused && connection.closesOnEnd) this.close(connection, false);
     } else if (
       !connection.isClosed &&
       result !== -Errno.ENOBUFS &&
@@ -331,8 +335,26 @@ export class IoUringTransport extends SocketTransport {
     }
     connection.appendInput(bytes, start, end);
     connection.hasUndelivered = true;
-    if (connection.inputLength > UNDELIVERED_BYTES_MAX && !connection.isReceivingCancelled)
+    if (connection.inputLength > UNDELIVERED_BYTES_MAX && !connection.isReceivingCancelled) {
       this.cancelAll(connection);
+      if (connection.closesOnEnd) this.awaitEnd(connection);
+    }
+  }
+
+  /** Learns of the end of what a connection sends that is not received from. */
+  private awaitEnd(connection: RingConnection): void {
+    if (connection.isAwaitingEnd) return;
+    connection.isAwaitingEnd = true;
+    connection.requests++;
+    const { fd, slot } = connection;
+    this.queue(Operation.PollAdd, EntryFlag.None, 0, fd, 0, 0, Epoll.RDHUP, slot, Kind.End);
+  }
+
+  private handleEnd(connection: RingConnection): void {
+    connection.isAwaitingEnd = false;
+    this.requestEnded(connection);
+    if (!connection.isClosed && connection.isReadingPaused && connection.closesOnEnd)
+      this.close(connection, false);
   }
 
   /** What it sends waits while its replies are held, too, or it could go on without end and never get one. */
@@ -385,24 +407,36 @@ export class IoUringTransport extends SocketTransport {
       this.writeReply(connection);
       return;
     }
-    this.queue(
-      Operation.Send,
-      EntryFlag.SkipSuccess,
-      0,
-      connection.fd,
-      this.addressOfReply(),
-      size,
-      SEND_FLAGS,
-      connection.slot,
-      Kind.Send,
-    );
-    this.hasSends = true;
-    connection.sendRound = this.sendRound;
-    connection.sentBytes = reply.bytes;
-    connection.sentStart = reply.start;
-    connection.sentEnd = reply.length;
+    this.queueSend(connection, reply.bytes, this.addressOfReply(), reply.start, reply.length);
     reply.take();
     if (reply.start > REPLIES_IN_FLIGHT_BYTES_MAX) this.submitNow();
+  }
+
+  /** Queues a send of bytes[start, end), the first of which is at an address. */
+  private queueSend(
+    connection: RingConnection,
+    bytes: Uint8Array,
+    address: number,
+    start: number,
+    end: number,
+  ): void {
+    const { fd, slot } = connection;
+    const length = end - start;
+    this.queue(Operation.Send, EntryFlag.SkipSuccess, 0, fd, address, length, SEND_FLAGS, slot, Kind.Send);
+    this.hasSends = true;
+    connection.sendRound = this.sendRound;
+    connection.sentBytes = bytes;
+    connection.sentStart = start;
+    connection.sentEnd = end;
+  }
+
+  protected sendBytes(connection: RingConnection, writer: ReplyWriter, start: number, end: number): void {
+    if (end - start > KEPT_REPLY_BYTES_MAX) this.writeBytes(connection, writer, start, end);
+    else this.queueSend(connection, writer.bytes, this.addressOfWriter(writer) + start, start, end);
+  }
+
+  protected override endDeliveries(): void {
+    this.submitNow();
   }
 
   protected forget(connection: RingConnection): void {

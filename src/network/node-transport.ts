@@ -11,7 +11,9 @@
 
 import { type AddressInfo, Socket } from 'node:net';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { monotonicMs } from '../system/clock.js';
 import { Connection, type ConnectionEvents } from './connection.js';
+import { Deliveries } from './deliveries.js';
 import {
   type ConnectionHandler,
   IDLE_TICK_MS,
@@ -22,6 +24,10 @@ import {
 import type { WorkerChannel } from './worker-channel.js';
 
 const READ_BUFFER_BYTES = 64 * 1024;
+/** What a connection may send while nobody takes it, before it is not read from any more. */
+const UNDELIVERED_BYTES_MAX = 64 * 1024;
+/** The longest that a timer of Node.js can wait. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 const TOO_MANY_CLIENTS = '-ERR max number of clients reached\r\n';
 
 /** The parts of a socket that Node.js has and does not describe. */
@@ -52,6 +58,11 @@ export class NodeTransport implements Transport, ConnectionEvents {
   private readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
   private readonly readView = new DataView(this.readBuffer.buffer);
   private timer: NodeJS.Timeout | undefined;
+  private deadlineTimer: NodeJS.Timeout | undefined;
+  private armedForMs = Number.POSITIVE_INFINITY;
+  private readonly deliveries = new Deliveries((connection, writer, start, end) =>
+    this.sendDelivery(connection, writer, start, end),
+  );
   private isStopped = false;
   /** Something has come since the last tick. */
   private isBusy = false;
@@ -81,18 +92,37 @@ export class NodeTransport implements Transport, ConnectionEvents {
   stop(): void {
     this.isStopped = true;
     clearTimeout(this.timer);
+    clearTimeout(this.deadlineTimer);
     for (const connection of [...this.connections]) this.close(connection, false);
   }
 
   private scheduleTick(delayMs: number): void {
     this.timer = setTimeout(() => {
-      const isWorkLeft = this.handler.onTick(Date.now());
+      const isWorkLeft = this.handler.onTick();
       if (this.isStopped) return;
       this.scheduleTick(isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
       this.isBusy = false;
       if (isWorkLeft) setImmediate(this.useSpareTime);
     }, delayMs);
   }
+
+  /** Has the next deadline met, whatever has happened to it. */
+  private armDeadline(): void {
+    const { nextDeadlineMs } = this.handler;
+    if (nextDeadlineMs === this.armedForMs) return;
+    this.armedForMs = nextDeadlineMs;
+    clearTimeout(this.deadlineTimer);
+    if (nextDeadlineMs === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.min(Math.ceil(nextDeadlineMs - monotonicMs()), TIMER_MS_MAX);
+    this.deadlineTimer = setTimeout(this.meetDeadline, delayMs);
+  }
+
+  private readonly meetDeadline = (): void => {
+    if (this.isStopped) return;
+    this.armedForMs = 0;
+    if (this.handler.nextDeadlineMs <= monotonicMs()) this.handler.onDeadline();
+    this.armDeadline();
+  };
 
   private readonly useSpareTime = (): void => {
     // Once something has come, the next tick goes on.
@@ -105,6 +135,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
       const seen = this.channel.wakeUps;
       this.isBusy = true;
       this.handler.onWake();
+      this.armDeadline();
       await this.channel.waitForWakeUp(seen);
     }
   }
@@ -158,12 +189,18 @@ export class NodeTransport implements Transport, ConnectionEvents {
       connection.keepInput(connection.input as Uint8Array, 0, connection.inputLength, got);
       (connection.input as Uint8Array).set(this.readBuffer.subarray(0, got), connection.inputLength);
     }
-    this.deliver(connection, got);
+    if (connection.isReadingPaused) {
+      if (connection.inputLength > 0) connection.inputLength += got;
+      else connection.keepInput(this.readBuffer, 0, got, 0);
+      this.updateReading(connection);
+    } else {
+      this.deliverInput(connection, got);
+    }
     return connection.isReading;
   }
 
   /** Hands input to the handler: `got` new bytes, in the connection's buffer or in the worker's. */
-  private deliver(connection: NodeConnection, got: number): void {
+  private deliverInput(connection: NodeConnection, got: number): void {
     this.isBusy = true;
     const { input, inputView } = connection;
     if (input !== null && inputView !== null && connection.inputLength > 0) {
@@ -177,11 +214,41 @@ export class NodeTransport implements Transport, ConnectionEvents {
     }
     this.send(connection);
     this.handler.onRoundEnd();
+    this.armDeadline();
   }
+
+  deliver(connection: Connection, writer: ReplyWriter, start: number): void {
+    this.deliveries.add(connection, writer, start);
+  }
+
+  flushDeliveries(): void {
+    this.deliveries.flush();
+  }
+
+  private readonly sendDelivery = (
+    target: Connection,
+    writer: ReplyWriter,
+    start: number,
+    end: number,
+  ): void => {
+    const connection = target as NodeConnection;
+    this.handler.onDelivery(connection);
+    if (connection.isOutputHeld || connection.pendingOutputBytes > 0) {
+      connection.queueOutput(writer.bytes, start, end);
+    } else {
+      // The socket keeps what it can't send.
+      const left = this.write(connection, writer.bytes.slice(start, end), end - start);
+      if (connection.isClosed || left === 0) return;
+      connection.pendingOutputBytes += left;
+    }
+    this.updateReading(connection);
+    if (!connection.isOutputHeld) this.handler.onOutputPending(connection);
+  };
 
   send(target: Connection): void {
     const { reply } = this;
     const connection = target as NodeConnection;
+    if (connection.deliveryWriter !== null) this.deliveries.send(connection);
     if (reply.length > 0) {
       if (!connection.isClosed) this.writeReply(connection);
       reply.reset();
@@ -239,8 +306,9 @@ export class NodeTransport implements Transport, ConnectionEvents {
   }
 
   private updateReading(connection: NodeConnection): void {
+    const buffersForLater = connection.closesOnEnd && connection.inputLength <= UNDELIVERED_BYTES_MAX;
     const reads =
-      !connection.isReadingPaused &&
+      (!connection.isReadingPaused || buffersForLater) &&
       !connection.isClosing &&
       !connection.isOutputHeld &&
       connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX;
@@ -265,7 +333,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     if (!connection.isReadingPaused || connection.isClosed) return;
     connection.isReadingPaused = false;
     this.updateReading(connection as NodeConnection);
-    if (connection.inputLength > 0) this.deliver(connection as NodeConnection, 0);
+    if (connection.inputLength > 0) this.deliverInput(connection as NodeConnection, 0);
   }
 
   close(target: Connection, afterReply: boolean): void {

@@ -21,8 +21,7 @@ export class ProcessorLoad {
 
   /** The part of all processors' time that was idle lately, since one of the last calls; 1 where that is not known. */
   idleRatio(nowMs: number): number {
-    // The clock may have been set back.
-    if (Math.abs(nowMs - this.measuredMs) >= MEASURED_MS_MIN) {
+    if (nowMs - this.measuredMs >= MEASURED_MS_MIN) {
       this.measuredMs = nowMs;
       this.measure();
     }

@@ -7,8 +7,10 @@
  */
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { monotonicMs } from '../system/clock.js';
 import { Errno, type Libc } from '../system/libc.js';
 import type { Connection, ConnectionEvents } from './connection.js';
+import { Deliveries } from './deliveries.js';
 import { formatAddress, SOCKET_ADDRESS_BYTES_MAX } from './socket-address.js';
 import {
   type ConnectionHandler,
@@ -31,6 +33,10 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   private isBusy = false;
   /** The last tick has left work, which is done whenever nothing comes. */
   private hasSpareWork = false;
+  private readonly deliveries = new Deliveries((connection, writer, start, end) =>
+    this.sendDelivery(connection, writer, start, end),
+  );
+  private readonly writerAddresses = new Map<ReplyWriter, { generation: number; address: number }>();
   private replyAddress = 0;
   private replyGeneration = -1;
 
@@ -75,16 +81,18 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   private readonly run = (): void => {
     while (!this.isStopped) {
-      const nowMs = Date.now();
+      const nowMs = monotonicMs();
       if (nowMs >= this.nextTickMs) {
-        const isWorkLeft = this.handler.onTick(nowMs);
+        const isWorkLeft = this.handler.onTick();
         this.nextTickMs = nowMs + (isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
         this.isBusy = false;
         this.hasSpareWork = isWorkLeft;
         if (!this.isStopped) setImmediate(this.run);
         return;
       }
-      const count = this.round(this.hasSpareWork ? 0 : this.nextTickMs - nowMs, nowMs);
+      const nextMs = Math.min(this.nextTickMs, this.handler.nextDeadlineMs);
+      const count = this.round(this.hasSpareWork ? 0 : Math.max(0, nextMs - nowMs), nowMs);
+      if (this.handler.nextDeadlineMs <= monotonicMs()) this.handler.onDeadline();
       if (count > 0) {
         this.isBusy = true;
         this.handler.onRoundEnd();
@@ -174,8 +182,52 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.send(connection);
   }
 
+  deliver(connection: Connection, writer: ReplyWriter, start: number): void {
+    this.deliveries.add(connection, writer, start);
+  }
+
+  flushDeliveries(): void {
+    if (this.deliveries.flush()) this.endDeliveries();
+  }
+
+  /** What was delivered is sent, or kept elsewhere, when this returns. */
+  protected endDeliveries(): void {}
+
+  private readonly sendDelivery = (
+    connection: Connection,
+    writer: ReplyWriter,
+    start: number,
+    end: number,
+  ): void => {
+    this.handler.onDelivery(connection);
+    this.settleSend(connection);
+    if (connection.isClosed) return;
+    if (connection.isOutputHeld) {
+      connection.queueOutput(writer.bytes, start, end);
+    } else if (connection.pendingOutputBytes > 0) {
+      connection.queueOutput(writer.bytes, start, end);
+      this.updateInterest(connection);
+      this.handler.onOutputPending(connection);
+    } else {
+      this.sendBytes(connection, writer, start, end);
+    }
+  };
+
+  /** Sends bytes [start, end) of a writer to a connection that no output waits for; as much as goes. */
+  protected abstract sendBytes(connection: Connection, writer: ReplyWriter, start: number, end: number): void;
+
+  /** The address of a writer's bytes. */
+  protected addressOfWriter(writer: ReplyWriter): number {
+    const known = this.writerAddresses.get(writer);
+    if (known !== undefined && known.generation === writer.generation) return known.address;
+    const address = this.libc.addressOf(writer.bytes);
+    this.writerAddresses.set(writer, { generation: writer.generation, address });
+    return address;
+  }
+
   send(connection: Connection): void {
     const { reply } = this;
+    if (connection.deliveryWriter !== null) this.deliveries.send(connection);
     if (reply.size > 0) {
       this.settleSend(connection);
       if (connection.isClosed) reply.drop();
@@ -189,12 +241,28 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   /** Writes the replies at once. */
   protected writeReply(connection: Connection): void {
-    const { reply, libc } = this;
+    const { reply } = this;
     const { size } = reply;
-    const address = this.addressOfReply();
+    const sent = this.writeNow(connection, this.addressOfReply(), size);
+    if (sent === size || sent < 0) reply.drop();
+    else this.keepReply(connection, sent);
+  }
+
+  /** Writes bytes [start, end) of a writer at once; what does not go waits. */
+  protected writeBytes(connection: Connection, writer: ReplyWriter, start: number, end: number): void {
+    const sent = this.writeNow(connection, this.addressOfWriter(writer) + start, end - start);
+    if (sent < 0 || sent === end - start) return;
+    connection.queueOutput(writer.bytes, start + sent, end);
+    this.updateInterest(connection);
+    this.handler.onOutputPending(connection);
+  }
+
+  /** Returns how many bytes the socket has taken; -1 if it failed, and the connection is closed. */
+  private writeNow(connection: Connection, address: number, lengthBytes: number): number {
+    const { libc } = this;
     let sent = 0;
-    while (sent < size) {
-      const wrote = libc.write(connection.fd, address + sent, size - sent);
+    while (sent < lengthBytes) {
+      const wrote = libc.write(connection.fd, address + sent, lengthBytes - sent);
       if (wrote > 0) {
         sent += wrote;
         continue;
@@ -202,12 +270,10 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       const errno = libc.errno();
       if (errno === Errno.EINTR) continue;
       if (errno === Errno.EAGAIN) break;
-      reply.drop();
       this.close(connection, false);
-      return;
+      return -1;
     }
-    if (sent === size) reply.drop();
-    else this.keepReply(connection, sent);
+    return sent;
   }
 
   /** The address of the first reply that nobody has taken. */

@@ -35,7 +35,12 @@ export interface ConnectionHandler {
    */
   onSpareTime(): boolean;
   /** Comes every TICK_MS while there is something to do, every IDLE_TICK_MS else. Returns whether work is left. */
-  onTick(nowMs: number): boolean;
+  onTick(): boolean;
+  /** When `onDeadline` has to come, in ms of the monotonic clock; infinity for never. */
+  readonly nextDeadlineMs: number;
+  onDeadline(): void;
+  /** Something is about to be sent to a connection that it has not asked for just now. */
+  onDelivery(connection: Connection): void;
   /** Output waits because the client does not read. */
   onOutputPending(connection: Connection): void;
 }
@@ -45,6 +50,13 @@ export interface Transport {
   start(): void;
   /** Sends what is in `reply` to a connection, outside of `onData`. */
   send(connection: Connection): void;
+  /**
+   * Sends what `writer` has got from `start` on to a connection, at the end of the round or earlier. Many connections
+   * share the bytes, which must stay until then. What a connection is sent in one piece this way goes in one send.
+   */
+  deliver(connection: Connection, writer: ReplyWriter, start: number): void;
+  /** Sends all that was delivered; the writers can be used anew. */
+  flushDeliveries(): void;
   /** Sends what a connection was to be sent while its output was held (Connection.isOutputHeld). */
   releaseOutput(connection: Connection): void;
   pauseReading(connection: Connection): void;

@@ -235,6 +235,7 @@ export class ValueLoader {
       const container = this.input.length();
       if (container === QuicklistContainer.Plain) {
         this.input.string(this.first);
+        if (this.first.lengthBytes === 0) this.input.fail('an empty node of a list', at);
         this.element(shard, this.first);
       } else if (container === QuicklistContainer.Packed) {
         this.listBlock(shard, BlockKind.Listpack);

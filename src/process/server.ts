@@ -25,6 +25,7 @@ import type { TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import type { PersistenceOptions } from '../persistence/background-save.js';
 import { backgroundFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
+import { ChannelRegistry } from '../pubsub/channel-registry.js';
 import { AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock, ShutdownRequest } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';
@@ -82,6 +83,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
     libc === null ? undefined : (bytes) => libc.addressOf(bytes),
   );
   const state = createProcessState(threads, table.size);
+  const channelRegistry = ChannelRegistry.create();
   const block = new ControlBlock(state.control);
   block.startupMemoryBytes = keyspace.shards.reduce(
     (sum, shard) => sum + new Int32Array(shard)[HeaderWord.ArenaUsedBytes],
@@ -132,6 +134,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
       workerCount: threads,
       keyspace,
       state,
+      channelRegistry,
       channels: channelBuffers,
       transport,
       acceptorControl: acceptor === null ? null : acceptor.buffer,

@@ -71,11 +71,10 @@ export const enum ClientWord {
   LastCommandId = 12,
   ReplyMode = 13,
   KillRequest = 14,
-  UnblockRequest = 15,
+  /** The ticket of a client that waits for keys is odd; claiming it makes it even. */
+  WaitTicket = 15,
   /** Client id that tracking redirects to, -1 for none. */
   Redirect = 16,
-  /** 1 while the client waits for a key: CLIENT UNBLOCK may then end its wait. */
-  WaitsForKeys = 17,
   /** Lengths of the texts, in the order of ClientText. */
   TextLengths = 24,
 }
@@ -151,13 +150,6 @@ const TEXT_TRAITS = [
   ['libraryName', ClientText.LibraryName],
   ['libraryVersion', ClientText.LibraryVersion],
 ] as const;
-
-/** How to end the wait of a blocked client (CLIENT UNBLOCK). */
-export const enum UnblockRequest {
-  None = 0,
-  Timeout = 1,
-  Error = 2,
-}
 
 export type ClientType = 'normal' | 'master' | 'replica' | 'pubsub';
 
@@ -241,7 +233,10 @@ export class ClientTable {
     const { words, figures } = this;
     const base = this.wordBase(slot);
     acquireLock(words, base + ClientWord.Lock);
+    const ticket = words[base + ClientWord.WaitTicket];
     words.fill(0, base + ClientWord.IsOpen, base + FIGURES_OFFSET / 4);
+    // A waiter of the client that had the row before must not be taken for one of this client.
+    words[base + ClientWord.WaitTicket] = ticket;
     const figureBase = this.figureBase(slot);
     figures.fill(0, figureBase, figureBase + ClientFigure.Commands + 1);
     figures[figureBase + ClientFigure.Id] = id;
@@ -468,26 +463,48 @@ export class ClientTable {
    * The request stays in the row until its owner sees it, so a wake-up that comes late loses nothing.
    */
   requestKill(slot: number, id: number): number {
-    return this.request(slot, id, ClientWord.KillRequest, 1);
-  }
-
-  /** Asks the owner of a blocked connection to end its wait. Returns the worker to wake, or -1. */
-  requestUnblock(slot: number, id: number, how: UnblockRequest): number {
-    return this.request(slot, id, ClientWord.UnblockRequest, how);
-  }
-
-  private request(slot: number, id: number, word: ClientWord, value: number): number {
     const { words } = this;
     const base = this.wordBase(slot);
     acquireLock(words, base + ClientWord.Lock);
     const isThere = words[base + ClientWord.IsOpen] === 1 && this.id(slot) === id;
     const worker = isThere ? words[base + ClientWord.Worker] : -1;
     if (isThere) {
-      Atomics.store(words, base + word, value);
+      Atomics.store(words, base + ClientWord.KillRequest, 1);
       Atomics.store(words, Header.Requests + worker, 1);
     }
     releaseLock(words, base + ClientWord.Lock);
     return worker;
+  }
+
+  /** The worker that has a client's connection. */
+  worker(slot: number): number {
+    return this.words[this.wordBase(slot) + ClientWord.Worker];
+  }
+
+  /** A client begins to wait for keys. Returns its ticket: whoever claims that ends the wait, and nobody else. */
+  beginWait(slot: number): number {
+    const word = this.wordBase(slot) + ClientWord.WaitTicket;
+    const ticket = (this.words[word] + 1) | 1;
+    Atomics.store(this.words, word, ticket);
+    return ticket;
+  }
+
+  /** Claims a ticket; false if somebody has done so before. */
+  claimWait(slot: number, ticket: number): boolean {
+    const word = this.wordBase(slot) + ClientWord.WaitTicket;
+    return Atomics.compareExchange(this.words, word, ticket, ticket + 1) === ticket;
+  }
+
+  /** Ends the wait of the client with this id, if it waits for keys. Returns whether it did. */
+  claimWaitOf(slot: number, id: number): boolean {
+    const { words } = this;
+    const base = this.wordBase(slot);
+    acquireLock(words, base + ClientWord.Lock);
+    const ticket = words[base + ClientWord.WaitTicket];
+    const isThere = words[base + ClientWord.IsOpen] === 1 && this.id(slot) === id;
+    const isClaimed = isThere && (ticket & 1) === 1 && this.claimWait(slot, ticket);
+    releaseLock(words, base + ClientWord.Lock);
+    return isClaimed;
   }
 
   /** Whether rows of this worker have got requests since the last call; it then looks through its rows. */
@@ -500,10 +517,6 @@ export class ClientTable {
 
   isKillRequested(slot: number): boolean {
     return Atomics.load(this.words, this.wordBase(slot) + ClientWord.KillRequest) !== 0;
-  }
-
-  takeUnblockRequest(slot: number): UnblockRequest {
-    return Atomics.exchange(this.words, this.wordBase(slot) + ClientWord.UnblockRequest, UnblockRequest.None);
   }
 
   /** Moves the sums of a worker's clients; only that worker does. */

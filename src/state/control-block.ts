@@ -7,7 +7,7 @@
  *     0 configuration version      1 pause kind            2 clients in MONITOR
  *     3 shutdown request           4 authentication generation
  *     5 lock of the pause words    6 clients blocked       7 tracking clients (reserved)
- *     8 active expiry is off
+ *     8 active expiry is off   9 pauses begun so far   10 clients that wait until some time
  *   float64 from byte 64
  *     8 pause ends (ms)            9 process start (ms)   10 peak of used memory (bytes)
  *    11 last save (ms)            12 used memory at start (bytes)   13 connections rejected
@@ -30,6 +30,8 @@ const enum Word {
   PauseLock = 5,
   BlockedClients = 6,
   ActiveExpireOff = 8,
+  PauseGeneration = 9,
+  TimedClients = 10,
 }
 
 /** Indices in units of 8 bytes. */
@@ -155,6 +157,15 @@ export class ControlBlock {
     Atomics.add(this.words, Word.BlockedClients, delta);
   }
 
+  /** Clients that wait for keys until some time. */
+  get timedClients(): number {
+    return Atomics.load(this.words, Word.TimedClients);
+  }
+
+  addTimedClients(delta: number): void {
+    Atomics.add(this.words, Word.TimedClients, delta);
+  }
+
   /** Whether keys past their expiry are deleted although nobody asks for them. */
   get isActiveExpireOn(): boolean {
     return Atomics.load(this.words, Word.ActiveExpireOff) === 0;
@@ -167,6 +178,14 @@ export class ControlBlock {
   /** Whether a pause may be on: a plain load, for every command. `pauseKind` then tells. */
   get mayBePaused(): boolean {
     return this.words[Word.PauseKind] !== PauseKind.Off;
+  }
+
+  /**
+   * Moves on when a pause begins. Who compares it under a lock with what it was when `pauseKind` was asked knows
+   * whether the answer still holds: whoever pauses takes all locks once before it takes the pause for effective.
+   */
+  get pauseGeneration(): number {
+    return this.words[Word.PauseGeneration];
   }
 
   /** The pause in force now; ends one that is over. */
@@ -191,6 +210,7 @@ export class ControlBlock {
     const isOn = words[Word.PauseKind] !== PauseKind.Off && doubles[Wide.PauseUntilMs] > nowMs;
     doubles[Wide.PauseUntilMs] = isOn ? Math.max(untilMs, doubles[Wide.PauseUntilMs]) : untilMs;
     Atomics.store(words, Word.PauseKind, isOn ? Math.max(kind, words[Word.PauseKind]) : kind);
+    Atomics.add(words, Word.PauseGeneration, 1);
     releaseLock(words, Word.PauseLock);
   }
 

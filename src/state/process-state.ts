@@ -6,7 +6,8 @@ import { CommandLog } from './command-log.js';
 import { Statistics, type StatisticsHandle, WorkerStatistics } from './command-statistics.js';
 import { ControlBlock } from './control-block.js';
 import { LatencyMonitor } from './latency-monitor.js';
-import { Mailbox } from './mailbox.js';
+import { Mail, type MailHandle } from './mail.js';
+import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { SharedConfig } from './shared-config.js';
 import { WorkerLoad } from './worker-load.js';
@@ -23,8 +24,7 @@ export interface ProcessStateHandle {
   readonly persistence: SharedArrayBuffer;
   readonly appendOnly: SharedArrayBuffer;
   readonly workerLoad: SharedArrayBuffer;
-  /** One per worker. */
-  readonly mailboxes: readonly SharedArrayBuffer[];
+  readonly mail: MailHandle;
 }
 
 /** Makes the shared state of a new process. */
@@ -41,7 +41,7 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     persistence: PersistenceState.create(),
     appendOnly: AppendOnlyState.create(),
     workerLoad: WorkerLoad.create(workers),
-    mailboxes: Array.from({ length: workers }, () => Mailbox.create()),
+    mail: Mail.create(workers),
   };
 }
 
@@ -60,10 +60,11 @@ export class ProcessState {
   readonly workerLoad: WorkerLoad;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
-  /** By worker. */
-  readonly mailboxes: readonly Mailbox[];
+  readonly mail: Mail;
+  /** What this worker sends to the others. */
+  readonly outbox: Outbox;
 
-  /** `wakeWorker` makes a worker look into its mailbox. */
+  /** `wakeWorker` makes a worker look into its box. */
   constructor(handle: ProcessStateHandle, worker: number, wakeWorker: (worker: number) => void) {
     this.control = new ControlBlock(handle.control);
     this.config = new SharedConfig(handle.config);
@@ -77,15 +78,7 @@ export class ProcessState {
     this.appendOnly = new AppendOnlyState(handle.appendOnly);
     this.workerLoad = new WorkerLoad(handle.workerLoad);
     this.counters = new WorkerStatistics(handle.statistics, worker);
-    this.mailboxes = handle.mailboxes.map((mailbox, owner) => new Mailbox(mailbox, () => wakeWorker(owner)));
-  }
-
-  /** Sends the same message to every worker. Returns whether all had room for it. */
-  broadcast(kind: number, id = 0, first = 0, payload?: Uint8Array): boolean {
-    let areAllSent = true;
-    for (const mailbox of this.mailboxes) {
-      areAllSent = mailbox.send(kind, id, first, 0, 0, payload) && areAllSent;
-    }
-    return areAllSent;
+    this.mail = new Mail(handle.mail, wakeWorker);
+    this.outbox = new Outbox(this.mail);
   }
 }

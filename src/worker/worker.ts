@@ -13,10 +13,15 @@ import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Dispatcher } from '../execution/dispatcher.js';
 import { Executor } from '../execution/executor.js';
+import { HoldFinish } from '../execution/hold-finish.js';
+import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
-import { Session } from '../execution/session.js';
+import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
+import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
+import { WaitServer } from '../execution/wait-server.js';
+import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
@@ -36,15 +41,18 @@ import type { ConnectionHandler, Transport, TransportKind } from '../network/tra
 import { WorkerChannel } from '../network/worker-channel.js';
 import { SnapshotImageWriter } from '../persistence/image-writer.js';
 import { REPLY_BYTES_MAX, ReplyWriter } from '../protocol/reply-writer.js';
+import { ChannelRegistry, type ChannelRegistryHandle } from '../pubsub/channel-registry.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
-import { type Message, MessageKind } from '../state/mailbox.js';
+import { type Message, MessageKind } from '../state/mail.js';
 import { ProcessState, type ProcessStateHandle } from '../state/process-state.js';
+import { monotonicMs } from '../system/clock.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
 import { crashDetails } from './crash-details.js';
 import { HeldReplies } from './held-replies.js';
 import { HugePages } from './huge-pages.js';
+import { WorkerMessages } from './message-output.js';
 import { WorkerPlacement } from './placement.js';
 
 /** How often connections are held against `timeout` and the soft output limit. */
@@ -77,6 +85,7 @@ export interface WorkerOptions {
   readonly workerCount: number;
   readonly keyspace: KeyspaceHandle;
   readonly state: ProcessStateHandle;
+  readonly channelRegistry: ChannelRegistryHandle;
   /** The channels of all workers, by index. */
   readonly channels: readonly SharedArrayBuffer[];
   readonly transport: TransportKind;
@@ -124,6 +133,12 @@ export class Worker implements ConnectionHandler {
   /** Commands are being executed: whatever fails now, the context knows which. */
   private isExecuting = false;
   private readonly heldReplies: HeldReplies;
+  private readonly messages = new WorkerMessages(
+    (session, writer, start) => this.deliver(session, writer, start),
+    () => this.transport.flushDeliveries(),
+  );
+  /** Connections that publish faster than other workers take it. */
+  private readonly heldBack = new Set<Connection>();
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
@@ -158,9 +173,18 @@ export class Worker implements ConnectionHandler {
         this.state,
         options.index,
         options.workerCount,
-        (session, lines) => this.sendTo(session, lines),
+        (session, bytes, offset, length) => this.sendTo(session, bytes, offset, length),
         (worker) => this.channels[worker].wake(),
       ),
+      ...createMessaging(
+        new ChannelRegistry(options.channelRegistry, options.workerCount),
+        this.messages,
+        this.state,
+        this.keyspace.gate,
+        options.index,
+        options.workerCount,
+      ),
+      waitRoom: new WaitRoom(this.state, options.index, (ended) => this.resumeWaiting(ended)),
       transfers: new TransferThread(options.channels[options.index]),
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
@@ -194,7 +218,9 @@ export class Worker implements ConnectionHandler {
       counters,
     );
     this.executor = new Executor(this.context);
-    this.executor.isLoading = this.state.persistence.isLoading;
+    const { gate } = this.keyspace;
+    gate.holdEnd = new HoldFinish(gate, new WaitServer(this.context), this.services.notices);
+    this.executor.checks.isLoading = this.state.persistence.isLoading;
     this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
@@ -288,7 +314,7 @@ export class Worker implements ConnectionHandler {
 
   /** Looks whether the dataset is loaded, until it is. */
   private followLoading(): void {
-    if (this.executor.isLoading) this.executor.isLoading = this.state.persistence.isLoading;
+    if (this.executor.checks.isLoading) this.executor.checks.isLoading = this.state.persistence.isLoading;
   }
 
   private applyConfig(): void {
@@ -298,6 +324,7 @@ export class Worker implements ConnectionHandler {
     const { hardBytes } = config.normalOutputLimit;
     this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
     services.requirePass = config.requirePass;
+    services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
     this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
     this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
@@ -378,11 +405,18 @@ export class Worker implements ConnectionHandler {
   private afterCommands(connection: Connection, session: Session): void {
     this.heldReplies.holdIfUnsynced(connection);
     if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
-    if (session.postponed !== null) {
-      if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
-      this.postponed.add(connection);
+    if (this.services.publisher.takeCongestion() && session.postponed === null) {
+      this.heldBack.add(connection);
       this.transport.pauseReading(connection);
     }
+    if (session.postponed === null) return;
+    if (session.isWaiting) {
+      connection.closesOnEnd = true;
+    } else {
+      if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
+      this.postponed.add(connection);
+    }
+    this.transport.pauseReading(connection);
   }
 
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
@@ -396,8 +430,93 @@ export class Worker implements ConnectionHandler {
     this.keyspace.keptLock.letGo();
     if (this.roundStartMs > 0) this.placement?.noteRound(Date.now() - this.roundStartMs);
     this.roundStartMs = 0;
+    this.services.waitRoom.finishServed();
+    this.messages.flush();
     this.heldReplies.commit();
     if (this.movers.length > 0) this.moveAway();
+  }
+
+  /** Has a client sent a message, or a part of one that more clients get. */
+  private deliver(session: Session, writer: ReplyWriter, start: number): void {
+    const { reply } = this.transport;
+    if (this.isExecuting && session === this.context.session && session.replyMode === ReplyMode.On) {
+      // It comes before the reply to the command that has caused it.
+      reply.raw(writer.bytes, start, writer.length - start);
+      return;
+    }
+    const connection = this.connections.get(session.id);
+    if (connection === undefined) return;
+    this.state.counters.server[ServerCounter.OutputBytes] += writer.length - start;
+    this.transport.deliver(connection, writer, start);
+  }
+
+  onDelivery(connection: Connection): void {
+    this.heldReplies.holdIfUnsynced(connection);
+  }
+
+  /** Reads again from those who publish faster than others take it, once these keep up. */
+  private releaseHeldBack(): void {
+    if (this.heldBack.size === 0) return;
+    const { outbox } = this.state;
+    for (let worker = 0; worker < this.options.workerCount; worker++) if (outbox.isCongested(worker)) return;
+    const connections = [...this.heldBack];
+    this.heldBack.clear();
+    for (const connection of connections) this.transport.resumeReading(connection);
+  }
+
+  get nextDeadlineMs(): number {
+    return this.services.waitRoom.nextDeadlineMs;
+  }
+
+  onDeadline(): void {
+    this.keyspace.keptLock.letGo();
+    this.services.waitRoom.expire(monotonicMs());
+    this.onRoundEnd();
+  }
+
+  /** A client that has waited for keys goes on. */
+  private resumeWaiting({
+    session,
+    command,
+    end,
+    bytes,
+    offset,
+    length,
+    milliseconds,
+    error,
+  }: EndedWait): void {
+    const connection = this.connections.get(session.id);
+    if (connection === undefined) return;
+    const { reply } = this.transport;
+    session.postponed = null;
+    connection.closesOnEnd = false;
+    this.context.nowMs = Date.now();
+    session.lastInteractionMs = this.context.nowMs;
+    this.heldReplies.beforeCommands();
+    reply.protocol = session.protocol;
+    if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
+    else if (end === WaitEnd.TimedOut) reply.nullArray();
+    else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
+    this.executor.countServed(
+      session,
+      command,
+      milliseconds,
+      end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
+    );
+    if (session.replyMode !== ReplyMode.On) {
+      reply.drop();
+      if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
+    }
+    this.heldReplies.holdIfUnsynced(connection);
+    this.state.counters.server[ServerCounter.OutputBytes] += reply.size;
+    this.services.clientRows.publish(
+      session,
+      this.context.nowMs,
+      connection.queryBufferBytes,
+      connection.queryBufferFreeBytes,
+    );
+    this.transport.send(connection);
+    this.transport.resumeReading(connection);
   }
 
   /** Lets connections go that are to move, as far as nothing binds them to this thread now. */
@@ -412,7 +531,6 @@ export class Worker implements ConnectionHandler {
 
   onDetached(connection: Connection): void {
     const { index } = this.options;
-    const { mailboxes } = this.state;
     const session = connection.session as Session;
     const { fd } = connection;
     const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
@@ -422,13 +540,9 @@ export class Worker implements ConnectionHandler {
     const slot = this.services.clientRows.leave(session, target);
     if (target !== index) {
       this.channels[target].connectionOpened();
-      if (mailboxes[target].send(MessageKind.Connection, session.id, fd, slot, 0, input)) {
-        this.channel.connectionClosed();
-        return;
-      }
-      // Its mailbox is full: the connection stays.
-      this.channels[target].connectionClosed();
-      this.state.clients.assign(slot, index);
+      this.state.outbox.send(target, MessageKind.Connection, session.id, fd, slot, 0, input);
+      this.channel.connectionClosed();
+      return;
     }
     this.arrivals.push({ fd, slot, input });
     this.takeArrivals();
@@ -517,6 +631,8 @@ export class Worker implements ConnectionHandler {
     session.postponedWork?.abandon();
     session.postponedWork = null;
     this.services.monitors.leave(session);
+    this.services.waitRoom.abandon(session);
+    this.services.subscriptions.unsubscribeAll(session);
     this.services.clientRows.close(session);
     if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
     this.forget(connection, session);
@@ -527,40 +643,49 @@ export class Worker implements ConnectionHandler {
     connection.session = null;
     this.unsettled.delete(connection);
     this.overSoftLimit.delete(connection);
+    this.heldBack.delete(connection);
     this.connections.delete(session.id);
     this.services.sessions.delete(session.id);
   }
 
   onWake(): void {
+    // What follows may wait for a disk.
+    this.keyspace.keptLock.letGo();
     this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
     this.followConfig();
     this.followLoading();
-    if (this.options.index === 0 && !this.executor.isLoading) {
+    if (this.options.index === 0 && !this.executor.checks.isLoading) {
       followAppendOnly(this.keyspace, this.services, Date.now());
     }
   }
 
   private readMailbox(): void {
-    this.state.mailboxes[this.options.index].drain(this.receive);
-    this.services.monitors.retry();
+    this.state.outbox.flush();
+    this.state.mail.drain(this.options.index, this.receive);
     this.takeArrivals();
+    this.releaseHeldBack();
   }
 
   private readonly receive = (message: Message): void => {
-    if (message.kind === MessageKind.MonitorLine) this.services.monitors.receive(message);
-    else if (message.kind === MessageKind.Connection)
-      this.arrivals.push({ fd: message.first, slot: message.second, input: message.payload });
+    const { kind, bytes, offset, length } = message;
+    if (kind === MessageKind.MonitorLines) this.services.monitors.receive(message);
+    else if (kind === MessageKind.WaitEnded) this.services.waitRoom.receive(message);
+    else if (kind === MessageKind.Published) this.services.publisher.receive(message);
+    else if (kind === MessageKind.Connection) {
+      const input = bytes.slice(offset, offset + length);
+      this.arrivals.push({ fd: message.first, slot: message.second, input });
+    }
   };
 
   /** Sends bytes that are no reply to a connection. Nothing else may wait in the reply writer. */
-  private sendTo(session: Session, bytes: Uint8Array): void {
+  private sendTo(session: Session, bytes: Uint8Array, offset: number, length: number): void {
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
-    this.state.counters.server[ServerCounter.OutputBytes] += bytes.length;
-    this.transport.reply.raw(bytes, 0, bytes.length);
+    this.state.counters.server[ServerCounter.OutputBytes] += length;
+    this.transport.reply.raw(bytes, offset, length);
     this.transport.send(connection);
   }
 
@@ -614,13 +739,15 @@ export class Worker implements ConnectionHandler {
 
   onSpareTime(): boolean {
     // Whoever loads would have to wait.
-    if (this.executor.isLoading) return false;
+    if (this.executor.checks.isLoading) return false;
     const arePagesLeft = this.hugePages?.step() ?? false;
     const { index, workerCount } = this.options;
     return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || arePagesLeft;
   }
 
-  onTick(nowMs: number): boolean {
+  onTick(): boolean {
+    const nowMs = Date.now();
+    this.keyspace.keptLock.letGo();
     this.followConfig();
     this.context.nowMs = nowMs;
     this.measureUnsettled(nowMs);
@@ -634,14 +761,14 @@ export class Worker implements ConnectionHandler {
     this.onRoundEnd();
     if (this.postponed.size > 0) isWorkLeft = true;
     this.followLoading();
-    if (this.executor.isLoading) {
+    if (this.executor.checks.isLoading) {
       const { loadedBytes, loadTotalBytes } = this.state.persistence;
       this.hugePages?.followLoading(loadedBytes / Math.max(1, loadTotalBytes));
     } else {
       if (this.hugePages?.step()) isWorkLeft = true;
       if (this.keepHouse(nowMs)) isWorkLeft = true;
     }
-    this.placement?.tick(nowMs, this.config.activeWorkers);
+    this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(nowMs);
       this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
@@ -652,6 +779,9 @@ export class Worker implements ConnectionHandler {
       this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
       this.checkClients(nowMs);
     }
+    // What has expired may have served somebody, and caused messages.
+    this.services.waitRoom.finishServed();
+    this.messages.flush();
     return isWorkLeft;
   }
 

@@ -97,6 +97,11 @@ const sameKind: Comparison = (a, b) => (elementsOf(a) === null ? sameType(a, b) 
 /** HELLO: all but the connection's id. */
 const sameButId: Comparison = (a, b) => maskId(a.toString('latin1')) === maskId(b.toString('latin1'));
 
+/** The bytes of a bulk string, one character each. */
+export function bulkText(reply: Buffer): string {
+  return reply.toString('latin1', reply.indexOf('\n') + 1, reply.length - 2);
+}
+
 /** Output with the connection's id in replies to HELLO made 0. */
 export function maskId(output: string): string {
   return output.replace(/(\$2\r\nid\r\n):\d+/g, '$1:0');

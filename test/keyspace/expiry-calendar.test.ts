@@ -100,6 +100,12 @@ class Model {
     this.arena.free(old, ENTRY_BYTES);
   }
 
+  /** The clock is set back; the calendar learns of it when it is asked for what is due. */
+  goBack(milliseconds: number): void {
+    this.nowMs -= milliseconds;
+    for (const [entry, filedMs] of this.filed) this.filed.set(entry, Math.min(filedMs, this.nowMs));
+  }
+
   /** Takes out all that is due; fails if something comes too early or stays too long. */
   expire(): void {
     const steps = { left: NO_LIMIT };
@@ -160,6 +166,9 @@ for (const [name, arenaBytes, keysMax] of [
         } else if (choice < 99) {
           model.nowMs += random.below(random.pick([10, 300, 5000, MINUTE_MS, 10 * MINUTE_MS]));
           model.expire();
+        } else if (random.chance(0.5)) {
+          model.goBack(random.below(random.pick([100, 5000, 60 * MINUTE_MS, 10 * DAY_MS])));
+          if (random.chance(0.5)) model.expire();
         } else {
           model.nowMs += random.below(random.pick([DAY_MS, 10 * DAY_MS]));
           model.expire();

@@ -16,6 +16,7 @@ import {
   valueOffset,
 } from '../../src/keyspace/entry.js';
 import { KeyEvent } from '../../src/keyspace/events.js';
+import { Gate, NamedKey } from '../../src/keyspace/gate.js';
 import { KeptLock } from '../../src/keyspace/kept-lock.js';
 import { Shard } from '../../src/keyspace/shard.js';
 import { hashBytes, ownHashSecret } from '../../src/memory/hash.js';
@@ -77,7 +78,15 @@ class Model {
     const memory = ShardMemory.create(arenaBytes + (4 << 20), DATABASES);
     memory.words[HeaderWord.ArenaEnd] = memory.words[HeaderWord.ArenaStart]! + arenaBytes;
     const journal = new Journal(JournalRing.create(1 << 16));
-    this.shard = new Shard(0, memory.buffer, this.settings, this.counters, journal, new KeptLock());
+    this.shard = new Shard(
+      0,
+      memory.buffer,
+      this.settings,
+      this.counters,
+      journal,
+      new KeptLock(),
+      new Gate(),
+    );
     this.random = random;
   }
 
@@ -131,7 +140,8 @@ class Model {
   }
 
   changed(event: KeyEvent): void {
-    this.shard.changed(this.database, this.hash, event);
+    const { key, view, database, hash } = this;
+    this.shard.changed(new NamedKey(key, view, database, hash, 0, key.length), event);
     this.changes++;
   }
 

@@ -12,6 +12,7 @@ import { Config } from '../../src/config/config.js';
 import { defaultSettings } from '../../src/config/keyspace-settings.js';
 import { entryType, ValueType, valueOffset } from '../../src/keyspace/entry.js';
 import { KeyEvent } from '../../src/keyspace/events.js';
+import { NamedKey } from '../../src/keyspace/gate.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from '../../src/keyspace/keyspace.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { SnapshotState } from '../../src/keyspace/shard-snapshot.js';
@@ -265,7 +266,8 @@ function change(shard: Shard, database: number, entry: number, random: Random): 
       shard.bytes.set(value, valueOffset(shard.words, replaced));
     }
   }
-  shard.changed(database, hash, KeyEvent.Set);
+  // Nobody listens who would want the name.
+  shard.changed(new NamedKey(value, view, database, hash), KeyEvent.Set);
 }
 
 t.test('a snapshot while keys change', { skip: skipWithoutRedis() }, async (t) => {

@@ -7,7 +7,6 @@ import {
   ClientTable,
   ClientText,
   ClientWord,
-  UnblockRequest,
 } from '../../src/state/client-table.js';
 
 const named = (id: number): string => `command${id}`;
@@ -141,9 +140,29 @@ t.test('requests reach the owner once, and never the next client of a row', asyn
   t.equal(table.requestKill(slot, 1), -1);
   t.equal(table.open(2, 2, 1, '', '', 0), slot);
   t.notOk(table.isKillRequested(slot));
-  t.equal(table.requestUnblock(slot, 2, UnblockRequest.Error), 2);
-  t.equal(table.takeUnblockRequest(slot), UnblockRequest.Error);
-  t.equal(table.takeUnblockRequest(slot), UnblockRequest.None);
+});
+
+t.test('the wait of a client is claimed once, and never that of the next client of a row', async (t) => {
+  const table = new ClientTable(ClientTable.create(4));
+  const slot = table.open(1, 2, 1, '', '', 0);
+  t.notOk(table.claimWaitOf(slot, 1), 'it does not wait');
+  const ticket = table.beginWait(slot);
+  t.notOk(table.claimWaitOf(slot, 99));
+  t.ok(table.claimWait(slot, ticket));
+  t.notOk(table.claimWait(slot, ticket));
+  t.notOk(table.claimWaitOf(slot, 1));
+  const second = table.beginWait(slot);
+  t.not(second, ticket);
+  t.notOk(table.claimWait(slot, ticket));
+  t.ok(table.claimWaitOf(slot, 1));
+  const third = table.beginWait(slot);
+  t.ok(table.claimWait(slot, third));
+  table.close(slot);
+  t.equal(table.open(2, 2, 1, '', '', 0), slot);
+  const next = table.beginWait(slot);
+  t.notOk([ticket, second, third].includes(next));
+  t.notOk(table.claimWait(slot, third));
+  t.ok(table.claimWait(slot, next));
 });
 
 t.test('no thread ever sees a torn row', async (t) => {

@@ -8,7 +8,8 @@ import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import { ReplyMode, type Session } from '../../execution/session.js';
 import type { Handler } from '../../execution/table/command-table.js';
-import { type ClientFilter, ClientWord, UnblockRequest } from '../../state/client-table.js';
+import { WaitEnd } from '../../execution/wait-room.js';
+import type { ClientFilter } from '../../state/client-table.js';
 import { PauseKind } from '../../state/control-block.js';
 import { type FilterRules, isInteger, readClientFilter } from './client-filters.js';
 import { isValidClientName } from './connection.js';
@@ -172,6 +173,7 @@ function wrongArguments(context: CommandContext): void {
   );
 }
 
+/** The locks of all shards are held, so what other threads do afterwards they do knowing of the pause. */
 function pause(context: CommandContext): void {
   const { reply, nowMs, services } = context;
   let kind = PauseKind.All;
@@ -233,14 +235,14 @@ function onOff(set: (session: Session, isOn: boolean) => void): Handler {
 
 function unblock(context: CommandContext): void {
   const { reply, services } = context;
-  let how = UnblockRequest.Timeout;
+  let end = WaitEnd.TimedOut;
   if (context.argCount > 4) {
     wrongArguments(context);
     return;
   }
   if (context.argCount === 4) {
     if (context.argIs(3, 'ERROR')) {
-      how = UnblockRequest.Error;
+      end = WaitEnd.Unblocked;
     } else if (!context.argIs(3, 'TIMEOUT')) {
       reply.error('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR');
       return;
@@ -250,11 +252,7 @@ function unblock(context: CommandContext): void {
   const clientId = context.number.value;
   const { clients } = services.state;
   for (const slot of clients.select({ ids: new Set([clientId]) }, context.nowMs)) {
-    // Who waits for the end of a pause does not wait for a key, and can't be unblocked.
-    if (Atomics.load(clients.words, clients.wordBase(slot) + ClientWord.WaitsForKeys) === 0) continue;
-    const worker = clients.requestUnblock(slot, clientId, how);
-    if (worker < 0) continue;
-    services.wakeWorker(worker);
+    if (!services.waitRoom.unblock(clientId, slot, end)) continue;
     reply.integer(1);
     return;
   }

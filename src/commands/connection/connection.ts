@@ -13,7 +13,13 @@ const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disa
 function ping(context: CommandContext): void {
   const { reply } = context;
   if (context.argCount > 2) reply.error(wrongArity('ping'));
-  else if (context.argCount === 1) reply.simple('PONG');
+  else if (context.session.subscribed !== null && reply.protocol === 2) {
+    // As if it were a message.
+    reply.array(2);
+    reply.bulkString('pong');
+    if (context.argCount === 1) reply.bulkString('');
+    else echo(context);
+  } else if (context.argCount === 1) reply.simple('PONG');
   else echo(context);
 }
 
@@ -143,6 +149,7 @@ function reset(context: CommandContext): void {
   session.name = '';
   session.noTouch = false;
   context.services.monitors.leave(session);
+  context.services.subscriptions.unsubscribeAll(session);
   session.replyMode = ReplyMode.On;
   session.userName = 'default';
   session.authenticated = context.services.requirePass === '';

@@ -37,8 +37,7 @@ function exec(context: CommandContext): void {
     reply.error('EXECABORT Transaction discarded because of previous errors.');
     return;
   }
-  context.services.executeTransaction(session, () => isUnchanged(context));
-  session.discardTransaction();
+  if (context.services.executeTransaction(session, () => isUnchanged(context))) session.discardTransaction();
 }
 
 /**

@@ -170,7 +170,9 @@ function restore(context: CommandContext): void {
   const { usesLfu } = context.keyspace.settings;
   setEntryAccess(shard.words, context.entry, usesLfu ? lfuInitial(nowMs) : lruClock(nowMs));
   setLoadedAccess(shard, context.entry, usesLfu, options.idleSeconds, options.frequency, nowMs);
+  context.recreated();
   context.changed(KeyEvent.Restore);
+  context.overwritten();
   recordRestore(context, Math.max(0, expiresAt));
   reply.ok();
 }

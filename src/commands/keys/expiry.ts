@@ -72,7 +72,7 @@ function expire(context: CommandContext, unit: TimeUnit): void {
 
 function timeToLive(context: CommandContext, inSeconds: boolean, isAbsolute: boolean): void {
   const { reply } = context;
-  if (context.peek(1) === 0) {
+  if (context.query(1) === 0) {
     reply.integer(-2);
     return;
   }

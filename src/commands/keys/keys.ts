@@ -44,7 +44,7 @@ function del(context: CommandContext, mayWait: boolean): void {
 
 function exists(context: CommandContext): void {
   let found = 0;
-  for (let index = 1; index < context.argCount; index++) if (context.peek(index) !== 0) found++;
+  for (let index = 1; index < context.argCount; index++) if (context.query(index) !== 0) found++;
   context.reply.integer(found);
 }
 
@@ -55,7 +55,7 @@ function touch(context: CommandContext): void {
 }
 
 function type(context: CommandContext): void {
-  context.reply.simple(context.peek(1) === 0 ? 'none' : typeName(context.entryType));
+  context.reply.simple(context.query(1) === 0 ? 'none' : typeName(context.entryType));
 }
 
 /** RENAME and RENAMENX. Returns false if an error or 0 was replied. */
@@ -78,8 +78,10 @@ function renameKey(context: CommandContext, onlyIfAbsent: boolean): boolean {
     return false;
   }
   if (!context.takeValue(source, context.database, sourceHash, sourceEntry)) return false;
-  source.changed(context.database, sourceHash, KeyEvent.RenameFrom);
+  context.recreated();
+  context.argumentChanged(1, context.database, KeyEvent.RenameFrom);
   context.changed(KeyEvent.RenameTo);
+  context.overwritten();
   return true;
 }
 
@@ -138,7 +140,9 @@ function copy(context: CommandContext): void {
     return;
   }
   if (!context.putCopy(source, sourceEntry, expiresAt)) return;
+  context.recreated();
   context.changed(KeyEvent.CopyTo);
+  context.overwritten();
   reply.integer(1);
 }
 
@@ -162,7 +166,7 @@ function move(context: CommandContext): void {
     return;
   }
   if (!context.takeValue(source, context.database, sourceHash, sourceEntry)) return;
-  source.changed(context.database, sourceHash, KeyEvent.MoveFrom);
+  context.argumentChanged(1, context.database, KeyEvent.MoveFrom);
   context.changed(KeyEvent.MoveTo);
   reply.integer(1);
 }
@@ -172,13 +176,10 @@ function swapdb(context: CommandContext): void {
   const right = left === null ? null : readInt32(context, 2, 'ERR invalid second DB index');
   if (left === null || right === null) return;
   if (!isDatabase(context, left) || !isDatabase(context, right)) return;
-  const { shards } = context.keyspace;
-  for (const shard of shards) context.lockShard(shard);
   if (left !== right) {
-    for (const shard of shards) shard.swapDatabases(left, right, context.nowMs);
+    for (const shard of context.keyspace.shards) shard.swapDatabases(left, right, context.nowMs);
     recordRequest(context);
   }
-  for (const shard of shards) context.unlockShard(shard);
   context.reply.ok();
 }
 
@@ -190,28 +191,28 @@ function isFlushOption(context: CommandContext): boolean {
   return false;
 }
 
+/** Deletes the keys of databases. The locks of all shards are held. */
 function flush(context: CommandContext, firstDatabase: number, lastDatabase: number): void {
-  const { shards, databaseCount } = context.keyspace;
-  const isAll = lastDatabase - firstDatabase + 1 === databaseCount && context.command.fullName === 'flushall';
-  for (const shard of shards) context.lockShard(shard);
-  if (isAll) cancelBackgroundSave(context);
-  for (const shard of shards) {
+  for (const shard of context.keyspace.shards) {
     for (let database = firstDatabase; database <= lastDatabase; database++) {
       shard.flush(database, context.nowMs);
     }
   }
   recordRequest(context);
-  if (isAll) snapshotFlushed(context);
-  for (const shard of shards) context.unlockShard(shard);
-  context.reply.ok();
 }
 
 function flushdb(context: CommandContext): void {
-  if (isFlushOption(context)) flush(context, context.database, context.database);
+  if (!isFlushOption(context)) return;
+  flush(context, context.database, context.database);
+  context.reply.ok();
 }
 
 function flushall(context: CommandContext): void {
-  if (isFlushOption(context)) flush(context, 0, context.keyspace.databaseCount - 1);
+  if (!isFlushOption(context)) return;
+  cancelBackgroundSave(context);
+  flush(context, 0, context.keyspace.databaseCount - 1);
+  snapshotFlushed(context);
+  context.reply.ok();
 }
 
 function dbsize(context: CommandContext): void {

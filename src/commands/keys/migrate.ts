@@ -18,7 +18,6 @@ import { recordDelete } from '../../execution/effects.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { PostponedWork } from '../../execution/session.js';
 import type { Handler } from '../../execution/table/command-table.js';
-import { copyRequest } from '../../execution/transactions.js';
 import { type Transfer, TransferFailure, type TransferResult } from '../../execution/transfers.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import type { Shard } from '../../keyspace/shard.js';
@@ -184,7 +183,7 @@ function send(context: CommandContext, migration: Migration, keys: readonly numb
     finish(context, migration);
   } else {
     session.postponedWork = migration;
-    session.postponed = copyRequest(context, context.command);
+    session.postponed = { command: context.command, request: context.request.copy() };
   }
 }
 

@@ -37,7 +37,7 @@ export function encodingName(context: CommandContext): string {
 }
 
 function onKey(context: CommandContext, answer: () => void): void {
-  if (context.peek(2) === 0) context.reply.nullBulk();
+  if (context.queryQuietly(2) === 0) context.reply.nullBulk();
   else answer();
 }
 

@@ -463,6 +463,7 @@ function storeSorted(
       recordDelete(context);
     }
   } else if (putList(context, result)) {
+    context.overwritten();
     context.changed(KeyEvent.SortStore);
     recordList(context, result, exists);
   } else {

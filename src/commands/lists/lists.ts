@@ -523,56 +523,76 @@ function lmove(context: CommandContext): void {
   if (to >= 0) move(context, from === 1, to === 1);
 }
 
+/** What LMPOP and BLMPOP ask for behind their timeout. */
+const popFromKeys = { firstKey: 0, keyCount: 0, fromTail: false, count: 1 };
+
 /**
- * LMPOP and BLMPOP behind their key count, which is argument `keysArgument`. Returns false if no key holds a list;
- * then nothing is replied.
+ * Reads what LMPOP and BLMPOP ask for, from the argument with the number of keys on. Returns null after replying what is
+ * wrong; otherwise what is valid until the next call.
  */
-export function popFromFirst(context: CommandContext, keysArgument: number): boolean {
-  const { reply } = context;
+export function readPopFromKeys(context: CommandContext, keysArgument: number): typeof popFromKeys | null {
+  const { reply, number } = context;
   const tooFew = 'ERR numkeys should be greater than 0';
-  if (!context.integer(keysArgument, tooFew)) return true;
-  const keyCount = context.number.value;
-  if (keyCount < 1) {
-    reply.error(tooFew);
-    return true;
-  }
+  if (!context.integer(keysArgument, tooFew)) return null;
+  const keyCount = number.value;
   const sideArgument = keysArgument + 1 + keyCount;
-  if (sideArgument >= context.argCount) {
-    reply.error(SYNTAX_ERROR);
-    return true;
+  if (keyCount < 1 || sideArgument >= context.argCount) {
+    reply.error(keyCount < 1 ? tooFew : SYNTAX_ERROR);
+    return null;
   }
   const side = readSide(context, sideArgument);
-  if (side < 0) return true;
+  if (side < 0) return null;
   let count = -1;
   for (let index = sideArgument + 1; index < context.argCount; index += 2) {
     if (count !== -1 || index + 1 >= context.argCount || !context.argIs(index, 'COUNT')) {
       reply.error(SYNTAX_ERROR);
-      return true;
+      return null;
     }
     const tooSmall = 'ERR count should be greater than 0';
-    if (!context.integer(index + 1, tooSmall)) return true;
-    count = context.number.value;
+    if (!context.integer(index + 1, tooSmall)) return null;
+    count = number.value;
     if (count < 1) {
       reply.error(tooSmall);
-      return true;
+      return null;
     }
   }
-  for (let key = keysArgument + 1; key < sideArgument; key++) {
+  popFromKeys.firstKey = keysArgument + 1;
+  popFromKeys.keyCount = keyCount;
+  popFromKeys.fromTail = side === 1;
+  popFromKeys.count = Math.max(1, count);
+  return popFromKeys;
+}
+
+/** Replies with a key that is named by an argument, and takes up to `count` elements from its list, which has some. */
+export function popFromKey(
+  context: CommandContext,
+  key: number,
+  reference: number,
+  fromTail: boolean,
+  count: number,
+): void {
+  const { reply, bytes, view } = context;
+  reply.array(2);
+  reply.bulkCopy(bytes, view, context.argOffset(key), context.argLength(key));
+  const taken = Math.min(context.shard.lists.count(reference), count);
+  popMany(context, reference, fromTail, count);
+  recordPop(context, fromTail ? 'RPOP' : 'LPOP', taken);
+}
+
+/** Pops from the first of these keys that holds a list. Returns false, with nothing replied, if none does. */
+export function popFromFirst(context: CommandContext, wanted: typeof popFromKeys): boolean {
+  const { firstKey, keyCount, fromTail, count } = wanted;
+  for (let key = firstKey; key < firstKey + keyCount; key++) {
     const reference = context.writeCollection(key, ValueType.List);
-    if (reference < 0) return true;
-    if (reference === 0) continue;
-    reply.array(2);
-    reply.bulkCopy(context.bytes, context.view, context.argOffset(key), context.argLength(key));
-    const length = context.shard.lists.count(reference);
-    popMany(context, reference, side === 1, Math.abs(count));
-    recordPop(context, side === 1 ? 'RPOP' : 'LPOP', Math.min(length, Math.abs(count)));
-    return true;
+    if (reference > 0) popFromKey(context, key, reference, fromTail, count);
+    if (reference !== 0) return true;
   }
   return false;
 }
 
 function lmpop(context: CommandContext): void {
-  if (!popFromFirst(context, 1)) context.reply.nullArray();
+  const wanted = readPopFromKeys(context, 1);
+  if (wanted !== null && !popFromFirst(context, wanted)) context.reply.nullArray();
 }
 
 export const listHandlers: Readonly<Record<string, Handler>> = {

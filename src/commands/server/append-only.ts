@@ -8,7 +8,7 @@ import { JournalRequest } from '../../journal/journal-ring.js';
 import type { Keyspace } from '../../keyspace/keyspace.js';
 import { AppendOnlyMode } from '../../state/append-only-state.js';
 import { SnapshotForm, SnapshotPurpose } from '../../state/persistence-state.js';
-import { beginBackgroundSave, cancelBackgroundJob, withAllLocks } from './save.js';
+import { beginBackgroundSave, cancelBackgroundJob } from './save.js';
 
 /** Replies wait if what was written so long ago is not on the disk. */
 const BEHIND_MS = 2000;
@@ -36,7 +36,7 @@ function bgrewriteaof(context: CommandContext): void {
   } else if (
     // A transaction must not be in the old file's half and the new one's, or in both.
     !context.isMidTransaction &&
-    withAllLocks(context, () => beginRewrite(keyspace, services, nowMs))
+    context.withAllLocks(() => beginRewrite(keyspace, services, nowMs))
   ) {
     reply.simple('Background append only file rewriting started');
   } else {
@@ -127,7 +127,7 @@ export function reloadAppendOnly(context: CommandContext): void {
     reply.error('ERR DEBUG LOADAOF needs an append only file that is complete, and is not for transactions');
     return;
   }
-  const failure = withAllLocks(context, () => {
+  const failure = context.withAllLocks(() => {
     const isRecording = ring.isOn;
     if (isRecording) ring.waitForFile(() => appendOnly.writeError !== 0);
     ring.turnOff();

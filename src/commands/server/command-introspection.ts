@@ -3,6 +3,7 @@
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import { KeyPositions } from '../../execution/key-positions.js';
+import { CommandRequest } from '../../execution/request.js';
 import { type ArgumentDoc, type CommandDoc, commandDoc } from '../../execution/table/command-docs.js';
 import {
   type Command,
@@ -321,8 +322,8 @@ function getKeys(withFlags: boolean): Handler {
       return;
     }
     const positions = new KeyPositions();
-    const { bytes, pairs } = context;
-    const args = { bytes, pairs, start: context.argStart + 2, count: argCount };
+    const { bytes, view, pairs, start } = context.request;
+    const args = new CommandRequest(bytes, view, pairs, start + 2, argCount);
     if (!positions.collect(command, args) || positions.count === 0) {
       if ((command.flags & CommandFlag.NoMandatoryKeys) !== 0) reply.array(0);
       else reply.error('ERR Invalid arguments specified for command');

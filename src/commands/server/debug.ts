@@ -2,6 +2,7 @@
 
 import type { CommandContext } from '../../execution/context.js';
 import { NO_SUCH_KEY, NOT_AN_INTEGER, wrongArity } from '../../execution/errors.js';
+import { CommandRequest } from '../../execution/request.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { keyLength, keyOffset, ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
@@ -38,13 +39,11 @@ function populate(context: CommandContext): void {
   const valueStart = prefix.length + 32;
   bytes.set(prefix);
   bytes.set(VALUE_PREFIX, valueStart);
-  context.bytes = bytes;
-  context.view = new DataView(bytes.buffer);
-  context.pairs = new Int32Array(4);
-  context.argStart = 0;
-  context.knownKeyOffset = -1;
+  const pairs = new Int32Array(4);
+  const { request } = context;
+  context.select(new CommandRequest(bytes, new DataView(bytes.buffer), pairs, 0, 2));
   for (let number = 0; number < count; number++) {
-    context.pairs[3] = prefix.length + writeInteger(bytes, prefix.length, number);
+    pairs[3] = prefix.length + writeInteger(bytes, prefix.length, number);
     const digits = writeInteger(bytes, valueStart + VALUE_PREFIX.length, number);
     context.selectKey(1);
     const { shard } = context;
@@ -52,8 +51,12 @@ function populate(context: CommandContext): void {
     const isDone =
       context.findWrite(1) !== 0 || populateValue(context, valueStart, VALUE_PREFIX.length + digits, size);
     context.unlockShard(shard);
-    if (!isDone) return;
+    if (!isDone) {
+      context.select(request);
+      return;
+    }
   }
+  context.select(request);
   context.reply.ok();
 }
 
@@ -132,9 +135,15 @@ function protocolSample(context: CommandContext): void {
       reply.bulkString('Some real reply following the attribute');
       break;
     case 'push':
+      if (reply.protocol === 2) {
+        reply.error('ERR RESP2 is not supported by this command');
+        break;
+      }
       reply.push(2);
       reply.bulkString('server-cpu-usage');
       reply.integer(42);
+      // A push is no reply.
+      reply.bulkString('Some real reply following the push reply');
       break;
     case 'verbatim':
       reply.verbatim('This is a verbatim\nstring', 'txt');
@@ -150,16 +159,18 @@ function protocolSample(context: CommandContext): void {
       break;
     default:
       reply.error(
-        'ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false',
+        'ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false',
       );
   }
 }
 
 /** One digest of all keys that are not past their expiry, as of one moment. */
 function digestAll(context: CommandContext): void {
-  const { keyspace, inTransaction, nowMs } = context;
+  context.reply.simple(context.withAllLocks(() => digestOf(context)));
+}
+
+function digestOf({ keyspace, nowMs }: CommandContext): string {
   const whole = new Digest();
-  if (!inTransaction) keyspace.lockAll();
   for (let database = 0; database < keyspace.databaseCount; database++) {
     let isEmpty = true;
     for (const shard of keyspace.shards) {
@@ -180,8 +191,7 @@ function digestAll(context: CommandContext): void {
       }
     }
   }
-  if (!inTransaction) keyspace.unlockAll();
-  context.reply.simple(whole.toString());
+  return whole.toString();
 }
 
 function digestValues(context: CommandContext): void {
@@ -210,6 +220,12 @@ function matchRepeated(context: CommandContext): void {
   context.reply.integer(new GlobPattern(context.argCopy(3)).matches(text, 0, length) ? 1 : 0);
 }
 
+/** The number that a text begins with, as strtod reads it; 0 for none or one that is no time. */
+function leadingSeconds(text: string): number {
+  const seconds = Number.parseFloat(text);
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : 0;
+}
+
 /** Takes all locks, so that nothing is caught in the middle of a change. */
 function verify(context: CommandContext): void {
   const { keyspace, reply } = context;
@@ -217,14 +233,14 @@ function verify(context: CommandContext): void {
     reply.error('ERR DEBUG VERIFY is not allowed in transactions');
     return;
   }
-  keyspace.lockAll();
-  let problem = '';
-  try {
-    keyspace.verify();
-  } catch (error) {
-    problem = (error as Error).message;
-  }
-  keyspace.unlockAll();
+  const problem = context.withAllLocks(() => {
+    try {
+      keyspace.verify();
+      return '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  });
   if (problem === '') reply.ok();
   else reply.error(`ERR ${problem}`);
 }
@@ -288,7 +304,7 @@ function debug(context: CommandContext): void {
   }
   const name = context.argText(1).toUpperCase();
   if (name === 'SLEEP' && argCount === 3) {
-    sleep(Number(context.argText(2)) * 1000);
+    sleep(leadingSeconds(context.argText(2)) * 1000);
     reply.ok();
   } else if (name === 'HELP' && argCount === 2) help(context);
   else if (name === 'POPULATE' && argCount >= 3 && argCount <= 5) populate(context);

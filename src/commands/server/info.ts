@@ -7,6 +7,7 @@ import type { CommandContext } from '../../execution/context.js';
 import type { Command, Handler } from '../../execution/table/command-table.js';
 import { lruClock } from '../../keyspace/access-clock.js';
 import { KeyspaceCounter } from '../../keyspace/counters.js';
+import { ChannelKind } from '../../pubsub/channel-registry.js';
 import { AppendOnlyMode } from '../../state/append-only-state.js';
 import { InstantaneousMetric, ServerCounter } from '../../state/command-statistics.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../../system/version.js';
@@ -70,6 +71,12 @@ function server(context: CommandContext): Fields {
 function clients(context: CommandContext): Fields {
   const { config, state } = context.services;
   const [inputPeakBytes, outputPeakBytes] = state.clients.recentPeaks();
+  let blockingKeys = 0;
+  let blockingKeysOnNoKey = 0;
+  for (const { waiters } of context.keyspace.shards) {
+    blockingKeys += waiters.queueCount;
+    blockingKeysOnNoKey += waiters.queuesOnNoKey;
+  }
   return [
     ['connected_clients', state.clients.count],
     ['cluster_connections', 0],
@@ -78,7 +85,9 @@ function clients(context: CommandContext): Fields {
     ['client_recent_max_output_buffer', outputPeakBytes],
     ['blocked_clients', state.control.blockedClients],
     ['tracking_clients', 0],
-    ['clients_in_timeout_table', 0],
+    ['clients_in_timeout_table', state.control.timedClients],
+    ['total_blocking_keys', blockingKeys],
+    ['total_blocking_keys_on_nokey', blockingKeysOnNoKey],
   ];
 }
 
@@ -241,6 +250,7 @@ function loading({ services, keyspace, nowMs }: CommandContext): Fields {
 
 function stats(context: CommandContext): Fields {
   const { control, statistics } = context.services.state;
+  const { registry } = context.services.publisher;
   const kilobytes = (metric: InstantaneousMetric): string =>
     (statistics.instantaneous(metric) / 1024).toFixed(2);
   return [
@@ -277,9 +287,9 @@ function stats(context: CommandContext): Fields {
     ['current_eviction_exceeded_time', 0],
     ['keyspace_hits', statistics.keyspaceTotal(KeyspaceCounter.Hits)],
     ['keyspace_misses', statistics.keyspaceTotal(KeyspaceCounter.Misses)],
-    ['pubsub_channels', 0],
-    ['pubsub_patterns', 0],
-    ['pubsubshard_channels', 0],
+    ['pubsub_channels', registry.count(ChannelKind.Plain)],
+    ['pubsub_patterns', registry.count(ChannelKind.Pattern)],
+    ['pubsubshard_channels', registry.count(ChannelKind.Shard)],
     ['latest_fork_usec', 0],
     ['total_forks', 0],
     ['migrate_cached_sockets', 0],

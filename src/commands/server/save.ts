@@ -32,16 +32,6 @@ export function saveInForeground(context: CommandContext): boolean {
   return true;
 }
 
-/** Runs something with the locks of all shards; in a transaction they are held already. */
-export function withAllLocks<T>(context: CommandContext, action: () => T): T {
-  const { keyspace } = context;
-  if (context.inTransaction) return action();
-  keyspace.lockAll();
-  const result = action();
-  keyspace.unlockAll();
-  return result;
-}
-
 function save(context: CommandContext): void {
   const { reply, services } = context;
   if (services.state.persistence.isSaving) {
@@ -49,7 +39,7 @@ function save(context: CommandContext): void {
     return;
   }
   services.state.persistence.countSave();
-  if (withAllLocks(context, () => saveInForeground(context))) reply.ok();
+  if (context.withAllLocks(() => saveInForeground(context))) reply.ok();
   else reply.error('ERR');
 }
 
@@ -76,7 +66,7 @@ function bgsave(context: CommandContext): void {
   } else if (
     // The snapshot must not have half a transaction.
     !isMidTransaction &&
-    withAllLocks(context, () => beginBackgroundSave(keyspace, persistence, nowMs))
+    context.withAllLocks(() => beginBackgroundSave(keyspace, persistence, nowMs))
   ) {
     reply.simple('Background saving started');
   } else if (argCount === 2 || isMidTransaction) {
@@ -146,7 +136,7 @@ export function reload(context: CommandContext): void {
   }
   const { config, log } = services;
   const { persistence } = services.state;
-  const problem = withAllLocks(context, () => {
+  const problem = context.withAllLocks(() => {
     cancelBackgroundSave(context);
     if (saves && !saveInForeground(context)) return 'ERR';
     for (const shard of flushes ? keyspace.shards : []) {

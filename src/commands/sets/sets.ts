@@ -104,16 +104,16 @@ function smove(context: CommandContext): void {
   const offset = context.argOffset(3);
   const length = context.argLength(3);
   const source = context.writeCollection(1, ValueType.Set);
-  if (source < 0) return;
-  if (source === 0) {
-    reply.integer(0);
+  if (source <= 0) {
+    // The target is looked up all the same, and goes if it is due.
+    context.findWrite(2);
+    if (source === 0) reply.integer(0);
     return;
   }
   const { sets } = context.shard;
   let target = context.writeCollection(2, ValueType.Set);
   if (target < 0) return;
   const targetShard = context.shard;
-  const targetHash = context.hash;
   const isSame = target === source && targetShard.sets === sets;
   if (isSame || !sets.contains(source, bytes, view, offset, length)) {
     reply.integer(isSame && sets.contains(source, bytes, view, offset, length) ? 1 : 0);
@@ -131,7 +131,7 @@ function smove(context: CommandContext): void {
   }
   sets.remove(context.writeCollection(1, ValueType.Set), bytes, view, offset, length);
   context.elementsRemoved(KeyEvent.SetRemove);
-  if (result === SetAdd.Added) targetShard.changed(context.database, targetHash, KeyEvent.SetAdd);
+  if (result === SetAdd.Added) context.argumentChanged(2, context.database, KeyEvent.SetAdd);
   reply.integer(1);
 }
 
@@ -374,6 +374,7 @@ function storeOperation(context: CommandContext, operation: Operation, event: Ke
     }
   } else {
     if (!context.putDraft(ValueType.Set, -1)) return;
+    context.overwritten();
     context.changed(event);
   }
   context.reply.integer(count);

@@ -354,6 +354,7 @@ export function storeDraft(context: CommandContext, event: KeyEvent): void {
     return;
   }
   if (!context.putDraft(ValueType.SortedSet, -1)) return;
+  context.overwritten();
   context.changed(event);
   context.reply.integer(count);
 }

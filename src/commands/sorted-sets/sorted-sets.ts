@@ -401,33 +401,53 @@ export function replyPoppedFromKey(
   recordPop(context, isMax ? 'ZPOPMAX' : 'ZPOPMIN', popped);
 }
 
-function zmpop(context: CommandContext): void {
+/** What ZMPOP and BZMPOP ask for behind their timeout. */
+const popFromKeys = { firstKey: 0, keyCount: 0, isMax: false, count: 1 };
+
+/**
+ * Reads what ZMPOP and BZMPOP ask for, from the argument with the number of keys on. Returns null after replying what is
+ * wrong; otherwise what is valid until the next call.
+ */
+export function readPopFromKeys(context: CommandContext, keysArgument: number): typeof popFromKeys | null {
   const { reply } = context;
-  const keyCount = readPositive(context, 1, 'ERR numkeys should be greater than 0');
-  if (keyCount === 0) return;
-  const where = 2 + keyCount;
+  const keyCount = readPositive(context, keysArgument, 'ERR numkeys should be greater than 0');
+  if (keyCount === 0) return null;
+  const where = keysArgument + 1 + keyCount;
   const isMax = where < context.argCount && context.argIs(where, 'MAX');
   if (where >= context.argCount || (!isMax && !context.argIs(where, 'MIN'))) {
     reply.error(SYNTAX_ERROR);
-    return;
+    return null;
   }
   let count = 0;
   for (let index = where + 1; index < context.argCount; index += 2) {
     if (count !== 0 || !context.argIs(index, 'COUNT') || index + 1 >= context.argCount) {
       reply.error(SYNTAX_ERROR);
-      return;
+      return null;
     }
     count = readPositive(context, index + 1, 'ERR count should be greater than 0');
-    if (count === 0) return;
+    if (count === 0) return null;
   }
-  for (let index = 2; index < where; index++) {
-    const reference = context.writeCollection(index, ValueType.SortedSet);
-    if (reference < 0) return;
-    if (reference === 0) continue;
-    replyPoppedFromKey(context, reference, isMax, count === 0 ? 1 : count);
-    return;
+  popFromKeys.firstKey = keysArgument + 1;
+  popFromKeys.keyCount = keyCount;
+  popFromKeys.isMax = isMax;
+  popFromKeys.count = Math.max(1, count);
+  return popFromKeys;
+}
+
+/** Pops from the first of these keys that holds a sorted set. Returns false, with nothing replied, if none does. */
+export function popFromFirst(context: CommandContext, wanted: typeof popFromKeys): boolean {
+  const { firstKey, keyCount, isMax, count } = wanted;
+  for (let key = firstKey; key < firstKey + keyCount; key++) {
+    const reference = context.writeCollection(key, ValueType.SortedSet);
+    if (reference > 0) replyPoppedFromKey(context, reference, isMax, count);
+    if (reference !== 0) return true;
   }
-  reply.nullArray();
+  return false;
+}
+
+function zmpop(context: CommandContext): void {
+  const wanted = readPopFromKeys(context, 1);
+  if (wanted !== null && !popFromFirst(context, wanted)) context.reply.nullArray();
 }
 
 /** `count` different ranks below `length`, in ascending order unless they are few. */

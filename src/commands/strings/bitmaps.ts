@@ -281,6 +281,7 @@ function bitop(context: CommandContext): void {
   } else if (lengthMax > 0) {
     if (!combine(context, operation, targetUses, lengthMin, lengthMax)) return;
     context.markRaw();
+    context.overwritten();
     context.changed(KeyEvent.Set);
   }
   reply.integer(lengthMax);
@@ -308,7 +309,8 @@ function combine(
     const offset = context.valueOffset;
     own = shard.bytes.slice(offset, offset + context.valueLength);
   }
-  if (!staysInPlace && !context.putValue(ValueType.String, lengthMax, -1)) return false;
+  if (staysInPlace) context.replacedType = ValueType.String;
+  else if (!context.putValue(ValueType.String, lengthMax, -1)) return false;
   const target = context.valueOffset;
   if (!staysInPlace && own.length > 0) {
     shard.bytes.set(own, target);

@@ -202,6 +202,7 @@ function set(context: CommandContext): void {
   if (context.argCount === 3) {
     context.findWrite(1);
     if (!context.putString(2, -1)) return;
+    context.overwritten();
     context.changed(KeyEvent.Set);
     context.reply.ok();
     return;
@@ -209,7 +210,8 @@ function set(context: CommandContext): void {
   if (!parseSetOptions(context) || !checkDigest(context)) return;
   const { reply } = context;
   const replyStart = reply.length;
-  context.findWrite(1);
+  if (options.wantsOld) context.findReadWrite(1);
+  else context.findWrite(1);
   if ((options.wantsOld || options.condition >= Condition.IfEqual) && !context.isType(ValueType.String))
     return;
   if (options.wantsOld) {
@@ -225,6 +227,7 @@ function set(context: CommandContext): void {
   reply.length = replyStart;
   if (!context.putString(2, expiresAt)) return;
   reply.length = oldLength;
+  context.overwritten();
   context.changed(KeyEvent.Set);
   if (options.timeArgument !== 0) context.changed(KeyEvent.Expire);
   recordString(context);
@@ -246,6 +249,7 @@ function setWithExpiry(context: CommandContext, unit: string): void {
   if (expiresAt < 0) return;
   context.findWrite(1);
   if (!context.putString(3, expiresAt)) return;
+  context.overwritten();
   context.changed(KeyEvent.Set);
   context.changed(KeyEvent.Expire);
   recordString(context);
@@ -254,7 +258,7 @@ function setWithExpiry(context: CommandContext, unit: string): void {
 
 function getset(context: CommandContext): void {
   const { reply } = context;
-  context.findWrite(1);
+  context.findReadWrite(1);
   if (!context.isType(ValueType.String)) return;
   const start = reply.length;
   if (context.entry === 0) reply.nullBulk();
@@ -263,11 +267,12 @@ function getset(context: CommandContext): void {
   reply.length = start;
   if (!context.putString(2, -1)) return;
   reply.length = end;
+  context.overwritten();
   context.changed(KeyEvent.Set);
 }
 
 function getdel(context: CommandContext): void {
-  if (context.findWrite(1) === 0) {
+  if (context.findReadWrite(1) === 0) {
     context.reply.nullBulk();
     return;
   }
@@ -294,7 +299,7 @@ function getex(context: CommandContext): void {
     }
     index = next;
   }
-  if (context.findWrite(1) === 0) {
+  if (context.findReadWrite(1) === 0) {
     // An absent key wins over a bad time.
     context.reply.nullBulk();
     return;
@@ -359,6 +364,7 @@ function setPairs(
     context.findWrite(index);
     const wanted = options.keepsExpiry ? context.expiresAtMs : expiresAt;
     if (!context.putString(index + 1, wanted)) throw new Error('arena: promised room is missing');
+    context.overwritten();
     context.changed(KeyEvent.Set);
     if (expiresAt >= 0) context.changed(KeyEvent.Expire);
     if (isRewritten) recordString(context);
@@ -677,12 +683,10 @@ function digest(context: CommandContext): void {
   else if (context.isType(ValueType.String)) context.reply.bulkString(digestOf(copyValue(context)));
 }
 
-/** The value of a key for LCS: empty if it is absent, null (and an error is replied) if it is no string. */
+/** The value of a key for LCS: empty if it is absent, null if it is no string. */
 function lcsOperand(context: CommandContext, index: number): Uint8Array | null {
   if (context.findRead(index) === 0) return new Uint8Array(0);
-  if (context.entryType === ValueType.String) return copyValue(context);
-  context.reply.error('ERR The specified keys must contain string values');
-  return null;
+  return context.entryType === ValueType.String ? copyValue(context) : null;
 }
 
 /**
@@ -692,8 +696,11 @@ function lcsOperand(context: CommandContext, index: number): Uint8Array | null {
 function lcs(context: CommandContext): void {
   const { reply } = context;
   const left = lcsOperand(context, 1);
-  const right = left === null ? null : lcsOperand(context, 2);
-  if (left === null || right === null) return;
+  const right = lcsOperand(context, 2);
+  if (left === null || right === null) {
+    reply.error('ERR The specified keys must contain string values');
+    return;
+  }
   let wantsLength = false;
   let wantsIndexes = false;
   let withMatchLengths = false;

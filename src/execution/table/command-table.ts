@@ -3,6 +3,7 @@
  * all read this one table; a row without a handler is an unknown command.
  */
 
+import type { Blocking } from '../blocking.js';
 import type { CommandContext } from '../context.js';
 import { COMMAND_ROWS, type CommandRow } from './command-rows.js';
 
@@ -118,6 +119,35 @@ export const enum PopEnd {
   Last = 2,
 }
 
+/** What Damselfly asks of a command (command-rows.ts has what each means). */
+export const enum CommandTrait {
+  Quick = 1 << 0,
+  Order = 1 << 1,
+  LocksAll = 1 << 2,
+  AllShards = 1 << 3,
+  Immediate = 1 << 4,
+  RunsQueue = 1 << 5,
+  Bracket = 1 << 6,
+  Unlogged = 1 << 7,
+  NeedsData = 1 << 8,
+  Stoppable = 1 << 9,
+  WhileSubscribed = 1 << 10,
+  QuickWithOneKey = 1 << 11,
+}
+
+/** Which arguments of a command are secret. */
+export const enum SecretRule {
+  None,
+  /** All. */
+  Auth,
+  /** The two behind AUTH. */
+  Hello,
+  /** Those behind AUTH and AUTH2. */
+  Migrate,
+  /** Values of directives that are secret. */
+  Config,
+}
+
 export interface Command {
   /** Dense index; statistics live at it. */
   readonly id: number;
@@ -145,13 +175,14 @@ export interface Command {
   readonly takesOnlyKeys: boolean;
   /** The argument that names a member of the key's collection, 0 if that is not always the same one. */
   readonly memberArgument: number;
-  /** Looks where that member comes in the order of a sorted set. */
-  readonly isAboutOrder: boolean;
   /** From which end of a sorted set it takes members. */
   readonly popEnd: PopEnd;
-  /** Reads or writes keys that its arguments do not name: inside MULTI all shards are locked for it. */
-  readonly allShards: boolean;
+  /** CommandTrait bits. */
+  readonly traits: number;
+  readonly secretRule: SecretRule;
   readonly handler: Handler;
+  /** How clients are served that the command has wait for keys; null if it does not. */
+  readonly blocking: Blocking | null;
   readonly parent: Command | null;
   readonly subcommands: Map<string, Command> | null;
 }
@@ -171,63 +202,81 @@ export const enum KeyRule {
 }
 
 const KEY_RULES: Readonly<Record<string, KeyRule>> = {
-  SET: KeyRule.Set,
-  BITFIELD: KeyRule.Bitfield,
-  SORT: KeyRule.Sort,
-  SORT_RO: KeyRule.SortReadOnly,
-  MIGRATE: KeyRule.Migrate,
-  GEORADIUS: KeyRule.GeoRadius,
-  GEORADIUSBYMEMBER: KeyRule.GeoRadius,
-  XREAD: KeyRule.Streams,
-  XREADGROUP: KeyRule.Streams,
+  set: KeyRule.Set,
+  bitfield: KeyRule.Bitfield,
+  sort: KeyRule.Sort,
+  sort_ro: KeyRule.SortReadOnly,
+  migrate: KeyRule.Migrate,
+  streams: KeyRule.Streams,
+  georadius: KeyRule.GeoRadius,
 };
 
-function keyRuleOf(rowName: string, keySpecs: readonly KeySpec[]): KeyRule {
-  const isCounted = keySpecs.some(({ find }) => find.kind === 'keynum');
-  return KEY_RULES[rowName] ?? (isCounted ? KeyRule.Count : KeyRule.Specs);
+const SECRET_RULES: Readonly<Record<string, SecretRule>> = {
+  auth: SecretRule.Auth,
+  hello: SecretRule.Hello,
+  migrate: SecretRule.Migrate,
+  config: SecretRule.Config,
+};
+
+const POP_ENDS: Readonly<Record<string, PopEnd>> = { first: PopEnd.First, last: PopEnd.Last };
+
+const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
+  quick: CommandTrait.Quick,
+  quick_with_one_key: CommandTrait.QuickWithOneKey,
+  order: CommandTrait.Order,
+  locks_all: CommandTrait.LocksAll,
+  all_shards: CommandTrait.AllShards,
+  immediate: CommandTrait.Immediate,
+  runs_queue: CommandTrait.RunsQueue,
+  bracket: CommandTrait.Bracket,
+  unlogged: CommandTrait.Unlogged,
+  needs_data: CommandTrait.NeedsData,
+  stoppable: CommandTrait.Stoppable,
+  while_subscribed: CommandTrait.WhileSubscribed,
+};
+
+/** What the last column of a row says. */
+class Traits {
+  /** CommandTrait bits. */
+  bits = 0;
+  member = 0;
+  popEnd = PopEnd.None;
+  keyRule = KeyRule.Specs;
+  secretRule = SecretRule.None;
+
+  constructor(text: string, name: string) {
+    for (const word of text === '' ? [] : text.split(' ')) {
+      const [trait, value = ''] = word.split(':');
+      if (!this.set(trait, value)) throw new Error(`${name}: no trait ${word}`);
+    }
+  }
+
+  /** Returns false if there is no such trait. */
+  private set(trait: string, value: string): boolean {
+    switch (trait) {
+      case 'member':
+        this.member = Number(value);
+        return this.member > 0;
+      case 'pop':
+        this.popEnd = POP_ENDS[value];
+        return this.popEnd !== undefined;
+      case 'keys':
+        this.keyRule = KEY_RULES[value];
+        return this.keyRule !== undefined;
+      case 'secret':
+        this.secretRule = SECRET_RULES[value];
+        return this.secretRule !== undefined;
+      default:
+        this.bits |= TRAIT_OF_WORD[trait];
+        return TRAIT_OF_WORD[trait] !== undefined && value === '';
+    }
+  }
 }
 
-/** Where commands name a member (or a field), the first one if they take several. */
-const MEMBER_ARGUMENTS: Readonly<Record<string, number>> = {
-  HDEL: 2,
-  HEXISTS: 2,
-  HGET: 2,
-  HINCRBY: 2,
-  HSET: 2,
-  HSETNX: 2,
-  HSTRLEN: 2,
-  SADD: 2,
-  SISMEMBER: 2,
-  SREM: 2,
-  ZADD: 3,
-  ZINCRBY: 3,
-  ZRANK: 2,
-  ZREM: 2,
-  ZREVRANK: 2,
-  ZSCORE: 2,
-};
-
-/** Of these, the ones for which that member's place in the order of a sorted set counts. */
-const ORDER_COMMANDS = new Set(['ZADD', 'ZINCRBY', 'ZRANK', 'ZREM', 'ZREVRANK']);
-
-const POP_ENDS: Readonly<Record<string, PopEnd>> = { ZPOPMAX: PopEnd.Last, ZPOPMIN: PopEnd.First };
-
-/** Commands without key arguments that work on keys all the same. */
-const ALL_SHARD_COMMANDS = new Set([
-  'FLUSHALL',
-  'FLUSHDB',
-  'KEYS',
-  'SCAN',
-  'DBSIZE',
-  'RANDOMKEY',
-  'SWAPDB',
-  'BGSAVE',
-  'DEBUG',
-  'INFO',
-  'MEMORY STATS',
-  'MEMORY DOCTOR',
-  'MEMORY PURGE',
-]);
+function keyRuleOf(rule: KeyRule, keySpecs: readonly KeySpec[]): KeyRule {
+  if (rule !== KeyRule.Specs) return rule;
+  return keySpecs.some(({ find }) => find.kind === 'keynum') ? KeyRule.Count : KeyRule.Specs;
+}
 
 function parseKeySpec(text: string): KeySpec {
   const [flagText, beginText, findText, notes = ''] = text.split(' | ');
@@ -267,10 +316,18 @@ function legacyKeyRange(specs: readonly KeySpec[]): [number, number, number] {
   return [first, last, step];
 }
 
-function createCommand(id: number, row: CommandRow, handler: Handler, parent: Command | null): Command {
-  const [fullRowName, group, since, arity, flagText, categoryText, specTexts, tipText = ''] = row;
+function createCommand(
+  id: number,
+  row: CommandRow,
+  handler: Handler,
+  blocking: Blocking | null,
+  parent: Command | null,
+): Command {
+  const [fullRowName, group, since, arity, flagText, categoryText, specTexts, tipText = '', traitText = ''] =
+    row;
   const flagWords = flagText === '' ? [] : flagText.split(' ');
   const keySpecs = specTexts.map(parseKeySpec);
+  const traits = new Traits(traitText, fullRowName);
   const [firstKey, lastKey, keyStep] = legacyKeyRange(keySpecs);
   const isPlain = keySpecs.every((spec) => spec.begin.kind === 'index' && spec.find.kind === 'range');
   const isOneKey = isPlain && keySpecs.length === 1 && (keySpecs[0].flags & KeyFlag.NotKey) === 0;
@@ -288,17 +345,18 @@ function createCommand(id: number, row: CommandRow, handler: Handler, parent: Co
     categoryWords: categoryText === '' ? [] : categoryText.split(' '),
     tips: tipText === '' ? [] : tipText.split(' '),
     keySpecs,
-    keyRule: keyRuleOf(fullRowName, keySpecs),
+    keyRule: keyRuleOf(traits.keyRule, keySpecs),
     firstKey,
     lastKey,
     keyStep,
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
     takesOnlyKeys: isOneKey && firstKey === 1 && lastKey === -1 && keyStep === 1,
-    memberArgument: MEMBER_ARGUMENTS[fullRowName] ?? 0,
-    isAboutOrder: ORDER_COMMANDS.has(fullRowName),
-    popEnd: POP_ENDS[fullRowName] ?? PopEnd.None,
-    allShards: ALL_SHARD_COMMANDS.has(fullRowName),
+    memberArgument: traits.member,
+    popEnd: traits.popEnd,
+    traits: traits.bits | ((flags & CommandFlag.Fast) !== 0 ? CommandTrait.Quick : 0),
+    secretRule: traits.secretRule,
     handler,
+    blocking,
     parent,
     subcommands: null,
   };
@@ -311,6 +369,13 @@ export function onlyKey(command: Command, argCount: number): number {
   return command.takesOnlyKeys && argCount === 2 ? 1 : 0;
 }
 
+/** Whether a request with `argCount` arguments is always short: its time need not be measured by itself. */
+export function isQuick(command: Command, argCount: number): boolean {
+  const { traits } = command;
+  if ((traits & CommandTrait.Quick) !== 0) return true;
+  return (traits & CommandTrait.QuickWithOneKey) !== 0 && onlyKey(command, argCount) !== 0;
+}
+
 const NAME_BYTES_MAX = 64;
 
 export class CommandTable {
@@ -320,8 +385,12 @@ export class CommandTable {
   private slots = new Int32Array(2048);
   private byName: { name: Uint8Array; command: Command }[] = [];
 
-  /** Joins rows and handlers. Handlers are keyed by row name; one that fits no row throws. */
-  constructor(handlers: Readonly<Record<string, Handler>>, containerHandler: Handler) {
+  /** Joins rows and handlers. Handlers are keyed by row name, as is `blocking`; one that fits no row throws. */
+  constructor(
+    handlers: Readonly<Record<string, Handler>>,
+    containerHandler: Handler,
+    blocking: Readonly<Record<string, Blocking>> = {},
+  ) {
     const rows = new Map(COMMAND_ROWS.map((row) => [row[0], row]));
     for (const name of Object.keys(handlers)) {
       if (!rows.has(name)) throw new Error(`no row for command ${name}`);
@@ -333,7 +402,7 @@ export class CommandTable {
       const children = COMMAND_ROWS.filter((child) => child[0].startsWith(prefix) && handlers[child[0]]);
       const handler = handlers[name] ?? (children.length > 0 ? containerHandler : undefined);
       if (handler === undefined) continue;
-      const command = createCommand(this.commands.length, row, handler, null);
+      const command = createCommand(this.commands.length, row, handler, blocking[name] ?? null, null);
       this.commands.push(command);
       this.topLevel.set(command.name, command);
       if (children.length > 0) this.addSubcommands(command, children, handlers);
@@ -348,7 +417,7 @@ export class CommandTable {
   ): void {
     const subcommands = new Map<string, Command>();
     for (const row of rows) {
-      const command = createCommand(this.commands.length, row, handlers[row[0]], parent);
+      const command = createCommand(this.commands.length, row, handlers[row[0]], null, parent);
       this.commands.push(command);
       subcommands.set(command.name, command);
     }

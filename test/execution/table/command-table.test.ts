@@ -6,6 +6,7 @@
 import t from 'tap';
 import { introspectionHandlers } from '../../../src/commands/server/command-introspection.js';
 import { CommandContext } from '../../../src/execution/context.js';
+import { CommandRequest } from '../../../src/execution/request.js';
 import { commandDoc } from '../../../src/execution/table/command-docs.js';
 import { COMMAND_ROWS } from '../../../src/execution/table/command-rows.js';
 import { CommandTable, type Handler } from '../../../src/execution/table/command-table.js';
@@ -28,23 +29,12 @@ function fullTable(): CommandTable {
 
 /** Runs COMMAND or one of its subcommands on a table and returns the reply. */
 function replyTo(table: CommandTable, protocol: 2 | 3, ...request: string[]): string {
-  const args = request.map((arg) => Buffer.from(arg));
-  const pairs = new Int32Array(2 * args.length);
-  let offset = 0;
-  for (const [index, arg] of args.entries()) {
-    pairs[2 * index] = offset;
-    pairs[2 * index + 1] = arg.length;
-    offset += arg.length;
-  }
   const reply = new ReplyWriter();
   reply.protocol = protocol;
   const context: CommandContext = Object.assign(Object.create(CommandContext.prototype), {
     table,
     reply,
-    bytes: new Uint8Array(Buffer.concat(args)),
-    pairs,
-    argStart: 0,
-    argCount: args.length,
+    request: CommandRequest.of(request.map((arg) => Buffer.from(arg))),
   });
   const name = request.length === 1 ? 'COMMAND' : `COMMAND ${request[1].toUpperCase()}`;
   introspectionHandlers[name](context);

@@ -1,0 +1,99 @@
+/**
+ * The commands that one read has brought: looked up, their keys hashed and what they will need read ahead, before the
+ * first one runs.
+ */
+
+import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
+import { equalBytes } from '../structures/copy.js';
+import type { CommandContext } from './context.js';
+import { LookAhead } from './look-ahead.js';
+import { CommandRequest, NO_REQUEST } from './request.js';
+import { type Command, isQuick, onlyKey } from './table/command-table.js';
+
+/** A batch shorter than this is not worth looking ahead. */
+const LOOK_AHEAD_COMMANDS_MIN = 3;
+
+export class Batch {
+  /** By index; null for a name that no command has. */
+  readonly commands: (Command | null)[] = new Array(MAX_BATCH_COMMANDS).fill(null);
+  readonly lookAhead: LookAhead;
+  parser!: RequestParser;
+  private readonly context: CommandContext;
+  /** That of the command that is selected. */
+  private readonly request: CommandRequest;
+
+  constructor(context: CommandContext) {
+    this.context = context;
+    this.lookAhead = new LookAhead(context.keyspace, this.commands);
+    const { bytes, view, pairs } = NO_REQUEST;
+    this.request = new CommandRequest(bytes, view, pairs, 0, 0);
+  }
+
+  /** Prepares the commands from `first` to `end` that the parser has found in `bytes`. */
+  begin(
+    bytes: Uint8Array,
+    view: DataView,
+    parser: RequestParser,
+    first: number,
+    end: number,
+    database: number,
+  ): void {
+    const { commands, lookAhead, request, context } = this;
+    this.parser = parser;
+    request.bytes = bytes;
+    request.view = view;
+    request.pairs = parser.args;
+    context.request = request;
+    lookAhead.begin(first);
+    for (let index = first; index < end; index++) {
+      if (index > first && this.repeatsName(index)) {
+        commands[index] = commands[index - 1];
+      } else {
+        const name = 2 * parser.commandArgStart[index];
+        commands[index] = context.table.lookup(bytes, parser.args[name], parser.args[name + 1]);
+      }
+      lookAhead.prepare(index, bytes, view, parser);
+    }
+    if (end - first >= LOOK_AHEAD_COMMANDS_MIN) lookAhead.run(first, end, database);
+  }
+
+  /** Whether a command has the same name as the one before it, as is common in pipelines. */
+  private repeatsName(index: number): boolean {
+    const { args, commandArgStart } = this.parser;
+    const { bytes, view } = this.request;
+    const name = 2 * commandArgStart[index];
+    const last = 2 * commandArgStart[index - 1];
+    const lengthBytes = args[name + 1];
+    return (
+      args[last + 1] === lengthBytes &&
+      equalBytes(bytes, view, args[last], bytes, view, args[name], lengthBytes)
+    );
+  }
+
+  /** Makes a command's request the context's. */
+  select(index: number): void {
+    const { context, parser, request } = this;
+    request.start = parser.commandArgStart[index];
+    request.count = parser.commandArgCount[index];
+    context.request = request;
+    context.knownSlot = 0;
+    const command = this.commands[index];
+    const key = command === null ? 0 : onlyKey(command, request.count);
+    if (key > 0) {
+      context.knownKeyOffset = request.offset(key);
+      context.knownHash = this.lookAhead.hashes[index];
+      context.knownShard = this.lookAhead.shards[index];
+    } else {
+      context.knownKeyOffset = -1;
+    }
+  }
+
+  /** Whether a command is quick, has one key and the right number of arguments. */
+  isSimple(index: number): boolean {
+    const command = this.commands[index];
+    const count = this.parser.commandArgCount[index];
+    if (command === null || onlyKey(command, count) === 0 || !isQuick(command, count)) return false;
+    const { arity } = command;
+    return arity >= 0 ? count === arity : count >= -arity;
+  }
+}

@@ -1,0 +1,193 @@
+/** What may refuse a command before it runs or is queued, in Redis's order. */
+
+import type { ClientTable } from '../state/client-table.js';
+import { PauseKind } from '../state/control-block.js';
+import type { CommandTimer } from './command-timer.js';
+import type { CommandContext } from './context.js';
+import { LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
+import { type Command, CommandFlag, CommandTrait } from './table/command-table.js';
+import { flagsOf, MAY_WRITE } from './transactions.js';
+import { whyWritesAreStopped } from './write-stops.js';
+
+/** A client in MONITOR, which Redis counts among the replicas, may not run these. */
+const KEYSPACE_FLAGS = CommandFlag.Write | CommandFlag.Readonly | CommandFlag.MayReplicate;
+
+/** First words of HTTP requests and their headers that carry a body of a foreign site's choice. */
+const CROSS_PROTOCOL_NAME = /^(?:post|host:)$/i;
+
+/** Of what a client sent, an error quotes so much. */
+const QUOTED_BYTES_MAX = 128;
+
+export class CommandChecks {
+  private readonly context: CommandContext;
+  private readonly timer: CommandTimer;
+  private readonly clients: ClientTable;
+  /** The dataset is being loaded, by threads that take no locks: what could touch a key is refused. */
+  isLoading = false;
+
+  constructor(context: CommandContext, timer: CommandTimer) {
+    this.context = context;
+    this.timer = timer;
+    this.clients = context.services.state.clients;
+  }
+
+  /**
+   * Checks the command whose request the context holds, as it was looked up by its name. Returns the command, or the
+   * subcommand; null after an error reply.
+   */
+  check(found: Command | null): Command | null {
+    const { context } = this;
+    const { session } = context;
+    const command = this.resolve(found);
+    if (command === null) return null;
+    if (!session.authenticated && (command.flags & CommandFlag.NoAuth) === 0) {
+      return this.refuse(NOT_AUTHENTICATED, command);
+    }
+    if (session.queue !== null && (command.flags & CommandFlag.NoMulti) !== 0) {
+      return this.refuse('ERR Command not allowed inside a transaction', command);
+    }
+    if (this.isLoading && this.needsData(command)) return this.refuse(LOADING, command);
+    if (context.keyspace.settings.maxMemoryBytes !== 0 && this.mayEvict()) {
+      const hasRoom = context.keyspace.makeRoom(this.clientBytes(), context.nowMs);
+      if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
+    }
+    const { persistence, appendOnly } = context.services.state;
+    if ((persistence.hasFailed || appendOnly.writeError !== 0) && this.isStoppable(command)) {
+      const reason = whyWritesAreStopped(context.services);
+      if (reason !== '') return this.refuse(reason, command);
+    }
+    if (
+      session.subscribed !== null &&
+      session.protocol === 2 &&
+      (command.traits & CommandTrait.WhileSubscribed) === 0
+    ) {
+      return this.refuse(
+        `ERR Can't execute '${command.fullName}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`,
+        command,
+      );
+    }
+    if (session.isMonitor && (command.flags & KEYSPACE_FLAGS) !== 0) {
+      return this.refuse("ERR Replica can't interact with the keyspace", command);
+    }
+    return command;
+  }
+
+  /** The command or subcommand that is meant, if it exists and has the right number of arguments. */
+  private resolve(found: Command | null): Command | null {
+    const { context } = this;
+    if (found === null) {
+      return CROSS_PROTOCOL_NAME.test(context.argText(0))
+        ? this.abortCrossProtocol()
+        : this.refuse(this.unknownCommand(), null);
+    }
+    let command = found;
+    if (found.subcommands !== null && context.argCount > 1) {
+      const subcommand = found.subcommands.get(context.argText(1).toLowerCase());
+      if (subcommand === undefined) {
+        const quoted = context.argQuoted(1).slice(0, QUOTED_BYTES_MAX);
+        return this.refuse(`ERR unknown subcommand '${quoted}'. Try ${found.name.toUpperCase()} HELP.`, null);
+      }
+      command = subcommand;
+    }
+    if (!hasArity(command, context.argCount)) return this.refuse(wrongArity(command.fullName), command);
+    return command;
+  }
+
+  /** Whether there is room for the quick command of a batch, as far as can be told without a lock. */
+  hasRoom(): boolean {
+    const { keyspace } = this.context;
+    return keyspace.settings.maxMemoryBytes === 0 || !keyspace.mustMakeRoom(this.clients.memoryBytes());
+  }
+
+  /** Whether CLIENT PAUSE holds a command back. */
+  isPaused(command: Command): boolean {
+    const { control } = this.context.services.state;
+    if (!control.mayBePaused) return false;
+    const kind = control.pauseKind(this.context.nowMs);
+    return kind === PauseKind.All || (kind === PauseKind.Write && this.has(command, MAY_WRITE));
+  }
+
+  /** Whether a command, or one in the queue that it runs, has one of some flags. */
+  private has(command: Command, flags: number): boolean {
+    const { queue } = this.context.session;
+    const runsQueue = (command.traits & CommandTrait.RunsQueue) !== 0 && queue !== null;
+    return ((command.flags | (runsQueue ? flagsOf(queue) : 0)) & flags) !== 0;
+  }
+
+  /** What clients take, without what exceeds maxmemory-clients: clients go for that, not keys. */
+  private clientBytes(): number {
+    const { clients } = this;
+    const limitBytes = this.context.services.config.maxMemoryClientsBytes;
+    const excessBytes = limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - limitBytes);
+    return clients.memoryBytes() - excessBytes;
+  }
+
+  /** Whether a command is refused when memory is full; what would be queued takes memory, too. */
+  private needsMemory(command: Command): boolean {
+    if (this.has(command, CommandFlag.DenyOom)) return true;
+    return this.context.session.queue !== null && (command.traits & CommandTrait.Immediate) === 0;
+  }
+
+  /** Whether a command has to wait until the dataset is loaded. */
+  private needsData({ flags, traits }: Command): boolean {
+    return (flags & CommandFlag.Loading) === 0 || (traits & CommandTrait.NeedsData) !== 0;
+  }
+
+  /**
+   * During a pause, and while nothing can be recorded, nothing is evicted: that would be a write, too. Nor while the
+   * dataset is loaded.
+   */
+  private mayEvict(): boolean {
+    const { control, appendOnly } = this.context.services.state;
+    if (this.isLoading || appendOnly.writeError !== 0) return false;
+    return !control.mayBePaused || control.pauseKind(this.context.nowMs) === PauseKind.Off;
+  }
+
+  /** Whether the command is refused while nothing can be saved. */
+  private isStoppable(command: Command): boolean {
+    return (command.traits & CommandTrait.Stoppable) !== 0 || this.has(command, CommandFlag.Write);
+  }
+
+  private refuse(error: string, command: Command | null): null {
+    const { session, reply } = this.context;
+    if (command !== null && (command.traits & CommandTrait.RunsQueue) !== 0) {
+      // A refused EXEC ends the transaction all the same.
+      session.discardTransaction();
+      reply.error(`EXECABORT Transaction discarded because of: ${error.replace(/^ERR /, '')}`);
+    } else {
+      if (session.queue !== null) session.transactionFailed = true;
+      reply.error(error);
+    }
+    this.timer.countRefused(command);
+    return null;
+  }
+
+  /** A browser that was made to send HTTP here: what its body says must not be executed. No reply is sent. */
+  private abortCrossProtocol(): null {
+    const { session, reply, services } = this.context;
+    services.log(
+      'Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Damselfly. ' +
+        'This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise it. ' +
+        'Connection aborted.',
+      'warning',
+    );
+    session.closing = true;
+    reply.drop();
+    return null;
+  }
+
+  private unknownCommand(): string {
+    const { context } = this;
+    let shown = '';
+    for (let index = 1; index < context.argCount && shown.length < QUOTED_BYTES_MAX; index++) {
+      shown += `'${context.argQuoted(index).slice(0, QUOTED_BYTES_MAX - shown.length)}' `;
+    }
+    const name = context.argQuoted(0).slice(0, QUOTED_BYTES_MAX);
+    return `ERR unknown command '${name}', with args beginning with: ${shown}`;
+  }
+}
+
+/** Whether a command takes so many arguments, its name among them. */
+export function hasArity({ arity }: Command, argCount: number): boolean {
+  return arity >= 0 ? argCount === arity : argCount >= -arity;
+}

@@ -1,0 +1,14 @@
+/** The connection of a session that nobody is connected to: of a log that is replayed, or a client of another worker. */
+
+import type { ClientConnection } from './session.js';
+
+export const NO_CONNECTION: ClientConnection = {
+  closeAfterReply: () => {},
+  peerAddress: () => '',
+  localAddress: () => '',
+  fd: -1,
+  pendingOutputBytes: 0,
+  pendingOutputChunks: 0,
+  queryBufferBytes: 0,
+  queryBufferFreeBytes: 0,
+};

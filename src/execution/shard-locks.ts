@@ -1,0 +1,89 @@
+/**
+ * The locks of a command or transaction that needs those of several shards. They are taken all at once and in ascending
+ * order, so no two threads can wait for each other; while they are held, no other lock of a shard may be taken.
+ */
+
+import type { Keyspace } from '../keyspace/keyspace.js';
+import type { Shard } from '../keyspace/shard.js';
+import { keySlot } from '../memory/hash.js';
+import { KeyPositions } from './key-positions.js';
+import type { CommandRequest } from './request.js';
+import { type Command, CommandTrait } from './table/command-table.js';
+
+const LOCKS_BEFORE = CommandTrait.AllShards | CommandTrait.LocksAll;
+
+export class ShardLocks {
+  private readonly keyspace: Keyspace;
+  private readonly keyPositions = new KeyPositions();
+  /** One flag per shard: it is marked, or locked. */
+  private readonly marks: Uint8Array;
+  private isLocked = false;
+
+  constructor(keyspace: Keyspace) {
+    this.keyspace = keyspace;
+    this.marks = new Uint8Array(keyspace.shards.length);
+  }
+
+  /** Whether the locks are held. */
+  get areHeld(): boolean {
+    return this.isLocked;
+  }
+
+  mark(shard: Shard): void {
+    this.marks[shard.index] = 1;
+  }
+
+  markAll(): void {
+    this.marks.fill(1);
+  }
+
+  /** Marks the shards of all keys that a command works on, whether its request names them or not. */
+  markKeys(command: Command, request: CommandRequest): void {
+    const { keyPositions, marks, keyspace } = this;
+    if ((command.traits & LOCKS_BEFORE) !== 0) {
+      this.markAll();
+      return;
+    }
+    keyPositions.collect(command, request);
+    if (keyPositions.reachesOtherKeys) {
+      this.markAll();
+      return;
+    }
+    for (let index = 0; index < keyPositions.count; index++) {
+      const argument = keyPositions.indices[index];
+      const slot = keySlot(request.bytes, request.offset(argument), request.length(argument));
+      marks[slot & keyspace.shardMask] = 1;
+    }
+  }
+
+  /** Takes the locks of all marked shards. */
+  lock(): void {
+    if (this.isLocked) throw new Error('the locks of another command are held');
+    const { marks } = this;
+    const { shards } = this.keyspace;
+    for (let index = 0; index < marks.length; index++) if (marks[index] !== 0) shards[index].lock();
+    this.isLocked = true;
+  }
+
+  /** Whether the lock of a shard is held. While any are, throws for one that is not: to wait for it could be for ever. */
+  holds(shard: Shard): boolean {
+    if (!this.isLocked) return false;
+    if (this.marks[shard.index] !== 0) return true;
+    throw new Error(`the lock of shard ${shard.index} is wanted while others are held`);
+  }
+
+  /** Whether the locks of all shards are held; throws if only some are. */
+  get holdsAll(): boolean {
+    if (!this.isLocked) return false;
+    if (this.marks.every((mark) => mark !== 0)) return true;
+    throw new Error('the locks of all shards are wanted while some are held');
+  }
+
+  /** Ends the hold. What has been recorded happens as a whole. */
+  release(): void {
+    const { marks, keyspace } = this;
+    keyspace.endHolds(marks);
+    marks.fill(0);
+    this.isLocked = false;
+  }
+}

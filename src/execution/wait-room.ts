@@ -1,0 +1,282 @@
+/**
+ * The clients of one worker that wait for keys, by what ends their waits: being served, time, CLIENT UNBLOCK, the end of
+ * the connection. Whichever of these claims the client's ticket (state/client-table.ts) ends the wait; the others find
+ * it claimed. What the client has in the queues of keys (keyspace/waiters.ts) is removed afterwards, by this worker.
+ */
+
+import type { Shard } from '../keyspace/shard.js';
+import type { ClientTable } from '../state/client-table.js';
+import type { ControlBlock } from '../state/control-block.js';
+import { type Message, MessageKind } from '../state/mail.js';
+import type { ProcessState } from '../state/process-state.js';
+import { monotonicMs } from '../system/clock.js';
+import type { CommandContext } from './context.js';
+import { type Deadline, Deadlines } from './deadlines.js';
+import { OUT_OF_MEMORY } from './errors.js';
+import type { Session } from './session.js';
+import type { QueuedCommand } from './transactions.js';
+
+/** How a wait ended, as messages tell it. */
+export const enum WaitEnd {
+  /** The payload is the reply. */
+  Served = 0,
+  TimedOut = 1,
+  /** By CLIENT UNBLOCK ERROR. */
+  Unblocked = 2,
+}
+
+/** A client's place in the queue of one key. */
+interface Place {
+  readonly shard: Shard;
+  readonly waiter: number;
+  readonly keyArgument: number;
+}
+
+/** A client that waits. */
+export class Wait implements Deadline {
+  readonly session: Session;
+  readonly command: QueuedCommand;
+  readonly ticket: number;
+  readonly places: Place[] = [];
+  deadlineMs = Number.POSITIVE_INFINITY;
+  heapIndex = -1;
+  /** Where the request lies that all places share. */
+  requestShard: Shard | null = null;
+  request = 0;
+
+  constructor(session: Session, command: QueuedCommand, ticket: number) {
+    this.session = session;
+    this.command = command;
+    this.ticket = ticket;
+  }
+}
+
+/** A client of this worker that this worker has served under a lock. */
+interface Served {
+  readonly clientId: number;
+  readonly keyArgument: number;
+  readonly microseconds: number;
+  readonly reply: Uint8Array;
+}
+
+/** The end of a wait, for whoever lets the client go on. */
+export interface EndedWait {
+  readonly session: Session;
+  readonly command: QueuedCommand;
+  readonly end: WaitEnd;
+  /** The reply of one that was served: bytes[offset, offset + length). */
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+  readonly length: number;
+  /** What serving it took. */
+  readonly milliseconds: number;
+  /** The first word of the error that the reply is, '' for none. */
+  readonly error: string;
+}
+
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
+export class WaitRoom {
+  private readonly clients: ClientTable;
+  private readonly control: ControlBlock;
+  private readonly state: ProcessState;
+  private readonly workerIndex: number;
+  private readonly resume: (ended: EndedWait) => void;
+  private readonly waits = new Map<number, Wait>();
+  private served: Served[] = [];
+  private readonly deadlines = new Deadlines<Wait>();
+
+  /** `resume` lets a client of this worker go on. */
+  constructor(state: ProcessState, workerIndex: number, resume: (ended: EndedWait) => void) {
+    this.state = state;
+    this.clients = state.clients;
+    this.control = state.control;
+    this.workerIndex = workerIndex;
+    this.resume = resume;
+  }
+
+  /** When the next wait is over, in ms of the monotonic clock. */
+  get nextDeadlineMs(): number {
+    return this.deadlines.nextMs;
+  }
+
+  /** The context's client begins to wait for keys whose shards are locked. Replies OOM if there is no memory. */
+  begin(context: CommandContext, firstKey: number, keyCount: number, timeoutMs: number): void {
+    const { session, command, keyspace } = context;
+    const { blocking } = command;
+    if (blocking === null) throw new Error(`${command.fullName} does not wait`);
+    const queued = { command, request: context.request.copy() };
+    const wait = new Wait(session, queued, this.clients.beginWait(session.clientSlot));
+    for (let key = firstKey; key < firstKey + keyCount; key++) {
+      context.selectKey(key);
+      const { shard } = context;
+      context.keyDatabase = session.database;
+      if (this.isRepeated(context, firstKey, key)) continue;
+      if (wait.requestShard === null) {
+        const { bytes, view, pairs, start, count } = context.request;
+        const worker = this.workerIndex;
+        wait.requestShard = shard;
+        wait.request = shard.waiters.keepRequest({
+          commandId: command.id,
+          worker,
+          bytes,
+          view,
+          pairs,
+          start,
+          count,
+          clientId: session.id,
+        });
+      }
+      const waiter =
+        wait.request === 0
+          ? 0
+          : shard.waiters.add(
+              context,
+              blocking.kind,
+              session.clientSlot,
+              wait.ticket,
+              key,
+              wait.requestShard.index,
+              wait.request,
+            );
+      if (waiter === 0) {
+        this.clients.claimWait(session.clientSlot, wait.ticket);
+        this.leaveLocked(wait);
+        context.reply.error(OUT_OF_MEMORY);
+        return;
+      }
+      wait.places.push({ shard, waiter, keyArgument: key });
+    }
+    keyspace.keptLock.letGo();
+    this.waits.set(session.id, wait);
+    session.postponed = queued;
+    session.isWaiting = true;
+    this.control.addBlockedClients(1);
+    if (timeoutMs === 0) return;
+    wait.deadlineMs = monotonicMs() + timeoutMs;
+    this.deadlines.add(wait);
+    this.control.addTimedClients(1);
+  }
+
+  /** Whether one of the arguments from `first` to before `key` names the same key. */
+  private isRepeated(context: CommandContext, first: number, key: number): boolean {
+    for (let other = first; other < key; other++) {
+      if (context.argLength(other) !== context.argLength(key)) continue;
+      if (context.argLatin1(other) === context.argLatin1(key)) return true;
+    }
+    return false;
+  }
+
+  /** Ends the waits whose time is over. */
+  expire(nowMs: number): void {
+    for (let wait = this.deadlines.takeDue(nowMs); wait !== null; wait = this.deadlines.takeDue(nowMs)) {
+      // If it was claimed, what ended it is on its way.
+      if (this.clients.claimWait(wait.session.clientSlot, wait.ticket)) this.end(wait, WaitEnd.TimedOut);
+    }
+  }
+
+  /** The client's connection has ended. */
+  abandon(session: Session): void {
+    const wait = this.waits.get(session.id);
+    if (wait === undefined) return;
+    this.removeDeadline(wait);
+    this.control.addBlockedClients(-1);
+    session.isWaiting = false;
+    session.postponed = null;
+    if (this.clients.claimWait(session.clientSlot, wait.ticket)) this.leave(wait, 0);
+  }
+
+  /** Ends the wait of a client that any worker has; false if it does not wait. For CLIENT UNBLOCK. */
+  unblock(clientId: number, slot: number, end: WaitEnd): boolean {
+    const worker = this.clients.worker(slot);
+    if (!this.clients.claimWaitOf(slot, clientId)) return false;
+    this.state.outbox.send(worker, MessageKind.WaitEnded, clientId, 0, 0, end);
+    return true;
+  }
+
+  /** A client of this worker was served; `finishServed` lets it go on. */
+  noteServed(clientId: number, keyArgument: number, microseconds: number, reply: Uint8Array): void {
+    this.served.push({ clientId, keyArgument, microseconds, reply });
+  }
+
+  /** Lets the clients go on that this worker has served itself. Nothing else may wait in the reply writer. */
+  finishServed(): void {
+    // Whoever goes on may serve others.
+    while (this.served.length > 0) {
+      const { served } = this;
+      this.served = [];
+      for (const { clientId, keyArgument, microseconds, reply } of served) {
+        const wait = this.waitOf(clientId);
+        this.end(wait, WaitEnd.Served, keyArgument, reply, 0, reply.length, microseconds / 1000);
+      }
+    }
+  }
+
+  private waitOf(clientId: number): Wait {
+    const wait = this.waits.get(clientId);
+    if (wait === undefined) throw new Error(`client ${clientId} does not wait`);
+    return wait;
+  }
+
+  /** Takes a message of kind WaitEnded: its first number is the argument that names the key that served the client. */
+  receive({ id, first, second, third, bytes, offset, length }: Message): void {
+    this.end(this.waitOf(id), third, first, bytes, offset, length, second / 1000);
+  }
+
+  private end(
+    wait: Wait,
+    end: WaitEnd,
+    keyArgument = 0,
+    bytes = NO_BYTES,
+    offset = 0,
+    length = 0,
+    milliseconds = 0,
+  ): void {
+    const { session, command } = wait;
+    this.removeDeadline(wait);
+    this.leave(wait, keyArgument);
+    // The connection may have ended after the wait was claimed.
+    if (!session.isWaiting) return;
+    session.isWaiting = false;
+    this.control.addBlockedClients(-1);
+    const error = length > 0 && bytes[offset] === 0x2d ? firstWord(bytes, offset + 1, offset + length) : '';
+    this.resume({ session, command, end, bytes, offset, length, milliseconds, error });
+  }
+
+  private removeDeadline(wait: Wait): void {
+    if (wait.deadlineMs === Number.POSITIVE_INFINITY) return;
+    this.deadlines.remove(wait);
+    wait.deadlineMs = Number.POSITIVE_INFINITY;
+    this.control.addTimedClients(-1);
+  }
+
+  /** Takes a client out of all queues; whoever has served it has taken it out of that of the key `servedArgument`. */
+  private leave(wait: Wait, servedArgument: number): void {
+    this.waits.delete(wait.session.id);
+    for (const { shard, waiter, keyArgument } of wait.places) {
+      if (keyArgument === servedArgument) continue;
+      shard.lock();
+      shard.waiters.remove(waiter);
+      shard.unlock();
+    }
+    const { requestShard } = wait;
+    if (requestShard === null || wait.request === 0) return;
+    requestShard.lock();
+    requestShard.waiters.freeRequest(wait.request);
+    requestShard.unlock();
+  }
+
+  /** The same for one that has just begun, whose shards are locked. */
+  private leaveLocked(wait: Wait): void {
+    for (const { shard, waiter } of wait.places) shard.waiters.remove(waiter);
+    if (wait.request !== 0) wait.requestShard?.waiters.freeRequest(wait.request);
+  }
+}
+
+function firstWord(bytes: Uint8Array, start: number, end: number): string {
+  let text = '';
+  for (let at = start; at < end && bytes[at] !== 0x20 && bytes[at] !== 0x0d; at++) {
+    text += String.fromCharCode(bytes[at]);
+  }
+  return text;
+}

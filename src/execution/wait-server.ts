@@ -1,0 +1,210 @@
+/**
+ * Serves clients that wait for keys. Whoever has made a key ready does so at the end of the hold, while the locks are
+ * held: so no command of anybody comes between the change and those who have waited for it, in the order in which they
+ * came. The client may be any worker's; what it gets is sent to that worker once the locks are free.
+ *
+ * A client that moves an element to another key needs the lock of that key's shard, too. If it is taken by somebody
+ * else, and waiting for it could be for ever, the client is served next, under both locks.
+ */
+
+import { entryType } from '../keyspace/entry.js';
+import { NamedKey, type ReadyKey } from '../keyspace/gate.js';
+import type { Keyspace } from '../keyspace/keyspace.js';
+import type { Shard } from '../keyspace/shard.js';
+import { WaitKind, type WaitRequest } from '../keyspace/waiters.js';
+import { keySlot } from '../memory/hash.js';
+import { ReplyWriter } from '../protocol/reply-writer.js';
+import { type ClientTable, ClientWord } from '../state/client-table.js';
+import { MessageKind } from '../state/mail.js';
+import type { Blocking } from './blocking.js';
+import type { CommandContext } from './context.js';
+import { NO_CONNECTION } from './no-connection.js';
+import { CommandRequest } from './request.js';
+import { Session } from './session.js';
+import type { Command } from './table/command-table.js';
+import { WaitEnd } from './wait-room.js';
+
+/** What a client that was served gets, once the locks are free. */
+interface Delivery {
+  readonly worker: number;
+  readonly clientId: number;
+  readonly keyArgument: number;
+  readonly microseconds: number;
+  readonly reply: Uint8Array;
+}
+
+/** A key whose first waiter needs the lock of another shard. */
+interface Deferred {
+  readonly name: NamedKey;
+  readonly shard: Shard;
+  readonly other: Shard;
+}
+
+export class WaitServer {
+  private readonly context: CommandContext;
+  private readonly keyspace: Keyspace;
+  private readonly clients: ClientTable;
+  private readonly reply = new ReplyWriter();
+  private readonly session = new Session(0, NO_CONNECTION, 0);
+  /** Shards that were locked to serve somebody. */
+  private readonly locked: Shard[] = [];
+  private deliveries: Delivery[] = [];
+  private deferred: Deferred[] = [];
+
+  constructor(context: CommandContext) {
+    this.context = context;
+    this.keyspace = context.keyspace;
+    this.clients = context.services.state.clients;
+  }
+
+  serve(): void {
+    const { context, keyspace } = this;
+    const { request, session, command, reply, inTransaction } = context;
+    const { ready } = keyspace.gate;
+    context.reply = this.reply;
+    context.inTransaction = false;
+    // Serving one may make others ready.
+    for (let next = ready.shift(); next !== undefined; next = ready.shift()) this.serveKey(next);
+    for (const shard of this.locked) keyspace.release(shard);
+    this.locked.length = 0;
+    context.reply = reply;
+    context.session = session;
+    context.command = command;
+    context.inTransaction = inTransaction;
+    context.select(request);
+    keyspace.gate.hasNotices ||= this.deliveries.length > 0 || this.deferred.length > 0;
+  }
+
+  /** Serves those who wait for a key, one after the other, as long as it has something for them. */
+  private serveKey({ shard, queue }: ReadyKey): void {
+    const { waiters } = shard;
+    let left = waiters.count(queue);
+    for (let waiter = waiters.first(queue); waiter !== 0 && left > 0; left--) {
+      // Serving removes it.
+      const next = waiters.next(waiter);
+      if (!this.serveWaiter(shard, queue, waiter)) break;
+      waiter = next;
+    }
+    waiters.unmarkReady(queue);
+  }
+
+  /** Serves one waiter if it can be served. Returns false if the others need not be asked. */
+  private serveWaiter(shard: Shard, queue: number, waiter: number): boolean {
+    const { waiters } = shard;
+    const { context } = this;
+    const entry = this.findKey(shard, queue);
+    const kind = waiters.kind(waiter);
+    if (entry === 0 && kind !== WaitKind.StreamGroup) return waiters.hasWaitersOnNoKey(queue);
+    const request = this.keyspace.shards[waiters.requestShard(waiter)].waiters.readRequest(
+      waiters.request(waiter),
+    );
+    const command = context.table.byId(request.commandId);
+    const blocking = command.blocking as Blocking;
+    if (entry !== 0 && kind !== WaitKind.StreamGroup && entryType(shard.words, entry) !== blocking.type)
+      return true;
+    const keyArgument = waiters.keyArgument(waiter);
+    this.enter(request, waiters.clientSlot(waiter), command);
+    if (!blocking.isReady(context, keyArgument)) return true;
+    if (blocking.destination !== 0 && !this.lockDestination(shard, queue, blocking.destination)) return false;
+    const slot = waiters.clientSlot(waiter);
+    if (!this.clients.claimWait(slot, waiters.ticket(waiter))) return true;
+    waiters.remove(waiter);
+    this.run(blocking, keyArgument, request.worker, request.clientId);
+    return true;
+  }
+
+  private run(blocking: Blocking, keyArgument: number, worker: number, clientId: number): void {
+    const { context, reply } = this;
+    const { journal } = this.keyspace;
+    const startedAt = performance.now();
+    reply.reset();
+    blocking.serve(context, keyArgument);
+    journal.forget();
+    journal.commit(true);
+    this.deliveries.push({
+      worker,
+      clientId,
+      keyArgument,
+      microseconds: Math.round((performance.now() - startedAt) * 1000),
+      reply: reply.bytes.slice(0, reply.length),
+    });
+  }
+
+  /** Makes the context that of a client that waits. */
+  private enter(request: WaitRequest, slot: number, command: Command): void {
+    const { context, session, reply, clients } = this;
+    const { bytes, view, pairs, start, count } = request;
+    const row = clients.wordBase(slot);
+    session.database = clients.words[row + ClientWord.Database];
+    session.protocol = clients.words[row + ClientWord.Protocol] === 3 ? 3 : 2;
+    reply.protocol = session.protocol;
+    context.session = session;
+    context.command = command;
+    context.select(new CommandRequest(bytes, view, pairs, start, count));
+  }
+
+  /** The entry of the key of a queue, 0 if there is none. */
+  private findKey(shard: Shard, queue: number): number {
+    const { waiters } = shard;
+    const slot = shard.find(
+      waiters.database(queue),
+      waiters.hash(queue),
+      shard.bytes,
+      shard.view,
+      waiters.keyOffset(queue),
+      waiters.keyLength(queue),
+      this.context.nowMs,
+    );
+    return slot === 0 ? 0 : shard.words[slot];
+  }
+
+  /** Sees to it that the shard of another key is locked; false if the client has to be served later for that. */
+  private lockDestination(shard: Shard, queue: number, argument: number): boolean {
+    const { context, keyspace, locked } = this;
+    const slot = keySlot(context.bytes, context.argOffset(argument), context.argLength(argument));
+    const other = keyspace.shards[slot & keyspace.shardMask];
+    if (keyspace.isHeld(other) || locked.includes(other)) return true;
+    if (other.tryLock()) {
+      locked.push(other);
+      return true;
+    }
+    const { waiters } = shard;
+    const start = waiters.keyOffset(queue);
+    const length = waiters.keyLength(queue);
+    const bytes = shard.bytes.slice(start, start + length);
+    const view = new DataView(bytes.buffer);
+    const name = new NamedKey(bytes, view, waiters.database(queue), waiters.hash(queue), 0, length);
+    this.deferred.push({ name, shard, other });
+    return false;
+  }
+
+  /** Sends what was served, when the locks are free, and serves those who have to be served under others. */
+  afterRelease(): void {
+    const { deliveries, deferred, context } = this;
+    if (deliveries.length === 0 && deferred.length === 0) return;
+    this.deliveries = [];
+    this.deferred = [];
+    const { state, workerIndex, waitRoom } = context.services;
+    for (const { worker, clientId, keyArgument, microseconds, reply } of deliveries) {
+      if (worker === workerIndex) {
+        waitRoom.noteServed(clientId, keyArgument, microseconds, reply);
+      } else {
+        const kind = MessageKind.WaitEnded;
+        state.outbox.send(worker, kind, clientId, keyArgument, microseconds, WaitEnd.Served, reply);
+      }
+    }
+    for (const { name, shard, other } of deferred) this.serveUnderBoth(name, shard, other);
+  }
+
+  /** Serves those who wait for a key once more, with the lock of another shard. */
+  private serveUnderBoth(name: NamedKey, shard: Shard, other: Shard): void {
+    const [first, second] = shard.index < other.index ? [shard, other] : [other, shard];
+    first.lock();
+    second.lock();
+    const marks = new Uint8Array(this.keyspace.shards.length);
+    marks[first.index] = 1;
+    marks[second.index] = 1;
+    shard.noteReady(name);
+    this.keyspace.endHolds(marks);
+  }
+}
