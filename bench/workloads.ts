@@ -131,6 +131,44 @@ const largeWorkloads: readonly Workload[] = (
   range: LARGE_MEMBERS,
 }));
 
+const SKETCHES = numbered(10, (index) => [`sketch:${index}`]);
+/** Enough to make a HyperLogLog dense. */
+const ELEMENTS_OF_SKETCH = 5000;
+
+/** Numbers in coordinates are below 85 degrees: eight digits behind the point, and two before it. */
+const PLACES = 850_000_000;
+const PLACE = '__rand_int__e-7 __rand_int__e-7';
+/** A million places. */
+const FILLED_MAP = { load: `GEOADD map ${PLACE} place:__rand_int__`.split(' '), requests: 1_000_000 };
+
+const typeWorkloads: readonly Workload[] = [
+  { ...onCollections(0.8, 'pfadd', 'PFADD visitors __rand_int__'), range: 1_000_000_000 },
+  onCollections(0.8, 'pfcount', 'PFCOUNT visitors', { fill: 'PFADD visitors __rand_int__' }),
+  onCollections(0.7, 'pfmerge10', `PFMERGE merged ${SKETCHES.join(' ')}`, {
+    before: SKETCHES.map((key) => [
+      'PFADD',
+      key,
+      ...numbered(ELEMENTS_OF_SKETCH, (index) => [`${key}:${index}`]),
+    ]),
+  }),
+  { ...onCollections(0.8, 'geoadd', `GEOADD fleet ${PLACE} vehicle:__rand_int__`), range: PLACES },
+  {
+    // About a hundred results.
+    ...onCollections(0.8, 'geosearch100', `GEOSEARCH map FROMLONLAT ${PLACE} BYRADIUS 36 km`),
+    prepare: FILLED_MAP,
+    range: PLACES,
+  },
+  {
+    ...onCollections(
+      0.8,
+      'geosorted100',
+      `GEOSEARCH map FROMLONLAT ${PLACE} BYRADIUS 36 km ASC WITHDIST WITHCOORD`,
+    ),
+    prepare: FILLED_MAP,
+    range: PLACES,
+  },
+];
+
 function withJournal(
   appendFsync: string,
   pipeline: Pipeline,
@@ -159,5 +197,6 @@ export const suites: Readonly<Record<string, readonly Workload[]>> = {
   strings: stringWorkloads,
   collections: collectionWorkloads,
   large: largeWorkloads,
+  types: typeWorkloads,
   journal: journalWorkloads,
 };

@@ -26,8 +26,13 @@ const LAYERS = [
   'src/system',
 ];
 
-/** Handlers use what executes them, never each other's family, save for these. */
-const SHARED_FAMILIES = ['src/commands/keys', 'src/commands/connection', 'src/commands/server'];
+/** Handlers use what executes them, never each other's family, save for these. Places are elements of sorted sets. */
+const SHARED_FAMILIES = [
+  'src/commands/keys',
+  'src/commands/connection',
+  'src/commands/server',
+  'src/commands/sorted-sets',
+];
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 

@@ -8,6 +8,8 @@ import { clientHandlers } from './connection/client.js';
 import { clientTrackingHandlers } from './connection/client-tracking.js';
 import { connectionHandlers } from './connection/connection.js';
 import { transactionHandlers } from './connection/transactions.js';
+import { geoHandlers } from './geo/geo.js';
+import { geoSearchHandlers } from './geo/geo-search.js';
 import { hashExpiryHandlers } from './hashes/hash-expiry.js';
 import { hashHandlers } from './hashes/hashes.js';
 import { dumpHandlers } from './keys/dump.js';
@@ -18,9 +20,11 @@ import { objectHandlers } from './keys/object.js';
 import { sortHandlers } from './keys/sort.js';
 import { blockingListHandlers, blockingLists } from './lists/blocking-lists.js';
 import { listHandlers } from './lists/lists.js';
+import { moveManyHandlers } from './lists/move-many.js';
 import { pubsubHandlers } from './pubsub/pubsub.js';
 import { appendOnlyHandlers } from './server/append-only.js';
 import { introspectionHandlers } from './server/command-introspection.js';
+import { commandLogHandlers } from './server/commandlog.js';
 import { configHandlers } from './server/config.js';
 import { debugHandlers } from './server/debug.js';
 import { infoHandlers } from './server/info.js';
@@ -36,6 +40,7 @@ import { sortedSetOperationHandlers } from './sorted-sets/sorted-set-operations.
 import { sortedSetRangeHandlers } from './sorted-sets/sorted-set-ranges.js';
 import { sortedSetHandlers } from './sorted-sets/sorted-sets.js';
 import { bitmapHandlers } from './strings/bitmaps.js';
+import { hyperLogLogHandlers } from './strings/hyperloglog.js';
 import { stringHandlers } from './strings/strings.js';
 
 /** A container command without a subcommand. */
@@ -62,10 +67,12 @@ export function createCommandTable(
     {
       ...stringHandlers,
       ...bitmapHandlers,
+      ...hyperLogLogHandlers,
       ...keyHandlers,
       ...hashHandlers,
       ...hashExpiryHandlers,
       ...listHandlers,
+      ...moveManyHandlers,
       ...blockingListHandlers,
       ...sortHandlers,
       ...setHandlers,
@@ -73,6 +80,8 @@ export function createCommandTable(
       ...blockingSortedSetHandlers,
       ...sortedSetRangeHandlers,
       ...sortedSetOperationHandlers,
+      ...geoHandlers,
+      ...geoSearchHandlers,
       ...expiryHandlers,
       ...objectHandlers,
       ...dumpHandlers,
@@ -91,6 +100,7 @@ export function createCommandTable(
       ...pubsubHandlers,
       ...introspectionHandlers,
       ...slowLogHandlers,
+      ...commandLogHandlers,
       ...latencyHandlers,
       ...transactionHandlers,
     },

@@ -36,10 +36,12 @@ const POLICIES: Readonly<Record<string, EvictionPolicy>> = {
   'allkeys-lru': EvictionPolicy.AllKeysLru,
   'allkeys-lfu': EvictionPolicy.AllKeysLfu,
   'allkeys-random': EvictionPolicy.AllKeysRandom,
+  'allkeys-lrm': EvictionPolicy.AllKeysLrm,
   'volatile-lru': EvictionPolicy.VolatileLru,
   'volatile-lfu': EvictionPolicy.VolatileLfu,
   'volatile-random': EvictionPolicy.VolatileRandom,
   'volatile-ttl': EvictionPolicy.VolatileTtl,
+  'volatile-lrm': EvictionPolicy.VolatileLrm,
 };
 
 export type Permission = 'no' | 'yes' | 'local';
@@ -132,6 +134,11 @@ export class Config {
   /** Negative: nothing is logged. */
   slowLogSlowerThanMicroseconds = 0;
   slowLogMaxLength = 0;
+  /** Requests and replies of at least so many bytes are logged; -1: none. */
+  largeRequestBytes = 0;
+  largeRequestLogMaxLength = 0;
+  largeReplyBytes = 0;
+  largeReplyLogMaxLength = 0;
   /** 0: the latency monitor is off. */
   latencyMonitorThresholdMs = 0;
   latencyTracking = true;
@@ -168,6 +175,7 @@ export class Config {
   setMaxIntsetEntries = 0;
   zsetMaxListpackEntries = 0;
   zsetMaxListpackValueBytes = 0;
+  hllSparseMaxBytes = 0;
 
   /** Grows with each change. */
   version = 0;
@@ -432,6 +440,9 @@ export class Config {
     settings.usesLfu =
       this.maxMemoryPolicy === EvictionPolicy.AllKeysLfu ||
       this.maxMemoryPolicy === EvictionPolicy.VolatileLfu;
+    settings.datesChanges =
+      this.maxMemoryPolicy === EvictionPolicy.AllKeysLrm ||
+      this.maxMemoryPolicy === EvictionPolicy.VolatileLrm;
     settings.lazyUserDelete = this.value('lazyfree-lazy-user-del') === 'yes';
     settings.lazyServerDelete = this.value('lazyfree-lazy-server-del') === 'yes';
     settings.trackedKeysMax = this.limit('tracking-table-max-keys');
@@ -518,6 +529,10 @@ export class Config {
     this.lazyFreeUserFlush = flag('lazyfree-lazy-user-flush');
     this.slowLogSlowerThanMicroseconds = number('slowlog-log-slower-than');
     this.slowLogMaxLength = number('slowlog-max-len');
+    this.largeRequestBytes = number('commandlog-request-larger-than');
+    this.largeRequestLogMaxLength = number('commandlog-large-request-max-len');
+    this.largeReplyBytes = number('commandlog-reply-larger-than');
+    this.largeReplyLogMaxLength = number('commandlog-large-reply-max-len');
     this.latencyMonitorThresholdMs = number('latency-monitor-threshold');
     this.latencyTracking = flag('latency-tracking');
     this.latencyPercentiles = list('latency-tracking-info-percentiles').map(Number);
@@ -546,6 +561,7 @@ export class Config {
     this.recoverUntilSeconds = number('recover-until');
     this.zsetMaxListpackEntries = number('zset-max-listpack-entries');
     this.zsetMaxListpackValueBytes = number('zset-max-listpack-value');
+    this.hllSparseMaxBytes = number('hll-sparse-max-bytes');
   }
 }
 

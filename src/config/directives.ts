@@ -28,6 +28,8 @@ export interface Directive {
   readonly max: bigint;
   /** The names that a choice or flags take. */
   readonly choices: readonly string[];
+  /** Names that a choice takes, too, but that Redis 7.0 does not know, so that its error does not list them. */
+  readonly newerChoices: readonly string[];
   /** Can't change while the server runs. */
   readonly immutable: boolean;
   /** Changes at run time only with enable-protected-configs. */
@@ -71,6 +73,7 @@ function row(
     min,
     max,
     choices,
+    newerChoices: options.newerChoices ?? [],
     immutable: options.immutable ?? false,
     protected: options.protected ?? false,
     multiple: options.multiple ?? false,
@@ -141,16 +144,21 @@ const applied: readonly Row[] = [
   special('include', '', { fileOnly: true }),
   // Memory
   memory('maxmemory', 0, 0n, ULONG_MAX),
-  choice('maxmemory-policy', 'noeviction', [
-    'volatile-lru',
-    'volatile-lfu',
-    'volatile-random',
-    'volatile-ttl',
-    'allkeys-lru',
-    'allkeys-lfu',
-    'allkeys-random',
+  choice(
+    'maxmemory-policy',
     'noeviction',
-  ]),
+    [
+      'volatile-lru',
+      'volatile-lfu',
+      'volatile-random',
+      'volatile-ttl',
+      'allkeys-lru',
+      'allkeys-lfu',
+      'allkeys-random',
+      'noeviction',
+    ],
+    { newerChoices: ['volatile-lrm', 'allkeys-lrm'] },
+  ),
   integer('maxmemory-samples', 5, 1n, INT_MAX),
   integer('maxmemory-eviction-tenacity', 10, 0n, 100n),
   row('maxmemory-clients', 'memory-or-percent', '0', {}, 0n, LONG_MAX),
@@ -183,8 +191,12 @@ const applied: readonly Row[] = [
   integer('key-load-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
   integer('recover-until', 0, 0n, LONG_MAX, immutable),
   // Observation
-  integer('slowlog-log-slower-than', 10000, -1n, LONG_MAX),
-  integer('slowlog-max-len', 128, 0n, LONG_MAX),
+  integer('slowlog-log-slower-than', 10000, -1n, LONG_MAX, { alias: 'commandlog-execution-slower-than' }),
+  integer('slowlog-max-len', 128, 0n, LONG_MAX, { alias: 'commandlog-slow-execution-max-len' }),
+  integer('commandlog-request-larger-than', 1_048_576, -1n, LONG_MAX),
+  integer('commandlog-large-request-max-len', 128, 0n, LONG_MAX),
+  integer('commandlog-reply-larger-than', 1_048_576, -1n, LONG_MAX),
+  integer('commandlog-large-reply-max-len', 128, 0n, LONG_MAX),
   integer('latency-monitor-threshold', 0, 0n, LONG_MAX),
   boolean('latency-tracking', 'yes'),
   special('latency-tracking-info-percentiles', '50 99 99.9', { multiple: true }),
@@ -198,6 +210,7 @@ const applied: readonly Row[] = [
   memory('set-max-listpack-value', 64, 0n, LONG_MAX),
   integer('zset-max-listpack-entries', 128, 0n, LONG_MAX, { alias: 'zset-max-ziplist-entries' }),
   memory('zset-max-listpack-value', 64, 0n, LONG_MAX, { alias: 'zset-max-ziplist-value' }),
+  memory('hll-sparse-max-bytes', 3000, 0n, LONG_MAX),
 ];
 
 /** What is accepted for compatibility. */
@@ -251,7 +264,6 @@ const accepted: readonly Row[] = [
   integer('active-defrag-threshold-upper', 100, 0n, 1000n),
   memory('active-defrag-ignore-bytes', 100 << 20, 1n, LONG_MAX),
   integer('active-defrag-max-scan-fields', 1000, 1n, LONG_MAX),
-  memory('hll-sparse-max-bytes', 3000, 0n, LONG_MAX),
   memory('stream-node-max-bytes', 4096, 0n, LONG_MAX),
   integer('stream-node-max-entries', 100, 0n, LONG_MAX),
   // Access control

@@ -13,10 +13,13 @@ export const enum EvictionPolicy {
   AllKeysLru = 1,
   AllKeysLfu = 2,
   AllKeysRandom = 3,
-  VolatileLru = 4,
-  VolatileLfu = 5,
-  VolatileRandom = 6,
-  VolatileTtl = 7,
+  /** Least recently modified. */
+  AllKeysLrm = 4,
+  VolatileLru = 5,
+  VolatileLfu = 6,
+  VolatileRandom = 7,
+  VolatileTtl = 8,
+  VolatileLrm = 9,
 }
 
 export interface KeyspaceSettings {
@@ -27,6 +30,8 @@ export interface KeyspaceSettings {
   lfu: LfuSettings;
   /** Whether the access clock counts (LFU) or dates (LRU). */
   usesLfu: boolean;
+  /** Whether the access clock dates changes only (LRM): then reading a key does not move it. */
+  datesChanges?: boolean;
   /**
    * Asked before a key that is found expired is deleted; absent for always. During a pause of writes such a
    * key is only as good as gone.
@@ -50,6 +55,7 @@ export function defaultSettings(): KeyspaceSettings {
     samples: 5,
     lfu: { logFactor: 10, decayTimeMinutes: 1 },
     usesLfu: false,
+    datesChanges: false,
     isReplaying: false,
     lazyUserDelete: false,
     lazyServerDelete: false,

@@ -32,7 +32,7 @@ const MEMORY_UNITS: Readonly<Record<string, bigint>> = {
 
 /** Bytes from a text like "10mb", within 64 bits as Redis computes it; -1 if it is none. */
 export function parseMemory(text: string): bigint {
-  const match = /^(\d*)([a-z]*)$/i.exec(text);
+  const match = /^(\d*)([a-z]*)$/i.exec(text.split('\0')[0]);
   const unit = match === null ? undefined : MEMORY_UNITS[match[2].toLowerCase()];
   if (match === null || unit === undefined) return -1n;
   const count = BigInt(match[1] || '0');
@@ -108,7 +108,7 @@ function notOneOf(directive: Directive): InvalidValue {
 
 function parseChoice(directive: Directive, arg: string): string {
   const name = arg.toLowerCase();
-  if (!directive.choices.includes(name)) throw notOneOf(directive);
+  if (!directive.choices.includes(name) && !directive.newerChoices.includes(name)) throw notOneOf(directive);
   // "relative" is only another word for "yes".
   return directive.name === 'oom-score-adj' && name === 'relative' ? 'yes' : name;
 }

@@ -8,7 +8,7 @@ import { equalBytes } from '../structures/copy.js';
 import type { CommandContext } from './context.js';
 import { LookAhead } from './look-ahead.js';
 import { CommandRequest, NO_REQUEST } from './request.js';
-import { type Command, CommandTrait } from './table/command-table.js';
+import { type Command, isQuick, onlyKey } from './table/command-table.js';
 
 /** A batch shorter than this is not worth looking ahead. */
 const LOOK_AHEAD_COMMANDS_MIN = 3;
@@ -78,8 +78,9 @@ export class Batch {
     context.request = request;
     context.knownSlot = 0;
     const command = this.commands[index];
-    if (command !== null && command.singleKey > 0 && request.count > command.singleKey) {
-      context.knownKeyOffset = request.offset(command.singleKey);
+    const key = command === null ? 0 : onlyKey(command, request.count);
+    if (key > 0) {
+      context.knownKeyOffset = request.offset(key);
       context.knownHash = this.lookAhead.hashes[index];
       context.knownShard = this.lookAhead.shards[index];
     } else {
@@ -90,10 +91,9 @@ export class Batch {
   /** Whether a command is quick, has one key and the right number of arguments. */
   isSimple(index: number): boolean {
     const command = this.commands[index];
-    if (command === null || command.singleKey === 0 || (command.traits & CommandTrait.Quick) === 0)
-      return false;
-    const { arity } = command;
     const count = this.parser.commandArgCount[index];
+    if (command === null || onlyKey(command, count) === 0 || !isQuick(command, count)) return false;
+    const { arity } = command;
     return arity >= 0 ? count === arity : count >= -arity;
   }
 }

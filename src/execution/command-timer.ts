@@ -8,14 +8,16 @@
 import { performance } from 'node:perf_hooks';
 import { MAX_BATCH_COMMANDS } from '../protocol/request-parser.js';
 import { ServerCounter, type WorkerStatistics } from '../state/command-statistics.js';
+import { noteDuration, noteSizes, requestBytesMax } from './command-logs.js';
 import type { CommandContext } from './context.js';
-import { noteDuration } from './slow-commands.js';
 import type { Command } from './table/command-table.js';
 
 /** Commands of a batch up to which each is timed by itself. */
 const TIMED_COMMANDS_MAX = 2;
 /** With a slow log that notes commands faster than this, each command is timed by itself. */
 const SHARED_TIME_MICROSECONDS_MIN = 1000;
+/** Larger requests and replies are looked at closely in any case; a number that V8 keeps in a register. */
+const SIZE_CHECK_BYTES_MAX = 2 ** 30 - 1;
 
 export class CommandTimer {
   private readonly context: CommandContext;
@@ -33,6 +35,9 @@ export class CommandTimer {
   private timedMs = 0;
   /** Every command of the batch is timed by itself. */
   isEachTimed = false;
+  /** What makes it worth to look more closely whether a request or a reply is to be logged. */
+  private largeRequestBytes = SIZE_CHECK_BYTES_MAX;
+  private largeReplyBytes = SIZE_CHECK_BYTES_MAX;
 
   constructor(context: CommandContext) {
     this.context = context;
@@ -41,7 +46,10 @@ export class CommandTimer {
   }
 
   beginBatch(commandCount: number): void {
-    const slowerThan = this.context.services.config.slowLogSlowerThanMicroseconds;
+    const { config } = this.context.services;
+    const slowerThan = config.slowLogSlowerThanMicroseconds;
+    this.largeRequestBytes = sizeToCheck(config.largeRequestBytes);
+    this.largeReplyBytes = sizeToCheck(config.largeReplyBytes);
     this.isEachTimed =
       commandCount <= TIMED_COMMANDS_MAX || (slowerThan >= 0 && slowerThan < SHARED_TIME_MICROSECONDS_MIN);
     this.timedMs = 0;
@@ -83,6 +91,15 @@ export class CommandTimer {
     noteDuration(this.context, command, milliseconds);
   }
 
+  /** Logs the command that has just run if its request is large, or its reply, which begins at `replyStart`. */
+  noteSizes(command: Command, replyStart: number): void {
+    const { context } = this;
+    const replyBytes = context.reply.length - replyStart;
+    if (replyBytes < this.largeReplyBytes && requestBytesMax(context.request) < this.largeRequestBytes)
+      return;
+    noteSizes(context, command, replyBytes);
+  }
+
   /** Leaves so much time out of what the quick commands of the batch share. */
   leaveOut(milliseconds: number): void {
     this.timedMs += milliseconds;
@@ -107,4 +124,9 @@ export class CommandTimer {
     this.statistics.recordError(this.context.reply.lastError);
     if (command !== null) this.statistics.rejectedCalls[command.id]++;
   }
+}
+
+/** From which size on it has to be compared with a limit, which is negative for none. */
+function sizeToCheck(limitBytes: number): number {
+  return limitBytes < 0 ? SIZE_CHECK_BYTES_MAX : Math.min(limitBytes, SIZE_CHECK_BYTES_MAX);
 }

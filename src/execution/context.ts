@@ -255,7 +255,7 @@ export class CommandContext implements KeyName {
 
   private noteRead(entry: number, key: KeyName): number {
     if (!this.noteLookup(entry, key)) return 0;
-    if (!this.session.noTouch) this.shard.touch(entry, this.nowMs);
+    if (!this.session.noTouch) this.shard.touchRead(entry, this.nowMs);
     return entry;
   }
 

@@ -6,7 +6,11 @@
 
 import type { Journal } from '../journal/journal.js';
 import { expiresAtMs, valueLength, valueOffset } from '../keyspace/entry.js';
+import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import type { CommandContext } from './context.js';
+
+/** Elements of a collection that one recorded command has. */
+const ELEMENTS_PER_COMMAND = 512;
 
 /** Begins a command on the selected key, of which `argCount` arguments follow the key; null if nothing is recorded. */
 export function recordKeyCommand(context: CommandContext, name: string, argCount: number): Journal | null {
@@ -87,6 +91,33 @@ export function recordSetFields(context: CommandContext, first: number, end: num
   for (let index = first; index < end; index++) {
     journal.argument(context.bytes, context.view, context.argOffset(index), context.argLength(index));
   }
+}
+
+/** The key has another sorted set, or is gone; if the running command has changed nothing, nothing is recorded. */
+export function recordSortedSet(context: CommandContext): void {
+  const { shard, entry } = context;
+  if (context.keyspace.journal.changes === 0) return;
+  recordDelete(context);
+  if (!context.keyspace.journal.isOn || entry === 0) return;
+  const { sortedSets } = shard;
+  const reference = valueOffset(shard.words, entry);
+  const cursor = new SortedSetCursor();
+  const count = sortedSets.count(reference);
+  sortedSets.seek(cursor, reference, 0);
+  for (let first = 0; first < count; first += ELEMENTS_PER_COMMAND) {
+    const end = Math.min(count, first + ELEMENTS_PER_COMMAND);
+    const journal = recordKeyCommand(context, 'ZADD', 2 * (end - first));
+    for (let index = first; index < end; index++) {
+      journal?.word(scoreText(cursor.score));
+      journal?.argument(cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes);
+      sortedSets.next(cursor);
+    }
+  }
+}
+
+/** A score as short as it can be read back exactly. */
+function scoreText(score: number): string {
+  return score === Infinity ? 'inf' : score === -Infinity ? '-inf' : String(score);
 }
 
 /** So many elements were taken from an end of the key's list or sorted set. */

@@ -16,7 +16,7 @@ import { LogReplay } from './log-replay.js';
 import { ReadTracking } from './read-tracking.js';
 import { ReplyMode, type Session } from './session.js';
 import type { ShardLocks } from './shard-locks.js';
-import { type Command, CommandFlag, CommandTrait } from './table/command-table.js';
+import { type Command, CommandFlag, CommandTrait, isQuick, onlyKey } from './table/command-table.js';
 import { type QueuedCommand, queueCommand } from './transactions.js';
 
 /** Replies of a batch that are longer than this are sent before its next command runs. */
@@ -137,10 +137,12 @@ export class Executor {
       context.command = command;
       session.lastCommandId = command.id;
       const errorsBefore = reply.errors;
+      const start = reply.length;
       timer.countQuick(command);
       command.handler(context);
       this.settle();
       this.journal.commit(true);
+      timer.noteSizes(command, start);
       timer.countErrors(command, errorsBefore);
       argumentsDone += context.argCount;
       index++;
@@ -264,9 +266,10 @@ export class Executor {
   private run(command: Command, heedsPause: boolean): boolean {
     const { context, timer } = this;
     const errorsBefore = context.reply.errors;
+    const start = context.reply.length;
     context.command = command;
     context.session.lastCommandId = command.id;
-    if (!timer.isEachTimed && (command.traits & CommandTrait.Quick) !== 0) {
+    if (!timer.isEachTimed && isQuick(command, context.argCount)) {
       if (!this.runLocked(command, heedsPause)) return false;
       if (context.session.postponed === null) timer.countQuick(command);
     } else {
@@ -282,6 +285,7 @@ export class Executor {
       }
       timer.countTimed(command, milliseconds);
     }
+    timer.noteSizes(command, start);
     timer.countErrors(command, errorsBefore);
     if (this.control.monitorCount !== 0) this.feedMonitors(command);
     return true;
@@ -296,8 +300,9 @@ export class Executor {
   private runLocked(command: Command, heedsPause: boolean): boolean {
     const { context, locks } = this;
     const { keyspace } = context;
-    if (command.singleKey > 0) {
-      context.selectKey(command.singleKey);
+    const key = onlyKey(command, context.argCount);
+    if (key > 0) {
+      context.selectKey(key);
       const { shard } = context;
       shard.lock();
       if (heedsPause && this.hasPauseBegun) {
@@ -395,6 +400,7 @@ export class Executor {
     if (context.session.tracking !== null) this.readTracking.note(command);
     context.isMidTransaction = true;
     timer.countTimed(command, performance.now() - startedAt);
+    timer.noteSizes(command, start);
     timer.countErrors(command, errorsBefore);
     this.takeBackIfSilent(start);
     if (this.control.monitorCount !== 0) this.feedMonitors(command);

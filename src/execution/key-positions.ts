@@ -59,6 +59,8 @@ export class KeyPositions {
         return this.collectMigrate(args);
       case KeyRule.Streams:
         return this.collectSpecs(command.keySpecs, args) || this.collectStreams(args);
+      case KeyRule.GeoRadius:
+        return this.collectGeoRadius(command.keySpecs, args);
       case KeyRule.Count:
         return this.collectSpecs(command.keySpecs, args) || this.collectCounted(command.keySpecs, args);
       default:
@@ -161,6 +163,21 @@ export class KeyPositions {
     }
     if (destination !== 0) this.add(destination, OVERWRITES);
     return true;
+  }
+
+  /** Of several STORE and STOREDIST the last one counts, where the specs name the first of each. */
+  private collectGeoRadius(specs: readonly KeySpec[], args: CommandRequest): boolean {
+    const isValid = this.collectSpecs(specs, args);
+    const [{ begin }] = specs.slice(-1);
+    let destination = 0;
+    for (let index = begin.kind === 'keyword' ? begin.startFrom : 0; index + 1 < args.count; index++) {
+      if (argumentEquals(args, index, 'STORE') || argumentEquals(args, index, 'STOREDIST')) {
+        destination = ++index;
+      }
+    }
+    const known = this.indices.subarray(0, this.count);
+    if (destination !== 0 && !known.includes(destination)) this.add(destination, OVERWRITES);
+    return isValid;
   }
 
   /** One key at its place, or if that is empty all that follow KEYS. Both are a mistake: no keys. */

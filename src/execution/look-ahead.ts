@@ -15,7 +15,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
 import { equalBytes } from '../structures/copy.js';
-import { type Command, CommandTrait, PopEnd } from './table/command-table.js';
+import { type Command, CommandTrait, onlyKey, PopEnd } from './table/command-table.js';
 
 const LINE_BYTES = 64;
 /** What is longer is hardly a packed list, or begins with something else than its length. */
@@ -62,11 +62,12 @@ export class LookAhead {
     const { keyspace, hashes, shards, keyOffsets, keyLengths } = this;
     const command = this.commands[index];
     this.repeatsKey[index] = 0;
-    if (command === null || command.singleKey === 0 || parser.commandArgCount[index] <= command.singleKey) {
+    const key = command === null ? 0 : onlyKey(command, parser.commandArgCount[index]);
+    if (key === 0) {
       keyLengths[index] = -1;
       return;
     }
-    const pair = 2 * (parser.commandArgStart[index] + command.singleKey);
+    const pair = 2 * (parser.commandArgStart[index] + key);
     const offset = parser.args[pair];
     const length = parser.args[pair + 1];
     keyOffsets[index] = offset;

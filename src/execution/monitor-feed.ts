@@ -10,9 +10,9 @@ import type { ClientTable } from '../state/client-table.js';
 import type { ControlBlock } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
 import type { ProcessState } from '../state/process-state.js';
+import { secretArguments } from './command-logs.js';
 import type { CommandContext } from './context.js';
 import type { Session } from './session.js';
-import { secretArguments } from './slow-commands.js';
 import type { Command } from './table/command-table.js';
 
 const LINES_BYTES_INITIAL = 4 * 1024;

@@ -55,9 +55,14 @@ export const enum KeyEvent {
   KeyMiss = 52,
   Overwritten = 53,
   TypeChanged = 54,
+  HyperLogLogAdd = 55,
+  /** Something of the value that nobody is told of: the estimate that PFCOUNT keeps in it, its form. */
+  Unnamed = 56,
+  GeoSearchStore = 57,
+  GeoRadiusStore = 58,
 }
 
-/** The names under which keyspace notifications report the events. */
+/** The names under which keyspace notifications report the events; '' is not reported. */
 export const EVENT_NAMES: readonly string[] = [
   'set',
   'del',
@@ -114,6 +119,10 @@ export const EVENT_NAMES: readonly string[] = [
   'keymiss',
   'overwritten',
   'type_changed',
+  'pfadd',
+  '',
+  'geosearchstore',
+  'georadiusstore',
 ];
 
 /** The classes of events by which `notify-keyspace-events` selects, as bits. */
@@ -176,8 +185,12 @@ const CLASS_OF_EVENT = ((): Int32Array => {
     overwritten: EventClass.Overwritten,
     type_changed: EventClass.TypeChanged,
     sortstore: EventClass.List,
+    geosearchstore: EventClass.SortedSet,
+    georadiusstore: EventClass.SortedSet,
     ...Object.fromEntries(
-      'set setrange incrby incrbyfloat append setbit'.split(' ').map((name) => [name, EventClass.String]),
+      'set setrange incrby incrbyfloat append setbit pfadd'
+        .split(' ')
+        .map((name) => [name, EventClass.String]),
     ),
     ...Object.fromEntries(
       'del expire persist rename_from rename_to copy_to move_from move_to restore'

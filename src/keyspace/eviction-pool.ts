@@ -117,6 +117,8 @@ function scoreOf(shard: Shard, entry: number, settings: KeyspaceSettings, nowMs:
   switch (settings.policy) {
     case EvictionPolicy.AllKeysLru:
     case EvictionPolicy.VolatileLru:
+    case EvictionPolicy.AllKeysLrm:
+    case EvictionPolicy.VolatileLrm:
       return lruIdleMs(entryAccess(shard.words, entry), nowMs);
     case EvictionPolicy.AllKeysLfu:
     case EvictionPolicy.VolatileLfu:

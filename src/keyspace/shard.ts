@@ -262,6 +262,11 @@ export class Shard {
     if (next !== access) setEntryAccess(words, entry, next);
   }
 
+  /** The same for an access that changes nothing. */
+  touchRead(entry: number, nowMs: number): void {
+    if (!this.settings.datesChanges) this.touch(entry, nowMs);
+  }
+
   /**
    * Adds a key that is not there. The value's bytes are the caller's to fill. Returns the entry, or 0
    * with nothing changed if there is no memory. `expiresAt` is -1 for none. `hashReference` names the hash that is to

@@ -195,6 +195,21 @@ function trimZeros(text: string): string {
   return text.slice(0, end);
 }
 
+/** A double as C's "%.{decimals}f" prints it, with up to 17 decimals. */
+export function formatFixed(value: number, decimals: number): string {
+  if (value === Infinity) return 'inf';
+  if (value === -Infinity) return '-inf';
+  if (Number.isNaN(value)) return 'nan';
+  const sign = value < 0 || Object.is(value, -0) ? '-' : '';
+  const magnitude = Math.abs(value);
+  if (magnitude >= 1e21) return `${sign}${BigInt(magnitude)}.${'0'.repeat(decimals)}`;
+  // Half of the last decimal: C rounds to the even digit, JavaScript up.
+  if (!Number.isInteger(magnitude * 2 ** (decimals + 1))) return sign + magnitude.toFixed(decimals);
+  const exact = magnitude.toFixed(decimals + 1);
+  const isTie = exact.endsWith('5') && Number(exact[exact.length - 2]) % 2 === 0;
+  return sign + (isTie ? exact.slice(0, -1) : magnitude.toFixed(decimals));
+}
+
 /** A double as replies show it: whole numbers without exponent, others as "%.17g". */
 export function formatDouble(value: number): string {
   if (Number.isSafeInteger(value) && !Object.is(value, -0)) return String(value);

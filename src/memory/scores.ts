@@ -17,11 +17,13 @@ const MINUS = 0x2d;
 const PLUS = 0x2b;
 const POINT = 0x2e;
 const DIGIT_0 = 0x30;
+const LETTER_E = 0x65;
+const EXPONENT_DIGITS_MAX = 2;
 
 /** Bytes that `writeScore` may need. */
 export const SCORE_BYTES_MAX = 32;
 
-/** Reads a plain decimal; NaN if the text is anything else or has too many digits. */
+/** Reads a decimal, maybe with an exponent; NaN if the text is anything else or has too many digits. */
 function readDecimal(bytes: Uint8Array, offset: number, lengthBytes: number): number {
   let at = offset;
   const end = offset + lengthBytes;
@@ -31,21 +33,42 @@ function readDecimal(bytes: Uint8Array, offset: number, lengthBytes: number): nu
   let mantissa = 0;
   let digits = 0;
   let pointAfter = -1;
+  let exponent = 0;
   for (; at < end; at++) {
     const byte = bytes[at];
     if (byte === POINT && pointAfter < 0) {
       pointAfter = digits;
       continue;
     }
+    if ((byte | 0x20) === LETTER_E) {
+      exponent = readExponent(bytes, at + 1, end);
+      break;
+    }
     const digit = byte - DIGIT_0;
     if (digit < 0 || digit > 9) return Number.NaN;
     mantissa = mantissa * 10 + digit;
     digits++;
   }
-  const decimals = pointAfter < 0 ? 0 : digits - pointAfter;
-  if (digits === 0 || mantissa > Number.MAX_SAFE_INTEGER || decimals > DECIMALS_MAX) return Number.NaN;
-  const value = decimals === 0 ? mantissa : mantissa / POWERS_OF_TEN[decimals];
+  const decimals = (pointAfter < 0 ? 0 : digits - pointAfter) - exponent;
+  if (digits === 0 || mantissa > Number.MAX_SAFE_INTEGER || !(Math.abs(decimals) <= DECIMALS_MAX)) {
+    return Number.NaN;
+  }
+  const value = decimals >= 0 ? mantissa / POWERS_OF_TEN[decimals] : mantissa * POWERS_OF_TEN[-decimals];
   return isNegative ? -value : value;
+}
+
+/** Reads what comes behind the letter, up to two digits; NaN if it is anything else. */
+function readExponent(bytes: Uint8Array, offset: number, end: number): number {
+  const isNegative = offset < end && bytes[offset] === MINUS;
+  if (isNegative || (offset < end && bytes[offset] === PLUS)) offset++;
+  if (offset === end || end - offset > EXPONENT_DIGITS_MAX) return Number.NaN;
+  let exponent = 0;
+  for (; offset < end; offset++) {
+    const digit = bytes[offset] - DIGIT_0;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    exponent = exponent * 10 + digit;
+  }
+  return isNegative ? -exponent : exponent;
 }
 
 function textOf(bytes: Uint8Array, offset: number, lengthBytes: number): string {

@@ -12,6 +12,14 @@ import { RDB_MAGIC, RDB_VERSION, RDB_VERSION_FIELD_EXPIRY, RdbOpcode } from './r
 import { RdbOutput } from './rdb-output.js';
 import { ValueWriter } from './value-writer.js';
 
+/** With these, a file keeps how long keys have not been used or changed. */
+const IDLE_POLICIES: ReadonlySet<EvictionPolicy> = new Set([
+  EvictionPolicy.AllKeysLru,
+  EvictionPolicy.AllKeysLrm,
+  EvictionPolicy.VolatileLru,
+  EvictionPolicy.VolatileLrm,
+]);
+
 export class RdbWriter implements SnapshotWriter {
   readonly output = new RdbOutput(2 * FLUSH_BYTES);
   private readonly options: SnapshotWriterOptions;
@@ -123,11 +131,10 @@ export class RdbKeyWriter implements KeyWriter {
       output.integer64(expiresAt);
     }
     const access = entryAccess(words, entry);
-    const { policy } = settings;
-    if (policy === EvictionPolicy.AllKeysLru || policy === EvictionPolicy.VolatileLru) {
+    if (IDLE_POLICIES.has(settings.policy)) {
       output.byte(RdbOpcode.Idle);
       output.lengthField(Math.floor(lruIdleMs(access, nowMs) / 1000));
-    } else if (policy === EvictionPolicy.AllKeysLfu || policy === EvictionPolicy.VolatileLfu) {
+    } else if (settings.usesLfu) {
       output.byte(RdbOpcode.Frequency);
       output.byte(lfuCounter(access, nowMs, settings.lfu));
     }

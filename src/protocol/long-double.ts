@@ -101,6 +101,25 @@ export function addLongDoubles(left: LongDouble, right: LongDouble): LongDouble 
   return bitLength(rounded.mantissa) + rounded.exponent > EXPONENT_2_MAX ? 'infinite' : rounded;
 }
 
+/** The greatest finite value. */
+export const LONG_DOUBLE_MAX: LongDouble = {
+  mantissa: (1n << BigInt(MANTISSA_BITS)) - 1n,
+  exponent: EXPONENT_2_MAX - MANTISSA_BITS,
+};
+
+export function negateLongDouble({ mantissa, exponent }: LongDouble): LongDouble {
+  return { mantissa: -mantissa, exponent };
+}
+
+/** Order of two values: below, equal to or above 0. */
+export function compareLongDoubles(left: LongDouble, right: LongDouble): number {
+  const exponent = Math.min(left.exponent, right.exponent);
+  const difference =
+    (left.mantissa << BigInt(left.exponent - exponent)) -
+    (right.mantissa << BigInt(right.exponent - exponent));
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
 /** As "%.17Lf" prints it, without trailing zeros; "0" for every zero. */
 export function formatLongDouble({ mantissa, exponent }: LongDouble): string {
   const negative = mantissa < 0n;

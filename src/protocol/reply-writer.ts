@@ -209,6 +209,19 @@ export class ReplyWriter {
     else this.bulkString(text);
   }
 
+  /** A double as text of `lengthBytes` bytes from `source`; in RESP2 a bulk string. */
+  doubleCopy(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
+    if (this.protocol === 2) {
+      this.bulkCopy(source, sourceView, offset, lengthBytes);
+      return;
+    }
+    this.reserve(lengthBytes + 3);
+    this.bytes[this.length++] = Type.Double;
+    copyBytes(this.bytes, this.view, this.length, source, sourceView, offset, lengthBytes);
+    this.length += lengthBytes;
+    this.crlf();
+  }
+
   bigNumber(text: string): void {
     if (this.protocol === 3) this.line(Type.BigNumber, text);
     else this.bulkString(text);

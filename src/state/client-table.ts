@@ -124,6 +124,8 @@ export const enum ClientFlag {
 const NOT_EVICTED_FLAGS = ClientFlag.NoEvict | ClientFlag.Replica | ClientFlag.Master;
 
 const FLAG_LETTERS = 'OSMPxbtRBdcuAUreT';
+/** What a filter by flags may ask for: also the import sources of Valkey, which no client is, and "no flag". */
+export const CLIENT_FLAG_LETTERS = `${FLAG_LETTERS}IN`;
 
 export const enum ClientText {
   Address = 0,
@@ -140,17 +142,44 @@ const TEXT_OFFSETS = TEXT_BYTES_MAX.map((_, index) =>
   TEXT_BYTES_MAX.slice(0, index).reduce((sum, bytes) => sum + bytes, TEXTS_OFFSET),
 );
 
+const TEXT_TRAITS = [
+  ['address', ClientText.Address],
+  ['localAddress', ClientText.LocalAddress],
+  ['user', ClientText.User],
+  ['name', ClientText.Name],
+  ['libraryName', ClientText.LibraryName],
+  ['libraryVersion', ClientText.LibraryVersion],
+] as const;
+
 export type ClientType = 'normal' | 'master' | 'replica' | 'pubsub';
 
-/** What CLIENT LIST and CLIENT KILL select by; an absent field selects all. */
-export interface ClientFilter {
+/** What a client may be or have; an absent field says nothing. */
+export interface ClientTraits {
   ids?: ReadonlySet<number>;
   type?: ClientType;
   address?: string;
   localAddress?: string;
+  /** The address without its port. */
+  ip?: string;
   user?: string;
+  name?: string;
+  libraryName?: string;
+  libraryVersion?: string;
+  database?: number;
+  /** Letters as CLIENT LIST shows them: the client has all of them. */
+  flags?: string;
+  /** Letters of what the client has said that it can do (CLIENT CAPA, which is not there: no client has any). */
+  capabilities?: string;
+}
+
+/** What CLIENT LIST and CLIENT KILL select by. */
+export interface ClientFilter extends ClientTraits {
+  /** Clients with one of these traits are left out. */
+  not?: ClientTraits;
   /** Only clients that are at least so many seconds old. */
   ageSecondsMin?: number;
+  /** Only clients that have sent nothing for at least so many seconds. */
+  idleSecondsMin?: number;
   /** All but this client. */
   skipId?: number;
 }
@@ -315,21 +344,48 @@ export class ClientTable {
   }
 
   private fits(slot: number, filter: ClientFilter, nowMs: number): boolean {
-    const figureBase = this.figureBase(slot);
-    const id = this.figures[figureBase + ClientFigure.Id];
-    const { ids, type, address, localAddress, user, ageSecondsMin, skipId } = filter;
-    if (ids !== undefined && !ids.has(id)) return false;
-    if (skipId === id) return false;
-    if (type !== undefined && clientType(this.words[this.wordBase(slot) + ClientWord.Flags]) !== type)
-      return false;
+    const { figures } = this;
+    const base = this.figureBase(slot);
+    const { ageSecondsMin, idleSecondsMin, skipId, not } = filter;
+    if (skipId === figures[base + ClientFigure.Id]) return false;
     if (ageSecondsMin !== undefined) {
-      const created = this.figures[figureBase + ClientFigure.CreatedMs];
-      if (Math.floor((nowMs - created) / 1000) < ageSecondsMin) return false;
+      if (Math.floor((nowMs - figures[base + ClientFigure.CreatedMs]) / 1000) < ageSecondsMin) return false;
     }
-    if (address !== undefined && this.readText(slot, ClientText.Address) !== address) return false;
-    if (localAddress !== undefined && this.readText(slot, ClientText.LocalAddress) !== localAddress)
-      return false;
-    return user === undefined || this.readText(slot, ClientText.User) === user;
+    if (idleSecondsMin !== undefined) {
+      const idleMs = nowMs - figures[base + ClientFigure.LastInteractionMs];
+      if (Math.floor(idleMs / 1000) < idleSecondsMin) return false;
+    }
+    return this.agrees(slot, filter, true) && (not === undefined || this.agrees(slot, not, false));
+  }
+
+  /** Whether a client has each of some traits, or none of them. */
+  private agrees(slot: number, traits: ClientTraits, hasThem: boolean): boolean {
+    const { words } = this;
+    const base = this.wordBase(slot);
+    const { ids, type, ip, database, flags, capabilities } = traits;
+    if (ids !== undefined && ids.has(this.id(slot)) !== hasThem) return false;
+    const flagBits = words[base + ClientWord.Flags];
+    if (type !== undefined && (clientType(flagBits) === type) !== hasThem) return false;
+    if (database !== undefined && (words[base + ClientWord.Database] === database) !== hasThem) return false;
+    if (flags !== undefined) {
+      const letters = flagLetters(flagBits);
+      if ([...flags].every((letter) => letters.includes(letter)) !== hasThem) return false;
+    }
+    if (capabilities !== undefined && (capabilities === '') !== hasThem) return false;
+    if (ip !== undefined && (ipOf(this.readText(slot, ClientText.Address)) === ip) !== hasThem) return false;
+    return TEXT_TRAITS.every(([trait, field]) => {
+      const text = traits[trait];
+      return text === undefined || this.hasText(slot, field, text) === hasThem;
+    });
+  }
+
+  /** Whether a client has a text, which is not empty, in a field. */
+  private hasText(slot: number, field: ClientText, text: string): boolean {
+    if (text === '') return false;
+    const encoded = textEncoder.encode(text);
+    const bytesMax = TEXT_BYTES_MAX[field];
+    const stored = encoded.length <= bytesMax ? text : textDecoder.decode(encoded.subarray(0, bytesMax));
+    return this.readText(slot, field) === stored;
   }
 
   /**
@@ -561,6 +617,12 @@ function flagLetters(flags: number): string {
     if ((flags & (1 << bit)) !== 0) letters += FLAG_LETTERS[bit];
   }
   return letters === '' ? 'N' : letters;
+}
+
+/** The IP address in a client's address, '' for a Unix socket. */
+function ipOf(address: string): string {
+  const [, ip, port] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? [];
+  return ip === undefined || port === '0' ? '' : ip;
 }
 
 function clientType(flags: number): ClientType {

@@ -2,6 +2,7 @@
 
 import { AppendOnlyState } from './append-only-state.js';
 import { ClientTable, type ClientTableHandle } from './client-table.js';
+import { CommandLog } from './command-log.js';
 import { Statistics, type StatisticsHandle, WorkerStatistics } from './command-statistics.js';
 import { ControlBlock } from './control-block.js';
 import { LatencyMonitor } from './latency-monitor.js';
@@ -9,7 +10,6 @@ import { Mail, type MailHandle } from './mail.js';
 import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { SharedConfig } from './shared-config.js';
-import { SlowLog } from './slow-log.js';
 import { WorkerLoad } from './worker-load.js';
 
 export interface ProcessStateHandle {
@@ -18,6 +18,8 @@ export interface ProcessStateHandle {
   readonly clients: ClientTableHandle;
   readonly statistics: StatisticsHandle;
   readonly slowLog: SharedArrayBuffer;
+  readonly largeRequestLog: SharedArrayBuffer;
+  readonly largeReplyLog: SharedArrayBuffer;
   readonly latency: SharedArrayBuffer;
   readonly persistence: SharedArrayBuffer;
   readonly appendOnly: SharedArrayBuffer;
@@ -32,7 +34,9 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     config: SharedConfig.create(),
     clients: ClientTable.create(),
     statistics: Statistics.create(workers, commands),
-    slowLog: SlowLog.create(),
+    slowLog: CommandLog.create(),
+    largeRequestLog: CommandLog.create(),
+    largeReplyLog: CommandLog.create(),
     latency: LatencyMonitor.create(),
     persistence: PersistenceState.create(),
     appendOnly: AppendOnlyState.create(),
@@ -47,7 +51,9 @@ export class ProcessState {
   readonly config: SharedConfig;
   readonly clients: ClientTable;
   readonly statistics: Statistics;
-  readonly slowLog: SlowLog;
+  readonly slowLog: CommandLog;
+  readonly largeRequestLog: CommandLog;
+  readonly largeReplyLog: CommandLog;
   readonly latency: LatencyMonitor;
   readonly persistence: PersistenceState;
   readonly appendOnly: AppendOnlyState;
@@ -64,7 +70,9 @@ export class ProcessState {
     this.config = new SharedConfig(handle.config);
     this.clients = new ClientTable(handle.clients);
     this.statistics = new Statistics(handle.statistics);
-    this.slowLog = new SlowLog(handle.slowLog);
+    this.slowLog = new CommandLog(handle.slowLog);
+    this.largeRequestLog = new CommandLog(handle.largeRequestLog);
+    this.largeReplyLog = new CommandLog(handle.largeReplyLog);
     this.latency = new LatencyMonitor(handle.latency);
     this.persistence = new PersistenceState(handle.persistence);
     this.appendOnly = new AppendOnlyState(handle.appendOnly);

@@ -682,6 +682,62 @@ export class SortedSetValue extends CollectionValue {
     return true;
   }
 
+  /**
+   * Puts the cursor on the first element whose score is not below `score`; false if there is none. Only the score is
+   * read, as by `nextScore`: `placeOf` and `readPlace` lead to the member of an element that is wanted.
+   */
+  seekScore(cursor: SortedSetCursor, reference: number, score: number): boolean {
+    if (this.isPacked(reference)) {
+      return this.seek(cursor, reference, this.countBelowScore(reference, score, false));
+    }
+    const { tree } = this;
+    if (!tree.seekScore(this.treeRoot(reference), score)) return false;
+    cursor.block = 0;
+    cursor.at = tree.seekLeaf;
+    cursor.index = tree.seekIndex;
+    cursor.score = tree.scoreAt(cursor.at, cursor.index);
+    return true;
+  }
+
+  /** Moves the cursor to the element of the next rank; false, with the cursor of no more use, at the end. */
+  nextScore(cursor: SortedSetCursor): boolean {
+    if (cursor.block !== 0) return this.next(cursor);
+    const { tree } = this;
+    if (++cursor.index === tree.leafCount(cursor.at)) {
+      cursor.at = tree.nextLeaf(cursor.at);
+      cursor.index = 0;
+      if (cursor.at === 0) return false;
+    }
+    cursor.score = tree.scoreAt(cursor.at, cursor.index);
+    return true;
+  }
+
+  /** A number by which `readPlace` finds the cursor's element again, until the set changes. */
+  placeOf(cursor: SortedSetCursor): number {
+    return cursor.block !== 0 ? cursor.at : this.tree.recordAt(cursor.at, cursor.index);
+  }
+
+  /** Reads the element of a place into the cursor, which is not on it then. */
+  readPlace(cursor: SortedSetCursor, reference: number, place: number): void {
+    if (this.isPacked(reference)) {
+      cursor.block = this.blockOf(reference);
+      cursor.at = place;
+      this.readPacked(cursor);
+    } else {
+      cursor.score = this.doubles[place >> 3];
+      this.readRecord(cursor, place);
+    }
+  }
+
+  /** Has the processor fetch the elements of places, the first `count` of an order. What it returns is of no use. */
+  bringPlacesNear(reference: number, places: Int32Array, order: Int32Array, count: number): number {
+    if (this.isPacked(reference)) return 0;
+    const { words } = this;
+    let sink = 0;
+    for (let position = 0; position < count; position++) sink ^= words[places[order[position]] >> 2];
+    return sink;
+  }
+
   private readPacked(cursor: SortedSetCursor): void {
     const { packed } = this;
     cursor.score = this.scoreOf(packed.next(cursor.at));

@@ -332,6 +332,27 @@ export class SortedTree {
     this.index = rank;
   }
 
+  /**
+   * Goes to the first element whose score is not below `score`: `seekLeaf` and `seekIndex` tell where it is. False if
+   * there is none.
+   */
+  seekScore(root: number, score: number): boolean {
+    const { words } = this;
+    let node = words[root];
+    if (node === 0) return false;
+    for (let level = words[root + TreeRoot.Height]; level > 0; level--) {
+      const index = this.scoreBound(node, 1, score, false) - 1;
+      node = words[this.recordsStart(node) + INNER_CAPACITY + index];
+    }
+    this.leaf = node;
+    this.index = this.scoreBound(node, 0, score, false);
+    if (this.index < words[node >> 2]) return true;
+    // All of this leaf are below.
+    this.leaf = this.nextLeaf(node);
+    this.index = 0;
+    return this.leaf !== 0;
+  }
+
   /** Adds an element that is not there yet; false, with nothing changed, if there is no memory. */
   insert(root: number, score: number, record: number): boolean {
     const { words } = this;

@@ -42,6 +42,8 @@ const CHANGED_DIRECTIVES: readonly string[] = [
   '128',
   'zset-max-listpack-value',
   '64',
+  'hll-sparse-max-bytes',
+  '3000',
   'notify-keyspace-events',
   'AKEnm',
 ];

@@ -60,13 +60,25 @@ const OWN: Family = {
     [1, (v) => [v.pick(['LMPOP', 'ZMPOP']), '2', v.key(), v.key(), 'LEFT', 'COUNT', '2']],
     [1, (v) => ['ZMPOP', '2', v.key(), v.key(), v.pick(['MIN', 'MAX']), 'COUNT', '2']],
     [1, (v) => ['LMPOP', '2', v.key(), v.key(), v.pick(['LEFT', 'RIGHT']), 'COUNT', '2']],
+    [1, (v) => ['DELIFEQ', v.key(), v.value()]],
+    [2, (v) => ['INCREX', v.key(), 'BYINT', String(v.between(-9, 9)), ...increxOptions(v)]],
+    [1, (v) => ['INCREX', v.key(), 'BYFLOAT', v.pick(['0.5', '-2.25', '1e3']), ...increxOptions(v)]],
+    [2, (v) => ['BITOP', v.pick(['DIFF', 'DIFF1', 'ANDOR', 'ONE']), v.key(), v.key(), v.key()]],
+    [
+      1,
+      (v) => [v.pick(['ZUNIONSTORE', 'ZINTERSTORE']), v.key(), '2', v.key(), v.key(), 'AGGREGATE', 'COUNT'],
+    ],
+    [2, (v) => ['HSETEX', v.key(), v.pick(['NX', 'XX']), 'FIELDS', '1', 'f', v.value()]],
+    [3, (v) => ['LMOVEM', v.key(), v.key(), side(v), side(v), ...moveOptions(v)]],
     [2, () => ['MULTI']],
     [3, () => ['EXEC']],
   ],
 };
 
 const FAMILIES = [
-  ...familiesByName('strings,bitmaps,keys,sets,sorted-sets,hashes,lists,sort,dumps,transactions'),
+  ...familiesByName(
+    'strings,bitmaps,hyperloglogs,geo,keys,sets,sorted-sets,hashes,lists,sort,dumps,transactions',
+  ),
   OWN,
   OWN,
   OWN,
@@ -74,6 +86,25 @@ const FAMILIES = [
 
 function shortLife(v: Vocabulary): string {
   return String(v.between(1, SHORT_LIFE_MS_MAX));
+}
+
+function side(v: Vocabulary): string {
+  return v.pick(['LEFT', 'RIGHT']);
+}
+
+function moveOptions(v: Vocabulary): Word[] {
+  if (v.chance(0.2)) return [];
+  return [v.pick(['COUNT', 'EXACTLY']), String(v.between(1, 5)), v.pick(['OBO', 'BULK'])];
+}
+
+function increxOptions(v: Vocabulary): Word[] {
+  return v.options(3, [
+    () => ['UBOUND', '50'],
+    () => ['LBOUND', '-50'],
+    () => ['SATURATE'],
+    () => ['PX', shortLife(v)],
+    () => ['PERSIST'],
+  ]);
 }
 
 function msetexOptions(v: Vocabulary): Word[] {
@@ -116,6 +147,8 @@ const EXPIRY_ARGUMENT: Readonly<Record<string, number>> = {
 
 function isSuitable(args: readonly Word[]): boolean {
   const name = word(args[0]);
+  // The server that loads the file makes HyperLogLogs dense by its own configuration.
+  if (name === 'config') return word(args[2]) !== 'hll-sparse-max-bytes';
   if (name === 'setbit' || name === 'setrange') return Number(args[2]) < 100_000 || !(Number(args[2]) > 0);
   if (name === 'bitfield') return !args.some((arg) => Math.abs(Number(word(arg).replace('#', ''))) > 100_000);
   // A list that is sorted into itself would grow without end.

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import {
   ClientFigure,
+  type ClientFilter,
   ClientFlag,
   ClientTable,
   ClientText,
@@ -76,6 +77,54 @@ t.test('filters', async (t) => {
   t.same(table.select({ user: 'alice' }, 0), [three]);
   t.same(table.select({ ageSecondsMin: 6 }, 6000), [one, two]);
   t.same(table.select({ skipId: 1, user: 'default' }, 0), [two]);
+});
+
+t.test('filters leave out what has one of the unwanted traits', async (t) => {
+  const table = new ClientTable(ClientTable.create(8));
+  const one = table.open(1, 0, 1, '1.1.1.1:10', '2.2.2.2:6379', 0);
+  const two = table.open(2, 0, 2, '[fe80::1]:20', '[fe80::2]:6379', 0);
+  const three = table.open(3, 1, 3, '/tmp/socket:0', '/tmp/socket:0', 0);
+  table.words[table.wordBase(two) + ClientWord.Flags] = ClientFlag.PubSub | ClientFlag.NoEvict;
+  table.words[table.wordBase(three) + ClientWord.Flags] = ClientFlag.UnixSocket;
+  table.words[table.wordBase(three) + ClientWord.Database] = 5;
+  table.setText(one, ClientText.Name, 'n'.repeat(300));
+  table.setText(two, ClientText.LibraryName, 'lib');
+  table.setText(two, ClientText.LibraryVersion, '1.2');
+  const figure = table.figureBase(one) + ClientFigure.LastInteractionMs;
+  table.figures[figure] = 9000;
+  const select = (filter: ClientFilter) => table.select(filter, 10_000);
+  t.same(select({ not: { ids: new Set([1, 2]) } }), [three]);
+  t.same(select({ ids: new Set([1, 2]), not: { ids: new Set([1]) } }), [two]);
+  t.same(select({ not: { type: 'pubsub' } }), [one, three]);
+  t.same(select({ ip: '1.1.1.1' }), [one]);
+  t.same(select({ ip: 'fe80::1' }), [two]);
+  t.same(select({ ip: 'fe80' }), []);
+  t.same(select({ ip: '/tmp/socket' }), []);
+  t.same(select({ not: { ip: '1.1.1.1' } }), [two, three]);
+  t.same(select({ not: { ip: '1.1.1.1', type: 'pubsub' } }), [three]);
+  t.same(select({ flags: 'P' }), [two]);
+  t.same(select({ flags: 'eP' }), [two]);
+  t.same(select({ flags: 'PU' }), []);
+  t.same(select({ flags: 'N' }), [one]);
+  t.same(select({ flags: 'NP' }), []);
+  t.same(select({ not: { flags: 'N' } }), [two, three]);
+  t.same(select({ name: 'n'.repeat(300) }), [one]);
+  t.same(select({ name: '' }), []);
+  t.same(select({ not: { name: 'n'.repeat(300) } }), [two, three]);
+  t.same(select({ libraryName: 'lib', libraryVersion: '1.2' }), [two]);
+  t.same(select({ libraryName: 'lib', libraryVersion: '1.3' }), []);
+  t.same(select({ not: { libraryName: 'lib' } }), [one, three]);
+  t.same(select({ not: { libraryVersion: '1.2' } }), [one, three]);
+  t.same(select({ not: { address: '/tmp/socket:0' } }), [one, two]);
+  t.same(select({ not: { localAddress: '/tmp/socket:0' } }), [one, two]);
+  t.same(select({ database: 5 }), [three]);
+  t.same(select({ database: 0 }), [one, two]);
+  t.same(select({ not: { database: 0 } }), [three]);
+  t.same(select({ capabilities: 'r' }), []);
+  t.same(select({ not: { capabilities: 'r' } }), [one, two, three]);
+  t.same(select({ idleSecondsMin: 1 }), [one, two, three]);
+  t.same(select({ idleSecondsMin: 2 }), [two, three]);
+  t.same(select({ not: { user: 'default' } }), []);
 });
 
 t.test('requests reach the owner once, and never the next client of a row', async (t) => {

@@ -49,6 +49,8 @@ const UNITS = [
   'unit/introspection-2',
   'unit/bitops',
   'unit/bitfield',
+  'unit/hyperloglog',
+  'unit/geo',
   'unit/multi',
   'unit/auth',
   'unit/maxmemory',

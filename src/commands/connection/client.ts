@@ -3,14 +3,15 @@
  * for each, wherever its worker is, and a request left in a row reaches the worker that owns it.
  */
 
+import { requestSize } from '../../execution/command-logs.js';
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import { ReplyMode, type Session } from '../../execution/session.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { WaitEnd } from '../../execution/wait-room.js';
-import { integerLength } from '../../memory/numbers.js';
-import type { ClientFilter, ClientType } from '../../state/client-table.js';
+import type { ClientFilter } from '../../state/client-table.js';
 import { PauseKind } from '../../state/control-block.js';
+import { type FilterRules, isInteger, readClientFilter } from './client-filters.js';
 import { isValidClientName } from './connection.js';
 import { helpHandler } from './help.js';
 
@@ -18,14 +19,6 @@ const INVALID_CLIENT_ID = 'ERR Invalid client ID';
 const BAD_CLIENT_ID = 'ERR client-id should be greater than 0';
 /** The part of the worker's read buffer that a short request leaves free counts as the client's up to this. */
 const QUERY_BUFFER_BYTES = 20_474;
-
-const TYPES: Readonly<Record<string, ClientType>> = {
-  normal: 'normal',
-  master: 'master',
-  slave: 'replica',
-  replica: 'replica',
-  pubsub: 'pubsub',
-};
 
 function id(context: CommandContext): void {
   context.reply.integer(context.session.id);
@@ -68,12 +61,8 @@ function setInfo(context: CommandContext): void {
 function publishSelf(context: CommandContext): void {
   const { session, services, argCount } = context;
   let argumentBytes = 0;
-  let requestBytes = 3 + integerLength(argCount);
-  for (let index = 0; index < argCount; index++) {
-    const length = context.argLength(index);
-    argumentBytes += length;
-    requestBytes += 5 + integerLength(length) + length;
-  }
+  for (let index = 0; index < argCount; index++) argumentBytes += context.argLength(index);
+  const requestBytes = requestSize(context);
   services.clientRows.publish(session, context.nowMs, 0, 0);
   const freeBytes = Math.max(0, QUERY_BUFFER_BYTES - requestBytes);
   services.clientRows.publishRequest(session, requestBytes, argumentBytes, freeBytes);
@@ -90,47 +79,58 @@ function info(context: CommandContext): void {
   context.reply.verbatim(`${line}\n`, 'txt');
 }
 
-/** The type that an argument names; replies an error and returns null if it names none. */
-function readType(context: CommandContext, index: number): ClientType | null {
-  const word = context.argLatin1(index);
-  const type = TYPES[word.toLowerCase()];
-  if (type !== undefined) return type;
-  context.reply.error(`ERR Unknown client type '${word}'`);
-  return null;
-}
+const LIST_RULES: FilterRules = {
+  badId: INVALID_CLIENT_ID,
+  badNextId: INVALID_CLIENT_ID,
+  idMin: -Infinity,
+  skipsSelf: false,
+};
+const KILL_RULES: FilterRules = {
+  badId: BAD_CLIENT_ID,
+  badNextId: SYNTAX_ERROR,
+  idMin: 1,
+  skipsSelf: true,
+};
 
 function list(context: CommandContext): void {
-  const { reply, argCount, nowMs } = context;
+  const { reply, nowMs } = context;
   const { clients } = context.services.state;
-  const names = commandNames(context);
-  if (argCount === 2) {
-    publishSelf(context);
-    reply.verbatim(clients.formatList({}, nowMs, names), 'txt');
-  } else if (argCount === 4 && context.argIs(2, 'TYPE')) {
-    const type = readType(context, 3);
-    if (type === null) return;
-    publishSelf(context);
-    reply.verbatim(clients.formatList({ type }, nowMs, names), 'txt');
-  } else if (argCount > 3 && context.argIs(2, 'ID')) {
-    const ids: number[] = [];
-    for (let index = 3; index < argCount; index++) {
-      if (!context.integer(index, INVALID_CLIENT_ID)) return;
-      ids.push(context.number.value);
-    }
-    publishSelf(context);
-    const slots = new Map(
-      clients.select({ ids: new Set(ids) }, nowMs).map((slot) => [clients.id(slot), slot]),
-    );
-    let text = '';
-    for (const wanted of ids) {
-      const slot = slots.get(wanted);
-      const line = slot === undefined ? '' : clients.formatLine(slot, nowMs, names);
-      if (line !== '') text += `${line}\n`;
-    }
-    reply.verbatim(text, 'txt');
-  } else {
+  if (context.argCount === 3) {
     reply.error(SYNTAX_ERROR);
+    return;
   }
+  const filter = readClientFilter(context, 2, LIST_RULES);
+  if (filter === null) return;
+  publishSelf(context);
+  const ids = readOnlyIds(context);
+  const names = commandNames(context);
+  if (ids === null) reply.verbatim(clients.formatList(filter, nowMs, names), 'txt');
+  else reply.verbatim(listInOrder(context, ids), 'txt');
+}
+
+/** The ids in CLIENT LIST ID without other filters, which lists clients as often and in the order as they are asked for. */
+function readOnlyIds(context: CommandContext): number[] | null {
+  if (context.argCount < 4 || !context.argIs(2, 'ID')) return null;
+  const ids: number[] = [];
+  for (let index = 3; index < context.argCount; index++) {
+    if (!isInteger(context, index)) return null;
+    ids.push(context.number.value);
+  }
+  return ids;
+}
+
+function listInOrder(context: CommandContext, ids: readonly number[]): string {
+  const { clients } = context.services.state;
+  const slots = new Map(
+    clients.select({ ids: new Set(ids) }, context.nowMs).map((slot) => [clients.id(slot), slot]),
+  );
+  let text = '';
+  for (const id of ids) {
+    const slot = slots.get(id);
+    const line = slot === undefined ? '' : clients.formatLine(slot, context.nowMs, commandNames(context));
+    if (line !== '') text += `${line}\n`;
+  }
+  return text;
 }
 
 /** Closes the clients that fit a filter; this one itself once it has its reply. Returns how many. */
@@ -161,54 +161,8 @@ function kill(context: CommandContext): void {
     else reply.error('ERR No such client');
     return;
   }
-  const filter: ClientFilter = {};
-  let skipsSelf = true;
-  for (let index = 2; index < argCount; index += 2) {
-    const value = index + 1;
-    if (value === argCount) {
-      reply.error(SYNTAX_ERROR);
-      return;
-    }
-    if (context.argIs(index, 'ID')) {
-      if (!context.integer(value, BAD_CLIENT_ID)) return;
-      if (context.number.value < 1) {
-        reply.error(BAD_CLIENT_ID);
-        return;
-      }
-      filter.ids = new Set([context.number.value]);
-    } else if (context.argIs(index, 'MAXAGE')) {
-      if (!context.integer(value, 'ERR maxage is not an integer or out of range')) return;
-      if (context.number.value < 1) {
-        reply.error('ERR maxage should be greater than 0');
-        return;
-      }
-      filter.ageSecondsMin = context.number.value;
-    } else if (context.argIs(index, 'TYPE')) {
-      const type = readType(context, value);
-      if (type === null) return;
-      filter.type = type;
-    } else if (context.argIs(index, 'ADDR')) {
-      filter.address = context.argText(value);
-    } else if (context.argIs(index, 'LADDR')) {
-      filter.localAddress = context.argText(value);
-    } else if (context.argIs(index, 'USER')) {
-      filter.user = context.argText(value);
-      if (filter.user !== 'default') {
-        reply.error(`ERR No such user '${context.argLatin1(value)}'`);
-        return;
-      }
-    } else if (
-      context.argIs(index, 'SKIPME') &&
-      (context.argIs(value, 'YES') || context.argIs(value, 'NO'))
-    ) {
-      skipsSelf = context.argIs(value, 'YES');
-    } else {
-      reply.error(SYNTAX_ERROR);
-      return;
-    }
-  }
-  if (skipsSelf) filter.skipId = context.session.id;
-  reply.integer(killClients(context, filter));
+  const filter = readClientFilter(context, 2, KILL_RULES);
+  if (filter !== null) reply.integer(killClients(context, filter));
 }
 
 /** Too many arguments for a subcommand with optional ones. */
@@ -314,28 +268,39 @@ const help = helpHandler('CLIENT', [
   '    Return information about the current client connection.',
   'KILL <ip:port>',
   '    Kill connection made from <ip:port>.',
-  'KILL <option> <value> [<option> <value> [...]]',
-  '    Kill connections. Options are:',
+  'KILL <filter> <value> [<filter> <value> [...]]',
+  '    Kill the connections that fit all filters.',
+  'LIST [<filter> <value> [<filter> <value> [...]]]',
+  '    Return information about the client connections that fit all filters.',
+  '    Filters of KILL and LIST are:',
   '    * ADDR (<ip:port>|<unixsocket>:0)',
-  '      Kill connections made from the specified address',
+  '      Connections made from the specified address.',
   '    * LADDR (<ip:port>|<unixsocket>:0)',
-  '      Kill connections made to specified local address',
+  '      Connections made to the specified local address.',
+  '    * IP <ip>',
+  '      Connections made from the specified IP address.',
   '    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)',
-  '      Kill connections by type.',
+  '      Connections of the specified type.',
   '    * USER <username>',
-  '      Kill connections authenticated by <username>.',
-  '    * SKIPME (YES|NO)',
-  '      Skip killing current connection (default: yes).',
-  '    * ID <client-id>',
-  '      Kill connections by client id.',
-  '    * MAXAGE <seconds>',
-  '      Kill connections that are at least so old.',
-  'LIST [options ...]',
-  '    Return information about client connections. Options:',
-  '    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)',
-  '      Return clients of specified type.',
+  '      Connections authenticated by <username>.',
   '    * ID <client-id> [<client-id> ...]',
-  '      Return clients with these ids.',
+  '      Connections with the specified client ids.',
+  '    * NAME <name>, LIB-NAME <name>, LIB-VER <version>',
+  '      Connections whose client or library has the specified name or version.',
+  '    * DB <db>',
+  '      Connections that use the specified database.',
+  '    * FLAGS <flags>',
+  '      Connections that have all of the specified flags.',
+  '    * CAPA <capabilities>',
+  '      Connections whose client has all of the specified capabilities.',
+  '    * MAXAGE <seconds>',
+  '      Connections that are at least so old.',
+  '    * IDLE <seconds>',
+  '      Connections that have been idle for at least so long.',
+  '    * SKIPME (YES|NO)',
+  '      Leave out the current connection (default of KILL: yes, of LIST: no).',
+  '    * NOT-<filter> <value>',
+  '      Connections that do not fit one of the other filters, e.g. NOT-USER.',
   'UNPAUSE',
   '    Stop the current client pause, resuming traffic.',
   'PAUSE <timeout> [WRITE|ALL]',

@@ -313,6 +313,8 @@ function hgetdel(context: CommandContext): void {
 }
 
 interface SetOptions {
+  /** 'NX', 'XX' or neither: whether the key may, or must, be there. */
+  keyCondition: '' | 'NX' | 'XX';
   /** 'FNX', 'FXX' or neither. */
   condition: '' | 'FNX' | 'FXX';
   /** -1: none is given. */
@@ -325,7 +327,13 @@ interface SetOptions {
 /** Reads HSETEX's arguments; replies with an error and returns null if something is wrong. */
 function readSetOptions(context: CommandContext): SetOptions | null {
   const { reply, argCount, number } = context;
-  const options: SetOptions = { condition: '', expiresAt: -1, keepsExpiry: false, first: 0 };
+  const options: SetOptions = {
+    keyCondition: '',
+    condition: '',
+    expiresAt: -1,
+    keepsExpiry: false,
+    first: 0,
+  };
   const fail = (error: string) => {
     reply.error(error);
     return null;
@@ -356,6 +364,9 @@ function readSetOptions(context: CommandContext): SetOptions | null {
         return fail('ERR Only one of FXX or FNX arguments can be specified');
       }
       options.condition = context.argIs(index, 'FXX') ? 'FXX' : 'FNX';
+    } else if (context.argIs(index, 'XX') || context.argIs(index, 'NX')) {
+      if (options.keyCondition !== '') return fail('ERR Only one of XX or NX arguments can be specified');
+      options.keyCondition = context.argIs(index, 'XX') ? 'XX' : 'NX';
     } else {
       return fail(`ERR unknown argument: ${context.argQuoted(index)}`);
     }
@@ -363,9 +374,10 @@ function readSetOptions(context: CommandContext): SetOptions | null {
   return fail(NO_FIELDS);
 }
 
-/** Whether HSETEX's condition holds. */
+/** Whether HSETEX's conditions hold. */
 function meetsCondition(context: CommandContext, reference: number, options: SetOptions): boolean {
-  const { condition, first } = options;
+  const { keyCondition, condition, first } = options;
+  if (keyCondition !== '' && (reference !== 0) !== (keyCondition === 'XX')) return false;
   if (condition === '' || reference === 0) return condition !== 'FXX';
   for (let index = first; index < context.argCount; index += 2) {
     const exists = findArgument(context, context.shard.hashes, reference, index) !== 0;

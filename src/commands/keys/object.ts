@@ -15,8 +15,10 @@ const SHARED_REFERENCES = 2 ** 31 - 1;
 const CLOCK_POLICIES: ReadonlySet<EvictionPolicy> = new Set([
   EvictionPolicy.AllKeysLru,
   EvictionPolicy.AllKeysLfu,
+  EvictionPolicy.AllKeysLrm,
   EvictionPolicy.VolatileLru,
   EvictionPolicy.VolatileLfu,
+  EvictionPolicy.VolatileLrm,
 ]);
 const POLICY_NOTE =
   'Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.';

@@ -23,11 +23,11 @@ let carriedView = new DataView(carried.buffer);
 let carriedBytes = 0;
 const CARRIED_BYTES_KEPT_MAX = 1 << 20;
 
-function pushEvent(atTail: boolean): KeyEvent {
+export function pushEvent(atTail: boolean): KeyEvent {
   return atTail ? KeyEvent.ListPushRight : KeyEvent.ListPushLeft;
 }
 
-function popEvent(fromTail: boolean): KeyEvent {
+export function popEvent(fromTail: boolean): KeyEvent {
   return fromTail ? KeyEvent.ListPopRight : KeyEvent.ListPopLeft;
 }
 
@@ -107,7 +107,7 @@ function replyElements(
 }
 
 /** Tells the gate that elements were taken from the selected list, and gives back what it no longer needs. */
-function elementsTaken(context: CommandContext, event: KeyEvent): void {
+export function elementsTaken(context: CommandContext, event: KeyEvent): void {
   const list = context.shard.lists;
   const reference = context.valueOffset;
   context.changed(event);

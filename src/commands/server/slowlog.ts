@@ -1,7 +1,8 @@
-/** SLOWLOG: reads the log that all threads share (state/slow-log.ts). */
+/** SLOWLOG: reads the log that all threads share (state/command-log.ts). */
 
 import type { CommandContext } from '../../execution/context.js';
 import type { Handler } from '../../execution/table/command-table.js';
+import type { CommandLog } from '../../state/command-log.js';
 import { helpHandler } from '../connection/help.js';
 
 const DEFAULT_COUNT = 10;
@@ -29,20 +30,29 @@ function get(context: CommandContext): void {
     return;
   }
   if (context.argCount === 3) {
-    if (!context.integer(2, BAD_COUNT)) return;
-    if (context.number.value < -1) {
-      reply.error(BAD_COUNT);
-      return;
-    }
+    if (!readEntryCount(context, 2)) return;
     count = context.number.value;
   }
-  const entries = context.services.state.slowLog.get(count);
+  replyEntries(context, context.services.state.slowLog, count);
+}
+
+/** Reads how many entries are wanted into `context.number`; replies an error and returns false if it can't be. */
+export function readEntryCount(context: CommandContext, index: number): boolean {
+  if (!context.integer(index, BAD_COUNT)) return false;
+  if (context.number.value >= -1) return true;
+  context.reply.error(BAD_COUNT);
+  return false;
+}
+
+/** Replies the newest `count` entries of a log, all of them for -1. */
+export function replyEntries({ reply }: CommandContext, log: CommandLog, count: number): void {
+  const entries = log.get(count);
   reply.array(entries.length);
-  for (const { id, timeSeconds, durationMicroseconds, args, address, name } of entries) {
+  for (const { id, timeSeconds, value, args, address, name } of entries) {
     reply.array(6);
     reply.integer(id);
     reply.integer(timeSeconds);
-    reply.integer(durationMicroseconds);
+    reply.integer(value);
     reply.array(args.length);
     for (const argument of args) reply.bulkBuffer(argument);
     reply.bulkString(address);

@@ -8,6 +8,14 @@ import type { Journal } from '../../journal/journal.js';
 import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import type { Shard } from '../../keyspace/shard.js';
+import {
+  createHistogram,
+  estimate,
+  indexOf,
+  placeOf,
+  RegisterMaxima,
+  rankOf,
+} from '../../structures/hyperloglog.js';
 import { SetAdd, type SetValue } from '../../structures/set-value.js';
 import { scanElements } from '../keys/element-scan.js';
 import { drawDistinct, REPEATED_ELEMENTS_MAX, readCount } from '../keys/random-elements.js';
@@ -372,36 +380,97 @@ function storeOperation(context: CommandContext, operation: Operation, event: Ke
   context.reply.integer(count);
 }
 
-function sintercard(context: CommandContext): void {
+/** What the arguments of SINTERCARD and its kin ask for. */
+interface CountRequest {
+  readonly sources: Source[];
+  /** 0 for none. */
+  readonly limit: number;
+  readonly isApproximate: boolean;
+}
+
+/** Reads a number of keys, the keys and the options; replies with an error and returns null if something is wrong. */
+function readCountRequest(context: CommandContext, mayApproximate: boolean): CountRequest | null {
   const { reply } = context;
-  if (!context.integer(1, 'ERR numkeys should be greater than 0')) return;
+  const fail = (error: string) => {
+    reply.error(error);
+    return null;
+  };
+  const tooFew = 'ERR numkeys should be greater than 0';
+  if (!context.integer(1, tooFew)) return null;
   const keyCount = context.number.value;
-  if (keyCount < 1) {
-    reply.error('ERR numkeys should be greater than 0');
-    return;
-  }
-  if (keyCount > context.argCount - 2) {
-    reply.error("ERR Number of keys can't be greater than number of args");
-    return;
-  }
+  if (keyCount < 1) return fail(tooFew);
+  if (keyCount > context.argCount - 2) return fail("ERR Number of keys can't be greater than number of args");
   let limit = 0;
-  for (let index = 2 + keyCount; index < context.argCount; index += 2) {
-    if (!context.argIs(index, 'LIMIT') || index + 1 >= context.argCount) {
-      reply.error(SYNTAX_ERROR);
-      return;
+  let isApproximate = false;
+  for (let index = 2 + keyCount; index < context.argCount; index++) {
+    if (mayApproximate && context.argIs(index, 'APPROX')) {
+      isApproximate = true;
+      continue;
     }
-    if (!context.integer(index + 1, "ERR LIMIT can't be negative")) return;
+    if (!context.argIs(index, 'LIMIT') || ++index === context.argCount) return fail(SYNTAX_ERROR);
+    const negative = "ERR LIMIT can't be negative";
+    if (!context.integer(index, negative)) return null;
     limit = context.number.value;
-    if (limit < 0) {
-      reply.error("ERR LIMIT can't be negative");
-      return;
-    }
+    if (limit < 0) return fail(negative);
   }
   const sources = readSources(context, 2, 1 + keyCount);
-  if (sources === null) return;
+  return sources === null ? null : { sources, limit, isApproximate };
+}
+
+/** SINTERCARD and SDIFFCARD. */
+function countOperation(context: CommandContext, operation: Operation): void {
+  const request = readCountRequest(context, false);
+  if (request === null) return;
   let count = 0;
-  intersect(sources, () => ++count !== limit);
-  reply.integer(count);
+  operation(request.sources, () => ++count !== request.limit);
+  context.reply.integer(count);
+}
+
+/** Counts the members of each source that none before it has: no union has to be built. */
+function countUnion(sources: readonly Source[], limit: number): number {
+  // The largest set's members need not be looked at.
+  const [largest, ...others] = [...sources].sort((left, right) => right.count - left.count);
+  const counted = [largest];
+  let count = largest.count;
+  for (const source of others) {
+    if (limit !== 0 && count >= limit) return limit;
+    const { sets, reference } = source;
+    if (reference === 0) return count;
+    for (sets.begin(reference); sets.next(); ) {
+      if (!isInOneOf(counted, sets) && ++count === limit) return count;
+    }
+    counted.push(source);
+  }
+  return limit === 0 ? count : Math.min(count, limit);
+}
+
+/** Whether one of some sets has the member that another one's walk is at. */
+function isInOneOf(sources: readonly Source[], sets: SetValue): boolean {
+  for (const source of sources) if (hasMember(source, sets)) return true;
+  return false;
+}
+
+/** Registers of a HyperLogLog, for estimates. */
+const maxima = new RegisterMaxima();
+
+function estimateUnion(sources: readonly Source[], limit: number): number {
+  maxima.clear();
+  unite(sources, ({ member }) => {
+    const place = placeOf(member.bytes, member.view, member.offset, member.lengthBytes);
+    maxima.raise(indexOf(place), rankOf(place));
+    return true;
+  });
+  const histogram = createHistogram();
+  maxima.count(histogram);
+  const count = estimate(histogram);
+  return limit === 0 ? count : Math.min(count, limit);
+}
+
+function sunioncard(context: CommandContext): void {
+  const request = readCountRequest(context, true);
+  if (request === null) return;
+  const { sources, limit, isApproximate } = request;
+  context.reply.integer(isApproximate ? estimateUnion(sources, limit) : countUnion(sources, limit));
 }
 
 function sscan(context: CommandContext): void {
@@ -420,10 +489,11 @@ function sscan(context: CommandContext): void {
 export const setHandlers: Readonly<Record<string, Handler>> = {
   SADD: sadd,
   SCARD: scard,
+  SDIFFCARD: (context) => countOperation(context, subtract),
   SDIFF: (context) => replyOperation(context, subtract),
   SDIFFSTORE: (context) => storeOperation(context, subtract, KeyEvent.SetDiffStore),
   SINTER: (context) => replyOperation(context, intersect),
-  SINTERCARD: sintercard,
+  SINTERCARD: (context) => countOperation(context, intersect),
   SINTERSTORE: (context) => storeOperation(context, intersect, KeyEvent.SetInterStore),
   SISMEMBER: sismember,
   SMEMBERS: smembers,
@@ -434,5 +504,6 @@ export const setHandlers: Readonly<Record<string, Handler>> = {
   SREM: srem,
   SSCAN: sscan,
   SUNION: sunion,
+  SUNIONCARD: sunioncard,
   SUNIONSTORE: (context) => storeOperation(context, unite, KeyEvent.SetUnionStore),
 };

@@ -5,6 +5,7 @@
  */
 
 import type { CommandContext } from '../../execution/context.js';
+import { recordSortedSet } from '../../execution/effects.js';
 import { OUT_OF_MEMORY, SYNTAX_ERROR, WRONG_TYPE } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
@@ -26,6 +27,8 @@ const enum Aggregate {
   Sum = 0,
   Minimum = 1,
   Maximum = 2,
+  /** The sum of the weights of the sets that have the element, whatever its scores are. */
+  Count = 3,
 }
 
 /** One of the sets that a command combines; without a reference it is empty. */
@@ -110,9 +113,14 @@ function numberOrZero(score: number): number {
 }
 
 function combine(aggregate: Aggregate, score: number, other: number): number {
-  if (aggregate === Aggregate.Sum) return numberOrZero(score + other);
+  if (aggregate === Aggregate.Sum || aggregate === Aggregate.Count) return numberOrZero(score + other);
   if (aggregate === Aggregate.Minimum) return other < score ? other : score;
   return other > score ? other : score;
+}
+
+/** What the element that a source has read or found last contributes to the result. */
+function contribution(aggregate: Aggregate, source: Source): number {
+  return aggregate === Aggregate.Count ? source.weight : source.weight * source.score;
 }
 
 /** Reads the source keys, `count` of them from argument `first` on; replies WRONGTYPE and returns null if one is neither. */
@@ -160,6 +168,7 @@ function readOption(
     if (context.argIs(index + 1, 'SUM')) request.aggregate = Aggregate.Sum;
     else if (context.argIs(index + 1, 'MIN')) request.aggregate = Aggregate.Minimum;
     else if (context.argIs(index + 1, 'MAX')) request.aggregate = Aggregate.Maximum;
+    else if (context.argIs(index + 1, 'COUNT')) request.aggregate = Aggregate.Count;
     else {
       reply.error(SYNTAX_ERROR);
       return -1;
@@ -227,7 +236,7 @@ function draftUnion(shard: Shard, { sources, aggregate }: Request): boolean {
   for (const source of sources) {
     for (source.begin(); source.next(); ) {
       const { bytes, view, offset, lengthBytes } = source;
-      const score = numberOrZero(source.weight * source.score);
+      const score = numberOrZero(contribution(aggregate, source));
       if (!sortedSets.find(draft, bytes, view, offset, lengthBytes)) {
         if (!sortedSets.add(draft, score, bytes, view, offset, lengthBytes)) return false;
         continue;
@@ -243,11 +252,11 @@ function draftUnion(shard: Shard, { sources, aggregate }: Request): boolean {
 /** The score of the first source's element in the intersection; NaN if another source does not have it. */
 function intersectedScore({ sources, aggregate }: Request): number {
   const [first] = sources;
-  let score = numberOrZero(first.weight * first.score);
+  let score = numberOrZero(contribution(aggregate, first));
   for (let index = 1; index < sources.length; index++) {
     const other = sources[index];
     if (!other.find(first)) return Number.NaN;
-    score = combine(aggregate, score, other.score * other.weight);
+    score = combine(aggregate, score, contribution(aggregate, other));
   }
   return score;
 }
@@ -316,6 +325,8 @@ function storeCombined(context: CommandContext, operation: Operation, event: Key
   const { sortedSets, draft } = context.shard;
   sortedSets.packIfSmall(draft);
   storeDraft(context, event);
+  // Redis 7.0 does not know this aggregate.
+  if (request.aggregate === Aggregate.Count) recordSortedSet(context);
 }
 
 function zintercard(context: CommandContext): void {

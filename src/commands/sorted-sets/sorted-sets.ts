@@ -25,7 +25,7 @@ const SCAN_STEPS_PER_ELEMENT = 10;
 const PACKED_INTEGER_LIMIT = 2 ** 62;
 
 /** Bits of ZADD's options. */
-const enum AddFlag {
+export const enum AddFlag {
   IfAbsent = 1,
   IfPresent = 2,
   IfGreater = 4,
@@ -45,7 +45,7 @@ const enum AddOutcome {
 
 const cursor = new SortedSetCursor();
 
-/** The scores of a ZADD, read before anything changes. */
+/** The scores of a ZADD or GEOADD, read before anything changes. */
 let scores = new Float64Array(64);
 /** The score that the last `addElement` has led to. */
 let resultingScore = 0;
@@ -105,9 +105,15 @@ function areContradictory(context: CommandContext, flags: number, count: number)
   return false;
 }
 
+/** Room for `count` scores that `addScored` is to use. */
+export function scoresFor(count: number): Float64Array {
+  if (count > scores.length) scores = new Float64Array(2 * count);
+  return scores;
+}
+
 /** Reads the scores of `count` pairs from argument `first` on; replies with an error and returns false if one is none. */
 function readScores(context: CommandContext, first: number, count: number): boolean {
-  if (count > scores.length) scores = new Float64Array(2 * count);
+  scoresFor(count);
   const { bytes } = context;
   for (let pair = 0; pair < count; pair++) {
     const index = first + 2 * pair;
@@ -156,9 +162,15 @@ function addElement(
 }
 
 /** Whether there is room for several elements at once; replies OOM if not. */
-function hasRoomForPairs(context: CommandContext, reference: number, first: number, count: number): boolean {
+function hasRoomForMembers(
+  context: CommandContext,
+  reference: number,
+  first: number,
+  step: number,
+  count: number,
+): boolean {
   let memberBytes = 0;
-  for (let pair = 0; pair < count; pair++) memberBytes += context.argLength(first + 2 * pair + 1);
+  for (let element = 0; element < count; element++) memberBytes += context.argLength(first + step * element);
   if (context.shard.sortedSets.hasRoom(reference, count, memberBytes)) return true;
   context.reply.error(OUT_OF_MEMORY);
   context.dropIfEmpty();
@@ -167,31 +179,45 @@ function hasRoomForPairs(context: CommandContext, reference: number, first: numb
 
 /** ZADD and ZINCRBY once the options are read: pairs of score and member from argument `first` on. */
 function addPairs(context: CommandContext, flags: number, first: number, count: number): void {
+  if (readScores(context, first, count)) addScored(context, flags, first + 1, 2, count);
+}
+
+/**
+ * Adds members, `count` arguments from `first` on of which each is `step` behind the one before, with the scores that are
+ * in `scoresFor(count)`. Returns whether anything has changed.
+ */
+export function addScored(
+  context: CommandContext,
+  flags: number,
+  first: number,
+  step: number,
+  count: number,
+): boolean {
   const { reply } = context;
   const increments = (flags & AddFlag.Increments) !== 0;
-  if (!readScores(context, first, count)) return;
   let reference = context.writeCollection(1, ValueType.SortedSet);
-  if (reference < 0) return;
+  if (reference < 0) return false;
   if (reference === 0) {
     if ((flags & AddFlag.IfPresent) !== 0) {
       if (increments) reply.nullBulk();
       else reply.integer(0);
-      return;
+      return false;
     }
     reference = context.createCollection(ValueType.SortedSet);
-    if (reference === 0) return;
+    if (reference === 0) return false;
   }
-  if (count > 1 && !hasRoomForPairs(context, reference, first, count)) return;
+  if (count > 1 && !hasRoomForMembers(context, reference, first, step, count)) return false;
   const { sortedSets } = context.shard;
   let added = 0;
   let updated = 0;
   let outcome = AddOutcome.Nothing;
-  for (let pair = 0; pair < count && outcome < AddOutcome.NotANumber; pair++) {
-    outcome = addElement(context, sortedSets, reference, flags, scores[pair], first + 2 * pair + 1);
+  for (let element = 0; element < count && outcome < AddOutcome.NotANumber; element++) {
+    outcome = addElement(context, sortedSets, reference, flags, scores[element], first + step * element);
     if (outcome === AddOutcome.Added) added++;
     else if (outcome === AddOutcome.Updated) updated++;
   }
-  if (added + updated > 0) {
+  const hasChanged = added + updated > 0;
+  if (hasChanged) {
     context.changed(increments ? KeyEvent.SortedSetIncrement : KeyEvent.SortedSetAdd);
   } else if (outcome === AddOutcome.NoMemory) {
     context.dropIfEmpty();
@@ -201,6 +227,7 @@ function addPairs(context: CommandContext, flags: number, first: number, count: 
   else if (!increments) reply.integer((flags & AddFlag.CountsChanged) !== 0 ? added + updated : added);
   else if (outcome === AddOutcome.Nothing) reply.nullBulk();
   else reply.double(resultingScore);
+  return hasChanged;
 }
 
 function zadd(context: CommandContext): void {

@@ -17,6 +17,7 @@ import {
   writeBits,
 } from '../../structures/bits.js';
 import { copyBytes } from '../../structures/copy.js';
+import { OrderedOperation, orderedBitop, readOrderedOperation } from './ordered-bitop.js';
 
 const BAD_OFFSET = 'ERR bit offset is not an integer or out of range';
 const BAD_BIT = 'ERR bit is not an integer or out of range';
@@ -245,6 +246,11 @@ function bitop(context: CommandContext): void {
   const { reply, argCount } = context;
   const operation = readBitOperation(context);
   if (operation < 0) {
+    const ordered = readOrderedOperation(context);
+    if (ordered !== OrderedOperation.None) {
+      orderedBitop(context, ordered);
+      return;
+    }
     reply.error(SYNTAX_ERROR);
     return;
   }

@@ -19,6 +19,7 @@ import { addLongDoubles, formatLongDouble, parseLongDouble } from '../../protoco
 import { copyBytes, equalBytes } from '../../structures/copy.js';
 import { readExpiry, TIME_UNITS } from '../keys/expiry-options.js';
 import { digestOf } from './digest.js';
+import { increx } from './increx.js';
 
 /** What a command over several keys may need for each besides key and value. */
 const ENTRY_OVERHEAD_BYTES = 96;
@@ -661,6 +662,22 @@ function delex(context: CommandContext): void {
   reply.integer(1);
 }
 
+/** DELEX with IFEQ, under the name that Valkey has for it. */
+function delifeq(context: CommandContext): void {
+  resetOptions();
+  options.condition = Condition.IfEqual;
+  options.operand = 2;
+  const exists = context.findWrite(1) !== 0;
+  if (!context.isType(ValueType.String)) return;
+  const isDeleted = exists && holds(context);
+  if (isDeleted) {
+    context.remove();
+    context.changed(KeyEvent.Delete);
+    recordDelete(context);
+  }
+  context.reply.integer(isDeleted ? 1 : 0);
+}
+
 function digest(context: CommandContext): void {
   if (context.findRead(1) === 0) context.reply.nullBulk();
   else if (context.isType(ValueType.String)) context.reply.bulkString(digestOf(copyValue(context)));
@@ -773,6 +790,7 @@ export const stringHandlers: Readonly<Record<string, Handler>> = {
   DECR: (context) => addInteger(context, -1, null),
   DECRBY: decrby,
   DELEX: delex,
+  DELIFEQ: delifeq,
   DIGEST: digest,
   GET: get,
   GETDEL: getdel,
@@ -782,6 +800,7 @@ export const stringHandlers: Readonly<Record<string, Handler>> = {
   INCR: (context) => addInteger(context, 1, null),
   INCRBY: incrby,
   INCRBYFLOAT: incrbyfloat,
+  INCREX: increx,
   LCS: lcs,
   MGET: mget,
   MSET: mset,

@@ -29,6 +29,8 @@ decrby key@0 decrement:integer
 delex key@0 condition(IFEQ=ifeq-value|IFNE=ifne-value|IFDEQ=ifdeq-digest|IFDNE=ifdne-digest)?
   Deletes a string if its value or digest meets a condition
   O(1) by value, O(N) by digest, N: bytes of the string
+delifeq key@0 value
+  Deletes a string if it has a certain value
 digest key@0
   Hashes the value of a string
   O(N), N: bytes of the string
@@ -50,6 +52,8 @@ incrby key@0 increment:integer
   Adds a number to the number in a string
 incrbyfloat key@0 increment:double
   Adds a floating-point number to the number in a string
+increx key@0 increment(BYFLOAT=float:double|BYINT=integer:integer)? SATURATE? LBOUND=lowerbound? UBOUND=upperbound? expiration(EX=seconds:integer|PX=milliseconds:integer|EXAT=unix-time-seconds:time|PXAT=unix-time-milliseconds:time|PERSIST)? ENX?
+  Adds to the number in a string within bounds, and changes when it expires
 lcs key1@0 key2@0 LEN? IDX? MINMATCHLEN=len:integer? WITHMATCHLEN?
   Finds the longest subsequence that two strings have in common
   O(N*M), N and M: bytes of the strings
@@ -310,6 +314,9 @@ llen key@0
   Counts the elements of a list
 lmove source@0 destination@1 wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT)
   Moves an element from one end of a list to one end of another
+lmovem source@0 destination@1 wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT) how-many{selector(COUNT=count:integer|EXACTLY=exactly:integer) ordering(OBO|BULK)}?
+  Moves elements from an end of a list to an end of another, and returns them
+  O(N), N: elements moved
 lmpop numkeys:integer key@0* where(LEFT|RIGHT) COUNT=count:integer?
   Takes elements from the first list that has any
   O(N+M), N: keys, M: elements returned
@@ -364,6 +371,9 @@ scard key@0
 sdiff key@0*
   Lists the members of the first set that are in no other
   O(N), N: members of all sets
+sdiffcard numkeys:integer key@0* LIMIT=limit:integer?
+  Counts the members of the first set that none of the others has
+  O(N), N: members of all sets
 sdiffstore destination@0 key@1*
   Stores the members of the first set that are in no other
   O(N), N: members of all sets
@@ -403,6 +413,9 @@ sscan key@0 cursor:integer MATCH=pattern:pattern? COUNT=count:integer?
   O(1) a call, O(N) for the whole, N: members of the set
 sunion key@0*
   Lists the members that any of the sets has
+  O(N), N: members of all sets
+sunioncard numkeys:integer key@0* APPROX? LIMIT=limit:integer?
+  Counts the members that any of the sets has
   O(N), N: members of all sets
 sunionstore destination@0 key@1*
   Stores the members that any of the sets has
@@ -840,6 +853,17 @@ command|info command-name?*
 command|list FILTERBY=filterby(MODULE=module-name|ACLCAT=category|PATTERN=pattern:pattern)?
   Lists the names of commands
   O(N), N: commands
+commandlog
+  Commands on the logs of slow commands, large requests and large replies
+  =
+commandlog|get count:integer type(SLOW|LARGE-REQUEST|LARGE-REPLY)
+  Lists entries of such a log
+  O(N), N: entries returned
+commandlog|len type(SLOW|LARGE-REQUEST|LARGE-REPLY)
+  Counts the entries of such a log
+commandlog|reset type(SLOW|LARGE-REQUEST|LARGE-REPLY)
+  Deletes the entries of such a log
+  O(N), N: entries
 config
   Commands on the server's parameters
   =

@@ -9,6 +9,7 @@
  *   index P, keyword WORD FROM, unknown   then   range LASTKEY STEP LIMIT, keynum INDEX FIRST STEP, unknown
  * Tips are hints for clients and proxies, as COMMAND reports them. Traits are what only Damselfly asks of a command:
  *   quick         always short, although Redis does not call it fast
+ *   quick_with_one_key   the same, if it has one key
  *   member:N      argument N names a member of the key's collection, the first one if there are several
  *   order         looks where that member comes in the order of a sorted set
  *   pop:END       takes members from this end of a sorted set: first, last
@@ -44,6 +45,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['DECR', 'string', '1.0.0', 2, 'denyoom fast write', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
   ['DECRBY', 'string', '1.0.0', 3, 'denyoom fast write', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
   ['DELEX', 'string', '8.4.0', -2, 'write', 'string', ['RW DELETE | index 1 | range 0 1 0']],
+  ['DELIFEQ', 'string', '9.0.0', 3, 'fast write', 'string', ['RW DELETE | index 1 | range 0 1 0']],
   ['DIGEST', 'string', '8.4.0', 2, 'readonly fast', 'string', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GET', 'string', '1.0.0', 2, 'fast readonly', 'string', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GETDEL', 'string', '6.2.0', 2, 'fast write', 'string', ['RW ACCESS DELETE | index 1 | range 0 1 0']],
@@ -53,6 +55,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['INCR', 'string', '1.0.0', 2, 'denyoom fast write', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
   ['INCRBY', 'string', '1.0.0', 3, 'denyoom fast write', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
   ['INCRBYFLOAT', 'string', '2.6.0', 3, 'denyoom fast write', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
+  ['INCREX', 'string', '8.8.0', -2, 'write denyoom fast', 'string', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
   ['LCS', 'string', '7.0.0', -3, 'readonly', 'string', ['RO ACCESS | index 1 | range 1 1 0']],
   ['MGET', 'string', '1.0.0', -2, 'fast readonly', 'string', ['RO ACCESS | index 1 | range -1 1 0'], 'request_policy:multi_shard'],
   ['MSET', 'string', '1.0.1', -3, 'denyoom write', 'string', ['OW UPDATE | index 1 | range -1 2 0'], 'request_policy:multi_shard response_policy:all_succeeded'],
@@ -147,6 +150,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['LINSERT', 'list', '2.2.0', 5, 'denyoom write', 'list', ['RW INSERT | index 1 | range 0 1 0']],
   ['LLEN', 'list', '1.0.0', 2, 'fast readonly', 'list', ['RO | index 1 | range 0 1 0']],
   ['LMOVE', 'list', '6.2.0', 5, 'denyoom write', 'list', ['RW ACCESS DELETE | index 1 | range 0 1 0', 'RW INSERT | index 2 | range 0 1 0']],
+  ['LMOVEM', 'list', '8.10.0', -5, 'write denyoom', 'list', ['RW ACCESS DELETE | index 1 | range 0 1 0', 'RW INSERT | index 2 | range 0 1 0']],
   ['LMPOP', 'list', '7.0.0', -4, 'write', 'list', ['RW ACCESS DELETE | index 1 | keynum 0 1 1']],
   ['LPOP', 'list', '1.0.0', -2, 'fast write', 'list', ['RW ACCESS DELETE | index 1 | range 0 1 0']],
   ['LPOS', 'list', '6.0.6', -3, 'readonly', 'list', ['RO ACCESS | index 1 | range 0 1 0']],
@@ -164,6 +168,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SADD', 'set', '1.0.0', -3, 'denyoom fast write', 'set', ['RW INSERT | index 1 | range 0 1 0'], '', 'member:2'],
   ['SCARD', 'set', '1.0.0', 2, 'fast readonly', 'set', ['RO | index 1 | range 0 1 0']],
   ['SDIFF', 'set', '1.0.0', -2, 'readonly', 'set', ['RO ACCESS | index 1 | range -1 1 0'], 'nondeterministic_output_order'],
+  ['SDIFFCARD', 'set', '8.10.0', -3, 'readonly', 'set', ['RO ACCESS | index 1 | keynum 0 1 1']],
   ['SDIFFSTORE', 'set', '1.0.0', -3, 'denyoom write', 'set', ['OW UPDATE | index 1 | range 0 1 0', 'RO ACCESS | index 2 | range -1 1 0']],
   ['SINTER', 'set', '1.0.0', -2, 'readonly', 'set', ['RO ACCESS | index 1 | range -1 1 0'], 'nondeterministic_output_order'],
   ['SINTERCARD', 'set', '7.0.0', -3, 'readonly', 'set', ['RO ACCESS | index 1 | keynum 0 1 1']],
@@ -177,6 +182,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SREM', 'set', '1.0.0', -3, 'fast write', 'set', ['RW DELETE | index 1 | range 0 1 0'], '', 'member:2'],
   ['SSCAN', 'set', '2.8.0', -3, 'readonly', 'set', ['RO ACCESS | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['SUNION', 'set', '1.0.0', -2, 'readonly', 'set', ['RO ACCESS | index 1 | range -1 1 0'], 'nondeterministic_output_order'],
+  ['SUNIONCARD', 'set', '8.10.0', -3, 'readonly', 'set', ['RO ACCESS | index 1 | keynum 0 1 1']],
   ['SUNIONSTORE', 'set', '1.0.0', -3, 'denyoom write', 'set', ['OW UPDATE | index 1 | range 0 1 0', 'RO ACCESS | index 2 | range -1 1 0']],
   // sorted set
   ['BZMPOP', 'sorted-set', '7.0.0', -5, 'blocking write', 'sortedset', ['RW ACCESS DELETE | index 2 | keynum 0 1 1']],
@@ -219,15 +225,15 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['GEODIST', 'geo', '3.2.0', -4, 'readonly', 'geo', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GEOHASH', 'geo', '3.2.0', -2, 'readonly', 'geo', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GEOPOS', 'geo', '3.2.0', -2, 'readonly', 'geo', ['RO ACCESS | index 1 | range 0 1 0']],
-  ['GEORADIUS', 'geo', '3.2.0', -6, 'denyoom write', 'geo', ['RO ACCESS | index 1 | range 0 1 0', 'OW UPDATE | keyword STORE 6 | range 0 1 0', 'OW UPDATE | keyword STOREDIST 6 | range 0 1 0']],
-  ['GEORADIUSBYMEMBER', 'geo', '3.2.0', -5, 'denyoom write', 'geo', ['RO ACCESS | index 1 | range 0 1 0', 'OW UPDATE | keyword STORE 5 | range 0 1 0', 'OW UPDATE | keyword STOREDIST 5 | range 0 1 0']],
+  ['GEORADIUS', 'geo', '3.2.0', -6, 'denyoom write', 'geo', ['RO ACCESS | index 1 | range 0 1 0', 'OW UPDATE | keyword STORE 6 | range 0 1 0', 'OW UPDATE | keyword STOREDIST 6 | range 0 1 0'], '', 'keys:georadius'],
+  ['GEORADIUSBYMEMBER', 'geo', '3.2.0', -5, 'denyoom write', 'geo', ['RO ACCESS | index 1 | range 0 1 0', 'OW UPDATE | keyword STORE 5 | range 0 1 0', 'OW UPDATE | keyword STOREDIST 5 | range 0 1 0'], '', 'keys:georadius'],
   ['GEORADIUSBYMEMBER_RO', 'geo', '3.2.10', -5, 'readonly', 'geo', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GEORADIUS_RO', 'geo', '3.2.10', -6, 'readonly', 'geo', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GEOSEARCH', 'geo', '6.2.0', -7, 'readonly', 'geo', ['RO ACCESS | index 1 | range 0 1 0']],
   ['GEOSEARCHSTORE', 'geo', '6.2.0', -8, 'denyoom write', 'geo', ['OW UPDATE | index 1 | range 0 1 0', 'RO ACCESS | index 2 | range 0 1 0']],
   // hyperloglog
   ['PFADD', 'hyperloglog', '2.8.9', -2, 'denyoom fast write', 'hyperloglog', ['RW INSERT | index 1 | range 0 1 0']],
-  ['PFCOUNT', 'hyperloglog', '2.8.9', -2, 'may_replicate readonly', 'hyperloglog', ['RW ACCESS | index 1 | range -1 1 0 | RW: the estimate is cached in the value']],
+  ['PFCOUNT', 'hyperloglog', '2.8.9', -2, 'may_replicate readonly', 'hyperloglog', ['RW ACCESS | index 1 | range -1 1 0 | RW: the estimate is cached in the value'], '', 'quick_with_one_key'],
   ['PFDEBUG', 'hyperloglog', '2.8.9', 3, 'admin denyoom write', 'hyperloglog', ['RW ACCESS | index 2 | range 0 1 0']],
   ['PFMERGE', 'hyperloglog', '2.8.9', -2, 'denyoom write', 'hyperloglog', ['RW ACCESS INSERT | index 1 | range 0 1 0', 'RO ACCESS | index 2 | range -1 1 0']],
   ['PFSELFTEST', 'hyperloglog', '2.8.9', 1, 'admin', 'hyperloglog', []],
@@ -331,6 +337,11 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['COMMAND HELP', 'server', '5.0.0', 2, 'loading sentinel stale', 'connection', []],
   ['COMMAND INFO', 'server', '2.8.13', -2, 'loading sentinel stale', 'connection', [], 'nondeterministic_output_order'],
   ['COMMAND LIST', 'server', '7.0.0', -2, 'loading sentinel stale', 'connection', [], 'nondeterministic_output_order'],
+  ['COMMANDLOG', 'server', '8.1.0', -2, '', '', []],
+  ['COMMANDLOG GET', 'server', '8.1.0', 4, 'admin loading stale', '', [], 'request_policy:all_nodes nondeterministic_output'],
+  ['COMMANDLOG HELP', 'server', '8.1.0', 2, 'loading stale', '', []],
+  ['COMMANDLOG LEN', 'server', '8.1.0', 3, 'admin loading stale', '', [], 'request_policy:all_nodes response_policy:agg_sum nondeterministic_output'],
+  ['COMMANDLOG RESET', 'server', '8.1.0', 3, 'admin loading stale', '', [], 'request_policy:all_nodes response_policy:all_succeeded'],
   ['CONFIG', 'server', '2.0.0', -2, '', '', []],
   ['CONFIG GET', 'server', '2.0.0', -3, 'admin loading noscript stale', '', []],
   ['CONFIG HELP', 'server', '5.0.0', 2, 'loading stale', '', []],

@@ -132,6 +132,7 @@ export const enum CommandTrait {
   NeedsData = 1 << 8,
   Stoppable = 1 << 9,
   WhileSubscribed = 1 << 10,
+  QuickWithOneKey = 1 << 11,
 }
 
 /** Which arguments of a command are secret. */
@@ -170,6 +171,8 @@ export interface Command {
   readonly keyStep: number;
   /** The only key's argument index if there always is exactly one key, else 0. */
   readonly singleKey: number;
+  /** Whether all arguments are keys: with one, the command has one key. */
+  readonly takesOnlyKeys: boolean;
   /** The argument that names a member of the key's collection, 0 if that is not always the same one. */
   readonly memberArgument: number;
   /** From which end of a sorted set it takes members. */
@@ -195,6 +198,7 @@ export const enum KeyRule {
   SortReadOnly,
   Migrate,
   Streams,
+  GeoRadius,
 }
 
 const KEY_RULES: Readonly<Record<string, KeyRule>> = {
@@ -204,6 +208,7 @@ const KEY_RULES: Readonly<Record<string, KeyRule>> = {
   sort_ro: KeyRule.SortReadOnly,
   migrate: KeyRule.Migrate,
   streams: KeyRule.Streams,
+  georadius: KeyRule.GeoRadius,
 };
 
 const SECRET_RULES: Readonly<Record<string, SecretRule>> = {
@@ -217,6 +222,7 @@ const POP_ENDS: Readonly<Record<string, PopEnd>> = { first: PopEnd.First, last: 
 
 const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
   quick: CommandTrait.Quick,
+  quick_with_one_key: CommandTrait.QuickWithOneKey,
   order: CommandTrait.Order,
   locks_all: CommandTrait.LocksAll,
   all_shards: CommandTrait.AllShards,
@@ -344,6 +350,7 @@ function createCommand(
     lastKey,
     keyStep,
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
+    takesOnlyKeys: isOneKey && firstKey === 1 && lastKey === -1 && keyStep === 1,
     memberArgument: traits.member,
     popEnd: traits.popEnd,
     traits: traits.bits | ((flags & CommandFlag.Fast) !== 0 ? CommandTrait.Quick : 0),
@@ -353,6 +360,20 @@ function createCommand(
     parent,
     subcommands: null,
   };
+}
+
+/** Index of the one key of a request with `argCount` arguments, 0 if it may have several or none. */
+export function onlyKey(command: Command, argCount: number): number {
+  const { singleKey } = command;
+  if (singleKey !== 0) return argCount > singleKey ? singleKey : 0;
+  return command.takesOnlyKeys && argCount === 2 ? 1 : 0;
+}
+
+/** Whether a request with `argCount` arguments is always short: its time need not be measured by itself. */
+export function isQuick(command: Command, argCount: number): boolean {
+  const { traits } = command;
+  if ((traits & CommandTrait.Quick) !== 0) return true;
+  return (traits & CommandTrait.QuickWithOneKey) !== 0 && onlyKey(command, argCount) !== 0;
 }
 
 const NAME_BYTES_MAX = 64;

@@ -97,6 +97,30 @@ const NEWER_REPLIES: readonly [string, string][] = [
   ['CLIENT SETINFO lib-ver 1.0', '+OK\r\n'],
   ['CLIENT KILL MAXAGE x', '-ERR maxage is not an integer or out of range\r\n'],
   ['CLIENT KILL MAXAGE 1000', ':0\r\n'],
+  ['CLIENT KILL IDLE x', '-ERR idle is not an integer or out of range\r\n'],
+  ['CLIENT KILL IDLE 0', '-ERR idle should be greater than 0\r\n'],
+  ['CLIENT KILL NOT-IDLE 5', '-ERR syntax error\r\n'],
+  ['CLIENT KILL NOT-SKIPME yes', '-ERR syntax error\r\n'],
+  ['CLIENT KILL NOT-ID 0', '-ERR client-id should be greater than 0\r\n'],
+  ['CLIENT KILL NOT-ID 1 2 3 TYPE pubsub', ':0\r\n'],
+  ['CLIENT KILL NOT-TYPE foo', "-ERR Unknown client type 'foo'\r\n"],
+  ['CLIENT KILL NOT-USER foo', "-ERR No such user 'foo'\r\n"],
+  ['CLIENT KILL ID 999998 999999', ':0\r\n'],
+  ['CLIENT LIST ID 999998 DB', '-ERR syntax error\r\n'],
+  ['CLIENT LIST FLAGS Pz', '-ERR Unknown flags found in the provided filter: Pz\r\n'],
+  ['CLIENT LIST NOT-FLAGS Pz', '-ERR Unknown flags found in the provided filter: Pz\r\n'],
+  ['CLIENT LIST CAPA x', '-ERR Unknown capa found in the provided filter: x\r\n'],
+  ['CLIENT LIST CAPA r', '$0\r\n\r\n'],
+  ['CLIENT LIST DB x', '-ERR DB is not an integer or out of range\r\n'],
+  ['CLIENT LIST DB -1', '-ERR DB number should be between 0 and 15\r\n'],
+  ['CLIENT LIST DB 16', '-ERR DB number should be between 0 and 15\r\n'],
+  ['CLIENT LIST NOT-DB 0', '$0\r\n\r\n'],
+  ['CLIENT LIST SKIPME maybe', '-ERR syntax error\r\n'],
+  ['CLIENT LIST MAXAGE 0', '-ERR maxage should be greater than 0\r\n'],
+  ['CLIENT LIST IP 10.1.2.3', '$0\r\n\r\n'],
+  ['CLIENT LIST NAME nobody', '$0\r\n\r\n'],
+  ['CLIENT LIST NOT-', '-ERR syntax error\r\n'],
+  ['CLIENT LIST NOT- x', '-ERR syntax error\r\n'],
 ];
 
 /** Clients enough that every worker has some. */
@@ -273,3 +297,62 @@ withServers(t, 'a pause holds commands back until it ends', {}, async (t, server
   t.equal(await pauser.text('CLIENT', 'UNPAUSE'), '+OK\r\n');
   while ((await pauser.text('DBSIZE')) !== ':1\r\n') await pauser.text('GET', 'short');
 });
+
+/** Asks until the answer is yes, for 30 seconds at most. */
+async function until(isDone: () => Promise<boolean>): Promise<boolean> {
+  const end = Date.now() + 30_000;
+  while (Date.now() < end) {
+    if (await isDone()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return false;
+}
+
+if (defaultKind() !== 'redis') {
+  withServers(t, 'filters of Valkey 9', {}, async (t, server) => {
+    const clients = await openClients(server, 8);
+    const ids = clients.map(({ id }) => id);
+    const [first, second, third, last] = [clients[0]!, clients[1]!, clients[2]!, clients[7]!];
+    t.equal(await first.client.text('CLIENT', 'SETNAME', 'miller'), '+OK\r\n');
+    await second.client.text('CLIENT', 'SETINFO', 'LIB-NAME', 'redis-x');
+    await second.client.text('CLIENT', 'SETINFO', 'LIB-VER', '9.9');
+    await third.client.text('CLIENT', 'NO-EVICT', 'ON');
+    await third.client.text('SELECT', '3');
+    const found = async (...filters: string[]) =>
+      lines(await last.client.text('CLIENT', 'LIST', ...filters)).map((line) =>
+        Number(/^id=(\d+)/.exec(line)![1]),
+      );
+    // What a client has just done is in the table once its worker has published it.
+    t.ok(await until(async () => (await found('DB', '3', 'FLAGS', 'e')).length === 1));
+    t.ok(await until(async () => (await found('LIB-VER', '9.9')).length === 1));
+    t.ok(await until(async () => (await found('NAME', 'miller')).length === 1));
+    const all = (...without: number[]) => ids.filter((id) => !without.includes(id));
+    t.same(await found('NAME', 'miller'), [first.id]);
+    t.same(await found('NOT-NAME', 'miller'), all(first.id));
+    t.same(await found('LIB-NAME', 'redis-x', 'LIB-VER', '9.9'), [second.id]);
+    t.same(await found('LIB-NAME', 'redis-x', 'NOT-LIB-VER', '9.9'), []);
+    t.same(await found('FLAGS', 'e', 'DB', '3'), [third.id]);
+    t.same(await found('NOT-FLAGS', 'N'), [third.id]);
+    t.same(await found('NOT-DB', '3', 'SKIPME', 'yes'), all(third.id, last.id));
+    t.same(await found('IP', '127.0.0.1'), ids);
+    t.same(await found('NOT-IP', '127.0.0.1'), []);
+    t.same(await found('ID', ...ids.map(String), 'NOT-ID', String(ids[4])), all(ids[4]!));
+    t.same(await found('ID', String(ids[5]), String(ids[2]), String(ids[5])), [ids[5], ids[2], ids[5]]);
+    t.same(await found('ID', String(ids[5]), 'ID', String(ids[2])), [ids[2], ids[5]]);
+    t.same(await found('NOT-TYPE', 'normal'), []);
+    t.same(await found('NOT-USER', 'default'), []);
+    t.same(await found('IDLE', '100000'), []);
+
+    // KILL takes the same filters.
+    const kill = (...filters: string[]) => last.client.text('CLIENT', 'KILL', ...filters);
+    t.equal(await kill('FLAGS', 'e', 'NOT-DB', '3'), ':0\r\n');
+    t.equal(await kill('FLAGS', 'e', 'DB', '3'), ':1\r\n');
+    t.ok(await isClosed(third.client));
+    t.equal(await kill('NOT-ID', String(first.id), String(second.id)), ':4\r\n');
+    for (const { client } of clients.slice(3, 7)) t.ok(await isClosed(client));
+    t.ok(await until(async () => (await found()).length === 3));
+    t.equal(await kill('NOT-NAME', 'miller', 'IP', '127.0.0.1'), ':1\r\n');
+    t.ok(await isClosed(second.client));
+    t.equal(await first.client.text('PING'), '+PONG\r\n');
+  });
+}

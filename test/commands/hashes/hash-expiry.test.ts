@@ -82,7 +82,8 @@ onServers('errors', async (t, server) => {
     ['HSETEX h FIELDS 2 a 1', arity('hsetex')],
     ['HSETEX h FIELDS 1 a 1 b', arity('hsetex')],
     ['HSETEX h FIELDS 0 a 1', 'ERR invalid number of fields'],
-    ['HSETEX h NX FIELDS 1 a 1', 'ERR unknown argument: NX'],
+    ['HSETEX h XXX FIELDS 1 a 1', 'ERR unknown argument: XXX'],
+    ['HSETEX h XX NX FIELDS 1 a 1', 'ERR Only one of XX or NX arguments can be specified'],
     ['HSETEX h FXX FNX FIELDS 1 a 1', 'ERR Only one of FXX or FNX arguments can be specified'],
     [
       'HSETEX h EX 10 KEEPTTL FIELDS 1 a 1',
@@ -163,6 +164,18 @@ for (const size of [3, 600]) {
     await is('HPEXPIRETIME h FIELDS 1 f1', [LATER_MS]);
     await is('HSETEX h FNX FIELDS 1 newer e', 1);
     await is('HSETEX h FIELDS 1 f1 d', 1);
+    await is('HSETEX h NX FIELDS 1 f1 x', 0);
+    await is('HSETEX h NX FNX FIELDS 1 brandnew x', 0);
+    await is('HEXISTS h brandnew', 0);
+    await is('HSETEX nokey XX FIELDS 1 f x', 0);
+    await is('EXISTS nokey', 0);
+    await is('HSETEX nokey NX EX 100 FIELDS 1 f x', 1);
+    await is('HTTL nokey FIELDS 1 f', [100]);
+    await is('HSETEX nokey XX FXX FIELDS 1 f y', 1);
+    await is('HSETEX nokey FNX XX FIELDS 1 f z', 0);
+    await is('HGETDEL nokey FIELDS 1 f', ['y']);
+    await is('EXISTS nokey', 0);
+    await is('HSETEX h XX FIELDS 1 f1 d', 1);
     await is('HGETEX h FIELDS 3 f1 nothing f0', ['d', null, 'a']);
     await is(`HGETEX h PXAT ${LATER_MS} FIELDS 2 f1 nothing`, ['d', null]);
     await is('HPEXPIRETIME h FIELDS 1 f1', [LATER_MS]);

@@ -225,3 +225,27 @@ withServers(
     await t.resolves(redis.call('DEBUG', 'VERIFY'));
   },
 );
+
+onServers('AGGREGATE COUNT adds the weights of the sets that have an element', async (t, server) => {
+  const redis = server.client();
+  await redis.zadd('a', 10, 'x', 20, 'y', 30, 'z');
+  await redis.zadd('b', '-inf', 'x', 5, 'y');
+  await redis.sadd('c', 'x', 'w');
+  const call = (...args: string[]) => redis.call(args[0]!, ...args.slice(1));
+  const scored = async (...args: string[]) => ((await call(...args)) as string[][]).flat();
+  const target = () => scored('ZRANGE', 'target', '0', '-1', 'WITHSCORES');
+  const counts = ['3', 'a', 'b', 'c', 'AGGREGATE', 'COUNT', 'WITHSCORES'];
+  t.same(await scored('ZUNION', ...counts), ['w', '1', 'z', '1', 'y', '2', 'x', '3']);
+  t.same(await scored('ZINTER', ...counts), ['x', '3']);
+  const weighted = ['3', 'a', 'b', 'c', 'WEIGHTS', '2', '0.5', '-1', 'AGGREGATE', 'count'];
+  t.same(await scored('ZUNION', ...weighted, 'WITHSCORES'), ['w', '-1', 'x', '1.5', 'z', '2', 'y', '2.5']);
+  t.equal(await call('ZUNIONSTORE', 'target', ...weighted), 4);
+  t.same(await target(), ['w', '-1', 'x', '1.5', 'z', '2', 'y', '2.5']);
+  t.equal(await call('ZINTERSTORE', 'target', '2', 'a', 'b', 'AGGREGATE', 'COUNT'), 2);
+  t.same(await target(), ['x', '2', 'y', '2']);
+  const infinite = ['2', 'a', 'b', 'WEIGHTS', 'inf', '-inf', 'AGGREGATE', 'COUNT', 'WITHSCORES'];
+  t.same(await scored('ZUNION', ...infinite), ['x', '0', 'y', '0', 'z', 'inf']);
+  t.equal(await call('ZINTERSTORE', 'target', '2', 'a', 'nosuch', 'AGGREGATE', 'COUNT'), 0);
+  t.equal(await redis.exists('target'), 0);
+  await t.rejects(call('ZUNION', '1', 'a', 'AGGREGATE', 'COUNTS'), /syntax error/);
+});

@@ -4,7 +4,9 @@ import type { Family } from '../family.js';
 import { bitmaps } from './bitmaps.js';
 import { connection } from './connection.js';
 import { dumps } from './dumps.js';
+import { geo } from './geo.js';
 import { hashes } from './hashes.js';
+import { hyperLogLogs } from './hyperloglog.js';
 import { keys } from './keys.js';
 import { lists } from './lists.js';
 import { protocol } from './protocol.js';
@@ -18,12 +20,14 @@ import { transactions } from './transactions.js';
 export const families: readonly Family[] = [
   strings,
   bitmaps,
+  hyperLogLogs,
   keys,
   hashes,
   lists,
   sort,
   sets,
   sortedSets,
+  geo,
   dumps,
   transactions,
   connection,

@@ -1,8 +1,16 @@
-/** What happens to a command that took long: the slow log, with secrets blacked out, and the latency monitor. */
+/**
+ * What happens to a command that took long, or whose request or reply was large: the logs of such commands, with
+ * secrets blacked out, and the latency monitor.
+ */
 
+import { integerLength } from '../memory/numbers.js';
+import type { CommandLog } from '../state/command-log.js';
 import type { CommandContext } from './context.js';
 import { CommandRequest } from './request.js';
 import { type Command, CommandFlag, SecretRule } from './table/command-table.js';
+
+/** What the protocol puts around an argument at most: "$", its length, and two line ends. */
+const ARGUMENT_FRAME_BYTES_MAX = 16;
 
 const REDACTED = new TextEncoder().encode('(redacted)');
 /** Directives whose values are secret. */
@@ -14,7 +22,8 @@ export function noteDuration(context: CommandContext, command: Command, millisec
   const microseconds = Math.floor(milliseconds * 1000);
   const slowerThan = config.slowLogSlowerThanMicroseconds;
   if (slowerThan >= 0 && microseconds >= slowerThan && config.slowLogMaxLength > 0) {
-    if ((command.flags & CommandFlag.SkipSlowlog) === 0) addToSlowLog(context, command, microseconds);
+    if ((command.flags & CommandFlag.SkipSlowlog) === 0)
+      addTo(state.slowLog, context, command, microseconds, config.slowLogMaxLength);
   }
   const threshold = config.latencyMonitorThresholdMs;
   if (threshold > 0 && Math.floor(milliseconds) >= threshold) {
@@ -23,8 +32,46 @@ export function noteDuration(context: CommandContext, command: Command, millisec
   }
 }
 
-function addToSlowLog(context: CommandContext, command: Command, microseconds: number): void {
-  const { services, session } = context;
+/** Notes the command whose request the context holds where the size of the request or of its reply says so. */
+export function noteSizes(context: CommandContext, command: Command, replyBytes: number): void {
+  if ((command.flags & CommandFlag.SkipSlowlog) !== 0) return;
+  const { config, state } = context.services;
+  const { largeReplyBytes, largeRequestBytes } = config;
+  if (largeReplyBytes >= 0 && replyBytes >= largeReplyBytes) {
+    addTo(state.largeReplyLog, context, command, replyBytes, config.largeReplyLogMaxLength);
+  }
+  if (largeRequestBytes < 0 || requestBytesMax(context.request) < largeRequestBytes) return;
+  const requestBytes = requestSize(context);
+  if (requestBytes >= largeRequestBytes) {
+    addTo(state.largeRequestLog, context, command, requestBytes, config.largeRequestLogMaxLength);
+  }
+}
+
+/** A bound of `requestSize` that takes no loop: arguments lie one behind the other. */
+export function requestBytesMax({ pairs, start, count }: CommandRequest): number {
+  const last = 2 * (start + count - 1);
+  return pairs[last] + pairs[last + 1] - pairs[2 * start] + ARGUMENT_FRAME_BYTES_MAX * (count + 1);
+}
+
+/** Bytes of the context's request as the protocol frames it. */
+export function requestSize(context: CommandContext): number {
+  const { argCount } = context;
+  let lengthBytes = 3 + integerLength(argCount);
+  for (let index = 0; index < argCount; index++) {
+    const argumentBytes = context.argLength(index);
+    lengthBytes += 5 + integerLength(argumentBytes) + argumentBytes;
+  }
+  return lengthBytes;
+}
+
+function addTo(
+  log: CommandLog,
+  context: CommandContext,
+  command: Command,
+  value: number,
+  entriesMax: number,
+): void {
+  const { session } = context;
   const secrets = secretArguments(context, command);
   let { request } = context;
   if (secrets.length > 0) {
@@ -33,14 +80,7 @@ function addToSlowLog(context: CommandContext, command: Command, microseconds: n
     );
     request = CommandRequest.of(parts);
   }
-  services.state.slowLog.add(
-    request,
-    Date.now(),
-    microseconds,
-    session.connection.peerAddress(),
-    session.name,
-    services.config.slowLogMaxLength,
-  );
+  log.add(request, Date.now(), value, session.connection.peerAddress(), session.name, entriesMax);
 }
 
 /** Which arguments nobody may read in the slow log. */

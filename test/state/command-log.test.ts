@@ -1,7 +1,7 @@
 import t from 'tap';
-import { SLOW_LOG_ENTRIES_MAX, SlowLog, type SlowRequest } from '../../src/state/slow-log.js';
+import { COMMAND_LOG_ENTRIES_MAX, CommandLog, type LoggedRequest } from '../../src/state/command-log.js';
 
-function request(...args: string[]): SlowRequest {
+function request(...args: string[]): LoggedRequest {
   const bytes = Buffer.from(`xx${args.join('')}`);
   const pairs = [0, 2];
   let at = 2;
@@ -15,12 +15,12 @@ function request(...args: string[]): SlowRequest {
 const text = (args: Uint8Array[]): string[] => args.map((argument) => Buffer.from(argument).toString());
 
 t.test('entries come newest first and are bounded', async (t) => {
-  const handle = SlowLog.create();
-  const log = new SlowLog(handle);
+  const handle = CommandLog.create();
+  const log = new CommandLog(handle);
   for (let index = 0; index < 5; index++) {
     log.add(request('set', `key${index}`, ''), 5_000_900, 1234.5, '127.0.0.1:1', 'me', 3);
   }
-  const reader = new SlowLog(handle);
+  const reader = new CommandLog(handle);
   t.equal(reader.length, 3);
   const entries = reader.get(-1);
   t.same(
@@ -30,7 +30,7 @@ t.test('entries come newest first and are bounded', async (t) => {
   t.same(text(entries[0].args), ['set', 'key4', '']);
   t.same(
     { ...entries[0], args: [] },
-    { id: 4, timeSeconds: 5000, durationMicroseconds: 1234, args: [], address: '127.0.0.1:1', name: 'me' },
+    { id: 4, timeSeconds: 5000, value: 1234, args: [], address: '127.0.0.1:1', name: 'me' },
   );
   t.equal(reader.get(2).length, 2);
   t.same(reader.get(0), []);
@@ -43,7 +43,7 @@ t.test('entries come newest first and are bounded', async (t) => {
 });
 
 t.test('long requests are cut', async (t) => {
-  const log = new SlowLog(SlowLog.create());
+  const log = new CommandLog(CommandLog.create());
   log.add(request('set', 'k', 'v'.repeat(128), 'w'.repeat(129), 'x'.repeat(1000)), 0, 1, '', '', 10);
   t.same(text(log.get(1)[0].args), [
     'set',
@@ -66,12 +66,12 @@ t.test('long requests are cut', async (t) => {
 });
 
 t.test('the ring goes around', async (t) => {
-  const log = new SlowLog(SlowLog.create());
-  for (let index = 0; index < SLOW_LOG_ENTRIES_MAX + 5; index++) {
+  const log = new CommandLog(CommandLog.create());
+  for (let index = 0; index < COMMAND_LOG_ENTRIES_MAX + 5; index++) {
     log.add(request(`c${index}`), 0, 1, '', '', 1_000_000);
   }
-  t.equal(log.length, SLOW_LOG_ENTRIES_MAX);
+  t.equal(log.length, COMMAND_LOG_ENTRIES_MAX);
   const entries = log.get(-1);
-  t.ok(entries.every((entry, index) => entry.id === SLOW_LOG_ENTRIES_MAX + 4 - index));
+  t.ok(entries.every((entry, index) => entry.id === COMMAND_LOG_ENTRIES_MAX + 4 - index));
   t.ok(entries.every((entry) => text(entry.args)[0] === `c${entry.id}`));
 });

@@ -1,19 +1,20 @@
 /**
- * The slow log: the last commands that took longer than `slowlog-log-slower-than`, in a ring of fixed
- * slots that all threads write and read under one lock. Slow commands are rare, so the lock is too.
+ * A log of the last commands of which something was large: the time they took (the slow log), their request, or their
+ * reply. It is a ring of fixed slots that all threads write and read under one lock. Such commands are rare, so the
+ * lock is too.
  *
  *   header, int32 words
  *     0 lock    1 entries kept    2 slot of the newest entry
  *   float64 at byte 16: id of the next entry
  *   slots of 6 KiB from byte 64
- *     float64  0 id   1 time (s since the epoch)   2 duration (µs)
+ *     float64  0 id   1 time (s since the epoch)   2 value: duration (µs) or size (bytes)
  *     int32    6 number of arguments   7 length of the address   8 of the client's name
  *              9...40 lengths of the arguments
  *     bytes    from 192: address (112), name (256), then the arguments one after the other
  *
  * Arguments are cut as they are stored: 32 of them, 128 bytes each, with a note of what is missing, so
  * that the log never keeps large values alive. The ring is reserved at its full size, but a slot takes
- * memory only once it is used: `slowlog-max-len` bounds the log.
+ * memory only once it is used: a directive bounds the log, e.g. `slowlog-max-len`.
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
@@ -21,8 +22,8 @@ import { acquireLock, releaseLock } from '../memory/lock.js';
 const RING_BYTES = 64 << 20;
 const SLOTS_OFFSET = 64;
 const SLOT_BYTES = 6144;
-/** What `slowlog-max-len` can be at most. */
-export const SLOW_LOG_ENTRIES_MAX = Math.floor((RING_BYTES - SLOTS_OFFSET) / SLOT_BYTES);
+/** What a log keeps at most, whatever its directive says. */
+export const COMMAND_LOG_ENTRIES_MAX = Math.floor((RING_BYTES - SLOTS_OFFSET) / SLOT_BYTES);
 
 const ARGUMENTS_MAX = 32;
 const ARGUMENT_BYTES_MAX = 128;
@@ -42,7 +43,7 @@ const NEXT_ID = 2;
 const enum SlotDouble {
   Id = 0,
   TimeSeconds = 1,
-  DurationMicroseconds = 2,
+  Value = 2,
 }
 const enum SlotWord {
   ArgumentCount = 6,
@@ -56,17 +57,18 @@ const enum SlotByte {
   Arguments = 560,
 }
 
-export interface SlowLogEntry {
+export interface CommandLogEntry {
   readonly id: number;
   readonly timeSeconds: number;
-  readonly durationMicroseconds: number;
+  /** The duration in µs, or the size of the request or the reply in bytes. */
+  readonly value: number;
   readonly args: Uint8Array[];
   readonly address: string;
   readonly name: string;
 }
 
-/** A slow command's request: its arguments lie in `bytes` at pairs [offset, length], from pair `start` on. */
-export interface SlowRequest {
+/** A command's request: its arguments lie in `bytes` at pairs [offset, length], from pair `start` on. */
+export interface LoggedRequest {
   readonly bytes: Uint8Array;
   readonly pairs: Int32Array;
   readonly start: number;
@@ -76,7 +78,7 @@ export interface SlowRequest {
 const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder();
 
-export class SlowLog {
+export class CommandLog {
   readonly handle: SharedArrayBuffer;
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
@@ -90,14 +92,14 @@ export class SlowLog {
   }
 
   static create(): SharedArrayBuffer {
-    return new SharedArrayBuffer(SLOTS_OFFSET + SLOW_LOG_ENTRIES_MAX * SLOT_BYTES);
+    return new SharedArrayBuffer(SLOTS_OFFSET + COMMAND_LOG_ENTRIES_MAX * SLOT_BYTES);
   }
 
   /** Adds an entry and drops the oldest ones beyond `entriesMax`. */
   add(
-    request: SlowRequest,
+    request: LoggedRequest,
     nowMs: number,
-    durationMicroseconds: number,
+    value: number,
     address: string,
     name: string,
     entriesMax: number,
@@ -106,21 +108,21 @@ export class SlowLog {
     acquireLock(words, Header.Lock);
     const id = doubles[NEXT_ID]++;
     if (entriesMax > 0) {
-      const slot = (words[Header.Newest] + 1) % SLOW_LOG_ENTRIES_MAX;
+      const slot = (words[Header.Newest] + 1) % COMMAND_LOG_ENTRIES_MAX;
       words[Header.Newest] = slot;
       words[Header.Count]++;
-      this.write(slot, id, request, nowMs, durationMicroseconds, address, name);
+      this.write(slot, id, request, nowMs, value, address, name);
     }
-    words[Header.Count] = Math.max(0, Math.min(words[Header.Count], entriesMax, SLOW_LOG_ENTRIES_MAX));
+    words[Header.Count] = Math.max(0, Math.min(words[Header.Count], entriesMax, COMMAND_LOG_ENTRIES_MAX));
     releaseLock(words, Header.Lock);
   }
 
   private write(
     slot: number,
     id: number,
-    request: SlowRequest,
+    request: LoggedRequest,
     nowMs: number,
-    durationMicroseconds: number,
+    value: number,
     address: string,
     name: string,
   ): void {
@@ -129,7 +131,7 @@ export class SlowLog {
     const word = offset >> 2;
     doubles[(offset >> 3) + SlotDouble.Id] = id;
     doubles[(offset >> 3) + SlotDouble.TimeSeconds] = Math.floor(nowMs / 1000);
-    doubles[(offset >> 3) + SlotDouble.DurationMicroseconds] = Math.floor(durationMicroseconds);
+    doubles[(offset >> 3) + SlotDouble.Value] = Math.floor(value);
     words[word + SlotWord.AddressLength] = this.writeText(
       offset + SlotByte.Address,
       address,
@@ -165,21 +167,21 @@ export class SlowLog {
   }
 
   /** The newest `count` entries, newest first; all of them for -1. */
-  get(count: number): SlowLogEntry[] {
+  get(count: number): CommandLogEntry[] {
     const { words } = this;
     acquireLock(words, Header.Lock);
     const wanted = count < 0 ? words[Header.Count] : Math.min(count, words[Header.Count]);
-    const entries: SlowLogEntry[] = [];
+    const entries: CommandLogEntry[] = [];
     let slot = words[Header.Newest];
     for (let index = 0; index < wanted; index++) {
       entries.push(this.read(slot));
-      slot = slot === 0 ? SLOW_LOG_ENTRIES_MAX - 1 : slot - 1;
+      slot = slot === 0 ? COMMAND_LOG_ENTRIES_MAX - 1 : slot - 1;
     }
     releaseLock(words, Header.Lock);
     return entries;
   }
 
-  private read(slot: number): SlowLogEntry {
+  private read(slot: number): CommandLogEntry {
     const { words, doubles, bytes } = this;
     const offset = SLOTS_OFFSET + slot * SLOT_BYTES;
     const word = offset >> 2;
@@ -195,7 +197,7 @@ export class SlowLog {
     return {
       id: doubles[(offset >> 3) + SlotDouble.Id],
       timeSeconds: doubles[(offset >> 3) + SlotDouble.TimeSeconds],
-      durationMicroseconds: doubles[(offset >> 3) + SlotDouble.DurationMicroseconds],
+      value: doubles[(offset >> 3) + SlotDouble.Value],
       args,
       address: text(offset + SlotByte.Address, words[word + SlotWord.AddressLength]),
       name: text(offset + SlotByte.Name, words[word + SlotWord.NameLength]),
