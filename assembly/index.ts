@@ -1,0 +1,13 @@
+/**
+ * The border between the server and Lua, and the libraries that scripts see. `scripts/build-wasm.mjs` compiles it, and merges
+ * it with Lua itself. What it imports from the server is in `host.ts`.
+ */
+export { growMemory, limitMemory } from './allocator';
+export {
+  collectGarbage, compileScript, createState, endScript, evaluate, failureParts, inputArea, loadLibrary, release, resultBytes,
+  resultStart, usedBytes,
+} from './engine';
+export { seedRandom } from './math-library';
+export { numberToString } from './numbers';
+export { readonlyTable } from './registry';
+export { replyArea } from './reply-area';

@@ -1,0 +1,144 @@
+/**
+ * Lua's C API, and the constants of its headers.
+ *
+ * Pointers are `usize`. A function that Lua calls takes a state and returns the number of its results; it is
+ * given to Lua as the index of a table (`fn.index`). Functions that may raise an error do not return then:
+ * nothing that has to be undone may be left to code behind them.
+ */
+
+/** A lua_State: one thread of Lua. */
+export type State = usize;
+
+@external("lua", "lua_newstate") export declare function lua_newstate(allocate: u32, userData: usize): State;
+@external("lua", "lua_atpanic") export declare function lua_atpanic(L: State, f: u32): u32;
+@external("lua", "lua_newthread") export declare function lua_newthread(L: State): State;
+@external("lua", "lua_gettop") export declare function lua_gettop(L: State): i32;
+@external("lua", "lua_settop") export declare function lua_settop(L: State, index: i32): void;
+@external("lua", "lua_pushvalue") export declare function lua_pushvalue(L: State, index: i32): void;
+@external("lua", "lua_remove") export declare function lua_remove(L: State, index: i32): void;
+@external("lua", "lua_insert") export declare function lua_insert(L: State, index: i32): void;
+@external("lua", "lua_replace") export declare function lua_replace(L: State, index: i32): void;
+@external("lua", "lua_checkstack") export declare function lua_checkstack(L: State, size: i32): i32;
+@external("lua", "lua_xmove") export declare function lua_xmove(from: State, to: State, count: i32): void;
+@external("lua", "lua_type") export declare function lua_type(L: State, index: i32): i32;
+@external("lua", "lua_typename") export declare function lua_typename(L: State, type: i32): usize;
+@external("lua", "lua_isnumber") export declare function lua_isnumber(L: State, index: i32): i32;
+@external("lua", "lua_isstring") export declare function lua_isstring(L: State, index: i32): i32;
+@external("lua", "lua_iscfunction") export declare function lua_iscfunction(L: State, index: i32): i32;
+@external("lua", "lua_equal") export declare function lua_equal(L: State, first: i32, second: i32): i32;
+@external("lua", "lua_rawequal") export declare function lua_rawequal(L: State, first: i32, second: i32): i32;
+@external("lua", "lua_lessthan") export declare function lua_lessthan(L: State, first: i32, second: i32): i32;
+@external("lua", "lua_tonumber") export declare function lua_tonumber(L: State, index: i32): f64;
+@external("lua", "lua_toboolean") export declare function lua_toboolean(L: State, index: i32): i32;
+@external("lua", "lua_tolstring") export declare function lua_tolstring(L: State, index: i32, length: usize): usize;
+@external("lua", "lua_objlen") export declare function lua_objlen(L: State, index: i32): u32;
+@external("lua", "lua_touserdata") export declare function lua_touserdata(L: State, index: i32): usize;
+@external("lua", "lua_tothread") export declare function lua_tothread(L: State, index: i32): State;
+@external("lua", "lua_topointer") export declare function lua_topointer(L: State, index: i32): usize;
+@external("lua", "lua_pushnil") export declare function lua_pushnil(L: State): void;
+@external("lua", "lua_pushnumber") export declare function lua_pushnumber(L: State, value: f64): void;
+@external("lua", "lua_pushlstring") export declare function lua_pushlstring(L: State, bytes: usize, length: u32): void;
+@external("lua", "lua_pushstring") export declare function lua_pushstring(L: State, text: usize): void;
+@external("lua", "lua_pushfstring") export declare function lua_pushfstring(L: State, format: usize, values: usize): usize;
+@external("lua", "lua_pushcclosure") export declare function lua_pushcclosure(L: State, f: u32, upvalues: i32): void;
+@external("lua", "lua_pushboolean") export declare function lua_pushboolean(L: State, value: i32): void;
+@external("lua", "lua_pushlightuserdata") export declare function lua_pushlightuserdata(L: State, value: usize): void;
+@external("lua", "lua_pushthread") export declare function lua_pushthread(L: State): i32;
+@external("lua", "lua_gettable") export declare function lua_gettable(L: State, index: i32): void;
+@external("lua", "lua_getfield") export declare function lua_getfield(L: State, index: i32, key: usize): void;
+@external("lua", "lua_rawget") export declare function lua_rawget(L: State, index: i32): void;
+@external("lua", "lua_rawgeti") export declare function lua_rawgeti(L: State, index: i32, key: i32): void;
+@external("lua", "lua_createtable") export declare function lua_createtable(L: State, elements: i32, fields: i32): void;
+@external("lua", "lua_getmetatable") export declare function lua_getmetatable(L: State, index: i32): i32;
+@external("lua", "lua_settable") export declare function lua_settable(L: State, index: i32): void;
+@external("lua", "lua_setfield") export declare function lua_setfield(L: State, index: i32, key: usize): void;
+@external("lua", "lua_rawset") export declare function lua_rawset(L: State, index: i32): void;
+@external("lua", "lua_rawseti") export declare function lua_rawseti(L: State, index: i32, key: i32): void;
+@external("lua", "lua_setmetatable") export declare function lua_setmetatable(L: State, index: i32): i32;
+@external("lua", "lua_setfenv") export declare function lua_setfenv(L: State, index: i32): i32;
+@external("lua", "lua_call") export declare function lua_call(L: State, args: i32, results: i32): void;
+@external("lua", "lua_pcall") export declare function lua_pcall(L: State, args: i32, results: i32, handler: i32): i32;
+@external("lua", "lua_cpcall") export declare function lua_cpcall(L: State, f: u32, userData: usize): i32;
+@external("lua", "lua_load") export declare function lua_load(L: State, reader: u32, data: usize, name: usize): i32;
+@external("lua", "lua_dump") export declare function lua_dump(L: State, writer: u32, data: usize): i32;
+@external("lua", "lua_yield") export declare function lua_yield(L: State, results: i32): i32;
+@external("lua", "lua_resume") export declare function lua_resume(L: State, args: i32): i32;
+@external("lua", "lua_status") export declare function lua_status(L: State): i32;
+@external("lua", "lua_gc") export declare function lua_gc(L: State, what: i32, data: i32): i32;
+@external("lua", "lua_error") export declare function lua_error(L: State): i32;
+@external("lua", "lua_next") export declare function lua_next(L: State, index: i32): i32;
+@external("lua", "lua_concat") export declare function lua_concat(L: State, count: i32): void;
+@external("lua", "lua_newuserdata") export declare function lua_newuserdata(L: State, size: u32): usize;
+@external("lua", "lua_sethook") export declare function lua_sethook(L: State, f: u32, mask: i32, count: i32): i32;
+@external("lua", "lua_getstack") export declare function lua_getstack(L: State, level: i32, info: usize): i32;
+@external("lua", "lua_getinfo") export declare function lua_getinfo(L: State, what: usize, info: usize): i32;
+
+@external("lua", "luaL_argerror") export declare function luaL_argerror(L: State, arg: i32, message: usize): i32;
+@external("lua", "luaL_typerror") export declare function luaL_typerror(L: State, arg: i32, name: usize): i32;
+@external("lua", "luaL_error") export declare function luaL_error(L: State, format: usize, values: usize): i32;
+@external("lua", "luaL_where") export declare function luaL_where(L: State, level: i32): void;
+@external("lua", "luaL_checklstring") export declare function luaL_checklstring(L: State, arg: i32, length: usize): usize;
+@external("lua", "luaL_checknumber") export declare function luaL_checknumber(L: State, arg: i32): f64;
+@external("lua", "luaL_checktype") export declare function luaL_checktype(L: State, arg: i32, type: i32): void;
+@external("lua", "luaL_checkany") export declare function luaL_checkany(L: State, arg: i32): void;
+@external("lua", "luaL_checkstack") export declare function luaL_checkstack(L: State, space: i32, message: usize): void;
+@external("lua", "luaL_ref") export declare function luaL_ref(L: State, index: i32): i32;
+@external("lua", "luaL_unref") export declare function luaL_unref(L: State, index: i32, reference: i32): void;
+@external("lua", "luaL_loadbuffer") export declare function luaL_loadbuffer(L: State, bytes: usize, length: u32, name: usize): i32;
+@external("lua", "luaopen_base") export declare function luaopen_base(L: State): i32;
+@external("lua", "luaopen_math") export declare function luaopen_math(L: State): i32;
+
+/** C's sprintf: `values` is where the arguments lie, as the compiler would put them. */
+@external("lua", "sprintf") export declare function sprintf(to: usize, format: usize, values: usize): void;
+/** A string object of Lua, not on any stack: the next allocation may free it. */
+@external("lua", "luaS_newlstr") export declare function luaS_newlstr(L: State, bytes: usize, length: u32): usize;
+@external("lua", "malloc") export declare function malloc(size: u32): usize;
+@external("lua", "realloc") export declare function realloc(block: usize, size: u32): usize;
+@external("lua", "free") export declare function free(block: usize): void;
+
+export const LUA_REGISTRYINDEX = -10000;
+export const LUA_GLOBALSINDEX = -10002;
+
+export const LUA_TNONE = -1;
+export const LUA_TNIL = 0;
+export const LUA_TBOOLEAN = 1;
+export const LUA_TLIGHTUSERDATA = 2;
+export const LUA_TNUMBER = 3;
+export const LUA_TSTRING = 4;
+export const LUA_TTABLE = 5;
+export const LUA_TFUNCTION = 6;
+export const LUA_TTHREAD = 8;
+
+export const LUA_MULTRET = -1;
+export const LUA_YIELD = 1;
+export const LUA_ERRMEM = 4;
+
+export const LUA_MASKCOUNT = 8;
+
+export const LUA_GCSTOP = 0;
+export const LUA_GCRESTART = 1;
+export const LUA_GCCOLLECT = 2;
+export const LUA_GCCOUNT = 3;
+export const LUA_GCCOUNTB = 4;
+export const LUA_GCSTEP = 5;
+export const LUA_GCSETPAUSE = 6;
+export const LUA_GCSETSTEPMUL = 7;
+
+/** Offsets in lua_Debug, its size, and the longest source name in it. */
+export const DEBUG_NAME = 4;
+export const DEBUG_WHAT = 12;
+export const DEBUG_SOURCE = 16;
+export const DEBUG_CURRENT_LINE = 20;
+export const DEBUG_BYTES = 100;
+
+/** A value on a stack, in a table or in a closure: 8 bytes of value, then its type. */
+export const TVALUE_TYPE = 8;
+/** A collectable object: its type and the collector's bits. */
+export const OBJECT_MARKED = 5;
+
+/** The index of a C closure's upvalue. */
+// @ts-ignore: decorator
+@inline
+export function upvalue(index: i32): i32 {
+  return LUA_GLOBALSINDEX - index;
+}

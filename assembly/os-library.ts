@@ -1,0 +1,15 @@
+/** The library `os`, of which scripts have nothing but `clock`. */
+import { hostClock } from './host';
+import { lua_pushnumber, type State } from './lua';
+import { beginLibrary, endLibrary, setFunction } from './registry';
+
+function clock(L: State): i32 {
+  lua_pushnumber(L, hostClock());
+  return 1;
+}
+
+export function openOs(L: State): void {
+  beginLibrary(L, 'os');
+  setFunction(L, 'clock', clock.index);
+  endLibrary(L);
+}

@@ -1,0 +1,86 @@
+/** How libraries come into a state, and tables that nobody may change. */
+import {
+  LUA_TTABLE, luaL_where, lua_concat, lua_createtable, lua_error, lua_getmetatable, lua_next, lua_pushcclosure, lua_pushnil, lua_pushnumber, lua_pushstring,
+  lua_rawset, lua_settop, lua_topointer, lua_type, OBJECT_MARKED, type State,
+} from './lua';
+import { text } from './text';
+
+/** A bit that Lua's garbage collector leaves alone in a table; `scripts/build-wasm.mjs` makes assignments look at it. */
+const READONLY: u32 = 0x80;
+const READONLY_TABLE = text('Attempt to modify a readonly table');
+
+/** Sets a field of the table on top of the stack to a function. */
+export function setFunction(L: State, name: string, index: u32): void {
+  lua_pushstring(L, text(name));
+  lua_pushcclosure(L, index, 0);
+  lua_rawset(L, -3);
+}
+
+export function setNumber(L: State, name: string, value: f64): void {
+  lua_pushstring(L, text(name));
+  lua_pushnumber(L, value);
+  lua_rawset(L, -3);
+}
+
+export function setText(L: State, name: string, value: string): void {
+  lua_pushstring(L, text(name));
+  lua_pushstring(L, text(value));
+  lua_rawset(L, -3);
+}
+
+/** Pushes the library's name and a new table; `endLibrary` makes it a field of the table below. */
+export function beginLibrary(L: State, name: string): void {
+  lua_pushstring(L, text(name));
+  lua_createtable(L, 0, 16);
+}
+
+export function endLibrary(L: State): void {
+  lua_rawset(L, -3);
+}
+
+// @ts-ignore: decorator
+@inline
+export function isReadonly(table: usize): bool {
+  return (load<u8>(table, OBJECT_MARKED) & READONLY) != 0;
+}
+
+export function setReadonly(table: usize, readonly: bool): void {
+  const bits = <u32>load<u8>(table, OBJECT_MARKED);
+  store<u8>(table, readonly ? bits | READONLY : bits & ~READONLY, OBJECT_MARKED);
+}
+
+/** Raises an error if the table at an index of the stack is read-only. */
+// @ts-ignore: decorator
+@inline
+export function checkWritable(L: State, index: i32): void {
+  if (isReadonly(lua_topointer(L, index))) raiseReadonly(L);
+}
+
+/** Raises the error with the place in front if the running function is Lua's, not one of a library. */
+function raiseReadonly(L: State): void {
+  luaL_where(L, 0);
+  lua_pushstring(L, READONLY_TABLE);
+  lua_concat(L, 2);
+  lua_error(L);
+}
+
+/** Makes the table on top of the stack, those in it, and their metatables read-only. */
+export function protectRecursively(L: State): void {
+  const table = lua_topointer(L, -1);
+  if (isReadonly(table)) return;
+  setReadonly(table, true);
+  lua_pushnil(L);
+  while (lua_next(L, -2) != 0) {
+    if (lua_type(L, -1) == LUA_TTABLE) protectRecursively(L);
+    lua_settop(L, -2);
+  }
+  if (lua_getmetatable(L, -1) != 0) {
+    protectRecursively(L);
+    lua_settop(L, -2);
+  }
+}
+
+/** Called by Lua's assignment when the table is read-only. */
+export function readonlyTable(L: State): void {
+  raiseReadonly(L);
+}

@@ -1,0 +1,268 @@
+/**
+ * Builds dist/src/scripting/engine.wasm, the script engine, with npm packages alone:
+ *
+ *   liblua5.1.wasm (wasmoon-lua5.1)  PUC Lua 5.1, patched in the few places named below
+ *   assembly/longjmp.wat             its error handling
+ *   assembly/index.ts                everything else, in AssemblyScript
+ *
+ * The three are merged into one module, so that calls between them are direct and small functions are
+ * inlined. It imports nothing but what `src/scripting/instance.ts` gives it: no file, no clock, no environment.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const require = createRequire(import.meta.url);
+const target = join(root, 'dist/src/scripting/engine.wasm');
+const libluaPath = join(dirname(require.resolve('wasmoon-lua5.1')), 'liblua5.1.wasm');
+
+/** Sizes of Lua's objects on wasm32, in bytes. */
+const TVALUE_TYPE = 8;
+const OBJECT_MARKED = 5;
+const TYPE_NUMBER = 3;
+const TYPE_TABLE = 5;
+/** A bit of `marked` that the garbage collector leaves alone: the table is read-only. */
+const READONLY_BIT = 0x80;
+/** What is left of the 4 MiB of C stack below our static data. Lua's deepest nesting needs less than 1 MiB. */
+const STACK_BYTES_MIN = 3 << 20;
+
+const sources = readdirSync(join(root, 'assembly')).filter((name) => /\.(ts|wat)$/.test(name)).sort();
+
+function inputHash() {
+  const hash = createHash('sha256');
+  for (const name of sources) hash.update(name).update(readFileSync(join(root, 'assembly', name)));
+  hash.update(readFileSync(fileURLToPath(import.meta.url))).update(readFileSync(libluaPath));
+  hash.update(readFileSync(require.resolve('assemblyscript/package.json')));
+  return hash.digest('hex');
+}
+
+function readIfThere(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+const hash = inputHash();
+if (readIfThere(`${target}.inputs`) === hash && readIfThere(target) !== '') process.exit(0);
+
+const binaryen = (await import('binaryen')).default;
+const asc = (await import('assemblyscript/asc')).default;
+
+const FEATURES =
+  binaryen.Features.ExceptionHandling |
+  binaryen.Features.BulkMemory |
+  binaryen.Features.BulkMemoryOpt |
+  binaryen.Features.NontrappingFPToInt |
+  binaryen.Features.SignExt |
+  binaryen.Features.MutableGlobals;
+const FEATURE_FLAGS = [
+  '--enable-exception-handling',
+  '--enable-bulk-memory',
+  '--enable-bulk-memory-opt',
+  '--enable-nontrapping-float-to-int',
+  '--enable-sign-ext',
+  '--enable-mutable-globals',
+];
+
+function fail(message) {
+  throw new Error(`build-wasm: ${message}`);
+}
+
+function exportsOf(module) {
+  const found = new Map();
+  for (let index = 0; index < module.getNumExports(); index++) {
+    const info = binaryen.getExportInfo(module.getExportByIndex(index));
+    found.set(info.name, info);
+  }
+  return found;
+}
+
+/** Names of the functions that a function calls directly, in the order of the text. */
+function callees(module, name) {
+  const text = module.emitText();
+  const start = text.indexOf(`\n (func $${name} `);
+  const end = text.indexOf('\n (func $', start + 1);
+  return [...text.slice(start, end).matchAll(/\(call \$(\S+)/g)].map((match) => match[1]);
+}
+
+/** PUC Lua with our patches. Returns its bytes, and where its static data ends and its stack begins. */
+function patchedLua() {
+  const module = binaryen.readBinary(readFileSync(libluaPath));
+  module.setFeatures(FEATURES);
+  const exported = exportsOf(module);
+  const nameOf = (name) => exported.get(name)?.value ?? fail(`liblua has no ${name}`);
+  const { i32, none } = binaryen;
+
+  // The functions that Lua's API is made of have no names; they are found by who calls them.
+  const [settable, ...others] = callees(module, nameOf('lua_settable'));
+  if (settable === undefined || others.length > 0) fail('lua_settable calls more than luaV_settable');
+  const tostring = callees(module, nameOf('lua_tolstring')).find(
+    (name) => callees(module, name).length === 3,
+  );
+  if (tostring === undefined) fail('luaV_tostring not found');
+  const [sprintf, newString] = callees(module, tostring);
+  if (!callees(module, nameOf('lua_pushlstring')).includes(newString)) fail('luaS_newlstr not found');
+  module.addFunctionExport(sprintf, 'sprintf');
+  module.addFunctionExport(newString, 'luaS_newlstr');
+
+  const prepend = (name, expression) => {
+    const ref = module.getFunction(name);
+    const info = binaryen.getFunctionInfo(ref);
+    binaryen.Function(ref).setBody(module.block(null, [expression, info.body], info.results));
+  };
+  const local = (index) => module.local.get(index, i32);
+  const hasType = (index, type) => module.i32.eq(module.i32.load(TVALUE_TYPE, 4, local(index)), module.i32.const(type));
+
+  // A table may be read-only: assignments to it raise an error. (Assignments by our own libraries check it there.)
+  module.addFunctionImport('readonlyTable', 'border', 'readonlyTable', i32, none);
+  prepend(
+    settable,
+    module.if(
+      hasType(1, TYPE_TABLE),
+      module.if(
+        module.i32.and(
+          module.i32.load8_u(OBJECT_MARKED, 1, module.i32.load(0, 4, local(1))),
+          module.i32.const(READONLY_BIT),
+        ),
+        module.call('readonlyTable', [local(0)], none),
+      ),
+    ),
+  );
+  // Numbers become strings by our own code: the C library's long double is emulated and slow.
+  module.addFunctionImport('numberToString', 'border', 'numberToString', binaryen.createType([i32, i32]), i32);
+  prepend(
+    tostring,
+    module.if(
+      hasType(1, TYPE_NUMBER),
+      module.return(module.call('numberToString', [local(0), local(1)], i32)),
+    ),
+  );
+
+  // The system is out of reach: what the C library wants of it fails.
+  const ours = new Set(['readonlyTable', 'numberToString']);
+  const replaced = new Set(['invoke_vii', '_emscripten_throw_longjmp', 'emscripten_memcpy_js']);
+  for (let index = module.getNumFunctions() - 1; index >= 0; index--) {
+    const info = binaryen.getFunctionInfo(module.getFunctionByIndex(index));
+    if (info.module === '' || ours.has(info.name) || replaced.has(info.base)) continue;
+    if (info.base === 'emscripten_resize_heap') {
+      module.removeFunction(info.name);
+      module.addFunctionImport(info.name, 'border', 'growMemory', info.params, info.results);
+      continue;
+    }
+    module.removeFunction(info.name);
+    const body =
+      info.base === 'exit'
+        ? module.unreachable()
+        : info.results === i32
+          ? module.i32.const(-1)
+          : info.results === binaryen.f64
+            ? module.f64.const(0)
+            : module.nop();
+    module.addFunction(info.name, info.params, info.results, [], body);
+  }
+  const table = binaryen.getTableInfo(module.getTableByIndex(0));
+  const bytes = module.emitBinary();
+  module.dispose();
+  return { bytes, tableLength: table.initial };
+}
+
+/** Where the stack of a freshly instantiated liblua lies. */
+function stackOf(path) {
+  const module = new WebAssembly.Module(readFileSync(path));
+  const imports = {};
+  for (const { module: from, name } of WebAssembly.Module.imports(module)) {
+    imports[from] ??= {};
+    imports[from][name] = () => 0;
+  }
+  const lua = new WebAssembly.Instance(module, imports).exports;
+  lua.emscripten_stack_init();
+  return { start: lua.emscripten_stack_get_end(), end: lua.emscripten_stack_get_base() };
+}
+
+async function compileBorder(outFile, dataStart, tableLength) {
+  const { error, stderr } = await asc.main([
+    join(root, 'assembly/index.ts'),
+    '--baseDir', root,
+    '--outFile', outFile,
+    '-O3',
+    '--noAssert',
+    '--runtime', 'stub',
+    '--importMemory',
+    '--importTable',
+    '--tableBase', String(tableLength),
+    '--memoryBase', String(dataStart),
+    '--use', 'abort=',
+    '--enable', 'bulk-memory',
+  ], { readFile: undefined });
+  if (error) fail(`${error.message}\n${stderr.toString()}`);
+  const warnings = stderr.toString();
+  if (warnings !== '') process.stderr.write(warnings);
+}
+
+const work = mkdtempSync(join(tmpdir(), 'damselfly-wasm-'));
+try {
+  const stack = stackOf(libluaPath);
+  const lua = patchedLua();
+  const luaFile = join(work, 'lua.wasm');
+  const longjmpFile = join(work, 'longjmp.wasm');
+  const borderFile = join(work, 'border.wasm');
+  const mergedFile = join(work, 'merged.wasm');
+  const optimizedFile = join(work, 'optimized.wasm');
+  const binary = (name, ...args) =>
+    execFileSync(process.execPath, [join(dirname(require.resolve('binaryen')), 'bin', name), ...args], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+  writeFileSync(luaFile, lua.bytes);
+  const longjmp = binaryen.parseText(readFileSync(join(root, 'assembly/longjmp.wat'), 'utf8'));
+  longjmp.setFeatures(FEATURES);
+  writeFileSync(longjmpFile, longjmp.emitBinary());
+
+  // The lower end of the stack, which the C code never reaches, has our static data.
+  await compileBorder(borderFile, (stack.start + 15) & ~15, lua.tableLength);
+  binary('wasm-merge', ...FEATURE_FLAGS, luaFile, 'lua', longjmpFile, 'env', borderFile, 'border', '-o', mergedFile);
+
+  const merged = binaryen.readBinary(readFileSync(mergedFile));
+  const wanted = new Set(exportsOf(binaryen.readBinary(readFileSync(borderFile))).keys());
+  for (const name of exportsOf(merged).keys()) if (name !== 'memory' && !wanted.has(name)) merged.removeExport(name);
+  const border = exportsOf(merged);
+  for (let index = 0; index < merged.getNumFunctions(); index++) {
+    const info = binaryen.getFunctionInfo(merged.getFunctionByIndex(index));
+    if (info.module !== '' && info.module !== 'host') fail(`an import is left: ${info.module}.${info.base}`);
+  }
+  for (const { offset, data } of memorySegments(merged)) {
+    if (offset >= stack.start && offset < stack.end && offset + data > stack.end - STACK_BYTES_MIN) {
+      fail('static data leave too little stack');
+    }
+  }
+  void border;
+  // The table grows by our functions.
+  const text = merged.emitText().replace(/\(table (\$\S+) (\d+) funcref\)/, (_, name, length) => {
+    return `(table ${name} ${Number(length) + 512} funcref)`;
+  });
+  const grown = binaryen.parseText(text);
+  grown.setFeatures(FEATURES);
+  writeFileSync(mergedFile, grown.emitBinary());
+  binary('wasm-opt', ...FEATURE_FLAGS, mergedFile, '-O3', '--converge', '-o', optimizedFile);
+
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(target, readFileSync(optimizedFile));
+  writeFileSync(`${target}.inputs`, hash);
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+
+function memorySegments(module) {
+  const found = [];
+  const text = module.emitText();
+  for (const match of text.matchAll(/\(data (?:\$\S+ )?\(i32\.const (\d+)\) "((?:[^"\\]|\\.)*)"/g)) {
+    found.push({ offset: Number(match[1]), data: match[2].replace(/\\[0-9a-f]{2}|\\./g, '.').length });
+  }
+  return found;
+}
