@@ -9,7 +9,7 @@ import {
   luaL_checknumber, luaL_checktype, lua_call, lua_checkstack, lua_gc, lua_getfield, lua_getmetatable, lua_gettop, lua_insert,
   lua_isstring, lua_load, lua_objlen, lua_pcall, lua_pushboolean, lua_pushcclosure, lua_pushlstring, lua_pushnil,
   lua_pushnumber, lua_pushstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_remove, lua_replace,
-  lua_setmetatable, lua_settop, lua_tolstring, lua_type, LUA_GLOBALSINDEX, type State, upvalue,
+  lua_setmetatable, lua_settop, lua_tolstring, lua_type, LUA_GLOBALSINDEX, State, upvalue,
 } from './lua';
 import { toInt } from './numbers';
 import { checkWritable, setFunction } from './registry';

@@ -1,5 +1,5 @@
 /** The library `bit`: operations on the 32 bits of a number, with the results of Lua BitOp 1.0.2. */
-import { LUA_TNONE, luaL_typerror, lua_gettop, lua_isnumber, lua_pushlstring, lua_pushnumber, lua_tonumber, lua_type, type State } from './lua';
+import { LUA_TNONE, luaL_typerror, lua_gettop, lua_isnumber, lua_pushlstring, lua_pushnumber, lua_tonumber, lua_type, State } from './lua';
 import { beginLibrary, endLibrary, setFunction } from './registry';
 import { text } from './text';
 

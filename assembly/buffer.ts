@@ -5,7 +5,7 @@
  * buffer is in use before it calls a function that may use it too. An error that leaves such a function leaves its bytes
  * behind; the next `keep` of those further out takes them back. Offsets count, since the buffer moves when it grows.
  */
-import { lua_newuserdata, malloc, realloc, type State } from './lua';
+import { lua_newuserdata, malloc, realloc, State } from './lua';
 
 const INITIAL_BYTES: u32 = 64 * 1024;
 /** A larger buffer is given back when a script ends. */

@@ -10,7 +10,7 @@ import {
   luaL_checknumber, lua_checkstack, lua_createtable, lua_gettop, lua_newuserdata, lua_next, lua_pushboolean,
   lua_pushcclosure, lua_pushfstring, lua_pushlightuserdata, lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushstring,
   lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti, lua_setfield, lua_settop, lua_toboolean, lua_tolstring,
-  lua_tonumber, lua_touserdata, lua_type, lua_typename, type State, upvalue,
+  lua_tonumber, lua_touserdata, lua_type, lua_typename, State, upvalue,
 } from './lua';
 import { NUMBER_BYTES_MAX, parseDecimal, parsedNumber, toInt64, writeGeneral } from './numbers';
 import { beginLibrary, endLibrary, setText } from './registry';
@@ -320,7 +320,7 @@ const TOKEN_NAMES: StaticArray<usize> = [
 const tokens = memory.data(256, 8);
 
 function fillTokens(): void {
-  memory.fill(tokens, Token.Error, 256);
+  memory.fill(tokens, <u8>Token.Error, 256);
   store<u8>(tokens + 0x7b, Token.ObjectBegin);
   store<u8>(tokens + 0x7d, Token.ObjectEnd);
   store<u8>(tokens + 0x5b, Token.ArrayBegin);
@@ -742,9 +742,9 @@ function decode(L: State): i32 {
 function beginSetting(L: State, count: i32): usize {
   checkArgument(L, lua_gettop(L) <= count, count + 1, TOO_MANY);
   while (lua_gettop(L) < count) lua_pushnil(L);
-  const of = lua_touserdata(L, upvalue(1));
-  if (of == ownSettings) ownChanged = true;
-  return of;
+  const instance = lua_touserdata(L, upvalue(1));
+  if (instance == ownSettings) ownChanged = true;
+  return instance;
 }
 
 function integerSetting(L: State, arg: i32, setting: usize, least: i32, most: i32): void {
@@ -783,46 +783,46 @@ function switchSetting(L: State, arg: i32, setting: usize, words: bool, hasNull:
 }
 
 function encodeSparseArray(L: State): i32 {
-  const of = beginSetting(L, 3);
-  switchSetting(L, 1, of + SPARSE_CONVERT, false, false);
-  integerSetting(L, 2, of + SPARSE_RATIO, 0, i32.MAX_VALUE);
-  integerSetting(L, 3, of + SPARSE_SAFE, 0, i32.MAX_VALUE);
+  const instance = beginSetting(L, 3);
+  switchSetting(L, 1, instance + SPARSE_CONVERT, false, false);
+  integerSetting(L, 2, instance + SPARSE_RATIO, 0, i32.MAX_VALUE);
+  integerSetting(L, 3, instance + SPARSE_SAFE, 0, i32.MAX_VALUE);
   return 3;
 }
 
 function encodeMaxDepth(L: State): i32 {
-  const of = beginSetting(L, 1);
-  integerSetting(L, 1, of + ENCODE_DEPTH_MAX, 1, i32.MAX_VALUE);
+  const instance = beginSetting(L, 1);
+  integerSetting(L, 1, instance + ENCODE_DEPTH_MAX, 1, i32.MAX_VALUE);
   return 1;
 }
 
 function decodeMaxDepth(L: State): i32 {
-  const of = beginSetting(L, 1);
-  integerSetting(L, 1, of + DECODE_DEPTH_MAX, 1, i32.MAX_VALUE);
+  const instance = beginSetting(L, 1);
+  integerSetting(L, 1, instance + DECODE_DEPTH_MAX, 1, i32.MAX_VALUE);
   return 1;
 }
 
 function encodeNumberPrecision(L: State): i32 {
-  const of = beginSetting(L, 1);
-  integerSetting(L, 1, of + PRECISION, 1, PRECISION_MAX);
+  const instance = beginSetting(L, 1);
+  integerSetting(L, 1, instance + PRECISION, 1, PRECISION_MAX);
   return 1;
 }
 
 function encodeKeepBuffer(L: State): i32 {
-  const of = beginSetting(L, 1);
-  switchSetting(L, 1, of + KEEP_BUFFER, false, false);
+  const instance = beginSetting(L, 1);
+  switchSetting(L, 1, instance + KEEP_BUFFER, false, false);
   return 1;
 }
 
 function encodeInvalidNumbers(L: State): i32 {
-  const of = beginSetting(L, 1);
-  switchSetting(L, 1, of + ENCODE_INVALID, true, true);
+  const instance = beginSetting(L, 1);
+  switchSetting(L, 1, instance + ENCODE_INVALID, true, true);
   return 1;
 }
 
 function decodeInvalidNumbers(L: State): i32 {
-  const of = beginSetting(L, 1);
-  switchSetting(L, 1, of + DECODE_INVALID, true, false);
+  const instance = beginSetting(L, 1);
+  switchSetting(L, 1, instance + DECODE_INVALID, true, false);
   return 1;
 }
 

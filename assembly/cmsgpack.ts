@@ -5,7 +5,7 @@ import {
   LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_argerror, luaL_checklstring, luaL_checknumber,
   luaL_checkstack, lua_createtable, lua_gettable, lua_gettop, lua_insert, lua_next, lua_objlen, lua_pushboolean,
   lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushvalue, lua_settable, lua_settop, lua_toboolean, lua_tolstring,
-  lua_tonumber, lua_type, type State,
+  lua_tonumber, lua_type, State,
 } from './lua';
 import { toInt64 } from './numbers';
 import { beginLibrary, endLibrary, setFunction, setText } from './registry';

@@ -7,7 +7,7 @@ import {
   LUA_TFUNCTION, LUA_TSTRING, LUA_YIELD, luaL_argerror, luaL_checktype, luaL_where, lua_checkstack, lua_concat, lua_error,
   lua_getstack, lua_gettop, lua_insert, lua_iscfunction, lua_isstring, lua_newthread, lua_pushboolean, lua_pushcclosure,
   lua_pushnil, lua_pushlstring, lua_pushstring, lua_pushthread, lua_pushvalue, lua_resume, lua_status, lua_tothread,
-  lua_type, lua_xmove, lua_yield, DEBUG_BYTES, LUA_GLOBALSINDEX, type State, upvalue,
+  lua_type, lua_xmove, lua_yield, DEBUG_BYTES, LUA_GLOBALSINDEX, State, upvalue,
 } from './lua';
 import { beginLibrary, endLibrary, setFunction } from './registry';
 import { checkArgument, raise, text } from './text';
@@ -118,14 +118,14 @@ function yieldValues(L: State): i32 {
 function status(L: State): i32 {
   const thread = lua_tothread(L, 1);
   if (thread == 0) luaL_argerror(L, 1, COROUTINE_EXPECTED);
-  const is = statusOf(L, thread);
+  const found = statusOf(L, thread);
   lua_pushstring(
     L,
-    is == Status.Running
+    found == Status.Running
       ? STATUS_RUNNING
-      : is == Status.Suspended
+      : found == Status.Suspended
         ? STATUS_SUSPENDED
-        : is == Status.Normal
+        : found == Status.Normal
           ? STATUS_NORMAL
           : STATUS_DEAD,
   );

@@ -9,7 +9,7 @@ import { append, buffer, resetBuffer } from './buffer';
 import { allocate } from './allocator';
 import { compile, openBase, resetLoads, restoreCollector } from './base-library';
 import { openBit } from './bit-library';
-import { openCjson } from './cjson';
+import { openCjson, restoreCjson } from './cjson';
 import { openCmsgpack } from './cmsgpack';
 import { openCoroutine } from './coroutine-library';
 import { beginLoad, endLoad, openLibraryApi } from './functions';
@@ -20,7 +20,7 @@ import {
   lua_call, lua_concat, lua_cpcall, lua_createtable, lua_error, lua_gc, lua_getinfo, lua_getmetatable, lua_getstack, lua_insert,
   lua_isstring, lua_newstate, lua_pcall, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnumber, lua_pushstring,
   lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti, lua_remove, lua_replace, lua_setfield, lua_setmetatable, lua_settop,
-  lua_toboolean, lua_tolstring, lua_topointer, lua_type, lua_typename, malloc, free, type State,
+  lua_toboolean, lua_tolstring, lua_topointer, lua_type, lua_typename, malloc, free, State,
 } from './lua';
 import { openMath, restoreRandom } from './math-library';
 import { openOs } from './os-library';
@@ -89,13 +89,23 @@ export function inputArea(bytes: u32): usize {
   return input;
 }
 
-/** Where the result of a call is, and how long it is. */
-export function resultStart(): usize {
-  return buffer;
+/**
+ * What a call leaves to the host, 4 bytes each: where its result is and how long it is; of an error, the lengths of text,
+ * source and line, which are the result one behind the other, or -1 for one that is not there; and whether the error was a
+ * table.
+ */
+const results = memory.data(24, 4);
+const RESULT_LENGTH = 4;
+const RESULT_PARTS = 8;
+const RESULT_TABLE = 20;
+
+export function resultCells(): usize {
+  return results;
 }
-let resultLength: u32 = 0;
-export function resultBytes(): u32 {
-  return resultLength;
+
+function setResult(length: u32): void {
+  store<usize>(results, buffer);
+  store<u32>(results, length, RESULT_LENGTH);
 }
 
 // What `openState` needs inside its protected call.
@@ -106,6 +116,7 @@ let redisVersionNumber: i32 = 0;
 /** An error outside of any protected call: the instance is of no use any more. */
 function panic(L: State): i32 {
   unreachable();
+  return 0;
 }
 
 /**
@@ -268,7 +279,7 @@ function runScript(L: State): i32 {
   lua_rawset(L, LUA_GLOBALSINDEX);
   lua_rawgeti(L, LUA_REGISTRYINDEX, reference);
   lua_call(L, 0, 1);
-  resultLength = writeResult(L, clientProtocol, scriptProtocol);
+  setResult(writeResult(L, clientProtocol, scriptProtocol));
   return 0;
 }
 
@@ -277,7 +288,7 @@ function runFunction(L: State): i32 {
   pushStrings(L, keyCount);
   pushStrings(L, argCount);
   lua_call(L, 2, 1);
-  resultLength = writeResult(L, clientProtocol, scriptProtocol);
+  setResult(writeResult(L, clientProtocol, scriptProtocol));
   return 0;
 }
 
@@ -292,6 +303,7 @@ export function evaluate(L: State, script: i32, keys: i32, args: i32, protocol: 
   clientProtocol = protocol;
   nextLength = input;
   nextBytes = input + 4 * (keys + args);
+  clean(L);
   resetScriptProtocol();
   beginScript(L);
   lua_pushvalue(L, RUNNER);
@@ -301,24 +313,19 @@ export function evaluate(L: State, script: i32, keys: i32, args: i32, protocol: 
   return failure(L);
 }
 
-/** The lengths of the parts of an error: text, source and line; -1 for one that is not there. */
-const partLengths = memory.data(12, 4);
 let failureCounted: bool = false;
-
-/** Where the lengths of an error's parts are; the parts are in the buffer, one behind the other. */
-export function failureParts(): usize {
-  return partLengths;
-}
 
 /** Describes the error on top of the stack. */
 function failure(L: State): i32 {
   failureCounted = false;
   resetBuffer();
-  for (let part = 0; part < 3; part++) store<i32>(partLengths + 4 * part, -1);
+  for (let part = 0; part < 3; part++) store<i32>(results + 4 * part, -1, RESULT_PARTS);
+  store<i32>(results, lua_type(L, -1) == LUA_TTABLE ? 1 : 0, RESULT_TABLE);
   lua_pushvalue(L, DESCRIBER);
   lua_insert(L, -2);
   lua_pcall(L, 1, 0, 0);
   lua_settop(L, BOTTOM);
+  setResult(0);
   return failureCounted ? Outcome.CountedFailure : Outcome.Failure;
 }
 
@@ -349,17 +356,18 @@ function addPart(L: State, part: i32, at: u32): u32 {
   if (lua_isstring(L, -1) == 0) return at;
   const bytes = lua_tolstring(L, -1, 0);
   const length = <u32>textLength(bytes);
-  store<u32>(partLengths + 4 * part, length);
+  store<u32>(results + 4 * part, length, RESULT_PARTS);
   return append(L, at, bytes, length);
 }
 
-/** What is left of a script goes. */
-export function endScript(L: State): void {
+/** What the script before has left goes. */
+function clean(L: State): void {
   lua_settop(L, BOTTOM);
   resetBuffer();
   resetReplyArea();
   restoreCollector(L);
   restoreRandom();
+  restoreCjson();
   resetLoads();
 }
 
@@ -367,19 +375,18 @@ let codeBytes: usize = 0;
 let codeLength: u32 = 0;
 
 /**
- * Compiles the source of a script, which is in the input. Returns a reference to it (positive), or 0: then the error's text
- * is the result.
+ * Compiles the source of a script, which is in the input. Returns a reference to it (positive), or 0: then the
+ * result is an error.
  */
 export function compileScript(L: State, length: u32): i32 {
   codeBytes = input;
   codeLength = length;
   reference = 0;
-  resultLength = 0;
+  clean(L);
   beginScript(L);
   if (lua_cpcall(L, compileProtected.index, 0) != 0) {
     reference = 0;
     failure(L);
-    resultLength = load<i32>(partLengths) < 0 ? 0 : load<u32>(partLengths);
   }
   lua_settop(L, BOTTOM);
   return reference;
@@ -393,13 +400,13 @@ function compileProtected(L: State): i32 {
 
 /**
  * Runs the source of a library, which is in the input and registers its functions with the host. Returns 0, or 1 if it does
- * not compile and 2 if it fails: then the error's text is the result.
+ * not compile and 2 if it fails: then the result is an error.
  */
 export function loadLibrary(L: State, length: u32): i32 {
   codeBytes = input;
   codeLength = length;
   compiled = false;
-  resultLength = 0;
+  clean(L);
   resetScriptProtocol();
   beginScript(L);
   const status = lua_cpcall(L, loadProtected.index, 0);
@@ -409,7 +416,6 @@ export function loadLibrary(L: State, length: u32): i32 {
     return 0;
   }
   failure(L);
-  resultLength = load<i32>(partLengths) < 0 ? 0 : load<u32>(partLengths);
   return compiled ? 2 : 1;
 }
 let compiled: bool = false;

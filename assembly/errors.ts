@@ -1,6 +1,6 @@
 /** Errors as Redis gives them to scripts: tables with the field `err`, a code and a message. */
 import { append, buffer, bufferTop, reserve } from './buffer';
-import { lua_createtable, lua_error, lua_pushboolean, lua_pushlstring, lua_setfield, type State } from './lua';
+import { lua_createtable, lua_error, lua_pushboolean, lua_pushlstring, lua_setfield, State } from './lua';
 import { text, textLength } from './text';
 
 const ERR = text('err');

@@ -8,7 +8,7 @@ import { hostRegisterFunction } from './host';
 import {
   LUA_GLOBALSINDEX, LUA_REGISTRYINDEX, LUA_TFUNCTION, LUA_TNIL, LUA_TTABLE, luaL_ref, luaL_unref, lua_createtable, lua_error,
   lua_getfield, lua_getmetatable, lua_gettable, lua_gettop, lua_isstring, lua_next, lua_pushnil, lua_pushnumber, lua_pushvalue,
-  lua_replace, lua_setfield, lua_setmetatable, lua_settop, lua_tolstring, lua_topointer, lua_type, type State,
+  lua_replace, lua_setfield, lua_setmetatable, lua_settop, lua_tolstring, lua_topointer, lua_type, State,
 } from './lua';
 import { pushError, pushErrorText, raiseErrorText } from './errors';
 import { refuseMissing } from './engine';
@@ -103,24 +103,25 @@ export function endLoad(L: State): void {
 
 /** Whether two C strings are equal but for the case of ASCII letters. */
 function isName(text: usize, known: usize): bool {
-  for (let at = 0; ; at++) {
-    let a = <u32>load<u8>(text + at);
-    let b = <u32>load<u8>(known + at);
-    if (a - 0x41 < 26) a |= 0x20;
-    if (b - 0x41 < 26) b |= 0x20;
-    if (a != b) return false;
-    if (a == 0) return true;
+  let at = 0;
+  let letter: u32 = 1;
+  while (letter != 0) {
+    letter = load<u8>(text + at);
+    let other = <u32>load<u8>(known + at);
+    if (letter - 0x41 < 26) letter |= 0x20;
+    if (other - 0x41 < 26) other |= 0x20;
+    if (letter != other) return false;
+    at++;
   }
+  return true;
 }
 
 function readFlags(L: State): bool {
-  for (let index = 1; ; index++) {
-    lua_pushnumber(L, index);
+  let index = 1;
+  while (true) {
+    lua_pushnumber(L, index++);
     lua_gettable(L, -2);
-    if (lua_type(L, -1) == LUA_TNIL) {
-      lua_settop(L, -2);
-      return true;
-    }
+    if (lua_type(L, -1) == LUA_TNIL) break;
     if (lua_isstring(L, -1) == 0) return false;
     const flag = lua_tolstring(L, -1, 0);
     let bit = -1;
@@ -131,6 +132,8 @@ function readFlags(L: State): bool {
     flags |= 1 << bit;
     lua_settop(L, -2);
   }
+  lua_settop(L, -2);
+  return true;
 }
 
 /** Reads the table of named arguments on top of the stack. Returns an error's text, or 0. */

@@ -2,9 +2,9 @@
 
 /**
  * Runs a command. Its arguments are `count` pairs [offset, length] at `pairs`, offsets of linear memory.
- * The reply is at `replyStart()`. Returns its length.
+ * The reply is at `replyStart()` then.
  */
-@external("host", "call") export declare function hostCall(pairs: usize, count: i32): i32;
+@external("host", "call") export declare function hostCall(pairs: usize, count: i32): void;
 /** Whether the running script has to end: 0 if not, otherwise the number of bytes of the error's text in the reply. */
 @external("host", "interrupt") export declare function hostInterrupt(): i32;
 /** Answers redis.acl_check_cmd: 1, 0, or -1 if there is no such command. */

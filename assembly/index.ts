@@ -4,8 +4,7 @@
  */
 export { growMemory, limitMemory } from './allocator';
 export {
-  collectGarbage, compileScript, createState, endScript, evaluate, failureParts, inputArea, loadLibrary, release, resultBytes,
-  resultStart, usedBytes,
+  collectGarbage, compileScript, createState, evaluate, inputArea, loadLibrary, release, resultCells, usedBytes,
 } from './engine';
 export { seedRandom } from './math-library';
 export { numberToString } from './numbers';

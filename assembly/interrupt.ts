@@ -9,7 +9,7 @@
  * each instruction behind it raises it again.
  */
 import { hostInterrupt } from './host';
-import { LUA_MASKCOUNT, lua_error, lua_sethook, type State } from './lua';
+import { LUA_MASKCOUNT, lua_error, lua_sethook, State } from './lua';
 import { pushError } from './errors';
 import { replyStart } from './reply-area';
 

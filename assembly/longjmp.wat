@@ -6,13 +6,10 @@
 ;; an overflow of the machine's stack or an exception of the host passes through all of Lua's frames.
 (module
   (import "lua" "memory" (memory 1))
-  (import "lua" "__indirect_function_table" (table 0 funcref))
+  (import "lua" "__indirect_function_table" (table 512 funcref))
   (import "lua" "stackSave" (func $stackSave (result i32)))
   (import "lua" "stackRestore" (func $stackRestore (param i32)))
   (import "lua" "setThrew" (func $setThrew (param i32 i32)))
-  ;; What the AssemblyScript module imports from its "env".
-  (export "memory" (memory 0))
-  (export "table" (table 0))
   (tag $longjmp)
 
   (func (export "_emscripten_throw_longjmp") (throw $longjmp))

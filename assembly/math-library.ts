@@ -5,7 +5,7 @@
  * script, but a seed that a script has set is gone with the script.
  */
 import { checkInt } from './base-library';
-import { LUA_GLOBALSINDEX, lua_getfield, lua_gettop, lua_pushnumber, lua_settop, type State } from './lua';
+import { LUA_GLOBALSINDEX, lua_getfield, lua_gettop, lua_pushnumber, lua_settop, State } from './lua';
 import { setFunction } from './registry';
 import { checkArgument, raise, text } from './text';
 

@@ -5,7 +5,7 @@
  * microseconds. Here the common cases are computed with doubles whose rounding errors are known exactly;
  * the others are left to the C library.
  */
-import { luaS_newlstr, sprintf, type State, TVALUE_TYPE, LUA_TSTRING } from './lua';
+import { luaS_newlstr, sprintf, State, TVALUE_TYPE, LUA_TSTRING } from './lua';
 import { text, textLength } from './text';
 
 /** Longest text of a number: a sign, 17 digits, a point, and an exponent; or `%.17g`'s zeros after "0.". */
@@ -291,7 +291,7 @@ export function parseDecimal(start: usize, end: usize): bool {
 // @ts-ignore: decorator
 @inline
 export function toInt64(value: f64): i64 {
-  return value >= -9223372036854775808.0 && value < 9223372036854775808.0 ? i64.trunc_sat_f64_s(value) : i64.MIN_VALUE;
+  return value >= -9223372036854775808.0 && value < 9223372036854775808.0 ? <i64>value : i64.MIN_VALUE;
 }
 
 /** A double as Lua on x86-64 converts it to a C int. */

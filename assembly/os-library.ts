@@ -1,6 +1,6 @@
 /** The library `os`, of which scripts have nothing but `clock`. */
 import { hostClock } from './host';
-import { lua_pushnumber, type State } from './lua';
+import { lua_pushnumber, State } from './lua';
 import { beginLibrary, endLibrary, setFunction } from './registry';
 
 function clock(L: State): i32 {

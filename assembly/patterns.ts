@@ -7,7 +7,7 @@
  * One match has its state in this module; who calls a function of the script in between sets it again (`setSubject`).
  */
 import { spend } from './interrupt';
-import { luaL_checkstack, lua_pushlstring, lua_pushnumber, type State } from './lua';
+import { luaL_checkstack, lua_pushlstring, lua_pushnumber, State } from './lua';
 import { raise, text } from './text';
 
 const CAPTURES_MAX = 32;
@@ -96,44 +96,43 @@ function hasClass(c: u32, bits: u32): bool {
 }
 
 function matchClass(c: u32, name: u32): bool {
-  let is: bool;
+  let belongs: bool;
   switch (name | 0x20) {
     case 0x61 /* a */:
-      is = hasClass(c, ALPHA);
+      belongs = hasClass(c, ALPHA);
       break;
     case 0x63 /* c */:
-      is = hasClass(c, CONTROL);
+      belongs = hasClass(c, CONTROL);
       break;
     case 0x64 /* d */:
-      is = hasClass(c, DIGIT);
+      belongs = hasClass(c, DIGIT);
       break;
     case 0x6c /* l */:
-      is = hasClass(c, LOWER);
+      belongs = hasClass(c, LOWER);
       break;
     case 0x70 /* p */:
-      is = hasClass(c, PUNCTUATION);
+      belongs = hasClass(c, PUNCTUATION);
       break;
     case 0x73 /* s */:
-      is = hasClass(c, SPACE);
+      belongs = hasClass(c, SPACE);
       break;
     case 0x75 /* u */:
-      is = hasClass(c, UPPER);
+      belongs = hasClass(c, UPPER);
       break;
     case 0x77 /* w */:
-      is = hasClass(c, ALPHA | DIGIT);
+      belongs = hasClass(c, ALPHA | DIGIT);
       break;
     case 0x78 /* x */:
-      is = hasClass(c, HEXADECIMAL);
+      belongs = hasClass(c, HEXADECIMAL);
       break;
     case 0x7a /* z */:
-      is = c == 0;
+      belongs = c == 0;
       break;
     default:
       return name == c;
   }
-  // A capital letter stands for all other characters. (What is no letter has come to `default`.)
-  if (!hasClass(name, ALPHA)) return name == c;
-  return hasClass(name, UPPER) ? !is : is;
+  // A capital letter stands for all other characters.
+  return hasClass(name, UPPER) ? !belongs : belongs;
 }
 
 /** Whether a set, from its '[' to its ']', has a character. */
@@ -362,7 +361,7 @@ export function findText(state: State, start: usize, end: usize, wanted: usize, 
     let at: u32 = 1;
     while (at < length && load<u8>(s + at) == load<u8>(wanted + at)) at++;
     if (at == length) return s;
-    spend(state, <i32>(at + (s - counted)) >> 2);
+    spend(state, <i32>(at + <u32>(s - counted)) >> 2);
     counted = s;
   }
   spend(state, <i32>(last - counted) >> 2);
@@ -371,10 +370,9 @@ export function findText(state: State, start: usize, end: usize, wanted: usize, 
 
 /** Whether a pattern has characters that are not just themselves. */
 export function hasSpecials(pattern: usize): bool {
-  for (let p = pattern; ; p++) {
-    switch (load<u8>(p)) {
-      case 0:
-        return false;
+  let p = pattern;
+  while (load<u8>(p) != 0) {
+    switch (<i32>load<u8>(p++)) {
       case CARET:
       case DOLLAR:
       case STAR:
@@ -388,4 +386,5 @@ export function hasSpecials(pattern: usize): bool {
         return true;
     }
   }
+  return false;
 }

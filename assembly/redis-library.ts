@@ -4,7 +4,7 @@ import { markCounted, pushError, pushErrorText, raiseErrorText } from './errors'
 import { hostAclCheck, hostCall, hostLog, hostSetProtocol, hostSetReplication } from './host';
 import {
   LUA_TNUMBER, LUA_TSTRING, lua_createtable, lua_error, lua_gettop, lua_isnumber, lua_pushboolean, lua_pushlstring,
-  lua_pushstring, lua_pushvalue, lua_setfield, lua_settop, lua_tolstring, lua_tonumber, lua_type, type State,
+  lua_pushstring, lua_pushvalue, lua_setfield, lua_settop, lua_tolstring, lua_tonumber, lua_type, State,
 } from './lua';
 import { NUMBER_BYTES_MAX, toInt, writeGeneral } from './numbers';
 import { beginLibrary, endLibrary, setFunction, setNumber, setText } from './registry';

@@ -1,7 +1,7 @@
 /** How libraries come into a state, and tables that nobody may change. */
 import {
   LUA_TTABLE, luaL_where, lua_concat, lua_createtable, lua_error, lua_getmetatable, lua_next, lua_pushcclosure, lua_pushnil, lua_pushnumber, lua_pushstring,
-  lua_rawset, lua_settop, lua_topointer, lua_type, OBJECT_MARKED, type State,
+  lua_rawset, lua_settop, lua_topointer, lua_type, OBJECT_MARKED, State,
 } from './lua';
 import { text } from './text';
 

@@ -2,7 +2,7 @@
 import { markCounted, pushError } from './errors';
 import {
   luaL_checkstack, lua_createtable, lua_pushboolean, lua_pushlstring, lua_pushnil, lua_pushnumber, lua_rawset, lua_rawseti,
-  lua_setfield, lua_settop, lua_tonumber, type State,
+  lua_setfield, lua_settop, lua_tonumber, State,
 } from './lua';
 import { parseDecimal, parsedNumber } from './numbers';
 import { text } from './text';

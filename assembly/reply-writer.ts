@@ -8,7 +8,7 @@ import { append, buffer, reserve } from './buffer';
 import {
   LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, lua_checkstack, lua_isstring, lua_next, lua_pushnil,
   lua_pushstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_settop, lua_toboolean, lua_tolstring, lua_tonumber, lua_type,
-  lua_getfield, type State,
+  lua_getfield, State,
 } from './lua';
 import { NUMBER_BYTES_MAX, toInt64, writeGeneral, writeInteger } from './numbers';
 import { text, textLength } from './text';

@@ -6,7 +6,7 @@ import {
   LUA_TFUNCTION, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_argerror, luaL_checklstring, luaL_checknumber,
   luaL_checkstack, luaL_checktype, lua_call, lua_createtable, lua_dump, lua_gettable, lua_gettop, lua_isstring, lua_pushcclosure,
   lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushvalue, lua_replace, lua_setfield, lua_setmetatable, lua_settop,
-  lua_toboolean, lua_tolstring, lua_tonumber, lua_type, lua_typename, lua_pushstring, sprintf, type State, upvalue,
+  lua_toboolean, lua_tolstring, lua_tonumber, lua_type, lua_typename, lua_pushstring, sprintf, State, upvalue,
 } from './lua';
 import { toInt, toInt64, writeGeneral, writeInteger } from './numbers';
 import { findText, hasSpecials, matchAt, pushCapture, pushCaptures, setSubject } from './patterns';
@@ -402,7 +402,7 @@ function scanConversion(L: State, start: usize): usize {
     if (c != 0x2d && c != 0x2b && c != 0x20 && c != 0x23 && c != 0x30) break;
     at++;
   }
-  if (at - start >= FLAGS_MAX) raise(L, REPEATED_FLAGS);
+  if (<i32>(at - start) >= FLAGS_MAX) raise(L, REPEATED_FLAGS);
   if (isDigit(load<u8>(at))) at++;
   if (isDigit(load<u8>(at))) at++;
   if (load<u8>(at) == DOT) {

@@ -6,7 +6,7 @@ import { append, buffer, bufferTop, reserve } from './buffer';
 import { spend } from './interrupt';
 import {
   LUA_TNIL, luaL_argerror, luaL_checklstring, luaL_checknumber, luaL_checkstack, lua_isnumber, lua_pushfstring,
-  lua_pushlstring, lua_pushnumber, lua_settop, lua_tonumber, lua_type, type State,
+  lua_pushlstring, lua_pushnumber, lua_settop, lua_tonumber, lua_type, State,
 } from './lua';
 import { toInt64 } from './numbers';
 import { beginLibrary, endLibrary, setFunction } from './registry';

@@ -8,7 +8,7 @@ import { spend } from './interrupt';
 import {
   LUA_TFUNCTION, LUA_TNIL, LUA_TNUMBER, LUA_TTABLE, luaL_checklstring, luaL_checkstack, luaL_checktype, lua_call, lua_gettop,
   lua_isstring, lua_lessthan, lua_next, lua_objlen, lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushvalue, lua_rawgeti,
-  lua_rawseti, lua_settop, lua_toboolean, lua_tolstring, lua_tonumber, lua_type, lua_typename, type State,
+  lua_rawseti, lua_settop, lua_toboolean, lua_tolstring, lua_tonumber, lua_type, lua_typename, State,
 } from './lua';
 import { beginLibrary, checkWritable, endLibrary, setFunction } from './registry';
 import { raise, raiseWithTwo, text } from './text';

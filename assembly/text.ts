@@ -1,7 +1,7 @@
 /**
  * Texts for Lua: C strings made once from the literals of this source, and errors with values in them.
  */
-import { luaL_argerror, luaL_error, malloc, type State } from './lua';
+import { luaL_argerror, luaL_error, malloc, State } from './lua';
 
 /** A C string with the characters of an ASCII literal. It is never freed. */
 export function text(literal: string): usize {

@@ -30,6 +30,8 @@ const TYPE_TABLE = 5;
 const READONLY_BIT = 0x80;
 /** What is left of the 4 MiB of C stack below our static data. Lua's deepest nesting needs less than 1 MiB. */
 const STACK_BYTES_MIN = 3 << 20;
+/** The length of the table of functions: Lua's and ours. longjmp.wat has it, too. */
+const TABLE_LENGTH = 512;
 
 const sources = readdirSync(join(root, 'assembly')).filter((name) => /\.(ts|wat)$/.test(name)).sort();
 
@@ -85,8 +87,7 @@ function exportsOf(module) {
 }
 
 /** Names of the functions that a function calls directly, in the order of the text. */
-function callees(module, name) {
-  const text = module.emitText();
+function callees(text, name) {
   const start = text.indexOf(`\n (func $${name} `);
   const end = text.indexOf('\n (func $', start + 1);
   return [...text.slice(start, end).matchAll(/\(call \$(\S+)/g)].map((match) => match[1]);
@@ -97,18 +98,19 @@ function patchedLua() {
   const module = binaryen.readBinary(readFileSync(libluaPath));
   module.setFeatures(FEATURES);
   const exported = exportsOf(module);
+  const text = module.emitText();
   const nameOf = (name) => exported.get(name)?.value ?? fail(`liblua has no ${name}`);
   const { i32, none } = binaryen;
 
   // The functions that Lua's API is made of have no names; they are found by who calls them.
-  const [settable, ...others] = callees(module, nameOf('lua_settable'));
+  const [settable, ...others] = callees(text, nameOf('lua_settable'));
   if (settable === undefined || others.length > 0) fail('lua_settable calls more than luaV_settable');
-  const tostring = callees(module, nameOf('lua_tolstring')).find(
-    (name) => callees(module, name).length === 3,
+  const tostring = callees(text, nameOf('lua_tolstring')).find(
+    (name) => callees(text, name).length === 3,
   );
   if (tostring === undefined) fail('luaV_tostring not found');
-  const [sprintf, newString] = callees(module, tostring);
-  if (!callees(module, nameOf('lua_pushlstring')).includes(newString)) fail('luaS_newlstr not found');
+  const [sprintf, newString] = callees(text, tostring);
+  if (!callees(text, nameOf('lua_pushlstring')).includes(newString)) fail('luaS_newlstr not found');
   module.addFunctionExport(sprintf, 'sprintf');
   module.addFunctionExport(newString, 'luaS_newlstr');
 
@@ -145,6 +147,9 @@ function patchedLua() {
     ),
   );
 
+  // Its allocator is set up before our module begins.
+  module.setStart(module.getFunction(nameOf('__wasm_call_ctors')));
+
   // The system is out of reach: what the C library wants of it fails.
   const ours = new Set(['readonlyTable', 'numberToString']);
   const replaced = new Set(['invoke_vii', '_emscripten_throw_longjmp', 'emscripten_memcpy_js']);
@@ -167,10 +172,13 @@ function patchedLua() {
             : module.nop();
     module.addFunction(info.name, info.params, info.results, [], body);
   }
-  const table = binaryen.getTableInfo(module.getTableByIndex(0));
-  const bytes = module.emitBinary();
-  module.dispose();
-  return { bytes, tableLength: table.initial };
+  // The table of functions grows by ours.
+  const tableLength = binaryen.getTableInfo(module.getTableByIndex(0)).initial;
+  const larger = binaryen.parseText(
+    module.emitText().replace(/\(table (\S+) \d+ funcref\)/, `(table $1 ${TABLE_LENGTH} funcref)`),
+  );
+  larger.setFeatures(FEATURES);
+  return { bytes: larger.emitBinary(), tableLength };
 }
 
 /** Where the stack of a freshly instantiated liblua lies. */
@@ -226,12 +234,21 @@ try {
 
   // The lower end of the stack, which the C code never reaches, has our static data.
   await compileBorder(borderFile, (stack.start + 15) & ~15, lua.tableLength);
-  binary('wasm-merge', ...FEATURE_FLAGS, luaFile, 'lua', longjmpFile, 'env', borderFile, 'border', '-o', mergedFile);
+  const compiled = binaryen.readBinary(readFileSync(borderFile));
+  const ownExports = new Set(exportsOf(compiled).keys());
+  // AssemblyScript wants memory and table from its "env"; they are Lua's.
+  const border = binaryen.parseText(
+    compiled
+      .emitText()
+      .replace('(import "env" "memory"', '(import "lua" "memory"')
+      .replace('(import "env" "table"', '(import "lua" "__indirect_function_table"'),
+  );
+  border.setFeatures(FEATURES);
+  writeFileSync(borderFile, border.emitBinary());
+  binary('wasm-merge', ...FEATURE_FLAGS, '--skip-export-conflicts', luaFile, 'lua', longjmpFile, 'env', borderFile, 'border', '-o', mergedFile);
 
   const merged = binaryen.readBinary(readFileSync(mergedFile));
-  const wanted = new Set(exportsOf(binaryen.readBinary(readFileSync(borderFile))).keys());
-  for (const name of exportsOf(merged).keys()) if (name !== 'memory' && !wanted.has(name)) merged.removeExport(name);
-  const border = exportsOf(merged);
+  for (const name of exportsOf(merged).keys()) if (!ownExports.has(name)) merged.removeExport(name);
   for (let index = 0; index < merged.getNumFunctions(); index++) {
     const info = binaryen.getFunctionInfo(merged.getFunctionByIndex(index));
     if (info.module !== '' && info.module !== 'host') fail(`an import is left: ${info.module}.${info.base}`);
@@ -241,15 +258,8 @@ try {
       fail('static data leave too little stack');
     }
   }
-  void border;
-  // The table grows by our functions.
-  const text = merged.emitText().replace(/\(table (\$\S+) (\d+) funcref\)/, (_, name, length) => {
-    return `(table ${name} ${Number(length) + 512} funcref)`;
-  });
-  const grown = binaryen.parseText(text);
-  grown.setFeatures(FEATURES);
-  writeFileSync(mergedFile, grown.emitBinary());
-  binary('wasm-opt', ...FEATURE_FLAGS, mergedFile, '-O3', '--converge', '-o', optimizedFile);
+  writeFileSync(mergedFile, merged.emitBinary());
+  binary('wasm-opt', ...FEATURE_FLAGS, mergedFile, '-O3', '-o', optimizedFile);
 
   mkdirSync(dirname(target), { recursive: true });
   writeFileSync(target, readFileSync(optimizedFile));
