@@ -5,11 +5,11 @@
 import { hasEnded, endAgain, spend } from './interrupt';
 import {
   LUA_GCCOLLECT, LUA_GCCOUNT, LUA_GCCOUNTB, LUA_GCRESTART, LUA_GCSETPAUSE, LUA_GCSETSTEPMUL, LUA_GCSTEP, LUA_GCSTOP,
-  LUA_MULTRET, LUA_TFUNCTION, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_checkany, luaL_checklstring,
+  LUA_MULTRET, LUA_TBOOLEAN, LUA_TFUNCTION, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_callmeta, luaL_checkany, luaL_checklstring,
   luaL_checknumber, luaL_checktype, lua_call, lua_checkstack, lua_gc, lua_getfield, lua_getmetatable, lua_gettop, lua_insert,
-  lua_isstring, lua_load, lua_objlen, lua_pcall, lua_pushboolean, lua_pushcclosure, lua_pushlstring, lua_pushnil,
+  lua_isstring, lua_load, lua_objlen, lua_pcall, lua_pushboolean, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnil,
   lua_pushnumber, lua_pushstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_remove, lua_replace,
-  lua_setmetatable, lua_settop, lua_tolstring, lua_type, LUA_GLOBALSINDEX, State, upvalue,
+  lua_setmetatable, lua_settop, lua_toboolean, lua_tolstring, lua_topointer, lua_type, lua_typename, LUA_GLOBALSINDEX, State, upvalue,
 } from './lua';
 import { toInt } from './numbers';
 import { checkWritable, setFunction } from './registry';
@@ -24,6 +24,12 @@ const INDEX_RANGE = text('index out of range');
 const INVALID_OPTION = text("bad argument #1 to 'collectgarbage' (invalid option '%s')");
 const NOT_A_STRING = text('reader function must return a string');
 const TOO_DEEP = text('too many nested functions');
+const TOSTRING = text('__tostring');
+const ANY_VALUE = text('%s: %p');
+const NULL_POINTER = text('userdata: (nil)');
+const TRUE = text('true');
+const FALSE = text('false');
+const NIL = text('nil');
 const LOAD_NAME = text('=(load)');
 const BLANK = text(' ');
 const COLLECT = text('collect');
@@ -39,6 +45,7 @@ const DEFAULT_PAUSE = 200;
 const DEFAULT_STEP_MULTIPLIER = 200;
 
 const lengthCell = memory.data(4, 4);
+const values = memory.data(8, 8);
 
 /** An optional integer argument, converted as Lua does it on x86-64. */
 export function optionalInt(L: State, arg: i32, otherwise: i32): i32 {
@@ -242,6 +249,42 @@ function loadFunction(L: State): i32 {
   return finishLoad(L, status);
 }
 
+/** Lua's tostring, but that of a null pointer, which each C library shows in its own way. */
+function tostring(L: State): i32 {
+  luaL_checkany(L, 1);
+  if (luaL_callmeta(L, 1, TOSTRING) != 0) return 1;
+  pushText(L, 1);
+  return 1;
+}
+
+/** Pushes what `tostring` gives for a value without a metatable. */
+export function pushText(L: State, index: i32): void {
+  const type = lua_type(L, index);
+  switch (type) {
+    case LUA_TSTRING:
+      lua_pushvalue(L, index);
+      return;
+    case LUA_TNUMBER:
+      lua_pushvalue(L, index);
+      lua_tolstring(L, -1, 0);
+      return;
+    case LUA_TBOOLEAN:
+      lua_pushstring(L, lua_toboolean(L, index) != 0 ? TRUE : FALSE);
+      return;
+    case LUA_TNIL:
+      lua_pushstring(L, NIL);
+      return;
+  }
+  const pointer = lua_topointer(L, index);
+  if (pointer == 0) {
+    lua_pushstring(L, NULL_POINTER);
+    return;
+  }
+  store<usize>(values, lua_typename(L, type));
+  store<usize>(values, pointer, 4);
+  lua_pushfstring(L, ANY_VALUE, values);
+}
+
 /** A script has changed how the garbage collector works. */
 let collectorChanged: bool = false;
 
@@ -283,6 +326,7 @@ export function openBase(L: State): void {
   setFunction(L, 'setmetatable', setmetatable.index);
   setFunction(L, 'unpack', unpack.index);
   setFunction(L, 'select', select.index);
+  setFunction(L, 'tostring', tostring.index);
   setFunction(L, 'pcall', pcall.index);
   setFunction(L, 'xpcall', xpcall.index);
   setFunction(L, 'loadstring', loadstring.index);

@@ -12,7 +12,9 @@ import {
   lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti, lua_setfield, lua_settop, lua_toboolean, lua_tolstring,
   lua_tonumber, lua_touserdata, lua_type, lua_typename, State, upvalue,
 } from './lua';
-import { NUMBER_BYTES_MAX, parseDecimal, parsedNumber, toInt64, writeGeneral } from './numbers';
+import {
+  isDigit, isHexDigit, isWord, NUMBER_BYTES_MAX, parsedNumber, scanNumber, toInt64, writeGeneral,
+} from './numbers';
 import { beginLibrary, endLibrary, setText } from './registry';
 import { checkArgument, raise, raiseWith, raiseWithTwo, text, textLength } from './text';
 
@@ -363,10 +365,6 @@ function fail(error: usize): Token {
   return Token.Error;
 }
 
-function isWord(at: usize, first: u32, second: u32, third: u32): bool {
-  return (load<u8>(at) | 0x20) == first && (load<u8>(at + 1) | 0x20) == second && (load<u8>(at + 2) | 0x20) == third;
-}
-
 /** Whether a number is one that JSON does not know: inf, nan, hexadecimal, with a plus or leading zeros. */
 function isInvalidNumber(): bool {
   let at = next;
@@ -381,118 +379,10 @@ function isInvalidNumber(): bool {
   return isWord(at, 0x69, 0x6e, 0x66) || isWord(at, 0x6e, 0x61, 0x6e);
 }
 
-// @ts-ignore: decorator
-@inline
-function isDigit(c: u32): bool {
-  return c - 0x30 < 10;
-}
-
-function isHexDigit(c: u32): bool {
-  return isDigit(c) || (c | 0x20) - 0x61 < 6;
-}
-
-/** Where the longest decimal number from `start` on ends; `start` if there is none. */
-function decimalEnd(start: usize): usize {
-  let at = start;
-  if (load<u8>(at) == 0x2d || load<u8>(at) == 0x2b) at++;
-  const digits = at;
-  while (isDigit(load<u8>(at))) at++;
-  let any = at > digits;
-  if (load<u8>(at) == 0x2e) {
-    const fraction = at + 1;
-    let stop = fraction;
-    while (isDigit(load<u8>(stop))) stop++;
-    if (any || stop > fraction) {
-      any = true;
-      at = stop;
-    }
-  }
-  if (!any) return start;
-  if ((load<u8>(at) | 0x20) == 0x65) {
-    let exponent = at + 1;
-    if (load<u8>(exponent) == 0x2d || load<u8>(exponent) == 0x2b) exponent++;
-    if (isDigit(load<u8>(exponent))) {
-      while (isDigit(load<u8>(exponent))) exponent++;
-      at = exponent;
-    }
-  }
-  return at;
-}
-
-/** Reads what C's strtod knows besides decimal numbers: hexadecimal ones, infinity and NaN. */
-function readSpecialNumber(): bool {
-  let at = next;
-  const negative = load<u8>(at) == 0x2d;
-  if (negative || load<u8>(at) == 0x2b) at++;
-  if (isWord(at, 0x69, 0x6e, 0x66)) {
-    tokenNumber = negative ? -Infinity : Infinity;
-    at += 3;
-    if (isWord(at, 0x69, 0x6e, 0x69) && (load<u8>(at + 3) | 0x20) == 0x74 && (load<u8>(at + 4) | 0x20) == 0x79) at += 5;
-  } else if (isWord(at, 0x6e, 0x61, 0x6e)) {
-    tokenNumber = reinterpret<f64>(negative ? <u64>0xfff8000000000000 : <u64>0x7ff8000000000000);
-    at += 3;
-    if (load<u8>(at) == 0x28) {
-      let close = at + 1;
-      while (isDigit(load<u8>(close)) || (<u32>load<u8>(close) | 0x20) - 0x61 < 26 || load<u8>(close) == 0x5f) close++;
-      if (load<u8>(close) == 0x29) at = close + 1;
-    }
-  } else if (load<u8>(at) == 0x30 && (load<u8>(at + 1) | 0x20) == 0x78) {
-    const stop = readHexadecimal(at + 2);
-    if (stop == 0) return false;
-    if (negative) tokenNumber = -tokenNumber;
-    at = stop;
-  } else return false;
-  next = at;
-  return true;
-}
-
-/** Reads the digits of a hexadecimal number, with a fraction and a binary exponent. Returns where it ends, or 0. */
-function readHexadecimal(start: usize): usize {
-  let at = start;
-  let value: f64 = 0;
-  let exponent = 0;
-  let any = false;
-  let point = false;
-  for (; ; at++) {
-    const c = <u32>load<u8>(at);
-    if (c == 0x2e && !point) {
-      point = true;
-      continue;
-    }
-    if (!isHexDigit(c)) break;
-    any = true;
-    value = value * 16 + <f64>(isDigit(c) ? c - 0x30 : (c | 0x20) - 0x57);
-    if (point) exponent -= 4;
-  }
-  if (!any) return 0;
-  if (point && load<u8>(at - 1) == 0x2e && at - 1 == start) return 0;
-  if ((load<u8>(at) | 0x20) == 0x70) {
-    let digits = at + 1;
-    const down = load<u8>(digits) == 0x2d;
-    if (down || load<u8>(digits) == 0x2b) digits++;
-    if (isDigit(load<u8>(digits))) {
-      let power = 0;
-      for (; isDigit(load<u8>(digits)); digits++) if (power < 10000) power = power * 10 + (load<u8>(digits) - 0x30);
-      exponent += down ? -power : power;
-      at = digits;
-    }
-  }
-  tokenNumber = value * Math.pow(2, <f64>exponent);
-  return at;
-}
-
-function readNumber(L: State): Token {
-  const start = next;
-  if (readSpecialNumber()) return Token.Number;
-  const stop = decimalEnd(start);
-  if (stop == start) return fail(INVALID_NUMBER);
-  if (parseDecimal(start, stop)) tokenNumber = parsedNumber;
-  else {
-    // The C library knows all numbers; it is reached through Lua.
-    lua_pushlstring(L, start, <u32>(stop - start));
-    tokenNumber = lua_tonumber(L, -1);
-    lua_settop(L, -2);
-  }
+function readNumber(): Token {
+  const stop = scanNumber(next);
+  if (stop == next) return fail(INVALID_NUMBER);
+  tokenNumber = parsedNumber;
   next = stop;
   return Token.Number;
 }
@@ -613,7 +503,7 @@ function readToken(L: State): Token {
   if (c == 0x22) return readString(L);
   if (c == 0x2d || isDigit(c)) {
     if (load<i32>(settings, DECODE_INVALID) == 0 && isInvalidNumber()) return fail(INVALID_NUMBER);
-    return readNumber(L);
+    return readNumber();
   }
   const word = load<u32>(next);
   if (word == 0x65757274) {
@@ -630,7 +520,7 @@ function readToken(L: State): Token {
     next += 4;
     return Token.Null;
   }
-  if (load<i32>(settings, DECODE_INVALID) != 0 && isInvalidNumber()) return readNumber(L);
+  if (load<i32>(settings, DECODE_INVALID) != 0 && isInvalidNumber()) return readNumber();
   return fail(INVALID_TOKEN);
 }
 

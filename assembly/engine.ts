@@ -7,7 +7,7 @@
  */
 import { append, buffer, resetBuffer } from './buffer';
 import { allocate } from './allocator';
-import { compile, openBase, resetLoads, restoreCollector } from './base-library';
+import { compile, openBase, pushText, resetLoads, restoreCollector } from './base-library';
 import { openBit } from './bit-library';
 import { openCjson, restoreCjson } from './cjson';
 import { openCmsgpack } from './cmsgpack';
@@ -40,6 +40,8 @@ const DESCRIBER = 3;
 const KEYS = 4;
 const ARGV = 5;
 const BOTTOM = 5;
+/** Where a runner puts a script's result: Redis has one value below it, too, which limits how deep a reply may be. */
+const RESULT = 2;
 
 const ERR = text('err');
 const SOURCE = text('source');
@@ -48,9 +50,6 @@ const IGNORE_STATISTICS = text('ignore_error_stats_update');
 const ERR_CODE = text('ERR ');
 const INDEX = text('__index');
 const INFO = text('nSl');
-const ANY_VALUE = text('%s: %p');
-const TRUE = text('true');
-const FALSE = text('false');
 const NIL = text('nil');
 const SCRIPT_NAME = text('@user_script');
 const FUNCTION_NAME = text('@user_function');
@@ -61,7 +60,6 @@ const INPUT_BYTES: u32 = 16 * 1024;
 
 const debugInfo = memory.data(100, 8);
 const lengthCell = memory.data(4, 4);
-const values = memory.data(16, 8);
 
 /** How a script ended. */
 export const enum Outcome {
@@ -207,19 +205,6 @@ function missingGlobal(L: State): i32 {
   return raiseWith(L, NONEXISTENT, lua_tolstring(L, -1, 0));
 }
 
-/** Pushes what Lua's `tostring` gives, without metatables. */
-function pushText(L: State, index: i32): void {
-  const type = lua_type(L, index);
-  if (type == LUA_TSTRING || type == LUA_TNUMBER) lua_pushvalue(L, index);
-  else if (type == LUA_TBOOLEAN) lua_pushstring(L, lua_toboolean(L, index) != 0 ? TRUE : FALSE);
-  else if (type == LUA_TNIL) lua_pushstring(L, NIL);
-  else {
-    store<usize>(values, lua_typename(L, type));
-    store<usize>(values, lua_topointer(L, index), 4);
-    lua_pushfstring(L, ANY_VALUE, values);
-  }
-}
-
 /** The error handler of scripts: makes a table of the error, and notes in it where it was raised. */
 function handleError(L: State): i32 {
   lua_settop(L, 1);
@@ -279,6 +264,7 @@ function runScript(L: State): i32 {
   lua_rawset(L, LUA_GLOBALSINDEX);
   lua_rawgeti(L, LUA_REGISTRYINDEX, reference);
   lua_call(L, 0, 1);
+  lua_replace(L, RESULT);
   setResult(writeResult(L, clientProtocol, scriptProtocol));
   return 0;
 }
@@ -288,6 +274,7 @@ function runFunction(L: State): i32 {
   pushStrings(L, keyCount);
   pushStrings(L, argCount);
   lua_call(L, 2, 1);
+  lua_replace(L, RESULT);
   setResult(writeResult(L, clientProtocol, scriptProtocol));
   return 0;
 }

@@ -7,6 +7,6 @@ export {
   collectGarbage, compileScript, createState, evaluate, inputArea, loadLibrary, release, resultCells, usedBytes,
 } from './engine';
 export { seedRandom } from './math-library';
-export { numberToString } from './numbers';
+export { numberToString, stringToNumber } from './numbers';
 export { readonlyTable } from './registry';
 export { replyArea } from './reply-area';

@@ -82,6 +82,7 @@ export type State = usize;
 @external("lua", "luaL_checktype") export declare function luaL_checktype(L: State, arg: i32, type: i32): void;
 @external("lua", "luaL_checkany") export declare function luaL_checkany(L: State, arg: i32): void;
 @external("lua", "luaL_checkstack") export declare function luaL_checkstack(L: State, space: i32, message: usize): void;
+@external("lua", "luaL_callmeta") export declare function luaL_callmeta(L: State, index: i32, name: usize): i32;
 @external("lua", "luaL_ref") export declare function luaL_ref(L: State, index: i32): i32;
 @external("lua", "luaL_unref") export declare function luaL_unref(L: State, index: i32, reference: i32): void;
 @external("lua", "luaL_loadbuffer") export declare function luaL_loadbuffer(L: State, bytes: usize, length: u32, name: usize): i32;
@@ -90,6 +91,8 @@ export type State = usize;
 
 /** C's sprintf: `values` is where the arguments lie, as the compiler would put them. */
 @external("lua", "sprintf") export declare function sprintf(to: usize, format: usize, values: usize): void;
+/** Lua's own reading of a number that fills a C string. Returns 0 if it is none. */
+@external("lua", "luaO_str2d") export declare function luaO_str2d(text: usize, result: usize): i32;
 /** A string object of Lua, not on any stack: the next allocation may free it. */
 @external("lua", "luaS_newlstr") export declare function luaS_newlstr(L: State, bytes: usize, length: u32): usize;
 @external("lua", "malloc") export declare function malloc(size: u32): usize;

@@ -5,7 +5,7 @@
  * microseconds. Here the common cases are computed with doubles whose rounding errors are known exactly;
  * the others are left to the C library.
  */
-import { luaS_newlstr, sprintf, State, TVALUE_TYPE, LUA_TSTRING } from './lua';
+import { free, luaO_str2d, luaS_newlstr, malloc, sprintf, State, TVALUE_TYPE, LUA_TSTRING } from './lua';
 import { text, textLength } from './text';
 
 /** Longest text of a number: a sign, 17 digits, a point, and an exponent; or `%.17g`'s zeros after "0.". */
@@ -235,8 +235,8 @@ export let parsedNumber: f64 = 0;
 export function parseDecimal(start: usize, end: usize): bool {
   let at = start;
   let negative = false;
-  if (at < end && load<u8>(at) == 0x2d) {
-    negative = true;
+  if (at < end && (load<u8>(at) == 0x2d || load<u8>(at) == 0x2b)) {
+    negative = load<u8>(at) == 0x2d;
     at++;
   }
   let mantissa: u64 = 0;
@@ -285,6 +285,172 @@ export function parseDecimal(start: usize, end: usize): bool {
   value = power < 0 ? value / powerOfTen(-power) : value * powerOfTen(power);
   parsedNumber = negative ? -value : value;
   return true;
+}
+
+// @ts-ignore: decorator
+@inline
+export function isDigit(c: u32): bool {
+  return c - 0x30 < 10;
+}
+
+export function isHexDigit(c: u32): bool {
+  return isDigit(c) || (c | 0x20) - 0x61 < 6;
+}
+
+/** Whether three letters, given in lower case, stand here in any case. */
+export function isWord(at: usize, first: u32, second: u32, third: u32): bool {
+  return (load<u8>(at) | 0x20) == first && (load<u8>(at + 1) | 0x20) == second && (load<u8>(at + 2) | 0x20) == third;
+}
+
+/** Where the longest decimal number from `start` on ends; `start` if there is none. */
+function decimalEnd(start: usize): usize {
+  let at = start;
+  if (load<u8>(at) == 0x2d || load<u8>(at) == 0x2b) at++;
+  const digits = at;
+  while (isDigit(load<u8>(at))) at++;
+  let any = at > digits;
+  if (load<u8>(at) == 0x2e) {
+    const fraction = at + 1;
+    let stop = fraction;
+    while (isDigit(load<u8>(stop))) stop++;
+    if (any || stop > fraction) {
+      any = true;
+      at = stop;
+    }
+  }
+  if (!any) return start;
+  if ((load<u8>(at) | 0x20) == 0x65) {
+    let exponent = at + 1;
+    if (load<u8>(exponent) == 0x2d || load<u8>(exponent) == 0x2b) exponent++;
+    if (isDigit(load<u8>(exponent))) {
+      while (isDigit(load<u8>(exponent))) exponent++;
+      at = exponent;
+    }
+  }
+  return at;
+}
+
+/** Reads what C's strtod knows besides decimal numbers: hexadecimal ones, infinity and NaN. Returns its end, or 0. */
+function scanSpecial(start: usize): usize {
+  let at = start;
+  const negative = load<u8>(at) == 0x2d;
+  if (negative || load<u8>(at) == 0x2b) at++;
+  if (isWord(at, 0x69, 0x6e, 0x66)) {
+    parsedNumber = negative ? -Infinity : Infinity;
+    at += 3;
+    const isLong = isWord(at, 0x69, 0x6e, 0x69) && (load<u8>(at + 3) | 0x20) == 0x74 && (load<u8>(at + 4) | 0x20) == 0x79;
+    return isLong ? at + 5 : at;
+  }
+  if (isWord(at, 0x6e, 0x61, 0x6e)) {
+    parsedNumber = reinterpret<f64>(negative ? <u64>0xfff8000000000000 : <u64>0x7ff8000000000000);
+    at += 3;
+    if (load<u8>(at) != 0x28) return at;
+    let close = at + 1;
+    while (isDigit(load<u8>(close)) || (<u32>load<u8>(close) | 0x20) - 0x61 < 26 || load<u8>(close) == 0x5f) close++;
+    return load<u8>(close) == 0x29 ? close + 1 : at;
+  }
+  if (load<u8>(at) != 0x30 || (load<u8>(at + 1) | 0x20) != 0x78) return 0;
+  const end = scanHexadecimal(at + 2);
+  if (end != 0 && negative) parsedNumber = -parsedNumber;
+  return end;
+}
+
+/** Reads the digits of a hexadecimal number, with a fraction and a binary exponent. Returns where it ends, or 0. */
+function scanHexadecimal(start: usize): usize {
+  let at = start;
+  let mantissa: u64 = 0;
+  let exponent = 0;
+  let any = false;
+  let point = false;
+  for (; ; at++) {
+    const c = <u32>load<u8>(at);
+    if (c == 0x2e && !point) {
+      point = true;
+      continue;
+    }
+    if (!isHexDigit(c)) break;
+    any = true;
+    const digit: u64 = isDigit(c) ? c - 0x30 : (c | 0x20) - 0x57;
+    if (mantissa >> 59 == 0) {
+      mantissa = (mantissa << 4) | digit;
+      if (point) exponent -= 4;
+    } else {
+      // Of what does not fit, it counts only whether it is zero.
+      if (digit != 0) mantissa |= 1;
+      if (!point) exponent += 4;
+    }
+  }
+  if (!any) return 0;
+  if ((load<u8>(at) | 0x20) == 0x70) {
+    let digits = at + 1;
+    const down = load<u8>(digits) == 0x2d;
+    if (down || load<u8>(digits) == 0x2b) digits++;
+    if (isDigit(load<u8>(digits))) {
+      let power = 0;
+      for (; isDigit(load<u8>(digits)); digits++) if (power < 100000) power = power * 10 + (load<u8>(digits) - 0x30);
+      exponent += down ? -power : power;
+      at = digits;
+    }
+  }
+  parsedNumber = scaleByTwo(<f64>mantissa, exponent);
+  return at;
+}
+
+/** value * 2^power; in steps, since the power alone may not be a double. */
+function scaleByTwo(value: f64, power: i32): f64 {
+  let result = value;
+  let rest = power;
+  while (rest > 1000 && isFinite(result) && result != 0) {
+    result *= reinterpret<f64>(<u64>(1023 + 1000) << 52);
+    rest -= 1000;
+  }
+  while (rest < -1000 && result != 0) {
+    result *= reinterpret<f64>(<u64>(1023 - 1000) << 52);
+    rest += 1000;
+  }
+  if (rest > 1000) rest = 1000;
+  else if (rest < -1000) rest = -1000;
+  return result * reinterpret<f64>(<u64>(1023 + rest) << 52);
+}
+
+/** Longer numbers are read by the C library where they are; they are followed by something that ends them. */
+const NUMBER_COPY_BYTES: u32 = 1024;
+const numberCopy = memory.data(1025, 8);
+const numberCell = memory.data(8, 8);
+
+/** Reads the longest number from `start` on, as C's strtod does. Returns where it ends; `start` if there is none. */
+export function scanNumber(start: usize): usize {
+  const special = scanSpecial(start);
+  if (special != 0) return special;
+  const end = decimalEnd(start);
+  if (end == start || parseDecimal(start, end)) return end;
+  // The C library reads all numbers, up to a zero byte.
+  const length = <u32>(end - start);
+  const text = length <= NUMBER_COPY_BYTES ? numberCopy : malloc(length + 1);
+  if (text == 0) return start;
+  memory.copy(text, start, length);
+  store<u8>(text + length, 0);
+  luaO_str2d(text, numberCell);
+  if (length > NUMBER_COPY_BYTES) free(text);
+  parsedNumber = load<f64>(numberCell);
+  return end;
+}
+
+// @ts-ignore: decorator
+@inline
+function isSpace(c: u32): bool {
+  return c == 0x20 || c - 9 < 5;
+}
+
+/** In place of Lua's own luaO_str2d: reads a number that fills a C string, blanks around it aside. Returns 0 if it is none. */
+export function stringToNumber(text: usize, result: usize): i32 {
+  let start = text;
+  while (isSpace(load<u8>(start))) start++;
+  let end = scanNumber(start);
+  if (end == start) return 0;
+  store<f64>(result, parsedNumber);
+  while (isSpace(load<u8>(end))) end++;
+  return load<u8>(end) == 0 ? 1 : 0;
 }
 
 /** A double as C on x86-64 converts it to a 64-bit integer: what does not fit, and NaN, is the smallest. */

@@ -2,9 +2,9 @@
 import { markCounted, pushError } from './errors';
 import {
   luaL_checkstack, lua_createtable, lua_pushboolean, lua_pushlstring, lua_pushnil, lua_pushnumber, lua_rawset, lua_rawseti,
-  lua_setfield, lua_settop, lua_tonumber, State,
+  lua_setfield, lua_settop, State,
 } from './lua';
-import { parseDecimal, parsedNumber } from './numbers';
+import { parsedNumber, scanNumber } from './numbers';
 import { text } from './text';
 
 const OK = text('ok');
@@ -104,7 +104,8 @@ function readOther(L: State, type: u8, start: usize): usize {
     case 0x2c /* , */: {
       const end = lineEnd(at);
       lua_createtable(L, 0, 1);
-      lua_pushnumber(L, readDouble(L, at, end));
+      scanNumber(at);
+      lua_pushnumber(L, parsedNumber);
       lua_setfield(L, -2, DOUBLE);
       return end + 2;
     }
@@ -130,14 +131,6 @@ function readOther(L: State, type: u8, start: usize): usize {
       lua_pushnil(L);
       return at + 2;
   }
-}
-
-function readDouble(L: State, start: usize, end: usize): f64 {
-  if (parseDecimal(start, end)) return parsedNumber;
-  lua_pushlstring(L, start, <u32>(end - start));
-  const value = lua_tonumber(L, -1);
-  lua_settop(L, -2);
-  return value;
 }
 
 function readArray(L: State, start: usize): usize {

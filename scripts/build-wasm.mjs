@@ -150,8 +150,20 @@ function patchedLua() {
   // Its allocator is set up before our module begins.
   module.setStart(module.getFunction(nameOf('__wasm_call_ctors')));
 
+  // So do strings become numbers; the hard ones are left to Lua's own function.
+  const [toNumber] = callees(text, nameOf('lua_tonumber'));
+  const [readNumber, ...more] = callees(text, toNumber);
+  if (readNumber === undefined || more.length > 0) fail('luaO_str2d not found');
+  module.addFunctionImport('stringToNumber', 'border', 'stringToNumber', binaryen.createType([i32, i32]), i32);
+  const original = binaryen.getFunctionInfo(module.getFunction(readNumber));
+  module.addFunction('luaO_str2d', original.params, original.results, original.vars, original.body);
+  module.addFunctionExport('luaO_str2d', 'luaO_str2d');
+  binaryen
+    .Function(module.getFunction(readNumber))
+    .setBody(module.call('stringToNumber', [local(0), local(1)], i32));
+
   // The system is out of reach: what the C library wants of it fails.
-  const ours = new Set(['readonlyTable', 'numberToString']);
+  const ours = new Set(['readonlyTable', 'numberToString', 'stringToNumber']);
   const replaced = new Set(['invoke_vii', '_emscripten_throw_longjmp', 'emscripten_memcpy_js']);
   for (let index = module.getNumFunctions() - 1; index >= 0; index--) {
     const info = binaryen.getFunctionInfo(module.getFunctionByIndex(index));
