@@ -7,11 +7,11 @@ import {
   LUA_GCCOLLECT, LUA_GCCOUNT, LUA_GCCOUNTB, LUA_GCRESTART, LUA_GCSETPAUSE, LUA_GCSETSTEPMUL, LUA_GCSTEP, LUA_GCSTOP,
   LUA_MULTRET, LUA_TBOOLEAN, LUA_TFUNCTION, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_callmeta, luaL_checkany, luaL_checklstring,
   luaL_checknumber, luaL_checktype, lua_call, lua_checkstack, lua_gc, lua_getfield, lua_getmetatable, lua_gettop, lua_insert,
-  lua_isstring, lua_load, lua_objlen, lua_pcall, lua_pushboolean, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnil,
+  lua_isnumber, lua_isstring, lua_load, lua_objlen, lua_pcall, lua_pushboolean, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnil,
   lua_pushnumber, lua_pushstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_remove, lua_replace,
-  lua_setmetatable, lua_settop, lua_toboolean, lua_tolstring, lua_topointer, lua_type, lua_typename, LUA_GLOBALSINDEX, State, upvalue,
+  lua_setmetatable, lua_settop, lua_toboolean, lua_tolstring, lua_tonumber, lua_topointer, lua_type, lua_typename, LUA_GLOBALSINDEX, State, upvalue,
 } from './lua';
-import { toInt } from './numbers';
+import { isDigit, isHexDigit, isSpace, toInt } from './numbers';
 import { checkWritable, setFunction } from './registry';
 import { checkArgument, raise, raiseWith, text, textLength } from './text';
 
@@ -20,6 +20,7 @@ const METATABLE = text('__metatable');
 const PROTECTED = text('cannot change a protected metatable');
 const NIL_OR_TABLE = text('nil or table expected');
 const TOO_MANY_RESULTS = text('too many results to unpack');
+const BASE_RANGE = text('base out of range');
 const INDEX_RANGE = text('index out of range');
 const INVALID_OPTION = text("bad argument #1 to 'collectgarbage' (invalid option '%s')");
 const NOT_A_STRING = text('reader function must return a string');
@@ -249,6 +250,53 @@ function loadFunction(L: State): i32 {
   return finishLoad(L, status);
 }
 
+/** The number that a string is in a base, as C's strtoul reads it on x86-64; -1 if it is none. */
+function parseInBase(text: usize, base: u32): f64 {
+  let at = text;
+  while (isSpace(load<u8>(at))) at++;
+  const negative = load<u8>(at) == 0x2d;
+  if (negative || load<u8>(at) == 0x2b) at++;
+  if (base == 16 && load<u8>(at) == 0x30 && (load<u8>(at + 1) | 0x20) == 0x78 && isHexDigit(load<u8>(at + 2))) at += 2;
+  const digits = at;
+  let value: u64 = 0;
+  let overflows = false;
+  while (true) {
+    const c = <u32>load<u8>(at);
+    const digit = isDigit(c) ? c - 0x30 : (c | 0x20) - 0x61 < 26 ? (c | 0x20) - 0x57 : 36;
+    if (digit >= base) break;
+    if (value > (u64.MAX_VALUE - digit) / base) overflows = true;
+    else value = value * base + digit;
+    at++;
+  }
+  if (at == digits) return -1;
+  while (isSpace(load<u8>(at))) at++;
+  if (load<u8>(at) != 0) return -1;
+  if (overflows) value = u64.MAX_VALUE;
+  else if (negative) value = -value;
+  return <f64>value;
+}
+
+function tonumber(L: State): i32 {
+  const base = optionalInt(L, 2, 10);
+  if (base == 10) {
+    luaL_checkany(L, 1);
+    if (lua_isnumber(L, 1) != 0) {
+      lua_pushnumber(L, lua_tonumber(L, 1));
+      return 1;
+    }
+  } else {
+    const text = luaL_checklstring(L, 1, 0);
+    checkArgument(L, base >= 2 && base <= 36, 2, BASE_RANGE);
+    const value = parseInBase(text, base);
+    if (value >= 0) {
+      lua_pushnumber(L, value);
+      return 1;
+    }
+  }
+  lua_pushnil(L);
+  return 1;
+}
+
 /** Lua's tostring, but that of a null pointer, which each C library shows in its own way. */
 function tostring(L: State): i32 {
   luaL_checkany(L, 1);
@@ -326,6 +374,7 @@ export function openBase(L: State): void {
   setFunction(L, 'setmetatable', setmetatable.index);
   setFunction(L, 'unpack', unpack.index);
   setFunction(L, 'select', select.index);
+  setFunction(L, 'tonumber', tonumber.index);
   setFunction(L, 'tostring', tostring.index);
   setFunction(L, 'pcall', pcall.index);
   setFunction(L, 'xpcall', xpcall.index);

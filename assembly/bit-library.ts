@@ -94,7 +94,7 @@ function tohex(L: State): i32 {
 }
 
 export function openBit(L: State): void {
-  beginLibrary(L, 'bit');
+  beginLibrary(L, 'bit', 12);
   setFunction(L, 'tobit', tobit.index);
   setFunction(L, 'bnot', bnot.index);
   setFunction(L, 'band', band.index);

@@ -743,7 +743,7 @@ function setMethods(L: State): void {
 
 /** cjson.new: an instance with settings of its own. */
 function create(L: State): i32 {
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 0);
   setDefaults(lua_newuserdata(L, SETTINGS_BYTES));
   setMethods(L);
   return 1;
@@ -751,7 +751,7 @@ function create(L: State): i32 {
 
 export function openCjson(L: State): void {
   setDefaults(ownSettings);
-  beginLibrary(L, 'cjson');
+  beginLibrary(L, 'cjson', 0);
   lua_pushlightuserdata(L, ownSettings);
   setMethods(L);
   endLibrary(L);

@@ -368,18 +368,18 @@ function decodeByType(L: State, type: u32): void {
 }
 
 /** Decodes up to `limit` values from an offset; all of them, and without the next offset, if both are 0. */
-function unpackFrom(L: State, limit: i32, offset: i32): i32 {
+function unpackFrom(L: State, limit: i64, offset: i64): i32 {
   const bytes = luaL_checklstring(L, 1, lengthCell);
   const length = load<u32>(lengthCell);
   const all = limit == 0 && offset == 0;
-  if (offset < 0 || limit < 0) return raiseWithTwo(L, INVALID_REQUEST, offset, length);
-  if (<u32>offset > length) return raiseWithTwo(L, BAD_START, offset, length);
-  const countMax = all ? i32.MAX_VALUE : limit;
-  input = bytes + offset;
+  if (offset < 0 || limit < 0) return raiseWithTwo(L, INVALID_REQUEST, <usize>offset, length);
+  if (offset > <i64>length) return raiseWithTwo(L, BAD_START, <usize>offset, length);
+  const countMax = all ? <i64>i32.MAX_VALUE : limit;
+  input = bytes + <u32>offset;
   inputEnd = bytes + length;
   failure = Failure.None;
   let count = 0;
-  while (input < inputEnd && count < countMax) {
+  while (input < inputEnd && <i64>count < countMax) {
     decodeValue(L);
     if (failure == Failure.MissingBytes) return raise(L, MISSING_BYTES);
     if (failure == Failure.BadFormat) return raise(L, BAD_FORMAT);
@@ -392,8 +392,8 @@ function unpackFrom(L: State, limit: i32, offset: i32): i32 {
   return count + 1;
 }
 
-function integer(L: State, arg: i32): i32 {
-  return <i32>toInt64(luaL_checknumber(L, arg));
+function integer(L: State, arg: i32): i64 {
+  return toInt64(luaL_checknumber(L, arg));
 }
 
 function unpack(L: State): i32 {
@@ -401,20 +401,20 @@ function unpack(L: State): i32 {
 }
 
 function unpackOne(L: State): i32 {
-  const offset = lua_type(L, 2) <= LUA_TNIL ? 0 : integer(L, 2);
+  const offset: i64 = lua_type(L, 2) <= LUA_TNIL ? 0 : integer(L, 2);
   lua_settop(L, 1);
   return unpackFrom(L, 1, offset);
 }
 
 function unpackLimit(L: State): i32 {
   const limit = integer(L, 2);
-  const offset = lua_type(L, 3) <= LUA_TNIL ? 0 : integer(L, 3);
+  const offset: i64 = lua_type(L, 3) <= LUA_TNIL ? 0 : integer(L, 3);
   lua_settop(L, 1);
   return unpackFrom(L, limit, offset);
 }
 
 export function openCmsgpack(L: State): void {
-  beginLibrary(L, 'cmsgpack');
+  beginLibrary(L, 'cmsgpack', 0);
   setFunction(L, 'pack', pack.index);
   setFunction(L, 'unpack', unpack.index);
   setFunction(L, 'unpack_one', unpackOne.index);

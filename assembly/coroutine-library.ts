@@ -139,7 +139,7 @@ function runningThread(L: State): i32 {
 
 export function openCoroutine(L: State): void {
   lua_pushvalue(L, LUA_GLOBALSINDEX);
-  beginLibrary(L, 'coroutine');
+  beginLibrary(L, 'coroutine', 6);
   setFunction(L, 'create', create.index);
   setFunction(L, 'resume', resume.index);
   setFunction(L, 'running', runningThread.index);

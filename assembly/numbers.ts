@@ -438,7 +438,7 @@ export function scanNumber(start: usize): usize {
 
 // @ts-ignore: decorator
 @inline
-function isSpace(c: u32): bool {
+export function isSpace(c: u32): bool {
   return c == 0x20 || c - 9 < 5;
 }
 

@@ -9,7 +9,7 @@ function clock(L: State): i32 {
 }
 
 export function openOs(L: State): void {
-  beginLibrary(L, 'os');
+  beginLibrary(L, 'os', 1);
   setFunction(L, 'clock', clock.index);
   endLibrary(L);
 }

@@ -252,24 +252,24 @@ function setShared(L: State, version: usize, versionNumber: i32): void {
 
 /** Makes the library for scripts of EVAL a field of the table on top of the stack. */
 export function openRedisForScripts(L: State, version: usize, versionNumber: i32): void {
-  beginLibrary(L, 'redis');
+  beginLibrary(L, 'redis', 0);
   setShared(L, version, versionNumber);
-  setFunction(L, 'replicate_commands', replicateCommands.index);
   setFunction(L, 'breakpoint', breakpoint.index);
   setFunction(L, 'debug', debug.index);
+  setFunction(L, 'replicate_commands', replicateCommands.index);
   alias(L);
 }
 
 /** Makes the library for functions a field of the table on top of the stack. */
 export function openRedisForFunctions(L: State, version: usize, versionNumber: i32): void {
-  beginLibrary(L, 'redis');
+  beginLibrary(L, 'redis', 0);
   setShared(L, version, versionNumber);
   alias(L);
 }
 
 /** Makes the library that a library of functions sees while it is loaded. */
 export function openRedisForLoading(L: State, register: u32, version: usize, versionNumber: i32): void {
-  beginLibrary(L, 'redis');
+  beginLibrary(L, 'redis', 0);
   setFunction(L, 'register_function', register);
   setLogAndVersion(L, version, versionNumber);
   refuseMissing(L);

@@ -28,10 +28,13 @@ export function setText(L: State, name: string, value: string): void {
   lua_rawset(L, -3);
 }
 
-/** Pushes the library's name and a new table; `endLibrary` makes it a field of the table below. */
-export function beginLibrary(L: State, name: string): void {
+/**
+ * Pushes the library's name and a new table; `endLibrary` makes it a field of the table below. The table's size, and the order
+ * of its fields, decide in which order `pairs` walks over it.
+ */
+export function beginLibrary(L: State, name: string, size: i32): void {
   lua_pushstring(L, text(name));
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, size);
 }
 
 export function endLibrary(L: State): void {

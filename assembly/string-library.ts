@@ -520,12 +520,13 @@ function format(L: State): i32 {
 }
 
 export function openString(L: State): void {
-  beginLibrary(L, 'string');
+  beginLibrary(L, 'string', 15);
   setFunction(L, 'byte', byte.index);
   setFunction(L, 'char', char.index);
   setFunction(L, 'dump', dump.index);
   setFunction(L, 'find', find.index);
   setFunction(L, 'format', format.index);
+  setFunction(L, 'gfind', gmatch.index);
   setFunction(L, 'gmatch', gmatch.index);
   lua_pushvalue(L, -1);
   lua_pushstring(L, GMATCH);

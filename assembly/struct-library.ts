@@ -6,7 +6,7 @@ import { append, buffer, bufferTop, reserve } from './buffer';
 import { spend } from './interrupt';
 import {
   LUA_TNIL, luaL_argerror, luaL_checklstring, luaL_checknumber, luaL_checkstack, lua_isnumber, lua_pushfstring,
-  lua_pushlstring, lua_pushnumber, lua_settop, lua_tonumber, lua_type, State,
+  lua_pushlstring, lua_pushnil, lua_pushnumber, lua_settop, lua_tonumber, lua_type, State,
 } from './lua';
 import { toInt64 } from './numbers';
 import { beginLibrary, endLibrary, setFunction } from './registry';
@@ -136,6 +136,8 @@ function putInteger(L: State, at: u32, value: u64, size: i32): void {
 
 function pack(L: State): i32 {
   begin(L);
+  // The first argument that is missing is nil, as errors show.
+  lua_pushnil(L);
   let arg = 2;
   const start = bufferTop;
   let out = start;
@@ -304,7 +306,7 @@ function size(L: State): i32 {
 }
 
 export function openStruct(L: State): void {
-  beginLibrary(L, 'struct');
+  beginLibrary(L, 'struct', 3);
   setFunction(L, 'pack', pack.index);
   setFunction(L, 'unpack', unpack.index);
   setFunction(L, 'size', size.index);

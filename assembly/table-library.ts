@@ -247,7 +247,7 @@ function sort(L: State): i32 {
 }
 
 export function openTable(L: State): void {
-  beginLibrary(L, 'table');
+  beginLibrary(L, 'table', 9);
   setFunction(L, 'concat', concat.index);
   setFunction(L, 'foreach', foreach.index);
   setFunction(L, 'foreachi', foreachi.index);
