@@ -7,9 +7,10 @@ import {
   LUA_GCCOLLECT, LUA_GCCOUNT, LUA_GCCOUNTB, LUA_GCRESTART, LUA_GCSETPAUSE, LUA_GCSETSTEPMUL, LUA_GCSTEP, LUA_GCSTOP,
   LUA_MULTRET, LUA_TBOOLEAN, LUA_TFUNCTION, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_callmeta, luaL_checkany, luaL_checklstring,
   luaL_checknumber, luaL_checktype, lua_call, lua_checkstack, lua_gc, lua_getfield, lua_getmetatable, lua_gettop, lua_insert,
-  lua_isnumber, lua_isstring, lua_load, lua_objlen, lua_pcall, lua_pushboolean, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnil,
-  lua_pushnumber, lua_pushstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_remove, lua_replace,
-  lua_setmetatable, lua_settop, lua_toboolean, lua_tolstring, lua_tonumber, lua_topointer, lua_type, lua_typename, LUA_GLOBALSINDEX, State, upvalue,
+  lua_isnumber, lua_isstring, lua_load, lua_next, lua_objlen, lua_pcall, lua_pushboolean, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnil,
+  lua_pushnumber, lua_pushstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_remove, lua_replace, lua_setfield,
+  lua_setmetatable, lua_settop, lua_toboolean, lua_tolstring, lua_tonumber, lua_topointer, lua_type, lua_typename, LUA_GLOBALSINDEX, State, TABLE_ARRAY_SIZE, TABLE_NODES_LOG,
+  upvalue,
 } from './lua';
 import { isDigit, isHexDigit, isSpace, toInt } from './numbers';
 import { checkWritable, setFunction } from './registry';
@@ -42,6 +43,8 @@ const OPTION_CODES: StaticArray<i32> = [
 ];
 
 const BYTECODE = 27;
+/** What an error costs, in steps of `interrupt.ts`. */
+const ERROR_STEPS = 200;
 const DEFAULT_PAUSE = 200;
 const DEFAULT_STEP_MULTIPLIER = 200;
 
@@ -83,12 +86,33 @@ function setmetatable(L: State): i32 {
   return 1;
 }
 
+/** Lua's next. It may have to pass many empty slots, so the table's size counts. */
+function next(L: State): i32 {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  const table = lua_topointer(L, 1);
+  spend(L, (load<i32>(table, TABLE_ARRAY_SIZE) + (1 << load<u8>(table, TABLE_NODES_LOG))) >> 6);
+  if (lua_next(L, 1) != 0) return 2;
+  lua_pushnil(L);
+  return 1;
+}
+
+/** Lua's pairs; its upvalue is `next`. */
+function pairs(L: State): i32 {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_pushvalue(L, upvalue(1));
+  lua_pushvalue(L, 1);
+  lua_pushnil(L);
+  return 3;
+}
+
 function unpack(L: State): i32 {
   luaL_checktype(L, 1, LUA_TTABLE);
   const first = optionalInt(L, 2, 1);
   const last = lua_type(L, 3) <= LUA_TNIL ? <i32>lua_objlen(L, 1) : checkInt(L, 3);
   if (first > last) return 0;
   const count = last - first + 1;
+  spend(L, count >> 2);
   if (count <= 0 || lua_checkstack(L, count) == 0) return raise(L, TOO_MANY_RESULTS);
   for (let index = 0; index < count; index++) lua_rawgeti(L, 1, first + index);
   return count;
@@ -96,6 +120,7 @@ function unpack(L: State): i32 {
 
 function select(L: State): i32 {
   const top = lua_gettop(L);
+  spend(L, top >> 2);
   if (lua_type(L, 1) == LUA_TSTRING && load<u8>(lua_tolstring(L, 1, 0)) == 0x23 /* # */) {
     lua_pushnumber(L, top - 1);
     return 1;
@@ -122,6 +147,7 @@ function pcall(L: State): i32 {
     return 2;
   }
   if (lua_pcall(L, count - 1, LUA_MULTRET, 0) == 0) return lua_gettop(L);
+  spend(L, ERROR_STEPS);
   if (hasEnded()) endAgain(L);
   lua_remove(L, 1);
   if (lua_type(L, -1) == LUA_TTABLE) {
@@ -150,7 +176,10 @@ function xpcall(L: State): i32 {
   if (lua_type(L, 2) == LUA_TFUNCTION) lua_pushcclosure(L, callHandler.index, 1);
   lua_insert(L, 1);
   const status = lua_pcall(L, 0, LUA_MULTRET, 1);
-  if (status != 0 && hasEnded()) endAgain(L);
+  if (status != 0) {
+    spend(L, ERROR_STEPS);
+    if (hasEnded()) endAgain(L);
+  }
   lua_pushboolean(L, status == 0 ? 1 : 0);
   lua_replace(L, 1);
   return lua_gettop(L);
@@ -372,6 +401,10 @@ export function openBase(L: State): void {
   lua_pushvalue(L, LUA_GLOBALSINDEX);
   setFunction(L, 'rawset', rawset.index);
   setFunction(L, 'setmetatable', setmetatable.index);
+  setFunction(L, 'next', next.index);
+  lua_pushcclosure(L, next.index, 0);
+  lua_pushcclosure(L, pairs.index, 1);
+  lua_setfield(L, -2, text('pairs'));
   setFunction(L, 'unpack', unpack.index);
   setFunction(L, 'select', select.index);
   setFunction(L, 'tonumber', tonumber.index);

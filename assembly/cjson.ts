@@ -13,7 +13,7 @@ import {
   lua_tonumber, lua_touserdata, lua_type, lua_typename, State, upvalue,
 } from './lua';
 import {
-  isDigit, isHexDigit, isWord, NUMBER_BYTES_MAX, parsedNumber, scanNumber, toInt64, writeGeneral,
+  isDigit, isHexDigit, isWord, NUMBER_BYTES_MAX, parsedNumber, scanNumber, toInt32, toInt64, writeGeneral,
 } from './numbers';
 import { beginLibrary, endLibrary, setText } from './registry';
 import { checkArgument, raise, raiseWith, raiseWithTwo, text, textLength } from './text';
@@ -181,8 +181,7 @@ function arrayLength(L: State): i32 {
     if (lua_type(L, -2) == LUA_TNUMBER) {
       const key = lua_tonumber(L, -2);
       if (Math.floor(key) == key && key >= 1) {
-        const index = <i32>toInt64(key);
-        if (index > largest) largest = index;
+        if (key > <f64>largest) largest = toInt32(key);
         items++;
         lua_settop(L, -2);
         continue;

@@ -7,7 +7,7 @@ import {
   LUA_TFUNCTION, LUA_TSTRING, LUA_YIELD, luaL_argerror, luaL_checktype, luaL_where, lua_checkstack, lua_concat, lua_error,
   lua_getstack, lua_gettop, lua_insert, lua_iscfunction, lua_isstring, lua_newthread, lua_pushboolean, lua_pushcclosure,
   lua_pushnil, lua_pushlstring, lua_pushstring, lua_pushthread, lua_pushvalue, lua_resume, lua_status, lua_tothread,
-  lua_type, lua_xmove, lua_yield, DEBUG_BYTES, LUA_GLOBALSINDEX, State, upvalue,
+  lua_type, lua_xmove, lua_yield, DEBUG_BYTES, LUA_GLOBALSINDEX, STATE_C_CALLS, STATE_HOOK_COUNT, State, upvalue,
 } from './lua';
 import { beginLibrary, endLibrary, setFunction } from './registry';
 import { checkArgument, raise, text } from './text';
@@ -56,7 +56,11 @@ function resumeThread(L: State, thread: State, count: i32): i32 {
   spend(L, RESUME_STEPS);
   lua_xmove(L, thread, count);
   setRunning(thread);
+  // In Lua 5.1 each thread counts its own C calls and its own instructions: nested ones had no limit.
+  store<u16>(thread, load<u16>(L, STATE_C_CALLS), STATE_C_CALLS);
+  store<i32>(thread, load<i32>(L, STATE_HOOK_COUNT), STATE_HOOK_COUNT);
   const result = lua_resume(thread, count);
+  store<i32>(L, load<i32>(thread, STATE_HOOK_COUNT), STATE_HOOK_COUNT);
   setRunning(L);
   if (hasEnded()) endAgain(L);
   if (result == 0 || result == LUA_YIELD) {

@@ -13,7 +13,7 @@ import { openCjson, restoreCjson } from './cjson';
 import { openCmsgpack } from './cmsgpack';
 import { openCoroutine } from './coroutine-library';
 import { beginLoad, endLoad, openLibraryApi } from './functions';
-import { beginScript, HOOK_INSTRUCTIONS, hookEach } from './interrupt';
+import { beginScript, collect, HOOK_INSTRUCTIONS, hookEach } from './interrupt';
 import {
   DEBUG_CURRENT_LINE, DEBUG_SOURCE, DEBUG_WHAT, LUA_GCCOLLECT, LUA_GCCOUNT, LUA_GLOBALSINDEX, LUA_REGISTRYINDEX,
   LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_ref, luaL_unref, luaopen_base, luaopen_math, lua_atpanic,
@@ -313,6 +313,8 @@ function failure(L: State): i32 {
   lua_pcall(L, 1, 0, 0);
   lua_settop(L, BOTTOM);
   setResult(0);
+  // An error that is no table is Lua's own: there was no memory, and the next script shall have some.
+  if (load<i32>(results, RESULT_TABLE) == 0) collect(L);
   return failureCounted ? Outcome.CountedFailure : Outcome.Failure;
 }
 

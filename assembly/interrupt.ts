@@ -9,7 +9,8 @@
  * each instruction behind it raises it again.
  */
 import { hostInterrupt } from './host';
-import { LUA_MASKCOUNT, lua_error, lua_sethook, State } from './lua';
+import { LUA_GCCOLLECT, LUA_MASKCOUNT, lua_error, lua_gc, lua_sethook, State } from './lua';
+import { setPressure } from './allocator';
 import { pushError } from './errors';
 import { replyStart } from './reply-area';
 
@@ -67,6 +68,21 @@ export function spendLater(count: i32): void {
   }
 }
 
+let collects: bool = false;
+
+/** Has garbage collected before the next instruction: the allocator must not do it itself. */
+export function collectLater(): void {
+  collects = true;
+  if (running != 0) hookEach(running, 1);
+}
+
+/** Collects all garbage, for which memory must be short. */
+export function collect(L: State): void {
+  collects = false;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  setPressure();
+}
+
 function ask(L: State): void {
   steps = STEPS;
   if (ended == 0) ended = hostInterrupt();
@@ -82,5 +98,6 @@ export function endAgain(L: State): void {
 
 function hook(L: State, info: usize): void {
   if (ended == 0) hookEach(L, HOOK_INSTRUCTIONS);
+  if (collects) collect(L);
   ask(L);
 }

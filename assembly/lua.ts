@@ -134,6 +134,14 @@ export const DEBUG_SOURCE = 16;
 export const DEBUG_CURRENT_LINE = 20;
 export const DEBUG_BYTES = 100;
 
+/** A lua_State: how many C functions are active in it (16 bits), and the instructions until its hook runs. */
+export const STATE_C_CALLS = 52;
+export const STATE_HOOK_COUNT = 64;
+
+/** A table: how many slots its array has, and the logarithm of the number of its nodes. */
+export const TABLE_NODES_LOG = 7;
+export const TABLE_ARRAY_SIZE = 28;
+
 /** A value on a stack, in a table or in a closure: 8 bytes of value, then its type. */
 export const TVALUE_TYPE = 8;
 /** A collectable object: its type and the collector's bits. */

@@ -460,7 +460,14 @@ export function toInt64(value: f64): i64 {
   return value >= -9223372036854775808.0 && value < 9223372036854775808.0 ? <i64>value : i64.MIN_VALUE;
 }
 
-/** A double as Lua on x86-64 converts it to a C int. */
+/** A double as C on x86-64 converts it to an int: what does not fit, and NaN, is the smallest. */
+// @ts-ignore: decorator
+@inline
+export function toInt32(value: f64): i32 {
+  return value > -2147483649.0 && value < 2147483648.0 ? <i32>value : i32.MIN_VALUE;
+}
+
+/** A double as Lua on x86-64 converts it to a C int: by way of 64 bits. */
 // @ts-ignore: decorator
 @inline
 export function toInt(value: f64): i32 {

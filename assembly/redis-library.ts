@@ -6,7 +6,7 @@ import {
   LUA_TNUMBER, LUA_TSTRING, lua_createtable, lua_error, lua_gettop, lua_isnumber, lua_pushboolean, lua_pushlstring,
   lua_pushstring, lua_pushvalue, lua_setfield, lua_settop, lua_tolstring, lua_tonumber, lua_type, State,
 } from './lua';
-import { NUMBER_BYTES_MAX, toInt, writeGeneral } from './numbers';
+import { NUMBER_BYTES_MAX, toInt32, writeGeneral } from './numbers';
 import { beginLibrary, endLibrary, setFunction, setNumber, setText } from './registry';
 import { refuseMissing } from './engine';
 import { replyStart } from './reply-area';
@@ -163,7 +163,7 @@ function log(L: State): i32 {
   const count = lua_gettop(L);
   if (count < 2) return raiseErrorText(L, LOG_ARGUMENTS);
   if (lua_isnumber(L, 1) == 0) return raiseErrorText(L, LOG_LEVEL_TYPE);
-  const level = toInt(lua_tonumber(L, 1));
+  const level = toInt32(lua_tonumber(L, 1));
   if (level < 0 || level > LOG_LEVEL_MAX) return raiseErrorText(L, LOG_LEVEL);
   const top = bufferTop;
   let end = top;
@@ -182,7 +182,7 @@ function log(L: State): i32 {
 
 function setresp(L: State): i32 {
   if (lua_gettop(L) != 1) return raiseErrorText(L, SETRESP_ARGUMENTS);
-  const version = toInt(lua_tonumber(L, 1));
+  const version = toInt32(lua_tonumber(L, 1));
   if (version != 2 && version != 3) return raiseErrorText(L, SETRESP_VERSION);
   scriptProtocol = version;
   hostSetProtocol(version);
@@ -191,7 +191,7 @@ function setresp(L: State): i32 {
 
 function setRepl(L: State): i32 {
   if (lua_gettop(L) != 1) return raiseErrorText(L, SET_REPL_ARGUMENTS);
-  const flags = toInt(lua_tonumber(L, 1));
+  const flags = toInt32(lua_tonumber(L, 1));
   if ((flags & ~REPLICATION_FLAGS) != 0) return raiseErrorText(L, SET_REPL_FLAGS);
   hostSetReplication(flags);
   return 0;

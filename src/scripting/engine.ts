@@ -61,6 +61,8 @@ export class Library {
 
 /** An instance that has grown beyond this is replaced when its values are small again. */
 const KEPT_MEMORY_BYTES = 32 << 20;
+/** Lua's own text of that error. */
+const NO_MEMORY = 'not enough memory';
 const LINE_ENDS = /[\r\n]/g;
 /** The longest text of an error that is not a table, as in Redis. */
 const PLAIN_ERROR_LENGTH_MAX = 100;
@@ -155,7 +157,8 @@ export class ScriptEngine {
     }
     if (script.reference === 0) {
       instance = this.current();
-      const text = instance.failureParts()[0] ?? 'not enough memory';
+      const text = instance.failureParts()[0] ?? NO_MEMORY;
+      if (text === NO_MEMORY) this.discard();
       return `ERR Error compiling script (new function): ${text.replace(LINE_ENDS, ' ')}`;
     }
     script.instance = this.instanceNumber;
@@ -214,6 +217,8 @@ export class ScriptEngine {
     const counted = this.isCounted;
     this.fail(describe(instance, name));
     this.isCounted = counted;
+    // There was no memory. What is free now may be in pieces too small for the next script.
+    if (instance.isPlainError) this.discard();
     return false;
   }
 
@@ -272,7 +277,8 @@ export class ScriptEngine {
     }
     for (const { reference } of functions.values()) instance.exports.release(instance.functionState, reference);
     if (status === 0) return 'No functions registered';
-    const text = instance.failureParts()[0] ?? 'not enough memory';
+    const text = instance.failureParts()[0] ?? NO_MEMORY;
+    if (text === NO_MEMORY) this.discard();
     return `${status === 1 ? 'Error compiling function' : 'Error registering functions'}: ${text}`;
   }
 

@@ -48,6 +48,9 @@ const REPLY_AREA_BYTES = 64 * 1024;
 /** Linear memory begins with so much, most of it never touched. */
 const INITIAL_BYTES = 16 << 20;
 
+/** What an error of Lua is in JavaScript (assembly/longjmp.wat); not an Error, whose stack trace would cost more than it. */
+const LONGJMP = Object.freeze({});
+
 let compiled: WebAssembly.Module | undefined;
 
 /** The engine's code; compiled once a thread. */
@@ -132,6 +135,9 @@ export class Instance implements ScriptMemory {
         return (user + system) / 1e6;
       },
       memoryGrown: () => this.refreshViews(),
+      longjmp: () => {
+        throw LONGJMP;
+      },
       registerFunction: guarded(
         (name: number, nameLength: number, text: number, textLength: number, flags: number, reference: number) =>
           this.replyText(
