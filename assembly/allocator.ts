@@ -9,8 +9,8 @@
  */
 import { hostMemoryGrown } from './host';
 import { free, malloc, realloc } from './lua';
-import { collectLater, spendLater } from './interrupt';
 import { poolAllocate, poolBytes, poolFree } from './pool';
+import { collectLater, spendLater } from './work';
 
 const SMALL_BYTES_MAX: u32 = 256;
 const POOL_BYTES_MAX: u32 = 64 * 1024;

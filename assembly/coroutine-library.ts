@@ -2,7 +2,7 @@
  * The library `coroutine`. It is our own because the engine has to know which thread of Lua is running
  * (`interrupt.ts`), and because an error that ends the script must pass through all of them.
  */
-import { endAgain, hasEnded, HOOK_INSTRUCTIONS, hookEach, running, setRunning, spend } from './interrupt';
+import { endAgain, hasEnded, HOOK_INSTRUCTIONS, spend } from './interrupt';
 import {
   LUA_TFUNCTION, LUA_TSTRING, LUA_YIELD, luaL_argerror, luaL_checktype, luaL_where, lua_checkstack, lua_concat, lua_error,
   lua_getstack, lua_gettop, lua_insert, lua_iscfunction, lua_isstring, lua_newthread, lua_pushboolean, lua_pushcclosure,
@@ -11,6 +11,7 @@ import {
 } from './lua';
 import { beginLibrary, endLibrary, setFunction } from './registry';
 import { checkArgument, raise, text } from './text';
+import { hookEach, setRunning } from './work';
 
 const COROUTINE_EXPECTED = text('coroutine expected');
 const FUNCTION_EXPECTED = text('Lua function expected');

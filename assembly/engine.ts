@@ -13,7 +13,7 @@ import { openCjson, restoreCjson } from './cjson';
 import { openCmsgpack } from './cmsgpack';
 import { openCoroutine } from './coroutine-library';
 import { beginLoad, endLoad, openLibraryApi } from './functions';
-import { beginScript, collect, HOOK_INSTRUCTIONS, hookEach } from './interrupt';
+import { beginScript, collect, HOOK_INSTRUCTIONS } from './interrupt';
 import {
   DEBUG_CURRENT_LINE, DEBUG_SOURCE, DEBUG_WHAT, LUA_GCCOLLECT, LUA_GCCOUNT, LUA_GLOBALSINDEX, LUA_REGISTRYINDEX,
   LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_ref, luaL_unref, luaopen_base, luaopen_math, lua_atpanic,
@@ -25,14 +25,15 @@ import {
 import { openMath, restoreRandom } from './math-library';
 import { openOs } from './os-library';
 import { openRedisForFunctions, openRedisForScripts, resetScriptProtocol, scriptProtocol } from './redis-library';
-import { protectRecursively, setFunction, setReadonly } from './registry';
+import { protectRecursively, refuseMissing, setFunction, setReadonly } from './registry';
 import { resetReplyArea } from './reply-area';
 import { arraySize } from './reply-reader';
 import { countedError, writeResult } from './reply-writer';
 import { openString } from './string-library';
 import { openStruct } from './struct-library';
 import { openTable } from './table-library';
-import { raise, raiseWith, text, textLength } from './text';
+import { text, textLength } from './text';
+import { hookEach } from './work';
 
 const HANDLER = 1;
 const RUNNER = 2;
@@ -48,13 +49,10 @@ const SOURCE = text('source');
 const LINE = text('line');
 const IGNORE_STATISTICS = text('ignore_error_stats_update');
 const ERR_CODE = text('ERR ');
-const INDEX = text('__index');
 const INFO = text('nSl');
 const NIL = text('nil');
 const SCRIPT_NAME = text('@user_script');
 const FUNCTION_NAME = text('@user_function');
-const NONEXISTENT = text("Script attempted to access nonexistent global variable '%s'");
-const BAD_GLOBAL = text('Second argument to luaProtectedTableError must be a string or number');
 
 const INPUT_BYTES: u32 = 16 * 1024;
 
@@ -190,19 +188,6 @@ function protectStrings(L: State): void {
   lua_pushstring(L, NIL);
   if (lua_getmetatable(L, -1) != 0) setReadonly(lua_topointer(L, -1), true);
   lua_settop(L, 0);
-}
-
-/** Gives the table on top of the stack a metatable that raises an error for fields that it does not have. */
-export function refuseMissing(L: State): void {
-  lua_createtable(L, 0, 1);
-  lua_pushcclosure(L, missingGlobal.index, 0);
-  lua_setfield(L, -2, INDEX);
-  lua_setmetatable(L, -2);
-}
-
-function missingGlobal(L: State): i32 {
-  if (lua_isstring(L, -1) == 0) return raise(L, BAD_GLOBAL);
-  return raiseWith(L, NONEXISTENT, lua_tolstring(L, -1, 0));
 }
 
 /** The error handler of scripts: makes a table of the error, and notes in it where it was raised. */

@@ -11,9 +11,8 @@ import {
   lua_replace, lua_setfield, lua_setmetatable, lua_settop, lua_tolstring, lua_topointer, lua_type, State,
 } from './lua';
 import { pushError, pushErrorText, raiseErrorText } from './errors';
-import { refuseMissing } from './engine';
 import { openRedisForLoading } from './redis-library';
-import { protectRecursively, setReadonly } from './registry';
+import { protectRecursively, refuseMissing, setReadonly } from './registry';
 import { replyStart } from './reply-area';
 import { text } from './text';
 

@@ -7,8 +7,7 @@ import {
   lua_pushstring, lua_pushvalue, lua_setfield, lua_settop, lua_tolstring, lua_tonumber, lua_type, State,
 } from './lua';
 import { NUMBER_BYTES_MAX, toInt32, writeGeneral } from './numbers';
-import { beginLibrary, endLibrary, setFunction, setNumber, setText } from './registry';
-import { refuseMissing } from './engine';
+import { beginLibrary, endLibrary, refuseMissing, setFunction, setNumber } from './registry';
 import { replyStart } from './reply-area';
 import { readReply } from './reply-reader';
 import { sha1Hex, SHA1_HEX_BYTES } from './sha1';

@@ -1,12 +1,15 @@
 /** How libraries come into a state, and tables that nobody may change. */
 import {
-  LUA_TTABLE, luaL_where, lua_concat, lua_createtable, lua_error, lua_getmetatable, lua_next, lua_pushcclosure, lua_pushnil, lua_pushnumber, lua_pushstring,
-  lua_rawset, lua_settop, lua_topointer, lua_type, OBJECT_MARKED, State,
+  LUA_TTABLE, luaL_where, lua_concat, lua_createtable, lua_error, lua_getmetatable, lua_isstring, lua_next, lua_pushcclosure, lua_pushnil,
+  lua_pushnumber, lua_pushstring, lua_rawset, lua_setfield, lua_setmetatable, lua_settop, lua_tolstring, lua_topointer, lua_type, OBJECT_MARKED, State,
 } from './lua';
-import { text } from './text';
+import { raise, raiseWith, text } from './text';
 
 /** A bit that Lua's garbage collector leaves alone in a table; `scripts/build-wasm.mjs` makes assignments look at it. */
 const READONLY: u32 = 0x80;
+const INDEX = text('__index');
+const NONEXISTENT = text("Script attempted to access nonexistent global variable '%s'");
+const BAD_GLOBAL = text('Second argument to luaProtectedTableError must be a string or number');
 const READONLY_TABLE = text('Attempt to modify a readonly table');
 
 /** Sets a field of the table on top of the stack to a function. */
@@ -81,6 +84,19 @@ export function protectRecursively(L: State): void {
     protectRecursively(L);
     lua_settop(L, -2);
   }
+}
+
+/** Gives the table on top of the stack a metatable that raises an error for fields that it does not have. */
+export function refuseMissing(L: State): void {
+  lua_createtable(L, 0, 1);
+  lua_pushcclosure(L, missingGlobal.index, 0);
+  lua_setfield(L, -2, INDEX);
+  lua_setmetatable(L, -2);
+}
+
+function missingGlobal(L: State): i32 {
+  if (lua_isstring(L, -1) == 0) return raise(L, BAD_GLOBAL);
+  return raiseWith(L, NONEXISTENT, lua_tolstring(L, -1, 0));
 }
 
 /** Called by Lua's assignment when the table is read-only. */

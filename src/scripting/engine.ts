@@ -279,7 +279,8 @@ export class ScriptEngine {
     if (status === 0) return 'No functions registered';
     const text = instance.failureParts()[0] ?? NO_MEMORY;
     if (text === NO_MEMORY) this.discard();
-    return `${status === 1 ? 'Error compiling function' : 'Error registering functions'}: ${text}`;
+    if (status === 1) return `Error compiling function: ${text}`;
+    return `Error registering functions: ${instance.isPlainError ? 'ERR ' : ''}${text}`;
   }
 
   /** Forgets a library. */
