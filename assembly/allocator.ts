@@ -40,7 +40,8 @@ export function limitMemory(bytes: u32): void {
 /** After a collection: the next one is due when half of what is left then is used. */
 export function setPressure(): void {
   pressureBytes = memoryBytesMax / 2;
-  if (usedBytes > pressureBytes / 2) pressureBytes = usedBytes + (memoryBytesMax > usedBytes ? (memoryBytesMax - usedBytes) / 2 : 0);
+  if (usedBytes > pressureBytes / 2)
+    pressureBytes = usedBytes + (memoryBytesMax > usedBytes ? (memoryBytesMax - usedBytes) / 2 : 0);
 }
 
 /** In place of the C library's import: enlarges the linear memory to `bytes`, if the limit allows it. */
@@ -59,7 +60,7 @@ function takeSmall(size: u32): usize {
   const rounded = (size + 7) & ~7;
   const list = lists + (rounded >> 1);
   const first = load<usize>(list);
-  if (first != 0) {
+  if (first !== 0) {
     store<usize>(list, load<usize>(first));
     return first;
   }
@@ -68,16 +69,14 @@ function takeSmall(size: u32): usize {
     const rest = <u32>(chunkEnd - chunk);
     if (rest > 0) giveSmall(chunk, rest);
     chunk = poolAllocate(CHUNK_BYTES);
-    chunkEnd = chunk == 0 ? 0 : chunk + CHUNK_BYTES;
-    if (chunk == 0) return 0;
+    chunkEnd = chunk === 0 ? 0 : chunk + CHUNK_BYTES;
+    if (chunk === 0) return 0;
   }
   const block = chunk;
   chunk += rounded;
   return block;
 }
 
-// @ts-ignore: decorator
-@inline
 function giveSmall(block: usize, size: u32): void {
   const list = lists + (((size + 7) & ~7) >> 1);
   store<usize>(block, load<usize>(list));
@@ -96,18 +95,18 @@ function give(block: usize, size: u32): void {
 }
 
 /** Lua's lua_Alloc: allocates, resizes or (with a new size of 0) frees. Returns 0 if there is no memory. */
-export function allocate(userData: usize, block: usize, oldSize: u32, newSize: u32): usize {
+export function allocate(_userData: usize, block: usize, oldSize: u32, newSize: u32): usize {
   usedBytes += newSize - oldSize;
-  if (newSize == 0) {
-    if (block != 0) give(block, oldSize);
+  if (newSize === 0) {
+    if (block !== 0) give(block, oldSize);
     return 0;
   }
   let result: usize;
-  if (block == 0) {
+  if (block === 0) {
     if (newSize > SMALL_BYTES_MAX) spendLater(<i32>(newSize >> 4));
     result = take(newSize);
   } else result = resize(block, oldSize, newSize);
-  if (result == 0) usedBytes -= newSize - oldSize;
+  if (result === 0) usedBytes -= newSize - oldSize;
   else if (usedBytes > pressureBytes) {
     pressureBytes = u32.MAX_VALUE;
     collectLater();
@@ -117,22 +116,28 @@ export function allocate(userData: usize, block: usize, oldSize: u32, newSize: u
 
 function resize(block: usize, oldSize: u32, newSize: u32): usize {
   if (oldSize <= SMALL_BYTES_MAX) {
-    if (newSize <= SMALL_BYTES_MAX && ((oldSize + 7) & ~7) == ((newSize + 7) & ~7)) return block;
+    if (newSize <= SMALL_BYTES_MAX && ((oldSize + 7) & ~7) === ((newSize + 7) & ~7)) return block;
   } else if (oldSize <= POOL_BYTES_MAX) {
-    if (newSize > SMALL_BYTES_MAX && newSize <= POOL_BYTES_MAX && newSize <= poolBytes(block) && newSize > oldSize / 2) return block;
+    if (
+      newSize > SMALL_BYTES_MAX &&
+      newSize <= POOL_BYTES_MAX &&
+      newSize <= poolBytes(block) &&
+      newSize > oldSize / 2
+    )
+      return block;
   } else if (newSize > POOL_BYTES_MAX) {
     spendLater(<i32>(newSize >> 4));
     return realloc(block, newSize);
   }
   spendLater(<i32>(newSize >> 4));
   let moved = take(newSize);
-  if (moved == 0 && newSize < oldSize) {
+  if (moved === 0 && newSize < oldSize) {
     memoryBytesMax += SHRINK_RESERVE_BYTES;
     moved = take(newSize);
     memoryBytesMax -= SHRINK_RESERVE_BYTES;
-    if (moved == 0) unreachable();
+    if (moved === 0) unreachable();
   }
-  if (moved == 0) return 0;
+  if (moved === 0) return 0;
   memory.copy(moved, block, oldSize < newSize ? oldSize : newSize);
   give(block, oldSize);
   return moved;

@@ -2,14 +2,67 @@
  * The functions of Lua's base library that are not Lua's own here: those that change tables look at whether they are
  * read-only, those that catch errors let the one through that ends a script, and those that compile refuse bytecode.
  */
-import { hasEnded, endAgain, spend } from './interrupt';
+import { endAgain, hasEnded, spend } from './interrupt';
 import {
-  LUA_GCCOLLECT, LUA_GCCOUNT, LUA_GCCOUNTB, LUA_GCRESTART, LUA_GCSETPAUSE, LUA_GCSETSTEPMUL, LUA_GCSTEP, LUA_GCSTOP,
-  LUA_MULTRET, LUA_TBOOLEAN, LUA_TFUNCTION, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_callmeta, luaL_checkany, luaL_checklstring,
-  luaL_checknumber, luaL_checktype, lua_call, lua_checkstack, lua_gc, lua_getfield, lua_getmetatable, lua_gettop, lua_insert,
-  lua_isnumber, lua_isstring, lua_load, lua_next, lua_objlen, lua_pcall, lua_pushboolean, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnil,
-  lua_pushnumber, lua_pushstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_remove, lua_replace, lua_setfield,
-  lua_setmetatable, lua_settop, lua_toboolean, lua_tolstring, lua_tonumber, lua_topointer, lua_type, lua_typename, LUA_GLOBALSINDEX, State, TABLE_ARRAY_SIZE, TABLE_NODES_LOG,
+  LUA_GCCOLLECT,
+  LUA_GCCOUNT,
+  LUA_GCCOUNTB,
+  LUA_GCRESTART,
+  LUA_GCSETPAUSE,
+  LUA_GCSETSTEPMUL,
+  LUA_GCSTEP,
+  LUA_GCSTOP,
+  LUA_GLOBALSINDEX,
+  LUA_MULTRET,
+  LUA_TBOOLEAN,
+  LUA_TFUNCTION,
+  LUA_TNIL,
+  LUA_TNUMBER,
+  LUA_TSTRING,
+  LUA_TTABLE,
+  lua_call,
+  lua_checkstack,
+  lua_gc,
+  lua_getfield,
+  lua_getmetatable,
+  lua_gettop,
+  lua_insert,
+  lua_isnumber,
+  lua_isstring,
+  lua_load,
+  lua_next,
+  lua_objlen,
+  lua_pcall,
+  lua_pushboolean,
+  lua_pushcclosure,
+  lua_pushfstring,
+  lua_pushlstring,
+  lua_pushnil,
+  lua_pushnumber,
+  lua_pushstring,
+  lua_pushvalue,
+  lua_rawget,
+  lua_rawgeti,
+  lua_rawset,
+  lua_remove,
+  lua_replace,
+  lua_setfield,
+  lua_setmetatable,
+  lua_settop,
+  lua_toboolean,
+  lua_tolstring,
+  lua_tonumber,
+  lua_topointer,
+  lua_type,
+  lua_typename,
+  luaL_callmeta,
+  luaL_checkany,
+  luaL_checklstring,
+  luaL_checknumber,
+  luaL_checktype,
+  State,
+  TABLE_ARRAY_SIZE,
+  TABLE_NODES_LOG,
   upvalue,
 } from './lua';
 import { isDigit, isHexDigit, isSpace, toInt } from './numbers';
@@ -36,10 +89,22 @@ const LOAD_NAME = text('=(load)');
 const BLANK = text(' ');
 const COLLECT = text('collect');
 const OPTIONS: StaticArray<usize> = [
-  text('stop'), text('restart'), text('collect'), text('count'), text('step'), text('setpause'), text('setstepmul'),
+  text('stop'),
+  text('restart'),
+  text('collect'),
+  text('count'),
+  text('step'),
+  text('setpause'),
+  text('setstepmul'),
 ];
 const OPTION_CODES: StaticArray<i32> = [
-  LUA_GCSTOP, LUA_GCRESTART, LUA_GCCOLLECT, LUA_GCCOUNT, LUA_GCSTEP, LUA_GCSETPAUSE, LUA_GCSETSTEPMUL,
+  LUA_GCSTOP,
+  LUA_GCRESTART,
+  LUA_GCCOLLECT,
+  LUA_GCCOUNT,
+  LUA_GCSTEP,
+  LUA_GCSETPAUSE,
+  LUA_GCSETSTEPMUL,
 ];
 
 const BYTECODE = 27;
@@ -74,11 +139,11 @@ function rawset(L: State): i32 {
 function setmetatable(L: State): i32 {
   const type = lua_type(L, 2);
   luaL_checktype(L, 1, LUA_TTABLE);
-  checkArgument(L, type == LUA_TNIL || type == LUA_TTABLE, 2, NIL_OR_TABLE);
-  if (lua_getmetatable(L, 1) != 0) {
+  checkArgument(L, type === LUA_TNIL || type === LUA_TTABLE, 2, NIL_OR_TABLE);
+  if (lua_getmetatable(L, 1) !== 0) {
     lua_pushstring(L, METATABLE);
     lua_rawget(L, -2);
-    if (lua_type(L, -1) != LUA_TNIL) raise(L, PROTECTED);
+    if (lua_type(L, -1) !== LUA_TNIL) raise(L, PROTECTED);
   }
   lua_settop(L, 2);
   checkWritable(L, 1);
@@ -92,7 +157,7 @@ function next(L: State): i32 {
   lua_settop(L, 2);
   const table = lua_topointer(L, 1);
   spend(L, (load<i32>(table, TABLE_ARRAY_SIZE) + (1 << load<u8>(table, TABLE_NODES_LOG))) >> 6);
-  if (lua_next(L, 1) != 0) return 2;
+  if (lua_next(L, 1) !== 0) return 2;
   lua_pushnil(L);
   return 1;
 }
@@ -113,7 +178,7 @@ function unpack(L: State): i32 {
   if (first > last) return 0;
   const count = last - first + 1;
   spend(L, count >> 2);
-  if (count <= 0 || lua_checkstack(L, count) == 0) return raise(L, TOO_MANY_RESULTS);
+  if (count <= 0 || lua_checkstack(L, count) === 0) return raise(L, TOO_MANY_RESULTS);
   for (let index = 0; index < count; index++) lua_rawgeti(L, 1, first + index);
   return count;
 }
@@ -121,7 +186,7 @@ function unpack(L: State): i32 {
 function select(L: State): i32 {
   const top = lua_gettop(L);
   spend(L, top >> 2);
-  if (lua_type(L, 1) == LUA_TSTRING && load<u8>(lua_tolstring(L, 1, 0)) == 0x23 /* # */) {
+  if (lua_type(L, 1) === LUA_TSTRING && load<u8>(lua_tolstring(L, 1, 0)) === 0x23 /* # */) {
     lua_pushnumber(L, top - 1);
     return 1;
   }
@@ -140,19 +205,19 @@ function pcall(L: State): i32 {
   const count = lua_gettop(L);
   lua_pushboolean(L, 1);
   lua_insert(L, 1);
-  if (count == 0) {
+  if (count === 0) {
     lua_settop(L, 0);
     lua_pushboolean(L, 0);
     lua_pushstring(L, CALL_OF_NOTHING);
     return 2;
   }
-  if (lua_pcall(L, count - 1, LUA_MULTRET, 0) == 0) return lua_gettop(L);
+  if (lua_pcall(L, count - 1, LUA_MULTRET, 0) === 0) return lua_gettop(L);
   spend(L, ERROR_STEPS);
   if (hasEnded()) endAgain(L);
   lua_remove(L, 1);
-  if (lua_type(L, -1) == LUA_TTABLE) {
+  if (lua_type(L, -1) === LUA_TTABLE) {
     lua_getfield(L, -1, ERR);
-    if (lua_isstring(L, -1) != 0) lua_replace(L, -2);
+    if (lua_isstring(L, -1) !== 0) lua_replace(L, -2);
   }
   lua_pushboolean(L, 0);
   lua_insert(L, 1);
@@ -173,14 +238,14 @@ function callHandler(L: State): i32 {
 function xpcall(L: State): i32 {
   luaL_checkany(L, 2);
   lua_settop(L, 2);
-  if (lua_type(L, 2) == LUA_TFUNCTION) lua_pushcclosure(L, callHandler.index, 1);
+  if (lua_type(L, 2) === LUA_TFUNCTION) lua_pushcclosure(L, callHandler.index, 1);
   lua_insert(L, 1);
   const status = lua_pcall(L, 0, LUA_MULTRET, 1);
-  if (status != 0) {
+  if (status !== 0) {
     spend(L, ERROR_STEPS);
     if (hasEnded()) endAgain(L);
   }
-  lua_pushboolean(L, status == 0 ? 1 : 0);
+  lua_pushboolean(L, status === 0 ? 1 : 0);
   lua_replace(L, 1);
   return lua_gettop(L);
 }
@@ -192,10 +257,10 @@ let sourceLength: u32 = 0;
 let sourceBegun: bool = false;
 
 /** Lua's reader for a source in memory. */
-function readSource(L: State, data: usize, size: usize): usize {
+function readSource(_L: State, _data: usize, size: usize): usize {
   if (!sourceBegun) {
     sourceBegun = true;
-    if (sourceLength > 0 && load<u8>(sourceBytes) == BYTECODE) {
+    if (sourceLength > 0 && load<u8>(sourceBytes) === BYTECODE) {
       store<u32>(size, 1);
       return BLANK;
     }
@@ -217,8 +282,8 @@ export function compile(L: State, bytes: usize, length: u32, name: usize): i32 {
 /** Lua's reader for the function at index 1 of the stack; its piece is kept at index 3. */
 function readPieces(L: State, begun: usize, size: usize): usize {
   spend(L, 8);
-  if (lua_checkstack(L, 2) == 0) raise(L, TOO_DEEP);
-  if (load<i32>(begun) == 2) {
+  if (lua_checkstack(L, 2) === 0) raise(L, TOO_DEEP);
+  if (load<i32>(begun) === 2) {
     // The piece that begins with the byte of bytecode follows the blank.
     store<i32>(begun, 1);
     return lua_tolstring(L, 3, size);
@@ -226,16 +291,16 @@ function readPieces(L: State, begun: usize, size: usize): usize {
   lua_pushvalue(L, 1);
   lua_call(L, 0, 1);
   const type = lua_type(L, -1);
-  if (type == LUA_TNIL) {
+  if (type === LUA_TNIL) {
     store<u32>(size, 0);
     return 0;
   }
-  if (type != LUA_TSTRING && type != LUA_TNUMBER) raise(L, NOT_A_STRING);
+  if (type !== LUA_TSTRING && type !== LUA_TNUMBER) raise(L, NOT_A_STRING);
   lua_replace(L, 3);
   const piece = lua_tolstring(L, 3, size);
-  if (load<i32>(begun) == 0 && load<u32>(size) > 0) {
+  if (load<i32>(begun) === 0 && load<u32>(size) > 0) {
     store<i32>(begun, 1);
-    if (load<u8>(piece) == BYTECODE) {
+    if (load<u8>(piece) === BYTECODE) {
       store<i32>(begun, 2);
       store<u32>(size, 1);
       return BLANK;
@@ -245,7 +310,7 @@ function readPieces(L: State, begun: usize, size: usize): usize {
 }
 
 function finishLoad(L: State, status: i32): i32 {
-  if (status == 0) return 1;
+  if (status === 0) return 1;
   if (hasEnded()) endAgain(L);
   lua_pushnil(L);
   lua_insert(L, -2);
@@ -283,9 +348,15 @@ function loadFunction(L: State): i32 {
 function parseInBase(text: usize, base: u32): f64 {
   let at = text;
   while (isSpace(load<u8>(at))) at++;
-  const negative = load<u8>(at) == 0x2d;
-  if (negative || load<u8>(at) == 0x2b) at++;
-  if (base == 16 && load<u8>(at) == 0x30 && (load<u8>(at + 1) | 0x20) == 0x78 && isHexDigit(load<u8>(at + 2))) at += 2;
+  const negative = load<u8>(at) === 0x2d;
+  if (negative || load<u8>(at) === 0x2b) at++;
+  if (
+    base === 16 &&
+    load<u8>(at) === 0x30 &&
+    (load<u8>(at + 1) | 0x20) === 0x78 &&
+    isHexDigit(load<u8>(at + 2))
+  )
+    at += 2;
   const digits = at;
   let value: u64 = 0;
   let overflows = false;
@@ -297,9 +368,9 @@ function parseInBase(text: usize, base: u32): f64 {
     else value = value * base + digit;
     at++;
   }
-  if (at == digits) return -1;
+  if (at === digits) return -1;
   while (isSpace(load<u8>(at))) at++;
-  if (load<u8>(at) != 0) return -1;
+  if (load<u8>(at) !== 0) return -1;
   if (overflows) value = u64.MAX_VALUE;
   else if (negative) value = -value;
   return <f64>value;
@@ -307,9 +378,9 @@ function parseInBase(text: usize, base: u32): f64 {
 
 function tonumber(L: State): i32 {
   const base = optionalInt(L, 2, 10);
-  if (base == 10) {
+  if (base === 10) {
     luaL_checkany(L, 1);
-    if (lua_isnumber(L, 1) != 0) {
+    if (lua_isnumber(L, 1) !== 0) {
       lua_pushnumber(L, lua_tonumber(L, 1));
       return 1;
     }
@@ -329,7 +400,7 @@ function tonumber(L: State): i32 {
 /** Lua's tostring, but that of a null pointer, which each C library shows in its own way. */
 function tostring(L: State): i32 {
   luaL_checkany(L, 1);
-  if (luaL_callmeta(L, 1, TOSTRING) != 0) return 1;
+  if (luaL_callmeta(L, 1, TOSTRING) !== 0) return 1;
   pushText(L, 1);
   return 1;
 }
@@ -346,14 +417,14 @@ export function pushText(L: State, index: i32): void {
       lua_tolstring(L, -1, 0);
       return;
     case LUA_TBOOLEAN:
-      lua_pushstring(L, lua_toboolean(L, index) != 0 ? TRUE : FALSE);
+      lua_pushstring(L, lua_toboolean(L, index) !== 0 ? TRUE : FALSE);
       return;
     case LUA_TNIL:
       lua_pushstring(L, NIL);
       return;
   }
   const pointer = lua_topointer(L, index);
-  if (pointer == 0) {
+  if (pointer === 0) {
     lua_pushstring(L, NULL_POINTER);
     return;
   }
@@ -381,17 +452,17 @@ function collectgarbage(L: State): i32 {
   for (let index = 0; index < OPTIONS.length; index++) {
     const known = unchecked(OPTIONS[index]);
     const length = textLength(known);
-    if (memory.compare(known, option, length + 1) == 0) code = unchecked(OPTION_CODES[index]);
+    if (memory.compare(known, option, length + 1) === 0) code = unchecked(OPTION_CODES[index]);
   }
   if (code < 0) return raiseWith(L, INVALID_OPTION, option);
-  if (code == LUA_GCCOUNT) {
+  if (code === LUA_GCCOUNT) {
     lua_pushnumber(L, <f64>lua_gc(L, LUA_GCCOUNT, 0) + <f64>lua_gc(L, LUA_GCCOUNTB, 0) / 1024);
     return 1;
   }
-  if (code == LUA_GCCOLLECT || code == LUA_GCSTEP) spend(L, 16 * lua_gc(L, LUA_GCCOUNT, 0));
+  if (code === LUA_GCCOLLECT || code === LUA_GCSTEP) spend(L, 16 * lua_gc(L, LUA_GCCOUNT, 0));
   else collectorChanged = true;
   const result = lua_gc(L, code, value);
-  if (code == LUA_GCSTEP) lua_pushboolean(L, result);
+  if (code === LUA_GCSTEP) lua_pushboolean(L, result);
   else lua_pushnumber(L, result);
   return 1;
 }

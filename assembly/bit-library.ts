@@ -1,5 +1,15 @@
 /** The library `bit`: operations on the 32 bits of a number, with the results of Lua BitOp 1.0.2. */
-import { LUA_TNONE, luaL_typerror, lua_gettop, lua_isnumber, lua_pushlstring, lua_pushnumber, lua_tonumber, lua_type, State } from './lua';
+import {
+  LUA_TNONE,
+  lua_gettop,
+  lua_isnumber,
+  lua_pushlstring,
+  lua_pushnumber,
+  lua_tonumber,
+  lua_type,
+  luaL_typerror,
+  State,
+} from './lua';
 import { beginLibrary, endLibrary, setFunction } from './registry';
 import { text } from './text';
 
@@ -12,14 +22,12 @@ const digits = memory.data(8, 8);
 
 function bits(L: State, arg: i32): u32 {
   const value = <u32>reinterpret<u64>(lua_tonumber(L, arg) + ROUNDING);
-  if (value == 0 && lua_isnumber(L, arg) == 0) luaL_typerror(L, arg, NUMBER);
+  if (value === 0 && lua_isnumber(L, arg) === 0) luaL_typerror(L, arg, NUMBER);
   return value;
 }
 
-// @ts-ignore: decorator
-@inline
 function push(L: State, value: u32): i32 {
-  lua_pushnumber(L, <f64><i32>value);
+  lua_pushnumber(L, <f64>(<i32>value));
   return 1;
 }
 
@@ -80,9 +88,9 @@ function swap(L: State): i32 {
 
 function tohex(L: State): i32 {
   let value = bits(L, 1);
-  let count = lua_type(L, 2) == LUA_TNONE ? HEX_DIGITS_MAX : <i32>bits(L, 2);
+  let count = lua_type(L, 2) === LUA_TNONE ? HEX_DIGITS_MAX : <i32>bits(L, 2);
   const capitals = count < 0;
-  if (capitals) count = count == i32.MIN_VALUE ? HEX_DIGITS_MAX : -count;
+  if (capitals) count = count === i32.MIN_VALUE ? HEX_DIGITS_MAX : -count;
   if (count > HEX_DIGITS_MAX) count = HEX_DIGITS_MAX;
   for (let at = count - 1; at >= 0; at--) {
     const digit = value & 15;

@@ -17,15 +17,11 @@ export let buffer: usize = malloc(INITIAL_BYTES);
 /** How far it is in use by those further out. */
 export let bufferTop: u32 = 0;
 
-// @ts-ignore: decorator
-@inline
 export function keep(top: u32): void {
   bufferTop = top;
 }
 
 /** Makes room for `count` bytes at an offset. */
-// @ts-ignore: decorator
-@inline
 export function reserve(L: State, offset: u32, count: u32): void {
   if (<u64>offset + count > <u64>capacity) grow(L, <u64>offset + count);
 }
@@ -35,7 +31,7 @@ function grow(L: State, wanted: u64): void {
   while (next < wanted) next *= 2;
   if (next > 0x7fffffff) outOfMemory(L);
   const moved = realloc(buffer, <u32>next);
-  if (moved == 0) outOfMemory(L);
+  if (moved === 0) outOfMemory(L);
   buffer = moved;
   capacity = <u32>next;
 }
@@ -55,8 +51,6 @@ export function resetBuffer(): void {
 }
 
 /** Writes a byte at an offset, for which there is room. */
-// @ts-ignore: decorator
-@inline
 export function put(offset: u32, byte: u32): void {
   store<u8>(buffer + offset, <u8>byte);
 }

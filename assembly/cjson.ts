@@ -6,14 +6,53 @@
 import { append, buffer, bufferTop, reserve } from './buffer';
 import { spend } from './interrupt';
 import {
-  LUA_TBOOLEAN, LUA_TLIGHTUSERDATA, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_argerror, luaL_checklstring,
-  luaL_checknumber, lua_checkstack, lua_createtable, lua_gettop, lua_newuserdata, lua_next, lua_pushboolean,
-  lua_pushcclosure, lua_pushfstring, lua_pushlightuserdata, lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushstring,
-  lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti, lua_setfield, lua_settop, lua_toboolean, lua_tolstring,
-  lua_tonumber, lua_touserdata, lua_type, lua_typename, State, upvalue,
+  LUA_TBOOLEAN,
+  LUA_TLIGHTUSERDATA,
+  LUA_TNIL,
+  LUA_TNUMBER,
+  LUA_TSTRING,
+  LUA_TTABLE,
+  lua_checkstack,
+  lua_createtable,
+  lua_gettop,
+  lua_newuserdata,
+  lua_next,
+  lua_pushboolean,
+  lua_pushcclosure,
+  lua_pushfstring,
+  lua_pushlightuserdata,
+  lua_pushlstring,
+  lua_pushnil,
+  lua_pushnumber,
+  lua_pushstring,
+  lua_pushvalue,
+  lua_rawgeti,
+  lua_rawset,
+  lua_rawseti,
+  lua_setfield,
+  lua_settop,
+  lua_toboolean,
+  lua_tolstring,
+  lua_tonumber,
+  lua_touserdata,
+  lua_type,
+  lua_typename,
+  luaL_argerror,
+  luaL_checklstring,
+  luaL_checknumber,
+  State,
+  upvalue,
 } from './lua';
 import {
-  isDigit, isHexDigit, isWord, NUMBER_BYTES_MAX, parsedNumber, scanNumber, toInt32, toInt64, writeGeneral,
+  isDigit,
+  isHexDigit,
+  isWord,
+  NUMBER_BYTES_MAX,
+  parsedNumber,
+  scanNumber,
+  toInt32,
+  toInt64,
+  writeGeneral,
 } from './numbers';
 import { beginLibrary, endLibrary, setText } from './registry';
 import { checkArgument, raise, raiseWith, raiseWithTwo, text, textLength } from './text';
@@ -112,8 +151,6 @@ fillEscapes();
 let settings: usize = 0;
 let end: u32 = 0;
 
-// @ts-ignore: decorator
-@inline
 function put(byte: u32): void {
   store<u8>(buffer + end++, <u8>byte);
 }
@@ -132,15 +169,15 @@ function encodeString(L: State, index: i32): void {
   const stop = bytes + length;
   for (let at = bytes; at < stop; at++) {
     const c = <u32>load<u8>(at);
-    const escape = <u32>load<u8>(escapes + c);
-    if (escape == 0) {
+    const mark = <u32>load<u8>(escapes + c);
+    if (mark === 0) {
       store<u8>(to++, c);
       continue;
     }
     store<u8>(to, 0x5c);
-    store<u8>(to, escape, 1);
+    store<u8>(to, mark, 1);
     to += 2;
-    if (escape != 0x75) continue;
+    if (mark !== 0x75) continue;
     store<u16>(to, 0x3030);
     store<u8>(to, 0x30 + (c >> 4), 2);
     const low = c & 15;
@@ -156,8 +193,8 @@ function encodeNumber(L: State, index: i32): void {
   reserve(L, end, NUMBER_BYTES_MAX);
   if (!isFinite(value)) {
     const invalid = load<i32>(settings, ENCODE_INVALID);
-    if (invalid == 0) refuse(L, index, BAD_NUMBER);
-    if (invalid != INVALID_ON) {
+    if (invalid === 0) refuse(L, index, BAD_NUMBER);
+    if (invalid !== INVALID_ON) {
       store<u32>(buffer + end, 0x6c6c756e); // "null"
       end += 4;
       return;
@@ -177,10 +214,10 @@ function arrayLength(L: State): i32 {
   let largest = 0;
   let items = 0;
   lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
-    if (lua_type(L, -2) == LUA_TNUMBER) {
+  while (lua_next(L, -2) !== 0) {
+    if (lua_type(L, -2) === LUA_TNUMBER) {
       const key = lua_tonumber(L, -2);
-      if (Math.floor(key) == key && key >= 1) {
+      if (Math.floor(key) === key && key >= 1) {
         if (key > <f64>largest) largest = toInt32(key);
         items++;
         lua_settop(L, -2);
@@ -192,7 +229,7 @@ function arrayLength(L: State): i32 {
   }
   const ratio = load<i32>(settings, SPARSE_RATIO);
   if (ratio > 0 && largest > items * ratio && largest > load<i32>(settings, SPARSE_SAFE)) {
-    if (load<i32>(settings, SPARSE_CONVERT) == 0) refuse(L, -1, SPARSE);
+    if (load<i32>(settings, SPARSE_CONVERT) === 0) refuse(L, -1, SPARSE);
     return -1;
   }
   return largest;
@@ -219,17 +256,17 @@ function encodeObject(L: State, depth: i32): void {
   put(0x7b);
   let first = true;
   lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
+  while (lua_next(L, -2) !== 0) {
     reserve(L, end, 4);
     if (!first) put(0x2c);
     first = false;
     const type = lua_type(L, -2);
-    if (type == LUA_TNUMBER) {
+    if (type === LUA_TNUMBER) {
       put(0x22);
       encodeNumber(L, -2);
       reserve(L, end, 2);
       put(0x22);
-    } else if (type == LUA_TSTRING) encodeString(L, -2);
+    } else if (type === LUA_TSTRING) encodeString(L, -2);
     else refuse(L, -2, BAD_KEY);
     reserve(L, end, 1);
     put(0x3a);
@@ -253,7 +290,7 @@ function encodeValue(L: State, depth: i32): void {
       return;
     case LUA_TBOOLEAN:
       reserve(L, end, 5);
-      if (lua_toboolean(L, -1) != 0) {
+      if (lua_toboolean(L, -1) !== 0) {
         store<u32>(buffer + end, 0x65757274); // "true"
         end += 4;
       } else {
@@ -264,7 +301,7 @@ function encodeValue(L: State, depth: i32): void {
       return;
     case LUA_TTABLE: {
       const inner = depth + 1;
-      if (inner > load<i32>(settings, ENCODE_DEPTH_MAX) || lua_checkstack(L, 3) == 0) {
+      if (inner > load<i32>(settings, ENCODE_DEPTH_MAX) || lua_checkstack(L, 3) === 0) {
         raiseWith(L, TOO_DEEP_ENCODE, inner);
       }
       const length = arrayLength(L);
@@ -272,20 +309,22 @@ function encodeValue(L: State, depth: i32): void {
       else encodeObject(L, inner);
       return;
     }
-    case LUA_TLIGHTUSERDATA:
-      if (lua_touserdata(L, -1) != 0) break;
-    // falls through
     case LUA_TNIL:
-      reserve(L, end, 4);
-      store<u32>(buffer + end, 0x6c6c756e);
-      end += 4;
-      return;
+    case LUA_TLIGHTUSERDATA:
+      // A light user data is cjson.null, if it is a null pointer; there are no others.
+      if (type === LUA_TNIL || lua_touserdata(L, -1) === 0) {
+        reserve(L, end, 4);
+        store<u32>(buffer + end, 0x6c6c756e);
+        end += 4;
+        return;
+      }
+      break;
   }
   refuse(L, -1, UNSUPPORTED);
 }
 
 function encode(L: State): i32 {
-  checkArgument(L, lua_gettop(L) == 1, 1, ONE_ARGUMENT);
+  checkArgument(L, lua_gettop(L) === 1, 1, ONE_ARGUMENT);
   settings = lua_touserdata(L, upvalue(1));
   end = bufferTop;
   encodeValue(L, 0);
@@ -313,8 +352,19 @@ const enum Token {
 }
 
 const TOKEN_NAMES: StaticArray<usize> = [
-  text('T_OBJ_BEGIN'), text('T_OBJ_END'), text('T_ARR_BEGIN'), text('T_ARR_END'), text('T_STRING'), text('T_NUMBER'),
-  text('T_BOOLEAN'), text('T_NULL'), text('T_COLON'), text('T_COMMA'), text('T_END'), text('T_ERROR'), text('T_WHITESPACE'),
+  text('T_OBJ_BEGIN'),
+  text('T_OBJ_END'),
+  text('T_ARR_BEGIN'),
+  text('T_ARR_END'),
+  text('T_STRING'),
+  text('T_NUMBER'),
+  text('T_BOOLEAN'),
+  text('T_NULL'),
+  text('T_COLON'),
+  text('T_COMMA'),
+  text('T_END'),
+  text('T_ERROR'),
+  text('T_WHITESPACE'),
 ];
 
 /** The token that a character is or begins. */
@@ -367,12 +417,12 @@ function fail(error: usize): Token {
 /** Whether a number is one that JSON does not know: inf, nan, hexadecimal, with a plus or leading zeros. */
 function isInvalidNumber(): bool {
   let at = next;
-  if (load<u8>(at) == 0x2b) return true;
-  if (load<u8>(at) == 0x2d) at++;
+  if (load<u8>(at) === 0x2b) return true;
+  if (load<u8>(at) === 0x2d) at++;
   const first = <u32>load<u8>(at);
-  if (first == 0x30) {
+  if (first === 0x30) {
     const second = <u32>load<u8>(at + 1);
-    return (second | 0x20) == 0x78 || second - 0x30 < 10;
+    return (second | 0x20) === 0x78 || second - 0x30 < 10;
   }
   if (first <= 0x39) return false;
   return isWord(at, 0x69, 0x6e, 0x66) || isWord(at, 0x6e, 0x61, 0x6e);
@@ -380,7 +430,7 @@ function isInvalidNumber(): bool {
 
 function readNumber(): Token {
   const stop = scanNumber(next);
-  if (stop == next) return fail(INVALID_NUMBER);
+  if (stop === next) return fail(INVALID_NUMBER);
   tokenNumber = parsedNumber;
   next = stop;
   return Token.Number;
@@ -402,11 +452,11 @@ function readUnicode(): bool {
   let code = hexDigits(next + 2);
   if (code < 0) return false;
   let length = 6;
-  if ((code & 0xf800) == 0xd800) {
-    if ((code & 0x400) != 0) return false;
-    if (load<u8>(next + 6) != 0x5c || load<u8>(next + 7) != 0x75) return false;
+  if ((code & 0xf800) === 0xd800) {
+    if ((code & 0x400) !== 0) return false;
+    if (load<u8>(next + 6) !== 0x5c || load<u8>(next + 7) !== 0x75) return false;
     const low = hexDigits(next + 8);
-    if (low < 0 || (low & 0xfc00) != 0xdc00) return false;
+    if (low < 0 || (low & 0xfc00) !== 0xdc00) return false;
     code = (((code & 0x3ff) << 10) | (low & 0x3ff)) + 0x10000;
     length = 12;
   }
@@ -454,8 +504,8 @@ function readString(L: State): Token {
   // Most strings have no escapes: they are taken from where they are.
   let at = next;
   let c = <u32>load<u8>(at);
-  while (c != 0x22 && c != 0x5c && c != 0) c = <u32>load<u8>(++at);
-  if (c == 0x22) {
+  while (c !== 0x22 && c !== 0x5c && c !== 0) c = <u32>load<u8>(++at);
+  if (c === 0x22) {
     tokenBytes = next;
     tokenLength = <u32>(at - next);
     next = at + 1;
@@ -466,17 +516,17 @@ function readString(L: State): Token {
   next = at;
   while (true) {
     c = <u32>load<u8>(next);
-    if (c == 0x22) break;
-    if (c == 0) return fail(UNEXPECTED_END);
+    if (c === 0x22) break;
+    if (c === 0) return fail(UNEXPECTED_END);
     reserve(L, end, 4);
-    if (c == 0x5c) {
+    if (c === 0x5c) {
       const letter = <u32>load<u8>(next + 1);
-      if (letter == 0x75) {
+      if (letter === 0x75) {
         if (!readUnicode()) return fail(INVALID_UNICODE);
         continue;
       }
       c = unescaped(letter);
-      if (c == 0) return fail(INVALID_ESCAPE);
+      if (c === 0) return fail(INVALID_ESCAPE);
       next++;
     }
     put(c);
@@ -490,41 +540,41 @@ function readString(L: State): Token {
 
 function readToken(L: State): Token {
   let token = <Token>load<u8>(tokens + load<u8>(next));
-  while (token == Token.Whitespace) token = <Token>load<u8>(tokens + load<u8>(++next));
+  while (token === Token.Whitespace) token = <Token>load<u8>(tokens + load<u8>(++next));
   tokenStart = next;
-  if (token == Token.Error) return fail(INVALID_TOKEN);
-  if (token == Token.End) return token;
-  if (token != Token.Unknown) {
+  if (token === Token.Error) return fail(INVALID_TOKEN);
+  if (token === Token.End) return token;
+  if (token !== Token.Unknown) {
     next++;
     return token;
   }
   const c = <u32>load<u8>(next);
-  if (c == 0x22) return readString(L);
-  if (c == 0x2d || isDigit(c)) {
-    if (load<i32>(settings, DECODE_INVALID) == 0 && isInvalidNumber()) return fail(INVALID_NUMBER);
+  if (c === 0x22) return readString(L);
+  if (c === 0x2d || isDigit(c)) {
+    if (load<i32>(settings, DECODE_INVALID) === 0 && isInvalidNumber()) return fail(INVALID_NUMBER);
     return readNumber();
   }
   const word = load<u32>(next);
-  if (word == 0x65757274) {
+  if (word === 0x65757274) {
     next += 4;
     tokenBoolean = true;
     return Token.Boolean;
   }
-  if (word == 0x736c6166 && load<u8>(next + 4) == 0x65) {
+  if (word === 0x736c6166 && load<u8>(next + 4) === 0x65) {
     next += 5;
     tokenBoolean = false;
     return Token.Boolean;
   }
-  if (word == 0x6c6c756e) {
+  if (word === 0x6c6c756e) {
     next += 4;
     return Token.Null;
   }
-  if (load<i32>(settings, DECODE_INVALID) != 0 && isInvalidNumber()) return readNumber();
+  if (load<i32>(settings, DECODE_INVALID) !== 0 && isInvalidNumber()) return readNumber();
   return fail(INVALID_TOKEN);
 }
 
 function unexpected(L: State, wanted: usize, token: Token): void {
-  const found = token == Token.Error ? tokenError : unchecked(TOKEN_NAMES[token]);
+  const found = token === Token.Error ? tokenError : unchecked(TOKEN_NAMES[token]);
   store<usize>(values, wanted);
   store<usize>(values, found, 4);
   store<i32>(values, <i32>(tokenStart - json) + 1, 8);
@@ -535,7 +585,7 @@ const PLAIN = text('%s');
 
 function descend(L: State, slots: i32): void {
   depth++;
-  if (depth > load<i32>(settings, DECODE_DEPTH_MAX) || lua_checkstack(L, slots) == 0) {
+  if (depth > load<i32>(settings, DECODE_DEPTH_MAX) || lua_checkstack(L, slots) === 0) {
     raiseWithTwo(L, TOO_DEEP_DECODE, depth, <u32>(next - json));
   }
   lua_createtable(L, 0, 0);
@@ -544,23 +594,23 @@ function descend(L: State, slots: i32): void {
 function decodeObject(L: State): void {
   descend(L, 3);
   let token = readToken(L);
-  if (token == Token.ObjectEnd) {
+  if (token === Token.ObjectEnd) {
     depth--;
     return;
   }
   while (true) {
-    if (token != Token.String) unexpected(L, KEY, token);
+    if (token !== Token.String) unexpected(L, KEY, token);
     lua_pushlstring(L, tokenBytes, tokenLength);
     token = readToken(L);
-    if (token != Token.Colon) unexpected(L, COLON, token);
+    if (token !== Token.Colon) unexpected(L, COLON, token);
     decodeValue(L, readToken(L));
     lua_rawset(L, -3);
     token = readToken(L);
-    if (token == Token.ObjectEnd) {
+    if (token === Token.ObjectEnd) {
       depth--;
       return;
     }
-    if (token != Token.Comma) unexpected(L, COMMA_OBJECT, token);
+    if (token !== Token.Comma) unexpected(L, COMMA_OBJECT, token);
     token = readToken(L);
   }
 }
@@ -568,7 +618,7 @@ function decodeObject(L: State): void {
 function decodeArray(L: State): void {
   descend(L, 2);
   let token = readToken(L);
-  if (token == Token.ArrayEnd) {
+  if (token === Token.ArrayEnd) {
     depth--;
     return;
   }
@@ -576,11 +626,11 @@ function decodeArray(L: State): void {
     decodeValue(L, token);
     lua_rawseti(L, -2, index);
     token = readToken(L);
-    if (token == Token.ArrayEnd) {
+    if (token === Token.ArrayEnd) {
       depth--;
       return;
     }
-    if (token != Token.Comma) unexpected(L, COMMA_ARRAY, token);
+    if (token !== Token.Comma) unexpected(L, COMMA_ARRAY, token);
     token = readToken(L);
   }
 }
@@ -613,15 +663,16 @@ function decodeValue(L: State, token: Token): void {
 }
 
 function decode(L: State): i32 {
-  checkArgument(L, lua_gettop(L) == 1, 1, ONE_ARGUMENT);
+  checkArgument(L, lua_gettop(L) === 1, 1, ONE_ARGUMENT);
   json = luaL_checklstring(L, 1, lengthCell);
   settings = lua_touserdata(L, upvalue(1));
-  if (load<u32>(lengthCell) >= 2 && (load<u8>(json) == 0 || load<u8>(json + 1) == 0)) return raise(L, UTF_16);
+  if (load<u32>(lengthCell) >= 2 && (load<u8>(json) === 0 || load<u8>(json + 1) === 0))
+    return raise(L, UTF_16);
   next = json;
   depth = 0;
   decodeValue(L, readToken(L));
   const token = readToken(L);
-  if (token != Token.End) unexpected(L, THE_END, token);
+  if (token !== Token.End) unexpected(L, THE_END, token);
   return 1;
 }
 
@@ -632,12 +683,12 @@ function beginSetting(L: State, count: i32): usize {
   checkArgument(L, lua_gettop(L) <= count, count + 1, TOO_MANY);
   while (lua_gettop(L) < count) lua_pushnil(L);
   const instance = lua_touserdata(L, upvalue(1));
-  if (instance == ownSettings) ownChanged = true;
+  if (instance === ownSettings) ownChanged = true;
   return instance;
 }
 
 function integerSetting(L: State, arg: i32, setting: usize, least: i32, most: i32): void {
-  if (lua_type(L, arg) != LUA_TNIL) {
+  if (lua_type(L, arg) !== LUA_TNIL) {
     const value = <i32>toInt64(luaL_checknumber(L, arg));
     if (value < least || value > most) {
       store<i32>(values, least);
@@ -652,14 +703,14 @@ function integerSetting(L: State, arg: i32, setting: usize, least: i32, most: i3
 /** A setting that is a boolean, or one of the words off (0), on (1) and, with `hasNull`, null (2). */
 function switchSetting(L: State, arg: i32, setting: usize, words: bool, hasNull: bool): void {
   const type = lua_type(L, arg);
-  if (type == LUA_TBOOLEAN) store<i32>(setting, lua_toboolean(L, arg));
-  else if (type != LUA_TNIL) {
+  if (type === LUA_TBOOLEAN) store<i32>(setting, lua_toboolean(L, arg));
+  else if (type !== LUA_TNIL) {
     const word = luaL_checklstring(L, arg, 0);
     const length = textLength(word) + 1;
     let value = -1;
-    if (words && length == 4 && memory.compare(word, OFF, length) == 0) value = 0;
-    if (words && length == 3 && memory.compare(word, ON, length) == 0) value = 1;
-    if (hasNull && length == 5 && memory.compare(word, NULL, length) == 0) value = 2;
+    if (words && length === 4 && memory.compare(word, OFF, length) === 0) value = 0;
+    if (words && length === 3 && memory.compare(word, ON, length) === 0) value = 1;
+    if (hasNull && length === 5 && memory.compare(word, NULL, length) === 0) value = 2;
     if (value < 0) {
       store<usize>(values, word);
       luaL_argerror(L, arg, lua_pushfstring(L, INVALID_OPTION, values));
@@ -667,7 +718,7 @@ function switchSetting(L: State, arg: i32, setting: usize, words: bool, hasNull:
     store<i32>(setting, value);
   }
   const value = load<i32>(setting);
-  if (value == 2) lua_pushstring(L, NULL);
+  if (value === 2) lua_pushstring(L, NULL);
   else lua_pushboolean(L, value);
 }
 

@@ -2,10 +2,33 @@
 import { append, buffer, bufferTop, reserve } from './buffer';
 import { spend } from './interrupt';
 import {
-  LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_argerror, luaL_checklstring, luaL_checknumber,
-  luaL_checkstack, lua_createtable, lua_gettable, lua_gettop, lua_insert, lua_next, lua_objlen, lua_pushboolean,
-  lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushvalue, lua_settable, lua_settop, lua_toboolean, lua_tolstring,
-  lua_tonumber, lua_type, State,
+  LUA_TBOOLEAN,
+  LUA_TNIL,
+  LUA_TNUMBER,
+  LUA_TSTRING,
+  LUA_TTABLE,
+  lua_createtable,
+  lua_gettable,
+  lua_gettop,
+  lua_insert,
+  lua_next,
+  lua_objlen,
+  lua_pushboolean,
+  lua_pushlstring,
+  lua_pushnil,
+  lua_pushnumber,
+  lua_pushvalue,
+  lua_settable,
+  lua_settop,
+  lua_toboolean,
+  lua_tolstring,
+  lua_tonumber,
+  lua_type,
+  luaL_argerror,
+  luaL_checklstring,
+  luaL_checknumber,
+  luaL_checkstack,
+  State,
 } from './lua';
 import { toInt64 } from './numbers';
 import { beginLibrary, endLibrary, setFunction, setText } from './registry';
@@ -33,8 +56,6 @@ const lengthCell = memory.data(4, 4);
 /** Where the next byte goes in the buffer. */
 let end: u32 = 0;
 
-// @ts-ignore: decorator
-@inline
 function put(byte: u32): void {
   store<u8>(buffer + end++, <u8>byte);
 }
@@ -94,12 +115,12 @@ function encodeInteger(value: i64): void {
 function encodeNumber(L: State, value: f64): void {
   reserve(L, end, 9);
   const integer = toInt64(value);
-  if (isFinite(value) && <f64>integer == value) {
+  if (isFinite(value) && <f64>integer === value) {
     encodeInteger(integer);
     return;
   }
   const single = <f32>value;
-  if (<f64>single == value) {
+  if (<f64>single === value) {
     put(0xca);
     putBytes(reinterpret<u32>(single), 4);
   } else {
@@ -115,17 +136,17 @@ function isArray(L: State): bool {
   let largest: f64 = 0;
   let count: f64 = 0;
   lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
+  while (lua_next(L, -2) !== 0) {
     lua_settop(L, -2);
-    const key = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
-    if (!(key > 0) || Math.floor(key) != key || key > <f64>i32.MAX_VALUE) {
+    const key = lua_type(L, -1) === LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+    if (!(key > 0) || Math.floor(key) !== key || key > <f64>i32.MAX_VALUE) {
       lua_settop(L, top);
       return false;
     }
     if (key > largest) largest = key;
     count++;
   }
-  return largest == count;
+  return largest === count;
 }
 
 function encodeArray(L: State, level: i32): void {
@@ -151,7 +172,7 @@ function encodeMap(L: State, level: i32): void {
   luaL_checkstack(L, 3, AS_MAP);
   let count: u32 = 0;
   lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
+  while (lua_next(L, -2) !== 0) {
     lua_settop(L, -2);
     count++;
   }
@@ -165,7 +186,7 @@ function encodeMap(L: State, level: i32): void {
     putBytes(count, 4);
   }
   lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
+  while (lua_next(L, -2) !== 0) {
     lua_pushvalue(L, -2);
     encodeValue(L, level + 1);
     encodeValue(L, level + 1);
@@ -176,17 +197,17 @@ function encodeMap(L: State, level: i32): void {
 function encodeValue(L: State, level: i32): void {
   spend(L, 2);
   let type = lua_type(L, -1);
-  if (type == LUA_TTABLE && level == NESTING_MAX) type = LUA_TNIL;
-  if (type == LUA_TSTRING) {
+  if (type === LUA_TTABLE && level === NESTING_MAX) type = LUA_TNIL;
+  if (type === LUA_TSTRING) {
     const bytes = lua_tolstring(L, -1, lengthCell);
     encodeString(L, bytes, load<u32>(lengthCell));
-  } else if (type == LUA_TNUMBER) encodeNumber(L, lua_tonumber(L, -1));
-  else if (type == LUA_TTABLE) {
+  } else if (type === LUA_TNUMBER) encodeNumber(L, lua_tonumber(L, -1));
+  else if (type === LUA_TTABLE) {
     if (isArray(L)) encodeArray(L, level);
     else encodeMap(L, level);
   } else {
     reserve(L, end, 1);
-    if (type == LUA_TBOOLEAN) put(lua_toboolean(L, -1) != 0 ? 0xc3 : 0xc2);
+    if (type === LUA_TBOOLEAN) put(lua_toboolean(L, -1) !== 0 ? 0xc3 : 0xc2);
     else put(0xc0);
   }
   lua_settop(L, -2);
@@ -194,7 +215,7 @@ function encodeValue(L: State, level: i32): void {
 
 function pack(L: State): i32 {
   const count = lua_gettop(L);
-  if (count == 0) return luaL_argerror(L, 0, NO_INPUT);
+  if (count === 0) return luaL_argerror(L, 0, NO_INPUT);
   luaL_checkstack(L, count, TOO_MANY_ARGUMENTS);
   const start = bufferTop;
   end = start;
@@ -230,7 +251,7 @@ function takeBytes(skip: u32, count: u32): u64 {
 }
 
 function decodeString(L: State, length: u32): void {
-  if (failure != Failure.None) return;
+  if (failure !== Failure.None) return;
   if (<u32>(inputEnd - input) < length) {
     failure = Failure.MissingBytes;
     return;
@@ -240,41 +261,39 @@ function decodeString(L: State, length: u32): void {
 }
 
 function decodeArray(L: State, length: u32): void {
-  if (failure != Failure.None) return;
+  if (failure !== Failure.None) return;
   lua_createtable(L, 0, 0);
   luaL_checkstack(L, 1, DECODE_ARRAY);
   for (let index: u32 = 1; index <= length; index++) {
     lua_pushnumber(L, index);
     decodeValue(L);
-    if (failure != Failure.None) return;
+    if (failure !== Failure.None) return;
     lua_settable(L, -3);
   }
 }
 
 function decodeMap(L: State, length: u32): void {
-  if (failure != Failure.None) return;
+  if (failure !== Failure.None) return;
   lua_createtable(L, 0, 0);
   for (let index: u32 = 0; index < length; index++) {
     luaL_checkstack(L, 1, DECODE_HASH);
     decodeValue(L);
-    if (failure != Failure.None) return;
+    if (failure !== Failure.None) return;
     decodeValue(L);
-    if (failure != Failure.None) return;
+    if (failure !== Failure.None) return;
     lua_settable(L, -3);
   }
 }
 
-// @ts-ignore: decorator
-@inline
 function pushNumber(L: State, value: f64): void {
-  if (failure == Failure.None) lua_pushnumber(L, value);
+  if (failure === Failure.None) lua_pushnumber(L, value);
 }
 
 /** Decodes one value and pushes it. After a failure, what is on the stack is of no use. */
 function decodeValue(L: State): void {
   luaL_checkstack(L, 1, TOO_MANY_RESULTS);
   spend(L, 2);
-  if (input == inputEnd) {
+  if (input === inputEnd) {
     failure = Failure.MissingBytes;
     return;
   }
@@ -327,16 +346,16 @@ function decodeByType(L: State, type: u32): void {
       pushNumber(L, <f64>takeBytes(1, 8));
       break;
     case 0xd0:
-      pushNumber(L, <f64><i8>takeBytes(1, 1));
+      pushNumber(L, <f64>(<i8>takeBytes(1, 1)));
       break;
     case 0xd1:
-      pushNumber(L, <f64><i16>takeBytes(1, 2));
+      pushNumber(L, <f64>(<i16>takeBytes(1, 2)));
       break;
     case 0xd2:
-      pushNumber(L, <f64><i32>takeBytes(1, 4));
+      pushNumber(L, <f64>(<i32>takeBytes(1, 4)));
       break;
     case 0xd3:
-      pushNumber(L, <f64><i64>takeBytes(1, 8));
+      pushNumber(L, <f64>(<i64>takeBytes(1, 8)));
       break;
     case 0xc4:
     case 0xd9:
@@ -371,7 +390,7 @@ function decodeByType(L: State, type: u32): void {
 function unpackFrom(L: State, limit: i64, offset: i64): i32 {
   const bytes = luaL_checklstring(L, 1, lengthCell);
   const length = load<u32>(lengthCell);
-  const all = limit == 0 && offset == 0;
+  const all = limit === 0 && offset === 0;
   if (offset < 0 || limit < 0) return raiseWithTwo(L, INVALID_REQUEST, <usize>offset, length);
   if (offset > <i64>length) return raiseWithTwo(L, BAD_START, <usize>offset, length);
   const countMax = all ? <i64>i32.MAX_VALUE : limit;
@@ -381,13 +400,13 @@ function unpackFrom(L: State, limit: i64, offset: i64): i32 {
   let count = 0;
   while (input < inputEnd && <i64>count < countMax) {
     decodeValue(L);
-    if (failure == Failure.MissingBytes) return raise(L, MISSING_BYTES);
-    if (failure == Failure.BadFormat) return raise(L, BAD_FORMAT);
+    if (failure === Failure.MissingBytes) return raise(L, MISSING_BYTES);
+    if (failure === Failure.BadFormat) return raise(L, BAD_FORMAT);
     count++;
   }
   if (all) return count;
   luaL_checkstack(L, 1, FULL);
-  lua_pushnumber(L, input == inputEnd ? -1 : <f64><u32>(input - bytes));
+  lua_pushnumber(L, input === inputEnd ? -1 : <f64>(<u32>(input - bytes)));
   lua_insert(L, 2);
   return count + 1;
 }

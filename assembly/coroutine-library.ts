@@ -2,12 +2,38 @@
  * The library `coroutine`. It is our own because the engine has to know which thread of Lua is running
  * (`interrupt.ts`), and because an error that ends the script must pass through all of them.
  */
-import { endAgain, hasEnded, HOOK_INSTRUCTIONS, spend } from './interrupt';
+import { endAgain, HOOK_INSTRUCTIONS, hasEnded, spend } from './interrupt';
 import {
-  LUA_TFUNCTION, LUA_TSTRING, LUA_YIELD, luaL_argerror, luaL_checktype, luaL_where, lua_checkstack, lua_concat, lua_error,
-  lua_getstack, lua_gettop, lua_insert, lua_iscfunction, lua_isstring, lua_newthread, lua_pushboolean, lua_pushcclosure,
-  lua_pushnil, lua_pushlstring, lua_pushstring, lua_pushthread, lua_pushvalue, lua_resume, lua_status, lua_tothread,
-  lua_type, lua_xmove, lua_yield, DEBUG_BYTES, LUA_GLOBALSINDEX, STATE_C_CALLS, STATE_HOOK_COUNT, State, upvalue,
+  LUA_GLOBALSINDEX,
+  LUA_TFUNCTION,
+  LUA_YIELD,
+  lua_checkstack,
+  lua_concat,
+  lua_error,
+  lua_getstack,
+  lua_gettop,
+  lua_insert,
+  lua_iscfunction,
+  lua_isstring,
+  lua_newthread,
+  lua_pushboolean,
+  lua_pushcclosure,
+  lua_pushnil,
+  lua_pushstring,
+  lua_pushthread,
+  lua_pushvalue,
+  lua_resume,
+  lua_status,
+  lua_tothread,
+  lua_type,
+  lua_xmove,
+  lua_yield,
+  luaL_argerror,
+  luaL_where,
+  STATE_C_CALLS,
+  STATE_HOOK_COUNT,
+  State,
+  upvalue,
 } from './lua';
 import { beginLibrary, endLibrary, setFunction } from './registry';
 import { checkArgument, raise, text } from './text';
@@ -38,20 +64,20 @@ const enum Status {
 }
 
 function statusOf(L: State, thread: State): Status {
-  if (L == thread) return Status.Running;
+  if (L === thread) return Status.Running;
   const status = lua_status(thread);
-  if (status == LUA_YIELD) return Status.Suspended;
-  if (status != 0) return Status.Dead;
+  if (status === LUA_YIELD) return Status.Suspended;
+  if (status !== 0) return Status.Dead;
   if (lua_getstack(thread, 0, debugInfo) > 0) return Status.Normal;
-  return lua_gettop(thread) == 0 ? Status.Dead : Status.Suspended;
+  return lua_gettop(thread) === 0 ? Status.Dead : Status.Suspended;
 }
 
 /** Resumes a thread with the `count` values on top of the stack. Returns the number of results, or -1 and an error. */
 function resumeThread(L: State, thread: State, count: i32): i32 {
   const status = statusOf(L, thread);
-  if (lua_checkstack(thread, count) == 0) raise(L, TOO_MANY_ARGUMENTS);
-  if (status != Status.Suspended) {
-    lua_pushstring(L, status == Status.Dead ? DEAD : status == Status.Running ? RUNNING : NORMAL);
+  if (lua_checkstack(thread, count) === 0) raise(L, TOO_MANY_ARGUMENTS);
+  if (status !== Status.Suspended) {
+    lua_pushstring(L, status === Status.Dead ? DEAD : status === Status.Running ? RUNNING : NORMAL);
     return -1;
   }
   spend(L, RESUME_STEPS);
@@ -64,9 +90,9 @@ function resumeThread(L: State, thread: State, count: i32): i32 {
   store<i32>(L, load<i32>(thread, STATE_HOOK_COUNT), STATE_HOOK_COUNT);
   setRunning(L);
   if (hasEnded()) endAgain(L);
-  if (result == 0 || result == LUA_YIELD) {
+  if (result === 0 || result === LUA_YIELD) {
     const results = lua_gettop(thread);
-    if (lua_checkstack(L, results + 1) == 0) raise(L, TOO_MANY_RESULTS);
+    if (lua_checkstack(L, results + 1) === 0) raise(L, TOO_MANY_RESULTS);
     lua_xmove(thread, L, results);
     return results;
   }
@@ -77,7 +103,7 @@ function resumeThread(L: State, thread: State, count: i32): i32 {
 function create(L: State): i32 {
   const thread = lua_newthread(L);
   hookEach(thread, HOOK_INSTRUCTIONS);
-  checkArgument(L, lua_type(L, 1) == LUA_TFUNCTION && lua_iscfunction(L, 1) == 0, 1, FUNCTION_EXPECTED);
+  checkArgument(L, lua_type(L, 1) === LUA_TFUNCTION && lua_iscfunction(L, 1) === 0, 1, FUNCTION_EXPECTED);
   lua_pushvalue(L, 1);
   lua_xmove(L, thread, 1);
   return 1;
@@ -85,7 +111,7 @@ function create(L: State): i32 {
 
 function resume(L: State): i32 {
   const thread = lua_tothread(L, 1);
-  if (thread == 0) luaL_argerror(L, 1, COROUTINE_EXPECTED);
+  if (thread === 0) luaL_argerror(L, 1, COROUTINE_EXPECTED);
   const results = resumeThread(L, thread, lua_gettop(L) - 1);
   if (results < 0) {
     lua_pushboolean(L, 0);
@@ -102,7 +128,7 @@ function resumeWrapped(L: State): i32 {
   const thread = lua_tothread(L, upvalue(1));
   const results = resumeThread(L, thread, lua_gettop(L));
   if (results >= 0) return results;
-  if (lua_isstring(L, -1) != 0) {
+  if (lua_isstring(L, -1) !== 0) {
     luaL_where(L, 1);
     lua_insert(L, -2);
     lua_concat(L, 2);
@@ -122,15 +148,15 @@ function yieldValues(L: State): i32 {
 
 function status(L: State): i32 {
   const thread = lua_tothread(L, 1);
-  if (thread == 0) luaL_argerror(L, 1, COROUTINE_EXPECTED);
+  if (thread === 0) luaL_argerror(L, 1, COROUTINE_EXPECTED);
   const found = statusOf(L, thread);
   lua_pushstring(
     L,
-    found == Status.Running
+    found === Status.Running
       ? STATUS_RUNNING
-      : found == Status.Suspended
+      : found === Status.Suspended
         ? STATUS_SUSPENDED
-        : found == Status.Normal
+        : found === Status.Normal
           ? STATUS_NORMAL
           : STATUS_DEAD,
   );
@@ -138,7 +164,7 @@ function status(L: State): i32 {
 }
 
 function runningThread(L: State): i32 {
-  if (lua_pushthread(L) != 0) lua_pushnil(L);
+  if (lua_pushthread(L) !== 0) lua_pushnil(L);
   return 1;
 }
 

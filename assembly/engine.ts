@@ -5,26 +5,72 @@
  * index 1: the error handler, the function that runs a script, the one that describes an error, and the names "KEYS" and
  * "ARGV". Everything that may fail runs inside a protected call.
  */
-import { append, buffer, resetBuffer } from './buffer';
+
 import { allocate } from './allocator';
 import { compile, openBase, pushText, resetLoads, restoreCollector } from './base-library';
 import { openBit } from './bit-library';
+import { append, buffer, resetBuffer } from './buffer';
 import { openCjson, restoreCjson } from './cjson';
 import { openCmsgpack } from './cmsgpack';
 import { openCoroutine } from './coroutine-library';
 import { beginLoad, endLoad, openLibraryApi } from './functions';
 import { beginScript, collect, HOOK_INSTRUCTIONS } from './interrupt';
 import {
-  DEBUG_CURRENT_LINE, DEBUG_SOURCE, DEBUG_WHAT, LUA_GCCOLLECT, LUA_GCCOUNT, LUA_GLOBALSINDEX, LUA_REGISTRYINDEX,
-  LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_ref, luaL_unref, luaopen_base, luaopen_math, lua_atpanic,
-  lua_call, lua_concat, lua_cpcall, lua_createtable, lua_error, lua_gc, lua_getinfo, lua_getmetatable, lua_getstack, lua_insert,
-  lua_isstring, lua_newstate, lua_pcall, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnumber, lua_pushstring,
-  lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti, lua_remove, lua_replace, lua_setfield, lua_setmetatable, lua_settop,
-  lua_toboolean, lua_tolstring, lua_topointer, lua_type, lua_typename, malloc, free, State,
+  DEBUG_CURRENT_LINE,
+  DEBUG_SOURCE,
+  DEBUG_WHAT,
+  free,
+  LUA_GCCOLLECT,
+  LUA_GCCOUNT,
+  LUA_GLOBALSINDEX,
+  LUA_REGISTRYINDEX,
+  LUA_TTABLE,
+  lua_atpanic,
+  lua_call,
+  lua_concat,
+  lua_cpcall,
+  lua_createtable,
+  lua_error,
+  lua_gc,
+  lua_getinfo,
+  lua_getmetatable,
+  lua_getstack,
+  lua_insert,
+  lua_isstring,
+  lua_newstate,
+  lua_pcall,
+  lua_pushcclosure,
+  lua_pushlstring,
+  lua_pushnumber,
+  lua_pushstring,
+  lua_pushvalue,
+  lua_rawget,
+  lua_rawgeti,
+  lua_rawset,
+  lua_rawseti,
+  lua_remove,
+  lua_replace,
+  lua_setfield,
+  lua_settop,
+  lua_toboolean,
+  lua_tolstring,
+  lua_topointer,
+  lua_type,
+  luaL_ref,
+  luaL_unref,
+  luaopen_base,
+  luaopen_math,
+  malloc,
+  State,
 } from './lua';
 import { openMath, restoreRandom } from './math-library';
 import { openOs } from './os-library';
-import { openRedisForFunctions, openRedisForScripts, resetScriptProtocol, scriptProtocol } from './redis-library';
+import {
+  openRedisForFunctions,
+  openRedisForScripts,
+  resetScriptProtocol,
+  scriptProtocol,
+} from './redis-library';
 import { protectRecursively, refuseMissing, setFunction, setReadonly } from './registry';
 import { resetReplyArea } from './reply-area';
 import { arraySize } from './reply-reader';
@@ -57,7 +103,7 @@ const FUNCTION_NAME = text('@user_function');
 const INPUT_BYTES: u32 = 16 * 1024;
 
 const debugInfo = memory.data(100, 8);
-const lengthCell = memory.data(4, 4);
+const _lengthCell = memory.data(4, 4);
 
 /** How a script ended. */
 export const enum Outcome {
@@ -77,7 +123,7 @@ let inputBytes: u32 = INPUT_BYTES;
 export function inputArea(bytes: u32): usize {
   if (bytes > inputBytes) {
     const moved = malloc(bytes);
-    if (moved == 0) return 0;
+    if (moved === 0) return 0;
     free(input);
     input = moved;
     inputBytes = bytes;
@@ -110,7 +156,7 @@ let redisVersion: usize = 0;
 let redisVersionNumber: i32 = 0;
 
 /** An error outside of any protected call: the instance is of no use any more. */
-function panic(L: State): i32 {
+function panic(_L: State): i32 {
   unreachable();
   return 0;
 }
@@ -120,14 +166,14 @@ function panic(L: State): i32 {
  */
 export function createState(functions: bool, version: usize, versionNumber: i32): State {
   const L = lua_newstate(allocate.index, 0);
-  if (L == 0) return 0;
+  if (L === 0) return 0;
   lua_atpanic(L, panic.index);
   opensFunctions = functions;
   redisVersion = version;
   redisVersionNumber = versionNumber;
   beginScript(L);
-  if (lua_cpcall(L, openLibraries.index, 0) != 0) return 0;
-  if (lua_cpcall(L, makeBottom.index, 0) != 0) return 0;
+  if (lua_cpcall(L, openLibraries.index, 0) !== 0) return 0;
+  if (lua_cpcall(L, makeBottom.index, 0) !== 0) return 0;
   lua_settop(L, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, bottomReference);
   for (let index = 1; index <= BOTTOM; index++) lua_rawgeti(L, 1, index);
@@ -186,22 +232,22 @@ function openLibraries(L: State): i32 {
 /** The metatable of strings is the same for all scripts, so nobody may change it. */
 function protectStrings(L: State): void {
   lua_pushstring(L, NIL);
-  if (lua_getmetatable(L, -1) != 0) setReadonly(lua_topointer(L, -1), true);
+  if (lua_getmetatable(L, -1) !== 0) setReadonly(lua_topointer(L, -1), true);
   lua_settop(L, 0);
 }
 
 /** The error handler of scripts: makes a table of the error, and notes in it where it was raised. */
 function handleError(L: State): i32 {
   lua_settop(L, 1);
-  let known = lua_getstack(L, 1, debugInfo) != 0;
+  let known = lua_getstack(L, 1, debugInfo) !== 0;
   if (known) {
     lua_getinfo(L, INFO, debugInfo);
-    if (load<u8>(load<usize>(debugInfo, DEBUG_WHAT)) == 0x43 /* "C" */) {
-      known = lua_getstack(L, 2, debugInfo) != 0;
+    if (load<u8>(load<usize>(debugInfo, DEBUG_WHAT)) === 0x43 /* "C" */) {
+      known = lua_getstack(L, 2, debugInfo) !== 0;
       if (known) lua_getinfo(L, INFO, debugInfo);
     }
   }
-  if (lua_type(L, 1) != LUA_TTABLE) {
+  if (lua_type(L, 1) !== LUA_TTABLE) {
     lua_createtable(L, 0, 1);
     lua_pushstring(L, ERR_CODE);
     pushText(L, 1);
@@ -281,7 +327,7 @@ export function evaluate(L: State, script: i32, keys: i32, args: i32, protocol: 
   lua_pushvalue(L, RUNNER);
   lua_pushvalue(L, KEYS);
   lua_pushvalue(L, ARGV);
-  if (lua_pcall(L, 2, 0, HANDLER) == 0) return countedError ? Outcome.CountedReply : Outcome.Reply;
+  if (lua_pcall(L, 2, 0, HANDLER) === 0) return countedError ? Outcome.CountedReply : Outcome.Reply;
   return failure(L);
 }
 
@@ -292,27 +338,27 @@ function failure(L: State): i32 {
   failureCounted = false;
   resetBuffer();
   for (let part = 0; part < 3; part++) store<i32>(results + 4 * part, -1, RESULT_PARTS);
-  store<i32>(results, lua_type(L, -1) == LUA_TTABLE ? 1 : 0, RESULT_TABLE);
+  store<i32>(results, lua_type(L, -1) === LUA_TTABLE ? 1 : 0, RESULT_TABLE);
   lua_pushvalue(L, DESCRIBER);
   lua_insert(L, -2);
   lua_pcall(L, 1, 0, 0);
   lua_settop(L, BOTTOM);
   setResult(0);
   // An error that is no table is Lua's own: there was no memory, and the next script shall have some.
-  if (load<i32>(results, RESULT_TABLE) == 0) collect(L);
+  if (load<i32>(results, RESULT_TABLE) === 0) collect(L);
   return failureCounted ? Outcome.CountedFailure : Outcome.Failure;
 }
 
 /** Takes the error apart that is its argument: a table as `handleError` makes it, or a text. */
 function describeError(L: State): i32 {
-  if (lua_type(L, 1) != LUA_TTABLE) {
+  if (lua_type(L, 1) !== LUA_TTABLE) {
     addPart(L, 0, 0);
     return 0;
   }
   let end: u32 = 0;
   lua_pushstring(L, IGNORE_STATISTICS);
   lua_rawget(L, 1);
-  failureCounted = lua_toboolean(L, -1) != 0;
+  failureCounted = lua_toboolean(L, -1) !== 0;
   lua_pushstring(L, ERR);
   lua_rawget(L, 1);
   end = addPart(L, 0, end);
@@ -327,7 +373,7 @@ function describeError(L: State): i32 {
 
 /** Adds the value on top of the stack to the buffer, up to its first zero byte, if it is a string or a number. */
 function addPart(L: State, part: i32, at: u32): u32 {
-  if (lua_isstring(L, -1) == 0) return at;
+  if (lua_isstring(L, -1) === 0) return at;
   const bytes = lua_tolstring(L, -1, 0);
   const length = <u32>textLength(bytes);
   store<u32>(results + 4 * part, length, RESULT_PARTS);
@@ -358,7 +404,7 @@ export function compileScript(L: State, length: u32): i32 {
   reference = 0;
   clean(L);
   beginScript(L);
-  if (lua_cpcall(L, compileProtected.index, 0) != 0) {
+  if (lua_cpcall(L, compileProtected.index, 0) !== 0) {
     reference = 0;
     failure(L);
   }
@@ -367,7 +413,7 @@ export function compileScript(L: State, length: u32): i32 {
 }
 
 function compileProtected(L: State): i32 {
-  if (compile(L, codeBytes, codeLength, SCRIPT_NAME) != 0) return lua_error(L);
+  if (compile(L, codeBytes, codeLength, SCRIPT_NAME) !== 0) return lua_error(L);
   reference = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }
@@ -385,7 +431,7 @@ export function loadLibrary(L: State, length: u32): i32 {
   beginScript(L);
   const status = lua_cpcall(L, loadProtected.index, 0);
   endLoad(L);
-  if (status == 0) {
+  if (status === 0) {
     lua_settop(L, BOTTOM);
     return 0;
   }
@@ -396,7 +442,7 @@ let compiled: bool = false;
 
 function loadProtected(L: State): i32 {
   beginLoad(L);
-  if (compile(L, codeBytes, codeLength, FUNCTION_NAME) != 0) return lua_error(L);
+  if (compile(L, codeBytes, codeLength, FUNCTION_NAME) !== 0) return lua_error(L);
   compiled = true;
   lua_call(L, 0, 0);
   return 0;

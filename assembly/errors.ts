@@ -1,5 +1,5 @@
 /** Errors as Redis gives them to scripts: tables with the field `err`, a code and a message. */
-import { append, buffer, bufferTop, reserve } from './buffer';
+import { append, buffer, bufferTop } from './buffer';
 import { lua_createtable, lua_error, lua_pushboolean, lua_pushlstring, lua_setfield, State } from './lua';
 import { text, textLength } from './text';
 
@@ -9,10 +9,8 @@ const GENERIC_CODE = text('ERR ');
 const MINUS = 0x2d;
 const SPACE = 0x20;
 
-// @ts-ignore: decorator
-@inline
 function isLineEnd(byte: u8): bool {
-  return byte == 13 || byte == 10;
+  return byte === 13 || byte === 10;
 }
 
 /**
@@ -22,12 +20,12 @@ function isLineEnd(byte: u8): bool {
 export function pushError(L: State, message: usize, length: i32): void {
   let start = message;
   let end = message;
-  while (end < message + length && load<u8>(end) != 0) end++;
+  while (end < message + length && load<u8>(end) !== 0) end++;
   let codeLength = 0;
-  if (start < end && load<u8>(start) == MINUS) {
+  if (start < end && load<u8>(start) === MINUS) {
     start++;
     let blank = start;
-    while (blank < end && load<u8>(blank) != SPACE) blank++;
+    while (blank < end && load<u8>(blank) !== SPACE) blank++;
     if (blank < end) codeLength = <i32>(blank + 1 - start);
   }
   let from = start + codeLength;

@@ -4,13 +4,37 @@
  * While a library is loaded, its globals are nothing but `redis.register_function`, the log and the version. Functions have an
  * empty, read-only table of globals, whose metatable leads to the true ones; while a library is loaded, to those of loading.
  */
+
+import { pushError, pushErrorText, raiseErrorText } from './errors';
 import { hostRegisterFunction } from './host';
 import {
-  LUA_GLOBALSINDEX, LUA_REGISTRYINDEX, LUA_TFUNCTION, LUA_TNIL, LUA_TTABLE, luaL_ref, luaL_unref, lua_createtable, lua_error,
-  lua_getfield, lua_getmetatable, lua_gettable, lua_gettop, lua_isstring, lua_next, lua_pushnil, lua_pushnumber, lua_pushvalue,
-  lua_replace, lua_setfield, lua_setmetatable, lua_settop, lua_tolstring, lua_topointer, lua_type, State,
+  LUA_GLOBALSINDEX,
+  LUA_REGISTRYINDEX,
+  LUA_TFUNCTION,
+  LUA_TNIL,
+  LUA_TTABLE,
+  lua_createtable,
+  lua_error,
+  lua_getfield,
+  lua_getmetatable,
+  lua_gettable,
+  lua_gettop,
+  lua_isstring,
+  lua_next,
+  lua_pushnil,
+  lua_pushnumber,
+  lua_pushvalue,
+  lua_replace,
+  lua_setfield,
+  lua_setmetatable,
+  lua_settop,
+  lua_tolstring,
+  lua_topointer,
+  lua_type,
+  luaL_ref,
+  luaL_unref,
+  State,
 } from './lua';
-import { pushError, pushErrorText, raiseErrorText } from './errors';
 import { openRedisForLoading } from './redis-library';
 import { protectRecursively, refuseMissing, setReadonly } from './registry';
 import { replyStart } from './reply-area';
@@ -45,7 +69,11 @@ const FLAGS = text('flags');
 
 /** Bits of `ScriptFlags` (src/scripting/flags.ts), in this order. */
 const FLAG_NAMES: StaticArray<usize> = [
-  text('no-writes'), text('allow-oom'), text('allow-stale'), text('no-cluster'), text('allow-cross-slot-keys'),
+  text('no-writes'),
+  text('allow-oom'),
+  text('allow-stale'),
+  text('no-cluster'),
+  text('allow-cross-slot-keys'),
 ];
 
 const lengthCell = memory.data(4, 4);
@@ -104,12 +132,12 @@ export function endLoad(L: State): void {
 function isName(text: usize, known: usize): bool {
   let at = 0;
   let letter: u32 = 1;
-  while (letter != 0) {
+  while (letter !== 0) {
     letter = load<u8>(text + at);
     let other = <u32>load<u8>(known + at);
     if (letter - 0x41 < 26) letter |= 0x20;
     if (other - 0x41 < 26) other |= 0x20;
-    if (letter != other) return false;
+    if (letter !== other) return false;
     at++;
   }
   return true;
@@ -120,8 +148,8 @@ function readFlags(L: State): bool {
   while (true) {
     lua_pushnumber(L, index++);
     lua_gettable(L, -2);
-    if (lua_type(L, -1) == LUA_TNIL) break;
-    if (lua_isstring(L, -1) == 0) return false;
+    if (lua_type(L, -1) === LUA_TNIL) break;
+    if (lua_isstring(L, -1) === 0) return false;
     const flag = lua_tolstring(L, -1, 0);
     let bit = -1;
     for (let known = 0; known < FLAG_NAMES.length; known++) {
@@ -137,29 +165,29 @@ function readFlags(L: State): bool {
 
 /** Reads the table of named arguments on top of the stack. Returns an error's text, or 0. */
 function readNamed(L: State): usize {
-  if (lua_type(L, 1) != LUA_TTABLE) return NOT_A_TABLE;
+  if (lua_type(L, 1) !== LUA_TTABLE) return NOT_A_TABLE;
   lua_pushnil(L);
-  while (lua_next(L, 1) != 0) {
-    if (lua_isstring(L, -2) == 0) return KEY_NO_STRING;
+  while (lua_next(L, 1) !== 0) {
+    if (lua_isstring(L, -2) === 0) return KEY_NO_STRING;
     // A number must stay one, or `lua_next` does not find it again.
     lua_pushvalue(L, -2);
     const key = lua_tolstring(L, -1, 0);
     lua_settop(L, -2);
     if (isName(key, FUNCTION_NAME)) {
-      if (lua_isstring(L, -1) == 0) return NAME_NO_STRING;
+      if (lua_isstring(L, -1) === 0) return NAME_NO_STRING;
       name = lua_tolstring(L, -1, lengthCell);
       nameLength = load<i32>(lengthCell);
     } else if (isName(key, DESCRIPTION)) {
-      if (lua_isstring(L, -1) == 0) return DESCRIPTION_NO_STRING;
+      if (lua_isstring(L, -1) === 0) return DESCRIPTION_NO_STRING;
       description = lua_tolstring(L, -1, lengthCell);
       descriptionLength = load<i32>(lengthCell);
     } else if (isName(key, CALLBACK)) {
-      if (lua_type(L, -1) != LUA_TFUNCTION) return CALLBACK_NO_FUNCTION;
+      if (lua_type(L, -1) !== LUA_TFUNCTION) return CALLBACK_NO_FUNCTION;
       if (callback >= 0) luaL_unref(L, LUA_REGISTRYINDEX, callback);
       callback = luaL_ref(L, LUA_REGISTRYINDEX);
       continue;
     } else if (isName(key, FLAGS)) {
-      if (lua_type(L, -1) != LUA_TTABLE) return FLAGS_NO_TABLE;
+      if (lua_type(L, -1) !== LUA_TTABLE) return FLAGS_NO_TABLE;
       if (!readFlags(L)) return UNKNOWN_FLAG;
     } else return UNKNOWN_ARGUMENT;
     lua_settop(L, -2);
@@ -169,10 +197,10 @@ function readNamed(L: State): usize {
 }
 
 function readPositional(L: State): usize {
-  if (lua_isstring(L, 1) == 0) return FIRST_NO_STRING;
+  if (lua_isstring(L, 1) === 0) return FIRST_NO_STRING;
   name = lua_tolstring(L, 1, lengthCell);
   nameLength = load<i32>(lengthCell);
-  if (lua_type(L, 2) != LUA_TFUNCTION) return SECOND_NO_FUNCTION;
+  if (lua_type(L, 2) !== LUA_TFUNCTION) return SECOND_NO_FUNCTION;
   callback = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }
@@ -185,14 +213,14 @@ function register(L: State): i32 {
   descriptionLength = -1;
   callback = -1;
   flags = 0;
-  const failed = count == 1 ? readNamed(L) : readPositional(L);
-  if (failed != 0) {
+  const failed = count === 1 ? readNamed(L) : readPositional(L);
+  if (failed !== 0) {
     if (callback >= 0) luaL_unref(L, LUA_REGISTRYINDEX, callback);
     pushErrorText(L, failed);
     return lua_error(L);
   }
   const refused = hostRegisterFunction(name, nameLength, description, descriptionLength, flags, callback);
-  if (refused == 0) return 0;
+  if (refused === 0) return 0;
   luaL_unref(L, LUA_REGISTRYINDEX, callback);
   pushError(L, replyStart(), refused);
   return lua_error(L);

@@ -4,7 +4,15 @@
  */
 export { growMemory, limitMemory } from './allocator';
 export {
-  collectGarbage, compileScript, createState, evaluate, inputArea, loadLibrary, release, resultCells, usedBytes,
+  collectGarbage,
+  compileScript,
+  createState,
+  evaluate,
+  inputArea,
+  loadLibrary,
+  release,
+  resultCells,
+  usedBytes,
 } from './engine';
 export { seedRandom } from './math-library';
 export { numberToString, stringToNumber } from './numbers';

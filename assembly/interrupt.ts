@@ -26,22 +26,18 @@ setHook(hook.index);
 export function beginScript(L: State): void {
   setRunning(L);
   resetSteps();
-  if (ended != 0) {
+  if (ended !== 0) {
     ended = 0;
     hookEach(L, HOOK_INSTRUCTIONS);
   }
 }
 
 /** Whether the script has to end; nobody may catch the error. */
-// @ts-ignore: decorator
-@inline
 export function hasEnded(): bool {
-  return ended != 0;
+  return ended !== 0;
 }
 
 /** Counts steps of work; returns or raises the error that ends the script. */
-// @ts-ignore: decorator
-@inline
 export function spend(L: State, count: i32): void {
   if (countSteps(count)) ask(L);
 }
@@ -55,8 +51,8 @@ export function collect(L: State): void {
 
 function ask(L: State): void {
   resetSteps();
-  if (ended == 0) ended = hostInterrupt();
-  if (ended != 0) endAgain(L);
+  if (ended === 0) ended = hostInterrupt();
+  if (ended !== 0) endAgain(L);
 }
 
 /** Raises the error that ends the script, and sees to it that it is raised again if it is caught. */
@@ -66,8 +62,8 @@ export function endAgain(L: State): void {
   lua_error(L);
 }
 
-function hook(L: State, info: usize): void {
-  if (ended == 0) hookEach(L, HOOK_INSTRUCTIONS);
+function hook(L: State, _info: usize): void {
+  if (ended === 0) hookEach(L, HOOK_INSTRUCTIONS);
   if (collects) collect(L);
   ask(L);
 }

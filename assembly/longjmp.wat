@@ -11,7 +11,7 @@
   (import "lua" "stackSave" (func $stackSave (result i32)))
   (import "lua" "stackRestore" (func $stackRestore (param i32)))
   (import "lua" "setThrew" (func $setThrew (param i32 i32)))
-  (import "host" "longjmp" (func $longjmp))
+  (import "host" "hostLongjmp" (func $longjmp))
   ;; The exception that is on its way is Lua's.
   (global $isLongjmp (mut i32) (i32.const 0))
 

@@ -5,7 +5,7 @@
  * microseconds. Here the common cases are computed with doubles whose rounding errors are known exactly;
  * the others are left to the C library.
  */
-import { free, luaO_str2d, luaS_newlstr, malloc, sprintf, State, TVALUE_TYPE, LUA_TSTRING } from './lua';
+import { free, LUA_TSTRING, luaO_str2d, luaS_newlstr, malloc, State, sprintf, TVALUE_TYPE } from './lua';
 import { text, textLength } from './text';
 
 /** Longest text of a number: a sign, 17 digits, a point, and an exponent; or `%.17g`'s zeros after "0.". */
@@ -33,8 +33,6 @@ function fillTables(): void {
 }
 fillTables();
 
-// @ts-ignore: decorator
-@inline
 function powerOfTen(n: i32): f64 {
   return load<f64>(powers + n * 8);
 }
@@ -91,7 +89,7 @@ function exactProduct(a: f64, b: f64): f64 {
   c = SPLIT * b;
   const bHigh = c - (c - b);
   const bLow = b - bHigh;
-  productLow = ((aHigh * bHigh - product) + aHigh * bLow + aLow * bHigh) + aLow * bLow;
+  productLow = aHigh * bHigh - product + aHigh * bLow + aLow * bHigh + aLow * bLow;
   return product;
 }
 
@@ -103,12 +101,15 @@ function scaled(value: f64, power: i32, precision: i32): i64 {
     const whole = Math.floor(high);
     let quotient = <i64>whole;
     let rest = high - whole;
-    if (rest == 0) {
+    if (rest === 0) {
       const lowWhole = Math.floor(productLow);
       quotient += <i64>lowWhole;
       rest = productLow - lowWhole;
-      if (rest > 0.5 || (rest == 0.5 && (quotient & 1) != 0)) quotient++;
-    } else if (rest > 0.5 || (rest == 0.5 && (productLow > 0 || (productLow == 0 && (quotient & 1) != 0)))) {
+      if (rest > 0.5 || (rest === 0.5 && (quotient & 1) !== 0)) quotient++;
+    } else if (
+      rest > 0.5 ||
+      (rest === 0.5 && (productLow > 0 || (productLow === 0 && (quotient & 1) !== 0)))
+    ) {
       quotient++;
     }
     return quotient;
@@ -127,7 +128,7 @@ function scaled(value: f64, power: i32, precision: i32): i64 {
   }
   let result = <i64>quotient;
   const twice = rest * 2;
-  if (twice > divisor || (twice == divisor && (result & 1) != 0)) result++;
+  if (twice > divisor || (twice === divisor && (result & 1) !== 0)) result++;
   return result;
 }
 
@@ -136,21 +137,21 @@ export function writeGeneral(value: f64, precision: i32, to: usize): i32 {
   const bits = reinterpret<u64>(value);
   const exponentBits = <i32>((bits >> 52) & 0x7ff);
   let at = to;
-  if (bits >> 63 != 0) store<u8>(at++, 0x2d);
-  if (exponentBits == 0x7ff) {
-    store<u8>(at, (bits << 12) == 0 ? 0x69 : 0x6e); // "inf" or "nan"
-    store<u8>(at, (bits << 12) == 0 ? 0x6e : 0x61, 1);
-    store<u8>(at, (bits << 12) == 0 ? 0x66 : 0x6e, 2);
+  if (bits >> 63 !== 0) store<u8>(at++, 0x2d);
+  if (exponentBits === 0x7ff) {
+    store<u8>(at, bits << 12 === 0 ? 0x69 : 0x6e); // "inf" or "nan"
+    store<u8>(at, bits << 12 === 0 ? 0x6e : 0x61, 1);
+    store<u8>(at, bits << 12 === 0 ? 0x66 : 0x6e, 2);
     return <i32>(at + 3 - to);
   }
   const magnitude = Math.abs(value);
-  if (magnitude < powerOfTen(precision) && Math.floor(magnitude) == magnitude) {
+  if (magnitude < powerOfTen(precision) && Math.floor(magnitude) === magnitude) {
     return <i32>(at - to) + writeUnsigned(<u64>magnitude, at);
   }
   // The decimal exponent: from the binary one, and perhaps one more.
-  let exponent = <i32>Math.floor(<f64>(exponentBits - 1023) * 0.30102999566398120);
+  let exponent = <i32>Math.floor(<f64>(exponentBits - 1023) * 0.3010299956639812);
   let digits: i64 = -1;
-  if (exponentBits != 0) {
+  if (exponentBits !== 0) {
     digits = scaled(magnitude, precision - 1 - exponent, precision);
     const limit = <i64>powerOfTen(precision);
     if (digits >= limit) {
@@ -163,7 +164,7 @@ export function writeGeneral(value: f64, precision: i32, to: usize): i32 {
   }
   if (digits < 0) return writeByPrintf(value, precision, to);
   let count = precision;
-  while (count > 1 && digits % 10 == 0) {
+  while (count > 1 && digits % 10 === 0) {
     digits /= 10;
     count--;
   }
@@ -208,8 +209,6 @@ function writeByPrintf(value: f64, precision: i32, to: usize): i32 {
 }
 
 /** A number as Lua shows it (`%.14g`). */
-// @ts-ignore: decorator
-@inline
 export function writeNumber(value: f64, to: usize): i32 {
   return writeGeneral(value, 14, to);
 }
@@ -235,8 +234,8 @@ export let parsedNumber: f64 = 0;
 export function parseDecimal(start: usize, end: usize): bool {
   let at = start;
   let negative = false;
-  if (at < end && (load<u8>(at) == 0x2d || load<u8>(at) == 0x2b)) {
-    negative = load<u8>(at) == 0x2d;
+  if (at < end && (load<u8>(at) === 0x2d || load<u8>(at) === 0x2b)) {
+    negative = load<u8>(at) === 0x2d;
     at++;
   }
   let mantissa: u64 = 0;
@@ -248,9 +247,9 @@ export function parseDecimal(start: usize, end: usize): bool {
     if (digit > 9) break;
     seen = true;
     mantissa = mantissa * 10 + digit;
-    if (mantissa != 0 && ++digits > 18) return false;
+    if (mantissa !== 0 && ++digits > 18) return false;
   }
-  if (at < end && load<u8>(at) == 0x2e) {
+  if (at < end && load<u8>(at) === 0x2e) {
     at++;
     for (; at < end; at++) {
       const digit = <u32>load<u8>(at) - 0x30;
@@ -258,18 +257,18 @@ export function parseDecimal(start: usize, end: usize): bool {
       seen = true;
       mantissa = mantissa * 10 + digit;
       power--;
-      if (mantissa != 0 && ++digits > 18) return false;
+      if (mantissa !== 0 && ++digits > 18) return false;
     }
   }
   if (!seen) return false;
-  if (at < end && (load<u8>(at) | 0x20) == 0x65) {
+  if (at < end && (load<u8>(at) | 0x20) === 0x65) {
     at++;
     let down = false;
-    if (at < end && (load<u8>(at) == 0x2b || load<u8>(at) == 0x2d)) {
-      down = load<u8>(at) == 0x2d;
+    if (at < end && (load<u8>(at) === 0x2b || load<u8>(at) === 0x2d)) {
+      down = load<u8>(at) === 0x2d;
       at++;
     }
-    if (at == end) return false;
+    if (at === end) return false;
     let exponent = 0;
     for (; at < end; at++) {
       const digit = <i32>load<u8>(at) - 0x30;
@@ -279,7 +278,7 @@ export function parseDecimal(start: usize, end: usize): bool {
     }
     power += down ? -exponent : exponent;
   }
-  if (at != end || mantissa > 1 << 53) return false;
+  if (at !== end || mantissa > 1 << 53) return false;
   if (power > EXACT_POWER_MAX || power < -EXACT_POWER_MAX) return false;
   let value = <f64>mantissa;
   value = power < 0 ? value / powerOfTen(-power) : value * powerOfTen(power);
@@ -287,8 +286,6 @@ export function parseDecimal(start: usize, end: usize): bool {
   return true;
 }
 
-// @ts-ignore: decorator
-@inline
 export function isDigit(c: u32): bool {
   return c - 0x30 < 10;
 }
@@ -299,17 +296,21 @@ export function isHexDigit(c: u32): bool {
 
 /** Whether three letters, given in lower case, stand here in any case. */
 export function isWord(at: usize, first: u32, second: u32, third: u32): bool {
-  return (load<u8>(at) | 0x20) == first && (load<u8>(at + 1) | 0x20) == second && (load<u8>(at + 2) | 0x20) == third;
+  return (
+    (load<u8>(at) | 0x20) === first &&
+    (load<u8>(at + 1) | 0x20) === second &&
+    (load<u8>(at + 2) | 0x20) === third
+  );
 }
 
 /** Where the longest decimal number from `start` on ends; `start` if there is none. */
 function decimalEnd(start: usize): usize {
   let at = start;
-  if (load<u8>(at) == 0x2d || load<u8>(at) == 0x2b) at++;
+  if (load<u8>(at) === 0x2d || load<u8>(at) === 0x2b) at++;
   const digits = at;
   while (isDigit(load<u8>(at))) at++;
   let any = at > digits;
-  if (load<u8>(at) == 0x2e) {
+  if (load<u8>(at) === 0x2e) {
     const fraction = at + 1;
     let stop = fraction;
     while (isDigit(load<u8>(stop))) stop++;
@@ -319,9 +320,9 @@ function decimalEnd(start: usize): usize {
     }
   }
   if (!any) return start;
-  if ((load<u8>(at) | 0x20) == 0x65) {
+  if ((load<u8>(at) | 0x20) === 0x65) {
     let exponent = at + 1;
-    if (load<u8>(exponent) == 0x2d || load<u8>(exponent) == 0x2b) exponent++;
+    if (load<u8>(exponent) === 0x2d || load<u8>(exponent) === 0x2b) exponent++;
     if (isDigit(load<u8>(exponent))) {
       while (isDigit(load<u8>(exponent))) exponent++;
       at = exponent;
@@ -333,25 +334,29 @@ function decimalEnd(start: usize): usize {
 /** Reads what C's strtod knows besides decimal numbers: hexadecimal ones, infinity and NaN. Returns its end, or 0. */
 function scanSpecial(start: usize): usize {
   let at = start;
-  const negative = load<u8>(at) == 0x2d;
-  if (negative || load<u8>(at) == 0x2b) at++;
+  const negative = load<u8>(at) === 0x2d;
+  if (negative || load<u8>(at) === 0x2b) at++;
   if (isWord(at, 0x69, 0x6e, 0x66)) {
     parsedNumber = negative ? -Infinity : Infinity;
     at += 3;
-    const isLong = isWord(at, 0x69, 0x6e, 0x69) && (load<u8>(at + 3) | 0x20) == 0x74 && (load<u8>(at + 4) | 0x20) == 0x79;
+    const isLong =
+      isWord(at, 0x69, 0x6e, 0x69) &&
+      (load<u8>(at + 3) | 0x20) === 0x74 &&
+      (load<u8>(at + 4) | 0x20) === 0x79;
     return isLong ? at + 5 : at;
   }
   if (isWord(at, 0x6e, 0x61, 0x6e)) {
     parsedNumber = reinterpret<f64>(negative ? <u64>0xfff8000000000000 : <u64>0x7ff8000000000000);
     at += 3;
-    if (load<u8>(at) != 0x28) return at;
+    if (load<u8>(at) !== 0x28) return at;
     let close = at + 1;
-    while (isDigit(load<u8>(close)) || (<u32>load<u8>(close) | 0x20) - 0x61 < 26 || load<u8>(close) == 0x5f) close++;
-    return load<u8>(close) == 0x29 ? close + 1 : at;
+    while (isDigit(load<u8>(close)) || (<u32>load<u8>(close) | 0x20) - 0x61 < 26 || load<u8>(close) === 0x5f)
+      close++;
+    return load<u8>(close) === 0x29 ? close + 1 : at;
   }
-  if (load<u8>(at) != 0x30 || (load<u8>(at + 1) | 0x20) != 0x78) return 0;
+  if (load<u8>(at) !== 0x30 || (load<u8>(at + 1) | 0x20) !== 0x78) return 0;
   const end = scanHexadecimal(at + 2);
-  if (end != 0 && negative) parsedNumber = -parsedNumber;
+  if (end !== 0 && negative) parsedNumber = -parsedNumber;
   return end;
 }
 
@@ -364,30 +369,31 @@ function scanHexadecimal(start: usize): usize {
   let point = false;
   for (; ; at++) {
     const c = <u32>load<u8>(at);
-    if (c == 0x2e && !point) {
+    if (c === 0x2e && !point) {
       point = true;
       continue;
     }
     if (!isHexDigit(c)) break;
     any = true;
     const digit: u64 = isDigit(c) ? c - 0x30 : (c | 0x20) - 0x57;
-    if (mantissa >> 59 == 0) {
+    if (mantissa >> 59 === 0) {
       mantissa = (mantissa << 4) | digit;
       if (point) exponent -= 4;
     } else {
       // Of what does not fit, it counts only whether it is zero.
-      if (digit != 0) mantissa |= 1;
+      if (digit !== 0) mantissa |= 1;
       if (!point) exponent += 4;
     }
   }
   if (!any) return 0;
-  if ((load<u8>(at) | 0x20) == 0x70) {
+  if ((load<u8>(at) | 0x20) === 0x70) {
     let digits = at + 1;
-    const down = load<u8>(digits) == 0x2d;
-    if (down || load<u8>(digits) == 0x2b) digits++;
+    const down = load<u8>(digits) === 0x2d;
+    if (down || load<u8>(digits) === 0x2b) digits++;
     if (isDigit(load<u8>(digits))) {
       let power = 0;
-      for (; isDigit(load<u8>(digits)); digits++) if (power < 100000) power = power * 10 + (load<u8>(digits) - 0x30);
+      for (; isDigit(load<u8>(digits)); digits++)
+        if (power < 100000) power = power * 10 + (load<u8>(digits) - 0x30);
       exponent += down ? -power : power;
       at = digits;
     }
@@ -400,17 +406,17 @@ function scanHexadecimal(start: usize): usize {
 function scaleByTwo(value: f64, power: i32): f64 {
   let result = value;
   let rest = power;
-  while (rest > 1000 && isFinite(result) && result != 0) {
-    result *= reinterpret<f64>(<u64>(1023 + 1000) << 52);
+  while (rest > 1000 && isFinite(result) && result !== 0) {
+    result *= reinterpret<f64>((<u64>(1023 + 1000)) << 52);
     rest -= 1000;
   }
-  while (rest < -1000 && result != 0) {
-    result *= reinterpret<f64>(<u64>(1023 - 1000) << 52);
+  while (rest < -1000 && result !== 0) {
+    result *= reinterpret<f64>((<u64>(1023 - 1000)) << 52);
     rest += 1000;
   }
   if (rest > 1000) rest = 1000;
   else if (rest < -1000) rest = -1000;
-  return result * reinterpret<f64>(<u64>(1023 + rest) << 52);
+  return result * reinterpret<f64>((<u64>(1023 + rest)) << 52);
 }
 
 /** Longer numbers are read by the C library where they are; they are followed by something that ends them. */
@@ -421,13 +427,13 @@ const numberCell = memory.data(8, 8);
 /** Reads the longest number from `start` on, as C's strtod does. Returns where it ends; `start` if there is none. */
 export function scanNumber(start: usize): usize {
   const special = scanSpecial(start);
-  if (special != 0) return special;
+  if (special !== 0) return special;
   const end = decimalEnd(start);
-  if (end == start || parseDecimal(start, end)) return end;
+  if (end === start || parseDecimal(start, end)) return end;
   // The C library reads all numbers, up to a zero byte.
   const length = <u32>(end - start);
   const text = length <= NUMBER_COPY_BYTES ? numberCopy : malloc(length + 1);
-  if (text == 0) return start;
+  if (text === 0) return start;
   memory.copy(text, start, length);
   store<u8>(text + length, 0);
   luaO_str2d(text, numberCell);
@@ -436,10 +442,8 @@ export function scanNumber(start: usize): usize {
   return end;
 }
 
-// @ts-ignore: decorator
-@inline
 export function isSpace(c: u32): bool {
-  return c == 0x20 || c - 9 < 5;
+  return c === 0x20 || c - 9 < 5;
 }
 
 /** In place of Lua's own luaO_str2d: reads a number that fills a C string, blanks around it aside. Returns 0 if it is none. */
@@ -447,29 +451,23 @@ export function stringToNumber(text: usize, result: usize): i32 {
   let start = text;
   while (isSpace(load<u8>(start))) start++;
   let end = scanNumber(start);
-  if (end == start) return 0;
+  if (end === start) return 0;
   store<f64>(result, parsedNumber);
   while (isSpace(load<u8>(end))) end++;
-  return load<u8>(end) == 0 ? 1 : 0;
+  return load<u8>(end) === 0 ? 1 : 0;
 }
 
 /** A double as C on x86-64 converts it to a 64-bit integer: what does not fit, and NaN, is the smallest. */
-// @ts-ignore: decorator
-@inline
 export function toInt64(value: f64): i64 {
   return value >= -9223372036854775808.0 && value < 9223372036854775808.0 ? <i64>value : i64.MIN_VALUE;
 }
 
 /** A double as C on x86-64 converts it to an int: what does not fit, and NaN, is the smallest. */
-// @ts-ignore: decorator
-@inline
 export function toInt32(value: f64): i32 {
   return value > -2147483649.0 && value < 2147483648.0 ? <i32>value : i32.MIN_VALUE;
 }
 
 /** A double as Lua on x86-64 converts it to a C int: by way of 64 bits. */
-// @ts-ignore: decorator
-@inline
 export function toInt(value: f64): i32 {
   return <i32>toInt64(value);
 }

@@ -7,7 +7,7 @@
  * One match has its state in this module; who calls a function of the script in between sets it again (`setSubject`).
  */
 import { spend } from './interrupt';
-import { luaL_checkstack, lua_pushlstring, lua_pushnumber, State } from './lua';
+import { lua_pushlstring, lua_pushnumber, luaL_checkstack, State } from './lua';
 import { raise, text } from './text';
 
 const CAPTURES_MAX = 32;
@@ -67,9 +67,9 @@ function fillClasses(): void {
     if (c >= 0x41 && c <= 0x5a) bits |= ALPHA | UPPER;
     if (c >= 0x30 && c <= 0x39) bits |= DIGIT | HEXADECIMAL;
     if ((c >= 0x61 && c <= 0x66) || (c >= 0x41 && c <= 0x46)) bits |= HEXADECIMAL;
-    if (c == 0x20 || (c >= 9 && c <= 13)) bits |= SPACE;
-    if (c < 0x20 || c == 0x7f) bits |= CONTROL;
-    if (c > 0x20 && c < 0x7f && (bits & (ALPHA | DIGIT)) == 0) bits |= PUNCTUATION;
+    if (c === 0x20 || (c >= 9 && c <= 13)) bits |= SPACE;
+    if (c < 0x20 || c === 0x7f) bits |= CONTROL;
+    if (c > 0x20 && c < 0x7f && (bits & (ALPHA | DIGIT)) === 0) bits |= PUNCTUATION;
     store<u8>(classes + c, bits);
   }
 }
@@ -89,10 +89,8 @@ export function matchAt(at: usize, pattern: usize): usize {
   return match(at, pattern);
 }
 
-// @ts-ignore: decorator
-@inline
 function hasClass(c: u32, bits: u32): bool {
-  return (load<u8>(classes + c) & bits) != 0;
+  return (load<u8>(classes + c) & bits) !== 0;
 }
 
 function matchClass(c: u32, name: u32): bool {
@@ -126,10 +124,10 @@ function matchClass(c: u32, name: u32): bool {
       belongs = hasClass(c, HEXADECIMAL);
       break;
     case 0x7a /* z */:
-      belongs = c == 0;
+      belongs = c === 0;
       break;
     default:
-      return name == c;
+      return name === c;
   }
   // A capital letter stands for all other characters.
   return hasClass(name, UPPER) ? !belongs : belongs;
@@ -139,21 +137,21 @@ function matchClass(c: u32, name: u32): bool {
 function matchSet(c: u32, start: usize, end: usize): bool {
   let at = start + 1;
   let found = true;
-  if (load<u8>(at) == CARET) {
+  if (load<u8>(at) === CARET) {
     found = false;
     at++;
   }
   while (at < end) {
     const first = <u32>load<u8>(at);
-    if (first == PERCENT) {
+    if (first === PERCENT) {
       at++;
       if (matchClass(c, load<u8>(at))) return found;
       at++;
-    } else if (load<u8>(at + 1) == MINUS && at + 2 < end) {
+    } else if (load<u8>(at + 1) === MINUS && at + 2 < end) {
       if (first <= c && c <= <u32>load<u8>(at + 2)) return found;
       at += 3;
     } else {
-      if (first == c) return found;
+      if (first === c) return found;
       at++;
     }
   }
@@ -161,32 +159,30 @@ function matchSet(c: u32, start: usize, end: usize): bool {
 }
 
 /** Whether one item of a pattern, which ends at `end`, matches a character. */
-// @ts-ignore: decorator
-@inline
 function matchSingle(c: u32, item: usize, end: usize): bool {
   const first = <u32>load<u8>(item);
-  if (first == DOT) return true;
-  if (first == PERCENT) return matchClass(c, load<u8>(item + 1));
-  if (first == OPEN_BRACKET) return matchSet(c, item, end - 1);
-  return first == c;
+  if (first === DOT) return true;
+  if (first === PERCENT) return matchClass(c, load<u8>(item + 1));
+  if (first === OPEN_BRACKET) return matchSet(c, item, end - 1);
+  return first === c;
 }
 
 /** Where the item of a pattern ends. */
 function itemEnd(item: usize): usize {
   const first = <u32>load<u8>(item);
   let at = item + 1;
-  if (first == PERCENT) {
-    if (load<u8>(at) == 0) raise(L, ENDS_WITH_PERCENT);
+  if (first === PERCENT) {
+    if (load<u8>(at) === 0) raise(L, ENDS_WITH_PERCENT);
     return at + 1;
   }
-  if (first != OPEN_BRACKET) return at;
-  if (load<u8>(at) == CARET) at++;
+  if (first !== OPEN_BRACKET) return at;
+  if (load<u8>(at) === CARET) at++;
   do {
     const c = load<u8>(at);
-    if (c == 0) raise(L, MISSING_BRACKET);
+    if (c === 0) raise(L, MISSING_BRACKET);
     at++;
-    if (c == PERCENT && load<u8>(at) != 0) at++;
-  } while (load<u8>(at) != CLOSE_BRACKET);
+    if (c === PERCENT && load<u8>(at) !== 0) at++;
+  } while (load<u8>(at) !== CLOSE_BRACKET);
   return at + 1;
 }
 
@@ -203,46 +199,48 @@ function matchItems(start: usize, pattern: usize): usize {
   let p = pattern;
   while (true) {
     const first = <u32>load<u8>(p);
-    if (first == 0) return s;
-    if (first == OPEN) {
-      return load<u8>(p + 1) == CLOSE ? beginCapture(s, p + 2, POSITION) : beginCapture(s, p + 1, UNFINISHED);
+    if (first === 0) return s;
+    if (first === OPEN) {
+      return load<u8>(p + 1) === CLOSE
+        ? beginCapture(s, p + 2, POSITION)
+        : beginCapture(s, p + 1, UNFINISHED);
     }
-    if (first == CLOSE) return endCapture(s, p + 1);
-    if (first == DOLLAR && load<u8>(p + 1) == 0) return s == subjectEnd ? s : 0;
-    if (first == PERCENT) {
+    if (first === CLOSE) return endCapture(s, p + 1);
+    if (first === DOLLAR && load<u8>(p + 1) === 0) return s === subjectEnd ? s : 0;
+    if (first === PERCENT) {
       const second = <u32>load<u8>(p + 1);
-      if (second == 0x62 /* b */) {
+      if (second === 0x62 /* b */) {
         s = matchBalanced(s, p + 2);
-        if (s == 0) return 0;
+        if (s === 0) return 0;
         p += 4;
         continue;
       }
-      if (second == 0x66 /* f */) {
+      if (second === 0x66 /* f */) {
         p += 2;
-        if (load<u8>(p) != OPEN_BRACKET) raise(L, NO_FRONTIER_SET);
+        if (load<u8>(p) !== OPEN_BRACKET) raise(L, NO_FRONTIER_SET);
         const end = itemEnd(p);
-        const before = s == subject ? 0 : <u32>load<u8>(s - 1);
+        const before = s === subject ? 0 : <u32>load<u8>(s - 1);
         if (matchSet(before, p, end - 1) || !matchSet(load<u8>(s), p, end - 1)) return 0;
         p = end;
         continue;
       }
       if (second - 0x30 < 10) {
         s = matchCapture(s, second);
-        if (s == 0) return 0;
+        if (s === 0) return 0;
         p += 2;
         continue;
       }
     }
     const end = itemEnd(p);
     const suffix = <u32>load<u8>(end);
-    if (suffix == STAR) return matchMost(s, p, end);
-    if (suffix == MINUS) return matchLeast(s, p, end);
+    if (suffix === STAR) return matchMost(s, p, end);
+    if (suffix === MINUS) return matchLeast(s, p, end);
     const matches = s < subjectEnd && matchSingle(load<u8>(s), p, end);
-    if (suffix == PLUS) return matches ? matchMost(s + 1, p, end) : 0;
-    if (suffix == QUESTION) {
+    if (suffix === PLUS) return matches ? matchMost(s + 1, p, end) : 0;
+    if (suffix === QUESTION) {
       if (matches) {
         const result = match(s + 1, end + 1);
-        if (result != 0) return result;
+        if (result !== 0) return result;
       }
       p = end + 1;
       continue;
@@ -260,8 +258,8 @@ function matchMost(start: usize, item: usize, end: usize): usize {
   spend(L, <i32>(s - start));
   while (true) {
     const result = match(s, end + 1);
-    if (result != 0) return result;
-    if (s == start) return 0;
+    if (result !== 0) return result;
+    if (s === start) return 0;
     s--;
   }
 }
@@ -271,7 +269,7 @@ function matchLeast(start: usize, item: usize, end: usize): usize {
   let s = start;
   while (true) {
     const result = match(s, end + 1);
-    if (result != 0) return result;
+    if (result !== 0) return result;
     if (s >= subjectEnd || !matchSingle(load<u8>(s), item, end)) return 0;
     s++;
   }
@@ -279,19 +277,19 @@ function matchLeast(start: usize, item: usize, end: usize): usize {
 
 function matchBalanced(start: usize, pair: usize): usize {
   const open = load<u8>(pair);
-  if (open == 0 || load<u8>(pair + 1) == 0) raise(L, UNBALANCED);
-  if (load<u8>(start) != open) return 0;
+  if (open === 0 || load<u8>(pair + 1) === 0) raise(L, UNBALANCED);
+  if (load<u8>(start) !== open) return 0;
   const close = load<u8>(pair + 1);
   let count = 1;
   let s = start + 1;
   for (; s < subjectEnd; s++) {
     const c = load<u8>(s);
-    if (c == close) {
-      if (--count == 0) {
+    if (c === close) {
+      if (--count === 0) {
         spend(L, <i32>(s - start));
         return s + 1;
       }
-    } else if (c == open) count++;
+    } else if (c === open) count++;
   }
   spend(L, <i32>(s - start));
   return 0;
@@ -303,47 +301,48 @@ function beginCapture(s: usize, pattern: usize, length: i32): usize {
   store<i32>(captureLengths + 4 * level, length);
   level++;
   const result = match(s, pattern);
-  if (result == 0) level--;
+  if (result === 0) level--;
   return result;
 }
 
 function endCapture(s: usize, pattern: usize): usize {
   let open = level - 1;
-  while (open >= 0 && load<i32>(captureLengths + 4 * open) != UNFINISHED) open--;
+  while (open >= 0 && load<i32>(captureLengths + 4 * open) !== UNFINISHED) open--;
   if (open < 0) raise(L, INVALID_PATTERN_CAPTURE);
   store<i32>(captureLengths + 4 * open, <i32>(s - load<usize>(captureStarts + 4 * open)));
   const result = match(s, pattern);
-  if (result == 0) store<i32>(captureLengths + 4 * open, UNFINISHED);
+  if (result === 0) store<i32>(captureLengths + 4 * open, UNFINISHED);
   return result;
 }
 
 /** The text of an earlier capture. */
 function matchCapture(s: usize, digit: u32): usize {
   const index = <i32>digit - 0x31;
-  if (index < 0 || index >= level || load<i32>(captureLengths + 4 * index) == UNFINISHED) raise(L, INVALID_CAPTURE);
+  if (index < 0 || index >= level || load<i32>(captureLengths + 4 * index) === UNFINISHED)
+    raise(L, INVALID_CAPTURE);
   const length = load<u32>(captureLengths + 4 * index);
   if (<u32>(subjectEnd - s) < length) return 0;
   spend(L, <i32>(length >> 4));
-  return memory.compare(load<usize>(captureStarts + 4 * index), s, length) == 0 ? s + length : 0;
+  return memory.compare(load<usize>(captureStarts + 4 * index), s, length) === 0 ? s + length : 0;
 }
 
 /** Pushes a capture of the match [start, end); the whole match stands for the first one if there is none. */
 export function pushCapture(index: i32, start: usize, end: usize): void {
   if (index >= level) {
-    if (index != 0) raise(L, INVALID_CAPTURE);
+    if (index !== 0) raise(L, INVALID_CAPTURE);
     lua_pushlstring(L, start, <u32>(end - start));
     return;
   }
   const begin = load<usize>(captureStarts + 4 * index);
   const length = load<i32>(captureLengths + 4 * index);
-  if (length == UNFINISHED) raise(L, UNFINISHED_CAPTURE);
-  if (length == POSITION) lua_pushnumber(L, <f64>(<u32>(begin - subject) + 1));
+  if (length === UNFINISHED) raise(L, UNFINISHED_CAPTURE);
+  if (length === POSITION) lua_pushnumber(L, <f64>(<u32>(begin - subject) + 1));
   else lua_pushlstring(L, begin, length);
 }
 
 /** Pushes all captures; the whole match if there is none and `whole` says so. Returns how many. */
 export function pushCaptures(start: usize, end: usize, whole: bool): i32 {
-  const count = level == 0 && whole ? 1 : level;
+  const count = level === 0 && whole ? 1 : level;
   luaL_checkstack(L, count, TOO_MANY_CAPTURES);
   for (let index = 0; index < count; index++) pushCapture(index, start, end);
   return count;
@@ -351,16 +350,16 @@ export function pushCaptures(start: usize, end: usize, whole: bool): i32 {
 
 /** Looks for a text. Returns where it is, or 0. */
 export function findText(state: State, start: usize, end: usize, wanted: usize, length: u32): usize {
-  if (length == 0) return start;
+  if (length === 0) return start;
   if (<u32>(end - start) < length) return 0;
   const first = load<u8>(wanted);
   const last = end - length;
   let counted = start;
   for (let s = start; s <= last; s++) {
-    if (load<u8>(s) != first) continue;
+    if (load<u8>(s) !== first) continue;
     let at: u32 = 1;
-    while (at < length && load<u8>(s + at) == load<u8>(wanted + at)) at++;
-    if (at == length) return s;
+    while (at < length && load<u8>(s + at) === load<u8>(wanted + at)) at++;
+    if (at === length) return s;
     spend(state, <i32>(at + <u32>(s - counted)) >> 2);
     counted = s;
   }
@@ -371,7 +370,7 @@ export function findText(state: State, start: usize, end: usize, wanted: usize, 
 /** Whether a pattern has characters that are not just themselves. */
 export function hasSpecials(pattern: usize): bool {
   let p = pattern;
-  while (load<u8>(p) != 0) {
+  while (load<u8>(p) !== 0) {
     switch (<i32>load<u8>(p++)) {
       case CARET:
       case DOLLAR:

@@ -27,39 +27,27 @@ let powers: u32 = 0;
 const seconds = memory.data(4 * 21, 4);
 const heads = memory.data(4 * 21 * 16, 4);
 
-// @ts-ignore: decorator
-@inline
 function sizeOf(block: usize): u32 {
   return load<u32>(block - 4) & ~FREE;
 }
 
-// @ts-ignore: decorator
-@inline
 function isFree(block: usize): bool {
-  return (load<u32>(block - 4) & FREE) != 0;
+  return (load<u32>(block - 4) & FREE) !== 0;
 }
 
-// @ts-ignore: decorator
-@inline
 function setSize(block: usize, size: u32, free: u32): void {
   store<u32>(block - 4, size | free);
 }
 
-// @ts-ignore: decorator
-@inline
 function nextOf(block: usize): usize {
   return block + sizeOf(block) + HEADER_BYTES;
 }
 
 /** The list of a size: its power and its number within the power. */
-// @ts-ignore: decorator
-@inline
 function powerOf(size: u32): u32 {
   return 31 - clz(size);
 }
 
-// @ts-ignore: decorator
-@inline
 function secondOf(size: u32, power: u32): u32 {
   return power < SECOND_LOG ? 0 : (size >> (power - SECOND_LOG)) & 15;
 }
@@ -72,7 +60,7 @@ function insert(block: usize): void {
   const first = load<usize>(head);
   store<usize>(block, first);
   store<usize>(block, 0, 4);
-  if (first != 0) store<usize>(first, block, 4);
+  if (first !== 0) store<usize>(first, block, 4);
   store<usize>(head, block);
   powers |= 1 << power;
   store<u32>(seconds + 4 * power, load<u32>(seconds + 4 * power) | (1 << second));
@@ -81,8 +69,8 @@ function insert(block: usize): void {
 function remove(block: usize): void {
   const next = load<usize>(block);
   const previous = load<usize>(block, 4);
-  if (next != 0) store<usize>(next, previous, 4);
-  if (previous != 0) {
+  if (next !== 0) store<usize>(next, previous, 4);
+  if (previous !== 0) {
     store<usize>(previous, next);
     return;
   }
@@ -90,10 +78,10 @@ function remove(block: usize): void {
   const power = powerOf(size);
   const second = secondOf(size, power);
   store<usize>(heads + 4 * (16 * power + second), next);
-  if (next != 0) return;
+  if (next !== 0) return;
   const left = load<u32>(seconds + 4 * power) & ~(1 << second);
   store<u32>(seconds + 4 * power, left);
-  if (left == 0) powers &= ~(1 << power);
+  if (left === 0) powers &= ~(1 << power);
 }
 
 /** A free block of at least this size, 0 if there is none. */
@@ -103,9 +91,9 @@ function find(size: u32): usize {
   let power = powerOf(rounded);
   if (power >= POWERS) return 0;
   let found = load<u32>(seconds + 4 * power) & (0xffffffff << secondOf(rounded, power));
-  if (found == 0) {
+  if (found === 0) {
     const larger = powers & (0xffffffff << (power + 1));
-    if (larger == 0) return 0;
+    if (larger === 0) return 0;
     power = ctz(larger);
     found = load<u32>(seconds + 4 * power);
   }
@@ -115,9 +103,9 @@ function find(size: u32): usize {
 /** Takes one more pool, as one free block. */
 function addPool(): bool {
   const pool = malloc(POOL_BYTES);
-  if (pool == 0) return false;
+  if (pool === 0) return false;
   const block = ((pool + 7) & ~7) + HEADER_BYTES;
-  const end = ((pool + POOL_BYTES) & ~7);
+  const end = (pool + POOL_BYTES) & ~7;
   store<usize>(block - 8, 0);
   setSize(block, <u32>(end - block) - HEADER_BYTES, FREE);
   store<usize>(end - 8, block);
@@ -130,7 +118,7 @@ function addPool(): bool {
 export function poolAllocate(bytes: u32): usize {
   const size = (bytes + 7) & ~7;
   let block = find(size);
-  if (block == 0) {
+  if (block === 0) {
     if (!addPool()) return 0;
     block = find(size);
   }
@@ -149,8 +137,6 @@ export function poolAllocate(bytes: u32): usize {
 }
 
 /** What a block has room for. */
-// @ts-ignore: decorator
-@inline
 export function poolBytes(block: usize): u32 {
   return sizeOf(block);
 }
@@ -164,7 +150,7 @@ export function poolFree(freed: usize): void {
     size += sizeOf(after) + HEADER_BYTES;
   }
   const before = load<usize>(block - 8);
-  if (before != 0 && isFree(before)) {
+  if (before !== 0 && isFree(before)) {
     remove(before);
     size += sizeOf(before) + HEADER_BYTES;
     block = before;

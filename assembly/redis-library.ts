@@ -1,17 +1,31 @@
 /** The library `redis` (also called `server`): commands, errors, logging. Texts of errors are Redis's. */
 import { append, buffer, bufferTop, keep, reserve } from './buffer';
-import { markCounted, pushError, pushErrorText, raiseErrorText } from './errors';
+import { pushError, pushErrorText, raiseErrorText } from './errors';
 import { hostAclCheck, hostCall, hostLog, hostSetProtocol, hostSetReplication } from './host';
+import { spend } from './interrupt';
 import {
-  LUA_TNUMBER, LUA_TSTRING, lua_createtable, lua_error, lua_gettop, lua_isnumber, lua_pushboolean, lua_pushlstring,
-  lua_pushstring, lua_pushvalue, lua_setfield, lua_settop, lua_tolstring, lua_tonumber, lua_type, State,
+  LUA_TNUMBER,
+  LUA_TSTRING,
+  lua_createtable,
+  lua_error,
+  lua_gettop,
+  lua_isnumber,
+  lua_pushboolean,
+  lua_pushlstring,
+  lua_pushstring,
+  lua_pushvalue,
+  lua_setfield,
+  lua_settop,
+  lua_tolstring,
+  lua_tonumber,
+  lua_type,
+  State,
 } from './lua';
 import { NUMBER_BYTES_MAX, toInt32, writeGeneral } from './numbers';
 import { beginLibrary, endLibrary, refuseMissing, setFunction, setNumber } from './registry';
 import { replyStart } from './reply-area';
 import { readReply } from './reply-reader';
-import { sha1Hex, SHA1_HEX_BYTES } from './sha1';
-import { spend } from './interrupt';
+import { SHA1_HEX_BYTES, sha1Hex } from './sha1';
 import { text } from './text';
 
 const OK = text('ok');
@@ -52,7 +66,7 @@ export function resetScriptProtocol(): void {
  */
 function readArguments(L: State): i32 {
   const count = lua_gettop(L);
-  if (count == 0) {
+  if (count === 0) {
     pushErrorText(L, NO_ARGUMENT);
     return 0;
   }
@@ -64,9 +78,9 @@ function readArguments(L: State): i32 {
   let numbers = 0;
   for (let index = 1; index <= count; index++) {
     const type = lua_type(L, index);
-    if (type == LUA_TSTRING) {
+    if (type === LUA_TSTRING) {
       store<usize>(pair, lua_tolstring(L, index, pair + 4));
-    } else if (type == LUA_TNUMBER) {
+    } else if (type === LUA_TNUMBER) {
       store<usize>(pair, 0);
       numbers++;
     } else {
@@ -85,7 +99,7 @@ function writeNumbers(L: State, count: i32, numbers: i32): void {
   let at = buffer + bufferTop;
   for (let index = 0; index < count; index++) {
     const pair = pairs + 8 * index;
-    if (load<usize>(pair) != 0) continue;
+    if (load<usize>(pair) !== 0) continue;
     store<usize>(pair, at);
     const length = writeGeneral(lua_tonumber(L, index + 1), 17, at);
     store<i32>(pair, length, 4);
@@ -95,19 +109,19 @@ function writeNumbers(L: State, count: i32, numbers: i32): void {
 
 function redisCall(L: State): i32 {
   const count = readArguments(L);
-  if (count == 0) return lua_error(L);
+  if (count === 0) return lua_error(L);
   spend(L, CALL_STEPS);
   hostCall(pairs, count);
   lua_settop(L, 0);
   const reply = replyStart();
   readReply(L, reply);
-  if (load<u8>(reply) == 0x2d /* - */) return lua_error(L);
+  if (load<u8>(reply) === 0x2d /* - */) return lua_error(L);
   return 1;
 }
 
 function redisPcall(L: State): i32 {
   const count = readArguments(L);
-  if (count == 0) return 1;
+  if (count === 0) return 1;
   spend(L, CALL_STEPS);
   hostCall(pairs, count);
   lua_settop(L, 0);
@@ -116,13 +130,13 @@ function redisPcall(L: State): i32 {
 }
 
 function errorReply(L: State): i32 {
-  if (lua_gettop(L) != 1 || lua_type(L, 1) != LUA_TSTRING) {
+  if (lua_gettop(L) !== 1 || lua_type(L, 1) !== LUA_TSTRING) {
     pushErrorText(L, WRONG_FIELD);
     return 1;
   }
   const bytes = lua_tolstring(L, 1, lengthCell);
   const length = load<u32>(lengthCell);
-  if (length > 0 && load<u8>(bytes) == 0x2d) {
+  if (length > 0 && load<u8>(bytes) === 0x2d) {
     pushError(L, bytes, length);
     return 1;
   }
@@ -138,7 +152,7 @@ function errorReply(L: State): i32 {
 }
 
 function statusReply(L: State): i32 {
-  if (lua_gettop(L) != 1 || lua_type(L, 1) != LUA_TSTRING) {
+  if (lua_gettop(L) !== 1 || lua_type(L, 1) !== LUA_TSTRING) {
     pushErrorText(L, WRONG_FIELD);
     return 1;
   }
@@ -149,10 +163,10 @@ function statusReply(L: State): i32 {
 }
 
 function sha1hex(L: State): i32 {
-  if (lua_gettop(L) != 1) return raiseErrorText(L, WRONG_COUNT);
+  if (lua_gettop(L) !== 1) return raiseErrorText(L, WRONG_COUNT);
   store<u32>(lengthCell, 0);
   const bytes = lua_tolstring(L, 1, lengthCell);
-  const length = bytes == 0 ? 0 : load<u32>(lengthCell);
+  const length = bytes === 0 ? 0 : load<u32>(lengthCell);
   spend(L, length >> 3);
   lua_pushlstring(L, sha1Hex(bytes, length), SHA1_HEX_BYTES);
   return 1;
@@ -161,14 +175,14 @@ function sha1hex(L: State): i32 {
 function log(L: State): i32 {
   const count = lua_gettop(L);
   if (count < 2) return raiseErrorText(L, LOG_ARGUMENTS);
-  if (lua_isnumber(L, 1) == 0) return raiseErrorText(L, LOG_LEVEL_TYPE);
+  if (lua_isnumber(L, 1) === 0) return raiseErrorText(L, LOG_LEVEL_TYPE);
   const level = toInt32(lua_tonumber(L, 1));
   if (level < 0 || level > LOG_LEVEL_MAX) return raiseErrorText(L, LOG_LEVEL);
   const top = bufferTop;
   let end = top;
   for (let index = 2; index <= count; index++) {
     const bytes = lua_tolstring(L, index, lengthCell);
-    if (bytes == 0) continue;
+    if (bytes === 0) continue;
     if (index > 2) {
       reserve(L, end, 1);
       store<u8>(buffer + end++, 0x20);
@@ -180,25 +194,25 @@ function log(L: State): i32 {
 }
 
 function setresp(L: State): i32 {
-  if (lua_gettop(L) != 1) return raiseErrorText(L, SETRESP_ARGUMENTS);
+  if (lua_gettop(L) !== 1) return raiseErrorText(L, SETRESP_ARGUMENTS);
   const version = toInt32(lua_tonumber(L, 1));
-  if (version != 2 && version != 3) return raiseErrorText(L, SETRESP_VERSION);
+  if (version !== 2 && version !== 3) return raiseErrorText(L, SETRESP_VERSION);
   scriptProtocol = version;
   hostSetProtocol(version);
   return 0;
 }
 
 function setRepl(L: State): i32 {
-  if (lua_gettop(L) != 1) return raiseErrorText(L, SET_REPL_ARGUMENTS);
+  if (lua_gettop(L) !== 1) return raiseErrorText(L, SET_REPL_ARGUMENTS);
   const flags = toInt32(lua_tonumber(L, 1));
-  if ((flags & ~REPLICATION_FLAGS) != 0) return raiseErrorText(L, SET_REPL_FLAGS);
+  if ((flags & ~REPLICATION_FLAGS) !== 0) return raiseErrorText(L, SET_REPL_FLAGS);
   hostSetReplication(flags);
   return 0;
 }
 
 function aclCheckCmd(L: State): i32 {
   const count = readArguments(L);
-  if (count == 0) return lua_error(L);
+  if (count === 0) return lua_error(L);
   const allowed = hostAclCheck(pairs, count);
   if (allowed < 0) return raiseErrorText(L, ACL_NO_COMMAND);
   lua_pushboolean(L, allowed);
@@ -217,7 +231,7 @@ function breakpoint(L: State): i32 {
   return 1;
 }
 
-function debug(L: State): i32 {
+function debug(_L: State): i32 {
   return 0;
 }
 

@@ -1,7 +1,26 @@
 /** How libraries come into a state, and tables that nobody may change. */
 import {
-  LUA_TTABLE, luaL_where, lua_concat, lua_createtable, lua_error, lua_getmetatable, lua_isstring, lua_next, lua_pushcclosure, lua_pushnil,
-  lua_pushnumber, lua_pushstring, lua_rawset, lua_setfield, lua_setmetatable, lua_settop, lua_tolstring, lua_topointer, lua_type, OBJECT_MARKED, State,
+  LUA_TTABLE,
+  lua_concat,
+  lua_createtable,
+  lua_error,
+  lua_getmetatable,
+  lua_isstring,
+  lua_next,
+  lua_pushcclosure,
+  lua_pushnil,
+  lua_pushnumber,
+  lua_pushstring,
+  lua_rawset,
+  lua_setfield,
+  lua_setmetatable,
+  lua_settop,
+  lua_tolstring,
+  lua_topointer,
+  lua_type,
+  luaL_where,
+  OBJECT_MARKED,
+  State,
 } from './lua';
 import { raise, raiseWith, text } from './text';
 
@@ -44,10 +63,8 @@ export function endLibrary(L: State): void {
   lua_rawset(L, -3);
 }
 
-// @ts-ignore: decorator
-@inline
 export function isReadonly(table: usize): bool {
-  return (load<u8>(table, OBJECT_MARKED) & READONLY) != 0;
+  return (load<u8>(table, OBJECT_MARKED) & READONLY) !== 0;
 }
 
 export function setReadonly(table: usize, readonly: bool): void {
@@ -56,8 +73,6 @@ export function setReadonly(table: usize, readonly: bool): void {
 }
 
 /** Raises an error if the table at an index of the stack is read-only. */
-// @ts-ignore: decorator
-@inline
 export function checkWritable(L: State, index: i32): void {
   if (isReadonly(lua_topointer(L, index))) raiseReadonly(L);
 }
@@ -76,11 +91,11 @@ export function protectRecursively(L: State): void {
   if (isReadonly(table)) return;
   setReadonly(table, true);
   lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
-    if (lua_type(L, -1) == LUA_TTABLE) protectRecursively(L);
+  while (lua_next(L, -2) !== 0) {
+    if (lua_type(L, -1) === LUA_TTABLE) protectRecursively(L);
     lua_settop(L, -2);
   }
-  if (lua_getmetatable(L, -1) != 0) {
+  if (lua_getmetatable(L, -1) !== 0) {
     protectRecursively(L);
     lua_settop(L, -2);
   }
@@ -95,7 +110,7 @@ export function refuseMissing(L: State): void {
 }
 
 function missingGlobal(L: State): i32 {
-  if (lua_isstring(L, -1) == 0) return raise(L, BAD_GLOBAL);
+  if (lua_isstring(L, -1) === 0) return raise(L, BAD_GLOBAL);
   return raiseWith(L, NONEXISTENT, lua_tolstring(L, -1, 0));
 }
 

@@ -15,7 +15,7 @@ export function replyStart(): usize {
 export function replyArea(bytes: u32): usize {
   if (bytes > areaBytes) {
     const moved = malloc(bytes);
-    if (moved == 0) return 0;
+    if (moved === 0) return 0;
     free(area);
     area = moved;
     areaBytes = bytes;
@@ -25,7 +25,7 @@ export function replyArea(bytes: u32): usize {
 
 /** Gives a large area back. */
 export function resetReplyArea(): void {
-  if (areaBytes == REPLY_AREA_BYTES) return;
+  if (areaBytes === REPLY_AREA_BYTES) return;
   free(area);
   area = malloc(REPLY_AREA_BYTES);
   areaBytes = REPLY_AREA_BYTES;

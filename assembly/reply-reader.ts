@@ -1,8 +1,17 @@
 /** Turns a reply (RESP2 or RESP3) into a value of Lua. The reply is the server's own, so its form is not checked. */
 import { markCounted, pushError } from './errors';
 import {
-  luaL_checkstack, lua_createtable, lua_pushboolean, lua_pushlstring, lua_pushnil, lua_pushnumber, lua_rawset, lua_rawseti,
-  lua_setfield, lua_settop, State,
+  lua_createtable,
+  lua_pushboolean,
+  lua_pushlstring,
+  lua_pushnil,
+  lua_pushnumber,
+  lua_rawset,
+  lua_rawseti,
+  lua_setfield,
+  lua_settop,
+  luaL_checkstack,
+  State,
 } from './lua';
 import { parsedNumber, scanNumber } from './numbers';
 import { text } from './text';
@@ -25,15 +34,13 @@ const LEVEL_VALUES = 5;
 let integer: i64 = 0;
 
 /** Reads an integer up to its line end. Returns where the next line begins. */
-// @ts-ignore: decorator
-@inline
 function readInteger(start: usize): usize {
   let at = start;
-  const negative = load<u8>(at) == 0x2d;
+  const negative = load<u8>(at) === 0x2d;
   if (negative) at++;
   let value: i64 = 0;
   let byte = <u32>load<u8>(at);
-  while (byte != CR) {
+  while (byte !== CR) {
     value = value * 10 + (byte - 0x30);
     byte = <u32>load<u8>(++at);
   }
@@ -43,7 +50,7 @@ function readInteger(start: usize): usize {
 
 function lineEnd(start: usize): usize {
   let at = start;
-  while (load<u8>(at) != CR) at++;
+  while (load<u8>(at) !== CR) at++;
   return at;
 }
 
@@ -56,7 +63,7 @@ export function arraySize(count: i32): i32 {
 export function readReply(L: State, start: usize): usize {
   const type = load<u8>(start);
   let at = start + 1;
-  if (type == 0x24 /* $ */) {
+  if (type === 0x24 /* $ */) {
     at = readInteger(at);
     if (integer < 0) {
       lua_pushboolean(L, 0);
@@ -66,7 +73,7 @@ export function readReply(L: State, start: usize): usize {
     lua_pushlstring(L, at, length);
     return at + length + 2;
   }
-  if (type == 0x3a /* : */) {
+  if (type === 0x3a /* : */) {
     at = readInteger(at);
     lua_pushnumber(L, <f64>integer);
     return at;
@@ -78,19 +85,21 @@ function readOther(L: State, type: u8, start: usize): usize {
   luaL_checkstack(L, LEVEL_VALUES, TOO_DEEP);
   let at = start;
   switch (type) {
-    case 0x2b /* + */: {
-      const end = lineEnd(at);
-      lua_createtable(L, 0, 1);
-      lua_pushlstring(L, at, <u32>(end - at));
-      lua_setfield(L, -2, OK);
-      return end + 2;
-    }
-    case 0x2d /* - */: {
-      const end = lineEnd(at);
-      pushError(L, at - 1, <i32>(end - at + 1));
-      markCounted(L);
-      return end + 2;
-    }
+    case 0x2b /* + */:
+      {
+        const end = lineEnd(at);
+        lua_createtable(L, 0, 1);
+        lua_pushlstring(L, at, <u32>(end - at));
+        lua_setfield(L, -2, OK);
+        return end + 2;
+      }
+    case 0x2d /* - */:
+      {
+        const end = lineEnd(at);
+        pushError(L, at - 1, <i32>(end - at + 1));
+        markCounted(L);
+        return end + 2;
+      }
     case 0x2a /* * */:
     case 0x3e /* > */:
       return readArray(L, at);
@@ -99,34 +108,37 @@ function readOther(L: State, type: u8, start: usize): usize {
     case 0x7e /* ~ */:
       return readSet(L, at);
     case 0x23 /* # */:
-      lua_pushboolean(L, load<u8>(at) == 0x74 ? 1 : 0);
+      lua_pushboolean(L, load<u8>(at) === 0x74 ? 1 : 0);
       return at + 3;
-    case 0x2c /* , */: {
-      const end = lineEnd(at);
-      lua_createtable(L, 0, 1);
-      scanNumber(at);
-      lua_pushnumber(L, parsedNumber);
-      lua_setfield(L, -2, DOUBLE);
-      return end + 2;
-    }
-    case 0x28 /* ( */: {
-      const end = lineEnd(at);
-      lua_createtable(L, 0, 1);
-      lua_pushlstring(L, at, <u32>(end - at));
-      lua_setfield(L, -2, BIG_NUMBER);
-      return end + 2;
-    }
+    case 0x2c /* , */:
+      {
+        const end = lineEnd(at);
+        lua_createtable(L, 0, 1);
+        scanNumber(at);
+        lua_pushnumber(L, parsedNumber);
+        lua_setfield(L, -2, DOUBLE);
+        return end + 2;
+      }
+    case 0x28 /* ( */:
+      {
+        const end = lineEnd(at);
+        lua_createtable(L, 0, 1);
+        lua_pushlstring(L, at, <u32>(end - at));
+        lua_setfield(L, -2, BIG_NUMBER);
+        return end + 2;
+      }
     case 0x3d /* = */:
       return readVerbatim(L, at);
-    case 0x7c /* | */: {
-      // Attributes are not shown to scripts.
-      at = readInteger(at);
-      for (let rest = 2 * <i32>integer; rest > 0; rest--) {
-        at = readReply(L, at);
-        lua_settop(L, -2);
+    case 0x7c /* | */:
+      {
+        // Attributes are not shown to scripts.
+        at = readInteger(at);
+        for (let rest = 2 * <i32>integer; rest > 0; rest--) {
+          at = readReply(L, at);
+          lua_settop(L, -2);
+        }
+        return readReply(L, at);
       }
-      return readReply(L, at);
-    }
     default:
       lua_pushnil(L);
       return at + 2;

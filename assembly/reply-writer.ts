@@ -5,14 +5,30 @@
  * field of that name with a value of the right type, in this order; otherwise an array that ends at its first nil.
  */
 import { append, buffer, reserve } from './buffer';
+import { spend } from './interrupt';
 import {
-  LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, lua_checkstack, lua_isstring, lua_next, lua_pushnil,
-  lua_pushstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_settop, lua_toboolean, lua_tolstring, lua_tonumber, lua_type,
-  lua_getfield, State,
+  LUA_TBOOLEAN,
+  LUA_TNIL,
+  LUA_TNUMBER,
+  LUA_TSTRING,
+  LUA_TTABLE,
+  lua_checkstack,
+  lua_getfield,
+  lua_next,
+  lua_pushnil,
+  lua_pushstring,
+  lua_pushvalue,
+  lua_rawget,
+  lua_rawgeti,
+  lua_settop,
+  lua_toboolean,
+  lua_tolstring,
+  lua_tonumber,
+  lua_type,
+  State,
 } from './lua';
 import { NUMBER_BYTES_MAX, toInt64, writeGeneral, writeInteger } from './numbers';
 import { text, textLength } from './text';
-import { spend } from './interrupt';
 
 const ERR = text('err');
 const OK = text('ok');
@@ -46,8 +62,6 @@ export function writeResult(L: State, client: i32, script: i32): u32 {
   return end;
 }
 
-// @ts-ignore: decorator
-@inline
 function byte(value: u32): void {
   store<u8>(buffer + end, <u8>value);
   end++;
@@ -74,14 +88,14 @@ function line(L: State, type: u32, bytes: usize, length: u32, trim: bool): void 
   let from = bytes;
   let to = bytes + length;
   if (trim) {
-    while (to > from && (load<u8>(to - 1) == 13 || load<u8>(to - 1) == 10)) to--;
-    while (from < to && (load<u8>(from) == 13 || load<u8>(from) == 10)) from++;
+    while (to > from && (load<u8>(to - 1) === 13 || load<u8>(to - 1) === 10)) to--;
+    while (from < to && (load<u8>(from) === 13 || load<u8>(from) === 10)) from++;
   }
   reserve(L, end, <u32>(to - from) + 3);
   byte(type);
   for (; from < to; from++) {
     const code = load<u8>(from);
-    byte(code == 13 || code == 10 ? 32 : code);
+    byte(code === 13 || code === 10 ? 32 : code);
   }
   store<u16>(buffer + end, 0x0a0d);
   end += 2;
@@ -89,7 +103,7 @@ function line(L: State, type: u32, bytes: usize, length: u32, trim: bool): void 
 
 function writeNull(L: State): void {
   reserve(L, end, 8);
-  if (clientProtocol == 3) {
+  if (clientProtocol === 3) {
     store<u8>(buffer + end, 0x5f);
     store<u16>(buffer + end, 0x0a0d, 1);
     end += 3;
@@ -101,11 +115,11 @@ function writeNull(L: State): void {
 }
 
 function writeBoolean(L: State, value: bool): void {
-  if (scriptProtocol == 2 && !value) {
+  if (scriptProtocol === 2 && !value) {
     writeNull(L);
     return;
   }
-  if (scriptProtocol == 2 || clientProtocol == 2) {
+  if (scriptProtocol === 2 || clientProtocol === 2) {
     header(L, 0x3a, value ? 1 : 0);
     return;
   }
@@ -116,7 +130,7 @@ function writeBoolean(L: State, value: bool): void {
 
 function writeDouble(L: State, value: f64): void {
   reserve(L, end, 2 * NUMBER_BYTES_MAX);
-  if (clientProtocol == 3) {
+  if (clientProtocol === 3) {
     byte(0x2c);
     end += writeGeneral(value, 17, buffer + end);
     store<u16>(buffer + end, 0x0a0d);
@@ -134,7 +148,7 @@ function writeDouble(L: State, value: f64): void {
 
 function writeValue(L: State): void {
   const type = lua_type(L, -1);
-  if (lua_checkstack(L, 4) == 0) {
+  if (lua_checkstack(L, 4) === 0) {
     end = append(L, end, STACK_LIMIT, <u32>textLength(STACK_LIMIT));
     lua_settop(L, -2);
     return;
@@ -149,7 +163,7 @@ function writeValue(L: State): void {
       header(L, 0x3a, toInt64(lua_tonumber(L, -1)));
       break;
     case LUA_TBOOLEAN:
-      writeBoolean(L, lua_toboolean(L, -1) != 0);
+      writeBoolean(L, lua_toboolean(L, -1) !== 0);
       break;
     case LUA_TTABLE:
       writeTable(L);
@@ -170,44 +184,44 @@ function pushField(L: State, name: usize): i32 {
 /** Writes the table on top of the stack, which stays there. */
 function writeTable(L: State): void {
   const top = -2;
-  if (pushField(L, ERR) == LUA_TSTRING) {
+  if (pushField(L, ERR) === LUA_TSTRING) {
     lua_settop(L, top);
     writeError(L);
     return;
   }
   lua_settop(L, top);
-  if (pushField(L, OK) == LUA_TSTRING) {
+  if (pushField(L, OK) === LUA_TSTRING) {
     const bytes = lua_tolstring(L, -1, 0);
     line(L, 0x2b, bytes, <u32>textLength(bytes), false);
     lua_settop(L, top);
     return;
   }
   lua_settop(L, top);
-  if (pushField(L, DOUBLE) == LUA_TNUMBER) {
+  if (pushField(L, DOUBLE) === LUA_TNUMBER) {
     writeDouble(L, lua_tonumber(L, -1));
     lua_settop(L, top);
     return;
   }
   lua_settop(L, top);
-  if (pushField(L, BIG_NUMBER) == LUA_TSTRING) {
+  if (pushField(L, BIG_NUMBER) === LUA_TSTRING) {
     const bytes = lua_tolstring(L, -1, lengthCell);
     writeBigNumber(L, bytes, load<u32>(lengthCell));
     lua_settop(L, top);
     return;
   }
   lua_settop(L, top);
-  if (pushField(L, VERBATIM_STRING) == LUA_TTABLE && writeVerbatim(L)) {
+  if (pushField(L, VERBATIM_STRING) === LUA_TTABLE && writeVerbatim(L)) {
     lua_settop(L, top);
     return;
   }
   lua_settop(L, top);
-  if (pushField(L, MAP) == LUA_TTABLE) {
+  if (pushField(L, MAP) === LUA_TTABLE) {
     writePairs(L, true);
     lua_settop(L, top);
     return;
   }
   lua_settop(L, top);
-  if (pushField(L, SET) == LUA_TTABLE) {
+  if (pushField(L, SET) === LUA_TTABLE) {
     writePairs(L, false);
     lua_settop(L, top);
     return;
@@ -223,12 +237,12 @@ function writeError(L: State): void {
   line(L, 0x2d, bytes, <u32>textLength(bytes), true);
   lua_settop(L, -2);
   lua_getfield(L, -1, IGNORE_STATISTICS);
-  countedError = lua_toboolean(L, -1) != 0;
+  countedError = lua_toboolean(L, -1) !== 0;
   lua_settop(L, -2);
 }
 
 function writeBigNumber(L: State, bytes: usize, length: u32): void {
-  if (clientProtocol == 3) {
+  if (clientProtocol === 3) {
     line(L, 0x28, bytes, length, false);
     return;
   }
@@ -236,7 +250,7 @@ function writeBigNumber(L: State, bytes: usize, length: u32): void {
   reserve(L, end, length + 2);
   for (let index: u32 = 0; index < length; index++) {
     const code = load<u8>(bytes + index);
-    byte(code == 13 || code == 10 ? 32 : code);
+    byte(code === 13 || code === 10 ? 32 : code);
   }
   store<u16>(buffer + end, 0x0a0d);
   end += 2;
@@ -244,14 +258,14 @@ function writeBigNumber(L: State, bytes: usize, length: u32): void {
 
 /** Writes the verbatim string whose table is on top of the stack, if it has both fields. */
 function writeVerbatim(L: State): bool {
-  if (pushField(L, FORMAT) != LUA_TSTRING) return false;
+  if (pushField(L, FORMAT) !== LUA_TSTRING) return false;
   lua_pushstring(L, STRING);
   lua_rawget(L, -3);
-  if (lua_type(L, -1) != LUA_TSTRING) return false;
+  if (lua_type(L, -1) !== LUA_TSTRING) return false;
   const format = lua_tolstring(L, -2, 0);
   const bytes = lua_tolstring(L, -1, lengthCell);
   const length = load<u32>(lengthCell);
-  if (clientProtocol == 2) {
+  if (clientProtocol === 2) {
     bulk(L, bytes, length);
     return true;
   }
@@ -261,8 +275,8 @@ function writeVerbatim(L: State): bool {
   let more = true;
   for (let index = 0; index < 3; index++) {
     const code = more ? load<u8>(format + index) : 0;
-    if (code == 0) more = false;
-    byte(code == 0 ? 0x20 : code);
+    if (code === 0) more = false;
+    byte(code === 0 ? 0x20 : code);
   }
   byte(0x3a);
   end = append(L, end, bytes, length);
@@ -276,16 +290,16 @@ function writeVerbatim(L: State): bool {
 function writePairs(L: State, values: bool): void {
   let count = 0;
   lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
+  while (lua_next(L, -2) !== 0) {
     count++;
     lua_settop(L, -2);
   }
   if (values) {
-    if (clientProtocol == 3) header(L, 0x25, count);
+    if (clientProtocol === 3) header(L, 0x25, count);
     else header(L, 0x2a, 2 * count);
-  } else header(L, clientProtocol == 3 ? 0x7e : 0x2a, count);
+  } else header(L, clientProtocol === 3 ? 0x7e : 0x2a, count);
   lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
+  while (lua_next(L, -2) !== 0) {
     spend(L, 4);
     if (values) {
       lua_pushvalue(L, -2);
@@ -305,7 +319,7 @@ function writeArray(L: State): void {
     lua_rawgeti(L, -1, count + 1);
     const type = lua_type(L, -1);
     lua_settop(L, -2);
-    if (type == LUA_TNIL) break;
+    if (type === LUA_TNIL) break;
     count++;
   }
   header(L, 0x2a, count);

@@ -16,7 +16,10 @@ function addBlock(block: usize): void {
   for (let t = 0; t < 16; t++) store<u32>(schedule + t * 4, bswap(load<u32>(block + t * 4)));
   for (let t = 16; t < 80; t++) {
     const at = schedule + t * 4;
-    store<u32>(at, rotl(load<u32>(at - 12) ^ load<u32>(at - 32) ^ load<u32>(at - 56) ^ load<u32>(at - 64), 1));
+    store<u32>(
+      at,
+      rotl(load<u32>(at - 12) ^ load<u32>(at - 32) ^ load<u32>(at - 56) ^ load<u32>(at - 64), 1),
+    );
   }
   let v = a;
   let w = b;

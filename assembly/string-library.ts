@@ -1,12 +1,43 @@
 /** The library `string`, with the results and errors of Lua 5.1 on a machine of 64 bits. */
-import { append, buffer, bufferTop, keep, outOfMemory, reserve } from './buffer';
+
 import { checkInt, optionalInt } from './base-library';
+import { append, buffer, bufferTop, keep, outOfMemory, reserve } from './buffer';
 import { spend } from './interrupt';
 import {
-  LUA_TFUNCTION, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, luaL_argerror, luaL_checklstring, luaL_checknumber,
-  luaL_checkstack, luaL_checktype, lua_call, lua_createtable, lua_dump, lua_gettable, lua_gettop, lua_isstring, lua_pushcclosure,
-  lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushvalue, lua_replace, lua_setfield, lua_setmetatable, lua_settop,
-  lua_toboolean, lua_tolstring, lua_tonumber, lua_type, lua_typename, lua_pushstring, sprintf, State, upvalue,
+  LUA_TFUNCTION,
+  LUA_TNIL,
+  LUA_TNUMBER,
+  LUA_TSTRING,
+  LUA_TTABLE,
+  lua_call,
+  lua_createtable,
+  lua_dump,
+  lua_gettable,
+  lua_gettop,
+  lua_isstring,
+  lua_pushcclosure,
+  lua_pushlstring,
+  lua_pushnil,
+  lua_pushnumber,
+  lua_pushstring,
+  lua_pushvalue,
+  lua_replace,
+  lua_setfield,
+  lua_setmetatable,
+  lua_settop,
+  lua_toboolean,
+  lua_tolstring,
+  lua_tonumber,
+  lua_type,
+  lua_typename,
+  luaL_argerror,
+  luaL_checklstring,
+  luaL_checknumber,
+  luaL_checkstack,
+  luaL_checktype,
+  State,
+  sprintf,
+  upvalue,
 } from './lua';
 import { toInt, toInt64, writeGeneral, writeInteger } from './numbers';
 import { findText, hasSpecials, matchAt, pushCapture, pushCaptures, setSubject } from './patterns';
@@ -41,14 +72,10 @@ const secondLengthCell = memory.data(4, 4);
 const conversion = memory.data(32, 8);
 const conversionValue = memory.data(16, 8);
 
-// @ts-ignore: decorator
-@inline
 function checkString(L: State, arg: i32): usize {
   return luaL_checklstring(L, arg, lengthCell);
 }
 
-// @ts-ignore: decorator
-@inline
 function checkedLength(): u32 {
   return load<u32>(lengthCell);
 }
@@ -129,14 +156,14 @@ function rep(L: State): i32 {
   const bytes = checkString(L, 1);
   const length = checkedLength();
   const count = checkInt(L, 2);
-  if (count <= 0 || length == 0) {
+  if (count <= 0 || length === 0) {
     lua_pushlstring(L, EMPTY, 0);
     return 1;
   }
   const total = <u64>length * <u64>count;
   if (total > 0x7fffffff) outOfMemory(L);
   const to = room(L, <u32>total);
-  if (length == 1) memory.fill(to, load<u8>(bytes), <u32>total);
+  if (length === 1) memory.fill(to, load<u8>(bytes), <u32>total);
   else {
     memory.copy(to, bytes, length);
     // What is there already is copied behind itself, twice as much each time.
@@ -179,7 +206,7 @@ function char(L: State): i32 {
 
 let dumpEnd: u32 = 0;
 
-function dumpPiece(L: State, bytes: usize, length: u32, data: usize): i32 {
+function dumpPiece(L: State, bytes: usize, length: u32, _data: usize): i32 {
   dumpEnd = append(L, dumpEnd, bytes, length);
   return 0;
 }
@@ -188,7 +215,7 @@ function dump(L: State): i32 {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   dumpEnd = bufferTop;
-  if (lua_dump(L, dumpPiece.index, 0) != 0) return raise(L, UNABLE_TO_DUMP);
+  if (lua_dump(L, dumpPiece.index, 0) !== 0) return raise(L, UNABLE_TO_DUMP);
   lua_pushlstring(L, buffer + bufferTop, dumpEnd - bufferTop);
   return 1;
 }
@@ -212,9 +239,9 @@ function search(L: State, finds: bool): i32 {
   else if (from > <i64>length) from = length;
   let at = bytes + <u32>from;
   const end = bytes + length;
-  if (finds && (lua_toboolean(L, 4) != 0 || !hasSpecials(pattern))) {
+  if (finds && (lua_toboolean(L, 4) !== 0 || !hasSpecials(pattern))) {
     const found = findText(L, at, end, pattern, patternLength);
-    if (found != 0) {
+    if (found !== 0) {
       lua_pushnumber(L, <f64>(<u32>(found - bytes) + 1));
       lua_pushnumber(L, <f64>(<u32>(found - bytes) + patternLength));
       return 2;
@@ -222,12 +249,12 @@ function search(L: State, finds: bool): i32 {
     lua_pushnil(L);
     return 1;
   }
-  const anchored = load<u8>(pattern) == CARET;
+  const anchored = load<u8>(pattern) === CARET;
   if (anchored) pattern++;
   setSubject(L, bytes, end);
   do {
     const matchEnd = matchAt(at, pattern);
-    if (matchEnd != 0) {
+    if (matchEnd !== 0) {
       if (!finds) return pushCaptures(at, matchEnd, true);
       lua_pushnumber(L, <f64>(<u32>(at - bytes) + 1));
       lua_pushnumber(L, <f64>(<u32>(matchEnd - bytes)));
@@ -247,9 +274,9 @@ function nextMatch(L: State): i32 {
   setSubject(L, bytes, end);
   for (let at = bytes + <u32>lua_tonumber(L, upvalue(3)); at <= end; at++) {
     const matchEnd = matchAt(at, pattern);
-    if (matchEnd == 0) continue;
+    if (matchEnd === 0) continue;
     // An empty match is not found twice.
-    lua_pushnumber(L, <f64>(<u32>(matchEnd - bytes) + (matchEnd == at ? 1 : 0)));
+    lua_pushnumber(L, <f64>(<u32>(matchEnd - bytes) + (matchEnd === at ? 1 : 0)));
     lua_replace(L, upvalue(3));
     return pushCaptures(at, matchEnd, true);
   }
@@ -272,9 +299,9 @@ function appendText(L: State, at: u32, start: usize, matchEnd: usize): u32 {
   let end = at;
   for (let index: u32 = 0; index < length; index++) {
     let c = <u32>load<u8>(bytes + index);
-    if (c == PERCENT) {
+    if (c === PERCENT) {
       c = <u32>load<u8>(bytes + ++index);
-      if (c == 0x30) {
+      if (c === 0x30) {
         end = append(L, end, start, <u32>(matchEnd - start));
         continue;
       }
@@ -300,10 +327,10 @@ function appendValue(L: State, at: u32): u32 {
 
 /** Appends what a match is replaced by. */
 function appendReplacement(L: State, at: u32, type: i32, start: usize, matchEnd: usize): u32 {
-  if (type == LUA_TSTRING || type == LUA_TNUMBER) return appendText(L, at, start, matchEnd);
+  if (type === LUA_TSTRING || type === LUA_TNUMBER) return appendText(L, at, start, matchEnd);
   const outer = bufferTop;
   keep(at);
-  if (type == LUA_TFUNCTION) {
+  if (type === LUA_TFUNCTION) {
     lua_pushvalue(L, 3);
     lua_call(L, pushCaptures(start, matchEnd, true), 1);
   } else {
@@ -311,11 +338,11 @@ function appendReplacement(L: State, at: u32, type: i32, start: usize, matchEnd:
     lua_gettable(L, 3);
   }
   keep(outer);
-  if (lua_toboolean(L, -1) == 0) {
+  if (lua_toboolean(L, -1) === 0) {
     lua_settop(L, -2);
     return append(L, at, start, <u32>(matchEnd - start));
   }
-  if (lua_isstring(L, -1) == 0) raiseWith(L, INVALID_REPLACEMENT, lua_typename(L, lua_type(L, -1)));
+  if (lua_isstring(L, -1) === 0) raiseWith(L, INVALID_REPLACEMENT, lua_typename(L, lua_type(L, -1)));
   return appendValue(L, at);
 }
 
@@ -325,11 +352,11 @@ function gsub(L: State): i32 {
   let pattern = luaL_checklstring(L, 2, 0);
   const type = lua_type(L, 3);
   const countMax = optionalInt(L, 4, <i32>length + 1);
-  const anchored = load<u8>(pattern) == CARET;
+  const anchored = load<u8>(pattern) === CARET;
   if (anchored) pattern++;
   checkArgument(
     L,
-    type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE,
+    type === LUA_TNUMBER || type === LUA_TSTRING || type === LUA_TFUNCTION || type === LUA_TTABLE,
     3,
     REPLACEMENT_TYPE,
   );
@@ -341,11 +368,11 @@ function gsub(L: State): i32 {
   while (count < countMax) {
     setSubject(L, bytes, end);
     const matchEnd = matchAt(at, pattern);
-    if (matchEnd != 0) {
+    if (matchEnd !== 0) {
       count++;
       out = appendReplacement(L, out, type, at, matchEnd);
     }
-    if (matchEnd != 0 && matchEnd > at) at = matchEnd;
+    if (matchEnd !== 0 && matchEnd > at) at = matchEnd;
     else if (at < end) {
       reserve(L, out, 1);
       store<u8>(buffer + out++, load<u8>(at++));
@@ -368,13 +395,13 @@ function appendQuoted(L: State, at: u32, arg: i32): u32 {
   store<u8>(to++, 0x22);
   for (let index: u32 = 0; index < length; index++) {
     const c = <u32>load<u8>(bytes + index);
-    if (c == 0x22 || c == 0x5c || c == 10) {
+    if (c === 0x22 || c === 0x5c || c === 10) {
       store<u8>(to++, 0x5c);
       store<u8>(to++, c);
-    } else if (c == 13) {
+    } else if (c === 13) {
       store<u8>(to++, 0x5c);
       store<u8>(to++, 0x72);
-    } else if (c == 0) {
+    } else if (c === 0) {
       store<u32>(to, 0x3030305c); // "\000"
       to += 4;
     } else store<u8>(to++, c);
@@ -399,13 +426,13 @@ function scanConversion(L: State, start: usize): usize {
   let at = start;
   while (true) {
     const c = <u32>load<u8>(at);
-    if (c != 0x2d && c != 0x2b && c != 0x20 && c != 0x23 && c != 0x30) break;
+    if (c !== 0x2d && c !== 0x2b && c !== 0x20 && c !== 0x23 && c !== 0x30) break;
     at++;
   }
   if (<i32>(at - start) >= FLAGS_MAX) raise(L, REPEATED_FLAGS);
   if (isDigit(load<u8>(at))) at++;
   if (isDigit(load<u8>(at))) at++;
-  if (load<u8>(at) == DOT) {
+  if (load<u8>(at) === DOT) {
     at++;
     if (isDigit(load<u8>(at))) at++;
     if (isDigit(load<u8>(at))) at++;
@@ -434,12 +461,12 @@ function convert(L: State, at: u32, length: u32, letter: u32, long: bool): u32 {
 function appendString(L: State, at: u32, arg: i32, length: u32): u32 {
   const bytes = luaL_checklstring(L, arg, secondLengthCell);
   const bytesLength = load<u32>(secondLengthCell);
-  if (length == 1) {
+  if (length === 1) {
     // Short strings end at a zero byte, as they do in C.
     return append(L, at, bytes, bytesLength >= LONG_STRING_BYTES ? bytesLength : textLength(bytes));
   }
   let precise = false;
-  for (let index: u32 = 0; index < length; index++) if (load<u8>(conversion + index) == DOT) precise = true;
+  for (let index: u32 = 0; index < length; index++) if (load<u8>(conversion + index) === DOT) precise = true;
   if (!precise && bytesLength >= LONG_STRING_BYTES) return append(L, at, bytes, bytesLength);
   store<usize>(conversionValue, bytes);
   return convert(L, at, length, 0x73, false);
@@ -454,8 +481,8 @@ function format(L: State): i32 {
   let arg = 1;
   while (at < formatEnd) {
     const c = <u32>load<u8>(at++);
-    if (c != PERCENT || load<u8>(at) == PERCENT) {
-      if (c == PERCENT) at++;
+    if (c !== PERCENT || load<u8>(at) === PERCENT) {
+      if (c === PERCENT) at++;
       reserve(L, out, 1);
       store<u8>(buffer + out++, c);
       continue;
@@ -471,17 +498,18 @@ function format(L: State): i32 {
         out = convert(L, out, length, letter, false);
         break;
       case 0x64 /* d */:
-      case 0x69 /* i */: {
-        const value = toInt64(luaL_checknumber(L, arg));
-        if (length == 1) {
-          reserve(L, out, 24);
-          out += writeInteger(value, buffer + out);
-        } else {
-          store<i64>(conversionValue, value);
-          out = convert(L, out, length, letter, true);
+      case 0x69 /* i */:
+        {
+          const value = toInt64(luaL_checknumber(L, arg));
+          if (length === 1) {
+            reserve(L, out, 24);
+            out += writeInteger(value, buffer + out);
+          } else {
+            store<i64>(conversionValue, value);
+            out = convert(L, out, length, letter, true);
+          }
+          break;
         }
-        break;
-      }
       case 0x6f /* o */:
       case 0x75 /* u */:
       case 0x78 /* x */:
@@ -493,17 +521,18 @@ function format(L: State): i32 {
       case 0x45 /* E */:
       case 0x66 /* f */:
       case 0x67 /* g */:
-      case 0x47 /* G */: {
-        const value = luaL_checknumber(L, arg);
-        if (letter == 0x67 && length == 1) {
-          reserve(L, out, 32);
-          out += writeGeneral(value, 6, buffer + out);
-        } else {
-          store<f64>(conversionValue, value);
-          out = convert(L, out, length, letter, false);
+      case 0x47 /* G */:
+        {
+          const value = luaL_checknumber(L, arg);
+          if (letter === 0x67 && length === 1) {
+            reserve(L, out, 32);
+            out += writeGeneral(value, 6, buffer + out);
+          } else {
+            store<f64>(conversionValue, value);
+            out = convert(L, out, length, letter, false);
+          }
+          break;
         }
-        break;
-      }
       case 0x71 /* q */:
         out = appendQuoted(L, out, arg);
         break;

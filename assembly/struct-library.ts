@@ -5,12 +5,24 @@
 import { append, buffer, bufferTop, reserve } from './buffer';
 import { spend } from './interrupt';
 import {
-  LUA_TNIL, luaL_argerror, luaL_checklstring, luaL_checknumber, luaL_checkstack, lua_isnumber, lua_pushfstring,
-  lua_pushlstring, lua_pushnil, lua_pushnumber, lua_settop, lua_tonumber, lua_type, State,
+  LUA_TNIL,
+  lua_isnumber,
+  lua_pushfstring,
+  lua_pushlstring,
+  lua_pushnil,
+  lua_pushnumber,
+  lua_settop,
+  lua_tonumber,
+  lua_type,
+  luaL_argerror,
+  luaL_checklstring,
+  luaL_checknumber,
+  luaL_checkstack,
+  State,
 } from './lua';
 import { toInt64 } from './numbers';
 import { beginLibrary, endLibrary, setFunction } from './registry';
-import { checkArgument, raise, raiseWith, raiseWithTwo, text, textLength } from './text';
+import { checkArgument, raise, raiseWith, raiseWithTwo, text } from './text';
 
 const TOO_LARGE = text('integral size %d is larger than limit of %d');
 const SIZE_OVERFLOW = text('integral size overflow');
@@ -43,8 +55,6 @@ function begin(L: State): void {
   alignment = 1;
 }
 
-// @ts-ignore: decorator
-@inline
 function isDigit(c: u32): bool {
   return c - 0x30 < 10;
 }
@@ -81,11 +91,12 @@ function optionBytes(L: State, option: u32): i64 {
     case 0x63 /* c */:
       return readNumber(L, 1);
     case 0x49 /* I */:
-    case 0x69 /* i */: {
-      const size = readNumber(L, 4);
-      if (size > INTEGER_BYTES_MAX) raiseWithTwo(L, TOO_LARGE, size, <usize>INTEGER_BYTES_MAX);
-      return size;
-    }
+    case 0x69 /* i */:
+      {
+        const size = readNumber(L, 4);
+        if (size > INTEGER_BYTES_MAX) raiseWithTwo(L, TOO_LARGE, size, <usize>INTEGER_BYTES_MAX);
+        return size;
+      }
     default:
       return 0;
   }
@@ -93,7 +104,7 @@ function optionBytes(L: State, option: u32): i64 {
 
 /** The bytes to fill up before an option. */
 function padding(position: i64, option: u32, size: i64): i64 {
-  if (size == 0 || option == 0x63) return 0;
+  if (size === 0 || option === 0x63) return 0;
   const to = size > alignment ? alignment : size;
   return to > 1 ? (to - (position & (to - 1))) & (to - 1) : 0;
 }
@@ -109,12 +120,13 @@ function control(L: State, option: u32): void {
     case 0x3c /* < */:
       bigEndian = false;
       return;
-    case 0x21 /* ! */: {
-      const to = readNumber(L, ALIGNMENT_MAX);
-      if (to <= 0 || (to & (to - 1)) != 0) raiseWith(L, NO_POWER_OF_TWO, to);
-      alignment = to;
-      return;
-    }
+    case 0x21 /* ! */:
+      {
+        const to = readNumber(L, ALIGNMENT_MAX);
+        if (to <= 0 || (to & (to - 1)) !== 0) raiseWith(L, NO_POWER_OF_TWO, to);
+        alignment = to;
+        return;
+      }
     default:
       store<u32>(optionValue, option);
       luaL_argerror(L, 1, lua_pushfstring(L, INVALID_OPTION, optionValue));
@@ -127,7 +139,7 @@ function toBits(value: f64): u64 {
   return <u64>toInt64(value - 9223372036854775808.0) ^ (1 << 63);
 }
 
-function putInteger(L: State, at: u32, value: u64, size: i32): void {
+function putInteger(_L: State, at: u32, value: u64, size: i32): void {
   for (let index = 0; index < size; index++) {
     const byte: u64 = index < 8 ? value >> (8 * index) : 0;
     store<u8>(buffer + at + (bigEndian ? size - 1 - index : index), <u8>byte);
@@ -142,7 +154,7 @@ function pack(L: State): i32 {
   const start = bufferTop;
   let out = start;
   let total: i64 = 0;
-  while (load<u8>(format) != 0) {
+  while (load<u8>(format) !== 0) {
     const option = <u32>load<u8>(format++);
     let size = optionBytes(L, option);
     const fill = padding(total, option, size);
@@ -168,30 +180,33 @@ function pack(L: State): i32 {
       case 0x78 /* x */:
         store<u8>(buffer + out++, 0);
         break;
-      case 0x66 /* f */: {
-        putInteger(L, out, reinterpret<u32>(<f32>luaL_checknumber(L, arg++)), 4);
-        out += 4;
-        break;
-      }
-      case 0x64 /* d */: {
-        putInteger(L, out, reinterpret<u64>(luaL_checknumber(L, arg++)), 8);
-        out += 8;
-        break;
-      }
-      case 0x63 /* c */:
-      case 0x73 /* s */: {
-        const bytes = luaL_checklstring(L, arg++, lengthCell);
-        const length = load<u32>(lengthCell);
-        if (size == 0) size = length;
-        checkArgument(L, <i64>length >= size, arg, STRING_TOO_SHORT);
-        out = append(L, out, bytes, <u32>size);
-        if (option == 0x73) {
-          reserve(L, out, 1);
-          store<u8>(buffer + out++, 0);
-          size++;
+      case 0x66 /* f */:
+        {
+          putInteger(L, out, reinterpret<u32>(<f32>luaL_checknumber(L, arg++)), 4);
+          out += 4;
+          break;
         }
-        break;
-      }
+      case 0x64 /* d */:
+        {
+          putInteger(L, out, reinterpret<u64>(luaL_checknumber(L, arg++)), 8);
+          out += 8;
+          break;
+        }
+      case 0x63 /* c */:
+      case 0x73 /* s */:
+        {
+          const bytes = luaL_checklstring(L, arg++, lengthCell);
+          const length = load<u32>(lengthCell);
+          if (size === 0) size = length;
+          checkArgument(L, <i64>length >= size, arg, STRING_TOO_SHORT);
+          out = append(L, out, bytes, <u32>size);
+          if (option === 0x73) {
+            reserve(L, out, 1);
+            store<u8>(buffer + out++, 0);
+            size++;
+          }
+          break;
+        }
       default:
         control(L, option);
     }
@@ -208,8 +223,8 @@ function getInteger(at: usize, size: i32, signed: bool): f64 {
   }
   if (!signed) return <f64>value;
   const mask = ~(<u64>0) << ((size * 8 - 1) & 63);
-  if ((value & mask) != 0) value |= mask;
-  return <f64><i64>value;
+  if ((value & mask) !== 0) value |= mask;
+  return <f64>(<i64>value);
 }
 
 function unpack(L: State): i32 {
@@ -220,7 +235,7 @@ function unpack(L: State): i32 {
   checkArgument(L, offset > 0, 3, BAD_OFFSET);
   let at = offset - 1;
   let count = 0;
-  while (load<u8>(format) != 0) {
+  while (load<u8>(format) !== 0) {
     const option = <u32>load<u8>(format++);
     let size = optionBytes(L, option);
     at += padding(at, option, size);
@@ -256,8 +271,8 @@ function unpack(L: State): i32 {
         break;
       }
       case 0x63 /* c */:
-        if (size == 0) {
-          if (count == 0 || lua_isnumber(L, -1) == 0) raise(L, NO_PREVIOUS_SIZE);
+        if (size === 0) {
+          if (count === 0 || lua_isnumber(L, -1) === 0) raise(L, NO_PREVIOUS_SIZE);
           size = toInt64(lua_tonumber(L, -1));
           lua_settop(L, -2);
           count--;
@@ -266,16 +281,17 @@ function unpack(L: State): i32 {
         lua_pushlstring(L, from, <u32>size);
         count++;
         break;
-      case 0x73 /* s */: {
-        let end = at;
-        while (end < length && load<u8>(data + <u32>end) != 0) end++;
-        if (end == length) raise(L, UNFINISHED);
-        size = end - at + 1;
-        spend(L, <i32>(size >> 3));
-        lua_pushlstring(L, from, <u32>(size - 1));
-        count++;
-        break;
-      }
+      case 0x73 /* s */:
+        {
+          let end = at;
+          while (end < length && load<u8>(data + <u32>end) !== 0) end++;
+          if (end === length) raise(L, UNFINISHED);
+          size = end - at + 1;
+          spend(L, <i32>(size >> 3));
+          lua_pushlstring(L, from, <u32>(size - 1));
+          count++;
+          break;
+        }
       default:
         control(L, option);
     }
@@ -292,12 +308,12 @@ function isLetterOrDigit(c: u32): bool {
 function size(L: State): i32 {
   begin(L);
   let total: i64 = 0;
-  while (load<u8>(format) != 0) {
+  while (load<u8>(format) !== 0) {
     const option = <u32>load<u8>(format++);
     const bytes = optionBytes(L, option);
     total += padding(total, option, bytes);
-    if (option == 0x73) luaL_argerror(L, 1, SIZE_OF_S);
-    if (option == 0x63 && bytes == 0) luaL_argerror(L, 1, SIZE_OF_C0);
+    if (option === 0x73) luaL_argerror(L, 1, SIZE_OF_S);
+    if (option === 0x63 && bytes === 0) luaL_argerror(L, 1, SIZE_OF_C0);
     if (!isLetterOrDigit(option)) control(L, option);
     total += bytes;
   }

@@ -2,13 +2,37 @@
  * The library `table`, with the results and errors of Lua 5.1. It is our own because its functions must not change read-only
  * tables, and because their steps count: one call may move millions of elements.
  */
-import { append, buffer, bufferTop } from './buffer';
+
 import { checkInt, optionalInt } from './base-library';
+import { append, buffer, bufferTop } from './buffer';
 import { spend } from './interrupt';
 import {
-  LUA_TFUNCTION, LUA_TNIL, LUA_TNUMBER, LUA_TTABLE, luaL_checklstring, luaL_checkstack, luaL_checktype, lua_call, lua_gettop,
-  lua_isstring, lua_lessthan, lua_next, lua_objlen, lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushvalue, lua_rawgeti,
-  lua_rawseti, lua_settop, lua_toboolean, lua_tolstring, lua_tonumber, lua_type, lua_typename, State,
+  LUA_TFUNCTION,
+  LUA_TNIL,
+  LUA_TNUMBER,
+  LUA_TTABLE,
+  lua_call,
+  lua_gettop,
+  lua_isstring,
+  lua_lessthan,
+  lua_next,
+  lua_objlen,
+  lua_pushlstring,
+  lua_pushnil,
+  lua_pushnumber,
+  lua_pushvalue,
+  lua_rawgeti,
+  lua_rawseti,
+  lua_settop,
+  lua_toboolean,
+  lua_tolstring,
+  lua_tonumber,
+  lua_type,
+  lua_typename,
+  luaL_checklstring,
+  luaL_checkstack,
+  luaL_checktype,
+  State,
 } from './lua';
 import { beginLibrary, checkWritable, endLibrary, setFunction } from './registry';
 import { raise, raiseWithTwo, text } from './text';
@@ -39,7 +63,7 @@ function foreachi(L: State): i32 {
     lua_pushnumber(L, index);
     lua_rawgeti(L, 1, index);
     lua_call(L, 2, 1);
-    if (lua_type(L, -1) != LUA_TNIL) return 1;
+    if (lua_type(L, -1) !== LUA_TNIL) return 1;
     lua_settop(L, -2);
   }
   return 0;
@@ -49,12 +73,12 @@ function foreach(L: State): i32 {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_pushnil(L);
-  while (lua_next(L, 1) != 0) {
+  while (lua_next(L, 1) !== 0) {
     lua_pushvalue(L, 2);
     lua_pushvalue(L, -3);
     lua_pushvalue(L, -3);
     lua_call(L, 2, 1);
-    if (lua_type(L, -1) != LUA_TNIL) return 1;
+    if (lua_type(L, -1) !== LUA_TNIL) return 1;
     lua_settop(L, -3);
   }
   return 0;
@@ -64,10 +88,10 @@ function maxn(L: State): i32 {
   luaL_checktype(L, 1, LUA_TTABLE);
   let largest: f64 = 0;
   lua_pushnil(L);
-  while (lua_next(L, 1) != 0) {
+  while (lua_next(L, 1) !== 0) {
     spend(L, 1);
     lua_settop(L, -2);
-    if (lua_type(L, -1) != LUA_TNUMBER) continue;
+    if (lua_type(L, -1) !== LUA_TNUMBER) continue;
     const key = lua_tonumber(L, -1);
     if (key > largest) largest = key;
   }
@@ -89,7 +113,7 @@ function insert(L: State): i32 {
   let end = lengthOf(L, 1) + 1;
   const count = lua_gettop(L);
   let position = end;
-  if (count == 3) {
+  if (count === 3) {
     position = checkInt(L, 2);
     if (position > end) end = position;
     checkWritable(L, 1);
@@ -98,7 +122,7 @@ function insert(L: State): i32 {
       lua_rawgeti(L, 1, index - 1);
       lua_rawseti(L, 1, index);
     }
-  } else if (count != 2) return raise(L, INSERT_ARGUMENTS);
+  } else if (count !== 2) return raise(L, INSERT_ARGUMENTS);
   checkWritable(L, 1);
   lua_rawseti(L, 1, position);
   return 0;
@@ -131,7 +155,7 @@ function concat(L: State): i32 {
   let out = start;
   for (let index: i64 = first; index <= <i64>last; index++) {
     lua_rawgeti(L, 1, <i32>index);
-    if (lua_isstring(L, -1) == 0) {
+    if (lua_isstring(L, -1) === 0) {
       raiseWithTwo(L, INVALID_VALUE, lua_typename(L, lua_type(L, -1)), <usize>index);
     }
     const bytes = lua_tolstring(L, -1, lengthCell);
@@ -146,8 +170,6 @@ function concat(L: State): i32 {
 }
 
 /** Sets two elements to the two values on top of the stack, the first one to the topmost, and takes them away. */
-// @ts-ignore: decorator
-@inline
 function setTwo(L: State, first: i32, second: i32): void {
   lua_rawseti(L, 1, first);
   lua_rawseti(L, 1, second);
@@ -156,12 +178,12 @@ function setTwo(L: State, first: i32, second: i32): void {
 /** Whether one value on the stack comes before another: by the function at index 2 if there is one. */
 function isBefore(L: State, a: i32, b: i32): bool {
   spend(L, 1);
-  if (lua_type(L, 2) == LUA_TNIL) return lua_lessthan(L, a, b) != 0;
+  if (lua_type(L, 2) === LUA_TNIL) return lua_lessthan(L, a, b) !== 0;
   lua_pushvalue(L, 2);
   lua_pushvalue(L, a - 1);
   lua_pushvalue(L, b - 2);
   lua_call(L, 2, 1);
-  const result = lua_toboolean(L, -1) != 0;
+  const result = lua_toboolean(L, -1) !== 0;
   lua_settop(L, -2);
   return result;
 }
@@ -178,7 +200,7 @@ function sortRange(L: State, first: i32, last: i32): void {
     lua_rawgeti(L, 1, high);
     if (isBefore(L, -1, -2)) setTwo(L, low, high);
     else lua_settop(L, -3);
-    if (high - low == 1) return;
+    if (high - low === 1) return;
     const middle = <i32>((<u32>low + <u32>high) / 2);
     lua_rawgeti(L, 1, middle);
     lua_rawgeti(L, 1, low);
@@ -189,7 +211,7 @@ function sortRange(L: State, first: i32, last: i32): void {
       if (isBefore(L, -1, -2)) setTwo(L, middle, high);
       else lua_settop(L, -3);
     }
-    if (high - low == 2) return;
+    if (high - low === 2) return;
     // The median is put beside the last element.
     lua_rawgeti(L, 1, middle);
     lua_pushvalue(L, -1);

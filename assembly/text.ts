@@ -15,7 +15,7 @@ export function text(literal: string): usize {
 /** The length of a C string. */
 export function textLength(at: usize): i32 {
   let end = at;
-  while (load<u8>(end) != 0) end++;
+  while (load<u8>(end) !== 0) end++;
   return <i32>(end - at);
 }
 
@@ -41,8 +41,6 @@ export function raiseWithTwo(L: State, format: usize, first: usize, second: usiz
 }
 
 /** Raises "bad argument #n to 'f' (message)" unless the condition holds. */
-// @ts-ignore: decorator
-@inline
 export function checkArgument(L: State, condition: bool, arg: i32, message: usize): void {
   if (!condition) luaL_argerror(L, arg, message);
 }

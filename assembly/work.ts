@@ -35,19 +35,15 @@ export function resetSteps(): void {
 }
 
 /** Counts steps. Returns whether it is time to ask the host. */
-// @ts-ignore: decorator
-@inline
 export function countSteps(count: i32): bool {
   steps -= count;
   return steps < 0;
 }
 
 /** Counts steps where the host can't be asked at once. */
-// @ts-ignore: decorator
-@inline
 export function spendLater(count: i32): void {
   steps -= count;
-  if (steps < 0 && running != 0) {
+  if (steps < 0 && running !== 0) {
     steps = i32.MAX_VALUE;
     hookEach(running, 1);
   }
@@ -56,7 +52,7 @@ export function spendLater(count: i32): void {
 /** Has garbage collected before the next instruction. */
 export function collectLater(): void {
   collects = true;
-  if (running != 0) hookEach(running, 1);
+  if (running !== 0) hookEach(running, 1);
 }
 
 export function collected(): void {

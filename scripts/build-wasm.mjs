@@ -33,7 +33,9 @@ const STACK_BYTES_MIN = 3 << 20;
 /** The length of the table of functions: Lua's and ours. longjmp.wat has it, too. */
 const TABLE_LENGTH = 512;
 
-const sources = readdirSync(join(root, 'assembly')).filter((name) => /\.(ts|wat)$/.test(name)).sort();
+const sources = readdirSync(join(root, 'assembly'))
+  .filter((name) => /\.(ts|wat)$/.test(name))
+  .sort();
 
 function inputHash() {
   const hash = createHash('sha256');
@@ -105,9 +107,7 @@ function patchedLua() {
   // The functions that Lua's API is made of have no names; they are found by who calls them.
   const [settable, ...others] = callees(text, nameOf('lua_settable'));
   if (settable === undefined || others.length > 0) fail('lua_settable calls more than luaV_settable');
-  const tostring = callees(text, nameOf('lua_tolstring')).find(
-    (name) => callees(text, name).length === 3,
-  );
+  const tostring = callees(text, nameOf('lua_tolstring')).find((name) => callees(text, name).length === 3);
   if (tostring === undefined) fail('luaV_tostring not found');
   const [sprintf, newString] = callees(text, tostring);
   if (!callees(text, nameOf('lua_pushlstring')).includes(newString)) fail('luaS_newlstr not found');
@@ -120,7 +120,8 @@ function patchedLua() {
     binaryen.Function(ref).setBody(module.block(null, [expression, info.body], info.results));
   };
   const local = (index) => module.local.get(index, i32);
-  const hasType = (index, type) => module.i32.eq(module.i32.load(TVALUE_TYPE, 4, local(index)), module.i32.const(type));
+  const hasType = (index, type) =>
+    module.i32.eq(module.i32.load(TVALUE_TYPE, 4, local(index)), module.i32.const(type));
 
   // A table may be read-only: assignments to it raise an error. (Assignments by our own libraries check it there.)
   module.addFunctionImport('readonlyTable', 'border', 'readonlyTable', i32, none);
@@ -138,7 +139,13 @@ function patchedLua() {
     ),
   );
   // Numbers become strings by our own code: the C library's long double is emulated and slow.
-  module.addFunctionImport('numberToString', 'border', 'numberToString', binaryen.createType([i32, i32]), i32);
+  module.addFunctionImport(
+    'numberToString',
+    'border',
+    'numberToString',
+    binaryen.createType([i32, i32]),
+    i32,
+  );
   prepend(
     tostring,
     module.if(
@@ -154,7 +161,13 @@ function patchedLua() {
   const [toNumber] = callees(text, nameOf('lua_tonumber'));
   const [readNumber, ...more] = callees(text, toNumber);
   if (readNumber === undefined || more.length > 0) fail('luaO_str2d not found');
-  module.addFunctionImport('stringToNumber', 'border', 'stringToNumber', binaryen.createType([i32, i32]), i32);
+  module.addFunctionImport(
+    'stringToNumber',
+    'border',
+    'stringToNumber',
+    binaryen.createType([i32, i32]),
+    i32,
+  );
   const original = binaryen.getFunctionInfo(module.getFunction(readNumber));
   module.addFunction('luaO_str2d', original.params, original.results, original.vars, original.body);
   module.addFunctionExport('luaO_str2d', 'luaO_str2d');
@@ -207,20 +220,30 @@ function stackOf(path) {
 }
 
 async function compileBorder(outFile, dataStart, tableLength) {
-  const { error, stderr } = await asc.main([
-    join(root, 'assembly/index.ts'),
-    '--baseDir', root,
-    '--outFile', outFile,
-    '-O3',
-    '--noAssert',
-    '--runtime', 'stub',
-    '--importMemory',
-    '--importTable',
-    '--tableBase', String(tableLength),
-    '--memoryBase', String(dataStart),
-    '--use', 'abort=',
-    '--enable', 'bulk-memory',
-  ], { readFile: undefined });
+  const { error, stderr } = await asc.main(
+    [
+      join(root, 'assembly/index.ts'),
+      '--baseDir',
+      root,
+      '--outFile',
+      outFile,
+      '-O3',
+      '--noAssert',
+      '--runtime',
+      'stub',
+      '--importMemory',
+      '--importTable',
+      '--tableBase',
+      String(tableLength),
+      '--memoryBase',
+      String(dataStart),
+      '--use',
+      'abort=',
+      '--enable',
+      'bulk-memory',
+    ],
+    { readFile: undefined },
+  );
   if (error) fail(`${error.message}\n${stderr.toString()}`);
   const warnings = stderr.toString();
   if (warnings !== '') process.stderr.write(warnings);
@@ -257,7 +280,19 @@ try {
   );
   border.setFeatures(FEATURES);
   writeFileSync(borderFile, border.emitBinary());
-  binary('wasm-merge', ...FEATURE_FLAGS, '--skip-export-conflicts', luaFile, 'lua', longjmpFile, 'env', borderFile, 'border', '-o', mergedFile);
+  binary(
+    'wasm-merge',
+    ...FEATURE_FLAGS,
+    '--skip-export-conflicts',
+    luaFile,
+    'lua',
+    longjmpFile,
+    'env',
+    borderFile,
+    'border',
+    '-o',
+    mergedFile,
+  );
 
   const merged = binaryen.readBinary(readFileSync(mergedFile));
   for (const name of exportsOf(merged).keys()) if (!ownExports.has(name)) merged.removeExport(name);

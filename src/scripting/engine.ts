@@ -151,7 +151,9 @@ export class ScriptEngine {
     if (script.instance === this.instanceNumber) return undefined;
     const code = script.source.subarray(script.codeStart);
     try {
-      script.reference = instance.putSource(code) ? instance.exports.compileScript(instance.scriptState, code.length) : 0;
+      script.reference = instance.putSource(code)
+        ? instance.exports.compileScript(instance.scriptState, code.length)
+        : 0;
     } catch (error) {
       return this.broken(error, script.sha);
     }
@@ -203,7 +205,8 @@ export class ScriptEngine {
     protocol: 2 | 3,
     name: string,
   ): boolean {
-    if (!putArguments(instance, request)) return this.fail('ERR not enough memory for the arguments of the script');
+    if (!putArguments(instance, request))
+      return this.fail('ERR not enough memory for the arguments of the script');
     let outcome: Outcome;
     try {
       outcome = instance.exports.evaluate(state, reference, request.keyCount, request.argCount, protocol);
@@ -275,7 +278,8 @@ export class ScriptEngine {
       library.instance = this.instanceNumber;
       return undefined;
     }
-    for (const { reference } of functions.values()) instance.exports.release(instance.functionState, reference);
+    for (const { reference } of functions.values())
+      instance.exports.release(instance.functionState, reference);
     if (status === 0) return 'No functions registered';
     const text = instance.failureParts()[0] ?? NO_MEMORY;
     if (text === NO_MEMORY) this.discard();
@@ -323,7 +327,10 @@ function describe(instance: Instance, name: string): string {
   const [text, source, line] = instance.failureParts();
   if (text === undefined) return `ERR Error running script ${name}, execution failure`;
   if (instance.isPlainError) {
-    return `ERR Error running script ${name}, ${text.slice(0, PLAIN_ERROR_LENGTH_MAX)}`.replace(LINE_ENDS, ' ');
+    return `ERR Error running script ${name}, ${text.slice(0, PLAIN_ERROR_LENGTH_MAX)}`.replace(
+      LINE_ENDS,
+      ' ',
+    );
   }
   const place = source === undefined || line === undefined ? '' : ` script: ${name}, on ${source}:${line}.`;
   return `${text}${place}`.replace(LINE_ENDS, ' ');

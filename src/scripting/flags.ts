@@ -13,7 +13,13 @@ export const enum ScriptFlag {
 }
 
 /** The flags' names, in the order of their bits. */
-export const SCRIPT_FLAG_NAMES = ['no-writes', 'allow-oom', 'allow-stale', 'no-cluster', 'allow-cross-slot-keys'];
+export const SCRIPT_FLAG_NAMES = [
+  'no-writes',
+  'allow-oom',
+  'allow-stale',
+  'no-cluster',
+  'allow-cross-slot-keys',
+];
 
 /** Names of a set of flags, in Redis's order. */
 export function flagNames(flags: number): string[] {

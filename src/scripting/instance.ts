@@ -114,7 +114,7 @@ export class Instance implements ScriptMemory {
       };
     };
     return {
-      call: (pairs: number, count: number): void => {
+      hostCall: (pairs: number, count: number): void => {
         try {
           host.call(this, pairs >> 3, count);
         } catch (error) {
@@ -122,24 +122,33 @@ export class Instance implements ScriptMemory {
           throw error;
         }
       },
-      interrupt: guarded(() => this.replyText(host.interrupt())),
-      aclCheck: guarded((pairs: number, count: number) => {
+      hostInterrupt: guarded(() => this.replyText(host.interrupt())),
+      hostAclCheck: guarded((pairs: number, count: number) => {
         const allowed = host.mayCall(this, pairs >> 3, count);
         return allowed === undefined ? -1 : Number(allowed);
       }),
-      log: guarded((level: number, at: number, length: number) => host.log(level, this.bytes.slice(at, at + length))),
-      setProtocol: guarded((version: number) => host.setProtocol(version === 3 ? 3 : 2)),
-      setReplication: guarded((flags: number) => host.setReplication(flags)),
-      clock: () => {
+      hostLog: guarded((level: number, at: number, length: number) =>
+        host.log(level, this.bytes.slice(at, at + length)),
+      ),
+      hostSetProtocol: guarded((version: number) => host.setProtocol(version === 3 ? 3 : 2)),
+      hostSetReplication: guarded((flags: number) => host.setReplication(flags)),
+      hostClock: () => {
         const { user, system } = process.cpuUsage();
         return (user + system) / 1e6;
       },
-      memoryGrown: () => this.refreshViews(),
-      longjmp: () => {
+      hostMemoryGrown: () => this.refreshViews(),
+      hostLongjmp: () => {
         throw LONGJMP;
       },
-      registerFunction: guarded(
-        (name: number, nameLength: number, text: number, textLength: number, flags: number, reference: number) =>
+      hostRegisterFunction: guarded(
+        (
+          name: number,
+          nameLength: number,
+          text: number,
+          textLength: number,
+          flags: number,
+          reference: number,
+        ) =>
           this.replyText(
             this.register?.({
               name: this.latin1(name, nameLength),
@@ -261,7 +270,9 @@ export class Instance implements ScriptMemory {
   /** Bytes that the values of scripts and functions take, garbage included. */
   get usedBytes(): number {
     const functions = this.functionStateIfMade;
-    return this.exports.usedBytes(this.scriptState) + (functions === 0 ? 0 : this.exports.usedBytes(functions));
+    return (
+      this.exports.usedBytes(this.scriptState) + (functions === 0 ? 0 : this.exports.usedBytes(functions))
+    );
   }
 
   collectGarbage(): void {

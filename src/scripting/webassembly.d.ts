@@ -11,6 +11,6 @@ declare namespace WebAssembly {
     readonly buffer: ArrayBuffer;
   }
   // biome-ignore lint/suspicious/noExplicitAny: a function of any type may be imported
-  type ImportValue = (...args: any[]) => number | void;
+  type ImportValue = (...args: any[]) => unknown;
   class RuntimeError extends Error {}
 }
