@@ -7,7 +7,7 @@
  *   up to 64 KiB      pools (`pool.ts`), whose free blocks are joined again
  *   larger            the C library, which is slow with many blocks, but these are few
  */
-import { hostMemoryGrown } from './host';
+import { hostMemoryChanged } from './host';
 import { free, malloc, realloc } from './lua';
 import { poolAllocate, poolBytes, poolFree } from './pool';
 import { collectLater, spendLater } from './work';
@@ -52,7 +52,7 @@ export function growMemory(bytes: u32): i32 {
   let pages = wanted - have;
   if (pages < GROWTH_PAGES && have + GROWTH_PAGES <= memoryBytesMax / PAGE_BYTES) pages = GROWTH_PAGES;
   if (memory.grow(pages) < 0) return 0;
-  hostMemoryGrown();
+  hostMemoryChanged();
   return 1;
 }
 

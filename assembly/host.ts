@@ -14,8 +14,8 @@ export declare function hostSetProtocol(version: i32): void;
 export declare function hostSetReplication(flags: i32): void;
 /** Processor time in seconds, for os.clock. */
 export declare function hostClock(): f64;
-/** The linear memory has been replaced by a larger one. */
-export declare function hostMemoryGrown(): void;
+/** The linear memory has been replaced by a larger one, or the reply area is elsewhere. */
+export declare function hostMemoryChanged(): void;
 /** Registers a function of the library that is being loaded. Returns the length of an error's text in the reply, or 0. */
 export declare function hostRegisterFunction(
   name: usize,

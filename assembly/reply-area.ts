@@ -1,4 +1,5 @@
 /** Where the host puts the reply of a command, and other texts for the engine. */
+import { hostMemoryChanged } from './host';
 import { free, malloc } from './lua';
 
 /** What an area keeps when a script ends; most replies are smaller. */
@@ -29,4 +30,5 @@ export function resetReplyArea(): void {
   free(area);
   area = malloc(REPLY_AREA_BYTES);
   areaBytes = REPLY_AREA_BYTES;
+  hostMemoryChanged();
 }

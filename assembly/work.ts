@@ -49,6 +49,11 @@ export function spendLater(count: i32): void {
   }
 }
 
+/** Called by Lua when it makes a long string. */
+export function countString(length: u32): void {
+  spendLater(<i32>(length >> 4));
+}
+
 /** Has garbage collected before the next instruction. */
 export function collectLater(): void {
   collects = true;

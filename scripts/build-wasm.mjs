@@ -28,6 +28,8 @@ const TYPE_NUMBER = 3;
 const TYPE_TABLE = 5;
 /** A bit of `marked` that the garbage collector leaves alone: the table is read-only. */
 const READONLY_BIT = 0x80;
+/** Strings from here on are counted as work. */
+const LONG_STRING_BYTES = 4096;
 /** What is left of the 4 MiB of C stack below our static data. Lua's deepest nesting needs less than 1 MiB. */
 const STACK_BYTES_MIN = 3 << 20;
 /** The length of the table of functions: Lua's and ours. longjmp.wat has it, too. */
@@ -138,6 +140,15 @@ function patchedLua() {
       ),
     ),
   );
+  // To make a long string is work that counts, even if there is an equal one and nothing is allocated.
+  module.addFunctionImport('countString', 'border', 'countString', i32, none);
+  prepend(
+    newString,
+    module.if(
+      module.i32.gt_u(local(2), module.i32.const(LONG_STRING_BYTES)),
+      module.call('countString', [local(2)], none),
+    ),
+  );
   // Numbers become strings by our own code: the C library's long double is emulated and slow.
   module.addFunctionImport(
     'numberToString',
@@ -176,7 +187,7 @@ function patchedLua() {
     .setBody(module.call('stringToNumber', [local(0), local(1)], i32));
 
   // The system is out of reach: what the C library wants of it fails.
-  const ours = new Set(['readonlyTable', 'numberToString', 'stringToNumber']);
+  const ours = new Set(['readonlyTable', 'numberToString', 'stringToNumber', 'countString']);
   const replaced = new Set(['invoke_vii', '_emscripten_throw_longjmp', 'emscripten_memcpy_js']);
   for (let index = module.getNumFunctions() - 1; index >= 0; index--) {
     const info = binaryen.getFunctionInfo(module.getFunctionByIndex(index));

@@ -259,10 +259,9 @@ export class ScriptEngine {
     const instance = this.current();
     const code = library.source.subarray(library.codeStart);
     const functions = new Map<string, RegisteredFunction>();
-    if (!instance.putSource(code)) return 'not enough memory for the library';
     let status: 0 | 1 | 2;
     try {
-      status = instance.loadLibrary(code.length, (registered) => {
+      status = instance.loadLibrary(code, (registered) => {
         const error = functionNameError(registered.name);
         if (error !== undefined) return error;
         if (functions.has(registered.name)) return 'Function already exists in the library';

@@ -136,7 +136,7 @@ export class Instance implements ScriptMemory {
         const { user, system } = process.cpuUsage();
         return (user + system) / 1e6;
       },
-      hostMemoryGrown: () => this.refreshViews(),
+      hostMemoryChanged: () => this.refreshViews(),
       hostLongjmp: () => {
         throw LONGJMP;
       },
@@ -245,7 +245,7 @@ export class Instance implements ScriptMemory {
     return Buffer.from(this.bytes.buffer, offset, length).toString('latin1');
   }
 
-  /** Puts a source into the input. Returns false if there is no memory. */
+  /** Puts the source of a script or a library into the input. Returns false if there is no memory. */
   putSource(source: Uint8Array): boolean {
     const at = this.input(source.length);
     if (at === 0) return false;
@@ -253,11 +253,17 @@ export class Instance implements ScriptMemory {
     return true;
   }
 
-  /** Loads a library whose source is in the input; the functions that it registers are given to `register`. */
-  loadLibrary(length: number, register: (registered: RegisteredFunction) => string | undefined): 0 | 1 | 2 {
+  /**
+   * Loads a library: the functions that it registers are given to `register`. Returns 1 if it does not compile, 2 if it
+   * fails, or there is no memory.
+   */
+  loadLibrary(code: Uint8Array, register: (registered: RegisteredFunction) => string | undefined): 0 | 1 | 2 {
+    // The state is made first: that needs the input, too.
+    const state = this.functionState;
+    if (!this.putSource(code)) return 2;
     this.register = register;
     try {
-      return this.exports.loadLibrary(this.functionState, length);
+      return this.exports.loadLibrary(state, code.length);
     } finally {
       this.register = undefined;
     }
