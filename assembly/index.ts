@@ -18,4 +18,4 @@ export { seedRandom } from './math-library';
 export { numberToString, stringToNumber } from './numbers';
 export { readonlyTable } from './registry';
 export { replyArea } from './reply-area';
-export { countString } from './work';
+export { countComparison, countString } from './work';

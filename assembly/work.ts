@@ -54,6 +54,15 @@ export function countString(length: u32): void {
   spendLater(<i32>(length >> 4));
 }
 
+/** Where a string object has its length. */
+const STRING_LENGTH = 12;
+
+/** Called by Lua before it compares a string with another one. */
+export function countComparison(string: usize): void {
+  const length = load<u32>(string, STRING_LENGTH);
+  if (length > 256) spendLater(<i32>(length >> 2));
+}
+
 /** Has garbage collected before the next instruction. */
 export function collectLater(): void {
   collects = true;

@@ -14,6 +14,8 @@ const ENDLESS: readonly string[] = [
   'while true do coroutine.wrap(function() for i = 1, 30000 do end end)() end',
   "return string.find(string.rep('a', 40), string.rep('a?', 40) .. string.rep('a', 40))",
   "return string.match(string.rep('a', 30000), '.-.-.-.-b')",
+  "local s, u = string.rep('x', 1e6), string.rep('x', 1e6) .. 'y' while true do local a = s < u end",
+  "local s, u = string.rep('x', 1e6), string.rep('x', 1e6) .. 'y' while s <= u do end",
   "while true do string.gsub(string.rep('x', 1e5), '.', '') end",
   "for a in string.gmatch(string.rep('ab', 1e6), '(a.-)') do local b = a:find('.-.-.-c') end while true do end",
   "return string.find(string.rep('a', 3e6), string.rep('a', 1e6) .. 'b', 1, true)",
