@@ -37,7 +37,7 @@ const STACK_BYTES_MIN = 3 << 20;
 const TABLE_LENGTH = 512;
 
 const sources = readdirSync(join(root, 'assembly'))
-  .filter((name) => /\.(ts|wat)$/.test(name))
+  .filter((name) => /\.(ts|wat|txt)$/.test(name))
   .sort();
 
 function inputHash() {
@@ -345,6 +345,7 @@ try {
 
   mkdirSync(dirname(target), { recursive: true });
   writeFileSync(target, readFileSync(optimizedFile));
+  writeFileSync(`${target}.LICENSES.txt`, readFileSync(join(root, 'assembly/LICENSES.txt')));
   writeFileSync(`${target}.inputs`, hash);
 } finally {
   rmSync(work, { recursive: true, force: true });
