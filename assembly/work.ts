@@ -54,13 +54,16 @@ export function countString(length: u32): void {
   spendLater(<i32>(length >> 4));
 }
 
-/** Where a string object has its length. */
-const STRING_LENGTH = 12;
+/** No string is longer than the memory of an engine. */
+const LENGTH_MAX: u32 = 1 << 26;
 
-/** Called by Lua before it compares a string with another one. */
-export function countComparison(string: usize): void {
-  const length = load<u32>(string, STRING_LENGTH);
-  if (length > 256) spendLater(<i32>(length >> 2));
+/**
+ * Called by Lua before it compares a text with another one. If the text is a string of Lua, its length is in front of it; if it
+ * is not, or is the rest of one behind a zero byte, a wrong count does no harm.
+ */
+export function countComparison(text: usize): void {
+  const length = load<u32>(text - 4);
+  if (length > 256) spendLater(<i32>((length < LENGTH_MAX ? length : LENGTH_MAX) >> 2));
 }
 
 /** Has garbage collected before the next instruction. */

@@ -25,7 +25,6 @@ const libluaPath = join(dirname(require.resolve('wasmoon-lua5.1')), 'liblua5.1.w
 const TVALUE_TYPE = 8;
 const OBJECT_MARKED = 5;
 const TYPE_NUMBER = 3;
-const TYPE_STRING = 4;
 const TYPE_TABLE = 5;
 /** A bit of `marked` that the garbage collector leaves alone: the table is read-only. */
 const READONLY_BIT = 0x80;
@@ -150,23 +149,12 @@ function patchedLua() {
       module.call('countString', [local(2)], none),
     ),
   );
-  // So is to compare two of them, by < or by <=: the functions that call strcoll twice.
+  // So is to compare two of them, which ends in strcoll: what luaV_lessthan calls twice.
   const comparing = callees(text, callees(text, nameOf('lua_lessthan'))[0]);
   const strcoll = comparing.find((name, index) => comparing.indexOf(name) !== index);
-  const comparers = [...text.matchAll(/\n \(func \$(\S+) /g)]
-    .map((match) => match[1])
-    .filter((name) => callees(text, name).filter((callee) => callee === strcoll).length === 2);
-  if (strcoll === undefined || comparers.length !== 2) fail('luaV_lessthan and lessequal not found');
-  for (const name of comparers) {
-    prepend(
-      name,
-      module.if(
-        module.i32.and(hasType(1, TYPE_STRING), hasType(2, TYPE_STRING)),
-        module.call('countComparison', [module.i32.load(0, 4, local(1))], none),
-      ),
-    );
-  }
+  if (strcoll === undefined) fail('strcoll not found');
   module.addFunctionImport('countComparison', 'border', 'countComparison', i32, none);
+  prepend(strcoll, module.call('countComparison', [local(0)], none));
   // Numbers become strings by our own code: the C library's long double is emulated and slow.
   module.addFunctionImport(
     'numberToString',
