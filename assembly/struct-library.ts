@@ -135,7 +135,7 @@ function control(L: State, option: u32): void {
 
 /** A double as C on x86-64 converts it, by its sign, to a signed or unsigned 64-bit integer. */
 function toBits(value: f64): u64 {
-  if (value < 9223372036854775808.0) return <u64>toInt64(value);
+  if (isNaN(value) || value < 9223372036854775808.0) return <u64>toInt64(value);
   return <u64>toInt64(value - 9223372036854775808.0) ^ (1 << 63);
 }
 
