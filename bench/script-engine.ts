@@ -1,0 +1,175 @@
+/**
+ * The script engine alone, in this process, beside redis-server: processor time per call, in microseconds.
+ *
+ *   node dist/bench/script-engine.js [NAME ...]
+ *
+ * The engine's host replies with constants. Redis's share is that of EVALSHA less that of GET, at a pipeline of 16. Of several
+ * batches the fastest counts, so that other work on the machine shows little.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Script, ScriptEngine } from '../src/scripting/engine.js';
+import type { ScriptHost, ScriptMemory } from '../src/scripting/host.js';
+import { encodeCommand, RawClient } from '../test/tools/raw-client.js';
+import { freePort, hasProgram } from '../test/tools/server.js';
+
+const JSON_TEXT = JSON.stringify({
+  id: 12345,
+  name: 'a job with a name',
+  tags: ['a', 'b', 'c', 'd'],
+  nested: { x: 1, y: 2.5, z: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] },
+  items: Array.from({ length: 36 }, (_, id) => ({
+    id,
+    title: `item number ${id}`,
+    price: id * 1.25,
+    ok: id % 2 === 0,
+  })),
+});
+const NUMBERS =
+  'local t, x = {}, 42 for i = 1, 10000 do x = (x * 1103515245 + 12345) % 2147483648 t[i] = x end';
+
+/** Scripts and how often each runs in a batch. */
+const SCRIPTS: Readonly<Record<string, readonly [script: string, calls: number]>> = {
+  'return 1': ['return 1', 40_000],
+  GET: ["return redis.call('GET', KEYS[1])", 40_000],
+  'rate limiter': [
+    `local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+     if n > tonumber(ARGV[2]) then return 0 end return 1`,
+    20_000,
+  ],
+  '1000 GET': ["local v for i = 1, 1000 do v = redis.call('GET', KEYS[1]) end return 1", 100],
+  'cjson, 2 KB': ['return #cjson.encode(cjson.decode(ARGV[3]))', 400],
+  'cmsgpack, 2 KB': [
+    'local t = cjson.decode(ARGV[3]) for i = 1, 20 do t = cmsgpack.unpack(cmsgpack.pack(t)) end return 1',
+    40,
+  ],
+  'fib(25)': [
+    'local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(25)',
+    6,
+  ],
+  'building strings': [
+    "local t = {} for i = 1, 10000 do t[#t + 1] = 'item' .. i end return #table.concat(t, ',')",
+    10,
+  ],
+  'sorting 10,000': [`${NUMBERS} table.sort(t) return 1`, 8],
+  'sorting by a function': [`${NUMBERS} table.sort(t, function(a, b) return a > b end) return 1`, 4],
+  gsub: [
+    "local s = ('hello world '):rep(100) for i = 1, 10 do s = s:gsub('(%w+) (%w+)', '%2 %1') end return 1",
+    100,
+  ],
+  'string.format': [
+    "local t = {} for i = 1, 1000 do t[i] = string.format('%d:%s:%.2f', i, 'abc', i / 3) end return 1",
+    50,
+  ],
+  '1000 errors': ["for i = 1, 1000 do pcall(error, 'x') end return 1", 20],
+};
+const BATCHES = 9;
+const PIPELINE = 16;
+const ARGUMENTS = ['key', '60', '100', JSON_TEXT];
+
+const BULK = Buffer.from('$8\r\nxxxxxxxx\r\n');
+const ONE = Buffer.from(':1\r\n');
+const GET_LETTER = 0x47;
+
+const host: ScriptHost = {
+  call(memory: ScriptMemory, pairStart: number): void {
+    const reply = memory.bytes[memory.words[2 * pairStart]] === GET_LETTER ? BULK : ONE;
+    for (let at = 0; at < reply.length; at++) memory.reply[at] = reply[at];
+  },
+  interrupt: () => undefined,
+  mayCall: () => true,
+  log: () => {},
+  setProtocol: () => {},
+  setReplication: () => {},
+};
+
+function packed() {
+  const parts = ARGUMENTS.map((text) => Buffer.from(text));
+  const pairs = new Int32Array(2 * parts.length);
+  let offset = 0;
+  for (const [index, part] of parts.entries()) {
+    pairs[2 * index] = offset;
+    pairs[2 * index + 1] = part.length;
+    offset += part.length;
+  }
+  return { bytes: Buffer.concat(parts), pairs, start: 0, keyCount: 1, argCount: parts.length - 1 };
+}
+
+const engine = new ScriptEngine(host, { version: '7.0.15', versionNumber: 0x0007000f });
+const request = packed();
+
+function engineMicroseconds(source: string, calls: number): number {
+  const script = engine.compile(createHash('sha1').update(source).digest('hex'), Buffer.from(source));
+  if (!(script instanceof Script)) throw new Error(script);
+  let least = Number.POSITIVE_INFINITY;
+  for (let batch = 0; batch < BATCHES; batch++) {
+    const before = process.cpuUsage();
+    for (let call = 0; call < calls; call++)
+      if (!engine.run(script, request, 2)) throw new Error(engine.failure);
+    const { user, system } = process.cpuUsage(before);
+    least = Math.min(least, (user + system) / calls);
+  }
+  return least;
+}
+
+/** Processor time of a process so far, in microseconds, to a hundredth of a second. */
+function processorTime(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ');
+  return Number(fields[0]) / 1000;
+}
+
+async function redisMicroseconds(
+  client: RawClient,
+  pid: number,
+  command: Buffer,
+  calls: number,
+): Promise<number> {
+  const burst = Buffer.concat(Array.from({ length: PIPELINE }, () => command));
+  let least = Number.POSITIVE_INFINITY;
+  for (let batch = 0; batch < BATCHES; batch++) {
+    const before = processorTime(pid);
+    const bursts = Math.max(1, Math.round(calls / PIPELINE));
+    for (let count = 0; count < bursts; count++) {
+      client.socket.write(burst);
+      await client.readMany(PIPELINE);
+    }
+    least = Math.min(least, (processorTime(pid) - before) / (bursts * PIPELINE));
+  }
+  return least;
+}
+
+const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(SCRIPTS);
+const port = await freePort();
+const redis = hasProgram('redis-server')
+  ? spawn('redis-server', ['--port', String(port), '--save', ''], { stdio: 'ignore' })
+  : undefined;
+let client: RawClient | undefined;
+for (let attempt = 0; redis !== undefined && client === undefined && attempt < 100; attempt++) {
+  client = await RawClient.connect({ port }).catch(() => undefined);
+  if (client === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+await client?.text('SET', 'key', '1');
+const get =
+  client === undefined
+    ? 0
+    : await redisMicroseconds(client, redis!.pid!, encodeCommand(['GET', 'key']), 40_000);
+console.log(
+  `${'µs per call'.padEnd(24)}${'engine'.padStart(10)}${'Redis'.padStart(10)}${'ratio'.padStart(8)}`,
+);
+for (const name of names) {
+  const [source, calls] = SCRIPTS[name];
+  const ours = engineMicroseconds(source, calls);
+  let line = name.padEnd(24) + ours.toFixed(2).padStart(10);
+  if (client !== undefined) {
+    await client.text('SET', 'key', '1');
+    await client.text('SCRIPT', 'LOAD', source);
+    const sha = createHash('sha1').update(source).digest('hex');
+    const command = encodeCommand(['EVALSHA', sha, '1', ...ARGUMENTS]);
+    const theirs = (await redisMicroseconds(client, redis!.pid!, command, calls)) - get;
+    line += theirs.toFixed(2).padStart(10) + (ours / theirs).toFixed(2).padStart(8);
+  }
+  console.log(line);
+}
+client?.socket.destroy();
+redis?.kill();
