@@ -108,7 +108,7 @@ function notOneOf(directive: Directive): InvalidValue {
 
 function parseChoice(directive: Directive, arg: string): string {
   const name = arg.toLowerCase();
-  if (!directive.choices.includes(name)) throw notOneOf(directive);
+  if (!directive.choices.includes(name) && !directive.newerChoices.includes(name)) throw notOneOf(directive);
   // "relative" is only another word for "yes".
   return directive.name === 'oom-score-adj' && name === 'relative' ? 'yes' : name;
 }
@@ -311,11 +311,6 @@ export function parseValue(directive: Directive, args: readonly string[], curren
     case 'boolean': {
       const value = args[0].toLowerCase();
       if (value !== 'yes' && value !== 'no') throw new InvalidValue("argument must be 'yes' or 'no'");
-      if (directive.name === 'activedefrag' && value === 'yes') {
-        throw new InvalidValue(
-          'Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified Jemalloc like the one shipped by default with the Redis source distribution',
-        );
-      }
       return value;
     }
     case 'integer':
@@ -332,6 +327,16 @@ export function parseValue(directive: Directive, args: readonly string[], curren
       return parseString(directive, args[0]);
     case 'special':
       return parseSpecial(directive, args, current);
+  }
+}
+
+/** Throws InvalidValue if CONFIG SET refuses a value that a configuration file may have. */
+export function checkSettable(directive: Directive, value: string): void {
+  if (directive.newerChoices.includes(value)) throw notOneOf(directive);
+  if (directive.name === 'activedefrag' && value === 'yes') {
+    throw new InvalidValue(
+      'Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified Jemalloc like the one shipped by default with the Redis source distribution',
+    );
   }
 }
 

@@ -76,9 +76,13 @@ function createProgram(): Command {
 }
 
 function warnOfIgnored(config: Config): void {
-  if (config.ignoredDirectives.size === 0) return;
-  const names = [...config.ignoredDirectives].join(', ');
-  process.stderr.write(`damselfly: warning: accepted, but without effect in this version: ${names}\n`);
+  const { ignoredDirectives, replacedValues } = config;
+  const parts: string[] = [];
+  if (ignoredDirectives.size > 0) {
+    parts.push(`accepted, but without effect in this version: ${[...ignoredDirectives].join(', ')}`);
+  }
+  if (replacedValues.size > 0) parts.push(`not known in this version: ${[...replacedValues].join(', ')}`);
+  if (parts.length > 0) process.stderr.write(`damselfly: warning: ${parts.join('; ')}\n`);
 }
 
 async function main(): Promise<void> {
