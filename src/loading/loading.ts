@@ -36,7 +36,7 @@ import {
 } from '../journal/aof-manifest.js';
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
 import type { LoadResult } from '../persistence/load-file.js';
-import { RDB_MAGIC } from '../persistence/rdb-format.js';
+import { RDB_HEADER_BYTES } from '../persistence/rdb-format.js';
 import type { PersistenceState } from '../state/persistence-state.js';
 import { syncFolder } from '../system/files.js';
 import type { Log } from '../system/log.js';
@@ -376,7 +376,7 @@ function lengthOf(name: string): number {
 
 /** Whether a file begins as a snapshot. */
 function isSnapshot(name: string): boolean {
-  const head = Buffer.alloc(RDB_MAGIC.length);
+  const head = Buffer.alloc(RDB_HEADER_BYTES);
   try {
     const fd = openSync(name, 'r');
     readSync(fd, head);
@@ -384,7 +384,7 @@ function isSnapshot(name: string): boolean {
   } catch (error) {
     throw new Error(`can't load ${name}: ${(error as Error).message}`);
   }
-  return head.toString('latin1') === RDB_MAGIC;
+  return /^(REDIS|VALKEY)/.test(head.toString('latin1'));
 }
 
 function truncate(name: string, lengthBytes: number): void {

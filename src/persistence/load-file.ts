@@ -61,7 +61,7 @@ export function loadFile(
       dropsExpired,
       replaces,
       warn: (text) => {
-        if (isFirst) log(`${fileName}: ${text}`);
+        if (isFirst) log(`${fileName}: ${text}`, 'warning');
       },
       onProgress: isFirst ? () => onProgress(input.offset) : null,
       pause,
