@@ -7,11 +7,16 @@
 import {
   closeSync,
   existsSync,
+  fchmodSync,
+  fchownSync,
   fsyncSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
+  type Stats,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { type Directive, directiveIndex, directives } from './directives.js';
@@ -107,9 +112,13 @@ export function rewriteConfigFile(
 ): void {
   const source = existsSync(file) ? readFileSync(file, 'latin1') : '';
   const content = rewriteConfigText(source, read, writesAll);
-  const temporary = `${file}.${process.pid}.tmp`;
+  // A file that is a link stays one, and keeps its mode and, if that is possible, its owner.
+  const target = existsSync(file) ? realpathSync(file) : file;
+  const status = existsSync(target) ? statSync(target) : null;
+  const temporary = `${target}.${process.pid}.tmp`;
   const fd = openSync(temporary, 'w', 0o644);
   try {
+    if (status !== null) keepAttributes(fd, status);
     writeFileSync(fd, content, 'latin1');
     fsyncSync(fd);
   } catch (error) {
@@ -118,7 +127,16 @@ export function rewriteConfigFile(
     throw error;
   }
   closeSync(fd);
-  renameSync(temporary, file);
+  renameSync(temporary, target);
+}
+
+function keepAttributes(fd: number, { mode, uid, gid }: Stats): void {
+  try {
+    fchownSync(fd, uid, gid);
+  } catch {
+    // Only root may give a file away.
+  }
+  fchmodSync(fd, mode & 0o7777);
 }
 
 /** The same for texts (byte strings). */

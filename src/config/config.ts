@@ -115,6 +115,9 @@ export class Config {
   /** no, systemd, upstart or auto */
   supervised = 'no';
   alwaysShowLogo = false;
+  setsTitle = true;
+  titleTemplate = '';
+  crashLogEnabled = true;
   /** Absolute path of the working directory. */
   dir = '';
   hz = 0;
@@ -212,6 +215,11 @@ export class Config {
     try {
       text = readFileSync(file, 'latin1');
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EISDIR') {
+        throw new ConfigError(
+          `'${file}' is a directory: the argument is a configuration file, such as redis.conf`,
+        );
+      }
       throw new ConfigError(`can't open the configuration file '${file}': ${describeSystemError(error)}`);
     }
     this.configFile = path.resolve(file);
@@ -398,6 +406,7 @@ export class Config {
       try {
         values[index] = parseValue(directive, splitValue(directive, value), values[index]);
         checkSettable(directive, values[index]);
+        if (directive.name === 'active-workers') this.checkActiveWorkers(Number(values[index]));
       } catch (error) {
         if (error instanceof InvalidValue) return setFailure(name, error.message);
         throw error;
@@ -410,6 +419,11 @@ export class Config {
     if (failure === null) return null;
     this.replace(before);
     return setFailure(failure.name, failure.reason);
+  }
+
+  private checkActiveWorkers(count: number): void {
+    if (count > this.threads)
+      throw new InvalidValue(`there are not so many worker threads (${this.threads})`);
   }
 
   /** Names and values that changed since {@link version} was `version`. */
@@ -529,6 +543,9 @@ export class Config {
     this.daemonize = flag('daemonize');
     this.supervised = text('supervised');
     this.alwaysShowLogo = flag('always-show-logo');
+    this.setsTitle = flag('set-proc-title');
+    this.titleTemplate = fromByteString(text('proc-title-template'));
+    this.crashLogEnabled = flag('crash-log-enabled');
     this.dir = fromByteString(text('dir'));
     this.hz = number('hz');
     this.dynamicHz = flag('dynamic-hz');

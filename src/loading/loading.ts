@@ -158,9 +158,11 @@ export class Loading {
       keysLoaded: sum(results.map(({ keysLoaded }) => keysLoaded)),
       keysExpired: sum(results.map(({ keysExpired }) => keysExpired)),
     };
+    log(`Done loading RDB, keys loaded: ${result.keysLoaded}, keys expired: ${result.keysExpired}.`);
     log(
-      `Done loading ${fileName}: ${result.keysLoaded} keys loaded, ${result.keysExpired} keys expired, ` +
-        `${secondsSince(startedMs)} seconds`,
+      dropsExpired
+        ? `DB loaded from disk: ${secondsSince(startedMs)} seconds`
+        : `DB loaded from base file ${path.basename(fileName)}: ${secondsSince(startedMs)} seconds`,
     );
     state.noteLoaded(result.keysLoaded, result.keysExpired);
     return result;
@@ -211,6 +213,7 @@ export class Loading {
     const files: ReplayFile[] = names.map((name) => ({ path: name, offset: 0 }));
     let savedAtSeconds = -1;
     if (isSnapshot(names[0])) {
+      log('Reading RDB base file on AOF loading...');
       const snapshot = await this.loadSnapshot(names[0], lengths[0], 0, false);
       ({ savedAtSeconds } = snapshot);
       files[0] = { path: names[0], offset: snapshot.endOffset };
@@ -227,13 +230,12 @@ export class Loading {
     if (result.end === AofEnd.Cut) {
       this.checkCut(names, result);
       if (untilSeconds === Infinity) {
+        const name = path.basename(names[result.file]);
+        log(`!!! Warning: short read while loading the AOF file ${name}!!!`, 'warning');
+        log(`!!! Truncating the AOF ${name} at offset ${result.offset} !!!`, 'warning');
         truncate(names[result.file], result.offset);
         keptBytes -= lengths[result.file] - result.offset;
-        log(
-          `${names[result.file]} was truncated at offset ${result.offset} and loaded anyway, because ` +
-            'aof-load-truncated is enabled',
-          'warning',
-        );
+        log(`AOF ${name} loaded anyway because aof-load-truncated is enabled`, 'warning');
       }
     }
     log(`DB loaded from append only file: ${secondsSince(startedMs)} seconds`);

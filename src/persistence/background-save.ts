@@ -95,7 +95,7 @@ export class BackgroundSave {
     const log = createLog(this.config.logFile, () => this.config.logLevel);
     const isSave = state.purpose === SnapshotPurpose.Save;
     const name = isSave ? 'Background saving' : 'Background AOF rewrite';
-    log(`${name} started`);
+    log(`${isSave ? name : 'Background append only file rewriting'} started by pid ${process.pid}`);
     this.failure = '';
     this.database = -1;
     this.begunDatabases.clear();
@@ -107,9 +107,12 @@ export class BackgroundSave {
     this.writer = null;
     const nowMs = Date.now();
     const isGood = this.failure === '' && !state.isCancelled;
+    if (isGood && isSave) log('DB saved on disk');
     if (isGood) log(`${name} terminated with success`);
-    else if (state.isCancelled) log(`${name} cancelled`);
-    else log(`${name} error: ${this.failure}`, 'warning');
+    if (isGood && !isSave) log(`${name} finished successfully`);
+    else if (state.isCancelled) log(`${name} cancelled`, 'warning');
+    else log(`${name} ${isSave ? 'error' : 'terminated with error'}: ${this.failure}`, 'warning');
+    if (isGood && isSave && state.hasFailed) log('Background saving works again', 'warning');
     if (!isSave) this.rewriteEnded(isGood, nowMs);
     else if (isGood) this.control.lastSaveMs = nowMs;
     state.finish(isGood, nowMs);

@@ -59,6 +59,8 @@ export interface RdbReaderOptions {
   /** Something that is left out. */
   readonly warn: (text: string) => void;
   readonly onProgress: (() => void) | null;
+  /** An auxiliary field was read. */
+  readonly onField?: (name: string, value: string) => void;
   /** Called after each key. */
   readonly pause?: () => void;
 }
@@ -269,7 +271,10 @@ export class RdbReader {
     input.string(key);
     key.keep();
     input.string(text);
-    this.fields.set(key.latin1(), text.latin1());
+    const name = key.latin1();
+    const value = text.latin1();
+    this.fields.set(name, value);
+    this.options.onField?.(name, value);
   }
 
   /** Makes room for as many keys as the file says the database has, if it can have them. */

@@ -6,7 +6,6 @@
  */
 
 import { rmSync, writeFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
 import path from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
@@ -16,7 +15,7 @@ import { rewriteFileName } from '../journal/aof-manifest.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
-import { HeaderWord, SHARD_BYTES_MAX } from '../memory/shard-memory.js';
+import { SHARD_BYTES_MAX } from '../memory/shard-memory.js';
 import type { AcceptorOptions } from '../network/acceptor.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import { IoUring } from '../network/io-uring.js';
@@ -32,12 +31,17 @@ import { PersistenceState } from '../state/persistence-state.js';
 import { createProcessState, type ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { WorkerLoad } from '../state/worker-load.js';
+import { writeCrashReport } from '../system/crash-report.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
+import { availableMemoryBytes } from '../system/memory-limit.js';
 import { untilReady } from '../system/thread-ready.js';
-import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
+import { DAMSELFLY_VERSION } from '../system/version.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
 import { JournalThread } from './journal-thread.js';
+import { setProcessTitle } from './process-title.js';
+import { reportAbort } from './signals.js';
+import { logStart, warnOfMemory } from './start-log.js';
 import { notifySystemd } from './supervision.js';
 
 /** EFD_NONBLOCK | EFD_CLOEXEC */
@@ -59,13 +63,31 @@ export function shardCountFor(threads: number, memoryBytes: number): number {
  * @param onListening called once clients can connect
  */
 export async function startServer(config: Config, onListening = (): void => {}): Promise<void> {
+  try {
+    await start(config, onListening);
+  } catch (error) {
+    // Whoever started the process is told; the log file should say it, too.
+    if (config.logFile !== '') log(`Can't start: ${(error as Error).message}`, 'warning');
+    throw error;
+  }
+}
+
+async function start(config: Config, onListening: () => void): Promise<void> {
   const { threads } = config;
   const libc = loadLibc();
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
   log = createLog(config.logFile, () => config.logLevel);
+  crashLogFile = config.crashLogEnabled ? config.logFile : '';
   // Whoever reads the log may go; that must not end the server.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  process.on('uncaughtException', (error) => crash('main thread', error));
+  reportAbort(() => writeReport('main thread', new Error('killed by SIGABRT')));
+  logStart(config, log);
+  setProcessTitle(config);
+  if (config.unixSocket === '' && (config.port === 0 || config.bind.length === 0)) {
+    throw new Error('configured to not listen anywhere');
+  }
   const transport = chooseTransport(libc, config);
   const calls = transport === 'node' ? null : libc;
   const listen: ListenOptions = {
@@ -77,7 +99,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   };
   const sockets = calls === null ? [] : await openListeners(calls, listen);
   const keyspace = createKeyspace(
-    shardCountFor(threads, totalmem()),
+    shardCountFor(threads, availableMemoryBytes()),
     SHARD_BYTES_MAX,
     config.databases,
     libc === null ? undefined : (bytes) => libc.addressOf(bytes),
@@ -85,10 +107,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   const state = createProcessState(threads, table.size);
   const channelRegistry = ChannelRegistry.create();
   const block = new ControlBlock(state.control);
-  block.startupMemoryBytes = keyspace.shards.reduce(
-    (sum, shard) => sum + new Int32Array(shard)[HeaderWord.ArenaUsedBytes],
-    0,
-  );
+  block.runtimeMemoryBytes = process.memoryUsage.rss();
   // Over node:net each worker accepts by itself, and keeps what it has accepted.
   if (calls !== null)
     new WorkerLoad(state.workerLoad).activeWorkers = Math.min(config.activeWorkers || 1, threads);
@@ -169,6 +188,8 @@ export async function startServer(config: Config, onListening = (): void => {}):
     config.adopt(JSON.parse(published.json));
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
     journal.configurationChanged();
+    setProcessTitle(config);
+    crashLogFile = config.crashLogEnabled ? config.logFile : '';
   };
   void (async () => {
     for (;;) {
@@ -178,18 +199,23 @@ export async function startServer(config: Config, onListening = (): void => {}):
   })();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      log(`Received ${signal}, shutting down`, 'warning');
+      if (signal === 'SIGINT' && block.shutdownRequest !== ShutdownRequest.None) {
+        log('You insist... exiting now.', 'warning');
+        removeTemporaryFiles(config);
+        process.exit(1);
+      }
+      log(`Received ${signal} scheduling shutdown...`, 'warning');
       followConfig();
       const flags = signal === 'SIGTERM' ? config.shutdownOnSigterm : config.shutdownOnSigint;
       block.requestShutdown(shutdownRequestFor(flags));
     });
   }
-  const ceiling =
-    config.maxMemoryBytes === 0 ? 'no memory ceiling' : `${config.maxMemoryBytes} bytes at most`;
-  log(
-    `Damselfly ${DAMSELFLY_VERSION} (Redis ${REDIS_VERSION} compatible), port ${config.port}, ` +
-      `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${ceiling}, pid ${process.pid}`,
-  );
+  void untilAllReady().then(() => {
+    const usedBytes = openKeyspace(keyspace, config).usedBytes();
+    block.runtimeMemoryBytes = Math.max(0, process.memoryUsage.rss() - usedBytes);
+  });
+  log('Server initialized', 'warning');
+  warnOfMemory(config, log);
   if (config.pidFile !== '') writePidFile(config.pidFile);
   onListening();
   const loading = new Loading({
@@ -206,16 +232,23 @@ export async function startServer(config: Config, onListening = (): void => {}):
       followConfig();
       await loading.untilInterruptible();
       await untilAllReady();
+      if (request !== ShutdownRequest.Exit) log('User requested shutdown...', 'warning');
       if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state)) break;
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();
     }
     isExiting = true;
+    if (config.appendOnly) log('Calling fsync() on the AOF file.');
     await journal.stop();
-    if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
-    for (const name of [backgroundFileName(), rewriteFileName()]) {
-      rmSync(path.join(config.dir, name), { force: true });
+    if (config.pidFile !== '') {
+      log('Removing the pid file.');
+      rmSync(config.pidFile, { force: true });
     }
+    if (config.unixSocket !== '') {
+      log('Removing the unix socket file.');
+      rmSync(config.unixSocket, { force: true });
+    }
+    removeTemporaryFiles(config);
     if (config.isUnderSystemd) notifySystemd(libc, ['STOPPING=1']);
     log('Damselfly is now ready to exit, bye bye...', 'warning');
     process.exit(0);
@@ -233,6 +266,13 @@ export async function startServer(config: Config, onListening = (): void => {}):
   if (config.isUnderSystemd) {
     const failure = notifySystemd(libc, ['READY=1', 'STATUS=Ready to accept connections']);
     if (failure !== '') log(`systemd can't be told that the server is ready: ${failure}`, 'warning');
+  }
+}
+
+/** What a background job that was given up, or cut off, may have left. */
+function removeTemporaryFiles(config: Config): void {
+  for (const name of [backgroundFileName(), rewriteFileName()]) {
+    rmSync(path.join(config.dir, name), { force: true });
   }
 }
 
@@ -278,8 +318,10 @@ function saveBeforeExit(
   const keyspace = openKeyspace(handle, config);
   keyspace.lockAll();
   if (!saves) return true;
+  const persistence = new PersistenceState(state.persistence);
+  if (persistence.isSaving) log('There is a child saving an .rdb. Killing it!', 'warning');
   log('Saving the final RDB snapshot before exiting.');
-  new PersistenceState(state.persistence).cancel();
+  persistence.cancel();
   try {
     saveKeyspace(keyspace, snapshotOptions(config), Date.now());
     log('DB saved on disk');
@@ -340,19 +382,24 @@ function watchThread(thread: Thread, name: string): void {
 }
 
 let hasCrashed = false;
+/** Where reports go besides standard error; '' for nowhere. */
+let crashLogFile = '';
 
 function crash(threadName: string, error: Error): void {
   if (hasCrashed) return;
   hasCrashed = true;
-  process.stderr.write(
-    [
-      '',
-      '=== DAMSELFLY BUG REPORT START: cut and paste from here ===',
-      `version ${DAMSELFLY_VERSION}, node ${process.version}, ${process.platform} ${process.arch}, pid ${process.pid}`,
-      `${threadName}: ${error.stack ?? error.message}`,
-      '=== DAMSELFLY BUG REPORT END ===',
-      '',
-    ].join('\n'),
-  );
+  writeReport(threadName, error);
   process.exit(1);
+}
+
+function writeReport(threadName: string, error: Error): void {
+  const lines = [
+    '',
+    '=== DAMSELFLY BUG REPORT START: cut and paste from here ===',
+    `version ${DAMSELFLY_VERSION}, node ${process.version}, ${process.platform} ${process.arch}, pid ${process.pid}`,
+    `${threadName}: ${error.stack ?? error.message}`,
+    '=== DAMSELFLY BUG REPORT END ===',
+    '',
+  ];
+  writeCrashReport(crashLogFile, lines.join('\n'));
 }
