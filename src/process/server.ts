@@ -9,8 +9,10 @@ import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
+import { writePreparedReply } from '../commands/server/command-introspection.js';
 import type { Config } from '../config/config.js';
 import { defaultSettings } from '../config/keyspace-settings.js';
+import type { CommandTable } from '../execution/table/command-table.js';
 import { rewriteFileName } from '../journal/aof-manifest.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
@@ -24,10 +26,12 @@ import type { TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import type { PersistenceOptions } from '../persistence/background-save.js';
 import { backgroundFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
+import { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry } from '../pubsub/channel-registry.js';
 import { AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock, ShutdownRequest } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';
+import { PreparedReplies } from '../state/prepared-replies.js';
 import { createProcessState, type ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { WorkerLoad } from '../state/worker-load.js';
@@ -263,10 +267,26 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   }
   persistenceState.endLoading();
   log('Ready to accept connections');
+  prepareReplies(table, new PreparedReplies(state.preparedReplies));
   if (config.isUnderSystemd) {
     const failure = notifySystemd(libc, ['READY=1', 'STATUS=Ready to accept connections']);
     if (failure !== '') log(`systemd can't be told that the server is ready: ${failure}`, 'warning');
   }
+}
+
+/** Makes replies that would hold up a worker, one at a time, so that signals are heeded in between. */
+function prepareReplies(table: CommandTable, replies: PreparedReplies): void {
+  const wanted = [...PreparedReplies.wanted()];
+  const next = (): void => {
+    const first = wanted.shift();
+    if (first === undefined) return;
+    const reply = new ReplyWriter();
+    reply.protocol = first.protocol;
+    writePreparedReply(reply, table, first.kind);
+    replies.put(first.kind, first.protocol, reply.bytes.subarray(0, reply.length));
+    setImmediate(next);
+  };
+  setImmediate(next);
 }
 
 /** What a background job that was given up, or cut off, may have left. */

@@ -55,6 +55,10 @@ await withServers(t, 'output limits', {}, async (t, server) => {
   soft.socket.pause();
   soft.send('GET', 'large');
   t.ok(await closedWithout(soft));
+  const told = server.stdout.match(
+    / # Client id=\d+ addr=.* closed for overcoming of output buffer limits\.\n/g,
+  );
+  t.equal(told?.length, 2, 'the log names both');
   await hard.close();
   await soft.close();
 });
@@ -65,8 +69,14 @@ await withServers(
   { directives: { 'client-query-buffer-limit': '1mb' } },
   async (t, server) => {
     const client = await server.rawClient();
+    const { localPort } = client.socket;
     client.write(`*2\r\n$3\r\nGET\r\n$${4 << 20}\r\n${'x'.repeat(3 << 20)}`);
     await client.closed;
-    t.pass('closed');
+    t.match(
+      server.stdout,
+      new RegExp(
+        ` # Closing client that reached max query buffer length: id=\\d+ addr=\\S+:${localPort} `,
+      ),
+    );
   },
 );
