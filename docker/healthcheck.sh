@@ -10,7 +10,7 @@ if [ -n "${DAMSELFLY_HEALTHCHECK_PORT:-}" ]; then
   address=":$DAMSELFLY_HEALTHCHECK_PORT"
 else
   for file in /proc/[0-9]*/cmdline; do
-    title=$(tr '\0' ' ' <"$file" 2>/dev/null) || continue
+    title=$( (tr '\0' ' ' <"$file") 2>/dev/null) || continue
     case "$title" in
       'damselfly /'* | 'damselfly '*:*) address=${title#damselfly } ;;
     esac

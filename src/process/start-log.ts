@@ -35,9 +35,15 @@ export function logStart(config: Config, log: Log): void {
   );
 }
 
-/** Warns if the kernel may kill the process before `maxmemory` stops it from growing. */
-export function warnOfMemory({ maxMemoryBytes }: Config, log: Log): void {
-  const limitBytes = controlGroupLimitBytes();
+/**
+ * Warns if the kernel may kill the process before `maxmemory` stops it from growing.
+ * @param limitBytes what its control group allows
+ */
+export function warnOfMemory(
+  { maxMemoryBytes }: Config,
+  log: Log,
+  limitBytes = controlGroupLimitBytes(),
+): void {
   if (limitBytes >= totalmem() || (maxMemoryBytes > 0 && maxMemoryBytes < limitBytes)) return;
   const limit = `${Math.floor(limitBytes / MIB)}mb`;
   const advice = `${Math.floor((MAXMEMORY_SHARE * limitBytes) / MIB)}mb`;

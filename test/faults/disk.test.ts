@@ -56,10 +56,6 @@ async function untilInfo(client: RawClient, field: string): Promise<void> {
   while (!(await client.text('INFO', 'persistence')).includes(`\r\n${field}\r\n`)) await delay(10);
 }
 
-async function untilLogged(server: TestServer, text: string): Promise<void> {
-  while (!server.stdout.includes(text)) await delay(10);
-}
-
 /** The data that redis-server loads from a copy of a directory. */
 async function loadedByRedis(directory: string): Promise<Map<string, string>> {
   const copy = mkdtempSync(path.join(tmpdir(), 'damselfly-disk-copy-'));
@@ -140,7 +136,7 @@ await onSmallDisk('no space for a rewrite', {}, async (t, server, directory) => 
   t.match(await client.text('BGREWRITEAOF'), /started/);
   await untilInfo(client, 'aof_rewrite_in_progress:0');
   t.match(await client.text('INFO', 'persistence'), /aof_last_bgrewrite_status:err/);
-  await untilLogged(server, 'Background AOF rewrite terminated with error: ENOSPC');
+  await server.untilLogged('Background AOF rewrite terminated with error: ENOSPC');
   t.same(
     readdirSync(directory).filter((name) => name.startsWith('temp-')),
     [],
@@ -208,9 +204,9 @@ for (const policy of ['everysec', 'always']) {
     rmSync(mark);
     t.equal(await watcher.text('GET', 'before'), '$1\r\n1\r\n');
     await untilInfo(watcher, 'aof_last_write_status:ok');
-    await untilLogged(server, 'Fail to fsync the AOF file: EIO');
+    await server.untilLogged('Fail to fsync the AOF file: EIO');
     // The data was written anew.
-    await untilLogged(server, 'Background AOF rewrite terminated with success');
+    await server.untilLogged('Background AOF rewrite terminated with success');
     t.equal(await watcher.text('SET', 'after', '2'), '+OK\r\n');
     isOver = true;
     await Promise.all(writing);

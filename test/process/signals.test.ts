@@ -3,14 +3,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { describePreviousEnd } from '../../src/process/previous-end.js';
 import { TestServer } from '../tools/server.js';
-
-async function untilOutput(server: TestServer, text: string): Promise<void> {
-  while (!server.stdout.includes(text)) await delay(10);
-}
 
 function directory(t: Test): string {
   const name = mkdtempSync(path.join(tmpdir(), 'damselfly-signals-'));
@@ -62,7 +57,7 @@ t.test('a second SIGINT does not wait', async (t) => {
   // A shutdown that can't save goes on waiting for nothing: it is given up at once, so this one is stopped before.
   await client.call('DEBUG', 'POPULATE', 300_000);
   server.process.kill('SIGINT');
-  await untilOutput(server, 'Received SIGINT scheduling shutdown');
+  await server.untilLogged('Received SIGINT scheduling shutdown');
   server.process.kill('SIGINT');
   const { code } = await server.exited;
   // Saving blocks the main thread, so the second one may come too late.
