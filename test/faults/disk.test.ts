@@ -256,3 +256,33 @@ await t.test('the folder cannot be made', {}, async (t) => {
   t.match(server.stderr, /^damselfly: [^\n]*append[^\n]*\n$/, 'one line');
   t.ok(existsSync(path.join(directory, 'appendonlydir')), 'nothing is touched');
 });
+
+const readOnly = mountDisk();
+await t.test('a read-only file system is named', { skip: readOnly.problem || false }, async (t) => {
+  const { directory } = readOnly;
+  t.teardown(() => {
+    spawnSync('umount', ['-l', directory]);
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const remount = (mode: 'ro' | 'rw'): void => {
+    t.equal(spawnSync('mount', ['-o', `remount,${mode}`, directory]).status, 0);
+  };
+  remount('ro');
+  const options = { kind: 'damselfly', threads: 1 } as const;
+  const refused = await TestServer.launch({ ...options, directives: { appendonly: 'yes', dir: directory } });
+  t.teardown(() => refused.stop('SIGKILL'));
+  t.same(await refused.exited, { code: 1, signal: null });
+  t.match(refused.stderr, /can't write the append only file: EROFS: read-only file system/);
+  const server = await TestServer.start({ ...options, directives: { dir: directory } });
+  t.teardown(() => server.stop('SIGKILL'));
+  const client = await server.rawClient();
+  t.equal(await client.text('CONFIG', 'SET', 'appendonly', 'yes'), '+OK\r\n');
+  await server.untilLogged("Can't open the append-only file: EROFS: read-only file system");
+  t.equal(
+    await client.text('SET', 'key', 'value'),
+    '-MISCONF Errors writing to the AOF file: Read-only file system\r\n',
+  );
+  remount('rw');
+  await server.untilLogged('AOF write error looks solved');
+  t.equal(await client.text('SET', 'key', 'value'), '+OK\r\n');
+});

@@ -73,5 +73,6 @@ await withServers(
     await client.closed;
     const line = ` # Closing client that reached max query buffer length: id=\\d+ addr=\\S+:${localPort} `;
     await server.untilLogged(new RegExp(line));
+    t.pass('closed, and the log says so');
   },
 );

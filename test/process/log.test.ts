@@ -79,6 +79,12 @@ t.test('the words, and the order, of Redis', { skip: skipWithoutRedis() }, async
     await client.config('SET', 'appendonly', 'no');
     await client.call('SHUTDOWN').catch(() => {});
     await first.exited;
+    if (kind === 'damselfly') {
+      t.match(
+        readFileSync(logfile, 'utf8'),
+        /# SHUTDOWN was sent by id=\d+ addr=127\.0\.0\.1:\d+ .* user=default/,
+      );
+    }
     const second = await start('no');
     await second.client().set('key', 'other');
     second.process.kill('SIGTERM');
