@@ -5,17 +5,11 @@
  * report on stderr and exit code 1.
  */
 
-import { rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
-import { writePreparedReply } from '../commands/server/command-introspection.js';
 import type { Config } from '../config/config.js';
-import { defaultSettings } from '../config/keyspace-settings.js';
-import type { CommandTable } from '../execution/table/command-table.js';
-import { rewriteFileName } from '../journal/aof-manifest.js';
-import { KeyspaceCounter } from '../keyspace/counters.js';
-import { createKeyspace, Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
+import { createKeyspace } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
 import { SHARD_BYTES_MAX } from '../memory/shard-memory.js';
 import type { AcceptorOptions } from '../network/acceptor.js';
@@ -25,25 +19,24 @@ import { type ListenOptions, openListeners } from '../network/listener.js';
 import type { TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import type { PersistenceOptions } from '../persistence/background-save.js';
-import { backgroundFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
-import { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry } from '../pubsub/channel-registry.js';
-import { AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock, ShutdownRequest } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
-import { createProcessState, type ProcessStateHandle } from '../state/process-state.js';
+import { createProcessState } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { WorkerLoad } from '../state/worker-load.js';
-import { writeCrashReport } from '../system/crash-report.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
 import { availableMemoryBytes } from '../system/memory-limit.js';
 import { untilReady } from '../system/thread-ready.js';
-import { DAMSELFLY_VERSION } from '../system/version.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
+import { crash, setCrashLog, watchThread, writeReport } from './crash.js';
 import { JournalThread } from './journal-thread.js';
+import { openKeyspace } from './main-keyspace.js';
+import { prepareReplies } from './prepare-replies.js';
 import { setProcessTitle } from './process-title.js';
+import { removeOwnFiles, removeTemporaryFiles, saveBeforeExit, shutdownRequestFor } from './shutdown.js';
 import { reportAbort } from './signals.js';
 import { logStart, warnOfMemory } from './start-log.js';
 import { notifySystemd } from './supervision.js';
@@ -82,7 +75,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
   log = createLog(config.logFile, () => config.logLevel);
-  crashLogFile = config.crashLogEnabled ? config.logFile : '';
+  setCrashLog(config.crashLogEnabled ? config.logFile : '');
   // Whoever reads the log may go; that must not end the server.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   process.on('uncaughtException', (error) => crash('main thread', error));
@@ -193,7 +186,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
     journal.configurationChanged();
     setProcessTitle(config);
-    crashLogFile = config.crashLogEnabled ? config.logFile : '';
+    setCrashLog(config.crashLogEnabled ? config.logFile : '');
   };
   void (async () => {
     for (;;) {
@@ -237,21 +230,14 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       await loading.untilInterruptible();
       await untilAllReady();
       if (request !== ShutdownRequest.Exit) log('User requested shutdown...', 'warning');
-      if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state)) break;
+      if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state, log)) break;
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();
     }
     isExiting = true;
     if (config.appendOnly) log('Calling fsync() on the AOF file.');
     await journal.stop();
-    if (config.pidFile !== '') {
-      log('Removing the pid file.');
-      rmSync(config.pidFile, { force: true });
-    }
-    if (config.unixSocket !== '') {
-      log('Removing the unix socket file.');
-      rmSync(config.unixSocket, { force: true });
-    }
+    removeOwnFiles(config, log);
     removeTemporaryFiles(config);
     if (config.isUnderSystemd) notifySystemd(libc, ['STOPPING=1']);
     log('Damselfly is now ready to exit, bye bye...', 'warning');
@@ -274,28 +260,6 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   }
 }
 
-/** Makes replies that would hold up a worker, one at a time, so that signals are heeded in between. */
-function prepareReplies(table: CommandTable, replies: PreparedReplies): void {
-  const wanted = [...PreparedReplies.wanted()];
-  const next = (): void => {
-    const first = wanted.shift();
-    if (first === undefined) return;
-    const reply = new ReplyWriter();
-    reply.protocol = first.protocol;
-    writePreparedReply(reply, table, first.kind);
-    replies.put(first.kind, first.protocol, reply.bytes.subarray(0, reply.length));
-    setImmediate(next);
-  };
-  setImmediate(next);
-}
-
-/** What a background job that was given up, or cut off, may have left. */
-function removeTemporaryFiles(config: Config): void {
-  for (const name of [backgroundFileName(), rewriteFileName()]) {
-    rmSync(path.join(config.dir, name), { force: true });
-  }
-}
-
 /** As with Redis, a server does without the file if it can't be written. */
 function writePidFile(name: string): void {
   try {
@@ -303,62 +267,6 @@ function writePidFile(name: string): void {
   } catch (error) {
     log(`Failed to write the pid file: ${(error as Error).message}`, 'warning');
   }
-}
-
-/** What `shutdown-on-sigterm` asks for; `now` is about replicas, of which there are none. */
-function shutdownRequestFor(flags: readonly string[]): ShutdownRequest {
-  const request = flags.includes('save')
-    ? ShutdownRequest.Save
-    : flags.includes('nosave')
-      ? ShutdownRequest.NoSave
-      : ShutdownRequest.Default;
-  return flags.includes('force') ? request | ShutdownRequest.Forced : request;
-}
-
-/**
- * Saves if a signal asks for it; nothing can change, or be recorded, any more then. (SHUTDOWN has saved already.)
- * Returns whether the process may end.
- */
-function saveBeforeExit(
-  request: ShutdownRequest,
-  config: Config,
-  handle: KeyspaceHandle,
-  state: ProcessStateHandle,
-): boolean {
-  if (request === ShutdownRequest.Exit) return true;
-  const isForced = (request & ShutdownRequest.Forced) !== 0;
-  const wanted: ShutdownRequest = request & ~ShutdownRequest.Forced;
-  const saves =
-    wanted === ShutdownRequest.Save || (wanted === ShutdownRequest.Default && config.savePoints.length > 0);
-  if (!saves && !config.appendOnly) return true;
-  if (new AppendOnlyState(state.appendOnly).isFirstBaseUnderWay) {
-    log("Writing initial AOF, can't exit.", 'warning');
-    if (!isForced) return false;
-  }
-  const keyspace = openKeyspace(handle, config);
-  keyspace.lockAll();
-  if (!saves) return true;
-  const persistence = new PersistenceState(state.persistence);
-  if (persistence.isSaving) log('There is a child saving an .rdb. Killing it!', 'warning');
-  log('Saving the final RDB snapshot before exiting.');
-  persistence.cancel();
-  try {
-    saveKeyspace(keyspace, snapshotOptions(config), Date.now());
-    log('DB saved on disk');
-  } catch (error) {
-    log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
-    if (isForced) return true;
-    keyspace.unlockAll();
-    return false;
-  }
-  return true;
-}
-
-/** The keyspace for what the main thread does itself, while nobody else uses it. */
-function openKeyspace(handle: KeyspaceHandle, config: Config): Keyspace {
-  const settings = defaultSettings();
-  config.copyTo(settings);
-  return new Keyspace(handle, settings, new Float64Array(KeyspaceCounter.COUNT));
 }
 
 /** How sockets are to be read; logs which and why. Throws if what is configured can't be had. */
@@ -393,33 +301,4 @@ async function listenInWorkers(workers: readonly Thread[], listen: ListenOptions
   if (failure !== '') throw new Error(failure);
   for (const worker of others)
     worker.postMessage({ join: listeners, backlog: listen.backlog } satisfies ListenMessage);
-}
-
-/** Ends the process if a thread fails or ends by itself. */
-function watchThread(thread: Thread, name: string): void {
-  thread.on('error', (error) => crash(name, error));
-  thread.on('exit', (code) => crash(name, new Error(`the thread ended with code ${code}`)));
-}
-
-let hasCrashed = false;
-/** Where reports go besides standard error; '' for nowhere. */
-let crashLogFile = '';
-
-function crash(threadName: string, error: Error): void {
-  if (hasCrashed) return;
-  hasCrashed = true;
-  writeReport(threadName, error);
-  process.exit(1);
-}
-
-function writeReport(threadName: string, error: Error): void {
-  const lines = [
-    '',
-    '=== DAMSELFLY BUG REPORT START: cut and paste from here ===',
-    `version ${DAMSELFLY_VERSION}, node ${process.version}, ${process.platform} ${process.arch}, pid ${process.pid}`,
-    `${threadName}: ${error.stack ?? error.message}`,
-    '=== DAMSELFLY BUG REPORT END ===',
-    '',
-  ];
-  writeCrashReport(crashLogFile, lines.join('\n'));
 }
