@@ -186,6 +186,7 @@ const applied: readonly Row[] = [
   integer('key-load-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
   integer('recover-until', 0, 0n, LONG_MAX, immutable),
   // Observation
+  special('notify-keyspace-events', ''),
   integer('slowlog-log-slower-than', 10000, -1n, LONG_MAX),
   integer('slowlog-max-len', 128, 0n, LONG_MAX),
   integer('latency-monitor-threshold', 0, 0n, LONG_MAX),
@@ -241,7 +242,6 @@ const accepted: readonly Row[] = [
   integer('socket-mark-id', 0, 0n, UINT_MAX, immutable),
   special('loadmodule', '', { fileOnly: true, multiple: true }),
   // Keys and memory
-  special('notify-keyspace-events', ''),
   integer('tracking-table-max-keys', 1000000, 0n, LONG_MAX),
   boolean('activerehashing', 'yes'),
   boolean('activedefrag', 'no'),

@@ -142,8 +142,8 @@ const NEWER_WORDS: Readonly<Record<string, Readonly<Record<string, string>>>> = 
   'shutdown-on-sigterm': { failover: '', safe: '' },
 };
 
-/** Classes of notify-keyspace-events since Redis 8.2, and those of single fields since 8.8. */
-const NEWER_EVENT_CLASSES = /[ocSTIV]/g;
+/** Letters of notify-keyspace-events that ask for events of single fields (Redis 8.8). */
+const NEWER_EVENT_CLASSES = /[STIV]/g;
 
 /** The name that Redis 7.0 has for a directive (any case): often the same. */
 export function nameInRedis7(name: string): string {

@@ -76,7 +76,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   process.chdir(config.dir);
   log = createLog(config.logFile, () => config.logLevel);
   setCrashLog(config.crashLogEnabled ? config.logFile : '');
-  // Whoever reads the log may go; that must not end the server.
+  // Whoever reads the log may go; that must not end the server. Opened here, a pipe does not block those who log, either:
+  // if nobody reads it, lines are lost (log.ts).
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   process.on('uncaughtException', (error) => crash('main thread', error));
   reportAbort(() => writeReport('main thread', new Error('killed by SIGABRT')));

@@ -163,6 +163,8 @@ t.test('CONFIG SET answers as redis-server', { skip: skipWithoutRedis() }, async
         const expected = (await client.command('CONFIG', 'SET', name, Buffer.from(value, 'latin1'))).toString(
           'latin1',
         );
+        // The classes of events o and c came later.
+        if (name === 'notify-keyspace-events' && value === 'no') continue;
         // TLS is compiled in or not, and then looks for files.
         if (expected.includes('Unable to update TLS configuration')) continue;
         const failure = config.set([[name, value]]);

@@ -75,7 +75,7 @@ t.test('values that newer versions have', async (t) => {
       'shutdown-on-sigint "safe"',
       'rdbcompression lz4',
       'repl-diskless-load flushdb',
-      'notify-keyspace-events KEoxc',
+      'notify-keyspace-events KESTx',
       'loglevel nothing',
     ].join('\n'),
   );
@@ -94,7 +94,7 @@ t.test('values that newer versions have', async (t) => {
       'shutdown-on-sigint safe (taken as default)',
       'rdbcompression lz4 (taken as yes)',
       'repl-diskless-load flushdb (taken as disabled)',
-      'notify-keyspace-events KEoxc (taken as KEx)',
+      'notify-keyspace-events KESTx (taken as KEx)',
     ],
   );
   t.match(load('activedefrag yes'), { ignoredDirectives: new Set(['activedefrag']) });
