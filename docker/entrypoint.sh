@@ -8,7 +8,7 @@ case "${1:-}" in
 esac
 
 case "${1:-}" in
-  damselfly | redis-server) ;;
+  damselfly | redis-server | valkey-server) ;;
   *) exec "$@" ;;
 esac
 

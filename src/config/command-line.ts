@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Config, describeArguments } from './config.js';
 import { directiveIndex } from './directives.js';
+import { nameInRedis7, OtherDirective, otherDirective } from './other-versions.js';
 import { splitArguments, toByteString } from './quoting.js';
 
 export interface CommandLine {
@@ -23,7 +24,7 @@ const PROGRAM_OPTIONS = new Set(['--help', '--version', '-h', '-v']);
 function startsDirective(arg: string): boolean {
   if (!arg.startsWith('--') || PROGRAM_OPTIONS.has(arg)) return false;
   const [name] = arg.slice(2).split(/[=\s]/, 1);
-  return directiveIndex(name) >= 0;
+  return directiveIndex(nameInRedis7(name)) >= 0 || otherDirective(name, []) !== OtherDirective.Unknown;
 }
 
 /** Name and values in one argument: `--maxmemory=1gb`, `'--save 900 1'`, or the name alone. */

@@ -23,13 +23,25 @@ import { rewriteConfigFile } from './config-rewrite.js';
 import { type Directive, directiveIndex, directiveNames, directives } from './directives.js';
 import { EvictionPolicy, type KeyspaceSettings } from './keyspace-settings.js';
 import { nearestName } from './nearest-name.js';
+import {
+  argsInRedis7,
+  nameInRedis7,
+  OtherDirective,
+  otherDirective,
+  otherDirectiveNames,
+} from './other-versions.js';
 import { fromByteString, quoteArgument, toByteString } from './quoting.js';
-import { InvalidValue, parseMemory, parseValue, splitValue } from './values.js';
+import { checkSettable, InvalidValue, parseMemory, parseValue, splitValue } from './values.js';
 
 const INCLUDE_DEPTH_MAX = 16;
 
-/** Lines without arguments: no save points, no percentiles, no limit that changes. */
-const MAY_BE_EMPTY = new Set(['save', 'latency-tracking-info-percentiles', 'client-output-buffer-limit']);
+/** Lines without arguments: no save points, no percentiles, no limit that changes, no addresses. */
+const MAY_BE_EMPTY = new Set([
+  'save',
+  'latency-tracking-info-percentiles',
+  'client-output-buffer-limit',
+  'bind',
+]);
 
 const POLICIES: Readonly<Record<string, EvictionPolicy>> = {
   noeviction: EvictionPolicy.NoEviction,
@@ -105,6 +117,9 @@ export class Config {
   /** no, systemd, upstart or auto */
   supervised = 'no';
   alwaysShowLogo = false;
+  setsTitle = true;
+  titleTemplate = '';
+  crashLogEnabled = true;
   /** Absolute path of the working directory. */
   dir = '';
   hz = 0;
@@ -185,6 +200,8 @@ export class Config {
   renamedCommands: (readonly [string, string])[] = [];
   /** Directives that were given but have no effect, by name. */
   readonly ignoredDirectives = new Set<string>();
+  /** Values of newer versions and what holds instead: `maxmemory-policy allkeys-lrm (taken as allkeys-lru)`. */
+  readonly replacedValues = new Set<string>();
 
   private values: string[];
   private readonly changedAt: number[];
@@ -206,6 +223,11 @@ export class Config {
     try {
       text = readFileSync(file, 'latin1');
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EISDIR') {
+        throw new ConfigError(
+          `'${file}' is a directory: the argument is a configuration file, such as redis.conf`,
+        );
+      }
       throw new ConfigError(`can't open the configuration file '${file}': ${describeSystemError(error)}`);
     }
     this.configFile = path.resolve(file);
@@ -235,27 +257,49 @@ export class Config {
   }
 
   private apply(line: DirectiveLine, depth: number): void {
-    const [name, ...args] = line.args;
-    const index = directiveIndex(name);
+    const [given, ...args] = line.args;
+    const index = directiveIndex(nameInRedis7(given));
     if (index < 0) {
-      const nearest = nearestName(name.toLowerCase(), directiveNames());
-      const hint = nearest === null ? '' : ` (did you mean '${nearest}'?)`;
-      throw lineError(line, `unknown directive${hint}`);
+      this.applyOther(line, given, args);
+      return;
     }
     const directive = directives[index];
     if (!directive.fileOnly) this.load(line, index, directive, args);
     else if (directive.name === 'include') this.include(line, args, depth);
     else if (directive.name === 'rename-command') this.renameCommand(line, args);
-    if (!directive.applies && (directive.fileOnly || this.values[index] !== directive.describes)) {
+    if (!directive.applies && (directive.fileOnly || this.values[index] !== directive.defaultValue)) {
       this.ignoredDirectives.add(directive.name);
     }
   }
 
-  private load(line: DirectiveLine, index: number, directive: Directive, args: string[]): void {
+  /** A directive that Redis 7.0 does not have. */
+  private applyOther(line: DirectiveLine, name: string, args: readonly string[]): void {
+    switch (otherDirective(name, args)) {
+      case OtherDirective.Harmless:
+        return;
+      case OtherDirective.WithoutEffect:
+        this.ignoredDirectives.add(name.toLowerCase());
+        return;
+      case OtherDirective.Unknown: {
+        if (name.toLowerCase() === 'sentinel') {
+          throw lineError(line, 'sentinel directive while not in sentinel mode');
+        }
+        const nearest = nearestName(name.toLowerCase(), [...directiveNames(), ...otherDirectiveNames()]);
+        const hint = nearest === null ? '' : ` (did you mean '${nearest}'?)`;
+        throw lineError(line, `unknown directive${hint}`);
+      }
+    }
+  }
+
+  private load(line: DirectiveLine, index: number, directive: Directive, args: readonly string[]): void {
     if (args.length === 0 && !MAY_BE_EMPTY.has(directive.name)) {
       throw lineError(line, 'wrong number of arguments');
     }
-    const split = args.length === 1 && args[0] !== '' ? splitValue(directive, args[0]) : args;
+    const known = argsInRedis7(directive.name, args);
+    if (known.join(' ') !== args.join(' ')) {
+      this.replacedValues.add(`${directive.name} ${args.join(' ')} (taken as ${known.join(' ') || '""'})`);
+    }
+    const split = known.length === 1 && known[0] !== '' ? splitValue(directive, known[0]) : known;
     try {
       let value = parseValue(directive, split, this.values[index]);
       if (directive.name === 'save') {
@@ -369,6 +413,8 @@ export class Config {
       const [name, value] = pairs[at];
       try {
         values[index] = parseValue(directive, splitValue(directive, value), values[index]);
+        checkSettable(directive, values[index]);
+        if (directive.name === 'active-workers') this.checkActiveWorkers(Number(values[index]));
       } catch (error) {
         if (error instanceof InvalidValue) return setFailure(name, error.message);
         throw error;
@@ -381,6 +427,11 @@ export class Config {
     if (failure === null) return null;
     this.replace(before);
     return setFailure(failure.name, failure.reason);
+  }
+
+  private checkActiveWorkers(count: number): void {
+    if (count > this.threads)
+      throw new InvalidValue(`there are not so many worker threads (${this.threads})`);
   }
 
   /** Names and values that changed since {@link version} was `version`. */
@@ -504,6 +555,9 @@ export class Config {
     this.daemonize = flag('daemonize');
     this.supervised = text('supervised');
     this.alwaysShowLogo = flag('always-show-logo');
+    this.setsTitle = flag('set-proc-title');
+    this.titleTemplate = fromByteString(text('proc-title-template'));
+    this.crashLogEnabled = flag('crash-log-enabled');
     this.dir = fromByteString(text('dir'));
     this.hz = number('hz');
     this.dynamicHz = flag('dynamic-hz');

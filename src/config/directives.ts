@@ -26,7 +26,7 @@ export interface Directive {
   /** Bounds of numbers, inclusive. */
   readonly min: bigint;
   readonly max: bigint;
-  /** The names that a choice or flags take. */
+  /** The names that a choice or flags take, and errors list. */
   readonly choices: readonly string[];
   /** Names that a choice takes, too, but that Redis 7.0 does not know, so that its error does not list them. */
   readonly newerChoices: readonly string[];
@@ -40,10 +40,8 @@ export interface Directive {
   readonly hidden: boolean;
   /** Known to configuration files only, not to CONFIG GET and SET. */
   readonly fileOnly: boolean;
-  /** False: accepted for compatibility, without effect. */
+  /** False: accepted for compatibility, without effect; a value other than the default brings a warning. */
   readonly applies: boolean;
-  /** If it does not apply: the value that describes what Damselfly does, which needs no warning. */
-  readonly describes: string | undefined;
 }
 
 type Options = Partial<Omit<Directive, 'name' | 'kind' | 'defaultValue' | 'min' | 'max' | 'choices'>>;
@@ -79,7 +77,6 @@ function row(
     multiple: options.multiple ?? false,
     hidden: options.hidden ?? false,
     fileOnly: options.fileOnly ?? false,
-    describes: options.describes,
   };
 }
 
@@ -126,12 +123,15 @@ const applied: readonly Row[] = [
   choice('transport', 'auto', ['auto', 'io_uring', 'epoll', 'node'], immutable),
   // General
   integer('databases', 16, 1n, INT_MAX, immutable),
-  choice('loglevel', 'notice', ['debug', 'verbose', 'notice', 'warning']),
+  choice('loglevel', 'notice', ['debug', 'verbose', 'notice', 'warning'], { newerChoices: ['nothing'] }),
   text('logfile', '', immutable),
   text('pidfile', '', immutable),
   boolean('daemonize', 'no', immutable),
   choice('supervised', 'no', ['upstart', 'systemd', 'auto', 'no'], immutable),
   boolean('always-show-logo', 'no', immutable),
+  boolean('set-proc-title', 'yes', immutable),
+  text('proc-title-template', '{title} {listen-addr} {server-mode}'),
+  boolean('crash-log-enabled', 'yes'),
   special('dir', '', { protected: true }),
   integer('hz', 10, 0n, INT_MAX),
   boolean('dynamic-hz', 'yes'),
@@ -191,6 +191,7 @@ const applied: readonly Row[] = [
   integer('key-load-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
   integer('recover-until', 0, 0n, LONG_MAX, immutable),
   // Observation
+  special('notify-keyspace-events', ''),
   integer('slowlog-log-slower-than', 10000, -1n, LONG_MAX, { alias: 'commandlog-execution-slower-than' }),
   integer('slowlog-max-len', 128, 0n, LONG_MAX, { alias: 'commandlog-slow-execution-max-len' }),
   integer('commandlog-request-larger-than', 1_048_576, -1n, LONG_MAX),
@@ -223,7 +224,7 @@ const accepted: readonly Row[] = [
   boolean('aof-rewrite-incremental-fsync', 'yes'),
   integer('shutdown-timeout', 10, 0n, INT_MAX),
   // Process
-  boolean('syslog-enabled', 'no', { immutable: true, describes: 'no' }),
+  boolean('syslog-enabled', 'no', { immutable: true }),
   text('syslog-ident', 'redis', immutable),
   choice(
     'syslog-facility',
@@ -231,21 +232,18 @@ const accepted: readonly Row[] = [
     ['user', 'local0', 'local1', 'local2', 'local3', 'local4', 'local5', 'local6', 'local7'],
     immutable,
   ),
-  boolean('set-proc-title', 'yes', immutable),
-  text('proc-title-template', '{title} {listen-addr} {server-mode}'),
-  boolean('crash-log-enabled', 'yes'),
   boolean('crash-memcheck-enabled', 'yes'),
   boolean('use-exit-on-panic', 'no', { hidden: true }),
   boolean('disable-thp', 'yes', immutable),
-  choice('oom-score-adj', 'no', ['no', 'yes', 'relative', 'absolute'], { describes: 'no' }),
+  choice('oom-score-adj', 'no', ['no', 'yes', 'relative', 'absolute']),
   special('oom-score-adj-values', '0 200 800', { multiple: true }),
   text('server_cpulist', '', immutable),
   text('bio_cpulist', '', immutable),
   text('aof_rewrite_cpulist', '', immutable),
   text('bgsave_cpulist', '', immutable),
   text('ignore-warnings'),
-  integer('io-threads', 1, 1n, 128n, { immutable: true, describes: '1' }),
-  boolean('io-threads-do-reads', 'no', { immutable: true, describes: 'no' }),
+  integer('io-threads', 1, 1n, 256n, { immutable: true }),
+  boolean('io-threads-do-reads', 'no', { immutable: true }),
   boolean('jemalloc-bg-thread', 'yes'),
   integer('watchdog-period', 0, 0n, INT_MAX, { hidden: true }),
   integer('busy-reply-threshold', 5000, 0n, LONG_MAX, { alias: 'lua-time-limit' }),
@@ -254,10 +252,9 @@ const accepted: readonly Row[] = [
   integer('socket-mark-id', 0, 0n, UINT_MAX, immutable),
   special('loadmodule', '', { fileOnly: true, multiple: true }),
   // Keys and memory
-  special('notify-keyspace-events', '', { describes: '' }),
   integer('tracking-table-max-keys', 1000000, 0n, LONG_MAX),
   boolean('activerehashing', 'yes'),
-  boolean('activedefrag', 'no', { describes: 'no' }),
+  boolean('activedefrag', 'no'),
   integer('active-defrag-cycle-min', 1, 1n, 99n),
   integer('active-defrag-cycle-max', 25, 1n, 99n),
   integer('active-defrag-threshold-lower', 10, 0n, 1000n),
@@ -267,12 +264,12 @@ const accepted: readonly Row[] = [
   memory('stream-node-max-bytes', 4096, 0n, LONG_MAX),
   integer('stream-node-max-entries', 100, 0n, LONG_MAX),
   // Access control
-  text('aclfile', '', { immutable: true, describes: '' }),
+  text('aclfile', '', { immutable: true }),
   integer('acllog-max-len', 128, 0n, LONG_MAX),
   choice('acl-pubsub-default', 'resetchannels', ['allchannels', 'resetchannels']),
   special('user', '', { fileOnly: true, multiple: true }),
   // Replication
-  special('replicaof', '', { alias: 'slaveof', immutable: true, multiple: true, describes: '' }),
+  special('replicaof', '', { alias: 'slaveof', immutable: true, multiple: true }),
   text('masteruser'),
   text('masterauth'),
   boolean('replica-serve-stale-data', 'yes', { alias: 'slave-serve-stale-data' }),
@@ -293,13 +290,13 @@ const accepted: readonly Row[] = [
   integer('repl-backlog-ttl', 3600, 0n, LONG_MAX),
   integer('repl-ping-replica-period', 10, 1n, INT_MAX, { alias: 'repl-ping-slave-period' }),
   integer('repl-timeout', 60, 1n, INT_MAX),
-  integer('min-replicas-to-write', 0, 0n, INT_MAX, { alias: 'min-slaves-to-write', describes: '0' }),
+  integer('min-replicas-to-write', 0, 0n, INT_MAX, { alias: 'min-slaves-to-write' }),
   integer('min-replicas-max-lag', 10, 0n, INT_MAX, { alias: 'min-slaves-max-lag' }),
   choice('propagation-error-behavior', 'ignore', ['ignore', 'panic', 'panic-on-replicas']),
   integer('rdb-key-save-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
   integer('loading-process-events-interval-bytes', 2 << 20, 1024n, INT_MAX, { hidden: true }),
   // Cluster
-  boolean('cluster-enabled', 'no', { immutable: true, describes: 'no' }),
+  boolean('cluster-enabled', 'no', { immutable: true }),
   text('cluster-config-file', 'nodes.conf', immutable),
   integer('cluster-port', 0, 0n, PORT_MAX, immutable),
   integer('cluster-node-timeout', 15000, 0n, LONG_MAX),
@@ -318,7 +315,7 @@ const accepted: readonly Row[] = [
   choice('cluster-preferred-endpoint-type', 'ip', ['ip', 'hostname', 'unknown-endpoint']),
   memory('cluster-link-sendbuf-limit', 0, 0n, ULONG_MAX),
   // TLS
-  integer('tls-port', 0, 0n, PORT_MAX, { describes: '0' }),
+  integer('tls-port', 0, 0n, PORT_MAX),
   text('tls-cert-file'),
   text('tls-key-file'),
   text('tls-key-file-pass'),
@@ -329,8 +326,8 @@ const accepted: readonly Row[] = [
   text('tls-ca-cert-file'),
   text('tls-ca-cert-dir'),
   choice('tls-auth-clients', 'yes', ['no', 'yes', 'optional']),
-  boolean('tls-replication', 'no', { describes: 'no' }),
-  boolean('tls-cluster', 'no', { describes: 'no' }),
+  boolean('tls-replication', 'no'),
+  boolean('tls-cluster', 'no'),
   text('tls-protocols'),
   text('tls-ciphers'),
   text('tls-ciphersuites'),

@@ -311,11 +311,6 @@ export function parseValue(directive: Directive, args: readonly string[], curren
     case 'boolean': {
       const value = args[0].toLowerCase();
       if (value !== 'yes' && value !== 'no') throw new InvalidValue("argument must be 'yes' or 'no'");
-      if (directive.name === 'activedefrag' && value === 'yes') {
-        throw new InvalidValue(
-          'Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified Jemalloc like the one shipped by default with the Redis source distribution',
-        );
-      }
       return value;
     }
     case 'integer':
@@ -332,6 +327,15 @@ export function parseValue(directive: Directive, args: readonly string[], curren
       return parseString(directive, args[0]);
     case 'special':
       return parseSpecial(directive, args, current);
+  }
+}
+
+/** Throws InvalidValue if CONFIG SET refuses a value that a configuration file may have. */
+export function checkSettable(directive: Directive, value: string): void {
+  if (directive.name === 'activedefrag' && value === 'yes') {
+    throw new InvalidValue(
+      'Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified Jemalloc like the one shipped by default with the Redis source distribution',
+    );
   }
 }
 

@@ -97,9 +97,10 @@ export class ClientRows {
 
   /**
    * Stores a session's state into its row: after each batch, and before a session looks at itself.
-   * `inputBytes`: what has arrived and waits to be run; `freeBytes`: the room for what is to follow it.
+   * `inputBytes`: what has arrived and waits to be run; `freeBytes`: the room for what is to follow it; `readBytes`:
+   * what has been run.
    */
-  publish(session: Session, nowMs: number, inputBytes: number, freeBytes: number): void {
+  publish(session: Session, nowMs: number, inputBytes: number, freeBytes: number, readBytes = 0): void {
     const { clientSlot: slot, connection } = session;
     if (slot < 0) return;
     const { words, figures } = this.table;
@@ -121,7 +122,8 @@ export class ClientRows {
     figures[figure + ClientFigure.ArgumentMemory] = 0;
     figures[figure + ClientFigure.MultiMemory] = session.queuedBytes;
     this.publishBuffers(session, inputBytes, freeBytes);
-    this.table.noteBuffers(Math.floor(nowMs / 1000), inputBytes + freeBytes, connection.pendingOutputBytes);
+    const bufferBytes = readBytes + inputBytes + freeBytes;
+    this.table.noteBuffers(Math.floor(nowMs / 1000), bufferBytes, connection.pendingOutputBytes);
     if (this.names[slot] !== session.name) {
       this.names[slot] = session.name;
       this.table.setText(slot, ClientText.Name, session.name);

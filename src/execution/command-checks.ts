@@ -84,8 +84,7 @@ export class CommandChecks {
     if (found.subcommands !== null && context.argCount > 1) {
       const subcommand = found.subcommands.get(context.argText(1).toLowerCase());
       if (subcommand === undefined) {
-        const quoted = context.argQuoted(1).slice(0, QUOTED_BYTES_MAX);
-        return this.refuse(`ERR unknown subcommand '${quoted}'. Try ${found.name.toUpperCase()} HELP.`, null);
+        return this.refuse(this.unknownSubcommand(found), null);
       }
       command = subcommand;
     }
@@ -176,13 +175,23 @@ export class CommandChecks {
     return null;
   }
 
+  private unknownSubcommand(container: Command): string {
+    const { context } = this;
+    const quoted = context.argQuoted(1).slice(0, QUOTED_BYTES_MAX);
+    const name = container.name.toUpperCase();
+    const isMissing = context.table.isMissing(`${name} ${quoted}`);
+    return `ERR unknown subcommand '${quoted}'${isMissing ? ': not supported yet' : ''}. Try ${name} HELP.`;
+  }
+
   private unknownCommand(): string {
     const { context } = this;
+    const given = context.argQuoted(0);
+    if (context.table.isMissing(given)) return `ERR unknown command '${given}': not supported yet`;
     let shown = '';
     for (let index = 1; index < context.argCount && shown.length < QUOTED_BYTES_MAX; index++) {
       shown += `'${context.argQuoted(index).slice(0, QUOTED_BYTES_MAX - shown.length)}' `;
     }
-    const name = context.argQuoted(0).slice(0, QUOTED_BYTES_MAX);
+    const name = given.slice(0, QUOTED_BYTES_MAX);
     return `ERR unknown command '${name}', with args beginning with: ${shown}`;
   }
 }

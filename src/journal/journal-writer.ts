@@ -44,6 +44,13 @@ const REPAIR_RETRY_MS = 5000;
 const LOG_INTERVAL_MS = 30_000;
 const FOREVER_MS = 2 ** 31 - 1;
 
+/** What can't be done, in the words of Redis's log. */
+const FAILURES = {
+  write: 'Error writing to the AOF file',
+  sync: 'Fail to fsync the AOF file',
+  open: "Can't open the append-only file",
+} as const;
+
 /** What the journal thread is started with. */
 export interface JournalOptions {
   readonly ring: SharedArrayBuffer;
@@ -179,14 +186,14 @@ export class JournalWriter {
     }
   }
 
-  private failed(error: unknown, what: string): void {
+  private failed(error: unknown, what: keyof typeof FAILURES): void {
     const { errno, message } = error as NodeJS.ErrnoException;
     const nowMs = Date.now();
     this.retryAtMs = nowMs + RETRY_MS;
     this.state.writeError = Math.abs(errno ?? 5);
     if (nowMs < this.nextLogMs) return;
     this.nextLogMs = nowMs + LOG_INTERVAL_MS;
-    this.log(`Error trying to ${what} the append only file: ${message}. Trying again`, 'warning');
+    this.log(`${FAILURES[what]}: ${message}. Trying again`, 'warning');
   }
 
   private succeeded(): void {

@@ -7,7 +7,7 @@ import { EvictionPolicy, type KeyspaceSettings } from '../config/keyspace-settin
 import { Journal } from '../journal/journal.js';
 import { JournalRing } from '../journal/journal-ring.js';
 import { type HashSecret, ownHashSecret, setHashSecret } from '../memory/hash.js';
-import { HeaderWord, ShardMemory } from '../memory/shard-memory.js';
+import { BIN_HEADS_START_BYTE, DATABASE_BYTES, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { EvictionPool } from './eviction-pool.js';
 import { Gate } from './gate.js';
 import { KeptLock } from './kept-lock.js';
@@ -73,6 +73,8 @@ export class Keyspace {
   readonly settings: KeyspaceSettings;
   readonly journal: Journal;
   readonly gate: Gate;
+  /** What the shards take without any key: their headers. Part of used memory. */
+  readonly startupBytes: number;
   /** The lock that this thread keeps for what comes next. */
   readonly keptLock = new KeptLock();
   private readonly totals: Int32Array;
@@ -97,6 +99,7 @@ export class Keyspace {
     );
     this.shardMask = this.shards.length - 1;
     this.allMarks = new Uint8Array(this.shards.length).fill(1);
+    this.startupBytes = this.shards.length * (BIN_HEADS_START_BYTE + this.databaseCount * DATABASE_BYTES);
     this.totals = new Int32Array(handle.totals);
   }
 
@@ -121,9 +124,9 @@ export class Keyspace {
     }
   }
 
-  /** Exact bytes in use by keys, values and tables. */
+  /** Exact bytes in use by keys, values and tables, and by the shards themselves. */
   usedBytes(): number {
-    let used = 0;
+    let used = this.startupBytes;
     for (const shard of this.shards) used += shard.arena.usedBytes;
     return used;
   }
@@ -146,7 +149,8 @@ export class Keyspace {
   isOverLimit(otherBytes: number): boolean {
     const { maxMemoryBytes } = this.settings;
     if (maxMemoryBytes === 0) return false;
-    return (Atomics.load(this.totals, 0) >>> 0) * (1 << USED_UNIT_LOG2) + otherBytes > maxMemoryBytes;
+    const publishedBytes = (Atomics.load(this.totals, 0) >>> 0) * (1 << USED_UNIT_LOG2);
+    return publishedBytes + this.startupBytes + otherBytes > maxMemoryBytes;
   }
 
   /** Whether `makeRoom` has anything to do. */

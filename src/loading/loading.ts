@@ -36,7 +36,7 @@ import {
 } from '../journal/aof-manifest.js';
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
 import type { LoadResult } from '../persistence/load-file.js';
-import { RDB_MAGIC } from '../persistence/rdb-format.js';
+import { RDB_HEADER_BYTES } from '../persistence/rdb-format.js';
 import type { PersistenceState } from '../state/persistence-state.js';
 import { syncFolder } from '../system/files.js';
 import type { Log } from '../system/log.js';
@@ -158,9 +158,11 @@ export class Loading {
       keysLoaded: sum(results.map(({ keysLoaded }) => keysLoaded)),
       keysExpired: sum(results.map(({ keysExpired }) => keysExpired)),
     };
+    log(`Done loading RDB, keys loaded: ${result.keysLoaded}, keys expired: ${result.keysExpired}.`);
     log(
-      `Done loading ${fileName}: ${result.keysLoaded} keys loaded, ${result.keysExpired} keys expired, ` +
-        `${secondsSince(startedMs)} seconds`,
+      dropsExpired
+        ? `DB loaded from disk: ${secondsSince(startedMs)} seconds`
+        : `DB loaded from base file ${path.basename(fileName)}: ${secondsSince(startedMs)} seconds`,
     );
     state.noteLoaded(result.keysLoaded, result.keysExpired);
     return result;
@@ -211,6 +213,7 @@ export class Loading {
     const files: ReplayFile[] = names.map((name) => ({ path: name, offset: 0 }));
     let savedAtSeconds = -1;
     if (isSnapshot(names[0])) {
+      log('Reading RDB base file on AOF loading...');
       const snapshot = await this.loadSnapshot(names[0], lengths[0], 0, false);
       ({ savedAtSeconds } = snapshot);
       files[0] = { path: names[0], offset: snapshot.endOffset };
@@ -227,13 +230,12 @@ export class Loading {
     if (result.end === AofEnd.Cut) {
       this.checkCut(names, result);
       if (untilSeconds === Infinity) {
+        const name = path.basename(names[result.file]);
+        log(`!!! Warning: short read while loading the AOF file ${name}!!!`, 'warning');
+        log(`!!! Truncating the AOF ${name} at offset ${result.offset} !!!`, 'warning');
         truncate(names[result.file], result.offset);
         keptBytes -= lengths[result.file] - result.offset;
-        log(
-          `${names[result.file]} was truncated at offset ${result.offset} and loaded anyway, because ` +
-            'aof-load-truncated is enabled',
-          'warning',
-        );
+        log(`AOF ${name} loaded anyway because aof-load-truncated is enabled`, 'warning');
       }
     }
     log(`DB loaded from append only file: ${secondsSince(startedMs)} seconds`);
@@ -376,7 +378,7 @@ function lengthOf(name: string): number {
 
 /** Whether a file begins as a snapshot. */
 function isSnapshot(name: string): boolean {
-  const head = Buffer.alloc(RDB_MAGIC.length);
+  const head = Buffer.alloc(RDB_HEADER_BYTES);
   try {
     const fd = openSync(name, 'r');
     readSync(fd, head);
@@ -384,7 +386,7 @@ function isSnapshot(name: string): boolean {
   } catch (error) {
     throw new Error(`can't load ${name}: ${(error as Error).message}`);
   }
-  return head.toString('latin1') === RDB_MAGIC;
+  return /^(REDIS|VALKEY)/.test(head.toString('latin1'));
 }
 
 function truncate(name: string, lengthBytes: number): void {

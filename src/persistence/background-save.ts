@@ -17,7 +17,7 @@ import { ControlBlock } from '../state/control-block.js';
 import { PersistenceState, SnapshotPurpose } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
-import { createLog } from '../system/log.js';
+import { createLog, type Log } from '../system/log.js';
 import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
 import { KeyTally } from './key-tally.js';
@@ -94,8 +94,8 @@ export class BackgroundSave {
     this.imageWriter.setCompression(this.config.rdbCompression);
     const log = createLog(this.config.logFile, () => this.config.logLevel);
     const isSave = state.purpose === SnapshotPurpose.Save;
-    const name = isSave ? 'Background saving' : 'Background AOF rewrite';
-    log(`${name} started`);
+    const name = isSave ? 'Background saving' : 'Background append only file rewriting';
+    log(`${name} started by pid ${process.pid}`);
     this.failure = '';
     this.database = -1;
     this.begunDatabases.clear();
@@ -107,12 +107,26 @@ export class BackgroundSave {
     this.writer = null;
     const nowMs = Date.now();
     const isGood = this.failure === '' && !state.isCancelled;
-    if (isGood) log(`${name} terminated with success`);
-    else if (state.isCancelled) log(`${name} cancelled`);
-    else log(`${name} error: ${this.failure}`, 'warning');
+    this.logEnd(log, isGood);
     if (!isSave) this.rewriteEnded(isGood, nowMs);
     else if (isGood) this.control.lastSaveMs = nowMs;
     state.finish(isGood, nowMs);
+  }
+
+  private logEnd(log: Log, isGood: boolean): void {
+    const { state } = this;
+    const isSave = state.purpose === SnapshotPurpose.Save;
+    const name = isSave ? 'Background saving' : 'Background AOF rewrite';
+    if (isGood) {
+      if (isSave) log('DB saved on disk');
+      log(`${name} terminated with success`);
+      if (!isSave) log(`${name} finished successfully`);
+      else if (state.hasFailed) log('Background saving works again', 'warning');
+    } else if (state.isCancelled) {
+      log(`${name} cancelled`, 'warning');
+    } else {
+      log(`${name} ${isSave ? 'error' : 'terminated with error'}: ${this.failure}`, 'warning');
+    }
   }
 
   /** Notes how many keys each database had at the snapshot's moment. */

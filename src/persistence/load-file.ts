@@ -61,9 +61,10 @@ export function loadFile(
       dropsExpired,
       replaces,
       warn: (text) => {
-        if (isFirst) log(`${fileName}: ${text}`);
+        if (isFirst) log(`${fileName}: ${text}`, 'warning');
       },
       onProgress: isFirst ? () => onProgress(input.offset) : null,
+      onField: isFirst ? (name, value) => logField(name, value, nowMs, log) : undefined,
       pause,
     });
     reader.load();
@@ -79,4 +80,23 @@ export function loadFile(
     endOffset,
     savedAtSeconds: Number(reader?.fields.get('ctime') ?? -1),
   };
+}
+
+/** Tells, in Redis's words, what a file says of itself. */
+function logField(name: string, value: string, nowMs: number, log: Log): void {
+  switch (name) {
+    case 'redis-ver':
+    case 'valkey-ver':
+      log(`Loading RDB produced by version ${value}`);
+      break;
+    case 'ctime':
+      log(`RDB age ${Math.max(0, Math.floor(nowMs / 1000) - Number(value))} seconds`);
+      break;
+    case 'used-mem':
+      log(`RDB memory usage when created ${(Number(value) / (1 << 20)).toFixed(2)} Mb`);
+      break;
+    case 'aof-base':
+      if (value !== '0') log('RDB is base AOF');
+      break;
+  }
 }

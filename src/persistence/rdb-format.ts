@@ -1,7 +1,7 @@
 /**
  * Constants of the RDB format: what a snapshot is made of.
  *
- *   "REDIS" and four digits of version
+ *   "REDIS" and four digits of version, or "VALKEY" and three
  *   auxiliary fields:  Aux, name, value
  *   per database:      SelectDatabase, number; ResizeDatabase, keys, keys that expire
  *   per key:           [ExpiryMs, time] [Idle, seconds | Frequency, counter] type, key, value
@@ -9,20 +9,53 @@
  *
  * A length is written in 1, 2, 5 or 9 bytes by its top two bits; 11 says that a string is encoded in another
  * way (RdbEncoding).
+ *
+ * Redis and Valkey share the format up to version 11. Since then they give the same numbers to different things:
+ * versions from 80 on are Valkey's, those below are Redis's.
  */
 
 /** The version that is written: what Redis 7.0 reads. */
 export const RDB_VERSION = 10;
 /** The one that is written if there are hashes with fields that expire, which Redis reads since 7.4. */
 export const RDB_VERSION_FIELD_EXPIRY = 12;
-/** The newest version that is read: Redis 7.4's. */
-export const RDB_VERSION_MAX = 12;
+/** The newest version of Redis whose opcodes and types are known: that of 8.8. */
+export const RDB_VERSION_KNOWN = 14;
+/** The first version of Valkey's own, that of 9.0. */
+export const RDB_VERSION_VALKEY = 80;
+/** The newest one whose opcodes and types are known: that of Valkey 9.2. */
+export const RDB_VERSION_VALKEY_KNOWN = 81;
 /** From this version on, files end with a checksum. */
 export const RDB_VERSION_CHECKSUM = 5;
 
 export const RDB_MAGIC = 'REDIS';
+export const RDB_MAGIC_VALKEY = 'VALKEY';
+/** Either magic with its version. */
+export const RDB_HEADER_BYTES = 9;
+
+/** The version that the first bytes of a file say, -1 if they say none. */
+export function parseRdbHeader(text: string): number {
+  const match = /^(?:REDIS(\d{4})|VALKEY(\d{3}))/.exec(text);
+  if (match === null) return -1;
+  const version = Number(match[1] ?? match[2]);
+  const isValkey = match[2] !== undefined;
+  return version > 0 && isValkey === isValkeyVersion(version) ? version : -1;
+}
+
+/** Whether a version is one of Valkey's own. */
+export function isValkeyVersion(version: number): boolean {
+  return version >= RDB_VERSION_VALKEY;
+}
+
+/** Whether all that a file or payload of a version may have is known here, by name at least. */
+export function isKnownVersion(version: number): boolean {
+  return version <= (isValkeyVersion(version) ? RDB_VERSION_VALKEY_KNOWN : RDB_VERSION_KNOWN);
+}
 
 export const enum RdbOpcode {
+  /** Valkey: a change that a replica is to make to a key. */
+  Update = 242,
+  /** Redis: data of modules about the key that comes next. Valkey: slots that are being imported. */
+  KeyMetadata = 243,
   SlotInfo = 244,
   Function2 = 245,
   FunctionPreRelease = 246,
@@ -63,6 +96,29 @@ export const enum RdbType {
   HashListpackExPreRelease = 23,
   HashMetadata = 24,
   HashListpackEx = 25,
+  StreamListpacks4 = 26,
+  StreamListpacks5 = 27,
+  Array = 28,
+  // Valkey's own types, beyond what a byte can say; in files they are numbers that Redis uses otherwise.
+  ValkeyHash = 256 + 22,
+  ValkeyPathHash = 256 + 23,
+}
+
+/** The type that a byte of a file or payload of a version stands for. */
+export function rdbTypeOf(byte: number, version: number): RdbType {
+  if (!isValkeyVersion(version)) return byte;
+  if (byte === 22) return RdbType.ValkeyHash;
+  return byte === 23 ? RdbType.ValkeyPathHash : byte;
+}
+
+/** The parts that a value of a module, or what it keeps about a key, is made of. */
+export const enum RdbModuleOpcode {
+  Eof = 0,
+  SignedInteger = 1,
+  UnsignedInteger = 2,
+  Float = 3,
+  Double = 4,
+  String = 5,
 }
 
 /** The version that a payload with a value of this type has. */

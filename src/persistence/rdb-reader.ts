@@ -14,18 +14,32 @@ import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { LoadLookAhead } from './load-look-ahead.js';
 import {
+  isKnownVersion,
+  isValkeyVersion,
+  parseRdbHeader,
+  RDB_HEADER_BYTES,
   RDB_MAGIC,
+  RDB_MAGIC_VALKEY,
   RDB_VERSION_CHECKSUM,
-  RDB_VERSION_MAX,
   RdbError,
+  RdbModuleOpcode,
   RdbOpcode,
   type RdbType,
+  rdbTypeOf,
 } from './rdb-format.js';
 import { type RdbInput, RdbString } from './rdb-input.js';
 import { RdbMemoryError, ValueLoader, valueTypeOf } from './value-loader.js';
 
 /** A type, a key and a value of no bytes. */
 const KEY_BYTES_MIN = 3;
+
+/** A class, and its end. */
+const KEY_METADATA_CLASS_BYTES = 4;
+const KEY_METADATA_BYTES_MIN = KEY_METADATA_CLASS_BYTES + 1;
+
+/** A length of 8 bytes follows. */
+const MODULE_ID_MARK = 0x81;
+const MODULE_NAME_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /** A longer key is cut where an error quotes it. */
 const SHOWN_KEY_CHARACTERS_MAX = 128;
@@ -45,6 +59,8 @@ export interface RdbReaderOptions {
   /** Something that is left out. */
   readonly warn: (text: string) => void;
   readonly onProgress: (() => void) | null;
+  /** An auxiliary field was read. */
+  readonly onField?: (name: string, value: string) => void;
   /** Called after each key. */
   readonly pause?: () => void;
 }
@@ -65,6 +81,7 @@ export class RdbReader {
   private readonly key = new RdbString();
   private readonly text = new RdbString();
   private database = 0;
+  private hasLeftOutMetadata = false;
   // What precedes the key that comes next; -1: nothing.
   private expiresAt = -1;
   private idleSeconds = -1;
@@ -92,16 +109,24 @@ export class RdbReader {
 
   private header(): void {
     const { input } = this;
-    input.need(RDB_MAGIC.length + 4);
+    input.need(RDB_HEADER_BYTES);
     const { bytes, position } = input;
-    const text = String.fromCharCode(...bytes.subarray(position, position + RDB_MAGIC.length + 4));
-    if (!text.startsWith(RDB_MAGIC)) input.fail('this is no RDB file: it does not begin with "REDIS"');
-    const version = text.slice(RDB_MAGIC.length);
-    if (!/^\d{4}$/.test(version) || Number(version) < 1 || Number(version) > RDB_VERSION_MAX) {
-      input.fail(`RDB version ${version} is not supported`);
+    const text = String.fromCharCode(...bytes.subarray(position, position + RDB_HEADER_BYTES));
+    this.version = parseRdbHeader(text);
+    if (this.version < 0) {
+      const magic = [RDB_MAGIC, RDB_MAGIC_VALKEY].find((known) => text.startsWith(known));
+      input.fail(
+        magic === undefined
+          ? 'this is no RDB file: it begins neither with "REDIS" nor with "VALKEY"'
+          : `RDB version ${text.slice(magic.length)} is not supported`,
+      );
     }
-    this.version = Number(version);
-    input.position += RDB_MAGIC.length + 4;
+    if (!isKnownVersion(this.version)) {
+      this.options.warn(
+        `RDB version ${this.version} is newer than what is known: what is not known in it is refused`,
+      );
+    }
+    input.position += RDB_HEADER_BYTES;
   }
 
   /** Reads the next opcode or key; false at the end of the file. */
@@ -153,10 +178,84 @@ export class RdbReader {
         input.fail('functions in the form of a release candidate of Redis 7 are not supported', at);
         break;
       case RdbOpcode.ModuleAux:
-        input.fail('data of a module is not supported', at);
+        this.skipEmptyModuleData(at);
+        break;
+      case RdbOpcode.KeyMetadata:
+        if (isValkeyVersion(this.version)) {
+          input.fail(`slots that are being imported (opcode ${type}) are not supported`, at);
+        }
+        this.skipKeyMetadata();
+        break;
+      case RdbOpcode.Update:
+        input.fail(`an opcode ${type} is not supported`, at);
         break;
       default:
-        this.keyOf(type, at);
+        this.keyOf(rdbTypeOf(type, this.version), at);
+    }
+    return true;
+  }
+
+  /** Passes over what modules have noted about the next key. */
+  private skipKeyMetadata(): void {
+    const { input } = this;
+    for (let classes = input.count(KEY_METADATA_BYTES_MIN); classes > 0; classes--) {
+      input.skipBytes(KEY_METADATA_CLASS_BYTES);
+      while (this.skipModulePart());
+    }
+    if (!this.hasLeftOutMetadata) {
+      this.options.warn(
+        'the file has data of modules about keys, which is left out: modules are not supported',
+      );
+    }
+    this.hasLeftOutMetadata = true;
+  }
+
+  /** Passes over data of a module that has none; it is written all the same. */
+  private skipEmptyModuleData(at: number): void {
+    const { input } = this;
+    const name = this.moduleName();
+    // When it is to be loaded: before or behind the keys.
+    this.skipModulePart();
+    if (this.skipModulePart()) input.fail(`data of the module ${name} is not supported`, at);
+  }
+
+  /** The name of a module: nine characters of 6 bits each, and 10 bits of version. */
+  private moduleName(): string {
+    const { input } = this;
+    if (input.byte() !== MODULE_ID_MARK) input.fail('a module has no id', input.offset - 1);
+    input.need(8);
+    const id = input.view.getBigUint64(input.position);
+    input.skipBytes(8);
+    let name = '';
+    for (let shift = 58n; shift >= 10n; shift -= 6n) {
+      name += MODULE_NAME_CHARACTERS[Number((id >> shift) & 63n)];
+    }
+    return name;
+  }
+
+  /** Passes over one part of what a module has written; false if it was the end. */
+  private skipModulePart(): boolean {
+    const { input } = this;
+    const at = input.offset;
+    const opcode = input.length();
+    switch (opcode) {
+      case RdbModuleOpcode.Eof:
+        return false;
+      case RdbModuleOpcode.SignedInteger:
+      case RdbModuleOpcode.UnsignedInteger:
+        input.length();
+        break;
+      case RdbModuleOpcode.Float:
+        input.skipBytes(4);
+        break;
+      case RdbModuleOpcode.Double:
+        input.skipBytes(8);
+        break;
+      case RdbModuleOpcode.String:
+        input.skipString();
+        break;
+      default:
+        input.fail(`unknown part ${opcode} of data of a module`, at);
     }
     return true;
   }
@@ -172,7 +271,10 @@ export class RdbReader {
     input.string(key);
     key.keep();
     input.string(text);
-    this.fields.set(key.latin1(), text.latin1());
+    const name = key.latin1();
+    const value = text.latin1();
+    this.fields.set(name, value);
+    this.options.onField?.(name, value);
   }
 
   /** Makes room for as many keys as the file says the database has, if it can have them. */

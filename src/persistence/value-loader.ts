@@ -22,6 +22,8 @@ const enum OldScore {
 /** No memory for a value; nothing of it is left. */
 export class RdbMemoryError extends RdbError {}
 
+/** A field and a value of no bytes, and the expiry. */
+const VALKEY_FIELD_BYTES_MIN = 10;
 const UNLIMITED = 0x7fffffff;
 /** Of these Redis makes a table by the number of their elements alone, not by their lengths. */
 const PACKED_TYPES: ReadonlySet<RdbType> = new Set([
@@ -40,6 +42,10 @@ const UNSUPPORTED: Readonly<Record<number, string>> = {
   [RdbType.StreamListpacks]: 'a stream',
   [RdbType.StreamListpacks2]: 'a stream',
   [RdbType.StreamListpacks3]: 'a stream',
+  [RdbType.StreamListpacks4]: 'a stream',
+  [RdbType.StreamListpacks5]: 'a stream',
+  [RdbType.Array]: 'an array',
+  [RdbType.ValkeyPathHash]: 'a path hash',
 };
 
 /** The type of the value that an RDB type stands for; -1 if it can't be loaded. */
@@ -69,6 +75,7 @@ export function valueTypeOf(type: RdbType): ValueType | -1 {
     case RdbType.HashListpackExPreRelease:
     case RdbType.HashMetadata:
     case RdbType.HashListpackEx:
+    case RdbType.ValkeyHash:
       return ValueType.Hash;
     default:
       return -1;
@@ -78,7 +85,9 @@ export function valueTypeOf(type: RdbType): ValueType | -1 {
 /** Why a type can't be loaded. */
 export function unsupportedType(type: number): string {
   const name = UNSUPPORTED[type];
-  return name === undefined ? `unknown type ${type} of a value` : `${name} (type ${type}) is not supported`;
+  // Valkey's own types are numbered from 256 on.
+  const byte = type & 0xff;
+  return name === undefined ? `unknown type ${byte} of a value` : `${name} (type ${byte}) is not supported`;
 }
 
 export class ValueLoader {
@@ -191,6 +200,9 @@ export class ValueLoader {
         break;
       case RdbType.HashListpackExPreRelease:
         this.hashTriples(shard);
+        break;
+      case RdbType.ValkeyHash:
+        this.hashWithTimes(shard);
         break;
       default:
         this.input.fail(unsupportedType(type));
@@ -328,6 +340,21 @@ export class ValueLoader {
     }
   }
 
+  /** Fields, values and expiries of 8 bytes, -1 for none. */
+  private hashWithTimes(shard: Shard): void {
+    const { input, first, second } = this;
+    for (let fields = input.count(VALKEY_FIELD_BYTES_MIN); fields > 0; fields--) {
+      input.string(first);
+      first.keep();
+      input.string(second);
+      second.keep();
+      const at = input.offset;
+      const expiresAt = input.int64();
+      this.field(shard);
+      if (expiresAt !== -1) this.fieldExpiry(shard, expiresAt, at);
+    }
+  }
+
   /** A listpack of fields, values and expiries. */
   private hashTriples(shard: Shard): void {
     const { walk, first, second, third } = this;
@@ -407,6 +434,12 @@ export class ValueLoader {
       case RdbType.HashListpackEx:
         input.skipBytes(8);
         input.skipString();
+        break;
+      case RdbType.ValkeyHash:
+        for (let fields = input.count(VALKEY_FIELD_BYTES_MIN); fields > 0; fields--) {
+          this.skipStrings(2);
+          input.skipBytes(8);
+        }
         break;
       default:
         if (valueTypeOf(type) < 0) input.fail(unsupportedType(type));

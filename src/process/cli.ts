@@ -5,8 +5,7 @@ import { Command, Option } from 'commander';
 import { loadConfig, parseCommandLine } from '../config/command-line.js';
 import type { Config } from '../config/config.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
-import { startServer } from './server.js';
-import { startDaemon } from './supervision.js';
+import { ignoreSignals } from './signals.js';
 
 /** The directives that --help explains, by group. */
 const explained: Readonly<Record<string, readonly (readonly [flags: string, description: string])[]>> = {
@@ -50,6 +49,19 @@ function fail(message: string): never {
   process.exit(1);
 }
 
+/** Options of redis-cli that are taken for ours, and what they are called here. */
+const CLIENT_OPTIONS: Readonly<Record<string, string>> = {
+  '-p': '--port',
+  '-s': '--unixsocket',
+  '-a': '--requirepass',
+};
+
+function describeUsageError(message: string): string {
+  const text = message.replace(/^error: /, '').replace(/\n\s*/g, ' ');
+  const option = /^unknown option '(-\w)/.exec(text)?.[1] ?? '';
+  return option in CLIENT_OPTIONS ? `${text} (did you mean '${CLIENT_OPTIONS[option]}'?)` : text;
+}
+
 function createProgram(): Command {
   const program = new Command('damselfly')
     .description('An in-memory data store that speaks the Redis protocol and uses every core.')
@@ -65,7 +77,7 @@ function createProgram(): Command {
     .configureOutput({ writeErr: () => {} })
     .exitOverride((error) => {
       if (error.exitCode === 0) process.exit(0);
-      fail(error.message.replace(/^error: /, '').replace(/\n\s*/g, ' '));
+      fail(describeUsageError(error.message));
     });
   for (const [group, options] of Object.entries(explained)) {
     for (const [flags, description] of options) {
@@ -75,19 +87,35 @@ function createProgram(): Command {
   return program;
 }
 
-function warnOfIgnored(config: Config): void {
-  if (config.ignoredDirectives.size === 0) return;
-  const names = [...config.ignoredDirectives].join(', ');
-  process.stderr.write(`damselfly: warning: accepted, but without effect in this version: ${names}\n`);
+function warn(config: Config): void {
+  const { ignoredDirectives, replacedValues } = config;
+  const parts: string[] = [];
+  if (ignoredDirectives.size > 0) {
+    parts.push(`accepted, but without effect in this version: ${[...ignoredDirectives].join(', ')}`);
+  }
+  if (replacedValues.size > 0) parts.push(`not known in this version: ${[...replacedValues].join(', ')}`);
+  const { activeWorkers, threads } = config;
+  if (activeWorkers > threads) {
+    parts.push(
+      `active-workers is ${activeWorkers}, but there are ${threads} threads: all of them are active`,
+    );
+  }
+  if (parts.length > 0) process.stderr.write(`damselfly: warning: ${parts.join('; ')}\n`);
 }
 
 async function main(): Promise<void> {
+  ignoreSignals();
   const line = parseCommandLine(process.argv.slice(2));
   const program = createProgram().parse([...line.others], { from: 'user' });
   const config = loadConfig(program.args[0] ?? null, line);
-  warnOfIgnored(config);
-  if (config.daemonize && !config.isUnderSystemd) await startDaemon(config);
-  else await startServer(config);
+  warn(config);
+  if (config.daemonize && !config.isUnderSystemd) {
+    const { startDaemon } = await import('./supervision.js');
+    await startDaemon(config);
+  } else {
+    const { startServer } = await import('./server.js');
+    await startServer(config);
+  }
 }
 
 // Whatever prevents the start (a bad value, a port in use) is one line and not a stack.

@@ -2,6 +2,7 @@
 
 import { Config, type ConfigSnapshot } from '../config/config.js';
 import { startServer } from './server.js';
+import { ignoreSignals } from './signals.js';
 import type { DaemonReport } from './supervision.js';
 
 function report(failure: string, then: () => void): void {
@@ -9,6 +10,7 @@ function report(failure: string, then: () => void): void {
   else then();
 }
 
+ignoreSignals();
 process.once('message', (snapshot: ConfigSnapshot) => {
   startServer(new Config(snapshot), () => report('', () => {})).catch((error: unknown) => {
     report(error instanceof Error ? error.message : String(error), () => process.exit(1));

@@ -5,18 +5,13 @@
  * report on stderr and exit code 1.
  */
 
-import { rmSync, writeFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
-import path from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
-import { defaultSettings } from '../config/keyspace-settings.js';
-import { rewriteFileName } from '../journal/aof-manifest.js';
-import { KeyspaceCounter } from '../keyspace/counters.js';
-import { createKeyspace, Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
+import { createKeyspace } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
-import { HeaderWord, SHARD_BYTES_MAX } from '../memory/shard-memory.js';
+import { SHARD_BYTES_MAX } from '../memory/shard-memory.js';
 import type { AcceptorOptions } from '../network/acceptor.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import { IoUring } from '../network/io-uring.js';
@@ -24,20 +19,26 @@ import { type ListenOptions, openListeners } from '../network/listener.js';
 import type { TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import type { PersistenceOptions } from '../persistence/background-save.js';
-import { backgroundFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
 import { ChannelRegistry } from '../pubsub/channel-registry.js';
-import { AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock, ShutdownRequest } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';
-import { createProcessState, type ProcessStateHandle } from '../state/process-state.js';
+import { PreparedReplies } from '../state/prepared-replies.js';
+import { createProcessState } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
+import { availableMemoryBytes } from '../system/memory-limit.js';
 import { untilReady } from '../system/thread-ready.js';
-import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
+import { crash, setCrashLog, watchThread, writeReport } from './crash.js';
 import { JournalThread } from './journal-thread.js';
+import { openKeyspace } from './main-keyspace.js';
+import { prepareReplies } from './prepare-replies.js';
+import { setProcessTitle } from './process-title.js';
+import { removeOwnFiles, removeTemporaryFiles, saveBeforeExit, shutdownRequestFor } from './shutdown.js';
+import { reportAbort } from './signals.js';
+import { logStart, warnOfMemory } from './start-log.js';
 import { notifySystemd } from './supervision.js';
 
 /** EFD_NONBLOCK | EFD_CLOEXEC */
@@ -59,13 +60,32 @@ export function shardCountFor(threads: number, memoryBytes: number): number {
  * @param onListening called once clients can connect
  */
 export async function startServer(config: Config, onListening = (): void => {}): Promise<void> {
+  try {
+    await start(config, onListening);
+  } catch (error) {
+    // Whoever started the process is told; the log file should say it, too.
+    if (config.logFile !== '') log(`Can't start: ${(error as Error).message}`, 'warning');
+    throw error;
+  }
+}
+
+async function start(config: Config, onListening: () => void): Promise<void> {
   const { threads } = config;
   const libc = loadLibc();
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
   log = createLog(config.logFile, () => config.logLevel);
-  // Whoever reads the log may go; that must not end the server.
+  setCrashLog(config.crashLogEnabled ? config.logFile : '');
+  // Whoever reads the log may go; that must not end the server. Opened here, a pipe does not block those who log, either:
+  // if nobody reads it, lines are lost (log.ts).
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  process.on('uncaughtException', (error) => crash('main thread', error));
+  reportAbort(() => writeReport('main thread', new Error('killed by SIGABRT')));
+  logStart(config, log);
+  setProcessTitle(config);
+  if (config.unixSocket === '' && (config.port === 0 || config.bind.length === 0)) {
+    throw new Error('configured to not listen anywhere');
+  }
   const transport = chooseTransport(libc, config);
   const calls = transport === 'node' ? null : libc;
   const listen: ListenOptions = {
@@ -77,7 +97,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   };
   const sockets = calls === null ? [] : await openListeners(calls, listen);
   const keyspace = createKeyspace(
-    shardCountFor(threads, totalmem()),
+    shardCountFor(threads, availableMemoryBytes()),
     SHARD_BYTES_MAX,
     config.databases,
     libc === null ? undefined : (bytes) => libc.addressOf(bytes),
@@ -85,10 +105,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   const state = createProcessState(threads, table.size);
   const channelRegistry = ChannelRegistry.create();
   const block = new ControlBlock(state.control);
-  block.startupMemoryBytes = keyspace.shards.reduce(
-    (sum, shard) => sum + new Int32Array(shard)[HeaderWord.ArenaUsedBytes],
-    0,
-  );
+  block.runtimeMemoryBytes = process.memoryUsage.rss();
   // Over node:net each worker accepts by itself, and keeps what it has accepted.
   if (calls !== null)
     new WorkerLoad(state.workerLoad).activeWorkers = Math.min(config.activeWorkers || 1, threads);
@@ -169,6 +186,8 @@ export async function startServer(config: Config, onListening = (): void => {}):
     config.adopt(JSON.parse(published.json));
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
     journal.configurationChanged();
+    setProcessTitle(config);
+    setCrashLog(config.crashLogEnabled ? config.logFile : '');
   };
   void (async () => {
     for (;;) {
@@ -178,18 +197,23 @@ export async function startServer(config: Config, onListening = (): void => {}):
   })();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      log(`Received ${signal}, shutting down`, 'warning');
+      if (signal === 'SIGINT' && block.shutdownRequest !== ShutdownRequest.None) {
+        log('You insist... exiting now.', 'warning');
+        removeTemporaryFiles(config);
+        process.exit(1);
+      }
+      log(`Received ${signal} scheduling shutdown...`, 'warning');
       followConfig();
       const flags = signal === 'SIGTERM' ? config.shutdownOnSigterm : config.shutdownOnSigint;
       block.requestShutdown(shutdownRequestFor(flags));
     });
   }
-  const ceiling =
-    config.maxMemoryBytes === 0 ? 'no memory ceiling' : `${config.maxMemoryBytes} bytes at most`;
-  log(
-    `Damselfly ${DAMSELFLY_VERSION} (Redis ${REDIS_VERSION} compatible), port ${config.port}, ` +
-      `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${ceiling}, pid ${process.pid}`,
-  );
+  void untilAllReady().then(() => {
+    const usedBytes = openKeyspace(keyspace, config).usedBytes();
+    block.runtimeMemoryBytes = Math.max(0, process.memoryUsage.rss() - usedBytes);
+  });
+  log('Server initialized', 'warning');
+  warnOfMemory(config, log);
   if (config.pidFile !== '') writePidFile(config.pidFile);
   onListening();
   const loading = new Loading({
@@ -206,16 +230,16 @@ export async function startServer(config: Config, onListening = (): void => {}):
       followConfig();
       await loading.untilInterruptible();
       await untilAllReady();
-      if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state)) break;
+      if (request !== ShutdownRequest.Exit) log('User requested shutdown...', 'warning');
+      if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state, log)) break;
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();
     }
     isExiting = true;
+    if (config.appendOnly) log('Calling fsync() on the AOF file.');
     await journal.stop();
-    if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
-    for (const name of [backgroundFileName(), rewriteFileName()]) {
-      rmSync(path.join(config.dir, name), { force: true });
-    }
+    removeOwnFiles(config, log);
+    removeTemporaryFiles(config);
     if (config.isUnderSystemd) notifySystemd(libc, ['STOPPING=1']);
     log('Damselfly is now ready to exit, bye bye...', 'warning');
     process.exit(0);
@@ -230,6 +254,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   }
   persistenceState.endLoading();
   log('Ready to accept connections');
+  prepareReplies(table, new PreparedReplies(state.preparedReplies));
   if (config.isUnderSystemd) {
     const failure = notifySystemd(libc, ['READY=1', 'STATUS=Ready to accept connections']);
     if (failure !== '') log(`systemd can't be told that the server is ready: ${failure}`, 'warning');
@@ -243,60 +268,6 @@ function writePidFile(name: string): void {
   } catch (error) {
     log(`Failed to write the pid file: ${(error as Error).message}`, 'warning');
   }
-}
-
-/** What `shutdown-on-sigterm` asks for; `now` is about replicas, of which there are none. */
-function shutdownRequestFor(flags: readonly string[]): ShutdownRequest {
-  const request = flags.includes('save')
-    ? ShutdownRequest.Save
-    : flags.includes('nosave')
-      ? ShutdownRequest.NoSave
-      : ShutdownRequest.Default;
-  return flags.includes('force') ? request | ShutdownRequest.Forced : request;
-}
-
-/**
- * Saves if a signal asks for it; nothing can change, or be recorded, any more then. (SHUTDOWN has saved already.)
- * Returns whether the process may end.
- */
-function saveBeforeExit(
-  request: ShutdownRequest,
-  config: Config,
-  handle: KeyspaceHandle,
-  state: ProcessStateHandle,
-): boolean {
-  if (request === ShutdownRequest.Exit) return true;
-  const isForced = (request & ShutdownRequest.Forced) !== 0;
-  const wanted: ShutdownRequest = request & ~ShutdownRequest.Forced;
-  const saves =
-    wanted === ShutdownRequest.Save || (wanted === ShutdownRequest.Default && config.savePoints.length > 0);
-  if (!saves && !config.appendOnly) return true;
-  if (new AppendOnlyState(state.appendOnly).isFirstBaseUnderWay) {
-    log("Writing initial AOF, can't exit.", 'warning');
-    if (!isForced) return false;
-  }
-  const keyspace = openKeyspace(handle, config);
-  keyspace.lockAll();
-  if (!saves) return true;
-  log('Saving the final RDB snapshot before exiting.');
-  new PersistenceState(state.persistence).cancel();
-  try {
-    saveKeyspace(keyspace, snapshotOptions(config), Date.now());
-    log('DB saved on disk');
-  } catch (error) {
-    log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
-    if (isForced) return true;
-    keyspace.unlockAll();
-    return false;
-  }
-  return true;
-}
-
-/** The keyspace for what the main thread does itself, while nobody else uses it. */
-function openKeyspace(handle: KeyspaceHandle, config: Config): Keyspace {
-  const settings = defaultSettings();
-  config.copyTo(settings);
-  return new Keyspace(handle, settings, new Float64Array(KeyspaceCounter.COUNT));
 }
 
 /** How sockets are to be read; logs which and why. Throws if what is configured can't be had. */
@@ -331,28 +302,4 @@ async function listenInWorkers(workers: readonly Thread[], listen: ListenOptions
   if (failure !== '') throw new Error(failure);
   for (const worker of others)
     worker.postMessage({ join: listeners, backlog: listen.backlog } satisfies ListenMessage);
-}
-
-/** Ends the process if a thread fails or ends by itself. */
-function watchThread(thread: Thread, name: string): void {
-  thread.on('error', (error) => crash(name, error));
-  thread.on('exit', (code) => crash(name, new Error(`the thread ended with code ${code}`)));
-}
-
-let hasCrashed = false;
-
-function crash(threadName: string, error: Error): void {
-  if (hasCrashed) return;
-  hasCrashed = true;
-  process.stderr.write(
-    [
-      '',
-      '=== DAMSELFLY BUG REPORT START: cut and paste from here ===',
-      `version ${DAMSELFLY_VERSION}, node ${process.version}, ${process.platform} ${process.arch}, pid ${process.pid}`,
-      `${threadName}: ${error.stack ?? error.message}`,
-      '=== DAMSELFLY BUG REPORT END ===',
-      '',
-    ].join('\n'),
-  );
-  process.exit(1);
 }

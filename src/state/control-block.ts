@@ -10,7 +10,7 @@
  *     8 active expiry is off   9 pauses begun so far   10 clients that wait until some time
  *   float64 from byte 64
  *     8 pause ends (ms)            9 process start (ms)   10 peak of used memory (bytes)
- *    11 last save (ms)            12 used memory at start (bytes)   13 connections rejected
+ *    11 last save (ms)            12 memory of the runtime (bytes)   13 connections rejected
  *   int64 from byte 128
  *    16 next client id
  *   bytes 192...231               run id, 40 hexadecimal digits
@@ -41,7 +41,7 @@ const enum Wide {
   StartMs = 9,
   PeakMemoryBytes = 10,
   LastSaveMs = 11,
-  StartupMemoryBytes = 12,
+  RuntimeMemoryBytes = 12,
   RejectedConnections = 13,
   NextClientId = 16,
 }
@@ -267,13 +267,13 @@ export class ControlBlock {
     this.doubles[Wide.PeakMemoryBytes] = usedBytes;
   }
 
-  /** What the keyspace takes without any key. */
-  get startupMemoryBytes(): number {
-    return this.doubles[Wide.StartupMemoryBytes];
+  /** What the process had in memory when it was ready, besides used memory. */
+  get runtimeMemoryBytes(): number {
+    return this.doubles[Wide.RuntimeMemoryBytes];
   }
 
-  set startupMemoryBytes(usedBytes: number) {
-    this.doubles[Wide.StartupMemoryBytes] = usedBytes;
+  set runtimeMemoryBytes(usedBytes: number) {
+    this.doubles[Wide.RuntimeMemoryBytes] = usedBytes;
   }
 
   /** Connections beyond `maxclients`. */

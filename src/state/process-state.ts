@@ -9,6 +9,7 @@ import { LatencyMonitor } from './latency-monitor.js';
 import { Mail, type MailHandle } from './mail.js';
 import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
+import { PreparedReplies } from './prepared-replies.js';
 import { SharedConfig } from './shared-config.js';
 import { WorkerLoad } from './worker-load.js';
 
@@ -25,6 +26,7 @@ export interface ProcessStateHandle {
   readonly appendOnly: SharedArrayBuffer;
   readonly workerLoad: SharedArrayBuffer;
   readonly mail: MailHandle;
+  readonly preparedReplies: SharedArrayBuffer;
 }
 
 /** Makes the shared state of a new process. */
@@ -42,6 +44,7 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     appendOnly: AppendOnlyState.create(),
     workerLoad: WorkerLoad.create(workers),
     mail: Mail.create(workers),
+    preparedReplies: PreparedReplies.create(),
   };
 }
 
@@ -58,6 +61,7 @@ export class ProcessState {
   readonly persistence: PersistenceState;
   readonly appendOnly: AppendOnlyState;
   readonly workerLoad: WorkerLoad;
+  readonly preparedReplies: PreparedReplies;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
   readonly mail: Mail;
@@ -77,6 +81,7 @@ export class ProcessState {
     this.persistence = new PersistenceState(handle.persistence);
     this.appendOnly = new AppendOnlyState(handle.appendOnly);
     this.workerLoad = new WorkerLoad(handle.workerLoad);
+    this.preparedReplies = new PreparedReplies(handle.preparedReplies);
     this.counters = new WorkerStatistics(handle.statistics, worker);
     this.mail = new Mail(handle.mail, wakeWorker);
     this.outbox = new Outbox(this.mail);

@@ -1,11 +1,18 @@
 /** Files and folders: reading a file as a source of bytes, and bringing names in a folder to the disk. */
 
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 
-/** Makes a folder unless it is there, and brings its name to the disk. */
+/** Makes a folder unless it is there, and brings its name to the disk. The folder that it is in must be there. */
 export function makeFolder(folder: string): void {
-  if (mkdirSync(folder, { recursive: true, mode: 0o755 }) !== undefined) syncFolder(path.dirname(folder));
+  try {
+    // Not `recursive`: a file system that is read-only would be reported as ENOENT.
+    mkdirSync(folder, { mode: 0o755 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST' && statSync(folder).isDirectory()) return;
+    throw error;
+  }
+  syncFolder(path.dirname(folder));
 }
 
 /** Brings the names in a folder to the disk. */

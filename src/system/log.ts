@@ -1,31 +1,56 @@
-/** The server's log: lines on standard output, or at the end of the file that `logfile` names. */
+/**
+ * The server's log: lines on standard output, or at the end of the file that `logfile` names, in the form of Redis's,
+ * so that what reads its logs reads ours:
+ *
+ *   <process id>:<role> <day> <month> <year> <hour>:<minute>:<second>.<ms> <mark of the level> <text>
+ *
+ * The role is M, for a server that is no replica. Times are local.
+ */
 
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, writeSync } from 'node:fs';
 
-export type LogLevel = 'debug' | 'verbose' | 'notice' | 'warning';
+/** `nothing` as the least level drops all lines. */
+export type LogLevel = 'debug' | 'verbose' | 'notice' | 'warning' | 'nothing';
 
-export type Log = (text: string, level?: LogLevel) => void;
+export type Log = (text: string, level?: Exclude<LogLevel, 'nothing'>) => void;
 
 /** By level, the mark that its lines bear; in the order of importance. */
-const MARKS: Readonly<Record<LogLevel, string>> = { debug: '.', verbose: '-', notice: '*', warning: '#' };
+const MARKS: Readonly<Record<LogLevel, string>> = {
+  debug: '.',
+  verbose: '-',
+  notice: '*',
+  warning: '#',
+  nothing: '',
+};
 const LEVELS = Object.keys(MARKS);
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+const STANDARD_OUTPUT = 1;
+
+/** A time as lines of the log begin with it. */
+function formatTime(time: Date): string {
+  const two = (value: number): string => String(value).padStart(2, '0');
+  return (
+    `${two(time.getDate())} ${MONTHS[time.getMonth()]} ${time.getFullYear()} ` +
+    `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}.` +
+    String(time.getMilliseconds()).padStart(3, '0')
+  );
+}
 
 /**
- * A log for one thread; `file` is a path, '' for standard output. Lines of several threads do not mix.
- * `leastLevel` is asked for each line: less important ones are dropped. A line that can't be written is lost.
+ * A log for one thread; `file` is a path, '' for standard output. Each line is one write of the calling thread, so
+ * lines of several threads do not mix, and come in the order in which things happened. `leastLevel` is asked for each
+ * line: less important ones are dropped. A line that can't be written is lost: the disk may be full, or whoever reads
+ * the output may have gone. Nobody can be told, and commands go on.
  */
 export function createLog(file: string, leastLevel: () => LogLevel): Log {
   return (text, level = 'notice') => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(leastLevel())) return;
-    const line = `${process.pid}:M ${new Date().toISOString()} ${MARKS[level]} ${text}\n`;
-    if (file === '') {
-      process.stdout.write(line);
-      return;
-    }
+    const line = `${process.pid}:M ${formatTime(new Date())} ${MARKS[level]} ${text}\n`;
     try {
-      appendFileSync(file, line);
+      if (file === '') writeSync(STANDARD_OUTPUT, line);
+      else appendFileSync(file, line);
     } catch {
-      // The disk may be full. Nobody can be told, and commands go on.
+      // See above.
     }
   };
 }

@@ -2,7 +2,6 @@
  * A worker: owns its connections, reads, parses, executes and replies, and keeps house for its shards.
  */
 
-import { writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import { followAppendOnly } from '../commands/server/append-only.js';
@@ -47,6 +46,7 @@ import { PauseKind } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
 import { ProcessState, type ProcessStateHandle } from '../state/process-state.js';
 import { monotonicMs } from '../system/clock.js';
+import { writeCrashReport } from '../system/crash-report.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
 import { crashDetails } from './crash-details.js';
@@ -70,7 +70,6 @@ const SPARE_TIME_BUDGET_MS = 1;
 /** A connection that brings more input than this stays where it is. */
 const MOVED_INPUT_BYTES_MAX = 64 * 1024;
 const NO_BYTES = new Uint8Array(0);
-const STDERR = 2;
 
 /** A connection that another worker has given away. */
 interface Arrival {
@@ -263,10 +262,15 @@ export class Worker implements ConnectionHandler {
   start(): void {
     process.on('exit', () => {
       // The main thread reports that this one has ended, but can't know what it was at.
-      if (!this.hasFailed && !this.channel.isStopped)
-        writeSync(STDERR, `\n${crashDetails(this.context, this.isExecuting)}\n`);
+      if (!this.hasFailed && !this.channel.isStopped) this.reportEnd();
     });
     this.transport.start();
+  }
+
+  private reportEnd(): void {
+    const { logFile, crashLogEnabled } = this.config;
+    const details = crashDetails(this.context, this.isExecuting);
+    writeCrashReport(crashLogEnabled ? logFile : '', `\n${details}\n`);
   }
 
   /** Opens or joins listening sockets, for a worker that accepts by itself. */
@@ -396,7 +400,7 @@ export class Worker implements ConnectionHandler {
     }
     this.isExecuting = false;
     this.afterCommands(connection, session);
-    if (end - position > this.config.clientQueryBufferLimitBytes) connection.closeAfterReply();
+    if (end - position > this.config.clientQueryBufferLimitBytes) this.closeOverInput(connection);
     this.noteTraffic(connection, session, position - start, end - position);
     this.services.monitors.flush();
     this.evictClients();
@@ -581,11 +585,29 @@ export class Worker implements ConnectionHandler {
     reply.overflowed = false;
     reply.drop();
     this.state.counters.server[ServerCounter.OutputLimitDisconnections]++;
-    this.services.log(
-      `Client ${connection.peerAddress()} closed for overcoming of output buffer limits.`,
-      'warning',
-    );
+    this.logOutputLimit(connection);
     this.transport.close(connection, false);
+  }
+
+  private logOutputLimit(connection: Connection): void {
+    const client = this.describeClient(connection);
+    this.services.log(`Client ${client} closed for overcoming of output buffer limits.`, 'warning');
+  }
+
+  /** Closes a connection with more input than a client may have that waits for the rest of its command. */
+  private closeOverInput(connection: Connection): void {
+    if (!connection.isClosing) {
+      const client = this.describeClient(connection);
+      this.services.log(`Closing client that reached max query buffer length: ${client}`, 'warning');
+    }
+    connection.closeAfterReply();
+  }
+
+  /** A connection as CLIENT LIST shows it. */
+  private describeClient({ session }: Connection): string {
+    if (session === null) return '(no client)';
+    const { clients } = this.state;
+    return clients.formatLine(session.clientSlot, Date.now(), (id) => this.context.table.byId(id).fullName);
   }
 
   /** Keeps the connection's row in the client table up to date. */
@@ -598,7 +620,7 @@ export class Worker implements ConnectionHandler {
     counters.server[ServerCounter.Writes]++;
     // The connection gets a buffer for what is cut only after this; `unsettled` has it measured later.
     const freeBytes = keptBytes === 0 ? 0 : Math.max(this.bytesNeeded, connection.queryBufferFreeBytes);
-    this.services.clientRows.publish(session, this.context.nowMs, keptBytes, freeBytes);
+    this.services.clientRows.publish(session, this.context.nowMs, keptBytes, freeBytes, readBytes);
     if (keptBytes > 0) this.unsettled.add(connection);
   }
 
@@ -817,6 +839,8 @@ export class Worker implements ConnectionHandler {
         this.overSoftLimit.delete(connection);
       } else if (nowMs - sinceMs > softSeconds * 1000) {
         this.overSoftLimit.delete(connection);
+        this.state.counters.server[ServerCounter.OutputLimitDisconnections]++;
+        this.logOutputLimit(connection);
         this.transport.close(connection, false);
       }
     }
@@ -824,7 +848,10 @@ export class Worker implements ConnectionHandler {
     for (const connection of [...this.connections.values()]) {
       const { session } = connection;
       if (session === null || session.isMonitor || session.postponed !== null) continue;
-      if (nowMs - session.lastInteractionMs > timeoutSeconds * 1000) this.transport.close(connection, false);
+      if (nowMs - session.lastInteractionMs > timeoutSeconds * 1000) {
+        this.services.log('Closing idle client', 'verbose');
+        this.transport.close(connection, false);
+      }
     }
   }
 

@@ -78,17 +78,7 @@ const values = [
     '17179869184gb',
   ],
   ...['1%', '0%', '100%', '101%', '-1%', '05%', '%', '5 %', 'yes', 'no', 'YES', 'No', 'true', 'zzz', 'local'],
-  ...[
-    'debug',
-    'VERBOSE',
-    'notice',
-    'nothing',
-    'allkeys-lru',
-    'Volatile-TTL',
-    'noeviction',
-    'everysec',
-    'always',
-  ],
+  ...['debug', 'VERBOSE', 'notice', 'allkeys-lru', 'Volatile-TTL', 'noeviction', 'everysec', 'always'],
   ...['save', 'nosave', 'save now', 'now force save', 'save nosave', 'default now', 'save  now', 'relative'],
   ...['resetchannels', 'ip', 'hostname', 'swapdb', 'clients', 'optional', 'panic', 'absolute', 'disabled'],
   ...[
@@ -170,6 +160,8 @@ t.test('CONFIG SET answers as redis-server', { skip: skipWithoutRedis() }, async
         const expected = (await client.command('CONFIG', 'SET', name, Buffer.from(value, 'latin1'))).toString(
           'latin1',
         );
+        // The classes of events o and c came later.
+        if (name === 'notify-keyspace-events' && value === 'no') continue;
         // TLS is compiled in or not, and then looks for files.
         if (expected.includes('Unable to update TLS configuration')) continue;
         const failure = config.set([[name, value]]);

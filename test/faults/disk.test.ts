@@ -56,11 +56,6 @@ async function untilInfo(client: RawClient, field: string): Promise<void> {
   while (!(await client.text('INFO', 'persistence')).includes(`\r\n${field}\r\n`)) await delay(10);
 }
 
-/** Lines of the log come through the main thread, possibly after what they tell of can be seen. */
-async function untilLogged(server: TestServer, text: string): Promise<void> {
-  while (!server.stdout.includes(text)) await delay(10);
-}
-
 /** The data that redis-server loads from a copy of a directory. */
 async function loadedByRedis(directory: string): Promise<Map<string, string>> {
   const copy = mkdtempSync(path.join(tmpdir(), 'damselfly-disk-copy-'));
@@ -141,7 +136,7 @@ await onSmallDisk('no space for a rewrite', {}, async (t, server, directory) => 
   t.match(await client.text('BGREWRITEAOF'), /started/);
   await untilInfo(client, 'aof_rewrite_in_progress:0');
   t.match(await client.text('INFO', 'persistence'), /aof_last_bgrewrite_status:err/);
-  await untilLogged(server, 'Background AOF rewrite error: ENOSPC');
+  await server.untilLogged('Background AOF rewrite terminated with error: ENOSPC');
   t.same(
     readdirSync(directory).filter((name) => name.startsWith('temp-')),
     [],
@@ -209,9 +204,9 @@ for (const policy of ['everysec', 'always']) {
     rmSync(mark);
     t.equal(await watcher.text('GET', 'before'), '$1\r\n1\r\n');
     await untilInfo(watcher, 'aof_last_write_status:ok');
-    await untilLogged(server, 'Error trying to sync the append only file: EIO');
+    await server.untilLogged('Fail to fsync the AOF file: EIO');
     // The data was written anew.
-    await untilLogged(server, 'Background AOF rewrite terminated with success');
+    await server.untilLogged('Background AOF rewrite terminated with success');
     t.equal(await watcher.text('SET', 'after', '2'), '+OK\r\n');
     isOver = true;
     await Promise.all(writing);
@@ -260,4 +255,34 @@ await t.test('the folder cannot be made', {}, async (t) => {
   t.same(await server.exited, { code: 1, signal: null });
   t.match(server.stderr, /^damselfly: [^\n]*append[^\n]*\n$/, 'one line');
   t.ok(existsSync(path.join(directory, 'appendonlydir')), 'nothing is touched');
+});
+
+const readOnly = mountDisk();
+await t.test('a read-only file system is named', { skip: readOnly.problem || false }, async (t) => {
+  const { directory } = readOnly;
+  t.teardown(() => {
+    spawnSync('umount', ['-l', directory]);
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const remount = (mode: 'ro' | 'rw'): void => {
+    t.equal(spawnSync('mount', ['-o', `remount,${mode}`, directory]).status, 0);
+  };
+  remount('ro');
+  const options = { kind: 'damselfly', threads: 1 } as const;
+  const refused = await TestServer.launch({ ...options, directives: { appendonly: 'yes', dir: directory } });
+  t.teardown(() => refused.stop('SIGKILL'));
+  t.same(await refused.exited, { code: 1, signal: null });
+  t.match(refused.stderr, /can't write the append only file: EROFS: read-only file system/);
+  const server = await TestServer.start({ ...options, directives: { dir: directory } });
+  t.teardown(() => server.stop('SIGKILL'));
+  const client = await server.rawClient();
+  t.equal(await client.text('CONFIG', 'SET', 'appendonly', 'yes'), '+OK\r\n');
+  await server.untilLogged("Can't open the append-only file: EROFS: read-only file system");
+  t.equal(
+    await client.text('SET', 'key', 'value'),
+    '-MISCONF Errors writing to the AOF file: Read-only file system\r\n',
+  );
+  remount('rw');
+  await server.untilLogged('AOF write error looks solved');
+  t.equal(await client.text('SET', 'key', 'value'), '+OK\r\n');
 });

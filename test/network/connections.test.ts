@@ -1,8 +1,9 @@
 /** Connections to a whole server: cut bytes, deep pipelines, slow readers, many clients, refused ones. */
 
-import { readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import net from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { encodeCommand, RawClient } from '../tools/raw-client.js';
@@ -144,4 +145,34 @@ t.test('a port in use is one line on stderr', async (t) => {
   const again = run(serverCommandLine({ kind: 'damselfly' }, server.port, '/tmp'));
   t.equal(again.code, 1);
   t.match(again.stderr, /in use/i);
+});
+
+t.test('the socket of unixsocket goes with the server', async (t) => {
+  // A short name: the path of a socket has a limit.
+  const directory = mkdtempSync(path.join(tmpdir(), 'damselfly-test-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const unixsocket = path.join(directory, 'socket');
+  const server = await TestServer.start({
+    kind: 'damselfly',
+    threads: 1,
+    port: 0,
+    directives: { unixsocket },
+  });
+  t.teardown(() => server.stop('SIGKILL'));
+  t.ok(existsSync(unixsocket));
+  t.same(await server.stop(), { code: 0, signal: null });
+  t.notOk(existsSync(unixsocket));
+});
+
+t.test('a server that would listen nowhere does not start', async (t) => {
+  for (const [name, value] of [
+    ['port', 0],
+    ['bind', ''],
+  ] as const) {
+    const directives = { [name]: value };
+    const server = await TestServer.launch({ kind: 'damselfly', threads: 1, directives });
+    t.teardown(() => server.stop('SIGKILL'));
+    t.same(await server.exited, { code: 1, signal: null });
+    t.equal(server.stderr, 'damselfly: configured to not listen anywhere\n');
+  }
 });

@@ -55,6 +55,9 @@ await withServers(t, 'output limits', {}, async (t, server) => {
   soft.socket.pause();
   soft.send('GET', 'large');
   t.ok(await closedWithout(soft));
+  await server.untilLogged(
+    /( # Client id=\d+ addr=.* closed for overcoming of output buffer limits\.\n[\s\S]*){2}/,
+  );
   await hard.close();
   await soft.close();
 });
@@ -65,8 +68,11 @@ await withServers(
   { directives: { 'client-query-buffer-limit': '1mb' } },
   async (t, server) => {
     const client = await server.rawClient();
+    const { localPort } = client.socket;
     client.write(`*2\r\n$3\r\nGET\r\n$${4 << 20}\r\n${'x'.repeat(3 << 20)}`);
     await client.closed;
-    t.pass('closed');
+    const line = ` # Closing client that reached max query buffer length: id=\\d+ addr=\\S+:${localPort} `;
+    await server.untilLogged(new RegExp(line));
+    t.pass('closed, and the log says so');
   },
 );

@@ -406,13 +406,26 @@ t.test('damaged files of old versions', async (t) => {
 t.test('what is not supported is named', async (t) => {
   const random = new Random(31);
   const cases: readonly [string, RegExp][] = [
-    ['REDIS0013\xff', /RDB version 0013 is not supported at offset 0/],
+    ['REDIS0000\xff', /RDB version 0000 is not supported at offset 0/],
+    ['REDIS0080\xff', /RDB version 0080 is not supported at offset 0/],
+    ['VALKEY079\xff', /RDB version 079 is not supported at offset 0/],
+    ['VALKEYxyz\xff', /RDB version xyz is not supported at offset 0/],
     ['PNG', /unexpected end/],
     ['PNG and more', /no RDB file/],
     ['REDIS0009\x07\x01k\x00', /a value of a module \(type 7\) is not supported at offset/],
     ['REDIS0009\x0f\x01k\x00', /a stream \(type 15\) is not supported/],
+    ['REDIS0013\x1a\x01k\x00', /a stream \(type 26\) is not supported at offset/],
+    ['REDIS0014\x1c\x01k\x00', /an array \(type 28\) is not supported at offset/],
+    ['VALKEY081\x17\x01k\x00', /a path hash \(type 23\) is not supported at offset/],
+    ['VALKEY080\xf3\x01x\x01\x01\x02', /slots that are being imported \(opcode 243\) .* at offset 9/],
+    ['VALKEY081\xf2\x01', /opcode 242 is not supported at offset 9/],
+    ['REDIS0014\xf3\x01abcd\x07', /unknown part 7 of data of a module at offset 15/],
     ['REDIS0009\x63\x01k\x00', /unknown type 99/],
-    ['REDIS0009\xf7\x00', /data of a module/],
+    ['REDIS0009\xf7\x00', /a module has no id at offset 10/],
+    [
+      'REDIS0009\xf7\x81\xb5\xeb\x2d\xff\xfa\xdd\x6c\x01\x02\x01\x05\x01x\x00\xff',
+      /data of the module test__rdb is not supported at offset 9/,
+    ],
     ['REDIS0009\xfe\x09', /has a database 9, but `databases` is 4 at offset 9/],
     ['REDIS0003\x00\x01k\x01v\x00\x01k\x01v\xff', /the same key twice at offset 14/],
     ['REDIS0003\x02\x01k\x02\x01v\x01v\xff', /a set has a member twice/],

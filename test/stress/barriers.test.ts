@@ -127,13 +127,7 @@ t.test('no command takes locks in a transaction that it has not', async (t) => {
       if (Number(arity) > 0) args.length = wanted;
       // A subscriber may send little else afterwards: it has a connection of its own.
       const connection = /subscribe$/.test(name!) ? await server.rawClient() : raw;
-      await connection.pipeline([
-        ['MULTI'],
-        ['SET', 'key:5', 'v'],
-        args,
-        ['SET', 'key:50', 'v'],
-        ['EXEC'],
-      ]);
+      await connection.pipeline([['MULTI'], ['SET', 'key:5', 'v'], args, ['SET', 'key:50', 'v'], ['EXEC']]);
       if (connection !== raw) connection.close();
       run++;
     }

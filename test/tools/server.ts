@@ -227,6 +227,13 @@ export class TestServer {
     return this.stdout + this.stderr;
   }
 
+  /** Settles once its output matches: it comes through a pipe, possibly after what it tells of can be seen. */
+  async untilLogged(pattern: string | RegExp): Promise<void> {
+    while (!(typeof pattern === 'string' ? this.output().includes(pattern) : pattern.test(this.output()))) {
+      await delay(10);
+    }
+  }
+
   get pid(): number {
     return this.process.pid!;
   }

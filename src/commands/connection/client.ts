@@ -72,11 +72,15 @@ function commandNames(context: CommandContext): (id: number) => string {
   return (commandId) => context.table.byId(commandId).fullName;
 }
 
-function info(context: CommandContext): void {
+/** The client as CLIENT LIST shows it. */
+export function clientLine(context: CommandContext): string {
   publishSelf(context);
   const { clients } = context.services.state;
-  const line = clients.formatLine(context.session.clientSlot, context.nowMs, commandNames(context));
-  context.reply.verbatim(`${line}\n`, 'txt');
+  return clients.formatLine(context.session.clientSlot, context.nowMs, commandNames(context));
+}
+
+function info(context: CommandContext): void {
+  context.reply.verbatim(`${clientLine(context)}\n`, 'txt');
 }
 
 const LIST_RULES: FilterRules = {

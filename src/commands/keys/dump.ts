@@ -13,7 +13,7 @@ import { setEntryAccess, ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import type { Shard } from '../../keyspace/shard.js';
 import { Crc64 } from '../../persistence/crc64.js';
-import { payloadVersion, RDB_VERSION_MAX, RdbError } from '../../persistence/rdb-format.js';
+import { isKnownVersion, payloadVersion, RdbError, rdbTypeOf } from '../../persistence/rdb-format.js';
 import { RdbInput } from '../../persistence/rdb-input.js';
 import { RdbOutput } from '../../persistence/rdb-output.js';
 import { setLoadedAccess } from '../../persistence/rdb-reader.js';
@@ -107,19 +107,20 @@ function readOptions(context: CommandContext): RestoreOptions | null {
   return options;
 }
 
-/** Whether an argument ends with a version that can be read and with the right checksum. */
-function isPayload(context: CommandContext, index: number): boolean {
+/** The version that an argument ends with; -1 if it can't be read, or if the checksum is wrong. */
+function versionOfPayload(context: CommandContext, index: number): number {
   const { bytes, view } = context;
   const lengthBytes = context.argLength(index);
-  if (lengthBytes < FOOTER_BYTES) return false;
+  if (lengthBytes < FOOTER_BYTES) return -1;
   const offset = context.argOffset(index);
   const footer = offset + lengthBytes - FOOTER_BYTES;
-  if (view.getUint16(footer, true) > RDB_VERSION_MAX) return false;
+  const version = view.getUint16(footer, true);
+  if (!isKnownVersion(version)) return -1;
   const checksum = new Crc64();
   checksum.update(bytes, view, offset, lengthBytes - 8);
-  return (
-    view.getInt32(footer + 2, true) === checksum.low && view.getInt32(footer + 6, true) === checksum.high
-  );
+  const isIntact =
+    view.getInt32(footer + 2, true) === checksum.low && view.getInt32(footer + 6, true) === checksum.high;
+  return isIntact ? version : -1;
 }
 
 function restore(context: CommandContext): void {
@@ -137,14 +138,15 @@ function restore(context: CommandContext): void {
     reply.error('ERR Invalid TTL value, must be >= 0');
     return;
   }
-  if (!isPayload(context, 3)) {
+  const version = versionOfPayload(context, 3);
+  if (version < 0) {
     reply.error('ERR DUMP payload version or checksum are wrong');
     return;
   }
   const offset = context.argOffset(3);
   const input = RdbInput.fromBytes(context.bytes, offset, context.argLength(3) - FOOTER_BYTES);
   const loader = new ValueLoader(input);
-  const type = loadPayload(context, input, loader);
+  const type = loadPayload(context, input, loader, version);
   if (type === null) return;
   const { shard } = context;
   const expiresAt =
@@ -188,9 +190,14 @@ function recordRestore(context: CommandContext, expiresAt: number): void {
 }
 
 /** Reads the value into the loader or into the shard's draft. Returns its type, or null after replying an error. */
-function loadPayload(context: CommandContext, input: RdbInput, loader: ValueLoader): ValueType | null {
+function loadPayload(
+  context: CommandContext,
+  input: RdbInput,
+  loader: ValueLoader,
+  version: number,
+): ValueType | null {
   try {
-    const type = input.byte();
+    const type = rdbTypeOf(input.byte(), version);
     if (loader.load(context.shard, type)) return valueTypeOf(type) as ValueType;
   } catch (error) {
     if (!(error instanceof RdbError)) throw error;

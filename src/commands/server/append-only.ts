@@ -92,7 +92,7 @@ export function followAppendOnly(keyspace: Keyspace, services: ServerServices, n
   else if (!config.appendOnly && appendOnly.mode !== AppendOnlyMode.Off) turnOff(keyspace, services);
   if (config.appendFsync === 'everysec' && keyspace.journal.ring.noteIfBehind(nowMs, BEHIND_MS)) {
     appendOnly.noteDelayedSync();
-    log('fsync of the append only file takes too long (is the disk busy?): replies wait for it');
+    log('Asynchronous AOF fsync is taking too long (disk is busy?). Replies wait for it.');
   }
   if (persistence.isBusy) return;
   const wantsRewrite = appendOnly.isRewriteScheduled && !appendOnly.mustDelayRewrite(nowMs);
@@ -140,7 +140,7 @@ export function reloadAppendOnly(context: CommandContext): void {
     return problem;
   });
   if (failure === '') {
-    services.log('Append Only File loaded by DEBUG LOADAOF');
+    services.log('Append Only File loaded by DEBUG LOADAOF', 'warning');
     reply.ok();
   } else {
     services.log(failure, 'warning');

@@ -8,11 +8,13 @@ import { type ArgumentDoc, type CommandDoc, commandDoc } from '../../execution/t
 import {
   type Command,
   CommandFlag,
+  type CommandTable,
   type Handler,
   KeyFlag,
   type KeySpec,
 } from '../../execution/table/command-table.js';
 import type { ReplyWriter } from '../../protocol/reply-writer.js';
+import { PreparedReply } from '../../state/prepared-replies.js';
 import { GlobPattern } from '../../structures/glob.js';
 import { helpHandler } from '../connection/help.js';
 
@@ -64,13 +66,12 @@ function keyFlagWords(flags: number): string[] {
   return KEY_FLAG_WORDS.filter((_word, bit) => (flags & (1 << bit)) !== 0);
 }
 
-function replyWords(context: CommandContext, words: readonly string[], prefix = ''): void {
-  context.reply.set(words.length);
-  for (const word of words) context.reply.simple(prefix + word);
+function replyWords(reply: ReplyWriter, words: readonly string[], prefix = ''): void {
+  reply.set(words.length);
+  for (const word of words) reply.simple(prefix + word);
 }
 
-function replyKeySpec(context: CommandContext, { flags, notes, begin, find }: KeySpec): void {
-  const { reply } = context;
+function replyKeySpec(reply: ReplyWriter, { flags, notes, begin, find }: KeySpec): void {
   const fields = (type: string, values: [string, string | number][]): void => {
     reply.map(2);
     reply.bulkString('type');
@@ -89,7 +90,7 @@ function replyKeySpec(context: CommandContext, { flags, notes, begin, find }: Ke
     reply.bulkString(notes);
   }
   reply.bulkString('flags');
-  replyWords(context, keyFlagWords(flags));
+  replyWords(reply, keyFlagWords(flags));
   reply.bulkString('begin_search');
   if (begin.kind === 'index') fields('index', [['index', begin.position]]);
   else if (begin.kind === 'keyword') {
@@ -114,32 +115,48 @@ function replyKeySpec(context: CommandContext, { flags, notes, begin, find }: Ke
   } else fields('unknown', []);
 }
 
-function replyCommand(context: CommandContext, command: Command): void {
-  const { reply } = context;
+function replyCommand(reply: ReplyWriter, command: Command): void {
   reply.array(10);
   reply.bulkString(command.fullName);
   reply.integer(command.arity);
-  replyWords(context, flagsOf(command));
+  replyWords(reply, flagsOf(command));
   reply.integer(command.firstKey);
   reply.integer(command.lastKey);
   reply.integer(command.keyStep);
-  replyWords(context, categoriesOf(command), '@');
+  replyWords(reply, categoriesOf(command), '@');
   reply.set(command.tips.length);
   for (const tip of command.tips) reply.bulkString(tip);
   reply.set(command.keySpecs.length);
-  for (const spec of command.keySpecs) replyKeySpec(context, spec);
+  for (const spec of command.keySpecs) replyKeySpec(reply, spec);
   if (command.subcommands === null) {
     reply.set(0);
     return;
   }
   reply.array(command.subcommands.size);
-  for (const subcommand of command.subcommands.values()) replyCommand(context, subcommand);
+  for (const subcommand of command.subcommands.values()) replyCommand(reply, subcommand);
+}
+
+/** Writes what COMMAND or COMMAND DOCS say of all commands. */
+export function writePreparedReply(reply: ReplyWriter, table: CommandTable, kind: PreparedReply): void {
+  const commands = table.all();
+  if (kind === PreparedReply.Documents) {
+    replyDocs(reply, commands);
+    return;
+  }
+  reply.array(commands.length);
+  for (const command of commands) replyCommand(reply, command);
+}
+
+/** The same as a reply: a copy of what is prepared, or made now if the server has only just started. */
+function replyPrepared(context: CommandContext, kind: PreparedReply): void {
+  const { reply, table, services } = context;
+  const prepared = services.state.preparedReplies.get(kind, reply.protocol);
+  if (prepared !== null) reply.raw(prepared, 0, prepared.length);
+  else writePreparedReply(reply, table, kind);
 }
 
 function all(context: CommandContext): void {
-  const commands = context.table.all();
-  context.reply.array(commands.length);
-  for (const command of commands) replyCommand(context, command);
+  replyPrepared(context, PreparedReply.Commands);
 }
 
 function info(context: CommandContext): void {
@@ -151,19 +168,22 @@ function info(context: CommandContext): void {
   for (let index = 2; index < context.argCount; index++) {
     const command = context.table.byFullName(context.argText(index));
     if (command === null) context.reply.nullBulk();
-    else replyCommand(context, command);
+    else replyCommand(context.reply, command);
   }
 }
 
 function docs(context: CommandContext): void {
   const { table, argCount } = context;
+  if (argCount === 2) {
+    replyPrepared(context, PreparedReply.Documents);
+    return;
+  }
   const commands: Command[] = [];
-  if (argCount === 2) commands.push(...table.all());
   for (let index = 2; index < argCount; index++) {
     const command = table.byFullName(context.argText(index));
     if (command !== null) commands.push(command);
   }
-  replyDocs(context, commands);
+  replyDocs(context.reply, commands);
 }
 
 /** Writes a map whose number of fields is known only when they are written. */
@@ -193,8 +213,7 @@ class FieldWriter {
   }
 }
 
-function replyDocs(context: CommandContext, commands: readonly Command[]): void {
-  const { reply } = context;
+function replyDocs(reply: ReplyWriter, commands: readonly Command[]): void {
   reply.map(commands.length);
   for (const command of commands) {
     const doc = commandDoc(command.fullName);
@@ -204,23 +223,22 @@ function replyDocs(context: CommandContext, commands: readonly Command[]): void 
     fields.text('since', command.since);
     fields.text('group', command.group);
     fields.text('complexity', doc?.complexity ?? null);
-    if (doc !== null) replyDoc(context, doc, fields);
+    if (doc !== null) replyDoc(reply, doc, fields);
     if (command.subcommands !== null) {
       fields.name('subcommands');
-      replyDocs(context, [...command.subcommands.values()]);
+      replyDocs(reply, [...command.subcommands.values()]);
     }
     fields.end();
   }
 }
 
-function replyDoc(context: CommandContext, doc: CommandDoc, fields: FieldWriter): void {
-  const { reply } = context;
+function replyDoc(reply: ReplyWriter, doc: CommandDoc, fields: FieldWriter): void {
   const flags: string[] = [];
   if (doc.replacement !== null) flags.push('deprecated');
   if (doc.isSystemCommand) flags.push('syscmd');
   if (flags.length > 0) {
     fields.name('doc_flags');
-    replyWords(context, flags);
+    replyWords(reply, flags);
   }
   fields.text('deprecated_since', doc.replacement?.version ?? null);
   fields.text('replaced_by', doc.replacement?.text ?? null);
@@ -235,12 +253,11 @@ function replyDoc(context: CommandContext, doc: CommandDoc, fields: FieldWriter)
   }
   if (doc.arguments.length > 0) {
     fields.name('arguments');
-    replyArguments(context, doc.arguments);
+    replyArguments(reply, doc.arguments);
   }
 }
 
-function replyArguments(context: CommandContext, list: readonly ArgumentDoc[]): void {
-  const { reply } = context;
+function replyArguments(reply: ReplyWriter, list: readonly ArgumentDoc[]): void {
   reply.array(list.length);
   for (const argument of list) {
     const fields = new FieldWriter(reply);
@@ -255,11 +272,11 @@ function replyArguments(context: CommandContext, list: readonly ArgumentDoc[]): 
     fields.text('deprecated_since', argument.deprecatedSince);
     if (argument.flags.length > 0) {
       fields.name('flags');
-      replyWords(context, argument.flags);
+      replyWords(reply, argument.flags);
     }
     if (argument.arguments.length > 0) {
       fields.name('arguments');
-      replyArguments(context, argument.arguments);
+      replyArguments(reply, argument.arguments);
     }
     fields.end();
   }
@@ -333,7 +350,7 @@ function getKeys(withFlags: boolean): Handler {
     for (let index = 0; index < positions.count; index++) {
       if (withFlags) reply.array(2);
       reply.bulkBuffer(context.argCopy(2 + positions.indices[index]));
-      if (withFlags) replyWords(context, keyFlagWords(positions.flags[index]));
+      if (withFlags) replyWords(reply, keyFlagWords(positions.flags[index]));
     }
   };
 }

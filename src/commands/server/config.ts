@@ -66,9 +66,17 @@ function resetStat(context: CommandContext): void {
 
 /** CONFIG REWRITE; with `writesAll`, defaults are written, too. */
 export function rewriteConfig(context: CommandContext, writesAll: boolean): void {
-  const failure = context.services.config.rewrite(writesAll);
-  if (failure === null) context.reply.ok();
-  else context.reply.error(failure);
+  const { reply, services } = context;
+  const failure = services.config.rewrite(writesAll);
+  if (failure === null) {
+    services.log('CONFIG REWRITE executed with success.', 'warning');
+    reply.ok();
+    return;
+  }
+  if (services.config.configFile !== null) {
+    services.log(`CONFIG REWRITE failed: ${failure.replace(/^.*?: /, '')}`, 'warning');
+  }
+  reply.error(failure);
 }
 
 const help = helpHandler('CONFIG', [

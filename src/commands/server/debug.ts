@@ -245,6 +245,31 @@ function verify(context: CommandContext): void {
   else reply.error(`ERR ${problem}`);
 }
 
+/** LISTPACK key */
+function describeListpack(context: CommandContext): void {
+  const { reply, services } = context;
+  context.selectKey(2);
+  const { shard } = context;
+  context.lockShard(shard);
+  const isThere = context.peek(2) !== 0;
+  const isListpack = isThere && encodingName(context) === 'listpack';
+  let text = '';
+  if (isListpack) {
+    const collection = shard.collection(context.entryType);
+    const at = context.valueOffset;
+    text = `${collection.usedBytes(at, 0)} bytes, ${collection.count(at)} elements`;
+  }
+  context.unlockShard(shard);
+  if (!isThere) {
+    reply.error(NO_SUCH_KEY);
+  } else if (isListpack) {
+    services.log(`DEBUG LISTPACK ${context.argText(2)}: ${text}`);
+    reply.simple('Listpack structure printed on stdout');
+  } else {
+    reply.error('ERR Not a listpack encoded object.');
+  }
+}
+
 const help = helpHandler('DEBUG', [
   'CHANGE-REPL-ID',
   '    Does nothing.',
@@ -258,6 +283,8 @@ const help = helpHandler('DEBUG', [
   '    Show a digest of the value of each key, zeros for no value.',
   'ERROR <string>',
   '    Reply with an error of this text, for tests of client libraries.',
+  'LISTPACK <key>',
+  '    Write to the log what the listpack at <key> takes.',
   'LOADAOF',
   '    Empty the server and load the append-only file.',
   'LOG <message>',
@@ -324,6 +351,7 @@ function debug(context: CommandContext): void {
   else if (name === 'CHANGE-REPL-ID' && argCount === 2) reply.ok();
   else if (name === 'CONFIG-REWRITE-FORCE-ALL' && argCount === 2) rewriteConfig(context, true);
   else if (name === 'DICT-RESIZING' && argCount === 3) reply.ok();
+  else if (name === 'LISTPACK' && argCount === 3) describeListpack(context);
   else if (name === 'LOADAOF' && argCount === 2) reloadAppendOnly(context);
   else if (name === 'RELOAD' && argCount >= 2) reload(context);
   else if (name === 'VERIFY' && argCount === 2) verify(context);

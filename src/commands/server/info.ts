@@ -1,7 +1,7 @@
 /** INFO: sections of `field:value` lines under Redis's names, put together from the shared state. */
 
 import { readFileSync } from 'node:fs';
-import { freemem, release, totalmem, type } from 'node:os';
+import { freemem, release, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { CommandContext } from '../../execution/context.js';
 import type { Command, Handler } from '../../execution/table/command-table.js';
@@ -10,7 +10,9 @@ import { KeyspaceCounter } from '../../keyspace/counters.js';
 import { ChannelKind } from '../../pubsub/channel-registry.js';
 import { AppendOnlyMode } from '../../state/append-only-state.js';
 import { InstantaneousMetric, ServerCounter } from '../../state/command-statistics.js';
+import { availableMemoryBytes } from '../../system/memory-limit.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../../system/version.js';
+import { memoryFigures } from './memory-figures.js';
 
 /** The program that this file is a part of. */
 const EXECUTABLE = fileURLToPath(new URL('../../process/cli.js', import.meta.url));
@@ -93,33 +95,28 @@ function clients(context: CommandContext): Fields {
 
 function memory(context: CommandContext): Fields {
   const { keyspace, services } = context;
-  const { control, clients: table, statistics } = services.state;
-  const clientBytes = table.memoryBytes();
-  const startupBytes = control.startupMemoryBytes;
-  const used = keyspace.usedBytes() + clientBytes;
-  const overheadBytes = startupBytes + clientBytes;
-  const datasetBytes = Math.max(0, used - overheadBytes);
-  const datasetShare = (100 * datasetBytes) / Math.max(1, used - startupBytes);
-  control.notePeakMemory(used);
-  const peak = control.peakMemoryBytes;
-  const resident = process.memoryUsage.rss();
+  const { statistics } = services.state;
+  const figures = memoryFigures(context);
+  const { usedBytes, peakBytes, residentBytes, allocatedBytes, activeBytes } = figures;
   const { maxMemoryBytes } = keyspace.settings;
-  const total = totalmem();
+  const total = availableMemoryBytes();
+  const ratio = (part: number, whole: number): string => (part / whole).toFixed(2);
   return [
-    ['used_memory', used],
-    ['used_memory_human', humanBytes(used)],
-    ['used_memory_rss', resident],
-    ['used_memory_rss_human', humanBytes(resident)],
-    ['used_memory_peak', peak],
-    ['used_memory_peak_human', humanBytes(peak)],
-    ['used_memory_peak_perc', `${peak === 0 ? '0.00' : ((used / peak) * 100).toFixed(2)}%`],
-    ['used_memory_overhead', overheadBytes],
-    ['used_memory_startup', startupBytes],
-    ['used_memory_dataset', datasetBytes],
-    ['used_memory_dataset_perc', `${datasetShare.toFixed(2)}%`],
-    ['allocator_allocated', used],
-    ['allocator_active', used],
-    ['allocator_resident', resident],
+    ['used_memory', usedBytes],
+    ['used_memory_human', humanBytes(usedBytes)],
+    ['used_memory_rss', residentBytes],
+    ['used_memory_rss_human', humanBytes(residentBytes)],
+    ['used_memory_peak', peakBytes],
+    ['used_memory_peak_human', humanBytes(peakBytes)],
+    ['used_memory_peak_perc', `${((usedBytes / peakBytes) * 100).toFixed(2)}%`],
+    ['used_memory_overhead', figures.overheadBytes],
+    ['used_memory_startup', figures.startupBytes],
+    ['used_memory_dataset', figures.datasetBytes],
+    ['used_memory_dataset_perc', `${figures.datasetPercent.toFixed(2)}%`],
+    ['used_memory_runtime', figures.runtimeBytes],
+    ['allocator_allocated', allocatedBytes],
+    ['allocator_active', activeBytes],
+    ['allocator_resident', residentBytes],
     ['total_system_memory', total],
     ['total_system_memory_human', humanBytes(total)],
     ['free_system_memory', freemem()],
@@ -139,21 +136,21 @@ function memory(context: CommandContext): Fields {
     ['maxmemory', maxMemoryBytes],
     ['maxmemory_human', humanBytes(maxMemoryBytes)],
     ['maxmemory_policy', services.config.value('maxmemory-policy')],
-    ['allocator_frag_ratio', '1.00'],
-    ['allocator_frag_bytes', 0],
-    ['allocator_rss_ratio', (resident / Math.max(1, used)).toFixed(2)],
-    ['allocator_rss_bytes', resident - used],
+    ['allocator_frag_ratio', ratio(activeBytes, allocatedBytes)],
+    ['allocator_frag_bytes', activeBytes - allocatedBytes],
+    ['allocator_rss_ratio', ratio(residentBytes, activeBytes)],
+    ['allocator_rss_bytes', residentBytes - activeBytes],
     ['rss_overhead_ratio', '1.00'],
     ['rss_overhead_bytes', 0],
-    ['mem_fragmentation_ratio', (resident / Math.max(1, used)).toFixed(2)],
-    ['mem_fragmentation_bytes', resident - used],
+    ['mem_fragmentation_ratio', ratio(residentBytes, allocatedBytes)],
+    ['mem_fragmentation_bytes', residentBytes - allocatedBytes],
     ['mem_not_counted_for_evict', 0],
     ['mem_replication_backlog', 0],
     ['mem_total_replication_buffers', 0],
     ['mem_clients_slaves', 0],
-    ['mem_clients_normal', clientBytes],
+    ['mem_clients_normal', figures.clientBytes],
     ['mem_cluster_links', 0],
-    ['mem_aof_buffer', context.keyspace.journal.ring.pendingBytes],
+    ['mem_aof_buffer', figures.journalBytes],
     ['mem_allocator', 'damselfly-arena'],
     ['active_defrag_running', 0],
     ['lazyfree_pending_objects', context.keyspace.lazyFreePendingCount()],

@@ -6,11 +6,14 @@ import type { Handler } from '../../execution/table/command-table.js';
 import { entryBytes, ValueType } from '../../keyspace/entry.js';
 import { blockBytes } from '../../memory/arena.js';
 import { helpHandler } from '../connection/help.js';
+import { memoryFigures } from './memory-figures.js';
 
 /** Bytes of the dictionary that one key takes on average: its slot and tag at 80 % fill. */
 const TABLE_BYTES_PER_KEY = 7;
 
 const USAGE_SAMPLES_DEFAULT = 5;
+/** Fields of MEMORY STATS besides those of databases. */
+const FIXED_STATS = 27;
 
 function usage(context: CommandContext): void {
   const { reply, argCount } = context;
@@ -69,15 +72,9 @@ function doctor(context: CommandContext): void {
   }
 }
 
-function stats(context: CommandContext): void {
-  const { reply, keyspace } = context;
-  const { control, clients } = context.services.state;
-  const usedBytes = keyspace.usedBytes();
-  control.notePeakMemory(usedBytes);
-  const memory = process.memoryUsage();
-  let tableBytes = 0;
-  let keys = 0;
-  let freeBytes = 0;
+/** Bytes of the tables of each database that has keys. Locks the shards one by one. */
+function tableBytesByDatabase(context: CommandContext): [database: number, bytes: number][] {
+  const { keyspace } = context;
   const databases: [number, number][] = [];
   for (let database = 0; database < keyspace.databaseCount; database++) {
     let bytes = 0;
@@ -88,57 +85,74 @@ function stats(context: CommandContext): void {
       context.unlockShard(shard);
     }
     if (bytes > 0) databases.push([database, bytes]);
+  }
+  return databases;
+}
+
+function stats(context: CommandContext): void {
+  const { reply, keyspace } = context;
+  const databases = tableBytesByDatabase(context);
+  let tableBytes = 0;
+  let keys = 0;
+  for (const [database, bytes] of databases) {
     tableBytes += bytes;
     keys += keyspace.keyCount(database);
   }
-  for (const shard of keyspace.shards) freeBytes += shard.arena.freeBytes;
-  const startupBytes = memory.heapUsed + memory.external;
-  const rows: [string, number][] = [
-    ['peak.allocated', control.peakMemoryBytes],
-    ['total.allocated', usedBytes],
-    ['startup.allocated', startupBytes],
-    ['replication.backlog', 0],
-    ['clients.slaves', 0],
-    ['clients.normal', clients.count * 2048],
-    ['cluster.links', 0],
-    ['aof.buffer', 0],
-    ['lua.caches', 0],
-    ['functions.caches', 0],
-  ];
-  const tail: [string, number][] = [
-    ['overhead.total', tableBytes],
-    ['keys.count', keys],
-    ['keys.bytes-per-key', keys === 0 ? 0 : Math.round(usedBytes / keys)],
-    ['dataset.bytes', usedBytes - tableBytes],
-  ];
-  const ratios: [string, number][] = [
-    ['dataset.percentage', usedBytes === 0 ? 0 : (100 * (usedBytes - tableBytes)) / usedBytes],
-    ['peak.percentage', control.peakMemoryBytes === 0 ? 0 : (100 * usedBytes) / control.peakMemoryBytes],
-    ['fragmentation', usedBytes === 0 ? 1 : memory.rss / usedBytes],
-  ];
-  reply.map(rows.length + databases.length + tail.length + ratios.length + 1);
-  for (const [name, value] of rows) {
-    reply.bulkString(name);
-    reply.integer(value);
-  }
-  for (const [database, bytes] of databases) {
-    reply.bulkString(`db.${database}`);
-    reply.map(2);
-    reply.bulkString('overhead.hashtable.main');
-    reply.integer(bytes);
-    reply.bulkString('overhead.hashtable.expires');
-    reply.integer(0);
-  }
-  for (const [name, value] of tail) {
-    reply.bulkString(name);
-    reply.integer(value);
-  }
-  for (const [name, value] of ratios) {
+  const figures = memoryFigures(context, tableBytes);
+  const { usedBytes, allocatedBytes, activeBytes, residentBytes } = figures;
+  const integers = (...rows: readonly (readonly [name: string, value: number])[]): void => {
+    for (const [name, value] of rows) {
+      reply.bulkString(name);
+      reply.integer(value);
+    }
+  };
+  const ratio = (name: string, value: number): void => {
     reply.bulkString(name);
     reply.double(value);
+  };
+  reply.map(FIXED_STATS + databases.length);
+  integers(
+    ['peak.allocated', figures.peakBytes],
+    ['total.allocated', usedBytes],
+    ['startup.allocated', figures.startupBytes],
+    ['replication.backlog', 0],
+    ['clients.slaves', 0],
+    ['clients.normal', figures.clientBytes],
+    ['cluster.links', 0],
+    ['aof.buffer', figures.journalBytes],
+    ['lua.caches', 0],
+    ['functions.caches', 0],
+  );
+  for (const [database, bytes] of databases) {
+    reply.bulkString(`db.${database}`);
+    reply.map(3);
+    integers(
+      ['overhead.hashtable.main', bytes],
+      ['overhead.hashtable.expires', 0],
+      ['overhead.hashtable.slot-to-keys', 0],
+    );
   }
-  reply.bulkString('fragmentation.bytes');
-  reply.integer(freeBytes);
+  integers(
+    ['overhead.total', figures.overheadBytes],
+    ['keys.count', keys],
+    ['keys.bytes-per-key', keys === 0 ? 0 : Math.floor((usedBytes - figures.startupBytes) / keys)],
+    ['dataset.bytes', figures.datasetBytes],
+  );
+  ratio('dataset.percentage', figures.datasetPercent);
+  ratio('peak.percentage', (100 * usedBytes) / figures.peakBytes);
+  integers(
+    ['allocator.allocated', allocatedBytes],
+    ['allocator.active', activeBytes],
+    ['allocator.resident', residentBytes],
+  );
+  ratio('allocator-fragmentation.ratio', activeBytes / allocatedBytes);
+  integers(['allocator-fragmentation.bytes', activeBytes - allocatedBytes]);
+  ratio('allocator-rss.ratio', residentBytes / activeBytes);
+  integers(['allocator-rss.bytes', residentBytes - activeBytes]);
+  ratio('rss-overhead.ratio', 1);
+  integers(['rss-overhead.bytes', 0]);
+  ratio('fragmentation', residentBytes / allocatedBytes);
+  integers(['fragmentation.bytes', residentBytes - allocatedBytes]);
 }
 
 export const memoryHandlers: Readonly<Record<string, Handler>> = {

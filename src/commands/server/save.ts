@@ -148,9 +148,11 @@ export function reload(context: CommandContext): void {
       nowMs,
       dropsExpired: true,
     };
-    const { failure } = loadFile(keyspace, options, log, { replaces: merges });
+    const { failure, keysLoaded, keysExpired } = loadFile(keyspace, options, log, { replaces: merges });
     if (failure === '') {
+      log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
       persistence.noteUnchanged(keyspace.dirtyCount());
+      log('DB reloaded by DEBUG RELOAD', 'warning');
       return null;
     }
     log(failure, 'warning');

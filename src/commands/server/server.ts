@@ -4,6 +4,7 @@ import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ShutdownRequest } from '../../state/control-block.js';
+import { clientLine } from '../connection/client.js';
 import { helpHandler } from '../connection/help.js';
 import { lolwut } from './lolwut.js';
 import { saveInForeground } from './save.js';
@@ -60,14 +61,26 @@ function shutdown(context: CommandContext): void {
   if (isAbort && context.argCount > 2) reply.error(SYNTAX_ERROR);
   else if (isAbort && services.state.control.abortShutdown()) reply.ok();
   else if (isAbort) reply.error('ERR No shutdown in progress.');
-  else if (services.state.appendOnly.isFirstBaseUnderWay && !isForced) {
-    services.log("Writing initial AOF, can't exit.", 'warning');
-    reply.error(CANNOT_EXIT);
-  } else if (saveBeforeShutdown(context, request) || isForced) {
+  else if (prepareShutdown(context, request, isForced)) {
     services.state.control.requestShutdown(ShutdownRequest.Exit);
   } else {
     reply.error(CANNOT_EXIT);
   }
+}
+
+/** Brings to the disk what is to be there. Returns false, with the reason in the log, if the server can't exit. */
+function prepareShutdown(context: CommandContext, request: ShutdownRequest, isForced: boolean): boolean {
+  const { services } = context;
+  const { log } = services;
+  log(`SHUTDOWN was sent by ${clientLine(context)}`, 'warning');
+  log('User requested shutdown...', 'warning');
+  if (services.state.appendOnly.isFirstBaseUnderWay && !isForced) {
+    log("Writing initial AOF, can't exit.", 'warning');
+    return false;
+  }
+  if (saveBeforeShutdown(context, request) || isForced) return true;
+  log("Error trying to save the DB, can't exit.", 'warning');
+  return false;
 }
 
 /**
@@ -83,12 +96,53 @@ function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): 
   // Nothing may be recorded any more once the rest of the journal is brought to the disk.
   if (saves || keyspace.journal.isOn) keyspace.lockAll();
   if (!saves) return true;
+  if (services.state.persistence.isSaving) {
+    services.log('There is a child saving an .rdb. Killing it!', 'warning');
+  }
   services.log('Saving the final RDB snapshot before exiting.');
   services.state.persistence.cancel();
   if (saveInForeground(context)) return true;
   keyspace.unlockAll();
   return false;
 }
+
+/** Runs something if `enable-module-command` lets the client. */
+function ifModulesAllowed(context: CommandContext, action: () => void): void {
+  const { services, session, reply } = context;
+  if (services.isAllowed(services.config.enableModuleCommand, session)) action();
+  else {
+    reply.error(
+      'ERR MODULE command not allowed. If the enable-module-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.',
+    );
+  }
+}
+
+/** Modules are programs for redis-server: none can be loaded here. */
+function refuseModule(context: CommandContext): void {
+  const { services, reply } = context;
+  services.log(`Module ${context.argText(2)} failed to load: modules are not supported`, 'warning');
+  reply.error(MODULE_FAILURE);
+}
+
+/** MODULE LOADEX path [CONFIG name value]... [ARGS argument...] */
+function loadExtended(context: CommandContext): void {
+  const { services, reply, argCount } = context;
+  let index = 3;
+  for (; index < argCount && context.argIs(index, 'CONFIG'); index += 3) {
+    if (index + 2 < argCount) continue;
+    services.log('CONFIG specified without name value pair');
+    reply.error(MODULE_FAILURE);
+    return;
+  }
+  if (index < argCount && !context.argIs(index, 'ARGS')) {
+    services.log(`Syntax Error from arguments to loadex around ${context.argText(index)}.`);
+    reply.error(MODULE_FAILURE);
+    return;
+  }
+  refuseModule(context);
+}
+
+const MODULE_FAILURE = 'ERR Error loading the extension. Please check the server logs.';
 
 /** There are no modules. */
 const moduleHandlers: Readonly<Record<string, Handler>> = {
@@ -103,6 +157,12 @@ const moduleHandlers: Readonly<Record<string, Handler>> = {
     '    Not supported.',
   ]),
   'MODULE LIST': (context) => context.reply.array(0),
+  'MODULE LOAD': (context) => ifModulesAllowed(context, () => refuseModule(context)),
+  'MODULE LOADEX': (context) => ifModulesAllowed(context, () => loadExtended(context)),
+  'MODULE UNLOAD': (context) =>
+    ifModulesAllowed(context, () =>
+      context.reply.error('ERR Error unloading module: no such module with that name'),
+    ),
 };
 
 export const serverHandlers: Readonly<Record<string, Handler>> = {

@@ -6,6 +6,7 @@
 import type { Blocking } from '../blocking.js';
 import type { CommandContext } from '../context.js';
 import { COMMAND_ROWS, type CommandRow } from './command-rows.js';
+import { isNewerCommand } from './missing-commands.js';
 
 export type Handler = (context: CommandContext) => void;
 
@@ -381,6 +382,8 @@ const NAME_BYTES_MAX = 64;
 export class CommandTable {
   private readonly commands: Command[] = [];
   private readonly topLevel = new Map<string, Command>();
+  /** Names of rows without a handler, in upper case. */
+  private readonly missing = new Set<string>();
   /** Open addressing over the hashes of upper-case names: index of the command + 1. */
   private slots = new Int32Array(2048);
   private byName: { name: Uint8Array; command: Command }[] = [];
@@ -399,9 +402,14 @@ export class CommandTable {
       const name = row[0];
       if (name.includes(' ')) continue;
       const prefix = `${name} `;
-      const children = COMMAND_ROWS.filter((child) => child[0].startsWith(prefix) && handlers[child[0]]);
+      const rowsBelow = COMMAND_ROWS.filter((child) => child[0].startsWith(prefix));
+      const children = rowsBelow.filter((child) => handlers[child[0]]);
+      for (const child of rowsBelow) if (!children.includes(child)) this.missing.add(child[0]);
       const handler = handlers[name] ?? (children.length > 0 ? containerHandler : undefined);
-      if (handler === undefined) continue;
+      if (handler === undefined) {
+        this.missing.add(name);
+        continue;
+      }
       const command = createCommand(this.commands.length, row, handler, blocking[name] ?? null, null);
       this.commands.push(command);
       this.topLevel.set(command.name, command);
@@ -475,6 +483,12 @@ export class CommandTable {
     if (rest !== undefined) return null;
     if (subcommand === undefined || command === null) return command;
     return command.subcommands?.get(subcommand) ?? null;
+  }
+
+  /** Whether there is a command of that name, or "CONTAINER SUBCOMMAND", elsewhere, but not here yet. Any case. */
+  isMissing(name: string): boolean {
+    const upperCase = name.toUpperCase();
+    return this.missing.has(upperCase) || isNewerCommand(upperCase);
   }
 
   /** Gives a command another name, or with '' takes it away (`rename-command`). Returns false if there is none. */

@@ -1,5 +1,9 @@
 import t from 'tap';
-import { withServers } from '../../tools/server.js';
+import { createCommandTable } from '../../../src/commands/commands.js';
+import { writePreparedReply } from '../../../src/commands/server/command-introspection.js';
+import { ReplyWriter } from '../../../src/protocol/reply-writer.js';
+import { PreparedReplies, PreparedReply } from '../../../src/state/prepared-replies.js';
+import { defaultKind, withServers } from '../../tools/server.js';
 
 const REPLIES: readonly [string, string][] = [
   ['COMMAND INFO nosuch', '*1\r\n$-1\r\n'],
@@ -28,4 +32,37 @@ withServers(t, 'replies', {}, async (t, server) => {
   t.ok((await client.text('COMMAND')).startsWith(`*${count}\r\n*10\r\n`));
   t.match(await client.text('COMMAND', 'LIST'), /\r\nclient\|list\r\n/);
   t.match(await client.text('COMMAND', 'DOCS', 'get'), /^\*2\r\n\$3\r\nget\r\n\*\d+\r\n/);
+});
+
+withServers(t, 'what is prepared is what would be said', {}, async (t, server) => {
+  if (defaultKind() === 'redis') return;
+  const client = await server.rawClient();
+  const table = createCommandTable();
+  for (const { kind, protocol } of PreparedReplies.wanted()) {
+    const expected = new ReplyWriter();
+    expected.protocol = protocol;
+    writePreparedReply(expected, table, kind);
+    const text = Buffer.from(expected.bytes.subarray(0, expected.length)).toString('latin1');
+    await client.text('HELLO', String(protocol));
+    const request = kind === PreparedReply.Commands ? ['COMMAND'] : ['COMMAND', 'DOCS'];
+    // Before it is prepared, if the test is quick, and afterwards.
+    for (let round = 0; round < 3; round++) {
+      const reply = (await client.command(...request)).toString('latin1');
+      t.ok(reply === text, `${request.join(' ')}, RESP${protocol}`);
+    }
+  }
+});
+
+t.test('prepared replies', async (t) => {
+  const handle = PreparedReplies.create();
+  const one = new PreparedReplies(handle);
+  const other = new PreparedReplies(handle);
+  t.equal(other.get(PreparedReply.Commands, 2), null);
+  t.ok(one.put(PreparedReply.Documents, 3, Buffer.from('first')));
+  t.ok(one.put(PreparedReply.Commands, 2, Buffer.from('second')));
+  t.equal(Buffer.from(other.get(PreparedReply.Documents, 3)!).toString(), 'first');
+  t.equal(Buffer.from(other.get(PreparedReply.Commands, 2)!).toString(), 'second');
+  t.equal(other.get(PreparedReply.Documents, 2), null);
+  t.notOk(one.put(PreparedReply.Documents, 2, Buffer.alloc(2 << 20)), 'there is no room');
+  t.equal(other.get(PreparedReply.Documents, 2), null);
 });

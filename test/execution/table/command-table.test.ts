@@ -11,6 +11,7 @@ import { commandDoc } from '../../../src/execution/table/command-docs.js';
 import { COMMAND_ROWS } from '../../../src/execution/table/command-rows.js';
 import { CommandTable, type Handler } from '../../../src/execution/table/command-table.js';
 import { ReplyWriter } from '../../../src/protocol/reply-writer.js';
+import { PreparedReplies } from '../../../src/state/prepared-replies.js';
 import { Random } from '../../tools/random.js';
 import { skipWithoutRedis, TestServer } from '../../tools/server.js';
 
@@ -34,6 +35,7 @@ function replyTo(table: CommandTable, protocol: 2 | 3, ...request: string[]): st
   const context: CommandContext = Object.assign(Object.create(CommandContext.prototype), {
     table,
     reply,
+    services: { state: { preparedReplies: new PreparedReplies(PreparedReplies.create()) } },
     request: CommandRequest.of(request.map((arg) => Buffer.from(arg))),
   });
   const name = request.length === 1 ? 'COMMAND' : `COMMAND ${request[1].toUpperCase()}`;

@@ -1,0 +1,61 @@
+/**
+ * What INFO and MEMORY STATS tell of memory.
+ *
+ * Used memory is what the data and its clients take, and what `maxmemory` is held against. The runtime (Node.js, its
+ * threads, the code) takes some 60 MB more, which no key can ever have; it is measured once when the server is
+ * ready. Ratios compare what is resident with both, so that they are near 1 unless memory is really lost.
+ */
+
+import type { CommandContext } from '../../execution/context.js';
+
+export interface MemoryFigures {
+  readonly usedBytes: number;
+  readonly peakBytes: number;
+  /** Of used memory: what is there without any key, what clients take, and both with what waits for the disk. */
+  readonly startupBytes: number;
+  readonly clientBytes: number;
+  readonly journalBytes: number;
+  readonly overheadBytes: number;
+  /** Of used memory: the rest. */
+  readonly datasetBytes: number;
+  /** The rest's share in what is not there at start, in percent. */
+  readonly datasetPercent: number;
+  readonly runtimeBytes: number;
+  readonly residentBytes: number;
+  /** Used memory and the runtime. */
+  readonly allocatedBytes: number;
+  /** The same with what lies free between keys. */
+  readonly activeBytes: number;
+}
+
+/**
+ * @param tableBytes what the tables of the databases take, which is overhead; INFO does not look
+ */
+export function memoryFigures(context: CommandContext, tableBytes = 0): MemoryFigures {
+  const { keyspace, services } = context;
+  const { control, clients } = services.state;
+  const clientBytes = clients.memoryBytes();
+  const startupBytes = keyspace.startupBytes;
+  const journalBytes = keyspace.journal.ring.pendingBytes;
+  const usedBytes = keyspace.usedBytes() + clientBytes;
+  const overheadBytes = startupBytes + clientBytes + tableBytes;
+  const datasetBytes = Math.max(0, usedBytes - overheadBytes);
+  control.notePeakMemory(usedBytes);
+  const runtimeBytes = control.runtimeMemoryBytes;
+  let freeBytes = 0;
+  for (const shard of keyspace.shards) freeBytes += shard.arena.freeBytes;
+  return {
+    usedBytes,
+    peakBytes: control.peakMemoryBytes,
+    startupBytes,
+    clientBytes,
+    journalBytes,
+    overheadBytes,
+    datasetBytes,
+    datasetPercent: (100 * datasetBytes) / Math.max(1, usedBytes - startupBytes),
+    runtimeBytes,
+    residentBytes: process.memoryUsage.rss(),
+    allocatedBytes: usedBytes + runtimeBytes,
+    activeBytes: usedBytes + runtimeBytes + freeBytes,
+  };
+}

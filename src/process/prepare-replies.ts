@@ -1,0 +1,21 @@
+/** Makes, in the main thread, the replies that would hold up a worker (state/prepared-replies.ts). */
+
+import { writePreparedReply } from '../commands/server/command-introspection.js';
+import type { CommandTable } from '../execution/table/command-table.js';
+import { ReplyWriter } from '../protocol/reply-writer.js';
+import { PreparedReplies } from '../state/prepared-replies.js';
+
+/** Makes them one at a time, so that signals are heeded in between. */
+export function prepareReplies(table: CommandTable, replies: PreparedReplies): void {
+  const wanted = [...PreparedReplies.wanted()];
+  const next = (): void => {
+    const first = wanted.shift();
+    if (first === undefined) return;
+    const reply = new ReplyWriter();
+    reply.protocol = first.protocol;
+    writePreparedReply(reply, table, first.kind);
+    replies.put(first.kind, first.protocol, reply.bytes.subarray(0, reply.length));
+    setImmediate(next);
+  };
+  setImmediate(next);
+}

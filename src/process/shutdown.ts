@@ -1,0 +1,83 @@
+/** The end in good order: what is saved before, and what is cleared away. */
+
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import type { Config } from '../config/config.js';
+import { rewriteFileName } from '../journal/aof-manifest.js';
+import type { KeyspaceHandle } from '../keyspace/keyspace.js';
+import { backgroundFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
+import { AppendOnlyState } from '../state/append-only-state.js';
+import { ShutdownRequest } from '../state/control-block.js';
+import { PersistenceState } from '../state/persistence-state.js';
+import type { ProcessStateHandle } from '../state/process-state.js';
+import type { Log } from '../system/log.js';
+import { openKeyspace } from './main-keyspace.js';
+
+/** What `shutdown-on-sigterm` asks for; `now` is about replicas, of which there are none. */
+export function shutdownRequestFor(flags: readonly string[]): ShutdownRequest {
+  const request = flags.includes('save')
+    ? ShutdownRequest.Save
+    : flags.includes('nosave')
+      ? ShutdownRequest.NoSave
+      : ShutdownRequest.Default;
+  return flags.includes('force') ? request | ShutdownRequest.Forced : request;
+}
+
+/**
+ * Saves if a signal asks for it; nothing can change, or be recorded, any more then. (SHUTDOWN has saved already.)
+ * Returns whether the process may end.
+ */
+export function saveBeforeExit(
+  request: ShutdownRequest,
+  config: Config,
+  handle: KeyspaceHandle,
+  state: ProcessStateHandle,
+  log: Log,
+): boolean {
+  if (request === ShutdownRequest.Exit) return true;
+  const isForced = (request & ShutdownRequest.Forced) !== 0;
+  const wanted: ShutdownRequest = request & ~ShutdownRequest.Forced;
+  const saves =
+    wanted === ShutdownRequest.Save || (wanted === ShutdownRequest.Default && config.savePoints.length > 0);
+  if (!saves && !config.appendOnly) return true;
+  if (new AppendOnlyState(state.appendOnly).isFirstBaseUnderWay) {
+    log("Writing initial AOF, can't exit.", 'warning');
+    if (!isForced) return false;
+  }
+  const keyspace = openKeyspace(handle, config);
+  keyspace.lockAll();
+  if (!saves) return true;
+  const persistence = new PersistenceState(state.persistence);
+  if (persistence.isSaving) log('There is a child saving an .rdb. Killing it!', 'warning');
+  log('Saving the final RDB snapshot before exiting.');
+  persistence.cancel();
+  try {
+    saveKeyspace(keyspace, snapshotOptions(config), Date.now());
+    log('DB saved on disk');
+  } catch (error) {
+    log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
+    if (isForced) return true;
+    keyspace.unlockAll();
+    return false;
+  }
+  return true;
+}
+
+/** What a background job that was given up, or cut off, may have left. */
+export function removeTemporaryFiles(config: Config): void {
+  for (const name of [backgroundFileName(), rewriteFileName()]) {
+    rmSync(path.join(config.dir, name), { force: true });
+  }
+}
+
+/** Removes the files that say that the process runs. */
+export function removeOwnFiles({ pidFile, unixSocket }: Config, log: Log): void {
+  if (pidFile !== '') {
+    log('Removing the pid file.');
+    rmSync(pidFile, { force: true });
+  }
+  if (unixSocket !== '') {
+    log('Removing the unix socket file.');
+    rmSync(unixSocket, { force: true });
+  }
+}
