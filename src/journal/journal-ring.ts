@@ -210,7 +210,8 @@ export class JournalRing {
 
   private appendTimestamp(): void {
     const seconds = Math.floor(Date.now() / 1000);
-    if (seconds === this.words[Word.TimestampSeconds]) return;
+    // As int32, which is enough to tell it from the last one.
+    if ((seconds | 0) === this.words[Word.TimestampSeconds]) return;
     this.words[Word.TimestampSeconds] = seconds;
     let at = this.scratchText(TIMESTAMP, 0);
     at += writeInteger(this.scratch, at, seconds);

@@ -13,8 +13,8 @@ import { KeptLock } from './kept-lock.js';
 import { Shard } from './shard.js';
 import { SnapshotState } from './shard-snapshot.js';
 
-/** The process-wide sum of used memory is kept in units of 64 bytes, so that one word does for 128 GiB. */
-const USED_UNIT_LOG2 = 6;
+/** The smallest unit of the process-wide sum of used memory. */
+const USED_UNIT_LOG2_MIN = 6;
 const PUBLISH_STEP_BYTES_MAX = 65536;
 
 /** Blocks freed lazily under one hold of a lock: some 50 µs. */
@@ -30,12 +30,21 @@ const EXPIRE_SLICE_KEYS = 200;
 /** What another thread needs to open the same keyspace. */
 export interface KeyspaceHandle {
   readonly shards: readonly SharedArrayBuffer[];
-  /** Word 0: used memory in units of 64 bytes, as published. */
+  /** Word 0: used memory as published, an uint32 in units of `usedUnitLog2`. */
   readonly totals: SharedArrayBuffer;
   readonly journal: SharedArrayBuffer;
   readonly databaseCount: number;
   /** With which all threads hash. */
   readonly hashSecret: HashSecret;
+}
+
+/**
+ * The unit, as a power of two in bytes, in which the used memory of `shardCount` shards of `shardBytes` is summed up: so
+ * large that the sum stays below 2^32 when all of them are full.
+ */
+export function usedUnitLog2(shardCount: number, shardBytes: number): number {
+  const needed = Math.floor(Math.log2(shardCount * shardBytes)) + 1 - 32;
+  return Math.max(USED_UNIT_LOG2_MIN, needed);
 }
 
 /** Reserves the shards of a new keyspace. */
@@ -67,6 +76,7 @@ export class Keyspace {
   /** The lock that this thread keeps for what comes next. */
   readonly keptLock = new KeptLock();
   private readonly totals: Int32Array;
+  private readonly unitLog2: number;
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
   private nextShard = 0;
@@ -83,6 +93,7 @@ export class Keyspace {
     );
     this.shardMask = this.shards.length - 1;
     this.totals = new Int32Array(handle.totals);
+    this.unitLog2 = usedUnitLog2(handle.shards.length, handle.shards[0].byteLength);
   }
 
   /** Call after `settings` have changed. */
@@ -120,9 +131,10 @@ export class Keyspace {
   }
 
   private publish(shard: Shard): void {
+    const { unitLog2 } = this;
     const { words } = shard;
     const used = words[HeaderWord.ArenaUsedBytes];
-    const units = (used >> USED_UNIT_LOG2) - (words[HeaderWord.PublishedUsedBytes] >> USED_UNIT_LOG2);
+    const units = (used >> unitLog2) - (words[HeaderWord.PublishedUsedBytes] >> unitLog2);
     words[HeaderWord.PublishedUsedBytes] = used;
     Atomics.add(this.totals, 0, units);
   }
@@ -131,7 +143,7 @@ export class Keyspace {
   isOverLimit(otherBytes: number): boolean {
     const { maxMemoryBytes } = this.settings;
     if (maxMemoryBytes === 0) return false;
-    return (Atomics.load(this.totals, 0) >>> 0) * (1 << USED_UNIT_LOG2) + otherBytes > maxMemoryBytes;
+    return (Atomics.load(this.totals, 0) >>> 0) * 2 ** this.unitLog2 + otherBytes > maxMemoryBytes;
   }
 
   /** Whether `makeRoom` has anything to do. */
@@ -246,9 +258,9 @@ export class Keyspace {
     let units = 0;
     for (const shard of this.shards) {
       shard.verify();
-      units += shard.words[HeaderWord.PublishedUsedBytes] >> USED_UNIT_LOG2;
+      units += shard.words[HeaderWord.PublishedUsedBytes] >> this.unitLog2;
     }
-    const published = Atomics.load(this.totals, 0);
+    const published = Atomics.load(this.totals, 0) >>> 0;
     if (units !== published) throw new Error(`${published} units of memory are published, not ${units}`);
   }
 
@@ -285,7 +297,7 @@ export class Keyspace {
   /** Changes so far, over all shards. */
   dirtyCount(): number {
     let dirty = 0;
-    for (const shard of this.shards) dirty += shard.dirtyCount >>> 0;
+    for (const shard of this.shards) dirty += shard.dirtyCount;
     return dirty;
   }
 

@@ -17,7 +17,13 @@ import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { Journal } from '../journal/journal.js';
 import { Arena } from '../memory/arena.js';
 import { acquireLock, isLockWaitedFor, releaseLock } from '../memory/lock.js';
-import { DATABASE_BYTES, DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
+import {
+  DATABASE_BYTES,
+  DATABASES_START_BYTE,
+  HeaderDouble,
+  HeaderWord,
+  ShardMemory,
+} from '../memory/shard-memory.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { DictionaryRoot, TablePosition } from '../structures/dictionary.js';
@@ -81,6 +87,7 @@ export class Shard {
   readonly memory: ShardMemory;
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
+  readonly doubles: Float64Array;
   readonly view: DataView;
   readonly arena: Arena;
   readonly dictionary: KeyDictionary;
@@ -116,6 +123,7 @@ export class Shard {
     this.memory = new ShardMemory(buffer);
     this.bytes = this.memory.bytes;
     this.words = this.memory.words;
+    this.doubles = this.memory.doubles;
     this.view = this.memory.view;
     this.arena = new Arena(this.memory);
     this.dictionary = new KeyDictionary(this.memory, this.arena);
@@ -671,14 +679,14 @@ export class Shard {
    */
   changed(database: number, hash: number, _event: KeyEvent): void {
     const { words } = this;
-    words[HeaderWord.DirtyCount]++;
+    this.doubles[HeaderDouble.DirtyCount]++;
     this.journal.changes++;
     if (words[HeaderWord.WatchedKeyCount] !== 0) this.watchedKeys.touch(database, hash);
   }
 
-  /** Changes since the counter was last reset; a running number. */
+  /** Changes since the shard was made. */
   get dirtyCount(): number {
-    return this.words[HeaderWord.DirtyCount];
+    return this.doubles[HeaderDouble.DirtyCount];
   }
 
   /** Whether a database has a key with this hash: exact but for one chance in four billion. */
@@ -708,7 +716,7 @@ export class Shard {
     const count = this.keyCount(database);
     if (count === 0) return 0;
     this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
-    words[HeaderWord.DirtyCount] += count;
+    this.doubles[HeaderDouble.DirtyCount] += count;
     const snapshotState = words[HeaderWord.SnapshotState];
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
     // Images for a snapshot live in the arena, too.
@@ -735,7 +743,6 @@ export class Shard {
       const root = this.root(database);
       words.fill(0, root, root + ROOT_WORDS);
     }
-    words[HeaderWord.FlushEpoch]++;
     words[HeaderWord.LazyFreeHead] = 0;
     words[HeaderWord.LazyFreePending] = 0;
     this.arena.reset();
@@ -754,7 +761,7 @@ export class Shard {
       words[leftRoot + word] = words[rightRoot + word];
       words[rightRoot + word] = kept;
     }
-    words[HeaderWord.DirtyCount]++;
+    this.doubles[HeaderDouble.DirtyCount]++;
   }
 
   /**

@@ -38,14 +38,9 @@ export const enum HeaderWord {
   // The keyspace.
   DatabaseCount = 64,
   WatchedKeyCount = 65,
-  DirtyCount = 66,
   LazyFreeHead = 67,
   LazyFreePending = 68,
   WatchTableStart = 69,
-  /** Keys with an expiry, over all databases. */
-  VolatileKeyCount = 70,
-  /** Bumped by whatever empties the whole shard at once. */
-  FlushEpoch = 71,
   /** Two words for the reference of a collection that is not yet a key's (structures/collection-value.ts). */
   DraftReference = 72,
   // The snapshot that is being taken (keyspace/shard-snapshot.ts).
@@ -53,6 +48,13 @@ export const enum HeaderWord {
   SnapshotDoneBit = 75,
   SnapshotImages = 76,
   SnapshotLongKeys = 77,
+  // 80, 81: HeaderDouble.DirtyCount
+}
+
+/** Indices of what the header has as float64, in units of 8 bytes: counts that an int32 would not hold. */
+export const enum HeaderDouble {
+  /** Changes of keys since the shard was made. */
+  DirtyCount = 40,
 }
 
 /**
@@ -66,7 +68,7 @@ export const BIN_HEADS_START_BYTE = 1024;
 export const DATABASES_START_BYTE = 8192;
 export const DATABASE_BYTES = 64;
 export const WATCH_TABLE_SLOTS = 4096;
-export const WATCH_SLOT_BYTES = 16;
+export const WATCH_SLOT_BYTES = 24;
 
 function watchTableStartByte(databaseCount: number): number {
   return (DATABASES_START_BYTE + databaseCount * DATABASE_BYTES + 63) & ~63;
