@@ -94,7 +94,18 @@ export function recordPop(context: CommandContext, name: string, count: number):
   recordKeyCommand(context, name, 1)?.integer(count);
 }
 
-/** Records the request of a command that locks shards by itself; their locks are held. */
+/**
+ * Records as the running command's effect its request as far as argument `end`: there was no memory for the rest. With a
+ * promise (CommandContext.promise) that does not happen, unless hashes are spread most unevenly.
+ */
+export function recordBeginning(context: CommandContext, end: number): void {
+  const { journal } = context.keyspace;
+  journal.settled();
+  if (!journal.isOn) return;
+  journal.request(context.database, context.bytes, context.view, context.pairs, context.argStart, end);
+}
+
+/** Records the request of a command that the gate has not been told of, or that locks shards by itself; their locks are held. */
 export function recordRequest(context: CommandContext): void {
   const { journal } = context.keyspace;
   if (!journal.isOn) return;

@@ -76,6 +76,9 @@ const ROOT_FIELD_CALENDAR = 8;
 /** Fields that a lookup removes of a hash when they are past their expiry; what is left is only hidden by it. */
 const DUE_FIELDS_PER_LOOKUP = 256;
 
+/** What an entry takes beside key and value. */
+const ENTRY_OVERHEAD_BYTES = 40;
+
 /** A value that grows in place gets room for as much again, up to this much. */
 const GROWTH_BYTES_MAX = 1 << 20;
 
@@ -284,6 +287,16 @@ export class Shard {
       return 0;
     }
     return entry;
+  }
+
+  /**
+   * What `count` more keys with strings, or other strings for keys that are there, may ask of the arena: `lengthBytes` in
+   * all for keys and values, with or without expiries. For Arena.promise.
+   */
+  roomForKeys(database: number, count: number, lengthBytes: number, expires: boolean): number {
+    const root = this.root(database);
+    const bytes = lengthBytes + count * ENTRY_OVERHEAD_BYTES + this.dictionary.growthBytes(root, count);
+    return expires ? bytes + this.calendar.growthBytes(this.words[root + ROOT_CALENDAR], count) : bytes;
   }
 
   /**

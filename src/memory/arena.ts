@@ -33,6 +33,9 @@ const BIN_HEADS_START_WORD = BIN_HEADS_START_BYTE >> 2;
 /** A class above the exact ones holds different sizes: look at so many blocks of it before the next class. */
 const FIRST_FIT_STEPS_MAX = 8;
 
+/** More than any shard has. */
+const PROMISE_BYTES_MAX = 0x7fff0000;
+
 /** The number of bytes that an allocation of `lengthBytes` takes. */
 export function blockBytes(lengthBytes: number): number {
   return lengthBytes <= BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN : (lengthBytes + 7) & ~7;
@@ -55,6 +58,8 @@ export class Arena {
   private readonly bitmapStartWord: number;
   private readonly start: number;
   private readonly end: number;
+  /** What `promise` keeps for the running command. */
+  private promisedBytes = 0;
 
   constructor(memory: ShardMemory) {
     this.words = memory.words;
@@ -139,6 +144,27 @@ export class Arena {
   hasRoom(lengthBytes: number): boolean {
     const size = blockBytes(lengthBytes) + 64;
     return size <= this.end - this.words[HeaderWord.ArenaTop] || this.nonEmptyBinFrom(binOf(size) + 1) >= 0;
+  }
+
+  /**
+   * `hasRoom`, and if so, keeps the room for the caller's allocations until `endPromise`: `allocateSpare` leaves it alone.
+   * A command asks for all that it may need before it changes anything, so that it is carried out as a whole or not at all.
+   */
+  promise(lengthBytes: number): boolean {
+    if (lengthBytes > PROMISE_BYTES_MAX || !this.hasRoom(lengthBytes)) return false;
+    this.promisedBytes = lengthBytes;
+    return true;
+  }
+
+  endPromise(): void {
+    this.promisedBytes = 0;
+  }
+
+  /** `allocate` for what can be done without: 0, too, if that would take room that was promised. */
+  allocateSpare(lengthBytes: number): number {
+    const { promisedBytes } = this;
+    if (promisedBytes !== 0 && !this.hasRoom(promisedBytes + blockBytes(lengthBytes))) return 0;
+    return this.allocate(lengthBytes);
   }
 
   /** Forgets every block at once. */

@@ -1,7 +1,7 @@
 /** Commands on the elements of a sorted set: adding, looking up, removing, popping. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { recordPop } from '../../execution/effects.js';
+import { recordBeginning, recordPop } from '../../execution/effects.js';
 import { NOT_A_FLOAT, OUT_OF_MEMORY, SYNTAX_ERROR, wrongArity } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
@@ -155,16 +155,6 @@ function addElement(
     : AddOutcome.NoMemory;
 }
 
-/** Whether there is room for several elements at once; replies OOM if not. */
-function hasRoomForPairs(context: CommandContext, reference: number, first: number, count: number): boolean {
-  let memberBytes = 0;
-  for (let pair = 0; pair < count; pair++) memberBytes += context.argLength(first + 2 * pair + 1);
-  if (context.shard.sortedSets.hasRoom(reference, count, memberBytes)) return true;
-  context.reply.error(OUT_OF_MEMORY);
-  context.dropIfEmpty();
-  return false;
-}
-
 /** ZADD and ZINCRBY once the options are read: pairs of score and member from argument `first` on. */
 function addPairs(context: CommandContext, flags: number, first: number, count: number): void {
   const { reply } = context;
@@ -181,18 +171,25 @@ function addPairs(context: CommandContext, flags: number, first: number, count: 
     reference = context.createCollection(ValueType.SortedSet);
     if (reference === 0) return;
   }
-  if (count > 1 && !hasRoomForPairs(context, reference, first, count)) return;
   const { sortedSets } = context.shard;
+  if (count > 1 && !context.promise(sortedSets.roomFor(reference, count, context.argBytes(first)))) {
+    context.dropIfEmpty();
+    return;
+  }
   let added = 0;
   let updated = 0;
+  let pair = 0;
   let outcome = AddOutcome.Nothing;
-  for (let pair = 0; pair < count && outcome < AddOutcome.NotANumber; pair++) {
+  for (; pair < count; pair++) {
     outcome = addElement(context, sortedSets, reference, flags, scores[pair], first + 2 * pair + 1);
+    if (outcome >= AddOutcome.NotANumber) break;
     if (outcome === AddOutcome.Added) added++;
     else if (outcome === AddOutcome.Updated) updated++;
   }
+  context.endPromises();
   if (added + updated > 0) {
     context.changed(increments ? KeyEvent.SortedSetIncrement : KeyEvent.SortedSetAdd);
+    if (outcome === AddOutcome.NoMemory) recordBeginning(context, first + 2 * pair);
   } else if (outcome === AddOutcome.NoMemory) {
     context.dropIfEmpty();
   }
