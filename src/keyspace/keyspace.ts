@@ -96,6 +96,11 @@ export class Keyspace {
     this.unitLog2 = usedUnitLog2(handle.shards.length, handle.shards[0].byteLength);
   }
 
+  /** Whether this thread loads data that had room before: it may use the reserve of the shards. */
+  set usesReserve(uses: boolean) {
+    for (const { arena } of this.shards) arena.usesReserve = uses;
+  }
+
   /** Call after `settings` have changed. */
   settingsChanged(): void {
     const { maxMemoryBytes } = this.settings;

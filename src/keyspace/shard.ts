@@ -734,7 +734,7 @@ export class Shard {
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
     // Images for a snapshot live in the arena, too.
     if (snapshotState === SnapshotState.None && this.isOnlyDatabase(database)) {
-      this.reset();
+      this.clear();
       return count;
     }
     const root = this.root(database);
@@ -750,7 +750,7 @@ export class Shard {
   }
 
   /** Forgets everything in the arena at once, which takes no longer for ten million keys than for one. */
-  private reset(): void {
+  clear(): void {
     const { words } = this;
     for (let database = 0; database < words[HeaderWord.DatabaseCount]; database++) {
       const root = this.root(database);

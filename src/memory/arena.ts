@@ -18,7 +18,9 @@
  * found through a two-level bitmap (Masmano et al., "TLSF", 2004). A leftover of 8 bytes is too small for
  * the links; it waits in no list until a neighbour is freed and takes it in.
  *
- * What no free block can serve comes from the top, the untouched rest of the buffer.
+ * What no free block can serve comes from the top, the untouched rest of the buffer. The last of it is a reserve, for whoever
+ * loads what was written before: there, blocks lie otherwise than they did when it was written, so that the free memory is in
+ * other pieces, and what had fitted must fit again.
  */
 
 import { BIN_HEADS_START_BYTE, bitmapStartByte, HeaderWord, type ShardMemory } from './shard-memory.js';
@@ -57,7 +59,8 @@ export class Arena {
   private readonly words: Int32Array;
   private readonly bitmapStartWord: number;
   private readonly start: number;
-  private readonly end: number;
+  /** How far the top may rise. */
+  private end: number;
   /** What `promise` keeps for the running command. */
   private promisedBytes = 0;
 
@@ -65,7 +68,15 @@ export class Arena {
     this.words = memory.words;
     this.bitmapStartWord = bitmapStartByte(memory.words[HeaderWord.DatabaseCount]) >> 2;
     this.start = memory.words[HeaderWord.ArenaStart];
-    this.end = memory.words[HeaderWord.ArenaEnd];
+    this.end = 0;
+    this.usesReserve = false;
+  }
+
+  /** Whether this thread loads, so that it may use the reserve. */
+  set usesReserve(uses: boolean) {
+    const { words } = this;
+    const end = words[HeaderWord.ArenaEnd];
+    this.end = uses ? end : Math.min(end, words[HeaderWord.ArenaReserveStart] || end);
   }
 
   /** Bytes in allocated blocks. */

@@ -8,7 +8,7 @@
  *   byte 8192       databases: DATABASE_BYTES each (keyspace/shard.ts)
  *   then            table of watched keys (keyspace/watched-keys.ts)
  *   then            boundary bitmap of the arena: one bit per 8-byte granule of the whole buffer
- *   arenaStart      blocks
+ *   arenaStart      blocks; the last sixteenth is for loading alone (arena.ts)
  *   last 128 KiB    reading rooms: where something compressed is unpacked to be read (structures/chunk-list.ts)
  *
  * The buffer is reserved at its full size and the operating system commits a page when it is first
@@ -34,6 +34,8 @@ export const enum HeaderWord {
   /** Used bytes as last added to the process-wide sum. */
   PublishedUsedBytes = 21,
   BinSummary = 22,
+  /** From here on, the arena is for loading alone; 0: nowhere. */
+  ArenaReserveStart = 23,
   BinBitmapStart = 24, // 25 words
   // The keyspace.
   DatabaseCount = 64,
@@ -63,6 +65,9 @@ export const enum HeaderDouble {
  */
 export const READING_ROOM_BYTES = 65536;
 export const READING_ROOMS = 2;
+
+/** How much of the arena is for loading alone: a sixteenth. */
+const RESERVE_SHIFT = 4;
 
 export const BIN_HEADS_START_BYTE = 1024;
 export const DATABASES_START_BYTE = 8192;
@@ -120,7 +125,10 @@ export class ShardMemory {
     words[HeaderWord.ArenaStart] = arenaStart;
     words[HeaderWord.ArenaTop] = arenaStart;
     words[HeaderWord.ArenaHighWater] = arenaStart;
-    words[HeaderWord.ArenaEnd] = (memory.bytes.length - READING_ROOMS * READING_ROOM_BYTES) & -GRANULE_BYTES;
+    const arenaEnd = (memory.bytes.length - READING_ROOMS * READING_ROOM_BYTES) & -GRANULE_BYTES;
+    words[HeaderWord.ArenaEnd] = arenaEnd;
+    words[HeaderWord.ArenaReserveStart] =
+      arenaEnd - (((arenaEnd - arenaStart) >> RESERVE_SHIFT) & -GRANULE_BYTES);
     return memory;
   }
 }

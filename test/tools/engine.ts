@@ -22,7 +22,7 @@ import {
   ValueType,
   valueOffset,
 } from '../../src/keyspace/entry.js';
-import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
+import { createKeyspace, Keyspace, type KeyspaceHandle } from '../../src/keyspace/keyspace.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { HeaderWord } from '../../src/memory/shard-memory.js';
 import { SnapshotImageWriter } from '../../src/persistence/image-writer.js';
@@ -31,7 +31,7 @@ import { createProcessState, ProcessState } from '../../src/state/process-state.
 import { TablePosition } from '../../src/structures/dictionary.js';
 import type { ByteSource } from '../../src/system/files.js';
 
-const DATABASES = 4;
+export const DATABASES = 4;
 
 export interface EngineOptions {
   readonly shards: number;
@@ -40,6 +40,8 @@ export interface EngineOptions {
   readonly directives?: Readonly<Record<string, string>>;
   /** It only replays what another engine has recorded. */
   readonly isReplaying?: boolean;
+  /** The shards, if there are some already. */
+  readonly keyspace?: KeyspaceHandle;
 }
 
 /** What `save` has kept: of each shard, all below the top of its arena. */
@@ -71,7 +73,9 @@ export function encodeRequest(words: readonly (string | Uint8Array)[]): Buffer {
 }
 
 export class Engine {
+  readonly handle: KeyspaceHandle;
   readonly keyspace: Keyspace;
+  readonly config = new Config();
   readonly state: ProcessState;
   private readonly context: CommandContext;
   private readonly executor: Executor;
@@ -80,8 +84,8 @@ export class Engine {
   private readonly session = new Session(1, {} as ClientConnection, 0);
   private readonly replaySession = new Session(2, {} as ClientConnection, 0);
 
-  constructor({ shards, shardBytes, directives = {}, isReplaying = false }: EngineOptions) {
-    const config = new Config();
+  constructor({ shards, shardBytes, directives = {}, isReplaying = false, keyspace }: EngineOptions) {
+    const { config } = this;
     const all = { 'slowlog-log-slower-than': '-1', ...directives };
     config.loadText(
       Object.entries(all)
@@ -92,7 +96,8 @@ export class Engine {
     const settings = { ...defaultSettings(), isReplaying };
     config.copyTo(settings);
     const counters = new Float64Array(KeyspaceCounter.COUNT);
-    this.keyspace = new Keyspace(createKeyspace(shards, shardBytes, DATABASES), settings, counters);
+    this.handle = keyspace ?? createKeyspace(shards, shardBytes, DATABASES);
+    this.keyspace = new Keyspace(this.handle, settings, counters);
     const table = isReplaying ? createReplayTable([]) : createCommandTable();
     this.state = new ProcessState(createProcessState(1, table.size), 0, () => {});
     const services = { state: this.state, config, maxBulkLengthBytes: 512 << 20, flush: () => {} };

@@ -158,7 +158,9 @@ export function reload(context: CommandContext): void {
       nowMs,
       dropsExpired: true,
     };
+    keyspace.usesReserve = true;
     const { failure } = loadFile(keyspace, options, log, { replaces: merges });
+    keyspace.usesReserve = false;
     if (failure === '') {
       persistence.noteUnchanged(keyspace.dirtyCount());
       return null;
