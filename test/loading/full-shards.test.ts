@@ -18,6 +18,7 @@ import { saveKeyspace, snapshotOptions } from '../../src/persistence/snapshot-fi
 import { PersistenceState } from '../../src/state/persistence-state.js';
 import { SharedConfig } from '../../src/state/shared-config.js';
 import { DATABASES, Engine } from '../tools/engine.js';
+import { FILL_KINDS, fillCommand } from '../tools/fill-commands.js';
 import { Random } from '../tools/random.js';
 
 const RUNS = Number(process.env.DAMSELFLY_FULL_SHARD_RUNS ?? 4);
@@ -26,74 +27,6 @@ const SHARDS = 2;
 const SHARD_BYTES = 1 << 20;
 const COMMANDS = 6000;
 const OUT_OF_MEMORY = /^-OOM /;
-
-type Word = string | Uint8Array;
-
-/** How a run changes its keys: what fragments memory in different ways. */
-const KINDS = ['strings', 'mixed', 'collections', 'growing'] as const;
-
-function text(random: Random, most: number): Buffer {
-  const lengthBytes = random.chance(0.1) ? random.below(most) : random.below(Math.min(most, 100));
-  if (random.chance(0.5)) return Buffer.alloc(lengthBytes, String(random.below(10)));
-  return Buffer.from(Array.from({ length: lengthBytes }, () => random.below(256)));
-}
-
-function many(random: Random, most: number, make: () => Word[]): Word[] {
-  return Array.from({ length: 1 + random.below(most) }, make).flat();
-}
-
-function makeCommand(random: Random, kind: (typeof KINDS)[number]): Word[] {
-  const key = (type = '') => `${type}${random.below(kind === 'strings' ? 8000 : 60)}`;
-  const strings = [
-    () => ['SET', key(), text(random, 3000)],
-    () => ['SET', key(), text(random, 30_000)],
-    () => ['DEL', key(), key(), key()],
-    () => ['MSET', ...many(random, 10, () => [key(), text(random, 2000)])],
-    () => ['SET', key(), text(random, 200), 'EX', '100000'],
-  ];
-  const growing = [
-    () => ['APPEND', key('a'), text(random, 3000)],
-    () => ['SETRANGE', key('a'), String(random.below(60_000)), text(random, 100)],
-    () => ['SETBIT', key('a'), String(random.below(100_000)), '1'],
-    () => ['DEL', key('a')],
-    () => ['RENAME', key('a'), key('a')],
-    () => ['COPY', key('a'), key('a'), 'REPLACE'],
-  ];
-  const collections = [
-    () => ['SADD', key('s'), ...many(random, 60, () => [text(random, 60)])],
-    () => ['HSET', key('h'), ...many(random, 60, () => [String(random.below(400)), text(random, 1500)])],
-    () => ['ZADD', key('z'), ...many(random, 60, () => [String(random.below(1000)), text(random, 60)])],
-    () => ['RPUSH', key('l'), ...many(random, 60, () => [text(random, 300)])],
-    () => ['LPUSH', key('l'), ...many(random, 20, () => [text(random, 3000)])],
-    () => ['SUNIONSTORE', key('s'), key('s'), key('s')],
-    () => ['ZUNIONSTORE', key('z'), '2', key('z'), key('z')],
-    () => ['SORT', key('l'), 'ALPHA', 'STORE', key('l')],
-    () => ['LMOVE', key('l'), key('l'), 'LEFT', 'RIGHT'],
-    () => ['LTRIM', key('l'), '0', String(random.below(200))],
-    () => ['SPOP', key('s'), String(random.below(100))],
-    () => [
-      'HPEXPIRE',
-      key('h'),
-      '100000000',
-      'FIELDS',
-      '2',
-      String(random.below(400)),
-      String(random.below(400)),
-    ],
-    () => ['DEL', key('s'), key('h'), key('z'), key('l')],
-    () => ['UNLINK', key('s'), key('h')],
-    () => ['COPY', key('h'), key('h'), 'REPLACE'],
-  ];
-  const makers: (() => Word[])[] =
-    kind === 'strings'
-      ? strings
-      : kind === 'growing'
-        ? [...growing, ...strings]
-        : kind === 'collections'
-          ? collections
-          : [...strings, ...growing, ...collections];
-  return random.pick(makers)();
-}
 
 /** Ends a snapshot whose keys nobody wants. */
 function endSnapshot({ keyspace }: Engine): void {
@@ -161,7 +94,7 @@ const DIRECTIVES: readonly Readonly<Record<string, string>>[] = [
 t.test('a shard whose free memory is in pieces has it in one', async (t) => {
   const engine = new Engine({ shards: 1, shardBytes: SHARD_BYTES });
   const random = new Random(SEED);
-  for (let command = 0; command < 2000; command++) engine.run(makeCommand(random, 'mixed'));
+  for (let command = 0; command < 2000; command++) engine.run(fillCommand(random, 'mixed'));
   for (let key = 0; key < 60; key += 2)
     engine.run(['DEL', ...['', 'a', 's', 'h', 'z', 'l'].map((type) => `${type}${key}`)]);
   engine.run(['SELECT', '2']);
@@ -181,7 +114,7 @@ t.test('a shard whose free memory is in pieces has it in one', async (t) => {
 
 for (let number = 0; number < RUNS; number++) {
   const seed = SEED + number;
-  const kind = KINDS[number % KINDS.length]!;
+  const kind = FILL_KINDS[number % FILL_KINDS.length]!;
   t.test(`${kind}, seed ${seed}`, async (t) => {
     t.setTimeout(0);
     const directory = mkdtempSync(path.join(tmpdir(), 'damselfly-full-'));
@@ -203,7 +136,7 @@ for (let number = 0; number < RUNS; number++) {
       } else if (snapshotSteps > 0 && --snapshotSteps === 0) {
         endSnapshot(live);
       }
-      if (OUT_OF_MEMORY.test(live.run(makeCommand(random, kind)))) refused++;
+      if (OUT_OF_MEMORY.test(live.run(fillCommand(random, kind)))) refused++;
       // As workers do when they have time.
       if (random.chance(0.2)) live.keyspace.freeLazily(0, 1);
       const isToSave = !hasBase && number % 2 === 1 && command > COMMANDS / 2;

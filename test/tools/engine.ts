@@ -30,6 +30,7 @@ import { ReplyWriter } from '../../src/protocol/reply-writer.js';
 import { createProcessState, ProcessState } from '../../src/state/process-state.js';
 import { TablePosition } from '../../src/structures/dictionary.js';
 import type { ByteSource } from '../../src/system/files.js';
+import { encodeCommand } from './raw-client.js';
 
 export const DATABASES = 4;
 
@@ -61,15 +62,6 @@ class BytesSource implements ByteSource {
     target.set(read, offset);
     return read.length;
   }
-}
-
-export function encodeRequest(words: readonly (string | Uint8Array)[]): Buffer {
-  const parts: Uint8Array[] = [Buffer.from(`*${words.length}\r\n`)];
-  for (const word of words) {
-    const bytes = Buffer.from(word as string);
-    parts.push(Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n'));
-  }
-  return Buffer.concat(parts);
 }
 
 export class Engine {
@@ -118,7 +110,7 @@ export class Engine {
   /** Runs a command; what it replies, one character for each byte. */
   run(words: readonly (string | Uint8Array)[], nowMs = Date.now()): string {
     const { context, session, reply } = this;
-    const bytes = encodeRequest(words);
+    const bytes = encodeCommand(words);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     context.nowMs = nowMs;
     reply.reset();
