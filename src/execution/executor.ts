@@ -54,6 +54,10 @@ const UNMONITORED_FLAGS = CommandFlag.Admin | CommandFlag.SkipMonitor;
 
 const UNKNOWN_ARGUMENTS_BYTES_MAX = 128;
 
+/** What a new key, and each argument of a command, may take of memory beside its bytes. */
+const KEY_OVERHEAD_BYTES = 64;
+const ARGUMENT_OVERHEAD_BYTES = 16;
+
 export class Executor {
   private readonly context: CommandContext;
   private readonly journal: Journal;
@@ -110,7 +114,7 @@ export class Executor {
     let isUnhindered = this.isUnhindered(session);
     let index = 0;
     while (index < count) {
-      if (isUnhindered && this.isSimple(index, parser) && this.hasRoom()) {
+      if (isUnhindered && this.isSimple(index, parser) && this.hasRoom(index, count, parser)) {
         index = this.runStretch(index, count, parser);
       } else {
         this.selectRequest(index, parser);
@@ -169,10 +173,21 @@ export class Executor {
     return arity >= 0 ? count === arity : count >= -arity;
   }
 
-  /** Whether memory is not full, as far as can be told without a lock. */
-  private hasRoom(): boolean {
-    const { keyspace } = this.context;
-    return keyspace.settings.maxMemoryBytes === 0 || !keyspace.mustMakeRoom(this.clients.memoryBytes());
+  /** Whether memory has, or is made to have, room for the commands that may run under one hold of a lock from `first` on. */
+  private hasRoom(first: number, count: number, parser: RequestParser): boolean {
+    const { keyspace, nowMs } = this.context;
+    if (keyspace.settings.maxMemoryBytes === 0) return true;
+    const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
+    let neededBytes = 0;
+    for (let index = first; index < end; index++) {
+      if (((this.commands[index]?.flags ?? 0) & CommandFlag.DenyOom) === 0) continue;
+      const start = parser.args[2 * parser.commandArgStart[index]];
+      neededBytes += parser.commandEnd[index] - start + KEY_OVERHEAD_BYTES;
+    }
+    return (
+      !keyspace.mustMakeRoom(this.clients.memoryBytes(), neededBytes) ||
+      keyspace.makeRoom(this.clientBytes(), neededBytes, nowMs)
+    );
   }
 
   /**
@@ -466,7 +481,8 @@ export class Executor {
     }
     if (this.isLoading && this.needsData(command)) return this.refuse(LOADING, command);
     if (context.keyspace.settings.maxMemoryBytes !== 0 && !this.isPaused()) {
-      const hasRoom = context.keyspace.makeRoom(this.clientBytes(), context.nowMs);
+      const neededBytes = this.neededBytes(command);
+      const hasRoom = context.keyspace.makeRoom(this.clientBytes(), neededBytes, context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
     const { persistence, appendOnly } = context.services.state;
@@ -478,6 +494,27 @@ export class Executor {
       return this.refuse("ERR Replica can't interact with the keyspace", command);
     }
     return command;
+  }
+
+  /** What a command may take of memory for what it brings. */
+  private neededBytes(command: Command): number {
+    const { context } = this;
+    const { session, argCount } = context;
+    if (command.fullName === 'exec') return session.queuedBytes;
+    if ((command.flags & CommandFlag.DenyOom) === 0) return 0;
+    const last = argCount - 1;
+    const requestBytes = context.argOffset(last) + context.argLength(last) - context.argOffset(0);
+    return requestBytes + KEY_OVERHEAD_BYTES + last * ARGUMENT_OVERHEAD_BYTES;
+  }
+
+  /**
+   * Evicts for at most about `budgetMs` while memory is above the limit, for a worker that has nothing else to do. Returns
+   * whether more is to be done.
+   */
+  evictInBackground(budgetMs: number, nowMs: number): boolean {
+    const { keyspace } = this.context;
+    if (keyspace.settings.maxMemoryBytes === 0 || this.isPaused()) return false;
+    return keyspace.evictInBackground(this.clientBytes(), budgetMs, nowMs);
   }
 
   /** What clients take, without what exceeds maxmemory-clients: clients go for that, not keys. */

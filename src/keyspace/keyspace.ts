@@ -16,16 +16,26 @@ import { SnapshotState } from './shard-snapshot.js';
 /** The smallest unit of the process-wide sum of used memory. */
 const USED_UNIT_LOG2_MIN = 6;
 const PUBLISH_STEP_BYTES_MAX = 65536;
+/** What all shards together may use without having published it is this part of the limit at most. */
+const LIMIT_PER_STEPS = 1024;
 
 /** Blocks freed lazily under one hold of a lock: some 50 µs. */
 const LAZY_FREE_SLICE_STEPS = 1024;
 
-/** Longest time that one command spends on making room; the next one goes on. */
-const EVICTION_MS_MAX = 2;
-const EVICTIONS_PER_CLOCK_LOOK = 64;
+/** Keys that are evicted under one hold of a shard's lock, at most. */
+const EVICTIONS_PER_HOLD = 8;
+/** Steps of making room between two looks at the clock: so many are done on the busiest machine. */
+const STEPS_PER_CLOCK_LOOK = 8;
 
 /** Keys, or fields of hashes, deleted under one hold of a shard's lock by the active expiry. */
 const EXPIRE_SLICE_KEYS = 200;
+
+/** How making room has ended. */
+const enum EvictionEnd {
+  BelowLimit = 0,
+  TimeIsOver = 1,
+  NothingLeft = 2,
+}
 
 /** What another thread needs to open the same keyspace. */
 export interface KeyspaceHandle {
@@ -40,7 +50,7 @@ export interface KeyspaceHandle {
 
 /**
  * The unit, as a power of two in bytes, in which the used memory of `shardCount` shards of `shardBytes` is summed up: so
- * large that the sum stays below 2^32 when all of them are full.
+ * large that the sum, each rounded up, stays below 2^32 when all of them are full.
  */
 export function usedUnitLog2(shardCount: number, shardBytes: number): number {
   const needed = Math.floor(Math.log2(shardCount * shardBytes)) + 1 - 32;
@@ -80,6 +90,8 @@ export class Keyspace {
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
   private nextShard = 0;
+  /** What has been freed, by eviction and afterwards. */
+  private freedBytes = 0;
   /** The settings have changed since the process-wide sum was exact. */
   private mustPublish = false;
 
@@ -107,7 +119,7 @@ export class Keyspace {
     this.publishStepBytes =
       maxMemoryBytes === 0
         ? PUBLISH_STEP_BYTES_MAX
-        : Math.min(PUBLISH_STEP_BYTES_MAX, maxMemoryBytes / 16384);
+        : Math.min(PUBLISH_STEP_BYTES_MAX, maxMemoryBytes / (LIMIT_PER_STEPS * this.shards.length));
     this.evictionPool.clear();
     this.mustPublish = true;
   }
@@ -136,65 +148,117 @@ export class Keyspace {
   }
 
   private publish(shard: Shard): void {
-    const { unitLog2 } = this;
     const { words } = shard;
     const used = words[HeaderWord.ArenaUsedBytes];
-    const units = (used >> unitLog2) - (words[HeaderWord.PublishedUsedBytes] >> unitLog2);
+    const units = this.unitsOf(used) - this.unitsOf(words[HeaderWord.PublishedUsedBytes]);
     words[HeaderWord.PublishedUsedBytes] = used;
     Atomics.add(this.totals, 0, units);
   }
 
-  /** Whether published memory is over the limit. `otherBytes`: what counts besides the shards. */
-  isOverLimit(otherBytes: number): boolean {
-    const { maxMemoryBytes } = this.settings;
-    if (maxMemoryBytes === 0) return false;
-    return (Atomics.load(this.totals, 0) >>> 0) * 2 ** this.unitLog2 + otherBytes > maxMemoryBytes;
-  }
-
-  /** Whether `makeRoom` has anything to do. */
-  mustMakeRoom(otherBytes: number): boolean {
-    return this.mustPublish || this.isOverLimit(otherBytes);
+  /** A shard's use in units of the sum, rounded up. */
+  private unitsOf(usedBytes: number): number {
+    return Math.ceil(usedBytes / 2 ** this.unitLog2);
   }
 
   /**
-   * Evicts until memory is below the limit again. Returns false if it is not and nothing can be evicted:
-   * then a command that needs memory is refused. Holds no lock when called.
+   * Whether memory is over the limit, with all that may not be published yet. `otherBytes`: what counts besides the
+   * shards.
    */
-  makeRoom(otherBytes: number, nowMs: number): boolean {
-    if (this.mustPublish) this.publishAll();
-    if (!this.isOverLimit(otherBytes)) return true;
-    if (this.settings.policy === EvictionPolicy.NoEviction) return false;
-    const giveUpAt = performance.now() + EVICTION_MS_MAX;
-    for (let evictions = 0; this.isOverLimit(otherBytes); ) {
-      // What is gone already, perhaps because it was evicted just now, comes before what is still in use.
-      const hasFreed = this.freeLazily(0, 1);
-      if (!hasFreed && !this.evictOne(nowMs)) return false;
-      if ((hasFreed || ++evictions % EVICTIONS_PER_CLOCK_LOOK === 0) && performance.now() > giveUpAt) break;
-    }
-    return true;
+  isOverLimit(otherBytes: number): boolean {
+    const { maxMemoryBytes } = this.settings;
+    if (maxMemoryBytes === 0) return false;
+    const unpublishedBytes = this.shards.length * this.publishStepBytes;
+    const publishedBytes = (Atomics.load(this.totals, 0) >>> 0) * 2 ** this.unitLog2;
+    return publishedBytes + unpublishedBytes + otherBytes > maxMemoryBytes;
   }
 
-  /** Evicts the best candidate; false if no shard has any. */
-  private evictOne(nowMs: number): boolean {
-    for (let tried = 0; tried < this.shards.length; tried++) {
-      const sampled = this.shards[this.nextShard];
+  /** Whether `makeRoom` has anything to do. */
+  mustMakeRoom(otherBytes: number, neededBytes: number): boolean {
+    return this.mustPublish || this.isOverLimit(otherBytes + neededBytes);
+  }
+
+  /**
+   * Evicts until memory is below the limit again, with `neededBytes` more that a command is about to take. So much is freed
+   * in any case, however busy the machine is: commands pay for what they take, so memory that is below the limit stays there.
+   * What is above it for another reason is freed as far as `evictionMsMax` goes, in the time of whoever comes next, and in
+   * spare time (`evictInBackground`).
+   *
+   * Returns false if memory is above the limit and nothing can be evicted, or what is not in the shards is too much already:
+   * then a command that needs memory is refused. Holds no lock when called.
+   */
+  makeRoom(otherBytes: number, neededBytes: number, nowMs: number): boolean {
+    if (this.mustPublish) this.publishAll();
+    const claimedBytes = otherBytes + neededBytes;
+    if (!this.isOverLimit(claimedBytes)) return true;
+    const { policy, maxMemoryBytes, evictionMsMax } = this.settings;
+    // Nothing is evicted for what does not fit even without any key.
+    if (policy === EvictionPolicy.NoEviction || claimedBytes > maxMemoryBytes) return false;
+    return this.evict(claimedBytes, neededBytes, evictionMsMax, nowMs) !== EvictionEnd.NothingLeft;
+  }
+
+  /** Evicts for at most about `budgetMs` while memory is above the limit. Returns whether more is to be done. */
+  evictInBackground(otherBytes: number, budgetMs: number, nowMs: number): boolean {
+    if (this.mustPublish) this.publishAll();
+    if (!this.isOverLimit(otherBytes)) return false;
+    const { policy, maxMemoryBytes } = this.settings;
+    if (policy === EvictionPolicy.NoEviction || otherBytes > maxMemoryBytes) return false;
+    return this.evict(otherBytes, 0, budgetMs, nowMs) === EvictionEnd.TimeIsOver;
+  }
+
+  /** Evicts until there is room for `claimedBytes`, or `neededBytes` were freed and the time is over. */
+  private evict(claimedBytes: number, neededBytes: number, budgetMs: number, nowMs: number): EvictionEnd {
+    const giveUpAt = performance.now() + budgetMs;
+    let freedBytes = 0;
+    for (let steps = 1; this.isOverLimit(claimedBytes); steps++) {
+      // What is gone already, perhaps because it was evicted just now, comes before what is still in use.
+      this.freedBytes = 0;
+      if (!this.freeLazily(0, 1) && !this.evictSome(claimedBytes, nowMs)) return EvictionEnd.NothingLeft;
+      freedBytes += this.freedBytes;
+      if (freedBytes < neededBytes || steps % STEPS_PER_CLOCK_LOOK !== 0) continue;
+      if (performance.now() > giveUpAt) return EvictionEnd.TimeIsOver;
+    }
+    return EvictionEnd.BelowLimit;
+  }
+
+  /** Evicts the best candidate, and perhaps some more of its shard; false if no shard has any. */
+  private evictSome(claimedBytes: number, nowMs: number): boolean {
+    const { shards, evictionPool } = this;
+    for (let tried = 0; tried < shards.length; tried++) {
+      const sampled = shards[this.nextShard];
       this.nextShard = (this.nextShard + 1) & this.shardMask;
       sampled.lock();
-      this.evictionPool.sample(sampled, this.settings, nowMs);
+      evictionPool.sample(sampled, this.settings, nowMs);
+      const hasEvicted = this.evictHere(sampled, claimedBytes, nowMs);
       sampled.unlock();
-      while (this.evictionPool.count > 0) {
-        const shard = this.shards[this.evictionPool.bestShard()];
+      if (hasEvicted) return true;
+      while (evictionPool.count > 0) {
+        const shard = shards[evictionPool.bestShard()];
         shard.lock();
-        const evicted = this.evictionPool.evictBest(shard);
-        if (evicted) {
-          this.publish(shard);
-          this.journal.commit(false);
-        }
+        const hasEvictedThere = this.evictHere(shard, claimedBytes, nowMs);
         shard.unlock();
-        if (evicted) return true;
+        if (hasEvictedThere) return true;
       }
     }
     return false;
+  }
+
+  /**
+   * Evicts the best candidate as long as it is in a shard whose lock is held, and there is too little room; each time the
+   * shard is sampled again. Returns whether a key was evicted.
+   */
+  private evictHere(shard: Shard, claimedBytes: number, nowMs: number): boolean {
+    const { evictionPool } = this;
+    const usedBefore = shard.arena.usedBytes;
+    let evicted = 0;
+    while (evictionPool.count > 0 && evictionPool.bestShard() === shard.index) {
+      if (!evictionPool.evictBest(shard)) continue;
+      this.publish(shard);
+      if (++evicted === EVICTIONS_PER_HOLD || !this.isOverLimit(claimedBytes)) break;
+      evictionPool.sample(shard, this.settings, nowMs);
+    }
+    this.freedBytes += usedBefore - shard.arena.usedBytes;
+    this.journal.commit(false);
+    return evicted > 0;
   }
 
   /**
@@ -208,7 +272,9 @@ export class Keyspace {
       if (shard.lazyFree.pendingCount === 0) continue;
       hasFreed = true;
       shard.lock();
+      const usedBefore = shard.arena.usedBytes;
       shard.lazyFree.step(LAZY_FREE_SLICE_STEPS);
+      this.freedBytes += usedBefore - shard.arena.usedBytes;
       this.publishIfMoved(shard);
       shard.handOver();
     }
@@ -263,7 +329,7 @@ export class Keyspace {
     let units = 0;
     for (const shard of this.shards) {
       shard.verify();
-      units += shard.words[HeaderWord.PublishedUsedBytes] >> this.unitLog2;
+      units += this.unitsOf(shard.words[HeaderWord.PublishedUsedBytes]);
     }
     const published = Atomics.load(this.totals, 0) >>> 0;
     if (units !== published) throw new Error(`${published} units of memory are published, not ${units}`);

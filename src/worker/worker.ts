@@ -57,6 +57,8 @@ const EXPIRE_BUDGET_MS = 10;
 const EXPIRE_EFFORT_MS = 4;
 /** The same for freeing large values. */
 const LAZY_FREE_BUDGET_MS = 10;
+/** The same for evicting. */
+const EVICTION_BUDGET_MS = 10;
 /** The same each time that nothing else is to be done: whoever comes next may have to wait for it. */
 const SPARE_TIME_BUDGET_MS = 1;
 /** A connection that brings more input than this stays where it is. */
@@ -615,9 +617,11 @@ export class Worker implements ConnectionHandler {
   onSpareTime(): boolean {
     // Whoever loads would have to wait.
     if (this.executor.isLoading) return false;
-    const arePagesLeft = this.hugePages?.step() ?? false;
     const { index, workerCount } = this.options;
-    return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || arePagesLeft;
+    const arePagesLeft = this.hugePages?.step() ?? false;
+    const mustEvict = this.executor.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
+    const mustFree = this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS);
+    return mustEvict || mustFree || arePagesLeft;
   }
 
   onTick(nowMs: number): boolean {
@@ -665,6 +669,7 @@ export class Worker implements ConnectionHandler {
       isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
     }
     if (this.keyspace.lazyFreeCycle(index, workerCount, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
+    if (this.executor.evictInBackground(EVICTION_BUDGET_MS, nowMs)) isWorkLeft = true;
     if (index === 0) {
       saveIfDue(this.keyspace, this.services, nowMs);
       followAppendOnly(this.keyspace, this.services, nowMs);
