@@ -95,11 +95,12 @@ export class Keyspace {
   /** The settings have changed since the process-wide sum was exact. */
   private mustPublish = false;
 
-  constructor(handle: KeyspaceHandle, settings: KeyspaceSettings, counters: Float64Array) {
+  /** @param worker the worker that changes keys; -1: this thread changes none while changes are recorded */
+  constructor(handle: KeyspaceHandle, settings: KeyspaceSettings, counters: Float64Array, worker = -1) {
     setHashSecret(handle.hashSecret);
     this.settings = settings;
     this.databaseCount = handle.databaseCount;
-    this.journal = new Journal(handle.journal);
+    this.journal = new Journal(handle.journal, worker);
     this.shards = handle.shards.map(
       (buffer, index) => new Shard(index, buffer, settings, counters, this.journal, this.keptLock),
     );
@@ -212,7 +213,10 @@ export class Keyspace {
     for (let steps = 1; this.isOverLimit(claimedBytes); steps++) {
       // What is gone already, perhaps because it was evicted just now, comes before what is still in use.
       this.freedBytes = 0;
-      if (!this.freeLazily(0, 1) && !this.evictSome(claimedBytes, nowMs)) return EvictionEnd.NothingLeft;
+      // One key of each shard first: the pool gets to know candidates of all of them.
+      const most = Math.min(EVICTIONS_PER_HOLD, Math.ceil(steps / this.shards.length));
+      if (!this.freeLazily(0, 1) && !this.evictSome(claimedBytes, most, nowMs))
+        return EvictionEnd.NothingLeft;
       freedBytes += this.freedBytes;
       if (freedBytes < neededBytes || steps % STEPS_PER_CLOCK_LOOK !== 0) continue;
       if (performance.now() > giveUpAt) return EvictionEnd.TimeIsOver;
@@ -220,21 +224,21 @@ export class Keyspace {
     return EvictionEnd.BelowLimit;
   }
 
-  /** Evicts the best candidate, and perhaps some more of its shard; false if no shard has any. */
-  private evictSome(claimedBytes: number, nowMs: number): boolean {
+  /** Evicts the best candidate, and perhaps some more of its shard, `most` in all; false if no shard has any. */
+  private evictSome(claimedBytes: number, most: number, nowMs: number): boolean {
     const { shards, evictionPool } = this;
     for (let tried = 0; tried < shards.length; tried++) {
       const sampled = shards[this.nextShard];
       this.nextShard = (this.nextShard + 1) & this.shardMask;
       sampled.lock();
       evictionPool.sample(sampled, this.settings, nowMs);
-      const hasEvicted = this.evictHere(sampled, claimedBytes, nowMs);
+      const hasEvicted = this.evictHere(sampled, claimedBytes, most, nowMs);
       sampled.unlock();
       if (hasEvicted) return true;
       while (evictionPool.count > 0) {
         const shard = shards[evictionPool.bestShard()];
         shard.lock();
-        const hasEvictedThere = this.evictHere(shard, claimedBytes, nowMs);
+        const hasEvictedThere = this.evictHere(shard, claimedBytes, most, nowMs);
         shard.unlock();
         if (hasEvictedThere) return true;
       }
@@ -243,17 +247,17 @@ export class Keyspace {
   }
 
   /**
-   * Evicts the best candidate as long as it is in a shard whose lock is held, and there is too little room; each time the
-   * shard is sampled again. Returns whether a key was evicted.
+   * Evicts the best candidate as long as it is in a shard whose lock is held, there is too little room, and there were not
+   * `most`; each time the shard is sampled again. Returns whether a key was evicted.
    */
-  private evictHere(shard: Shard, claimedBytes: number, nowMs: number): boolean {
+  private evictHere(shard: Shard, claimedBytes: number, most: number, nowMs: number): boolean {
     const { evictionPool } = this;
     const usedBefore = shard.arena.usedBytes;
     let evicted = 0;
     while (evictionPool.count > 0 && evictionPool.bestShard() === shard.index) {
       if (!evictionPool.evictBest(shard)) continue;
       this.publish(shard);
-      if (++evicted === EVICTIONS_PER_HOLD || !this.isOverLimit(claimedBytes)) break;
+      if (++evicted === most || !this.isOverLimit(claimedBytes)) break;
       evictionPool.sample(shard, this.settings, nowMs);
     }
     this.freedBytes += usedBefore - shard.arena.usedBytes;

@@ -208,7 +208,8 @@ export async function startServer(config: Config, onListening = (): void => {}):
       block.abortShutdown();
     }
     isExiting = true;
-    await journal.stop();
+    if (!(await journal.stop()))
+      log('The disk does not answer: the end of the append only file may be lost', 'warning');
     if (config.pidFile !== '') rmSync(config.pidFile, { force: true });
     for (const name of [backgroundFileName(), rewriteFileName()]) {
       rmSync(path.join(config.dir, name), { force: true });

@@ -3,6 +3,7 @@
  */
 
 import { writeSync } from 'node:fs';
+import { constants } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import { followAppendOnly } from '../commands/server/append-only.js';
@@ -150,7 +151,7 @@ export class Worker implements ConnectionHandler {
     this.acceptor =
       acceptorControl === null || libc === null ? null : new AcceptorControl(acceptorControl, libc);
     const counters = this.state.counters.keyspace;
-    this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
+    this.keyspace = new Keyspace(options.keyspace, this.settings, counters, options.index);
     const reply = new ReplyWriter();
     this.services = {
       state: this.state,
@@ -357,7 +358,7 @@ export class Worker implements ConnectionHandler {
     if (this.placement?.noteInput(connection)) this.movers.push(connection);
     session.lastInteractionMs = nowMs;
     const { journal } = this.keyspace;
-    if (journal.isOn && !journal.ring.hasRoom) this.waitForJournal();
+    if (journal.isOn && !journal.ring.isReady) this.waitForJournal();
     this.heldReplies.beforeCommands();
     let position: number;
     this.isExecuting = true;
@@ -391,7 +392,10 @@ export class Worker implements ConnectionHandler {
 
   private waitForJournal(): void {
     this.keyspace.keptLock.letGo();
-    this.keyspace.journal.ring.waitForRoom(this.isJournalFailing);
+    if (this.keyspace.journal.ring.waitUntilReady(this.isJournalFailing)) return;
+    // The journal thread takes this back when the disk goes on.
+    this.state.appendOnly.writeError = constants.errno.ETIMEDOUT;
+    this.services.log('The disk does not take what is to go to the append only file', 'warning');
   }
 
   onRoundEnd(): void {
@@ -534,6 +538,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onWake(): void {
+    this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();
@@ -630,6 +635,7 @@ export class Worker implements ConnectionHandler {
     this.measureUnsettled(nowMs);
     this.evictClients();
     let isWorkLeft = false;
+    this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();

@@ -77,7 +77,7 @@ class Model {
   constructor(arenaBytes: number, random: Random) {
     const memory = ShardMemory.create(arenaBytes + (4 << 20), DATABASES);
     memory.words[HeaderWord.ArenaEnd] = memory.words[HeaderWord.ArenaStart]! + arenaBytes;
-    const journal = new Journal(JournalRing.create(1 << 16));
+    const journal = new Journal(JournalRing.create(1 << 16), 0);
     this.shard = new Shard(0, memory.buffer, this.settings, this.counters, journal, new KeptLock());
     this.random = random;
   }
