@@ -8,7 +8,7 @@
 
 import { createRequire } from 'node:module';
 import net from 'node:net';
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import {
   type Transfer,
   TransferFailure,
@@ -17,6 +17,7 @@ import {
   type Transfers,
 } from '../execution/transfers.js';
 import { loadLibc } from '../system/libc.js';
+import { startThread } from '../system/thread.js';
 import { WorkerChannel } from './worker-channel.js';
 
 interface TransferMessage {
@@ -65,7 +66,7 @@ export class TransferThread implements Transfers {
       finished: this.finished.buffer as SharedArrayBuffer,
       channel: this.channel,
     };
-    const thread = new Worker(new URL('../../workers/transfer.js', import.meta.url), {
+    const thread = startThread(new URL('../../workers/transfer.js', import.meta.url), {
       workerData,
       transferList: [port2],
       name: 'transfer',

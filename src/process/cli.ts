@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /** The command line: reads the configuration and starts the server. */
 
+import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
 import { loadConfig, parseCommandLine } from '../config/command-line.js';
 import type { Config } from '../config/config.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
-import { startServer } from './server.js';
 import { startDaemon } from './supervision.js';
 
 /** The directives that --help explains, by group. */
@@ -86,8 +86,13 @@ async function main(): Promise<void> {
   const program = createProgram().parse([...line.others], { from: 'user' });
   const config = loadConfig(program.args[0] ?? null, line);
   warnOfIgnored(config);
-  if (config.daemonize && !config.isUnderSystemd) await startDaemon(config);
-  else await startServer(config);
+  if (config.daemonize && !config.isUnderSystemd) {
+    await startDaemon(config);
+  } else {
+    // By `require`, which has one file open at a time (see system/thread.ts): a low limit of descriptors is told in words.
+    const { startServer } = createRequire(import.meta.url)('./server.js') as typeof import('./server.js');
+    await startServer(config);
+  }
 }
 
 // Whatever prevents the start (a bad value, a port in use) is one line and not a stack.

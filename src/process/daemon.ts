@@ -1,13 +1,16 @@
 /** Entry point of a server that runs as a daemon: supervision.ts starts it and sends the configuration. */
 
+import { createRequire } from 'node:module';
 import { Config, type ConfigSnapshot } from '../config/config.js';
-import { startServer } from './server.js';
 import type { DaemonReport } from './supervision.js';
 
 function report(failure: string, then: () => void): void {
   if (process.connected) process.send?.({ failure } satisfies DaemonReport, then);
   else then();
 }
+
+/** By `require`, which has one file open at a time (see system/thread.ts). */
+const { startServer } = createRequire(import.meta.url)('./server.js') as typeof import('./server.js');
 
 process.once('message', (snapshot: ConfigSnapshot) => {
   startServer(new Config(snapshot), () => report('', () => {})).catch((error: unknown) => {

@@ -1,7 +1,7 @@
 /** The journal thread as the main thread sees it: started when it is first wanted, stopped when the process ends. */
 
 import { closeSync, openSync, rmSync } from 'node:fs';
-import { Worker as Thread } from 'node:worker_threads';
+import type { Worker as Thread } from 'node:worker_threads';
 import type { Config } from '../config/config.js';
 import { AofManifest, type AofPlace, aofPath, readManifest, writeManifest } from '../journal/aof-manifest.js';
 import { JournalRequest, JournalRing } from '../journal/journal-ring.js';
@@ -12,6 +12,7 @@ import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { SnapshotForm } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { makeFolder } from '../system/files.js';
+import { startThread } from '../system/thread.js';
 
 export class JournalThread {
   private readonly ring: JournalRing;
@@ -62,7 +63,7 @@ export class JournalThread {
   }
 
   static start(options: JournalOptions, channels: readonly SharedArrayBuffer[]): Thread {
-    return new Thread(new URL('../../workers/journal.js', import.meta.url), {
+    return startThread(new URL('../../workers/journal.js', import.meta.url), {
       workerData: { options, channels },
     });
   }

@@ -8,7 +8,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import path from 'node:path';
-import { Worker as Thread } from 'node:worker_threads';
+import type { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
 import { defaultSettings } from '../config/keyspace-settings.js';
@@ -33,6 +33,7 @@ import { SharedConfig } from '../state/shared-config.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
+import { startThread } from '../system/thread.js';
 import { untilReady } from '../system/thread-ready.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
@@ -106,7 +107,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   void persistenceState.untilStarted().then(() => {
     if (isExiting) return;
     const workerData: PersistenceOptions = { keyspace, state };
-    const thread = new Thread(new URL('../../workers/persistence.js', import.meta.url), { workerData });
+    const thread = startThread(new URL('../../workers/persistence.js', import.meta.url), { workerData });
     watchThread(thread, 'persistence');
     threadsReady.push(untilReady(thread));
   });
@@ -136,7 +137,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
       transport,
       acceptorControl: acceptor === null ? null : acceptor.buffer,
     };
-    const thread = new Thread(new URL('../../workers/worker.js', import.meta.url), { workerData });
+    const thread = startThread(new URL('../../workers/worker.js', import.meta.url), { workerData });
     watchThread(thread, `worker ${index}`);
     threadsReady.push(untilReady(thread));
     workers.push(thread);
@@ -153,7 +154,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
       processControl: state.control,
       workerLoad: state.workerLoad,
     };
-    const thread = new Thread(new URL('../../workers/acceptor.js', import.meta.url), {
+    const thread = startThread(new URL('../../workers/acceptor.js', import.meta.url), {
       workerData: { options, channels: channelBuffers },
     });
     watchThread(thread, 'acceptor');
