@@ -38,6 +38,8 @@ export interface ServerServices {
   isAllowed(permission: Permission, session: Session): boolean;
   /** Has the server listen elsewhere; false if it can't, and listens where it did. Blocks shortly. */
   listenOn(bind: readonly string[], port: number): boolean;
+  /** Makes room for so many clients at a time; returns for how many there is, which may be fewer. */
+  roomForClients(wanted: number): number;
   /** Takes over the configuration in force; the worker does so by itself before each read. */
   followConfig(): void;
   /** Loads the append-only file again (loading.ts). */

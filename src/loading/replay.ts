@@ -209,6 +209,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     sessions: new Map(),
     isAllowed: () => false,
     listenOn: () => false,
+    roomForClients: () => 0,
     loadAppendOnlyAgain: () => '',
     followConfig: () => {},
     isDebugAllowed: () => false,

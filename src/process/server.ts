@@ -37,6 +37,7 @@ import { startThread } from '../system/thread.js';
 import { untilReady } from '../system/thread-ready.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
+import { makeRoomForClients } from './client-room.js';
 import { JournalThread } from './journal-thread.js';
 import { notifySystemd } from './supervision.js';
 
@@ -66,6 +67,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   log = createLog(config.logFile, () => config.logLevel);
   // Whoever reads the log may go; that must not end the server.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  const descriptors = makeRoomForClients(config, libc, log);
   const transport = chooseTransport(libc, config);
   const calls = transport === 'node' ? null : libc;
   const listen: ListenOptions = {
@@ -136,6 +138,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
       channels: channelBuffers,
       transport,
       acceptorControl: acceptor === null ? null : acceptor.buffer,
+      reservedDescriptors: descriptors.reserved,
     };
     const thread = startThread(new URL('../../workers/worker.js', import.meta.url), { workerData });
     watchThread(thread, `worker ${index}`);

@@ -36,10 +36,12 @@ import type { ConnectionHandler, Transport, TransportKind } from '../network/tra
 import { WorkerChannel } from '../network/worker-channel.js';
 import { SnapshotImageWriter } from '../persistence/image-writer.js';
 import { REPLY_BYTES_MAX, ReplyWriter } from '../protocol/reply-writer.js';
+import { CLIENT_ROWS_MAX } from '../state/client-table.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mailbox.js';
 import { ProcessState, type ProcessStateHandle } from '../state/process-state.js';
+import { DescriptorLimit } from '../system/descriptors.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
 import { crashDetails } from './crash-details.js';
@@ -82,6 +84,8 @@ export interface WorkerOptions {
   readonly transport: TransportKind;
   /** How to reach the acceptor; null if workers accept by themselves, over node:net. */
   readonly acceptorControl: SharedArrayBuffer | null;
+  /** What the process needs besides its clients. */
+  readonly reservedDescriptors: number;
 }
 
 /** What the main thread tells a worker that accepts by itself: open these sockets, or listen on those. */
@@ -150,6 +154,7 @@ export class Worker implements ConnectionHandler {
     const counters = this.state.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
     const reply = new ReplyWriter();
+    const descriptors = new DescriptorLimit(libc, options.reservedDescriptors);
     this.services = {
       state: this.state,
       config: this.config,
@@ -170,6 +175,7 @@ export class Worker implements ConnectionHandler {
       sessions: new Map(),
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
+      roomForClients: (wanted) => descriptors.makeRoom(Math.min(wanted, CLIENT_ROWS_MAX)).clients,
       followConfig: () => this.followConfig(),
       loadAppendOnlyAgain: () => {
         const { keyspace, state } = options;
