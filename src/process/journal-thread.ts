@@ -12,21 +12,35 @@ import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { SnapshotForm } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { makeFolder } from '../system/files.js';
+import { Errno } from '../system/libc.js';
 import { startThread } from '../system/thread.js';
+import type { LateThread } from './late-thread.js';
 
 export class JournalThread {
   private readonly ring: JournalRing;
   private readonly state: AppendOnlyState;
   private isRunning = false;
 
-  /** `start` starts the thread. No worker runs yet. */
-  constructor(keyspace: KeyspaceHandle, state: ProcessStateHandle, config: Config, start: () => void) {
+  /** `start` starts the thread, and tells whether that was possible. No worker runs yet. */
+  constructor(
+    keyspace: KeyspaceHandle,
+    state: ProcessStateHandle,
+    config: Config,
+    start: (outcome: Pick<LateThread, 'failed' | 'started'>) => void,
+  ) {
     this.ring = new JournalRing(keyspace.journal);
     this.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
     this.state = new AppendOnlyState(state.appendOnly);
     void this.state.untilThreadWanted().then(() => {
-      this.isRunning = true;
-      start();
+      start({
+        started: () => {
+          this.isRunning = true;
+        },
+        // Writes are refused until it has started: nobody would bring them to the disk.
+        failed: () => {
+          this.state.writeError = Errno.EMFILE;
+        },
+      });
     });
   }
 

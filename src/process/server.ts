@@ -39,6 +39,7 @@ import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
 import { makeRoomForClients } from './client-room.js';
 import { JournalThread } from './journal-thread.js';
+import { type LateThread, startLateThread } from './late-thread.js';
 import { notifySystemd } from './supervision.js';
 
 /** EFD_NONBLOCK | EFD_CLOEXEC */
@@ -97,7 +98,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   let configVersion = sharedConfig.publish(JSON.stringify(config));
   const persistenceState = new PersistenceState(state.persistence);
   persistenceState.beginLoading(Date.now());
-  const threadsReady: Promise<void>[] = [];
+  const threadsReady: Promise<unknown>[] = [];
   const untilAllReady = async (): Promise<void> => {
     // Meanwhile another one may have been started.
     for (let awaited = 0; awaited < threadsReady.length; ) {
@@ -106,12 +107,19 @@ export async function startServer(config: Config, onListening = (): void => {}):
     }
   };
   let isExiting = false;
+  const startLate = (late: LateThread): void => {
+    void startLateThread(late, threadsReady, log).then((thread) => {
+      if (thread !== null) watchThread(thread, late.name);
+    });
+  };
   void persistenceState.untilStarted().then(() => {
     if (isExiting) return;
     const workerData: PersistenceOptions = { keyspace, state };
-    const thread = startThread(new URL('../../workers/persistence.js', import.meta.url), { workerData });
-    watchThread(thread, 'persistence');
-    threadsReady.push(untilReady(thread));
+    startLate({
+      name: 'persistence',
+      start: () => startThread(new URL('../../workers/persistence.js', import.meta.url), { workerData }),
+      isGivenUp: () => isExiting,
+    });
   });
   const acceptor = calls === null ? null : AcceptorControl.create(calls.eventfd(0, EVENTFD_FLAGS), calls);
   acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
@@ -124,9 +132,10 @@ export async function startServer(config: Config, onListening = (): void => {}):
     for (const channel of channels) channel.stop();
   });
   const channelBuffers = channels.map((channel) => channel.buffer);
-  const journal = new JournalThread(keyspace, state, config, () => {
+  const journal = new JournalThread(keyspace, state, config, (outcome) => {
     const options = { ring: keyspace.journal, state, workerCount: threads };
-    watchThread(JournalThread.start(options, channelBuffers), 'journal');
+    const start = (): Thread => JournalThread.start(options, channelBuffers);
+    startLate({ name: 'journal', start, isGivenUp: () => isExiting, ...outcome });
   });
   const workers: Thread[] = [];
   for (let index = 0; index < threads; index++) {
