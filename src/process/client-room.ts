@@ -1,6 +1,7 @@
 /** `maxclients` at start: as many clients as the system has descriptors for. */
 
 import type { Config } from '../config/config.js';
+import { TRANSFERS_MAX } from '../network/transfer.js';
 import { CLIENT_ROWS_MAX } from '../state/client-table.js';
 import { DescriptorLimit, openDescriptors } from '../system/descriptors.js';
 import type { Libc } from '../system/libc.js';
@@ -12,14 +13,14 @@ const WORKER_DESCRIPTORS = THREAD_DESCRIPTORS + 2;
 /** The persistence thread, and the journal thread, with their files and folders. */
 const PERSISTENCE_DESCRIPTORS = THREAD_DESCRIPTORS + 2;
 const JOURNAL_DESCRIPTORS = THREAD_DESCRIPTORS + 4;
-/** Connections that are being refused or closed, sockets of MIGRATE, files that are open for a moment. */
+/** Connections that are being refused or closed, files that are open for a moment. */
 const SPARE_DESCRIPTORS = 16;
 
 /** What the process needs besides its clients. Nothing of it but what is open now has been opened yet. */
 function reservedDescriptors(config: Config): number {
   const listeners = config.bind.length + (config.unixSocket === '' ? 0 : 1);
   // Threads that load the data at start; later those that MIGRATE sends with.
-  const helpers = config.threads * THREAD_DESCRIPTORS;
+  const helpers = config.threads * (THREAD_DESCRIPTORS + TRANSFERS_MAX);
   return (
     openDescriptors() +
     listeners +

@@ -154,6 +154,7 @@ export class Worker implements ConnectionHandler {
     const counters = this.state.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
     const reply = new ReplyWriter();
+    const log = createLog(this.config.logFile, () => this.config.logLevel);
     const descriptors = new DescriptorLimit(libc, options.reservedDescriptors);
     this.services = {
       state: this.state,
@@ -166,7 +167,7 @@ export class Worker implements ConnectionHandler {
         (session, lines) => this.sendTo(session, lines),
         (worker) => this.channels[worker].wake(),
       ),
-      transfers: new TransferThread(options.channels[options.index]),
+      transfers: new TransferThread(options.channels[options.index], log),
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
@@ -183,7 +184,7 @@ export class Worker implements ConnectionHandler {
         return loadAppendOnlyAgain({ keyspace, config: this.config, persistence, sharedConfig });
       },
       isDebugAllowed: (session) => this.isAllowed(this.config.enableDebugCommand, session),
-      log: createLog(this.config.logFile, () => this.config.logLevel),
+      log,
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(),
       releaseUnusedPages: (shard) =>
