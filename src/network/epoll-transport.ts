@@ -45,6 +45,7 @@ export class EpollTransport extends SocketTransport {
     this.controlAddress = libc.addressOf(this.control);
     this.readAddress = libc.addressOf(this.readBuffer);
     this.epoll = libc.epollCreate(Socket.SOCK_CLOEXEC);
+    if (this.epoll < 0) throw new Error(`can't wait for events: ${libc.errorText(libc.errno())}`);
     this.changeInterest(Epoll.CTL_ADD, channel.wakeFd, Epoll.IN);
   }
 

@@ -9,8 +9,12 @@
  * who gets a connection: they are spread, but not as evenly as the acceptor does it.
  */
 
+import { closeSync, openSync } from 'node:fs';
 import { type AddressInfo, Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
+import { systemReason } from '../system/system-reason.js';
+import { sleep } from '../system/wait.js';
 import { Connection, type ConnectionEvents } from './connection.js';
 import {
   type ConnectionHandler,
@@ -22,6 +26,10 @@ import {
 import type { WorkerChannel } from './worker-channel.js';
 
 const READ_BUFFER_BYTES = 64 * 1024;
+/** Sleeps of a thread that can't accept: they cost its clients so much, and it a twentieth of a processor. */
+const THROTTLE_MS = 5;
+/** A file that is there on all systems. */
+const ANY_FILE = fileURLToPath(import.meta.url);
 const TOO_MANY_CLIENTS = '-ERR max number of clients reached\r\n';
 
 /** The parts of a socket that Node.js has and does not describe. */
@@ -53,6 +61,8 @@ export class NodeTransport implements Transport, ConnectionEvents {
   private readonly readView = new DataView(this.readBuffer.buffer);
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
+  /** There is no free descriptor. */
+  private isThrottled = false;
   /** Something has come since the last tick. */
   private isBusy = false;
 
@@ -88,11 +98,29 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.timer = setTimeout(() => {
       const isWorkLeft = this.handler.onTick(Date.now());
       if (this.isStopped) return;
+      this.watchDescriptors();
       this.scheduleTick(isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
       this.isBusy = false;
       if (isWorkLeft) setImmediate(this.useSpareTime);
     }, delayMs);
   }
+
+  /**
+   * Without a free descriptor libuv finds a connection that waits, and can't accept it, in each turn of its loop, and tells
+   * nobody. The thread then sleeps a little in each turn, until there is a descriptor again.
+   */
+  private watchDescriptors(): void {
+    const failure = whyNoDescriptor();
+    if (failure !== '') this.handler.onAcceptFailed(failure);
+    if (failure !== '' && !this.isThrottled) setImmediate(this.throttle);
+    this.isThrottled = failure !== '';
+  }
+
+  private readonly throttle = (): void => {
+    if (this.isStopped || !this.isThrottled) return;
+    sleep(THROTTLE_MS);
+    setImmediate(this.throttle);
+  };
 
   private readonly useSpareTime = (): void => {
     // Once something has come, the next tick goes on.
@@ -294,6 +322,17 @@ export class NodeTransport implements Transport, ConnectionEvents {
   localAddress(connection: Connection): string {
     const { address, family, port } = (connection as NodeConnection).socket.address() as Partial<AddressInfo>;
     return addressText(address, family, port);
+  }
+}
+
+/** Why no descriptor can be had now, '' if one can. */
+function whyNoDescriptor(): string {
+  try {
+    closeSync(openSync(ANY_FILE, 'r'));
+    return '';
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'EMFILE' || code === 'ENFILE' ? `accept: ${systemReason(error)}` : '';
   }
 }
 

@@ -22,6 +22,8 @@ export interface ConnectionHandler {
   readonly keepAliveSeconds: number;
   /** A connection was refused because there are `clientsMax` already. */
   onRefused(): void;
+  /** A connection could not be accepted, and waits, for a transport that accepts by itself. */
+  onAcceptFailed(reason: string): void;
   onClose(connection: Connection): void;
   /** A connection that was to leave has left; its socket and its input are the handler's. */
   onDetached(connection: Connection): void;

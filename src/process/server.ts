@@ -121,10 +121,10 @@ export async function startServer(config: Config, onListening = (): void => {}):
       isGivenUp: () => isExiting,
     });
   });
-  const acceptor = calls === null ? null : AcceptorControl.create(calls.eventfd(0, EVENTFD_FLAGS), calls);
+  const acceptor = calls === null ? null : AcceptorControl.create(openEventfd(calls), calls);
   acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
   const channels = Array.from({ length: threads }, () =>
-    WorkerChannel.create(calls === null ? -1 : calls.eventfd(0, EVENTFD_FLAGS), calls),
+    WorkerChannel.create(calls === null ? -1 : openEventfd(calls), calls),
   );
   // Threads that sleep in a system call would hold up the exit, whatever the reason for it.
   process.on('exit', () => {
@@ -165,6 +165,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
       control: acceptor.buffer,
       processControl: state.control,
       workerLoad: state.workerLoad,
+      logFile: config.logFile,
     };
     const thread = startThread(new URL('../../workers/acceptor.js', import.meta.url), {
       workerData: { options, channels: channelBuffers },
@@ -244,6 +245,12 @@ export async function startServer(config: Config, onListening = (): void => {}):
     const failure = notifySystemd(libc, ['READY=1', 'STATUS=Ready to accept connections']);
     if (failure !== '') log(`systemd can't be told that the server is ready: ${failure}`, 'warning');
   }
+}
+
+function openEventfd(libc: Libc): number {
+  const fd = libc.eventfd(0, EVENTFD_FLAGS);
+  if (fd < 0) throw new Error(`can't open an eventfd: ${libc.errorText(libc.errno())}`);
+  return fd;
 }
 
 /** As with Redis, a server does without the file if it can't be written. */

@@ -32,6 +32,7 @@ export const enum Errno {
   EAFNOSUPPORT = 97,
   EADDRINUSE = 98,
   EADDRNOTAVAIL = 99,
+  ECONNABORTED = 103,
   ENOBUFS = 105,
   ECANCELED = 125,
 }

@@ -19,6 +19,7 @@ import { Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
 import { EpollTransport } from '../network/epoll-transport.js';
@@ -136,6 +137,7 @@ export class Worker implements ConnectionHandler {
   private arrivals: Arrival[] = [];
   private roundStartMs = 0;
   private hasFailed = false;
+  private readonly acceptFailures: AcceptFailures;
 
   constructor(options: WorkerOptions) {
     this.options = options;
@@ -155,6 +157,7 @@ export class Worker implements ConnectionHandler {
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
     const reply = new ReplyWriter();
     const log = createLog(this.config.logFile, () => this.config.logLevel);
+    this.acceptFailures = new AcceptFailures(log);
     const descriptors = new DescriptorLimit(libc, options.reservedDescriptors);
     this.services = {
       state: this.state,
@@ -274,6 +277,10 @@ export class Worker implements ConnectionHandler {
 
   onRefused(): void {
     this.state.counters.server[ServerCounter.RejectedConnections]++;
+  }
+
+  onAcceptFailed(reason: string): void {
+    this.acceptFailures.note(reason);
   }
 
   /** An exception may have left a shard half changed or locked: it ends the process, with all that is known. */

@@ -9,6 +9,7 @@ import { lruClock } from '../../keyspace/access-clock.js';
 import { KeyspaceCounter } from '../../keyspace/counters.js';
 import { AppendOnlyMode } from '../../state/append-only-state.js';
 import { InstantaneousMetric, ServerCounter } from '../../state/command-statistics.js';
+import { residentBytes } from '../../system/resident-memory.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../../system/version.js';
 
 /** The program that this file is a part of. */
@@ -93,7 +94,7 @@ function memory(context: CommandContext): Fields {
   const datasetShare = (100 * datasetBytes) / Math.max(1, used - startupBytes);
   control.notePeakMemory(used);
   const peak = control.peakMemoryBytes;
-  const resident = process.memoryUsage.rss();
+  const resident = residentBytes();
   const { maxMemoryBytes } = keyspace.settings;
   const total = totalmem();
   return [

@@ -1,10 +1,12 @@
 /** MEMORY: what keys and the process take. */
 
+import { getHeapStatistics } from 'node:v8';
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { entryBytes, ValueType } from '../../keyspace/entry.js';
 import { blockBytes } from '../../memory/arena.js';
+import { residentBytes } from '../../system/resident-memory.js';
 import { helpHandler } from '../connection/help.js';
 
 /** Bytes of the dictionary that one key takes on average: its slot and tag at 80 % fill. */
@@ -74,7 +76,7 @@ function stats(context: CommandContext): void {
   const { control, clients } = context.services.state;
   const usedBytes = keyspace.usedBytes();
   control.notePeakMemory(usedBytes);
-  const memory = process.memoryUsage();
+  const heap = getHeapStatistics();
   let tableBytes = 0;
   let keys = 0;
   let freeBytes = 0;
@@ -92,7 +94,7 @@ function stats(context: CommandContext): void {
     keys += keyspace.keyCount(database);
   }
   for (const shard of keyspace.shards) freeBytes += shard.arena.freeBytes;
-  const startupBytes = memory.heapUsed + memory.external;
+  const startupBytes = heap.used_heap_size + heap.external_memory;
   const rows: [string, number][] = [
     ['peak.allocated', control.peakMemoryBytes],
     ['total.allocated', usedBytes],
@@ -114,7 +116,7 @@ function stats(context: CommandContext): void {
   const ratios: [string, number][] = [
     ['dataset.percentage', usedBytes === 0 ? 0 : (100 * (usedBytes - tableBytes)) / usedBytes],
     ['peak.percentage', control.peakMemoryBytes === 0 ? 0 : (100 * usedBytes) / control.peakMemoryBytes],
-    ['fragmentation', usedBytes === 0 ? 1 : memory.rss / usedBytes],
+    ['fragmentation', usedBytes === 0 ? 1 : residentBytes() / usedBytes],
   ];
   reply.map(rows.length + databases.length + tail.length + ratios.length + 1);
   for (const [name, value] of rows) {
