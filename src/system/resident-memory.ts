@@ -1,6 +1,6 @@
 /** The memory that the process has from the system, in bytes. */
 
-let last = 0;
+let last = process.memoryUsage.rss();
 
 /** What was read last if it can't be read now: that takes a descriptor, and there may be none. */
 export function residentBytes(): number {
