@@ -172,7 +172,8 @@ export class Executor {
   /** Whether memory is not full, as far as can be told without a lock. */
   private hasRoom(): boolean {
     const { keyspace } = this.context;
-    return keyspace.settings.maxMemoryBytes === 0 || !keyspace.mustMakeRoom(this.clients.memoryBytes());
+    if (keyspace.settings.maxMemoryBytes === 0 || !keyspace.mustMakeRoom(this.clients.memoryBytes())) return true;
+    return !keyspace.mustMakeRoom(this.clientBytes());
   }
 
   /**
@@ -480,12 +481,17 @@ export class Executor {
     return command;
   }
 
-  /** What clients take, without what exceeds maxmemory-clients: clients go for that, not keys. */
+  /**
+   * What clients take, without that for which no key has to go: what those take that have not authenticated, and what
+   * exceeds maxmemory-clients, since clients go for it.
+   */
   private clientBytes(): number {
     const { clients } = this;
     const limitBytes = this.context.services.config.maxMemoryClientsBytes;
-    const excessBytes = limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - limitBytes);
-    return clients.memoryBytes() - excessBytes;
+    const strangerBytes = clients.unauthenticatedBytes();
+    const excessBytes =
+      limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - strangerBytes - limitBytes);
+    return clients.memoryBytes() - strangerBytes - excessBytes;
   }
 
   /** Whether a command is refused when memory is full; what would be queued takes memory, too. */

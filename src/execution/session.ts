@@ -34,6 +34,14 @@ export const enum ReplyMode {
   Skip = 3,
 }
 
+/** Whose limits hold for a client (`client-output-buffer-limit` and others). */
+export const enum ClientClass {
+  Normal = 0,
+  Replica = 1,
+  PubSub = 2,
+  COUNT = 3,
+}
+
 /** What the command layer asks of the connection below it. */
 export interface ClientConnection {
   /** Closes the connection once all replies are sent. */
@@ -72,6 +80,10 @@ export class Session {
   noEvict = false;
   noTouch = false;
   isMonitor = false;
+  /** What it is sent is the replication stream. */
+  isReplica = false;
+  /** Channels and patterns that it is subscribed to. */
+  subscriptionCount = 0;
   closing = false;
   lastCommandId = -1;
   lastInteractionMs: number;
@@ -101,6 +113,11 @@ export class Session {
     this.lastInteractionMs = nowMs;
   }
 
+  get clientClass(): ClientClass {
+    if (this.isReplica) return ClientClass.Replica;
+    return this.subscriptionCount > 0 ? ClientClass.PubSub : ClientClass.Normal;
+  }
+
   /** Whether the session is all in its row of the client table, so that another worker can go on with it. */
   get isMovable(): boolean {
     return (
@@ -111,6 +128,7 @@ export class Session {
       this.watched.length === 0 &&
       this.postponed === null &&
       !this.isMonitor &&
+      this.clientClass === ClientClass.Normal &&
       !this.closing
     );
   }

@@ -139,7 +139,7 @@ function memory(context: CommandContext): Fields {
     ['rss_overhead_bytes', 0],
     ['mem_fragmentation_ratio', (resident / Math.max(1, used)).toFixed(2)],
     ['mem_fragmentation_bytes', resident - used],
-    ['mem_not_counted_for_evict', 0],
+    ['mem_not_counted_for_evict', table.unauthenticatedBytes()],
     ['mem_replication_backlog', 0],
     ['mem_total_replication_buffers', 0],
     ['mem_clients_slaves', 0],
