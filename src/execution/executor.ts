@@ -172,7 +172,8 @@ export class Executor {
   /** Whether memory is not full, as far as can be told without a lock. */
   private hasRoom(): boolean {
     const { keyspace } = this.context;
-    if (keyspace.settings.maxMemoryBytes === 0 || !keyspace.mustMakeRoom(this.clients.memoryBytes())) return true;
+    if (keyspace.settings.maxMemoryBytes === 0 || !keyspace.mustMakeRoom(this.clients.memoryBytes()))
+      return true;
     return !keyspace.mustMakeRoom(this.clientBytes());
   }
 

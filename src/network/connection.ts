@@ -36,6 +36,8 @@ export class Connection {
   isClosing = false;
   isClosed = false;
   isReadingPaused = false;
+  /** The client has taken some of what waited for it; whoever looks sets it back. */
+  hasTakenOutput = false;
   /** Output is kept until the transport's `releaseOutput`. */
   isOutputHeld = false;
   /** Position in the journal that has to be on the disk before. */

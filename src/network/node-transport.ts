@@ -248,6 +248,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
   /** The socket has sent what it had. */
   private onWritten(connection: NodeConnection): void {
     if (connection.isClosed || connection.inFlightBytes === 0 || connection.socket.writableLength > 0) return;
+    connection.hasTakenOutput = true;
     connection.pendingOutputBytes -= connection.inFlightBytes;
     connection.inFlightBytes = 0;
     if (!connection.isOutputHeld) this.writeQueued(connection);

@@ -250,6 +250,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
         }
         break;
       }
+      connection.hasTakenOutput = true;
       connection.outputSent += wrote;
       connection.pendingOutputBytes -= wrote;
       if (connection.outputSent === length) {

@@ -36,7 +36,7 @@ import { TransferThread } from '../network/transfer.js';
 import type { ConnectionHandler, Transport, TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import { SnapshotImageWriter } from '../persistence/image-writer.js';
-import { REPLY_BYTES_MAX, ReplyWriter } from '../protocol/reply-writer.js';
+import { ReplyWriter } from '../protocol/reply-writer.js';
 import { CLIENT_ROWS_MAX } from '../state/client-table.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
@@ -45,13 +45,12 @@ import { ProcessState, type ProcessStateHandle } from '../state/process-state.js
 import { DescriptorLimit } from '../system/descriptors.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
+import { ClientLimits } from './client-limits.js';
 import { crashDetails } from './crash-details.js';
 import { HeldReplies } from './held-replies.js';
 import { HugePages } from './huge-pages.js';
 import { WorkerPlacement } from './placement.js';
 
-/** How often connections are held against `timeout` and the soft output limit. */
-const CLIENT_CHECK_MS = 1000;
 /** A client that is silent for so long needs no room for the rest of its command yet. */
 const SHRINK_AFTER_IDLE_MS = 2000;
 /** The time between two ticks that active expiry may take. */
@@ -64,6 +63,8 @@ const LAZY_FREE_BUDGET_MS = 10;
 const SPARE_TIME_BUDGET_MS = 1;
 /** A connection that brings more input than this stays where it is. */
 const MOVED_INPUT_BYTES_MAX = 64 * 1024;
+/** As the acceptor says it. */
+const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
 const NO_BYTES = new Uint8Array(0);
 const STDERR = 2;
 
@@ -119,16 +120,14 @@ export class Worker implements ConnectionHandler {
   private readonly hugePages: HugePages | null;
   private readonly imageWriter: SnapshotImageWriter;
   private readonly connections = new Map<number, Connection>();
-  /** Connections with more pending output than the soft limit, and since when. */
-  private readonly overSoftLimit = new Map<Connection, number>();
   /** Connections with buffers that may grow or shrink without another command. */
   private readonly unsettled = new Set<Connection>();
-  private nextClientCheckMs = 0;
   /** Connections with a command that CLIENT PAUSE holds back, or that waits for its work. */
   private readonly postponed = new Set<Connection>();
   /** Commands are being executed: whatever fails now, the context knows which. */
   private isExecuting = false;
   private readonly heldReplies: HeldReplies;
+  private readonly limits: ClientLimits;
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
@@ -233,6 +232,18 @@ export class Worker implements ConnectionHandler {
       parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
       this.transport = transport;
     }
+    this.limits = new ClientLimits({
+      worker: options.index,
+      config: this.config,
+      clients: this.state.clients,
+      counters: this.state.counters.server,
+      connections: this.connections,
+      transport: this.transport,
+      log,
+      describeSlot: (slot) => this.describeSlot(slot),
+      describe: (session) => this.describe(session),
+      wakeWorker: this.services.wakeWorker,
+    });
     this.heldReplies = new HeldReplies(
       this.keyspace.journal,
       this.state.appendOnly,
@@ -298,6 +309,7 @@ export class Worker implements ConnectionHandler {
     this.configVersion = published.version;
     this.config.adopt(JSON.parse(published.json));
     this.applyConfig();
+    this.limits.configurationChanged();
   }
 
   /** Looks whether the dataset is loaded, until it is. */
@@ -309,8 +321,6 @@ export class Worker implements ConnectionHandler {
     const { config, services } = this;
     config.copyTo(this.settings);
     this.keyspace.settingsChanged();
-    const { hardBytes } = config.normalOutputLimit;
-    this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
     services.requirePass = config.requirePass;
     this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
@@ -350,7 +360,12 @@ export class Worker implements ConnectionHandler {
     this.connections.set(id, connection);
     this.services.sessions.set(id, session);
     this.state.counters.server[ServerCounter.ConnectionsReceived]++;
-    if (!hasRow) connection.closeAfterReply();
+    this.limits.opened(connection, session);
+    if (!hasRow) {
+      this.onRefused();
+      this.transport.reply.error(TOO_MANY_CLIENTS);
+      connection.closeAfterReply();
+    }
     if (this.config.protectedMode && session.authenticated && !isLoopbackAddress(connection.peerAddress())) {
       this.state.counters.server[ServerCounter.RejectedConnections]++;
       this.transport.reply.error(PROTECTED_MODE_ERROR);
@@ -371,6 +386,7 @@ export class Worker implements ConnectionHandler {
     const { journal } = this.keyspace;
     if (journal.isOn && !journal.ring.hasRoom) this.waitForJournal();
     this.heldReplies.beforeCommands();
+    this.limits.beforeCommands(session);
     let position: number;
     this.isExecuting = true;
     try {
@@ -380,18 +396,19 @@ export class Worker implements ConnectionHandler {
     }
     this.isExecuting = false;
     this.afterCommands(connection, session);
-    if (end - position > this.config.clientQueryBufferLimitBytes) connection.closeAfterReply();
+    this.limits.inputWaits(connection, session, end - position);
     this.noteTraffic(connection, session, position - start, end - position);
     this.services.monitors.flush();
-    this.evictClients();
+    this.limits.evictClients();
     this.takeRequests();
     return position;
   }
 
   /** What has to happen once commands of a connection have run. */
   private afterCommands(connection: Connection, session: Session): void {
-    this.heldReplies.holdIfUnsynced(connection);
-    if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
+    // Who has not authenticated is told nothing of the data.
+    if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
+    this.limits.afterCommands(connection, session);
     if (session.postponed !== null) {
       if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
       this.postponed.add(connection);
@@ -465,24 +482,19 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  /** Whether what waits to be sent, with the replies that were just written, is more than a client may have. */
-  private isOverHardLimit(connection: Connection): boolean {
-    const { reply } = this.transport;
-    const { hardBytes } = this.config.normalOutputLimit;
-    return reply.overflowed || (hardBytes > 0 && connection.pendingOutputBytes + reply.size > hardBytes);
+  /** A client as CLIENT LIST shows it, by its slot in the table. */
+  private describeSlot(slot: number): string {
+    if (slot < 0) return '';
+    return this.state.clients.formatLine(slot, Date.now(), (id) => this.context.table.byId(id).fullName);
   }
 
-  /** Closes a connection that does not take its output; it gets nothing of what was just replied. */
-  private closeOverLimit(connection: Connection): void {
-    const { reply } = this.transport;
-    reply.overflowed = false;
-    reply.drop();
-    this.state.counters.server[ServerCounter.OutputLimitDisconnections]++;
-    this.services.log(
-      `Client ${connection.peerAddress()} closed for overcoming of output buffer limits.`,
-      'warning',
-    );
-    this.transport.close(connection, false);
+  private describe(session: Session): string {
+    const connection = this.connections.get(session.id);
+    if (connection !== undefined) {
+      const { queryBufferBytes, queryBufferFreeBytes } = connection;
+      this.services.clientRows.publish(session, Date.now(), queryBufferBytes, queryBufferFreeBytes);
+    }
+    return this.describeSlot(session.clientSlot);
   }
 
   /** Keeps the connection's row in the client table up to date. */
@@ -502,25 +514,9 @@ export class Worker implements ConnectionHandler {
   private flush(session: Session): void {
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
-    // With a limit, replies to one read count together, and nobody gets a part of them.
-    if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
-    else if (this.config.normalOutputLimit.hardBytes === 0) {
-      this.heldReplies.holdIfUnsynced(connection);
-      this.transport.send(connection);
-    }
-  }
-
-  /** Closes the clients that take most if all together take more than `maxmemory-clients`. */
-  private evictClients(): void {
-    const limitBytes = this.config.maxMemoryClientsBytes;
-    const { clients, counters } = this.state;
-    if (limitBytes === 0 || clients.evictableBytes() <= limitBytes) return;
-    for (const slot of clients.evictionVictims(limitBytes)) {
-      const worker = clients.requestKill(slot, clients.id(slot));
-      if (worker < 0) continue;
-      counters.server[ServerCounter.EvictedClients]++;
-      if (worker !== this.options.index) this.services.wakeWorker(worker);
-    }
+    if (!this.limits.maySendPart(connection, session)) return;
+    if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
+    this.transport.send(connection);
   }
 
   onClose(connection: Connection): void {
@@ -540,7 +536,7 @@ export class Worker implements ConnectionHandler {
   private forget(connection: Connection, session: Session): void {
     connection.session = null;
     this.unsettled.delete(connection);
-    this.overSoftLimit.delete(connection);
+    this.limits.closed(connection);
     this.connections.delete(session.id);
     this.services.sessions.delete(session.id);
   }
@@ -601,6 +597,7 @@ export class Worker implements ConnectionHandler {
       if (session.postponedWork?.isReady === false) continue;
       this.context.nowMs = nowMs;
       this.heldReplies.beforeCommands();
+      this.limits.beforeCommands(session);
       this.transport.reply.protocol = session.protocol;
       this.isExecuting = true;
       try {
@@ -609,9 +606,10 @@ export class Worker implements ConnectionHandler {
         this.fail(error);
       }
       this.isExecuting = false;
-      this.heldReplies.holdIfUnsynced(connection);
+      if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
+      this.limits.afterCommands(connection, session);
       this.services.monitors.flush();
-      if (session.postponed !== null) continue;
+      if (session.postponed !== null || connection.isClosed) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
       if (session.closing) connection.closeAfterReply();
@@ -638,7 +636,7 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.context.nowMs = nowMs;
     this.measureUnsettled(nowMs);
-    this.evictClients();
+    this.limits.evictClients();
     let isWorkLeft = false;
     this.heldReplies.commit();
     this.readMailbox();
@@ -662,10 +660,7 @@ export class Worker implements ConnectionHandler {
     }
     // With `always`, nobody has woken the journal thread for what has expired.
     this.keyspace.journal.ring.wakeIfPending();
-    if (nowMs >= this.nextClientCheckMs) {
-      this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
-      this.checkClients(nowMs);
-    }
+    this.limits.tick(nowMs);
     return isWorkLeft;
   }
 
@@ -684,26 +679,6 @@ export class Worker implements ConnectionHandler {
       followAppendOnly(this.keyspace, this.services, nowMs);
     }
     return isWorkLeft;
-  }
-
-  /** Closes connections that were idle for too long, or did not take their replies for too long. */
-  private checkClients(nowMs: number): void {
-    const { timeoutSeconds, normalOutputLimit } = this.config;
-    const { softBytes, softSeconds } = normalOutputLimit;
-    for (const [connection, sinceMs] of this.overSoftLimit) {
-      if (connection.isClosed || softBytes === 0 || connection.pendingOutputBytes <= softBytes) {
-        this.overSoftLimit.delete(connection);
-      } else if (nowMs - sinceMs > softSeconds * 1000) {
-        this.overSoftLimit.delete(connection);
-        this.transport.close(connection, false);
-      }
-    }
-    if (timeoutSeconds === 0) return;
-    for (const connection of [...this.connections.values()]) {
-      const { session } = connection;
-      if (session === null || session.isMonitor || session.postponed !== null) continue;
-      if (nowMs - session.lastInteractionMs > timeoutSeconds * 1000) this.transport.close(connection, false);
-    }
   }
 
   /** Keeps the rows up to date of clients with buffers, and gives back what idle ones do not need. */
@@ -729,12 +704,6 @@ export class Worker implements ConnectionHandler {
     if (session === null) return;
     this.unsettled.add(connection);
     this.publishBuffers(connection, session);
-    const { softBytes } = this.config.normalOutputLimit;
-    const { pendingOutputBytes } = connection;
-    if (this.isOverHardLimit(connection)) {
-      this.closeOverLimit(connection);
-    } else if (softBytes > 0 && pendingOutputBytes >= softBytes && !this.overSoftLimit.has(connection)) {
-      this.overSoftLimit.set(connection, Date.now());
-    }
+    this.limits.outputWaits(connection, session);
   }
 }
