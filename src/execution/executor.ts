@@ -78,6 +78,8 @@ export class Executor {
   private isEachTimed = false;
   /** By command id: 1 if it is always quick, so that it may share the time of its batch. */
   private readonly isQuick: Uint8Array;
+  /** After `executeBatch`: the client has got so much that others come before what is left of its commands. */
+  mustPause = false;
   /** The dataset is being loaded, by threads that take no locks: what could touch a key is refused. */
   isLoading = false;
 
@@ -108,6 +110,7 @@ export class Executor {
     this.startTiming(count);
     this.prepare(0, count, session.database, parser);
     let isUnhindered = this.isUnhindered(session);
+    this.mustPause = false;
     let index = 0;
     while (index < count) {
       if (isUnhindered && this.isSimple(index, parser) && this.hasRoom()) {
@@ -118,9 +121,10 @@ export class Executor {
         if (session.closing || session.postponed !== null) break;
         isUnhindered = this.isUnhindered(session);
       }
-      if (context.reply.size > FLUSH_BYTES || context.reply.overflowed) {
-        context.services.flush(session);
-        if (session.closing) break;
+      const { reply } = context;
+      if (reply.size > FLUSH_BYTES || reply.spilledBytes > 0 || reply.overflowed) {
+        this.mustPause = !context.services.flush(session);
+        if (this.mustPause) break;
       }
     }
     this.endTiming();
@@ -211,6 +215,7 @@ export class Executor {
       argumentsDone < STRETCH_ARGUMENTS_MAX &&
       shards[index] === shard &&
       reply.size <= FLUSH_BYTES &&
+      reply.spilledBytes === 0 &&
       this.isSimple(index, parser)
     );
     keyspace.publishIfMoved(shard);
@@ -293,7 +298,7 @@ export class Executor {
   /** Goes on with a command that has begun: nothing may refuse it any more. */
   private goOn(command: Command): void {
     const { session, reply } = this.context;
-    const start = reply.length;
+    const start = reply.hold();
     this.run(command);
     if (session.postponed !== null || session.replyMode === ReplyMode.On) return;
     reply.length = Math.min(start, reply.length);
@@ -421,7 +426,7 @@ export class Executor {
   private executeSilently(command: Command | null): void {
     const { session, reply } = this.context;
     const mode = session.replyMode;
-    const start = reply.length;
+    const start = reply.hold();
     if (mode === ReplyMode.SkipNext) session.replyMode = ReplyMode.Skip;
     const resolved = this.check(command);
     if (resolved !== null && !this.isPostponed(resolved)) {

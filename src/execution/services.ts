@@ -20,8 +20,11 @@ export interface ServerServices {
   readonly monitors: MonitorFeed;
   /** What MIGRATE sends to other servers. */
   readonly transfers: Transfers;
-  /** Sends what has been replied so far, before a long batch ends. */
-  flush(session: Session): void;
+  /**
+   * Sends what has been replied so far, before a long batch ends. Returns whether the batch may go on now: not if the
+   * client is closed, or if it is the others' turn.
+   */
+  flush(session: Session): boolean;
   /** Makes a worker look at its mailbox and at requests in the client table. */
   wakeWorker(index: number): void;
   readonly workerCount: number;
@@ -47,6 +50,8 @@ export interface ServerServices {
   /** `enable-debug-command` and where the client is. */
   isDebugAllowed(session: Session): boolean;
   readonly log: Log;
+  /** Has all workers give back the buffers that they keep for later. */
+  purgeBuffers(): void;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
   /** Runs a session's queue as one transaction (executor.ts). */

@@ -198,7 +198,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
       () => {},
     ),
     transfers: NO_TRANSFERS,
-    flush: () => {},
+    flush: () => true,
     wakeWorker: () => {},
     workerCount: 1,
     multiplexingApi: '',
@@ -215,6 +215,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     isDebugAllowed: () => false,
     log: () => {},
     releaseUnusedPages: () => {},
+    purgeBuffers: () => {},
     executeTransaction: () => {},
   };
 }

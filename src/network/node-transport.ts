@@ -25,6 +25,8 @@ import {
 } from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';
 
+/** What one connection is sent before the others have their turn. */
+const WRITTEN_PER_TURN_BYTES_MAX = 1024 * 1024;
 const READ_BUFFER_BYTES = 64 * 1024;
 /** Sleeps of a thread that can't accept: they cost its clients so much, and it a twentieth of a processor. */
 const THROTTLE_MS = 5;
@@ -41,6 +43,8 @@ class NodeConnection extends Connection {
   readonly socket: Socket;
   /** Bytes that the socket has and has not sent yet. */
   inFlightBytes = 0;
+  /** They are the first block of `output`. */
+  isBlockInFlight = false;
   isReading = true;
   /** One function for all writes of this connection. */
   onWritten: () => void = () => {};
@@ -193,24 +197,42 @@ export class NodeTransport implements Transport, ConnectionEvents {
   /** Hands input to the handler: `got` new bytes, in the connection's buffer or in the worker's. */
   private deliver(connection: NodeConnection, got: number): void {
     this.isBusy = true;
+    const { handler } = this;
     const { input, inputView } = connection;
+    let left: number;
     if (input !== null && inputView !== null && connection.inputLength > 0) {
       const end = connection.inputLength + got;
-      const consumed = this.handler.onData(connection, input, inputView, 0, end);
-      if (!connection.isClosed) connection.keepInput(input, consumed, end, this.handler.bytesNeeded);
+      const consumed = handler.onData(connection, input, inputView, 0, end);
+      left = end - consumed;
+      if (!connection.isClosed) connection.keepInput(input, consumed, end, handler.bytesNeeded);
     } else {
-      const consumed = this.handler.onData(connection, this.readBuffer, this.readView, 0, got);
-      if (consumed < got && !connection.isClosed)
-        connection.keepInput(this.readBuffer, consumed, got, this.handler.bytesNeeded);
+      const consumed = handler.onData(connection, this.readBuffer, this.readView, 0, got);
+      left = got - consumed;
+      if (left > 0 && !connection.isClosed)
+        connection.keepInput(this.readBuffer, consumed, got, handler.bytesNeeded);
     }
+    const isPaused = handler.isPaused && left > 0;
     this.send(connection);
+    if (isPaused) {
+      connection.hasUndelivered = true;
+      this.updateReading(connection);
+    }
     this.handler.onRoundEnd();
+  }
+
+  /** The others have had their turn. */
+  private deliverLeft(connection: NodeConnection): void {
+    connection.isQueued = false;
+    if (connection.isClosed || !connection.hasUndelivered || !takesInput(connection)) return;
+    connection.hasUndelivered = false;
+    this.deliver(connection, 0);
+    this.updateReading(connection);
   }
 
   send(target: Connection): void {
     const { reply } = this;
     const connection = target as NodeConnection;
-    if (reply.length > 0) {
+    if (reply.length > 0 || reply.spilledBytes > 0) {
       if (!connection.isClosed) this.writeReply(connection);
       reply.reset();
     }
@@ -220,14 +242,16 @@ export class NodeTransport implements Transport, ConnectionEvents {
   private writeReply(connection: NodeConnection): void {
     const { reply } = this;
     if (connection.isOutputHeld) {
-      connection.queueOutput(reply.bytes, 0, reply.length);
+      this.queueReply(connection);
       this.updateReading(connection);
       return;
     }
-    if (connection.pendingOutputBytes > 0) {
-      connection.queueOutput(reply.bytes, 0, reply.length);
+    if (connection.pendingOutputBytes > 0 || reply.isOversized) {
+      this.queueReply(connection);
+      if (connection.inFlightBytes === 0) this.writeQueued(connection);
+      if (connection.isClosed) return;
     } else {
-      const left = this.write(connection, reply.bytes, reply.length);
+      const left = this.write(connection, reply.bytes.subarray(0, reply.length));
       if (connection.isClosed || left === 0) return;
       connection.pendingOutputBytes += left;
       reply.abandonBuffer();
@@ -236,11 +260,21 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.handler.onOutputPending(connection);
   }
 
-  /** Gives bytes[0, length) to the socket. Returns 0 if they are sent, else what the socket keeps: all. */
-  private write(connection: NodeConnection, bytes: Uint8Array, length: number): number {
+  private queueReply(connection: NodeConnection): void {
+    const { reply } = this;
+    if (reply.isOversized) {
+      connection.adoptOutput(reply.bytes, 0, reply.length);
+      reply.abandonBuffer();
+    } else {
+      connection.queueOutput(reply.bytes, 0, reply.length);
+    }
+  }
+
+  /** Gives bytes to the socket. Returns 0 if they are sent, else what the socket keeps: all. */
+  private write(connection: NodeConnection, bytes: Uint8Array): number {
     const { socket } = connection;
-    socket.write(bytes.subarray(0, length), connection.onWritten);
-    const left = socket.writableLength === 0 ? 0 : length;
+    socket.write(bytes, connection.onWritten);
+    const left = socket.writableLength === 0 ? 0 : bytes.length;
     connection.inFlightBytes = left;
     return left;
   }
@@ -248,32 +282,56 @@ export class NodeTransport implements Transport, ConnectionEvents {
   /** The socket has sent what it had. */
   private onWritten(connection: NodeConnection): void {
     if (connection.isClosed || connection.inFlightBytes === 0 || connection.socket.writableLength > 0) return;
-    connection.hasTakenOutput = true;
-    connection.pendingOutputBytes -= connection.inFlightBytes;
-    connection.inFlightBytes = 0;
+    this.inFlightSent(connection);
     if (!connection.isOutputHeld) this.writeQueued(connection);
+  }
+
+  private inFlightSent(connection: NodeConnection): void {
+    const { inFlightBytes } = connection;
+    connection.inFlightBytes = 0;
+    if (connection.isBlockInFlight) connection.outputSent(inFlightBytes);
+    else connection.pendingOutputBytes -= inFlightBytes;
+    connection.hasTakenOutput = true;
+    connection.isBlockInFlight = false;
   }
 
   private writeQueued(connection: NodeConnection): void {
     const { output } = connection;
-    while (output.length > 0) {
-      const length = output.length === 1 ? connection.lastChunkLength : output[0].length;
-      const chunk = output.shift() as Uint8Array;
-      if (this.write(connection, chunk, length) > 0) return;
+    let left = WRITTEN_PER_TURN_BYTES_MAX;
+    while (output.lengthBytes > 0) {
+      if (left <= 0) {
+        // Others have their turn.
+        setImmediate(() => this.continueWriting(connection));
+        return;
+      }
+      const { bytes, start, end } = output.first;
+      left -= end - start;
+      if (this.write(connection, bytes.subarray(start, end)) > 0) {
+        connection.isBlockInFlight = true;
+        return;
+      }
       if (connection.isClosed) return;
-      connection.pendingOutputBytes -= length;
+      connection.outputSent(end - start);
     }
     if (connection.isClosing) this.close(connection, false);
     else this.updateReading(connection);
   }
 
+  private continueWriting(connection: NodeConnection): void {
+    if (!connection.isClosed && !connection.isOutputHeld && connection.inFlightBytes === 0) {
+      this.writeQueued(connection);
+    }
+  }
+
   private updateReading(connection: NodeConnection): void {
-    const reads =
-      !connection.isReadingPaused &&
-      !connection.isClosing &&
-      !connection.isOutputHeld &&
-      connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX;
-    if (connection.isReading === reads || connection.isClosed) return;
+    if (connection.isClosed) return;
+    const takes = takesInput(connection);
+    if (takes && connection.hasUndelivered && !connection.isQueued) {
+      connection.isQueued = true;
+      setImmediate(() => this.deliverLeft(connection));
+    }
+    const reads = takes && !connection.hasUndelivered;
+    if (connection.isReading === reads) return;
     connection.isReading = reads;
     if (reads) connection.socket.resume();
     else connection.socket.pause();
@@ -293,6 +351,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
   resumeReading(connection: Connection): void {
     if (!connection.isReadingPaused || connection.isClosed) return;
     connection.isReadingPaused = false;
+    connection.hasUndelivered = false;
     this.updateReading(connection as NodeConnection);
     if (connection.inputLength > 0) this.deliver(connection as NodeConnection, 0);
   }
@@ -310,8 +369,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.handler.onClose(connection);
     connection.socket.destroy();
     connection.fd = -1;
-    connection.output.length = 0;
-    connection.pendingOutputBytes = 0;
+    connection.dropOutput();
     connection.dropInput();
   }
 
@@ -324,6 +382,16 @@ export class NodeTransport implements Transport, ConnectionEvents {
     const { address, family, port } = (connection as NodeConnection).socket.address() as Partial<AddressInfo>;
     return addressText(address, family, port);
   }
+}
+
+/** Whether the input of a connection may be handed over. */
+function takesInput(connection: NodeConnection): boolean {
+  return (
+    !connection.isReadingPaused &&
+    !connection.isClosing &&
+    !connection.isOutputHeld &&
+    connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX
+  );
 }
 
 /** Why no descriptor can be had now, '' if one can. */

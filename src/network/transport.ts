@@ -17,6 +17,8 @@ export interface ConnectionHandler {
    */
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number;
   readonly bytesNeeded: number;
+  /** After `onData`: what was not consumed is to come again in the next round, without waiting for more. */
+  readonly isPaused: boolean;
   /** `maxclients` and `tcp-keepalive` (seconds, 0 for off), for a transport that accepts by itself. */
   readonly clientsMax: number;
   readonly keepAliveSeconds: number;

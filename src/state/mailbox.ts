@@ -43,6 +43,8 @@ export const enum MessageKind {
   Shutdown = 7,
   /** A connection moves here: its id, descriptor, row in the client table, and input that was not handled yet. */
   Connection = 8,
+  /** Give back memory that is kept for later (MEMORY PURGE). */
+  Purge = 9,
 }
 
 /** A message as the owner gets it; the object and the payload are valid only during the call. */

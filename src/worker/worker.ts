@@ -28,6 +28,7 @@ import { IoUringTransport } from '../network/io-uring-transport.js';
 import type { ListenOptions } from '../network/listener.js';
 import { joinListeners, openSharedListeners, type SharedListener } from '../network/node-listener.js';
 import { NodeTransport } from '../network/node-transport.js';
+import { outputBlocks } from '../network/output-blocks.js';
 import { ProcessorLoad } from '../network/processor-load.js';
 import { PROTECTED_MODE_ERROR } from '../network/protected-mode.js';
 import { isLoopbackAddress } from '../network/socket-address.js';
@@ -65,6 +66,10 @@ const SPARE_TIME_BUDGET_MS = 1;
 const MOVED_INPUT_BYTES_MAX = 64 * 1024;
 /** As the acceptor says it. */
 const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
+/** Buffers that were not needed for so long are given back. */
+const TRIM_MS = 3000;
+/** Replies of one connection before the others have their turn. */
+const TURN_REPLY_BYTES_MAX = 1024 * 1024;
 const NO_BYTES = new Uint8Array(0);
 const STDERR = 2;
 
@@ -135,6 +140,9 @@ export class Worker implements ConnectionHandler {
   private movers: Connection[] = [];
   private arrivals: Arrival[] = [];
   private roundStartMs = 0;
+  /** Replies that the connection whose commands run has been sent in this turn. */
+  private turnBytes = 0;
+  private nextTrimMs = 0;
   private hasFailed = false;
   private readonly acceptFailures: AcceptFailures;
 
@@ -189,6 +197,7 @@ export class Worker implements ConnectionHandler {
       log,
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(),
+      purgeBuffers: () => this.state.broadcast(MessageKind.Purge),
       releaseUnusedPages: (shard) =>
         shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
           this.hugePages?.release(shard.memory, offset, lengthBytes),
@@ -345,6 +354,10 @@ export class Worker implements ConnectionHandler {
     );
   }
 
+  get isPaused(): boolean {
+    return this.dispatcher.isPaused;
+  }
+
   get bytesNeeded(): number {
     return this.dispatcher.bytesNeeded;
   }
@@ -387,6 +400,9 @@ export class Worker implements ConnectionHandler {
     if (journal.isOn && !journal.ring.hasRoom) this.waitForJournal();
     this.heldReplies.beforeCommands();
     this.limits.beforeCommands(session);
+    const { reply } = this.transport;
+    reply.outlet = connection;
+    this.turnBytes = 0;
     let position: number;
     this.isExecuting = true;
     try {
@@ -395,6 +411,7 @@ export class Worker implements ConnectionHandler {
       this.fail(error);
     }
     this.isExecuting = false;
+    reply.outlet = null;
     this.afterCommands(connection, session);
     this.limits.inputWaits(connection, session, end - position);
     this.noteTraffic(connection, session, position - start, end - position);
@@ -500,7 +517,8 @@ export class Worker implements ConnectionHandler {
   /** Keeps the connection's row in the client table up to date. */
   private noteTraffic(connection: Connection, session: Session, readBytes: number, keptBytes: number): void {
     const { counters } = this.state;
-    const replyBytes = this.transport.reply.size;
+    const { reply } = this.transport;
+    const replyBytes = reply.size + reply.spilledBytes;
     counters.server[ServerCounter.InputBytes] += readBytes;
     counters.server[ServerCounter.OutputBytes] += replyBytes;
     counters.server[ServerCounter.Reads]++;
@@ -511,12 +529,17 @@ export class Worker implements ConnectionHandler {
     if (keptBytes > 0) this.unsettled.add(connection);
   }
 
-  private flush(session: Session): void {
+  private flush(session: Session): boolean {
     const connection = this.connections.get(session.id);
-    if (connection === undefined) return;
-    if (!this.limits.maySendPart(connection, session)) return;
+    if (connection === undefined) return false;
+    if (!this.limits.maySendPart(connection, session)) return !connection.isClosed;
     if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
+    const { reply } = this.transport;
+    const replyBytes = reply.size + reply.spilledBytes;
+    this.turnBytes += replyBytes;
+    this.state.counters.server[ServerCounter.OutputBytes] += replyBytes;
     this.transport.send(connection);
+    return !connection.isClosed && this.turnBytes < TURN_REPLY_BYTES_MAX;
   }
 
   onClose(connection: Connection): void {
@@ -563,7 +586,14 @@ export class Worker implements ConnectionHandler {
     if (message.kind === MessageKind.MonitorLine) this.services.monitors.receive(message);
     else if (message.kind === MessageKind.Connection)
       this.arrivals.push({ fd: message.first, slot: message.second, input: message.payload });
+    else if (message.kind === MessageKind.Purge) this.giveBackBuffers(true);
   };
+
+  /** Gives back memory that is kept for long replies: what was not used lately, or with `isForced` all of it. */
+  private giveBackBuffers(isForced: boolean): void {
+    outputBlocks.trim(isForced);
+    this.transport.reply.shrinkIfUnused(isForced);
+  }
 
   /** Sends bytes that are no reply to a connection. Nothing else may wait in the reply writer. */
   private sendTo(session: Session, bytes: Uint8Array): void {
@@ -599,6 +629,7 @@ export class Worker implements ConnectionHandler {
       this.heldReplies.beforeCommands();
       this.limits.beforeCommands(session);
       this.transport.reply.protocol = session.protocol;
+      this.transport.reply.outlet = connection;
       this.isExecuting = true;
       try {
         this.executor.executePostponed(session, session.postponed);
@@ -606,6 +637,7 @@ export class Worker implements ConnectionHandler {
         this.fail(error);
       }
       this.isExecuting = false;
+      this.transport.reply.outlet = null;
       if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
       this.limits.afterCommands(connection, session);
       this.services.monitors.flush();
@@ -660,6 +692,10 @@ export class Worker implements ConnectionHandler {
     }
     // With `always`, nobody has woken the journal thread for what has expired.
     this.keyspace.journal.ring.wakeIfPending();
+    if (performance.now() >= this.nextTrimMs) {
+      this.nextTrimMs = performance.now() + TRIM_MS;
+      this.giveBackBuffers(false);
+    }
     this.limits.tick(nowMs);
     return isWorkLeft;
   }

@@ -11,6 +11,7 @@ import { skipWithoutRedis, TestServer } from '../tools/server.js';
 /** Damselfly's own directives. */
 const OWN = new Set([
   'active-workers',
+  'auth-timeout',
   'recover-until',
   'set-max-listpack-entries',
   'set-max-listpack-value',

@@ -201,7 +201,7 @@ function setExpiries(
 ): void {
   const { reply, argCount } = context;
   const { hashes } = context.shard;
-  const start = reply.length;
+  const start = reply.hold();
   reply.array(argCount - first);
   changes.begin(reference);
   let hasMemory = true;
@@ -282,7 +282,7 @@ function hgetex(context: CommandContext): void {
   const first = readFields(context, unit !== null ? 4 : persists ? 3 : 2);
   if (first < 0) return;
   const { hashes } = context.shard;
-  const start = reply.length;
+  const start = reply.hold();
   reply.array(argCount - first);
   changes.begin(reference);
   let hasMemory = true;
