@@ -11,6 +11,7 @@ import type { ClientTable } from '../state/client-table.js';
 import { ServerCounter, type WorkerStatistics } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
 import { equalBytes } from '../structures/copy.js';
+import { releasePages } from '../system/page-release.js';
 import type { CommandContext } from './context.js';
 import { LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
 import { KeyPositions } from './key-positions.js';
@@ -293,6 +294,7 @@ export class Executor {
     if (session.postponedWork !== null) this.goOn(postponed.command);
     else this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
     this.endTiming();
+    if (session.postponed === null) releasePages(postponed.bytes);
   }
 
   /** Goes on with a command that has begun: nothing may refuse it any more. */

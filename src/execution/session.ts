@@ -1,6 +1,7 @@
 /** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
 
 import type { Shard } from '../keyspace/shard.js';
+import { releasePages } from '../system/page-release.js';
 import type { Command } from './table/command-table.js';
 
 /** A command that waits in a transaction: its arguments are copied out of the input buffer. */
@@ -145,6 +146,7 @@ export class Session {
   }
 
   discardTransaction(): void {
+    for (const { bytes } of this.queue ?? []) releasePages(bytes);
     this.queue = null;
     this.queuedBytes = 0;
     this.transactionFailed = false;
