@@ -108,6 +108,7 @@ export class Config {
   normalOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
   replicaOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
   pubSubOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
+  replicationBacklogBytes = 0;
   // Threads
   /** Workers, at least 1. */
   threads = 1;
@@ -132,6 +133,8 @@ export class Config {
   dynamicHz = true;
   // Security; a byte string
   requirePass = '';
+  /** How long a client may take to authenticate; 0: forever. */
+  authTimeoutSeconds = 0;
   enableProtectedConfigs: Permission = 'no';
   enableDebugCommand: Permission = 'no';
   enableModuleCommand: Permission = 'no';
@@ -552,6 +555,7 @@ export class Config {
     this.normalOutputLimit = outputLimit(limits, 1);
     this.replicaOutputLimit = outputLimit(limits, 5);
     this.pubSubOutputLimit = outputLimit(limits, 9);
+    this.replicationBacklogBytes = number('repl-backlog-size');
     this.threads = number('threads') || availableParallelism();
     this.activeWorkers = number('active-workers');
     this.transport = text('transport') as Config['transport'];
@@ -569,6 +573,7 @@ export class Config {
     this.hz = number('hz');
     this.dynamicHz = flag('dynamic-hz');
     this.requirePass = text('requirepass');
+    this.authTimeoutSeconds = number('auth-timeout');
     this.enableProtectedConfigs = text('enable-protected-configs') as Permission;
     this.enableDebugCommand = text('enable-debug-command') as Permission;
     this.enableModuleCommand = text('enable-module-command') as Permission;

@@ -140,12 +140,17 @@ export class CommandChecks {
     return ((command.flags | (runsQueue ? flagsOf(queue) : 0)) & flags) !== 0;
   }
 
-  /** What clients take, without what exceeds maxmemory-clients: clients go for that, not keys. */
+  /**
+   * What clients take, without that for which no key has to go: what those take that have not authenticated, and what
+   * exceeds maxmemory-clients, since clients go for it.
+   */
   private clientBytes(): number {
     const { clients } = this;
     const limitBytes = this.context.services.config.maxMemoryClientsBytes;
-    const excessBytes = limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - limitBytes);
-    return clients.memoryBytes() - excessBytes;
+    const strangerBytes = clients.unauthenticatedBytes();
+    const excessBytes =
+      limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - strangerBytes - limitBytes);
+    return clients.memoryBytes() - strangerBytes - excessBytes;
   }
 
   /** Whether a command is refused when memory is full; what would be queued takes memory, too. */

@@ -3,6 +3,7 @@
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTracking } from '../pubsub/client-tracking.js';
 import type { SubscribedNames } from '../pubsub/subscriptions.js';
+import { releasePages } from '../system/page-release.js';
 import type { QueuedCommand } from './transactions.js';
 
 export interface WatchedKey {
@@ -24,6 +25,14 @@ export const enum ReplyMode {
   SkipNext = 2,
   /** No reply to this command. */
   Skip = 3,
+}
+
+/** Whose limits hold for a client (`client-output-buffer-limit` and others). */
+export const enum ClientClass {
+  Normal = 0,
+  Replica = 1,
+  PubSub = 2,
+  COUNT = 3,
 }
 
 /** What the command layer asks of the connection below it. */
@@ -64,6 +73,8 @@ export class Session {
   noEvict = false;
   noTouch = false;
   isMonitor = false;
+  /** What it is sent is the replication stream. */
+  isReplica = false;
   closing = false;
   lastCommandId = -1;
   lastInteractionMs: number;
@@ -99,6 +110,11 @@ export class Session {
     this.lastInteractionMs = nowMs;
   }
 
+  get clientClass(): ClientClass {
+    if (this.isReplica) return ClientClass.Replica;
+    return this.subscribed !== null ? ClientClass.PubSub : ClientClass.Normal;
+  }
+
   /** Whether the session is all in its row of the client table, so that another worker can go on with it. */
   get isMovable(): boolean {
     return (
@@ -109,7 +125,7 @@ export class Session {
       this.watched.length === 0 &&
       this.postponed === null &&
       !this.isMonitor &&
-      this.subscribed === null &&
+      this.clientClass === ClientClass.Normal &&
       this.tracking === null &&
       !this.closing
     );
@@ -127,6 +143,7 @@ export class Session {
   }
 
   discardTransaction(): void {
+    for (const { request } of this.queue ?? []) releasePages(request.bytes);
     this.queue = null;
     this.queuedBytes = 0;
     this.transactionFailed = false;

@@ -122,6 +122,8 @@ export class JournalWriter {
   run(): void {
     const { ring } = this;
     this.followConfig();
+    // It may have been set because this thread could not be started.
+    this.state.writeError = 0;
     for (;;) {
       const requests = ring.takeRequests();
       ring.lockFile();

@@ -246,7 +246,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
       1,
       () => undefined,
     ),
-    flush: () => {},
+    flush: () => true,
     wakeWorker: () => {},
     workerCount: 1,
     multiplexingApi: '',
@@ -257,11 +257,13 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     sessions: new Map(),
     isAllowed: () => false,
     listenOn: () => false,
+    roomForClients: () => 0,
     loadAppendOnlyAgain: () => '',
     followConfig: () => {},
     isDebugAllowed: () => false,
     log: () => {},
     releaseUnusedPages: () => {},
+    purgeBuffers: () => {},
     executeTransaction: () => true,
   };
 }

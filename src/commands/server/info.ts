@@ -144,7 +144,7 @@ function memory(context: CommandContext): Fields {
     ['rss_overhead_bytes', 0],
     ['mem_fragmentation_ratio', ratio(residentBytes, allocatedBytes)],
     ['mem_fragmentation_bytes', residentBytes - allocatedBytes],
-    ['mem_not_counted_for_evict', 0],
+    ['mem_not_counted_for_evict', services.state.clients.unauthenticatedBytes()],
     ['mem_replication_backlog', 0],
     ['mem_total_replication_buffers', 0],
     ['mem_clients_slaves', 0],
