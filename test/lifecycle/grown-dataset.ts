@@ -109,48 +109,54 @@ export class GrownDataset {
   /** Has a server make all of it. */
   async build(client: BulkClient): Promise<void> {
     if (this.options.history === 'grown') {
-      await this.forEach(client, (number, key) => {
-        this.add(client, key, 0, key.size);
+      await this.forEach(client, async (number, key) => {
+        await this.add(client, key, 0, key.size);
         this.addShortLived(client, number);
       });
     } else {
-      await this.forEach(client, (number, key) => {
-        this.add(client, key, 0, 2 * key.size);
+      await this.forEach(client, async (number, key) => {
+        await this.add(client, key, 0, 2 * key.size);
         client.send(['SET', `gone:${number}`, `value ${number}`]);
         this.addShortLived(client, number);
       });
-      await this.forEach(client, (number, key) => {
+      await this.forEach(client, async (number, key) => {
         client.send([number % 2 === 0 ? 'DEL' : 'UNLINK', `gone:${number}`]);
-        this.drop(client, key, this.rangeOf(key)[0]);
+        await this.drop(client, key, this.rangeOf(key)[0]);
       });
       await this.forEach(client, (_, key) => this.add(client, key, 2 * key.size, this.rangeOf(key)[1]));
     }
     await this.forEach(client, (_, key) => this.expire(client, key));
   }
 
-  private async forEach(client: BulkClient, visit: (number: number, key: Key) => void): Promise<void> {
+  private async forEach(
+    client: BulkClient,
+    visit: (number: number, key: Key) => void | Promise<void>,
+  ): Promise<void> {
     let database = -1;
     for (const number of this.numbers()) {
       const key = this.key(number);
       if (key.database !== database) client.send(['SELECT', key.database]);
       database = key.database;
-      visit(number, key);
+      await visit(number, key);
       await client.room();
     }
     client.send(['SELECT', 0]);
     await client.done();
   }
 
-  private add(client: BulkClient, { text, type, names }: Key, from: number, to: number): void {
+  private async add(client: BulkClient, key: Key, from: number, to: number): Promise<void> {
+    const { text, type, names } = key;
     for (let first = from; first < to; first += ELEMENTS_PER_COMMAND) {
       client.send(type.add(text, first, Math.min(to, first + ELEMENTS_PER_COMMAND), names));
+      await client.room();
     }
   }
 
-  private drop(client: BulkClient, { text, type, names }: Key, to: number): void {
+  private async drop(client: BulkClient, { text, type, names }: Key, to: number): Promise<void> {
     for (let first = 0; first < to; first += ELEMENTS_PER_COMMAND) {
       const command = type.drop(text, first, Math.min(to, first + ELEMENTS_PER_COMMAND), names);
       if (command !== null) client.send(command);
+      await client.room();
     }
   }
 
@@ -165,7 +171,7 @@ export class GrownDataset {
     }
   }
 
-  private expire(client: BulkClient, key: Key): void {
+  private async expire(client: BulkClient, key: Key): Promise<void> {
     const { text, names, expiresAtMs, fieldsExpireFromMs } = key;
     if (expiresAtMs >= 0) client.send(['PEXPIREAT', text, expiresAtMs]);
     if (fieldsExpireFromMs < 0) return;
@@ -173,6 +179,7 @@ export class GrownDataset {
     for (let number = from; number < to; number++) {
       if (number % 3 !== 0) continue;
       client.send(['HPEXPIREAT', text, fieldsExpireFromMs + number, 'FIELDS', 1, names(number)]);
+      await client.room();
     }
     client.send(['HSET', text, SHORT_LIVED, 'value']);
     client.send(['HPEXPIRE', text, 1, 'FIELDS', 1, SHORT_LIVED]);

@@ -54,6 +54,7 @@ export class BulkClient {
       returnFatalError: (error) => this.fail(error),
     });
     socket.on('data', (chunk) => parser.execute(chunk));
+    socket.on('drain', () => this.signal());
     socket.on('error', (error) => this.fail(error));
     socket.on('close', () => this.fail(new Error('connection closed')));
   }
@@ -93,6 +94,7 @@ export class BulkClient {
 
   /** Settles when more commands may be sent. Rejects if one of those before was answered with an error. */
   async room(): Promise<void> {
+    while (this.failure === null && this.socket.writableNeedDrain) await this.change();
     if (this.failure !== null || this.pendingCount > PENDING_MAX) await this.untilPending(PENDING_MAX / 2);
   }
 
@@ -110,7 +112,7 @@ export class BulkClient {
   }
 
   private flush(): void {
-    if (this.unsent !== '') this.socket.write(this.unsent, 'latin1');
+    if (this.unsent !== '') this.socket.write(Buffer.from(this.unsent, 'latin1'));
     this.unsent = '';
   }
 
@@ -118,11 +120,15 @@ export class BulkClient {
     this.flush();
     while (this.failure === null && this.pendingCount > count) {
       this.awaitedPending = count;
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
+      await this.change();
     }
     if (this.failure !== null) throw this.failure;
+  }
+
+  private change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.wake = resolve;
+    });
   }
 
   private deliver(reply: RawReply): void {

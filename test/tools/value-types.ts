@@ -27,7 +27,7 @@ export const mixedNames: Naming = (number) => {
 export const integerNames: Naming = (number) => String(number * 31 - 1000);
 
 /** What a hash has in the field of an element. */
-function valueOf(number: number): string {
+function fieldValue(number: number): string {
   return number % 7 === 0 ? 'value '.repeat(1 + (number % 9)) : `v${number}`;
 }
 
@@ -114,13 +114,13 @@ const HASH: ValueType = {
   add: (key, from, to, name) => [
     'HSET',
     key,
-    ...range(from, to, (number) => [name(number), valueOf(number)]),
+    ...range(from, to, (number) => [name(number), fieldValue(number)]),
   ],
   drop: (key, from, to, name) => ['HDEL', key, ...range(from, to, name)],
   read: (key) => ['HGETALL', key],
   itemsPerElement: 2,
   isOrdered: false,
-  items: (number, name) => [name(number), valueOf(number)],
+  items: (number, name) => [name(number), fieldValue(number)],
 };
 
 /** All types. A new one is added here, and everything that builds and compares values has it. */
@@ -144,7 +144,9 @@ export function differenceOf(type: ValueType, reply: Reply, from: number, to: nu
     return '';
   }
   const found = new Map<string, string>();
-  for (let at = 0; at < items.length; at += itemsPerElement) found.set(items[at]!, items[at + 1] ?? '');
+  for (let at = 0; at < items.length; at += itemsPerElement) {
+    found.set(items[at]!, itemsPerElement > 1 ? items[at + 1]! : '');
+  }
   for (let number = first; number < to; number++) {
     const [element, value = ''] = type.items(number, name) as [string, string?];
     if (!found.has(element)) return `lacks ${shown(element)}`;
