@@ -187,9 +187,9 @@ export class GrownDataset {
 
   /**
    * What a server has otherwise: the first few differences. `otherKeys`: keys of database 0 that are not of this
-   * dataset.
+   * dataset. `delayMsMax`: how much later keys may expire.
    */
-  async differences(client: BulkClient, otherKeys = 0): Promise<string[]> {
+  async differences(client: BulkClient, otherKeys = 0, delayMsMax = 0): Promise<string[]> {
     const found: string[] = [];
     const note = ({ text, database }: Key, difference: string): void => {
       if (difference === '' || found.length >= DIFFERENCES_MAX) return;
@@ -200,7 +200,9 @@ export class GrownDataset {
       const [from, to] = this.rangeOf(key);
       client.send(type.read(text), (reply) => note(key, differenceOf(type, reply, from, to, names)));
       client.send(['PEXPIRETIME', text], (reply) => {
-        if (reply !== expiresAtMs) note(key, `expires at ${reply}, not ${expiresAtMs}`);
+        const delayMs = (reply as number) - expiresAtMs;
+        if (delayMs < 0 || delayMs > (expiresAtMs < 0 ? 0 : delayMsMax))
+          note(key, `expires at ${reply}, not ${expiresAtMs}`);
       });
       if (key.fieldsExpireFromMs >= 0) this.compareFields(client, key, (difference) => note(key, difference));
       // Whoever asks for an expired key has it deleted, if it is there still.
