@@ -50,7 +50,10 @@ export class HashWalk {
     this.value = new ByteRange(memory.bytes, memory.view);
   }
 
-  /** Begins a walk over all fields that live longer than until `nowMs`. The hash may not change while the walk lasts. */
+  /**
+   * Begins a walk over all fields that live longer than until `nowMs`. The hash may not change while the walk lasts, nor
+   * may another one that is a table be walked over: what a step has read is the table's.
+   */
   begin(encoding: Encoding, block: number, nowMs: number): void {
     this.isStep = false;
     if (!this.beginAt(encoding, block, nowMs)) return;

@@ -38,10 +38,14 @@ export class SetWalk {
     this.member = new ByteRange(memory.bytes, memory.view);
   }
 
-  /** Begins a walk over all members. The set may not change while the walk lasts. */
+  /**
+   * Begins a walk over all members. The set may not change while the walk lasts, nor may another one that is a table be
+   * walked over: what a step has read is the table's.
+   */
   begin(encoding: Encoding, block: number): void {
     this.beginAt(encoding, block);
     this.isStep = false;
+    if (encoding !== Encoding.Table) return;
     this.position.toStart();
     this.table.scannedCount = 0;
   }

@@ -177,6 +177,30 @@ t.test('a set that finds no memory stays as it was', (t) => {
   t.end();
 });
 
+t.test('another set grows through all its forms while a large one is walked over', (t) => {
+  const subject = new Subject();
+  const { sets, reference } = subject;
+  const other = (HeaderWord.DraftReference + 8) << 2;
+  for (let member = 0; member < 3000; member++) sets.add(reference, ...bytesOf(String(member)));
+  t.equal(sets.encoding(reference), Encoding.Table);
+  for (const prefix of ['', 'text ']) {
+    t.ok(sets.create(other));
+    const forms = new Set<Encoding>();
+    let walked = 0;
+    for (sets.begin(reference); sets.next(); walked++) {
+      if (walked > 3000) break;
+      sets.add(other, ...bytesOf(`${prefix}${subject.member()}`));
+      forms.add(sets.encoding(other));
+    }
+    t.equal(walked, 3000);
+    t.equal(sets.count(other), 3000);
+    t.ok(forms.has(Encoding.Table) && forms.size >= 2, `${[...forms]}`);
+    sets.verify(other);
+    sets.release(other);
+  }
+  t.end();
+});
+
 t.test('members are drawn evenly', (t) => {
   const subject = new Subject();
   const { sets, reference } = subject;
