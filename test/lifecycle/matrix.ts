@@ -6,7 +6,7 @@
 
 import type { Random } from '../tools/random.js';
 
-/** The values of each dimension, those that cost least first. */
+/** The values of each dimension. */
 export type Dimensions<T> = { readonly [Name in keyof T]: readonly T[Name][] };
 
 /** One number a dimension: the place of its value. */
@@ -25,8 +25,15 @@ export function eachValue<T extends object>(dimensions: Dimensions<T>, random: R
   );
 }
 
-/** Every two values of two dimensions are in one of the combinations. */
-export function eachPair<T extends object>(dimensions: Dimensions<T>, random: Random): T[] {
+/**
+ * Every two values of two dimensions are in one of the combinations. Where it does not matter which, a value is drawn;
+ * of the dimensions in `costly` the first one is taken, which should be the one that costs least.
+ */
+export function eachPair<T extends object>(
+  dimensions: Dimensions<T>,
+  random: Random,
+  costly: readonly (keyof T)[] = [],
+): T[] {
   const names = Object.keys(dimensions) as (keyof T)[];
   const sizes = names.map((name) => dimensions[name].length);
   const missing = new Pairs(sizes);
@@ -37,17 +44,10 @@ export function eachPair<T extends object>(dimensions: Dimensions<T>, random: Ra
     row[pair.other] = pair.otherValue;
     const open = sizes.map((_, dimension) => dimension).filter((dimension) => row[dimension] === -1);
     for (const dimension of random.shuffle(open)) {
-      let best = 0;
-      let bestGain = -1;
-      for (let value = 0; value < sizes[dimension]!; value++) {
-        const gain = missing.gain(row, dimension, value);
-        // Of values that are equally good the one that costs least.
-        if (gain > bestGain) {
-          best = value;
-          bestGain = gain;
-        }
-      }
-      row[dimension] = best;
+      const values = dimensions[names[dimension]!].map((_, value) => value);
+      const gains = values.map((value) => missing.gain(row, dimension, value));
+      const best = values.filter((value) => gains[value] === Math.max(...gains));
+      row[dimension] = costly.includes(names[dimension]!) ? best[0]! : random.pick(best);
     }
     missing.remove(row);
     rows.push(row);

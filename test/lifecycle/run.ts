@@ -57,7 +57,7 @@ function describe(number: number, options: LifeOptions): string {
 
 const seed = Number(values.seed);
 const numbers = values.lives === '' ? null : values.lives.split(',').map(Number);
-const lives = eachPair(DIMENSIONS, new Random(seed))
+const lives = eachPair(DIMENSIONS, new Random(seed), ['keys', 'largest'])
   .map((options, index) => ({ number: index + 1, options, text: describe(index + 1, options) }))
   .filter(({ number, text }) => (numbers === null || numbers.includes(number)) && text.includes(values.only));
 

@@ -216,9 +216,9 @@ class CollectionClient extends LoadClient {
     const replies = await Promise.all(
       COLLECTIONS.map(async (type) => {
         const [command, ...args] = type.read(this.key(type.name)).map(String) as [string, ...string[]];
-        return ((await client.callBuffer(command, ...args)) as Buffer[]).map((item) =>
-          item.toString('latin1'),
-        );
+        const reply = (await client.callBuffer(command, ...args)) as (Buffer | Buffer[])[];
+        // Elements of two parts may come as pairs.
+        return reply.flat().map((item) => item.toString('latin1'));
       }),
     );
     let problems: string[] = [];
