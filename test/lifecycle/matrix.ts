@@ -15,12 +15,16 @@ type Places = number[];
 /** Every value of every dimension is in one of the combinations; nothing else is promised. */
 export function eachValue<T extends object>(dimensions: Dimensions<T>, random: Random): T[] {
   const names = Object.keys(dimensions) as (keyof T)[];
-  const orders = names.map((name) => random.shuffle(dimensions[name].map((_, place) => place)));
-  const count = Math.max(...orders.map((order) => order.length));
+  const count = Math.max(...names.map((name) => dimensions[name].length));
+  const columns = names.map((name) => {
+    const places: number[] = [];
+    while (places.length < count) places.push(...random.shuffle(dimensions[name].map((_, place) => place)));
+    return places;
+  });
   return Array.from({ length: count }, (_, row) =>
     combination(
       dimensions,
-      orders.map((order) => order[row % order.length]!),
+      columns.map((places) => places[row]!),
     ),
   );
 }

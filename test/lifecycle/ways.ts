@@ -108,7 +108,6 @@ const SIGNALS: readonly Way[] = [
     files: 'snapshot',
     directives: { ...NO_SAVE_POINTS, 'shutdown-on-sigint': 'save' },
     act: (life) => everything(life.signal('SIGINT')),
-    isSample: true,
   },
   {
     name: 'SIGTERM in the midst of BGSAVE',

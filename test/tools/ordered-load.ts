@@ -269,6 +269,7 @@ export class OrderedLoad {
 
   async start(address: RawClientAddress): Promise<void> {
     this.connections = await Promise.all(this.clients.map(() => RawClient.connect(address)));
+    for (const client of this.clients) client.isStopped = false;
     this.running = this.clients.map((client, index) => client.run(this.connections[index]!));
   }
 
