@@ -150,7 +150,12 @@ export class Loading {
     const parts = Array.from({ length: partCount }, (_, part) => ({ request, part, partCount }));
     this.currentFile = fileName;
     const results = await this.jobs(loadPart, parts);
-    for (const { failure } of results) if (failure !== '') throw new Error(failure);
+    // All read the same; whoever passes over a value may find only later that it is damaged.
+    const failed = results.filter(({ failure }) => failure !== '');
+    if (failed.length > 0) {
+      const [first] = failed.sort((one, other) => one.endOffset - other.endOffset);
+      throw new Error(first.failure);
+    }
     const sum = (values: readonly number[]): number => values.reduce((left, right) => left + right, 0);
     const result = {
       ...results[0],

@@ -47,7 +47,7 @@ export interface LoadResult {
   readonly failure: string;
   readonly keysLoaded: number;
   readonly keysExpired: number;
-  /** Offset in the file of what comes after the snapshot: its end, or commands. */
+  /** Offset in the file of what comes after the snapshot: its end, or commands. Of a failure: where it was found. */
   readonly endOffset: number;
   /** When the snapshot was begun, in seconds since the epoch; -1 if the file does not say. */
   readonly savedAtSeconds: number;
@@ -98,7 +98,6 @@ export function loadFile(
   const isFirst = part === 0;
   let source: FileSource | null = null;
   let reader: RdbReader | null = null;
-  let endOffset = 0;
   let failure = '';
   try {
     source = new FileSource(fileName);
@@ -116,7 +115,6 @@ export function loadFile(
       pause,
     });
     reader.load();
-    endOffset = input.offset;
   } catch (error) {
     failure = describeRdbFailure(fileName, error);
   }
@@ -125,7 +123,7 @@ export function loadFile(
     failure,
     keysLoaded: reader?.keysLoaded ?? 0,
     keysExpired: reader?.keysExpired ?? 0,
-    endOffset,
+    endOffset: reader?.offset ?? 0,
     savedAtSeconds: Number(reader?.fields.get('ctime') ?? -1),
   };
 }

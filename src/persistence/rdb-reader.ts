@@ -69,6 +69,10 @@ export class RdbReader {
   private expiresAt = -1;
   private idleSeconds = -1;
   private frequency = -1;
+  // Where the reading is, for errors.
+  private isInValue = false;
+  /** Offset of the last key whose value was read to its end; -1 if there was none. */
+  private lastKeyAt = -1;
 
   constructor(input: RdbInput, keyspace: Keyspace, options: RdbReaderOptions) {
     this.input = input;
@@ -78,11 +82,20 @@ export class RdbReader {
     this.lookAhead = new LoadLookAhead(input, keyspace, options.part, options.partCount);
   }
 
-  /** Loads everything; throws an RdbError that says what is wrong, and where. */
+  /** Offset in the file of what is read next. */
+  get offset(): number {
+    return this.input.offset;
+  }
+
+  /** Loads everything; throws an RdbError that says what is wrong, where, and in or behind which key. */
   load(): void {
     this.header();
-    for (let keys = 0; this.next(); keys++) {
-      if (keys % PROGRESS_KEYS === 0) this.options.onProgress?.();
+    try {
+      for (let keys = 0; this.next(); keys++) {
+        if (keys % PROGRESS_KEYS === 0) this.options.onProgress?.();
+      }
+    } catch (error) {
+      throw error instanceof RdbError && !(error instanceof RdbMemoryError) ? this.located(error) : error;
     }
     this.releaseUnused();
     if (this.version >= RDB_VERSION_CHECKSUM && !this.input.checksumMatches()) {
@@ -208,30 +221,43 @@ export class RdbReader {
       const shardIndex = isKnown
         ? lookAhead.shardIndex
         : keySlot(bytes, offset, lengthBytes) & keyspace.shardMask;
-      try {
-        if (!lookAhead.isOwn(shardIndex)) {
-          this.values.skip(type);
-        } else if (options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
-          this.values.skip(type);
-          this.keysExpired++;
-        } else {
-          const hash = isKnown ? lookAhead.hash : hashBytes(view, offset, lengthBytes);
-          this.build(keyspace.shards[shardIndex], hash, type, at);
-        }
-      } catch (error) {
-        throw error instanceof RdbError ? this.inKey(error) : error;
+      this.isInValue = true;
+      if (!lookAhead.isOwn(shardIndex)) {
+        this.values.skip(type);
+      } else if (options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
+        this.values.skip(type);
+        this.keysExpired++;
+      } else {
+        const hash = isKnown ? lookAhead.hash : hashBytes(view, offset, lengthBytes);
+        this.build(keyspace.shards[shardIndex], hash, type, at);
       }
+      this.isInValue = false;
     }
+    this.lastKeyAt = at;
     this.expiresAt = -1;
     this.idleSeconds = -1;
     this.frequency = -1;
     options.pause?.();
   }
 
-  /** The error with the key in whose value it was found: a value that is short takes what follows for its elements. */
-  private inKey(error: RdbError): RdbError {
-    const name = this.key.latin1().slice(0, SHOWN_KEY_CHARACTERS_MAX);
-    return new RdbError(`key ${JSON.stringify(name)} of database ${this.database}: ${error.message}`);
+  /**
+   * The error with the key in whose value it was found, and the one before it. A value that is short takes what follows for its
+   * elements, and the key that comes next begins somewhere in the midst of another: so either may be the damaged one.
+   */
+  private located(error: RdbError): RdbError {
+    const inKey = this.isInValue ? `key ${shown(this.key)}` : '';
+    const behindKey = this.lastKeyAt < 0 ? '' : `behind key ${shown(this.keyAt(this.lastKeyAt))}`;
+    const where = [inKey, behindKey].filter((part) => part !== '').join(' ');
+    return where === '' ? error : new RdbError(`${where} of database ${this.database}: ${error.message}`);
+  }
+
+  /** Reads a key once more. */
+  private keyAt(offset: number): RdbString {
+    const key = new RdbString();
+    const input = this.input.from(offset);
+    input.byte();
+    input.string(key);
+    return key;
   }
 
   private build(shard: Shard, hash: number, type: RdbType, at: number): void {
@@ -319,6 +345,11 @@ export function setLoadedAccess(
   } else if (!usesLfu && idleSeconds >= 0) {
     setEntryAccess(shard.words, entry, lruClock(nowMs - Math.min(idleSeconds, 0xffffff) * 1000));
   }
+}
+
+/** A key for messages. */
+function shown(key: RdbString): string {
+  return JSON.stringify(key.latin1().slice(0, SHOWN_KEY_CHARACTERS_MAX));
 }
 
 /** The one line that tells a user what is wrong with a file. */
