@@ -36,7 +36,13 @@ import {
   hasOldFile,
   readManifest,
 } from './persistence/aof-manifest.js';
-import { type LoadPart, type LoadRequest, type LoadResult, loadPart } from './persistence/load.js';
+import {
+  earliestFailure,
+  type LoadPart,
+  type LoadRequest,
+  type LoadResult,
+  loadPart,
+} from './persistence/load.js';
 import { RDB_MAGIC } from './persistence/rdb-format.js';
 import { syncFolder } from './persistence/snapshot-file.js';
 import { type ReplayFile, type ReplayRequest, type ReplayResult, replayFiles } from './replay.js';
@@ -150,12 +156,8 @@ export class Loading {
     const parts = Array.from({ length: partCount }, (_, part) => ({ request, part, partCount }));
     this.currentFile = fileName;
     const results = await this.jobs(loadPart, parts);
-    // All read the same; whoever passes over a value may find only later that it is damaged.
-    const failed = results.filter(({ failure }) => failure !== '');
-    if (failed.length > 0) {
-      const [first] = failed.sort((one, other) => one.endOffset - other.endOffset);
-      throw new Error(first.failure);
-    }
+    const failure = earliestFailure(results);
+    if (failure !== '') throw new Error(failure);
     const sum = (values: readonly number[]): number => values.reduce((left, right) => left + right, 0);
     const result = {
       ...results[0],

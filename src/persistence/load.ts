@@ -53,6 +53,16 @@ export interface LoadResult {
   readonly savedAtSeconds: number;
 }
 
+/**
+ * Why a file can't be loaded that several threads have read, '' if it could. All of them read the same bytes, but whoever passes
+ * over a value may find only later, in another key, that it is damaged: so it is the failure that comes first in the file.
+ */
+export function earliestFailure(results: readonly LoadResult[]): string {
+  const failed = results.filter(({ failure }) => failure !== '');
+  failed.sort((one, other) => one.endOffset - other.endOffset);
+  return failed.length === 0 ? '' : failed[0].failure;
+}
+
 /** Loads a part of a file, in a thread that may have done nothing else before. */
 export function loadPart({ request, part, partCount }: LoadPart): LoadResult {
   const { settings, loadedBytes } = request;

@@ -12,6 +12,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
+import { KeyTally } from './key-tally.js';
 import { LoadLookAhead } from './load-look-ahead.js';
 import {
   RDB_MAGIC,
@@ -71,6 +72,8 @@ export class RdbReader {
   private frequency = -1;
   // Where the reading is, for errors.
   private isInValue = false;
+  /** Keys that the file announces, and those that it has. */
+  private readonly tally = new KeyTally();
   /** Offset of the last key whose value was read to its end; -1 if there was none. */
   private lastKeyAt = -1;
 
@@ -90,6 +93,7 @@ export class RdbReader {
   /** Loads everything; throws an RdbError that says what is wrong, where, and in or behind which key. */
   load(): void {
     this.header();
+    this.tally.begin(this.keyspace.databaseCount);
     try {
       for (let keys = 0; this.next(); keys++) {
         if (keys % PROGRESS_KEYS === 0) this.options.onProgress?.();
@@ -98,8 +102,17 @@ export class RdbReader {
       throw error instanceof RdbError && !(error instanceof RdbMemoryError) ? this.located(error) : error;
     }
     this.releaseUnused();
+    this.compareCounts();
     if (this.version >= RDB_VERSION_CHECKSUM && !this.input.checksumMatches()) {
       this.input.fail('wrong checksum', this.input.offset - 8);
+    }
+  }
+
+  /** A value that is short may have taken whole keys for its elements. It's no error: who writes a file may only guess. */
+  private compareCounts(): void {
+    for (const { database, expected, written } of this.tally.differences()) {
+      if (expected > 0)
+        this.options.warn(`database ${database} has ${written} keys, the file announces ${expected}`);
     }
   }
 
@@ -191,6 +204,7 @@ export class RdbReader {
   /** Makes room for as many keys as the file says the database has, if it can have them. */
   private expectKeys(count: number): void {
     const { database, input, keyspace } = this;
+    this.tally.expect(database, count);
     const expected = Math.min(count, input.remaining / KEY_BYTES_MIN) / keyspace.shards.length;
     for (const shard of this.ownShards()) shard.dictionary.reserve(shard.root(database), expected);
   }
@@ -234,6 +248,7 @@ export class RdbReader {
       this.isInValue = false;
     }
     this.lastKeyAt = at;
+    this.tally.add(this.database);
     this.expiresAt = -1;
     this.idleSeconds = -1;
     this.frequency = -1;
