@@ -60,7 +60,7 @@ function shutdown(context: CommandContext): void {
   if (isAbort && context.argCount > 2) reply.error(SYNTAX_ERROR);
   else if (isAbort && services.state.control.abortShutdown()) reply.ok();
   else if (isAbort) reply.error('ERR No shutdown in progress.');
-  else if (services.state.appendOnly.isFirstBaseUnderWay && !isForced) {
+  else if (services.state.appendOnly.isFirstBaseMissing && !isForced) {
     services.log("Writing initial AOF, can't exit.", 'warning');
     reply.error(CANNOT_EXIT);
   } else if (saveBeforeShutdown(context, request) || isForced) {

@@ -4,8 +4,15 @@
  * likewise what it announces.
  */
 
-/** A snapshot that is not what the keyspace has. Whatever took it is at fault, not the disk. */
-export class IncompleteSnapshotError extends Error {}
+/** A snapshot, or the payload of a key, that is not what the keyspace has. Whatever took it is at fault, not the disk. */
+export class IncompleteSnapshotError extends Error {
+  readonly problem: string;
+
+  constructor(problem: string) {
+    super(`the snapshot is not whole: ${problem}`);
+    this.problem = problem;
+  }
+}
 
 export class KeyTally {
   private readonly expected: number[] = [];
@@ -46,9 +53,7 @@ export class KeyTally {
   /** Throws an IncompleteSnapshotError if the keys that were written are not those that are expected. */
   check(): void {
     for (const { database, expected, written } of this.differences()) {
-      throw new IncompleteSnapshotError(
-        `the snapshot is not whole: database ${database} has ${expected} keys, ${written} were written`,
-      );
+      throw new IncompleteSnapshotError(`database ${database} has ${expected} keys, ${written} were written`);
     }
   }
 }
@@ -56,7 +61,5 @@ export class KeyTally {
 /** Throws an IncompleteSnapshotError if a value was written with another number of elements than it was announced with. */
 export function checkElements(written: number, announced: number): void {
   if (written === announced) return;
-  throw new IncompleteSnapshotError(
-    `the snapshot is not whole: a value has ${announced} elements, ${written} were written`,
-  );
+  throw new IncompleteSnapshotError(`a value has ${announced} elements, ${written} were written`);
 }
