@@ -78,6 +78,9 @@ const NO_CONNECTION: ClientConnection = {
 };
 
 /** Nothing is sent anywhere. */
+/** Blocks. */
+const FREED_PER_STEP = 65536;
+
 const NO_TRANSFERS: Transfers = {
   start: () => ({ id: 0, result: { failure: TransferFailure.Connecting, preambleError: '', replies: [] } }),
   collect: () => {},
@@ -116,6 +119,8 @@ class Replay {
     const table = createReplayTable(config.renamedCommands);
     const services = replayServices(config, table.size);
     this.context = new CommandContext(this.keyspace, table, new ReplyWriter(), services, counters);
+    // Nobody else uses the shards, or whoever has asked for this holds their locks: handlers must not take them.
+    this.context.inTransaction = true;
     this.executor = new Executor(this.context);
   }
 
@@ -159,14 +164,20 @@ class Replay {
       if (input.offset >= nextProgress) {
         nextProgress = input.offset + PROGRESS_BYTES;
         progress.loadedBytes = doneBytes + input.offset;
-        // The workers, which do this otherwise, wait for the end.
-        while (this.keyspace.freeLazily(0, 1));
+        this.free();
       }
     }
     progress.loadedBytes = doneBytes + input.offset;
     if (this.firstTimestamp < 0) this.firstTimestamp = input.firstTimestamp;
     if (input.lastTimestamp >= 0) this.lastTimestamp = input.lastTimestamp;
     return input;
+  }
+
+  /** Frees large values that are gone. The workers, which do this otherwise, wait for the end. */
+  private free(): void {
+    for (const { lazyFree } of this.keyspace.shards) {
+      while (lazyFree.pendingCount > 0) lazyFree.step(FREED_PER_STEP);
+    }
   }
 
   /** What to do about the command that the executor stopped at. */

@@ -76,7 +76,7 @@ export class CommandContext {
   /** The slot of the key at `knownKeyOffset`, if that is known, until it is looked up; else 0. */
   knownSlot = 0;
 
-  /** All locks that the running transaction needs are held. */
+  /** All locks that the running transaction, or the replay of a log, needs are held. */
   inTransaction = false;
   /** Commands of the running transaction have run: its state of this moment is nobody else's business. */
   isMidTransaction = false;

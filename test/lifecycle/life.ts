@@ -149,7 +149,12 @@ export class Life {
   }
 
   private async exited(): Promise<void> {
-    const { code, signal } = await this.server.exited;
+    const { server } = this;
+    await this.until('the end of the process', () => {
+      if (/can't exit/.test(server.output())) throw new Error('the server refuses to end');
+      return server.process.exitCode !== null || server.process.signalCode !== null;
+    });
+    const { code, signal } = await server.exited;
     if (code !== 0) throw new Error(`the process ended with ${code ?? signal}`);
   }
 

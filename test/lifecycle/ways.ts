@@ -340,6 +340,20 @@ const APPEND_ONLY_FILES: readonly Way[] = [
     },
     isSample: true,
   },
+  {
+    name: 'DEBUG LOADAOF in the midst of BGSAVE',
+    files: 'append-only',
+    directives: APPEND_ONLY,
+    act: async (life) => {
+      await life.expect(/started/, 'BGSAVE');
+      await life.expect(/^\+OK/, 'DEBUG', 'LOADAOF');
+      await life.untilInfo(...IDLE);
+      await life.writeMore();
+      await life.stopWriting();
+      await life.examineLive();
+      return everything(life.shutdown('NOSAVE'));
+    },
+  },
 ];
 
 /** Keys as payloads in another server. */
