@@ -83,6 +83,9 @@ const NO_MESSAGES: MessageOutput<Session> = {
 };
 
 /** Nothing is sent anywhere. */
+/** Blocks. */
+const FREED_PER_STEP = 65536;
+
 const NO_TRANSFERS: Transfers = {
   start: () => ({ id: 0, result: { failure: TransferFailure.Connecting, preambleError: '', replies: [] } }),
   collect: () => {},
@@ -125,6 +128,8 @@ class Replay {
     const table = createReplayTable(config.renamedCommands);
     const services = replayServices(config, table.size);
     this.context = new CommandContext(this.keyspace, table, new ReplyWriter(), services, counters);
+    // Nobody else uses the shards, or whoever has asked for this holds their locks: handlers must not take them.
+    this.context.locks.assumeAll();
     this.executor = new Executor(this.context);
   }
 
@@ -170,8 +175,7 @@ class Replay {
       if (input.offset >= nextProgress) {
         nextProgress = input.offset + PROGRESS_BYTES;
         progress.loadedBytes = doneBytes + input.offset;
-        // The workers, which do this otherwise, wait for the end.
-        while (this.keyspace.freeLazily(0, 1));
+        this.free();
       }
     }
     progress.loadedBytes = doneBytes + input.offset;
@@ -199,7 +203,7 @@ class Replay {
     if (offset !== this.compactedFor) compacted.clear();
     this.compactedFor = offset;
     if (shard.lazyFree.pendingCount > 0) {
-      while (!shard.lazyFree.step(Number.MAX_SAFE_INTEGER)) {}
+      this.free();
       return true;
     }
     // Images that a snapshot has left are in the arena, too.
@@ -207,6 +211,13 @@ class Replay {
     compacted.add(shard);
     compactShard(this.keyspace, shard, Date.now());
     return true;
+  }
+
+  /** Frees large values that are gone. The workers, which do this otherwise, wait for the end. */
+  private free(): void {
+    for (const { lazyFree } of this.keyspace.shards) {
+      while (lazyFree.pendingCount > 0) lazyFree.step(FREED_PER_STEP);
+    }
   }
 
   /** What to do about the command that the executor stopped at. */

@@ -283,18 +283,18 @@ export class CommandKeyWriter implements KeyWriter {
   private sortedSet(reference: number): void {
     const { output, cursor } = this;
     const { sortedSets } = this.shard;
-    const count = sortedSets.count(reference);
-    this.begin('ZADD', 2, count);
+    this.begin('ZADD', 2, sortedSets.count(reference));
     if (sortedSets.encoding(reference) === Encoding.Packed) {
       this.packedSortedSet(sortedSets.blockOf(reference));
       return;
     }
     // From the greatest on: whoever loads them inserts each before all others.
-    for (let more = sortedSets.seek(cursor, reference, count - 1); more; more = sortedSets.previous(cursor)) {
+    sortedSets.seekLast(cursor, reference);
+    do {
       this.beginElement();
       output.double(cursor.score);
       output.argument(cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes);
-    }
+    } while (sortedSets.previous(cursor));
   }
 
   private packedSortedSet(block: number): void {

@@ -118,6 +118,14 @@ export class RdbInput {
     return new RdbInput(null, bytes, offset, offset + lengthBytes, false);
   }
 
+  /** Another reading of the same source, from an offset on; the offsets stay the same. */
+  from(offset: number): RdbInput {
+    if (this.source === null) return new RdbInput(null, this.bytes, offset, this.end, false);
+    const input = RdbInput.fromSource(this.source, false);
+    input.bufferOffset = offset;
+    return input;
+  }
+
   /** Offset in the file (or the payload's buffer) of what is read next. */
   get offset(): number {
     return this.bufferOffset + this.position;

@@ -112,14 +112,17 @@ export class ValueWriter {
       return;
     }
     const { chunks } = lists;
-    const count = chunks.chunkCount(block);
+    const chunkCount = chunks.chunkCount(block);
+    let chunksWritten = 0;
     let written = 0;
-    output.lengthField(count);
+    output.lengthField(chunkCount);
     for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
       this.writeChunk(chunks, chunk);
-      written++;
+      chunksWritten++;
+      written += chunks.elementsIn(chunk);
     }
-    checkElements(written, count);
+    checkElements(chunksWritten, chunkCount);
+    checkElements(written, chunks.count(block));
   }
 
   /** Writes a chunk of a list. */
@@ -233,11 +236,12 @@ export class ValueWriter {
     let written = 0;
     output.lengthField(count);
     // From the greatest on, as Redis does: whoever loads them inserts each before all others.
-    for (let more = sortedSets.seek(cursor, reference, count - 1); more; more = sortedSets.previous(cursor)) {
+    sortedSets.seekLast(cursor, reference);
+    do {
       output.string(cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes);
       output.double(cursor.score);
       written++;
-    }
+    } while (sortedSets.previous(cursor));
     checkElements(written, count);
   }
 }

@@ -88,9 +88,12 @@ export class AppendOnlyState {
     return true;
   }
 
-  /** Whether the base that the file waits for is being written: without it, all data would be gone after a restart. */
-  get isFirstBaseUnderWay(): boolean {
-    return this.mode === AppendOnlyMode.WaitsForBase && this.rewriteFailuresInRow === 0;
+  /**
+   * Whether the file is on but has no base yet, which is being written, or tried again after a failure: without it, all data
+   * would be gone after a restart.
+   */
+  get isFirstBaseMissing(): boolean {
+    return this.mode === AppendOnlyMode.WaitsForBase;
   }
 
   /** A rewrite is to begin as soon as no other background job runs. */

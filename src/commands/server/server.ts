@@ -74,7 +74,7 @@ function prepareShutdown(context: CommandContext, request: ShutdownRequest, isFo
   const { log } = services;
   log(`SHUTDOWN was sent by ${clientLine(context)}`, 'warning');
   log('User requested shutdown...', 'warning');
-  if (services.state.appendOnly.isFirstBaseUnderWay && !isForced) {
+  if (services.state.appendOnly.isFirstBaseMissing && !isForced) {
     log("Writing initial AOF, can't exit.", 'warning');
     return false;
   }
