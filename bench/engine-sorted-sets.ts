@@ -25,6 +25,8 @@ const LIMITS: ValueLimits = {
   setPackedValueBytes: 64,
   sortedSetPackedEntries: 128,
   sortedSetPackedValueBytes: 64,
+  streamNodeBytes: 4096,
+  streamNodeEntries: 100,
 };
 
 /** Processor time of this process in ms: other processes do not disturb it as they do a clock. */

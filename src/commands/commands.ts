@@ -32,6 +32,7 @@ import { sortHandlers } from './sort.js';
 import { sortedSetOperationHandlers } from './sorted-set-operations.js';
 import { sortedSetRangeHandlers } from './sorted-set-ranges.js';
 import { sortedSetHandlers } from './sorted-sets.js';
+import { streamHandlers } from './streams/stream-commands.js';
 import { stringHandlers } from './strings.js';
 import { transactionHandlers } from './transactions.js';
 
@@ -68,6 +69,7 @@ export function createCommandTable(
       ...sortedSetHandlers,
       ...sortedSetRangeHandlers,
       ...sortedSetOperationHandlers,
+      ...streamHandlers,
       ...expiryHandlers,
       ...objectHandlers,
       ...dumpHandlers,

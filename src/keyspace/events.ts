@@ -52,9 +52,29 @@ export const enum KeyEvent {
   SortedSetRangeStore = 49,
   SortStore = 50,
   Restore = 51,
+  StreamAdd = 52,
+  StreamTrim = 53,
+  StreamDelete = 54,
+  // What only groups see: see `isOfGroupsOnly`.
+  StreamSetId = 55,
+  StreamGroupCreate = 56,
+  StreamGroupCreateConsumer = 57,
+  StreamGroupDeleteConsumer = 58,
+  StreamGroupDestroy = 59,
+  StreamGroupSetId = 60,
+  /** Entries were delivered, claimed or acknowledged: no notification. */
+  StreamDelivery = 61,
 }
 
-/** The names under which keyspace notifications report the events. */
+/**
+ * Whether an event changes nothing of a stream's entries. Redis does not count it as a change of the key: whoever watches the
+ * key is not disturbed.
+ */
+export function isOfGroupsOnly(event: KeyEvent): boolean {
+  return event >= KeyEvent.StreamSetId && event <= KeyEvent.StreamDelivery;
+}
+
+/** The names under which keyspace notifications report the events; none: they do not. */
 export const EVENT_NAMES: readonly string[] = [
   'set',
   'del',
@@ -108,4 +128,14 @@ export const EVENT_NAMES: readonly string[] = [
   'zrangestore',
   'sortstore',
   'restore',
+  'xadd',
+  'xtrim',
+  'xdel',
+  'xsetid',
+  'xgroup-create',
+  'xgroup-createconsumer',
+  'xgroup-delconsumer',
+  'xgroup-destroy',
+  'xgroup-setid',
+  '',
 ];

@@ -25,6 +25,7 @@ import { HashValue } from '../structures/hash-value.js';
 import { ListValue } from '../structures/list-value.js';
 import { SetValue } from '../structures/set-value.js';
 import { SortedSetValue } from '../structures/sorted-set-value.js';
+import { StreamValue } from '../structures/stream-value.js';
 import type { ValueLimits } from '../structures/value-limits.js';
 import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
 import { KeyspaceCounter } from './counters.js';
@@ -53,7 +54,7 @@ import {
   valueLength,
   valueOffset,
 } from './entry.js';
-import { KeyEvent } from './events.js';
+import { isOfGroupsOnly, KeyEvent } from './events.js';
 import { ExpiryCalendar, FieldCalendar } from './expiry-calendar.js';
 import type { Journal } from './journal.js';
 import type { KeptLock } from './kept-lock.js';
@@ -94,6 +95,7 @@ export class Shard {
   readonly sortedSets: SortedSetValue;
   readonly lazyFree: LazyFree;
   readonly lists: ListValue;
+  readonly streams: StreamValue;
   /** Up to where collections are packed. */
   readonly limits: ValueLimits;
   /** What knows the values of each type but strings, by ValueType. */
@@ -140,6 +142,8 @@ export class Shard {
     );
     this.lists = new ListValue(this.memory, this.arena, this.limits);
     this.collections[ValueType.List] = this.lists;
+    this.streams = new StreamValue(this.memory, this.arena, this.limits);
+    this.collections[ValueType.Stream] = this.streams;
     for (const collection of this.collections) collection?.setKeeper(this.snapshot);
     this.settings = settings;
     this.counters = counters;
@@ -669,11 +673,11 @@ export class Shard {
    * The gate: a key of this shard has changed. Called once per changed key, after the change and before
    * the lock is released.
    */
-  changed(database: number, hash: number, _event: KeyEvent): void {
+  changed(database: number, hash: number, event: KeyEvent): void {
     const { words } = this;
     words[HeaderWord.DirtyCount]++;
     this.journal.changes++;
-    if (words[HeaderWord.WatchedKeyCount] !== 0) this.watchedKeys.touch(database, hash);
+    if (words[HeaderWord.WatchedKeyCount] !== 0 && !isOfGroupsOnly(event)) this.watchedKeys.touch(database, hash);
   }
 
   /** Changes since the counter was last reset; a running number. */
@@ -976,7 +980,7 @@ export class Shard {
         const collection = this.collection(type);
         const reference = valueOffset(words, entry);
         collection.verify(reference);
-        if (collection.count(reference) === 0) throw new Error(`an empty collection of type ${type}`);
+        if (collection.isEmpty(reference)) throw new Error(`an empty collection of type ${type}`);
         if (type === ValueType.Hash && this.verifyDeadline(entry, reference)) expiringHashes++;
       }
     } while (cursor !== 0);

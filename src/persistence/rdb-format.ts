@@ -92,3 +92,6 @@ export const STRING_BYTES_MAX = 0x7f000000;
 
 /** What a file or a payload has that makes it unreadable; the message ends with the offset where it is known. */
 export class RdbError extends Error {}
+
+/** No memory for a value; nothing of it is left. */
+export class RdbMemoryError extends RdbError {}

@@ -18,11 +18,12 @@ import {
   RDB_VERSION_CHECKSUM,
   RDB_VERSION_MAX,
   RdbError,
+  RdbMemoryError,
   RdbOpcode,
   type RdbType,
 } from './rdb-format.js';
 import { type RdbInput, RdbString } from './rdb-input.js';
-import { RdbMemoryError, ValueLoader, valueTypeOf } from './value-loader.js';
+import { ValueLoader, valueTypeOf } from './value-loader.js';
 
 /** A type, a key and a value of no bytes. */
 const KEY_BYTES_MIN = 3;

@@ -9,8 +9,9 @@ import { readDouble } from '../memory/scores.js';
 import { HashSet } from '../structures/hash-value.js';
 import { SetAdd } from '../structures/set-value.js';
 import { BlockKind, BlockWalk } from './packed-forms.js';
-import { QuicklistContainer, RdbError, RdbType } from './rdb-format.js';
+import { QuicklistContainer, RdbError, RdbMemoryError, RdbType } from './rdb-format.js';
 import { type RdbInput, RdbString } from './rdb-input.js';
+import { StreamLoader } from './stream-loader.js';
 
 /** The first byte of a score written as text, if it is no length. */
 const enum OldScore {
@@ -18,9 +19,6 @@ const enum OldScore {
   Infinite = 254,
   MinusInfinite = 255,
 }
-
-/** No memory for a value; nothing of it is left. */
-export class RdbMemoryError extends RdbError {}
 
 const UNLIMITED = 0x7fffffff;
 /** Of these Redis makes a table by the number of their elements alone, not by their lengths. */
@@ -37,9 +35,6 @@ const PACKED_TYPES: ReadonlySet<RdbType> = new Set([
 const UNSUPPORTED: Readonly<Record<number, string>> = {
   [RdbType.ModulePreRelease]: 'a value of a module',
   [RdbType.Module2]: 'a value of a module',
-  [RdbType.StreamListpacks]: 'a stream',
-  [RdbType.StreamListpacks2]: 'a stream',
-  [RdbType.StreamListpacks3]: 'a stream',
 };
 
 /** The type of the value that an RDB type stands for; -1 if it can't be loaded. */
@@ -70,6 +65,10 @@ export function valueTypeOf(type: RdbType): ValueType | -1 {
     case RdbType.HashMetadata:
     case RdbType.HashListpackEx:
       return ValueType.Hash;
+    case RdbType.StreamListpacks:
+    case RdbType.StreamListpacks2:
+    case RdbType.StreamListpacks3:
+      return ValueType.Stream;
     default:
       return -1;
   }
@@ -90,9 +89,11 @@ export class ValueLoader {
   private readonly second = new RdbString();
   private readonly third = new RdbString();
   private readonly walk = new BlockWalk();
+  private readonly streams: StreamLoader;
 
   constructor(input: RdbInput) {
     this.input = input;
+    this.streams = new StreamLoader(input);
   }
 
   /**
@@ -114,6 +115,7 @@ export class ValueLoader {
     if (!collection.create(shard.draft)) throw new RdbMemoryError('out of memory');
     try {
       if (PACKED_TYPES.has(type)) this.fillPacked(shard, type);
+      else if (valueType === ValueType.Stream) this.streams.load(shard, type);
       else this.fill(shard, type);
     } catch (error) {
       collection.release(shard.draft);
@@ -121,7 +123,7 @@ export class ValueLoader {
       if (!(error instanceof RdbError) || error instanceof RdbMemoryError) throw error;
       throw error.message.includes(' at offset ') ? error : new RdbError(`${error.message}, at offset ${at}`);
     }
-    if (collection.count(shard.draft) !== 0) return true;
+    if (!collection.isEmpty(shard.draft)) return true;
     collection.release(shard.draft);
     return false;
   }
@@ -406,6 +408,11 @@ export class ValueLoader {
       case RdbType.HashListpackEx:
         input.skipBytes(8);
         input.skipString();
+        break;
+      case RdbType.StreamListpacks:
+      case RdbType.StreamListpacks2:
+      case RdbType.StreamListpacks3:
+        this.streams.skip(type);
         break;
       default:
         if (valueTypeOf(type) < 0) input.fail(unsupportedType(type));

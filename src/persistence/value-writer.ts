@@ -13,6 +13,7 @@ import { PACKED_END } from '../structures/packed-list.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import { QuicklistContainer, RdbType } from './rdb-format.js';
 import type { RdbOutput } from './rdb-output.js';
+import { StreamWriter } from './stream-writer.js';
 
 const LISTPACK_HEADER_BYTES = 6;
 const LISTPACK_COUNT_MAX = 0xffff;
@@ -24,9 +25,11 @@ export class ValueWriter {
   private chunkView = new DataView(this.chunk.buffer);
   private readonly cursor = new SortedSetCursor();
   private readonly element = new ElementView();
+  readonly streams: StreamWriter;
 
   constructor(output: RdbOutput) {
     this.output = output;
+    this.streams = new StreamWriter(output);
   }
 
   /** How an entry's value is written. */
@@ -43,6 +46,8 @@ export class ValueWriter {
         return encoding === Encoding.Packed ? RdbType.SortedSetListpack : RdbType.SortedSet2;
       case ValueType.Hash:
         return this.hashType(shard, valueOffset(shard.words, entry), encoding);
+      case ValueType.Stream:
+        return RdbType.StreamListpacks2;
       default:
         throw new Error(`no RDB type for type ${type}`);
     }
@@ -90,6 +95,9 @@ export class ValueWriter {
       case RdbType.HashMetadata:
         this.hashWithExpiries(shard, reference);
         break;
+      case RdbType.StreamListpacks2:
+        this.streams.write(shard, reference);
+        break;
       default:
         this.sortedSet(shard, reference);
     }
@@ -128,6 +136,10 @@ export class ValueWriter {
     const { output } = this;
     const type = entryType(shard.words, entry);
     const reference = valueOffset(shard.words, entry);
+    if (type === ValueType.Stream) {
+      this.streams.beginSteps(shard, reference);
+      return;
+    }
     if (type === ValueType.Hash) {
       const expireFrom = shard.hashes.nextExpiry(reference);
       if (expireFrom >= 0) output.integer64(expireFrom);

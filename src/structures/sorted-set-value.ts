@@ -502,10 +502,11 @@ export class SortedSetValue extends CollectionValue {
     return this.isPacked(reference) ? 0 : this.count(reference);
   }
 
-  override beginWalk(reference: number, walk: number): void {
+  override beginWalk(reference: number, walk: number): boolean {
     const root = this.dictionaryRoot(reference);
     this.words[root + WALK_WORD] = walk;
     this.words[walk + Walk.Position] = this.recordOfRank(root, this.count(reference) - 1);
+    return true;
   }
 
   /** Reads a record of a Tree. */

@@ -45,6 +45,8 @@ function settings(): KeyspaceSettings {
       setPackedValueBytes: 30,
       sortedSetPackedEntries: 20,
       sortedSetPackedValueBytes: 30,
+      streamNodeBytes: 4096,
+      streamNodeEntries: 100,
     },
   };
 }

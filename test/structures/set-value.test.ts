@@ -16,6 +16,8 @@ const limits: ValueLimits = {
   setPackedValueBytes: 20,
   sortedSetPackedEntries: 0,
   sortedSetPackedValueBytes: 0,
+  streamNodeBytes: 4096,
+  streamNodeEntries: 100,
 };
 
 const INTEGERS = [

@@ -1,0 +1,64 @@
+/** Replies with entries of streams. */
+
+import type { Shard } from '../../keyspace/shard.js';
+import { ElementReader } from '../../structures/packed-element.js';
+import type { StreamEntry } from '../../structures/stream-block.js';
+import { StreamId } from '../../structures/stream-id.js';
+import { StreamRange } from '../../structures/stream-value.js';
+import type { CommandContext } from '../context.js';
+import { replyId } from './stream-arguments.js';
+
+const id = new StreamId();
+/** Readers of elements, by shard. */
+const readers: ElementReader[] = [];
+
+export function elementReader(shard: Shard): ElementReader {
+  readers[shard.index] ??= new ElementReader(shard.memory);
+  return readers[shard.index];
+}
+
+/** The range of the command that is running. */
+export const range = new StreamRange();
+
+/** Replies with an entry's fields and values. */
+export function replyFields(context: CommandContext, entry: StreamEntry): void {
+  const { reply, shard } = context;
+  const reader = elementReader(shard);
+  reply.array(2 * entry.fieldCount);
+  let value = entry.valuesAt;
+  if (entry.hasMasterFields) {
+    let field = entry.fieldsAt;
+    for (let left = entry.fieldCount; left > 0; left--) {
+      field = reader.read(field);
+      reply.bulkCopy(reader.bytes, reader.view, reader.offset, reader.lengthBytes);
+      value = reader.read(value);
+      reply.bulkCopy(reader.bytes, reader.view, reader.offset, reader.lengthBytes);
+    }
+    return;
+  }
+  for (let left = 2 * entry.fieldCount; left > 0; left--) {
+    value = reader.read(value);
+    reply.bulkCopy(reader.bytes, reader.view, reader.offset, reader.lengthBytes);
+  }
+}
+
+/** Replies with an entry: its id, and its fields and values. */
+export function replyEntry(context: CommandContext, entry: StreamEntry): void {
+  context.reply.array(2);
+  entry.copyIdTo(id);
+  replyId(context, id);
+  replyFields(context, entry);
+}
+
+/** Replies with at most `count` entries (0: any number) of a range that `begin` has begun with. */
+export function replyRange(context: CommandContext, count: number, isReverse: boolean): void {
+  const { reply } = context;
+  const { streams } = context.shard;
+  const position = reply.reserveAggregate();
+  let emitted = 0;
+  while ((isReverse ? streams.previous(range) : streams.next(range)) && !reply.overflowed) {
+    replyEntry(context, range.entry);
+    if (++emitted === count) break;
+  }
+  reply.patchAggregate(position, 'array', emitted);
+}
