@@ -677,7 +677,8 @@ export class Shard {
     const { words } = this;
     words[HeaderWord.DirtyCount]++;
     this.journal.changes++;
-    if (words[HeaderWord.WatchedKeyCount] !== 0 && !isOfGroupsOnly(event)) this.watchedKeys.touch(database, hash);
+    if (words[HeaderWord.WatchedKeyCount] !== 0 && !isOfGroupsOnly(event))
+      this.watchedKeys.touch(database, hash);
   }
 
   /** Changes since the counter was last reset; a running number. */

@@ -196,12 +196,7 @@ export class StreamWriter {
     const { output } = this;
     const { groups } = shard.streams;
     const { consumers } = groups;
-    output.string(
-      shard.bytes,
-      shard.view,
-      consumers.nameOffset(consumer),
-      consumers.nameLength(consumer),
-    );
+    output.string(shard.bytes, shard.view, consumers.nameOffset(consumer), consumers.nameLength(consumer));
     output.integer64(groups.seenAt(consumer));
     output.lengthField(pendingCount);
   }
@@ -233,11 +228,7 @@ export class StreamWriter {
       this.writePending(shard, pending[index]);
       const consumer = walk.steppedConsumer(pending[index]);
       if (consumer === 0) continue;
-      this.gathered.add(
-        words[(consumer >> 2) + Consumer.Number],
-        words,
-        (pending[index] >> 2) + Pending.Id,
-      );
+      this.gathered.add(words[(consumer >> 2) + Consumer.Number], words, (pending[index] >> 2) + Pending.Id);
     }
   }
 

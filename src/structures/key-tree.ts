@@ -665,7 +665,10 @@ export class KeyTree {
     if (words[root + KeyTreeRoot.Last] !== leaves.at(-1)) throw new Error('key tree: wrong last leaf');
     let last = 0;
     for (const [position, leaf] of leaves.entries()) {
-      if (this.previousLeaf(leaf) !== (leaves[position - 1] ?? 0) || this.nextLeaf(leaf) !== (leaves[position + 1] ?? 0)) {
+      if (
+        this.previousLeaf(leaf) !== (leaves[position - 1] ?? 0) ||
+        this.nextLeaf(leaf) !== (leaves[position + 1] ?? 0)
+      ) {
         throw new Error('key tree: wrong link of a leaf');
       }
       for (let index = 0; index < words[leaf >> 2]; index++) {

@@ -130,12 +130,7 @@ export class NamedRecords {
   /** Takes a record out of the vector; it is the caller's to free. */
   remove(vector: number, record: number): void {
     const { words } = this;
-    const index = this.lowerBound(
-      vector,
-      this.bytes,
-      this.nameOffset(record),
-      this.nameLength(record),
-    );
+    const index = this.lowerBound(vector, this.bytes, this.nameOffset(record), this.nameLength(record));
     const start = words[vector] >> 2;
     const count = words[vector + Vector.Count];
     if (words[start + index] !== record) throw new Error('named records: a record is not where it should be');
@@ -171,7 +166,8 @@ export class NamedRecords {
   verify(vector: number): void {
     const { words } = this;
     const count = words[vector + Vector.Count];
-    if (count > words[vector + Vector.Capacity]) throw new Error('named records: more than there is room for');
+    if (count > words[vector + Vector.Capacity])
+      throw new Error('named records: more than there is room for');
     if (count === 0 && words[vector] !== 0) throw new Error('named records: a block without records');
     for (let index = 1; index < count; index++) {
       const record = this.recordAt(vector, index);

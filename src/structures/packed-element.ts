@@ -111,8 +111,7 @@ export class ElementForm {
   /** Finds out what a text is kept as; returns the bytes of its element. */
   classify(bytes: Uint8Array, offset: number, lengthBytes: number): number {
     const { parser } = this;
-    this.isInteger =
-      lengthBytes <= INTEGER_TEXT_BYTES_MAX && parser.parse(bytes, offset, lengthBytes);
+    this.isInteger = lengthBytes <= INTEGER_TEXT_BYTES_MAX && parser.parse(bytes, offset, lengthBytes);
     if (!this.isInteger) {
       this.elementBytes = lengthBytes + (lengthBytes <= 63 ? 1 : lengthBytes <= 4095 ? 2 : 5);
       return this.elementBytes;

@@ -309,7 +309,8 @@ export class StreamBlocks {
     const seqLow = (id.seqLow - words[at + 3]) | 0;
     const seqHigh = (id.seqHigh - words[at + 2] - (id.seqLow >>> 0 < words[at + 3] >>> 0 ? 1 : 0)) | 0;
     const hasMasterFields = this.hasMasterFields(block);
-    const needed = words[at + Block.End] + this.entryBytesMax(hasMasterFields, msHigh, msLow, seqHigh, seqLow);
+    const needed =
+      words[at + Block.End] + this.entryBytesMax(hasMasterFields, msHigh, msLow, seqHigh, seqLow);
     const target = needed <= this.capacityOf(block) ? block : this.grow(block, needed);
     if (target !== 0) this.writeEntry(target, hasMasterFields, msHigh, msLow, seqHigh, seqLow);
     return target;
@@ -350,15 +351,7 @@ export class StreamBlocks {
         const { reader } = this;
         if (reader.lengthBytes !== lengthBytes) return false;
         if (
-          !equalBytes(
-            reader.bytes,
-            reader.view,
-            reader.offset,
-            argBytes,
-            argView,
-            pairs[pair],
-            lengthBytes,
-          )
+          !equalBytes(reader.bytes, reader.view, reader.offset, argBytes, argView, pairs[pair], lengthBytes)
         ) {
           return false;
         }

@@ -206,6 +206,15 @@ export class StreamGroups {
     return this.byId.find(tree);
   }
 
+  /** The pending entry of a group with the smallest id, 0 if there is none. */
+  firstPending(group: number): number {
+    return this.byId.first((group >> 2) + Group.ById);
+  }
+
+  lastPending(group: number): number {
+    return this.byId.last((group >> 2) + Group.ById);
+  }
+
   /** The first pending entry of a group whose id is not below another one, 0 if there is none. `next` goes on from there. */
   seek(group: number, id: StreamId): number {
     this.setIdKey(id);

@@ -29,7 +29,12 @@ const STAR = 0x2a;
 const DIGIT_0 = 0x30;
 
 /** Order of two numbers of 64 bits: below, equal to or above 0. */
-export function compareUint64(leftHigh: number, leftLow: number, rightHigh: number, rightLow: number): number {
+export function compareUint64(
+  leftHigh: number,
+  leftLow: number,
+  rightHigh: number,
+  rightLow: number,
+): number {
   if (leftHigh !== rightHigh) return leftHigh >>> 0 < rightHigh >>> 0 ? -1 : 1;
   if (leftLow !== rightLow) return leftLow >>> 0 < rightLow >>> 0 ? -1 : 1;
   return 0;

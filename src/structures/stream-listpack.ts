@@ -18,7 +18,14 @@ import {
   writeBackLength,
   writeIntegerElement,
 } from './packed-element.js';
-import { BLOCK_HEADER_BYTES, Block, EntryFlag, type StreamBlocks, StreamEntry, varintBytes } from './stream-block.js';
+import {
+  BLOCK_HEADER_BYTES,
+  Block,
+  EntryFlag,
+  type StreamBlocks,
+  StreamEntry,
+  varintBytes,
+} from './stream-block.js';
 import { compareUint64, type StreamId } from './stream-id.js';
 
 const HEADER_BYTES = 6;
@@ -257,7 +264,8 @@ export class StreamListpackReader {
     const seqCarry = (words[header + 3] >>> 0) + (seqLow >>> 0) > 0xffffffff ? 1 : 0;
     const seqTop = (words[header + 2] + seqHigh + seqCarry) | 0;
     const order =
-      compareUint64(this.msHigh, this.msLow, msTop, ms) || compareUint64(this.seqHigh, this.seqLow, seqTop, seq);
+      compareUint64(this.msHigh, this.msLow, msTop, ms) ||
+      compareUint64(this.seqHigh, this.seqLow, seqTop, seq);
     this.msHigh = msTop;
     this.msLow = ms;
     this.seqHigh = seqTop;
@@ -281,7 +289,8 @@ export class StreamListpackReader {
     if (at >= end) return false;
     const first = source[at];
     // The widest head of an element is 5 bytes, the widest integer 9.
-    const headBytes = first < 0x80 || (first & 0xc0) === 0x80 ? 1 : first < STRING_32 ? 2 : first === STRING_32 ? 5 : 1;
+    const headBytes =
+      first < 0x80 || (first & 0xc0) === 0x80 ? 1 : first < STRING_32 ? 2 : first === STRING_32 ? 5 : 1;
     if (first > INTEGER_64 || at + headBytes > end) return false;
     const elementBytes = elementBytesAt(source, sourceView, at);
     if (elementBytes <= 0 || elementBytes > end - at) return false;

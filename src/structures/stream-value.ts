@@ -13,16 +13,20 @@ import { CollectionValue, Encoding } from './collection-value.js';
 import type { ElementKeeper } from './element-walk.js';
 import { KeyTree } from './key-tree.js';
 import { Vector } from './named-records.js';
+import { RadixNodes } from './radix-nodes.js';
 import { StreamBlocks, StreamEntry } from './stream-block.js';
 import { Group, Pending, StreamGroups } from './stream-groups.js';
 import { ID_WORDS, StreamId, uint64ToBigInt } from './stream-id.js';
-import { Stream, STREAM_BYTES } from './stream-root.js';
+import { STREAM_BYTES, Stream } from './stream-root.js';
 import { StreamWalk } from './stream-walk.js';
 import type { ValueLimits } from './value-limits.js';
 
 /** Streams with more blocks, or with more that is pending, are long. */
 const LONG_BLOCKS = 8;
 const LONG_PENDING = 1024;
+
+/** Blocks that are looked at to tell how many nodes a radix tree of all of them would have. */
+const COUNTED_BLOCKS_MAX = 1000;
 
 const TWO_32 = 0x100000000;
 
@@ -464,7 +468,11 @@ export class StreamValue extends CollectionValue {
     const { words, tree, blocks } = this;
     const root = this.root(reference);
     let removed = 0;
-    for (let block = tree.first(root + Stream.Blocks); block !== 0; block = tree.first(root + Stream.Blocks)) {
+    for (
+      let block = tree.first(root + Stream.Blocks);
+      block !== 0;
+      block = tree.first(root + Stream.Blocks)
+    ) {
       if (options.by === Trim.Length && words[root + Stream.Length] <= options.length) break;
       const live = blocks.live(block);
       if (options.limit > 0 && removed + live > options.limit) break;
@@ -551,15 +559,20 @@ export class StreamValue extends CollectionValue {
     this.words[at + 1] = Number(BigInt.asIntN(32, entries >> 32n));
   }
 
-  /** How many entries a group has still to read; -1 if that can't be told. */
-  lag(reference: number, group: number): bigint {
+  /**
+   * How many entries a group has still to read, null if that can't be told. It is what the counters say: below 0 if
+   * somebody has set them so.
+   */
+  lag(reference: number, group: number): bigint | null {
     const added = this.entriesAdded(reference);
     if (added === 0n) return 0n;
     const read = this.entriesRead(group);
     this.range.start.read(this.words, (group >> 2) + Group.LastId);
-    if (read >= 0n && !this.hasGaps(this.root(reference), this.range.start)) return added - read;
+    if (read !== -1n && !this.hasGaps(this.root(reference), this.range.start)) {
+      return BigInt.asIntN(64, added - read);
+    }
     const estimated = this.estimateEntriesRead(reference, this.range.start);
-    return estimated < 0n ? -1n : added - estimated;
+    return estimated < 0n ? null : added - estimated;
   }
 
   /** Notes that a group has read on to an id above its last one. */
@@ -584,6 +597,10 @@ export class StreamValue extends CollectionValue {
   /** The id up to which a group has read. */
   lastDeliveredId(group: number, id: StreamId): void {
     id.read(this.words, (group >> 2) + Group.LastId);
+  }
+
+  setLastDeliveredId(group: number, id: StreamId): void {
+    id.write(this.words, (group >> 2) + Group.LastId);
   }
 
   groupCount(reference: number): number {
@@ -642,6 +659,24 @@ export class StreamValue extends CollectionValue {
     return true;
   }
 
+  /**
+   * How many nodes Redis's radix tree of the blocks would have; for many blocks, as many as the first of them
+   * let expect.
+   */
+  radixTreeNodes(reference: number): number {
+    const { words, tree } = this;
+    const count = this.blockCount(reference);
+    if (count === 0) return 1;
+    const counted = Math.min(count, COUNTED_BLOCKS_MAX);
+    const nodes = new RadixNodes();
+    let block = tree.first(this.root(reference) + Stream.Blocks);
+    for (let left = counted; left > 0; left--) {
+      nodes.add(words, block >> 2);
+      block = tree.next();
+    }
+    return Math.round((nodes.end() * count) / counted);
+  }
+
   override releaseSteps(reference: number): number {
     let steps = 1 + this.blockCount(reference);
     for (let index = 0; index < this.groupCount(reference); index++) {
@@ -652,7 +687,10 @@ export class StreamValue extends CollectionValue {
 
   override copy(reference: number, source: this, sourceReference: number): boolean {
     if (!this.create(reference)) return false;
-    if (this.copyBlocks(reference, source, sourceReference) && this.copyGroups(reference, source, sourceReference)) {
+    if (
+      this.copyBlocks(reference, source, sourceReference) &&
+      this.copyGroups(reference, source, sourceReference)
+    ) {
       return true;
     }
     this.release(reference);

@@ -18,9 +18,16 @@ import { type ElementKeeper, Walk } from './element-walk.js';
 import { KeyTree, KeyTreeRoot } from './key-tree.js';
 import { Vector } from './named-records.js';
 import type { StreamBlocks } from './stream-block.js';
-import { Consumer, Group, Pending, PENDING_BYTES, type PendingKeeper, type StreamGroups } from './stream-groups.js';
+import {
+  Consumer,
+  Group,
+  PENDING_BYTES,
+  Pending,
+  type PendingKeeper,
+  type StreamGroups,
+} from './stream-groups.js';
 import { ID_WORDS, StreamId } from './stream-id.js';
-import { Stream, STREAM_BYTES } from './stream-root.js';
+import { STREAM_BYTES, Stream } from './stream-root.js';
 
 /** Where a walk is. */
 export const enum WalkPhase {
@@ -287,7 +294,8 @@ export class StreamWalk implements PendingKeeper {
     for (let index = 0; index < this.keptCount; index++) this.blocks.free(this.kept[index]);
     this.keptCount = 0;
     if (!this.areKept) return;
-    for (let index = 0; index < this.steppedCount; index++) this.arena.free(this.stepped[index], PENDING_BYTES);
+    for (let index = 0; index < this.steppedCount; index++)
+      this.arena.free(this.stepped[index], PENDING_BYTES);
     this.areKept = false;
   }
 

@@ -9,14 +9,7 @@ import type { Handler } from '../command-table.js';
 import type { CommandContext } from '../context.js';
 import { recordKeyCommand } from '../effects.js';
 import { NO_SUCH_KEY, OUT_OF_MEMORY, SYNTAX_ERROR, wrongArity } from '../errors.js';
-import {
-  IdList,
-  INVALID_STREAM_ID,
-  isCharacter,
-  readId,
-  readIds,
-  replyId,
-} from './stream-arguments.js';
+import { IdList, INVALID_STREAM_ID, isCharacter, readId, readIds, replyId } from './stream-arguments.js';
 import { recordId } from './stream-effects.js';
 
 const ID_TOO_SMALL = 'ERR The ID specified in XADD is equal or smaller than the target stream top item';

@@ -2,9 +2,17 @@
 
 import type { Handler } from '../command-table.js';
 import { streamAddHandlers } from './stream-add.js';
+import { streamClaimHandlers } from './stream-claims.js';
+import { streamGroupHandlers } from './stream-groups.js';
+import { streamInfoHandlers } from './stream-info.js';
 import { streamRangeHandlers } from './stream-ranges.js';
+import { streamReadHandlers } from './stream-reads.js';
 
 export const streamHandlers: Readonly<Record<string, Handler>> = {
   ...streamAddHandlers,
+  ...streamClaimHandlers,
+  ...streamGroupHandlers,
+  ...streamInfoHandlers,
   ...streamRangeHandlers,
+  ...streamReadHandlers,
 };

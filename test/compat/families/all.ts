@@ -12,6 +12,7 @@ import { server } from './server.js';
 import { sets } from './sets.js';
 import { sort } from './sort.js';
 import { sortedSets } from './sorted-sets.js';
+import { streams } from './streams.js';
 import { strings } from './strings.js';
 import { transactions } from './transactions.js';
 
@@ -24,6 +25,7 @@ export const families: readonly Family[] = [
   sort,
   sets,
   sortedSets,
+  streams,
   dumps,
   transactions,
   connection,

@@ -1,0 +1,216 @@
+/** XREAD and XREADGROUP. */
+
+import { ValueType } from '../../keyspace/entry.js';
+import { StreamId } from '../../structures/stream-id.js';
+import type { Handler } from '../command-table.js';
+import type { CommandContext } from '../context.js';
+import { OUT_OF_MEMORY, SYNTAX_ERROR } from '../errors.js';
+import { IdList, isCharacter, readId } from './stream-arguments.js';
+import { ReadFrom, Served, StreamDemand, serve } from './stream-delivery.js';
+import { findGroup } from './stream-groups.js';
+
+const DOLLAR = 0x24;
+const GREATER = 0x3e;
+const PLUS = 0x2b;
+
+/** What a command wants to read: the same of each stream, but from another place. */
+class ReadRequest {
+  readonly demand = new StreamDemand();
+  /** How long to wait if there is nothing, in ms; 0: for ever, -1: not at all. */
+  blockMs = -1;
+  /** The argument with the group's name, 0 for none; the consumer's follows. */
+  groupArg = 0;
+  /** The first key's argument, and how many keys there are. Ids follow the keys. */
+  firstKey = 0;
+  keyCount = 0;
+  /** From where each stream is read. */
+  readonly ids = new IdList();
+  from = new Uint8Array(16);
+
+  clear(): void {
+    this.demand.count = 0;
+    this.demand.isAcknowledged = false;
+    this.demand.isGroup = false;
+    this.blockMs = -1;
+    this.groupArg = 0;
+    this.firstKey = 0;
+    this.keyCount = 0;
+    this.ids.clear();
+  }
+}
+
+const request = new ReadRequest();
+const id = new StreamId();
+
+/** Whether an option is XREADGROUP's only, and the command is not; replies with the error. */
+function isForGroupsOnly(context: CommandContext, isGroup: boolean, option: string): boolean {
+  if (isGroup) return false;
+  context.reply.error(`ERR The ${option} option is only supported by XREADGROUP. You called XREAD instead.`);
+  return true;
+}
+
+/** Reads the options and finds the keys; replies with an error and returns false if they make no sense. */
+function readRequest(context: CommandContext, isGroup: boolean): boolean {
+  const { argCount } = context;
+  request.clear();
+  for (let index = 1; index < argCount && request.firstKey === 0; index++) {
+    index = readOption(context, index, isGroup);
+    if (index === 0) return false;
+  }
+  if (request.firstKey === 0) {
+    context.reply.error(SYNTAX_ERROR);
+    return false;
+  }
+  if (isGroup && request.groupArg === 0) {
+    context.reply.error('ERR Missing GROUP option for XREADGROUP');
+    return false;
+  }
+  return true;
+}
+
+/** Reads the option at an argument; returns the index of its last argument, or 0 after replying an error. */
+function readOption(context: CommandContext, index: number, isGroup: boolean): number {
+  const { reply, number } = context;
+  const { demand } = request;
+  const left = context.argCount - index - 1;
+  if (left >= 1 && context.argIs(index, 'BLOCK')) return readTimeout(context, index + 1) ? index + 1 : 0;
+  if (left >= 1 && context.argIs(index, 'COUNT')) {
+    if (!context.integer(index + 1)) return 0;
+    demand.count = Math.max(number.value, 0);
+    return index + 1;
+  }
+  if (left >= 1 && context.argIs(index, 'STREAMS')) {
+    request.firstKey = index + 1;
+    request.keyCount = left >> 1;
+    if (left % 2 === 0) return index + 1;
+    reply.error("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.");
+    return 0;
+  }
+  if (left >= 2 && context.argIs(index, 'GROUP')) {
+    if (isForGroupsOnly(context, isGroup, 'GROUP')) return 0;
+    request.groupArg = index + 1;
+    demand.isGroup = true;
+    const { bytes, view } = context;
+    demand.group.set(bytes, view, context.argOffset(index + 1), context.argLength(index + 1));
+    demand.consumer.set(bytes, view, context.argOffset(index + 2), context.argLength(index + 2));
+    return index + 2;
+  }
+  if (context.argIs(index, 'NOACK')) {
+    if (isForGroupsOnly(context, isGroup, 'NOACK')) return 0;
+    demand.isAcknowledged = true;
+    return index;
+  }
+  reply.error(SYNTAX_ERROR);
+  return 0;
+}
+
+function readTimeout(context: CommandContext, index: number): boolean {
+  if (!context.integer(index, 'ERR timeout is not an integer or out of range')) return false;
+  if (context.number.value < 0) {
+    context.reply.error('ERR timeout is negative');
+    return false;
+  }
+  request.blockMs = context.number.value;
+  return true;
+}
+
+/** Finds out from where each stream is read; replies with an error and returns false if that can't be. */
+function readPositions(context: CommandContext): boolean {
+  if (request.keyCount > request.from.length) request.from = new Uint8Array(2 * request.keyCount);
+  for (let stream = 0; stream < request.keyCount; stream++) {
+    const keyIndex = request.firstKey + stream;
+    const reference = context.readCollection(keyIndex, ValueType.Stream);
+    if (reference < 0) return false;
+    if (
+      request.groupArg !== 0 &&
+      (reference === 0 || findGroup(context, reference, request.groupArg) === 0)
+    ) {
+      const key = context.argQuoted(keyIndex);
+      const group = context.argQuoted(request.groupArg);
+      context.reply.error(
+        `NOGROUP No such key '${key}' or consumer group '${group}' in XREADGROUP with GROUP option`,
+      );
+      return false;
+    }
+    if (!readPosition(context, stream, reference)) return false;
+  }
+  return true;
+}
+
+function readPosition(context: CommandContext, stream: number, reference: number): boolean {
+  const { reply } = context;
+  const index = request.firstKey + request.keyCount + stream;
+  const { isGroup } = request.demand;
+  id.setMin();
+  let from = ReadFrom.Id;
+  if (isCharacter(context, index, DOLLAR)) {
+    if (isGroup) {
+      reply.error(
+        'ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.',
+      );
+      return false;
+    }
+    if (reference !== 0) context.shard.streams.lastId(reference, id);
+  } else if (isCharacter(context, index, GREATER)) {
+    if (!isGroup) {
+      reply.error(
+        'ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.',
+      );
+      return false;
+    }
+    from = ReadFrom.Group;
+  } else if (!isGroup && isCharacter(context, index, PLUS)) {
+    from = ReadFrom.Last;
+  } else if (!readId(context, index, id)) {
+    return false;
+  }
+  request.from[stream] = from;
+  request.ids.add(id);
+  return true;
+}
+
+/** Selects the key of one of the request's streams, to be served. Returns its reference, 0 if there is none. */
+function selectStream(context: CommandContext, stream: number): number {
+  const { demand } = request;
+  demand.from = request.from[stream];
+  request.ids.read(stream, demand.after);
+  // With several, another one was selected last.
+  if (request.keyCount > 1) context.peek(request.firstKey + stream);
+  if (context.entry === 0) return 0;
+  if (demand.isGroup) context.shard.preserve(context.keyDatabase, context.entry);
+  return context.valueOffset;
+}
+
+function xread(context: CommandContext, isGroup: boolean): void {
+  const { reply } = context;
+  if (!readRequest(context, isGroup) || !readPositions(context)) return;
+  const start = reply.length;
+  const position = reply.reserveAggregate();
+  let served = 0;
+  let outcome = Served.Nothing;
+  for (let stream = 0; stream < request.keyCount && outcome !== Served.NoMemory; stream++) {
+    const reference = selectStream(context, stream);
+    if (reference === 0) continue;
+    outcome = serve(context, reference, request.demand);
+    if (outcome === Served.Entries) served++;
+  }
+  // Each delivery has been recorded.
+  if (isGroup) context.keyspace.journal.settled();
+  if (served > 0) {
+    reply.patchAggregate(position, reply.protocol === 3 ? 'map' : 'array', served);
+    return;
+  }
+  reply.length = start;
+  if (outcome === Served.NoMemory) reply.error(OUT_OF_MEMORY);
+  else waitForEntries(context);
+}
+
+/** There is nothing to read: here a client that has asked for BLOCK begins to wait. */
+function waitForEntries(context: CommandContext): void {
+  context.reply.nullArray();
+}
+
+export const streamReadHandlers: Readonly<Record<string, Handler>> = {
+  XREAD: (context) => xread(context, false),
+  XREADGROUP: (context) => xread(context, true),
+};
