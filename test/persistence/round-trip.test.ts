@@ -410,7 +410,7 @@ t.test('what is not supported is named', async (t) => {
     ['PNG', /unexpected end/],
     ['PNG and more', /no RDB file/],
     ['REDIS0009\x07\x01k\x00', /a value of a module \(type 7\) is not supported at offset/],
-    ['REDIS0009\x0f\x01k\x00', /a stream \(type 15\) is not supported/],
+    ['REDIS0009\x0f\x01k\x01\x03abc\x01x', /an id of a stream is not as long as it should be at offset 13/],
     ['REDIS0009\x63\x01k\x00', /unknown type 99/],
     ['REDIS0009\xf7\x00', /data of a module/],
     ['REDIS0009\xfe\x09', /has a database 9, but `databases` is 4 at offset 9/],
