@@ -185,10 +185,7 @@ export class StreamWriter {
     const { words } = shard;
     const at = pending >> 2;
     this.writeId(words, at + Pending.Id);
-    output.reserve(8);
-    output.view.setInt32(output.length, words[at + Pending.TimeLow], true);
-    output.view.setInt32(output.length + 4, words[at + Pending.TimeHigh], true);
-    output.length += 8;
+    output.integer64(shard.streams.groups.deliveredAt(pending));
     output.lengthField64(words[at + Pending.CountHigh], words[at + Pending.CountLow]);
   }
 

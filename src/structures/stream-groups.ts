@@ -16,7 +16,9 @@
  *   +--------------------------+-----------------+-----------------------+----------+-------+
  *
  * A pending entry is in three trees (key-tree.ts): that of its consumer and that of the group by the id, and that of the
- * group by the time of delivery, so whoever asks for what has been idle longest gets it without a search.
+ * group by the time of delivery, so whoever asks for what has been idle longest gets it without a search. The time's high
+ * word is one more than that of the number of ms. It is 0 for entries that were given back and have no consumer:
+ * they come first, in the order in which they were given back, which the low word tells.
  *
  * A number of entries that were read is an int64, low half first; -1: not known. While a snapshot walks over a long
  * stream, `past` names what is kept of the group or the consumer as it was (stream-walk.ts).
@@ -206,6 +208,29 @@ export class StreamGroups {
     return this.byId.find(tree);
   }
 
+  /** Whether all groups of a vector have read an entry and acknowledged it. */
+  isAcknowledged(vector: number, id: StreamId): boolean {
+    for (let index = 0; index < this.groups.count(vector); index++) {
+      const group = this.groups.recordAt(vector, index);
+      if (id.compareTo(this.words, (group >> 2) + Group.LastId) > 0 || this.find(group, id) !== 0)
+        return false;
+    }
+    return true;
+  }
+
+  /** Ends that an entry is pending, in all groups of a vector; returns in how many it was. */
+  removeReferences(vector: number, id: StreamId): number {
+    let removed = 0;
+    for (let index = 0; index < this.groups.count(vector); index++) {
+      const group = this.groups.recordAt(vector, index);
+      const pending = this.find(group, id);
+      if (pending === 0) continue;
+      this.remove(group, pending);
+      removed++;
+    }
+    return removed;
+  }
+
   /** The pending entry of a group with the smallest id, 0 if there is none. */
   firstPending(group: number): number {
     return this.byId.first((group >> 2) + Group.ById);
@@ -237,10 +262,16 @@ export class StreamGroups {
     return this.byTime.first((group >> 2) + Group.ByTime);
   }
 
-  /** When an entry was delivered last, in ms since the epoch. */
+  /** The pending entry after the one that `idlest` came to, 0 if there is none. Nothing may have changed since. */
+  nextIdlest(): number {
+    return this.byTime.next();
+  }
+
+  /** When an entry was delivered last, in ms since the epoch; 0 if it was given back. */
   deliveredAt(pending: number): number {
     const at = pending >> 2;
-    return this.words[at + Pending.TimeHigh] * TWO_32 + (this.words[at + Pending.TimeLow] >>> 0);
+    const high = this.words[at + Pending.TimeHigh];
+    return high === 0 ? 0 : (high - 1) * TWO_32 + (this.words[at + Pending.TimeLow] >>> 0);
   }
 
   consumerOf(pending: number): number {
@@ -254,6 +285,10 @@ export class StreamGroups {
     this.words[(pending >> 2) + Pending.CountLow] = low;
   }
 
+  setCountTo(group: number, pending: number, count: bigint): void {
+    this.setCount(group, pending, Number(BigInt.asIntN(32, count >> 32n)), Number(BigInt.asIntN(32, count)));
+  }
+
   /** Counts one more delivery. */
   increaseCount(group: number, pending: number): void {
     const at = pending >> 2;
@@ -261,35 +296,106 @@ export class StreamGroups {
     this.setCount(group, pending, (this.words[at + Pending.CountHigh] + (low === 0 ? 1 : 0)) | 0, low);
   }
 
+  /** Counts one delivery less, but not below none. */
+  decreaseCount(group: number, pending: number): void {
+    const at = pending >> 2;
+    const high = this.words[at + Pending.CountHigh];
+    const low = this.words[at + Pending.CountLow];
+    if (high < 0 || (high | low) === 0) return;
+    this.setCount(group, pending, high - (low === 0 ? 1 : 0), (low - 1) | 0);
+  }
+
   private setTime(pending: number, ms: number): void {
     const high = Math.floor(ms / TWO_32);
-    this.words[(pending >> 2) + Pending.TimeHigh] = high;
+    this.words[(pending >> 2) + Pending.TimeHigh] = high + 1;
     this.words[(pending >> 2) + Pending.TimeLow] = (ms - high * TWO_32) | 0;
   }
 
   /** Sets when an entry was delivered; false, with nothing changed, if there is no memory. */
   setDeliveredAt(group: number, pending: number, ms: number): boolean {
-    if (this.deliveredAt(pending) === ms) return true;
+    if (this.words[(pending >> 2) + Pending.TimeHigh] !== 0 && this.deliveredAt(pending) === ms) return true;
     const tree = (group >> 2) + Group.ByTime;
     if (!this.byTime.hasRoomForInsert(tree)) return false;
     this.keep(group, pending);
     this.byTime.remove(tree, pending);
     this.setTime(pending, ms);
-    if (!this.byTime.insert(tree, pending)) throw new Error('stream groups: promised room is missing');
+    this.insertByTime(tree, pending);
     return true;
   }
 
+  private insertByTime(tree: number, pending: number): void {
+    if (!this.byTime.insert(tree, pending)) throw new Error('stream groups: promised room is missing');
+  }
+
   /**
-   * Makes an entry that is not pending so, delivered once to a consumer (0: to none). Returns it, or 0 with nothing
+   * Gives an entry back: it is pending for no consumer, behind those that were given back before. False, with nothing
+   * changed, if there is no memory.
+   */
+  giveBack(group: number, pending: number): boolean {
+    const { words, byTime } = this;
+    const tree = (group >> 2) + Group.ByTime;
+    if (!byTime.hasRoomForInsert(tree)) return false;
+    this.keep(group, pending);
+    const consumer = this.consumerOf(pending);
+    if (consumer !== 0) this.byId.remove((consumer >> 2) + Consumer.ById, pending);
+    words[(pending >> 2) + Pending.Consumer] = 0;
+    byTime.remove(tree, pending);
+    words[(pending >> 2) + Pending.TimeHigh] = 0;
+    words[(pending >> 2) + Pending.TimeLow] = this.nextGivenBack(tree);
+    this.insertByTime(tree, pending);
+    return true;
+  }
+
+  /** The place of the next entry that is given back. */
+  private nextGivenBack(tree: number): number {
+    const { byTime, words } = this;
+    byTime.setKey(0, 0);
+    for (let word = 1; word < 2 + ID_WORDS; word++) byTime.setKey(word, -1);
+    const last = byTime.seekBefore(tree);
+    if (last === 0) return 0;
+    const place = words[(last >> 2) + Pending.TimeLow];
+    return place === -1 ? place : (place + 1) | 0;
+  }
+
+  /** How many entries of a group were given back and have no consumer. */
+  givenBackCount(group: number): number {
+    const vector = this.consumersOf(group);
+    let count = this.pendingCount(group);
+    for (let index = 0; index < this.consumers.count(vector); index++) {
+      count -= this.pendingOf(this.consumers.recordAt(vector, index));
+    }
+    return count;
+  }
+
+  /**
+   * Makes an entry that is not pending so, delivered once to a consumer (0: to none, yet). Returns it, or 0 with nothing
    * changed if there is no memory.
    */
   add(group: number, consumer: number, id: StreamId, ms: number): number {
-    const { words, arena, byId, byTime } = this;
-    const pending = arena.allocate(PENDING_BYTES);
+    const pending = this.arena.allocate(PENDING_BYTES);
     if (pending === 0) return 0;
+    this.setTime(pending, ms);
+    return this.insert(group, consumer, pending, id);
+  }
+
+  /** Adds a pending entry as it is in another group; `source` is its word index in other words. */
+  addCopy(group: number, consumer: number, id: StreamId, other: Int32Array, source: number): number {
+    const { words } = this;
+    const pending = this.arena.allocate(PENDING_BYTES);
+    if (pending === 0) return 0;
+    words[(pending >> 2) + Pending.TimeHigh] = other[source + Pending.TimeHigh];
+    words[(pending >> 2) + Pending.TimeLow] = other[source + Pending.TimeLow];
+    if (this.insert(group, consumer, pending, id) === 0) return 0;
+    words[(pending >> 2) + Pending.CountHigh] = other[source + Pending.CountHigh];
+    words[(pending >> 2) + Pending.CountLow] = other[source + Pending.CountLow];
+    return pending;
+  }
+
+  /** Inserts a pending entry that has its time; frees it and returns 0 if there is no memory. */
+  private insert(group: number, consumer: number, pending: number, id: StreamId): number {
+    const { words, arena, byId, byTime } = this;
     const at = pending >> 2;
     id.write(words, at + Pending.Id);
-    this.setTime(pending, ms);
     words[at + Pending.CountHigh] = 0;
     words[at + Pending.CountLow] = 1;
     words[at + Pending.Consumer] = consumer;

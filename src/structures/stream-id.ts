@@ -260,3 +260,30 @@ function isSign(bytes: Uint8Array, offset: number, lengthBytes: number): boolean
   if (lengthBytes === 0 || (lengthBytes > 1 && bytes[offset + 1] !== 0)) return false;
   return bytes[offset] === MINUS || bytes[offset] === PLUS;
 }
+
+/** A list of ids that grows. */
+export class IdList {
+  private words = new Int32Array(64 * ID_WORDS);
+  count = 0;
+
+  clear(): void {
+    this.count = 0;
+  }
+
+  add(id: StreamId): void {
+    if ((this.count + 1) * ID_WORDS > this.words.length) {
+      const words = new Int32Array(2 * this.words.length);
+      words.set(this.words);
+      this.words = words;
+    }
+    id.write(this.words, this.count++ * ID_WORDS);
+  }
+
+  read(index: number, id: StreamId): void {
+    id.read(this.words, index * ID_WORDS);
+  }
+
+  set(index: number, id: StreamId): void {
+    id.write(this.words, index * ID_WORDS);
+  }
+}

@@ -18,6 +18,7 @@ import { StreamBlocks, StreamEntry } from './stream-block.js';
 import { Group, Pending, StreamGroups } from './stream-groups.js';
 import { ID_WORDS, StreamId, uint64ToBigInt } from './stream-id.js';
 import { STREAM_BYTES, Stream } from './stream-root.js';
+import { StreamTrim, type TrimOptions } from './stream-trim.js';
 import { StreamWalk } from './stream-walk.js';
 import type { ValueLimits } from './value-limits.js';
 
@@ -29,37 +30,6 @@ const LONG_PENDING = 1024;
 const COUNTED_BLOCKS_MAX = 1000;
 
 const TWO_32 = 0x100000000;
-
-/** By what a stream is trimmed. */
-export const enum Trim {
-  None = 0,
-  Length = 1,
-  MinId = 2,
-}
-
-/** Whom the references of groups to an entry hold back from deleting it, or who deletes them, too. */
-export const enum References {
-  /** The entry goes, references stay. */
-  Keep = 0,
-  /** References go with the entry. */
-  Delete = 1,
-  /** The entry goes only if all groups have read and acknowledged it. */
-  Acknowledged = 2,
-}
-
-/** How a stream is to be trimmed. */
-export class TrimOptions {
-  by = Trim.None;
-  /** As many entries may stay. */
-  length = 0;
-  /** Entries below this id go. */
-  readonly minId = new StreamId();
-  /** Only whole blocks go. */
-  isApproximate = false;
-  /** So many entries may go; 0: any number. */
-  limit = 0;
-  references = References.Keep;
-}
 
 /** A place among the entries of a stream, and the entry there. Valid until the stream changes. */
 export class StreamRange {
@@ -87,6 +57,7 @@ export class StreamValue extends CollectionValue {
   readonly groups: StreamGroups;
   readonly walk: StreamWalk;
   private readonly tree: KeyTree;
+  private readonly trimmer: StreamTrim;
   private readonly range = new StreamRange();
   private readonly id = new StreamId();
   /** The entry that `find` has found. */
@@ -99,6 +70,15 @@ export class StreamValue extends CollectionValue {
     this.groups = new StreamGroups(memory, arena);
     this.walk = new StreamWalk(memory, arena, this.blocks, this.tree, this.groups, this.stepped);
     this.groups.keeper = this.walk;
+    this.trimmer = new StreamTrim(
+      this.words,
+      this.tree,
+      this.blocks,
+      this.groups,
+      this.walk,
+      this,
+      this.found,
+    );
   }
 
   override setKeeper(keeper: ElementKeeper): void {
@@ -409,6 +389,16 @@ export class StreamValue extends CollectionValue {
     return true;
   }
 
+  /** Whether all groups have read an entry and acknowledged it. */
+  isAcknowledged(reference: number, id: StreamId): boolean {
+    return this.groups.isAcknowledged(this.groupsOf(reference), id);
+  }
+
+  /** Ends that an entry is pending, in all groups; returns in how many it was. */
+  removeReferences(reference: number, id: StreamId): number {
+    return this.groups.removeReferences(this.groupsOf(reference), id);
+  }
+
   /** The id of the first entry, which may be deleted; if there is none, the largest id. */
   firstEntryId(reference: number, id: StreamId): void {
     const { tree, blocks, found } = this;
@@ -436,8 +426,8 @@ export class StreamValue extends CollectionValue {
     this.findFirstId(this.root(reference));
   }
 
-  /** Notes the id of the first entry, 0-0 if there is none. */
-  private findFirstId(root: number): void {
+  /** @internal Notes the id of the first entry, 0-0 if there is none. */
+  findFirstId(root: number): void {
     const { words, tree, blocks, found } = this;
     const at = root + Stream.FirstId;
     if (words[root + Stream.Length] === 0) {
@@ -456,66 +446,15 @@ export class StreamValue extends CollectionValue {
     this.id.write(words, at);
   }
 
-  /** Takes a block out of a stream and frees it, unless a walk still wants it. */
-  private removeBlock(root: number, block: number): void {
+  /** @internal Takes a block out of a stream and frees it, unless a walk still wants it. */
+  removeBlock(root: number, block: number): void {
     this.tree.remove(root + Stream.Blocks, block);
     if (this.words[root + Stream.Walk] === 0 || !this.walk.takeBlock(root, block)) this.blocks.free(block);
   }
 
   /** Removes entries from the beginning as the options say; returns how many. */
   trim(reference: number, options: TrimOptions): number {
-    if (options.by === Trim.None) return 0;
-    const { words, tree, blocks } = this;
-    const root = this.root(reference);
-    let removed = 0;
-    for (
-      let block = tree.first(root + Stream.Blocks);
-      block !== 0;
-      block = tree.first(root + Stream.Blocks)
-    ) {
-      if (options.by === Trim.Length && words[root + Stream.Length] <= options.length) break;
-      const live = blocks.live(block);
-      if (options.limit > 0 && removed + live > options.limit) break;
-      if (!this.isWholeTrimmed(root, block, options)) {
-        if (!options.isApproximate) removed += this.trimBlock(root, block, options);
-        break;
-      }
-      this.removeBlock(root, block);
-      words[root + Stream.Length] -= live;
-      removed += live;
-    }
-    if (removed > 0) this.findFirstId(root);
-    return removed;
-  }
-
-  private isWholeTrimmed(root: number, block: number, options: TrimOptions): boolean {
-    const { blocks, found } = this;
-    if (options.by === Trim.Length) {
-      return this.words[root + Stream.Length] - blocks.live(block) >= options.length;
-    }
-    blocks.read(found, block, blocks.lastEntry(block));
-    return found.compareId(options.minId) < 0;
-  }
-
-  /** Deletes the first entries of a block; returns how many. */
-  private trimBlock(root: number, block: number, options: TrimOptions): number {
-    const { words, blocks, found } = this;
-    if (words[root + Stream.Walk] !== 0) this.walk.keepBlock(root, block);
-    const end = blocks.end(block);
-    let removed = 0;
-    for (let at = blocks.entries(block); at < end; at = found.end) {
-      blocks.read(found, block, at);
-      const isOver =
-        options.by === Trim.Length
-          ? words[root + Stream.Length] <= options.length
-          : found.compareId(options.minId) >= 0;
-      if (isOver) break;
-      if (found.isDeleted) continue;
-      blocks.delete(found);
-      words[root + Stream.Length]--;
-      removed++;
-    }
-    return removed;
+    return this.trimmer.trim(this.root(reference), options);
   }
 
   /**
@@ -726,7 +665,7 @@ export class StreamValue extends CollectionValue {
   }
 
   private copyGroups(reference: number, source: this, sourceReference: number): boolean {
-    const { words, groups, id } = this;
+    const { groups, id } = this;
     for (let index = 0; index < source.groupCount(sourceReference); index++) {
       const group = source.groupAt(sourceReference, index);
       const at = group >> 2;
@@ -750,10 +689,7 @@ export class StreamValue extends CollectionValue {
       while (pending !== 0) {
         id.read(source.words, (pending >> 2) + Pending.Id);
         const consumer = consumers.get(source.groups.consumerOf(pending)) ?? 0;
-        const made = groups.add(copy, consumer, id, source.groups.deliveredAt(pending));
-        if (made === 0) return false;
-        words[(made >> 2) + Pending.CountHigh] = source.words[(pending >> 2) + Pending.CountHigh];
-        words[(made >> 2) + Pending.CountLow] = source.words[(pending >> 2) + Pending.CountLow];
+        if (groups.addCopy(copy, consumer, id, source.words, pending >> 2) === 0) return false;
         if (++place === tree.leafCount(leaf)) {
           leaf = tree.nextLeaf(leaf);
           place = 0;

@@ -149,7 +149,10 @@ const sameConsumers: Comparison = (a, b) => {
 /** XINFO STREAM FULL: up to the consumers of the first group; times differ a little. */
 const sameStream: Comparison = (a, b) => {
   const visible = (reply: Buffer) =>
-    reply.toString('latin1').split('consumers\r\n')[0]!.replace(/:\d{13}\r\n/g, ':0\r\n');
+    reply
+      .toString('latin1')
+      .split('consumers\r\n')[0]!
+      .replace(/:\d{13}\r\n/g, ':0\r\n');
   return visible(a) === visible(b);
 };
 

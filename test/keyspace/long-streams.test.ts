@@ -10,12 +10,16 @@ import { defaultSettings } from '../../src/keyspace/settings.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { type ImageWriter, type LongKeyTaker, SnapshotState } from '../../src/keyspace/shard-snapshot.js';
 import { hashBytes } from '../../src/memory/hash.js';
-import { createKeyWriter, createSnapshotWriter, type SnapshotWriter } from '../../src/persistence/key-form.js';
+import {
+  createKeyWriter,
+  createSnapshotWriter,
+  type SnapshotWriter,
+} from '../../src/persistence/key-form.js';
 import { RdbInput } from '../../src/persistence/rdb-input.js';
 import { RdbReader } from '../../src/persistence/rdb-reader.js';
 import { SnapshotForm } from '../../src/state/persistence-state.js';
 import { StreamId } from '../../src/structures/stream-id.js';
-import { Trim, TrimOptions } from '../../src/structures/stream-value.js';
+import { Trim, TrimOptions } from '../../src/structures/stream-trim.js';
 import { Random } from '../tools/random.js';
 import { bytesOf, describeStream, idOf, takeEntry } from '../tools/stream-model.js';
 
@@ -56,7 +60,8 @@ class Store {
       chunk: (key, chunk) => this.writer.keys.writeChunk(shard, key, chunk),
       streamHead: (key) => this.writer.keys.writeStreamHead(shard, key),
       groupHead: (key, group) => this.writer.keys.writeGroupHead(shard, key, group),
-      pending: (key, group, pending, count) => this.writer.keys.writePending(shard, key, group, pending, count),
+      pending: (key, group, pending, count) =>
+        this.writer.keys.writePending(shard, key, group, pending, count),
       groupEnd: (key, group) => this.writer.keys.writeGroupEnd(shard, key, group),
       end: (key) => this.writer.keys.writeEnd(shard, key),
     };
@@ -160,13 +165,25 @@ function group(store: Store, reference: number, name: string): number {
   const [bytes, view, offset, length] = bytesOf(name);
   const found = streams.findGroup(reference, bytes, offset, length);
   if (found !== 0) return found;
-  return streams.groups.createGroup(streams.groupsOf(reference), bytes, view, offset, length, new StreamId(), -1, -1);
+  return streams.groups.createGroup(
+    streams.groupsOf(reference),
+    bytes,
+    view,
+    offset,
+    length,
+    new StreamId(),
+    -1,
+    -1,
+  );
 }
 
 function consumer(store: Store, of: number, name: string): number {
   const { groups } = store.shard.streams;
   const [bytes, view, offset, length] = bytesOf(name);
-  return groups.findConsumer(of, bytes, offset, length) || groups.createConsumer(of, bytes, view, offset, length, NOW_MS);
+  return (
+    groups.findConsumer(of, bytes, offset, length) ||
+    groups.createConsumer(of, bytes, view, offset, length, NOW_MS)
+  );
 }
 
 /** Some id that there is or was. */
@@ -367,7 +384,8 @@ t.test('a snapshot for which there is no memory fails, and nothing else does', a
   const { shard } = store;
   fill(store, 'key', random, 6000);
   const fillers: number[] = [];
-  for (let block = shard.arena.allocate(512); block !== 0; block = shard.arena.allocate(512)) fillers.push(block);
+  for (let block = shard.arena.allocate(512); block !== 0; block = shard.arena.allocate(512))
+    fillers.push(block);
   store.begin();
   do {
     for (let changes = 0; changes < 20; changes++) change(store, 'key', random);

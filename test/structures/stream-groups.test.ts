@@ -81,7 +81,9 @@ class Subject {
   private nameOf(consumer: number): string {
     const { consumers } = this.groups;
     const start = consumers.nameOffset(consumer);
-    return Buffer.from(this.memory.bytes.slice(start, start + consumers.nameLength(consumer))).toString('latin1');
+    return Buffer.from(this.memory.bytes.slice(start, start + consumers.nameLength(consumer))).toString(
+      'latin1',
+    );
   }
 
   private describe(pending: number): string {
@@ -99,21 +101,26 @@ class Subject {
     const text = ({ id, consumer, at, count }: Delivery) => `${id} ${consumer} ${at} ${count}`;
     const byId = [...this.pending.values()].sort((a, b) => idOf(a.id).compare(idOf(b.id)));
     const found: string[] = [];
-    for (let at = groups.seek(group, new StreamId()); at !== 0; at = groups.next()) found.push(this.describe(at));
+    for (let at = groups.seek(group, new StreamId()); at !== 0; at = groups.next())
+      found.push(this.describe(at));
     if (found.join('\n') !== byId.map(text).join('\n')) throw new Error('what is pending differs');
-    const names = [...this.consumers].sort((a, b) => Buffer.compare(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1')));
+    const names = [...this.consumers].sort((a, b) =>
+      Buffer.compare(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1')),
+    );
     const consumersOf = groups.consumersOf(group);
     if (groups.consumers.count(consumersOf) !== names.length) throw new Error('number of consumers');
     names.forEach((name, index) => {
       const consumer = groups.consumers.recordAt(consumersOf, index);
       if (this.nameOf(consumer) !== name) throw new Error('consumers out of order');
       const own: string[] = [];
-      for (let at = groups.seekOf(consumer, new StreamId()); at !== 0; at = groups.next()) own.push(this.describe(at));
+      for (let at = groups.seekOf(consumer, new StreamId()); at !== 0; at = groups.next())
+        own.push(this.describe(at));
       const expected = byId.filter((delivery) => delivery.consumer === name).map(text);
       if (own.join('\n') !== expected.join('\n')) throw new Error(`what is pending for ${name} differs`);
     });
     const idlest = Math.min(...byId.map(({ at }) => at));
-    if (byId.length > 0 && groups.deliveredAt(groups.idlest(group)) !== idlest) throw new Error('not the idlest');
+    if (byId.length > 0 && groups.deliveredAt(groups.idlest(group)) !== idlest)
+      throw new Error('not the idlest');
   }
 }
 

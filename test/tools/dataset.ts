@@ -183,12 +183,20 @@ function textOf(reply: Reply | undefined): string {
  */
 async function streamText(client: Redis, key: Buffer): Promise<string> {
   const info = mapOf((await client.callBuffer('XINFO', 'STREAM', key, 'FULL', 'COUNT', '0')) as Reply);
-  const parts = ['last-generated-id', 'max-deleted-entry-id', 'entries-added', 'recorded-first-entry-id', 'entries'];
+  const parts = [
+    'last-generated-id',
+    'max-deleted-entry-id',
+    'entries-added',
+    'recorded-first-entry-id',
+    'entries',
+  ];
   const lines = parts.map((part) => textOf(info.get(part)));
   const ids = new Set((info.get('entries') as Reply[]).map((entry) => textOf((entry as Reply[])[0])));
   for (const reply of info.get('groups') as Reply[]) {
     const group = mapOf(reply);
-    lines.push(['name', 'last-delivered-id', 'entries-read'].map((part) => textOf(group.get(part))).join(' '));
+    lines.push(
+      ['name', 'last-delivered-id', 'entries-read'].map((part) => textOf(group.get(part))).join(' '),
+    );
     const pending = group.get('pending') as Reply[];
     lines.push(...pending.filter((entry) => ids.has(textOf((entry as Reply[])[0]))).map(textOf));
     lines.push(...(group.get('consumers') as Reply[]).map((consumer) => textOf(mapOf(consumer).get('name'))));

@@ -104,7 +104,9 @@ export function describeStream(shard: Shard, reference: number, withActivity = t
     for (let number = 0; number < groups.consumers.count(vector); number++) {
       const consumer = groups.consumers.recordAt(vector, number);
       const activeAt = withActivity ? ` ${groups.activeAt(consumer)}` : '';
-      lines.push(`consumer ${nameOf(consumer)} ${groups.seenAt(consumer)}${activeAt}: ${groups.pendingOf(consumer)}`);
+      lines.push(
+        `consumer ${nameOf(consumer)} ${groups.seenAt(consumer)}${activeAt}: ${groups.pendingOf(consumer)}`,
+      );
     }
     id.setMin();
     for (let pending = groups.seek(group, id); pending !== 0; pending = groups.next()) {

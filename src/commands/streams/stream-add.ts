@@ -1,16 +1,16 @@
-/** XADD and XTRIM, XDEL and XSETID, XLEN: the entries of a stream. */
+/** XADD and XTRIM, XSETID, XLEN: the entries of a stream. */
 
 import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import { ENTRY_TEXT_BYTES_MAX } from '../../structures/stream-block.js';
 import { compareUint64, StreamId } from '../../structures/stream-id.js';
-import { Trim, TrimOptions } from '../../structures/stream-value.js';
+import { References, Trim, TrimOptions } from '../../structures/stream-trim.js';
 import type { Handler } from '../command-table.js';
 import type { CommandContext } from '../context.js';
 import { recordKeyCommand } from '../effects.js';
 import { NO_SUCH_KEY, OUT_OF_MEMORY, SYNTAX_ERROR, wrongArity } from '../errors.js';
-import { IdList, INVALID_STREAM_ID, isCharacter, readId, readIds, replyId } from './stream-arguments.js';
-import { recordId } from './stream-effects.js';
+import { INVALID_STREAM_ID, isCharacter, readId, readReferences, replyId } from './stream-arguments.js';
+import { recordDeleted, recordId } from './stream-effects.js';
 
 const ID_TOO_SMALL = 'ERR The ID specified in XADD is equal or smaller than the target stream top item';
 const IDS_EXHAUSTED = 'ERR The stream has exhausted the last possible ID, unable to add more items';
@@ -29,7 +29,6 @@ const trim = new TrimOptions();
 const id = new StreamId();
 const lastId = new StreamId();
 const maxDeletedId = new StreamId();
-const ids = new IdList();
 let makesNoStream = false;
 let isIdGiven = false;
 let hasLimit = false;
@@ -86,13 +85,25 @@ function readOptions(context: CommandContext, isAdd: boolean): number {
   trim.by = Trim.None;
   trim.isApproximate = false;
   trim.limit = 0;
+  trim.references = References.Keep;
   makesNoStream = false;
   isIdGiven = false;
   hasLimit = false;
+  let hasReferences = false;
   let index = 2;
   for (; index < argCount; index++) {
-    const hasNext = index + 1 < argCount;
     if (isAdd && isCharacter(context, index, STAR)) break;
+    const references = readReferences(context, index);
+    if (references !== -1) {
+      if (hasReferences) {
+        reply.error(SYNTAX_ERROR);
+        return 0;
+      }
+      trim.references = references;
+      hasReferences = true;
+      continue;
+    }
+    const hasNext = index + 1 < argCount;
     if (hasNext && context.argIs(index, 'MAXLEN')) index = readThreshold(context, index, Trim.Length);
     else if (hasNext && context.argIs(index, 'MINID')) index = readThreshold(context, index, Trim.MinId);
     else if (hasNext && context.argIs(index, 'LIMIT')) index = readLimit(context, index);
@@ -221,7 +232,7 @@ function xadd(context: CommandContext): void {
   const stream = append(context, reference);
   if (stream === 0) return;
   context.changed(KeyEvent.StreamAdd);
-  if (trim.by !== Trim.None && streams.trim(stream, trim) > 0) context.changed(KeyEvent.StreamTrim);
+  trimStream(context, stream);
   recordAdded(context, stream, idIndex);
   replyId(context, id);
 }
@@ -231,19 +242,37 @@ function recordAdded(context: CommandContext, reference: number, idIndex: number
   const { journal } = context.keyspace;
   if (!journal.isOn || (isIdGiven && !id.isSequenceOpen && trim.by === Trim.None)) return;
   const texts = context.argCount - idIndex - 1;
-  if (recordKeyCommand(context, 'XADD', (trim.by === Trim.None ? 0 : 3) + 1 + texts) === null) return;
-  recordThreshold(context, reference);
+  const options = trimmingArguments();
+  if (recordKeyCommand(context, 'XADD', options + 1 + texts) === null) return;
+  if (options > 0) recordThreshold(context, reference);
   recordId(journal, id);
   for (let index = idIndex + 1; index < context.argCount; index++) {
     journal.argument(context.bytes, context.view, context.argOffset(index), context.argLength(index));
   }
+  if (trim.by !== Trim.None && trim.deleted.count > 0) recordDeleted(context, trim.deleted);
+}
+
+/** How many arguments there are of what `recordThreshold` records; 0 if the entries that have gone are recorded instead. */
+function trimmingArguments(): number {
+  if (trim.by === Trim.None || trim.references === References.Acknowledged) return 0;
+  return trim.references === References.Keep ? 3 : 4;
+}
+
+/** Trims the selected key's stream as the options say; returns how many entries have gone. */
+function trimStream(context: CommandContext, reference: number): number {
+  const { streams } = context.shard;
+  if (trim.by === Trim.None) return 0;
+  if (streams.groupCount(reference) === 0) trim.references = References.Keep;
+  const removed = streams.trim(reference, trim);
+  if (removed > 0) context.changed(KeyEvent.StreamTrim);
+  return removed;
 }
 
 /** The arguments that trim exactly to what is left after trimming. */
 function recordThreshold(context: CommandContext, reference: number): void {
   const { journal } = context.keyspace;
   const { streams } = context.shard;
-  if (trim.by === Trim.None) return;
+  if (trim.references === References.Delete) journal.word('DELREF');
   journal.word(trim.by === Trim.Length ? 'MAXLEN' : 'MINID');
   journal.word('=');
   if (trim.by === Trim.Length) {
@@ -260,31 +289,13 @@ function xtrim(context: CommandContext): void {
   if (readOptions(context, false) === 0) return;
   const reference = context.writeCollection(1, ValueType.Stream);
   if (reference < 0) return;
-  const removed = reference === 0 ? 0 : context.shard.streams.trim(reference, trim);
+  const removed = reference === 0 ? 0 : trimStream(context, reference);
   if (removed > 0) {
-    context.changed(KeyEvent.StreamTrim);
-    if (recordKeyCommand(context, 'XTRIM', 3) !== null) recordThreshold(context, reference);
+    if (trim.deleted.count > 0) recordDeleted(context, trim.deleted);
+    else if (recordKeyCommand(context, 'XTRIM', trimmingArguments()) !== null)
+      recordThreshold(context, reference);
   }
   reply.integer(removed);
-}
-
-function xdel(context: CommandContext): void {
-  const { reply } = context;
-  const reference = context.writeCollection(1, ValueType.Stream);
-  if (reference < 0) return;
-  if (reference === 0) {
-    reply.integer(0);
-    return;
-  }
-  if (!readIds(context, 2, context.argCount, ids)) return;
-  const { streams } = context.shard;
-  let deleted = 0;
-  for (let index = 0; index < ids.count; index++) {
-    ids.read(index, id);
-    if (streams.delete(reference, id)) deleted++;
-  }
-  if (deleted > 0) context.changed(KeyEvent.StreamDelete);
-  reply.integer(deleted);
 }
 
 function xsetid(context: CommandContext): void {
@@ -342,7 +353,6 @@ function xlen(context: CommandContext): void {
 
 export const streamAddHandlers: Readonly<Record<string, Handler>> = {
   XADD: xadd,
-  XDEL: xdel,
   XLEN: xlen,
   XSETID: xsetid,
   XTRIM: xtrim,

@@ -1,7 +1,9 @@
 /** Ids in the arguments of stream commands, and in replies. */
 
-import { ID_TEXT_BYTES_MAX, ID_WORDS, StreamId } from '../../structures/stream-id.js';
+import { ID_TEXT_BYTES_MAX, type IdList, StreamId } from '../../structures/stream-id.js';
+import { References } from '../../structures/stream-trim.js';
 import type { CommandContext } from '../context.js';
+import { SYNTAX_ERROR } from '../errors.js';
 
 export const INVALID_STREAM_ID = 'ERR Invalid stream ID specified as stream command argument';
 
@@ -10,33 +12,6 @@ const OPEN_PARENTHESIS = 0x28;
 /** Room for an id, and for the bytes that a reply copies too many. */
 const text = new Uint8Array(ID_TEXT_BYTES_MAX + 8);
 const textView = new DataView(text.buffer);
-
-/** A list of ids that grows. */
-export class IdList {
-  private words = new Int32Array(64 * ID_WORDS);
-  count = 0;
-
-  clear(): void {
-    this.count = 0;
-  }
-
-  add(id: StreamId): void {
-    if ((this.count + 1) * ID_WORDS > this.words.length) {
-      const words = new Int32Array(2 * this.words.length);
-      words.set(this.words);
-      this.words = words;
-    }
-    id.write(this.words, this.count++ * ID_WORDS);
-  }
-
-  read(index: number, id: StreamId): void {
-    id.read(this.words, index * ID_WORDS);
-  }
-
-  set(index: number, id: StreamId): void {
-    id.write(this.words, index * ID_WORDS);
-  }
-}
 
 /** Reads an argument as an id, "ms" or "ms-seq"; false if it is none. */
 export function parseId(context: CommandContext, index: number, id: StreamId): boolean {
@@ -61,6 +36,35 @@ export function readIds(context: CommandContext, first: number, end: number, ids
 }
 
 const listed = new StreamId();
+
+/**
+ * Reads "IDS number id ..." at an argument. Returns the index of its last argument, or 0 after replying an error.
+ */
+export function readIdBlock(context: CommandContext, index: number, ids: IdList): number {
+  const { reply, number } = context;
+  if (index + 1 >= context.argCount) {
+    reply.error(SYNTAX_ERROR);
+    return 0;
+  }
+  if (!context.integer(index + 1, 'ERR Number of IDs must be a positive integer')) return 0;
+  if (number.value < 1) {
+    reply.error('ERR Number of IDs must be a positive integer');
+    return 0;
+  }
+  const end = index + 2 + number.value;
+  if (end > context.argCount) {
+    reply.error('ERR The `numids` parameter must match the number of arguments');
+    return 0;
+  }
+  return readIds(context, index + 2, end, ids) ? end - 1 : 0;
+}
+
+/** What an argument says of the references to entries that are to be deleted; -1 if it says nothing of them. */
+export function readReferences(context: CommandContext, index: number): References | -1 {
+  if (context.argIs(index, 'KEEPREF')) return References.Keep;
+  if (context.argIs(index, 'DELREF')) return References.Delete;
+  return context.argIs(index, 'ACKED') ? References.Acknowledged : -1;
+}
 
 /**
  * Reads an argument as the beginning or the end of a range: an id, "-" or "+", or with "(" in front an id that does not

@@ -3,19 +3,13 @@
 import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import { Pending } from '../../structures/stream-groups.js';
-import { StreamId } from '../../structures/stream-id.js';
+import { IdList, StreamId } from '../../structures/stream-id.js';
 import type { Handler } from '../command-table.js';
 import type { CommandContext } from '../context.js';
 import { OUT_OF_MEMORY, SYNTAX_ERROR } from '../errors.js';
-import { IdList, parseId, readId, readLimit, replyId } from './stream-arguments.js';
-import {
-  deliveryCount,
-  recordAcknowledged,
-  recordConsumer,
-  recordGroupPosition,
-  recordPending,
-} from './stream-effects.js';
-import { replyEntry } from './stream-entries.js';
+import { parseId, readId, readLimit, replyId } from './stream-arguments.js';
+import { recordAcknowledged, recordConsumer, recordGroupPosition, recordPending } from './stream-effects.js';
+import { replyDeliveryCount, replyEntry } from './stream-entries.js';
 import { findConsumer, findGroup, findOrCreateConsumer, noKeyOrGroup } from './stream-groups.js';
 
 /** Entries that XAUTOCLAIM claims without COUNT. */
@@ -36,7 +30,7 @@ const deleted = new IdList();
  * Selects the key of argument 1. Returns the group of its stream that argument 2 names, or 0 after replying an error. The
  * stream's reference is in `groupStream`.
  */
-function selectGroup(context: CommandContext, isWrite: boolean): number {
+export function selectGroup(context: CommandContext, isWrite: boolean): number {
   const reference = isWrite
     ? context.writeCollection(1, ValueType.Stream)
     : context.readCollection(1, ValueType.Stream);
@@ -47,7 +41,8 @@ function selectGroup(context: CommandContext, isWrite: boolean): number {
   return group;
 }
 
-let groupStream = 0;
+/** The stream that `selectGroup` has found the group in. */
+export let groupStream = 0;
 
 /** Replies with the name of the consumer of a pending entry; it has none after XNACK. */
 export function replyConsumerName(context: CommandContext, consumer: number): void {
@@ -55,15 +50,6 @@ export function replyConsumerName(context: CommandContext, consumer: number): vo
   const { consumers } = streams.groups;
   if (consumer === 0) context.reply.bulkString('');
   else context.reply.bulkCopy(bytes, view, consumers.nameOffset(consumer), consumers.nameLength(consumer));
-}
-
-/** Replies with how often an entry was delivered. */
-export function replyDeliveryCount(context: CommandContext, pending: number): void {
-  const { words } = context.shard;
-  const at = pending >> 2;
-  const high = words[at + Pending.CountHigh];
-  if (high === 0) context.reply.integer(words[at + Pending.CountLow] >>> 0);
-  else context.reply.integerBig(deliveryCount(context, pending));
 }
 
 function xpending(context: CommandContext): void {
@@ -290,12 +276,7 @@ function claimOne(context: CommandContext, group: number, consumer: number, minI
     groups.setDeliveredAt(group, pending, claim.deliveredAt);
   }
   if (claim.count >= 0n) {
-    groups.setCount(
-      group,
-      pending,
-      Number(BigInt.asIntN(32, claim.count >> 32n)),
-      Number(BigInt.asIntN(32, claim.count)),
-    );
+    groups.setCountTo(group, pending, claim.count);
   } else if (!claim.isJustIds) {
     groups.increaseCount(group, pending);
   }

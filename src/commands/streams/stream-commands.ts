@@ -3,6 +3,8 @@
 import type { Handler } from '../command-table.js';
 import { streamAddHandlers } from './stream-add.js';
 import { streamClaimHandlers } from './stream-claims.js';
+import { streamDeleteHandlers } from './stream-delete.js';
+import { streamGiveBackHandlers } from './stream-give-back.js';
 import { streamGroupHandlers } from './stream-groups.js';
 import { streamInfoHandlers } from './stream-info.js';
 import { streamRangeHandlers } from './stream-ranges.js';
@@ -11,6 +13,8 @@ import { streamReadHandlers } from './stream-reads.js';
 export const streamHandlers: Readonly<Record<string, Handler>> = {
   ...streamAddHandlers,
   ...streamClaimHandlers,
+  ...streamDeleteHandlers,
+  ...streamGiveBackHandlers,
   ...streamGroupHandlers,
   ...streamInfoHandlers,
   ...streamRangeHandlers,

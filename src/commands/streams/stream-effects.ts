@@ -5,10 +5,9 @@
 
 import type { Journal } from '../../keyspace/journal.js';
 import { Pending } from '../../structures/stream-groups.js';
-import { ID_TEXT_BYTES_MAX, StreamId, uint64ToBigInt } from '../../structures/stream-id.js';
+import { ID_TEXT_BYTES_MAX, IdList, StreamId, uint64ToBigInt } from '../../structures/stream-id.js';
 import type { CommandContext } from '../context.js';
 import { recordKeyCommand } from '../effects.js';
-import { IdList } from './stream-arguments.js';
 
 const text = new Uint8Array(ID_TEXT_BYTES_MAX);
 const textView = new DataView(text.buffer);
@@ -111,6 +110,16 @@ export function deliveryCount(context: CommandContext, pending: number): bigint 
   const { words } = context.shard;
   const at = pending >> 2;
   return BigInt.asIntN(64, uint64ToBigInt(words[at + Pending.CountHigh], words[at + Pending.CountLow]));
+}
+
+/** Entries were deleted one by one. */
+export function recordDeleted(context: CommandContext, ids: IdList): void {
+  const journal = recordKeyCommand(context, 'XDEL', ids.count);
+  if (journal === null) return;
+  for (let index = 0; index < ids.count; index++) {
+    ids.read(index, id);
+    recordId(journal, id);
+  }
 }
 
 /** Entries are no longer pending. */

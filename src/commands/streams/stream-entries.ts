@@ -3,10 +3,12 @@
 import type { Shard } from '../../keyspace/shard.js';
 import { ElementReader } from '../../structures/packed-element.js';
 import type { StreamEntry } from '../../structures/stream-block.js';
+import { Pending } from '../../structures/stream-groups.js';
 import { StreamId } from '../../structures/stream-id.js';
 import { StreamRange } from '../../structures/stream-value.js';
 import type { CommandContext } from '../context.js';
 import { replyId } from './stream-arguments.js';
+import { deliveryCount } from './stream-effects.js';
 
 const id = new StreamId();
 /** Readers of elements, by shard. */
@@ -61,4 +63,13 @@ export function replyRange(context: CommandContext, count: number, isReverse: bo
     if (++emitted === count) break;
   }
   reply.patchAggregate(position, 'array', emitted);
+}
+
+/** Replies with how often an entry was delivered. */
+export function replyDeliveryCount(context: CommandContext, pending: number): void {
+  const { words } = context.shard;
+  const at = pending >> 2;
+  const high = words[at + Pending.CountHigh];
+  if (high === 0) context.reply.integer(words[at + Pending.CountLow] >>> 0);
+  else context.reply.integerBig(deliveryCount(context, pending));
 }

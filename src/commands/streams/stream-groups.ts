@@ -2,12 +2,12 @@
 
 import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
-import { StreamId } from '../../structures/stream-id.js';
+import { IdList, StreamId } from '../../structures/stream-id.js';
 import type { Handler } from '../command-table.js';
 import type { CommandContext } from '../context.js';
 import { OUT_OF_MEMORY } from '../errors.js';
 import { helpHandler } from '../help.js';
-import { IdList, isCharacter, parseId, readId, readIds } from './stream-arguments.js';
+import { isCharacter, parseId, readId, readIds } from './stream-arguments.js';
 
 const KEY_NEEDED =
   'ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.';

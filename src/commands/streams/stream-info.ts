@@ -8,8 +8,8 @@ import type { CommandContext } from '../context.js';
 import { NO_SUCH_KEY } from '../errors.js';
 import { helpHandler } from '../help.js';
 import { replyId } from './stream-arguments.js';
-import { replyConsumerName, replyDeliveryCount } from './stream-claims.js';
-import { range, replyEntry, replyRange } from './stream-entries.js';
+import { replyConsumerName } from './stream-claims.js';
+import { range, replyDeliveryCount, replyEntry, replyRange } from './stream-entries.js';
 import { findGroup, noGroupOfKey, subcommandSyntaxError } from './stream-groups.js';
 
 /** Entries that XINFO STREAM FULL shows without COUNT. */
@@ -127,7 +127,7 @@ function replyGroupInFull(context: CommandContext, reference: number, group: num
   const { reply } = context;
   const { streams } = context.shard;
   const { groups } = streams;
-  reply.map(7);
+  reply.map(8);
   reply.bulkString('name');
   replyGroupName(context, group);
   reply.bulkString('last-delivered-id');
@@ -159,6 +159,8 @@ function replyGroupInFull(context: CommandContext, reference: number, group: num
     reply.bulkString('pending');
     replyPending(context, (consumer >> 2) + Consumer.ById, count, false);
   }
+  reply.bulkString('nacked-count');
+  reply.integer(groups.givenBackCount(group));
 }
 
 /** Replies with the first pending entries of a tree, at most `count` (0: all of them). */

@@ -1,11 +1,11 @@
 /** XREAD and XREADGROUP. */
 
 import { ValueType } from '../../keyspace/entry.js';
-import { StreamId } from '../../structures/stream-id.js';
+import { IdList, StreamId } from '../../structures/stream-id.js';
 import type { Handler } from '../command-table.js';
 import type { CommandContext } from '../context.js';
 import { OUT_OF_MEMORY, SYNTAX_ERROR } from '../errors.js';
-import { IdList, isCharacter, readId } from './stream-arguments.js';
+import { isCharacter, readId } from './stream-arguments.js';
 import { ReadFrom, Served, StreamDemand, serve } from './stream-delivery.js';
 import { findGroup } from './stream-groups.js';
 
@@ -31,6 +31,11 @@ class ReadRequest {
     this.demand.count = 0;
     this.demand.isAcknowledged = false;
     this.demand.isGroup = false;
+    this.demand.claimIdleMs = -1;
+    this.demand.maxCount = 0;
+    this.demand.maxBytes = 0;
+    this.demand.served = 0;
+    this.demand.isExhausted = false;
     this.blockMs = -1;
     this.groupArg = 0;
     this.firstKey = 0;
@@ -65,6 +70,11 @@ function readRequest(context: CommandContext, isGroup: boolean): boolean {
     context.reply.error('ERR Missing GROUP option for XREADGROUP');
     return false;
   }
+  const { count, maxCount } = request.demand;
+  if (maxCount > 0 && count > maxCount) {
+    context.reply.error('ERR MAXCOUNT must be greater than or equal to COUNT');
+    return false;
+  }
   return true;
 }
 
@@ -77,6 +87,24 @@ function readOption(context: CommandContext, index: number, isGroup: boolean): n
   if (left >= 1 && context.argIs(index, 'COUNT')) {
     if (!context.integer(index + 1)) return 0;
     demand.count = Math.max(number.value, 0);
+    return index + 1;
+  }
+  if (left >= 1 && context.argIs(index, 'MAXCOUNT')) {
+    demand.maxCount = readPositive(context, index + 1, 'MAXCOUNT');
+    return demand.maxCount > 0 ? index + 1 : 0;
+  }
+  if (left >= 1 && context.argIs(index, 'MAXSIZE')) {
+    demand.maxBytes = readPositive(context, index + 1, 'MAXSIZE');
+    return demand.maxBytes > 0 ? index + 1 : 0;
+  }
+  if (left >= 1 && context.argIs(index, 'CLAIM')) {
+    if (isForGroupsOnly(context, isGroup, 'CLAIM')) return 0;
+    if (!context.integer(index + 1, 'ERR min-idle-time is not an integer or out of range')) return 0;
+    if (number.value < 0) {
+      reply.error('ERR min-idle-time must be a positive integer');
+      return 0;
+    }
+    demand.claimIdleMs = number.value;
     return index + 1;
   }
   if (left >= 1 && context.argIs(index, 'STREAMS')) {
@@ -101,6 +129,15 @@ function readOption(context: CommandContext, index: number, isGroup: boolean): n
     return index;
   }
   reply.error(SYNTAX_ERROR);
+  return 0;
+}
+
+/** Reads a number above 0; replies with an error and returns 0 if it is none. */
+function readPositive(context: CommandContext, index: number, name: string): number {
+  const error = `ERR ${name} must be a positive integer`;
+  if (!context.integer(index, error)) return 0;
+  if (context.number.value > 0) return context.number.value;
+  context.reply.error(error);
   return 0;
 }
 
@@ -186,13 +223,16 @@ function xread(context: CommandContext, isGroup: boolean): void {
   if (!readRequest(context, isGroup) || !readPositions(context)) return;
   const start = reply.length;
   const position = reply.reserveAggregate();
+  const { demand } = request;
+  demand.replyStart = start;
   let served = 0;
   let outcome = Served.Nothing;
   for (let stream = 0; stream < request.keyCount && outcome !== Served.NoMemory; stream++) {
     const reference = selectStream(context, stream);
     if (reference === 0) continue;
-    outcome = serve(context, reference, request.demand);
+    outcome = serve(context, reference, demand);
     if (outcome === Served.Entries) served++;
+    if (demand.isExhausted) break;
   }
   // Each delivery has been recorded.
   if (isGroup) context.keyspace.journal.settled();

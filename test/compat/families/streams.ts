@@ -32,7 +32,17 @@ const STRANGE_IDS: readonly string[] = [
   '5-18446744073709551615',
 ];
 
-const FIELDS: readonly string[] = ['f', 'g', 'field', 'temperature', '12', '-5', '', '70000', 'a longer name of a field'];
+const FIELDS: readonly string[] = [
+  'f',
+  'g',
+  'field',
+  'temperature',
+  '12',
+  '-5',
+  '',
+  '70000',
+  'a longer name of a field',
+];
 
 function key(v: Vocabulary): Word {
   return v.chance(0.85) ? v.pick(['s1', 's2', '{s}3', 'st:4']) : v.key();
@@ -103,14 +113,24 @@ const add: CommandMaker = (v) => {
 };
 
 /** Several entries at once would need a script: a field for each tells them apart. */
-const addSame: CommandMaker = (v) => ['XADD', key(v), `${v.between(1, 30)}-*`, 'f', String(v.below(200)), 'g', 'x'];
+const addSame: CommandMaker = (v) => [
+  'XADD',
+  key(v),
+  `${v.between(1, 30)}-*`,
+  'f',
+  String(v.below(200)),
+  'g',
+  'x',
+];
 
 const trim: CommandMaker = (v) => ['XTRIM', key(v), ...trimming(v), ...(v.chance(0.05) ? trimming(v) : [])];
 
 const range: CommandMaker = (v) => {
   const isReverse = v.chance(0.4);
   const limits = [limit(v, isReverse), limit(v, !isReverse)];
-  const count = v.chance(0.4) ? [v.spelled('COUNT'), v.chance(0.8) ? String(v.below(6)) : v.integerOrNot()] : [];
+  const count = v.chance(0.4)
+    ? [v.spelled('COUNT'), v.chance(0.8) ? String(v.below(6)) : v.integerOrNot()]
+    : [];
   return [isReverse ? 'XREVRANGE' : 'XRANGE', key(v), ...limits, ...count];
 };
 
@@ -159,7 +179,9 @@ const makeGroup: CommandMaker = (v) => [
   group(v),
   v.chance(0.3) ? '$' : v.chance(0.5) ? '0' : id(v),
   ...(v.chance(0.5) ? [v.spelled('MKSTREAM')] : []),
-  ...(v.chance(0.2) ? [v.spelled('ENTRIESREAD'), v.chance(0.8) ? String(v.between(-2, 20)) : v.integerOrNot()] : []),
+  ...(v.chance(0.2)
+    ? [v.spelled('ENTRIESREAD'), v.chance(0.8) ? String(v.between(-2, 20)) : v.integerOrNot()]
+    : []),
   ...(v.chance(0.02) ? ['BOGUS'] : []),
 ];
 
@@ -189,7 +211,16 @@ const pending: CommandMaker = (v) => {
   if (v.chance(0.4)) return ['XPENDING', key(v), group(v)];
   const idle = v.chance(0.2) ? [v.spelled('IDLE'), v.pick(['0', '1000000000', '-1', 'x'])] : [];
   const last = v.chance(0.4) ? [consumer(v)] : [];
-  return ['XPENDING', key(v), group(v), ...idle, limit(v, false), limit(v, true), String(v.between(-1, 10)), ...last];
+  return [
+    'XPENDING',
+    key(v),
+    group(v),
+    ...idle,
+    limit(v, false),
+    limit(v, true),
+    String(v.between(-1, 10)),
+    ...last,
+  ];
 };
 
 /** None that an idle time could just reach while a script runs. */
@@ -223,7 +254,11 @@ const autoClaim: CommandMaker = (v) => [
   consumer(v),
   minIdle(v),
   v.chance(0.5) ? '0' : limit(v, false),
-  ...v.options(2, [() => ['COUNT', v.pick(['1', '2', '3', '10', '0', '-1', 'x'])], () => ['JUSTID'], () => ['BOGUS']]),
+  ...v.options(2, [
+    () => ['COUNT', v.pick(['1', '2', '3', '10', '0', '-1', 'x'])],
+    () => ['JUSTID'],
+    () => ['BOGUS'],
+  ]),
 ];
 
 const setId: CommandMaker = (v) => [
