@@ -15,8 +15,10 @@
 export const RDB_VERSION = 10;
 /** The one that is written if there are hashes with fields that expire, which Redis reads since 7.4. */
 export const RDB_VERSION_FIELD_EXPIRY = 12;
-/** The newest version that is read: Redis 7.4's. */
-export const RDB_VERSION_MAX = 12;
+/** That of a payload with a stream of which something was given back, which Redis reads since 8.8. */
+export const RDB_VERSION_GIVEN_BACK = 14;
+/** The newest version that is read, if there is nothing in it that is not known here: Redis 8.8's. */
+export const RDB_VERSION_MAX = 14;
 /** From this version on, files end with a checksum. */
 export const RDB_VERSION_CHECKSUM = 5;
 
@@ -63,10 +65,13 @@ export const enum RdbType {
   HashListpackExPreRelease = 23,
   HashMetadata = 24,
   HashListpackEx = 25,
+  StreamListpacks4 = 26,
+  StreamListpacks5 = 27,
 }
 
 /** The version that a payload with a value of this type has. */
 export function payloadVersion(type: RdbType): number {
+  if (type >= RdbType.StreamListpacks4) return RDB_VERSION_GIVEN_BACK;
   return type >= RdbType.HashMetadataPreRelease ? RDB_VERSION_FIELD_EXPIRY : RDB_VERSION;
 }
 

@@ -128,7 +128,9 @@ export class RdbKeyWriter implements KeyWriter {
     return this.values.streams.stepGroupEnd(shard, group);
   }
 
-  writeEnd(): void {}
+  writeEnd(_shard: Shard, key: LongKey): void {
+    if (key.type === ValueType.Stream) this.values.streams.stepEnd();
+  }
 
   /** Writes what comes before a key's value. */
   private writeKey(shard: Shard, entry: number, nowMs: number): void {

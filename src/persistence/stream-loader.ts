@@ -1,6 +1,7 @@
 /**
  * Builds streams from RDB's forms of them (stream-writer.ts). Those of Redis 5 have no first id, no largest id deleted and no
- * numbers of entries added and read; since Redis 7.2 consumers have the time when they were last active.
+ * numbers of entries added and read; since Redis 7.2 consumers have the time when they were last active, since 8.6 streams
+ * have what is known of producers, which is passed over, and since 8.8 groups have what was given back.
  */
 
 import type { Shard } from '../keyspace/shard.js';
@@ -40,6 +41,7 @@ export class StreamLoader {
     }
     this.ids(shard, type);
     for (let groups = this.input.count(4); groups > 0; groups--) this.group(shard, type);
+    if (type >= RdbType.StreamListpacks4) this.skipProducers();
   }
 
   private block(shard: Shard): void {
@@ -141,6 +143,37 @@ export class StreamLoader {
     if (group === 0) noMemory();
     for (let pending = input.count(PENDING_BYTES_MIN); pending > 0; pending--) this.pending(shard, group);
     for (let consumers = input.count(10); consumers > 0; consumers--) this.consumer(shard, group, type);
+    if (type >= RdbType.StreamListpacks5) this.givenBack(shard, group);
+    if (streams.groups.hasUnowned(group)) input.fail('an entry is pending for nobody', at);
+  }
+
+  /** Reads what was given back of a group. */
+  private givenBack(shard: Shard, group: number): void {
+    const { input, id } = this;
+    const { groups } = shard.streams;
+    for (let left = input.count(ID_BYTES); left > 0; left--) {
+      const at = input.offset;
+      this.readRawId(id);
+      const pending = groups.find(group, id);
+      if (pending === 0) input.fail('an entry was given back but is not pending', at);
+      if (groups.consumerOf(pending) !== 0)
+        input.fail('an entry was given back but is pending for a consumer', at);
+      if (!groups.giveBack(group, pending)) noMemory();
+    }
+  }
+
+  /** Passes over what is known of producers. */
+  private skipProducers(): void {
+    const { input } = this;
+    this.skipLengths(2);
+    for (let producers = input.count(2); producers > 0; producers--) {
+      input.skipString();
+      for (let ids = input.count(3); ids > 0; ids--) {
+        input.skipString();
+        this.skipLengths(2);
+      }
+    }
+    this.skipLengths(2);
   }
 
   private pending(shard: Shard, group: number): void {
@@ -204,7 +237,9 @@ export class StreamLoader {
         input.skipBytes(type >= RdbType.StreamListpacks3 ? 16 : 8);
         input.skipBytes(input.count(ID_BYTES) * ID_BYTES);
       }
+      if (type >= RdbType.StreamListpacks5) input.skipBytes(input.count(ID_BYTES) * ID_BYTES);
     }
+    if (type >= RdbType.StreamListpacks4) this.skipProducers();
   }
 
   private skipLengths(count: number): void {

@@ -1,5 +1,5 @@
 /**
- * Writes streams in RDB's form of Redis 7.0:
+ * Writes streams in RDB's form of Redis 7.0 (type 19):
  *
  *   number of listpacks, for each: id of the first entry (a string of 16 bytes), listpack
  *   number of entries, last id, first id, largest id deleted, entries ever added
@@ -8,7 +8,12 @@
  *     number of pending entries, for each: id (16 bytes), time of delivery (8 bytes), deliveries
  *     number of consumers, for each: name, when it was seen (8 bytes), number of pending entries, their ids
  *
- * When a consumer was last active has no place there; Redis takes the time when it was seen for it.
+ * When a consumer was last active has no place there; Redis takes the time when it was seen for it. If something was
+ * given back by its consumer, that of Redis 8.8 is taken (type 27): there a consumer has the time when it was active, behind
+ * the consumers of a group come the number and the ids of what was given back, and behind all groups what is known of
+ * producers (none):
+ *
+ *   seconds and number for which their ids are kept, number of producers, ids ever added, duplicates
  *
  * A stream is written at once, or in the steps of a walk. Then what is pending comes once, in any order, and the ids of
  * each consumer are gathered here until its group ends.
@@ -20,6 +25,7 @@ import { Consumer, Group, Pending } from '../structures/stream-groups.js';
 import { ID_WORDS } from '../structures/stream-id.js';
 import { StreamListpackWriter } from '../structures/stream-listpack.js';
 import { Stream } from '../structures/stream-root.js';
+import { RdbType } from './rdb-format.js';
 import type { RdbOutput } from './rdb-output.js';
 
 const ID_BYTES = 16;
@@ -28,6 +34,49 @@ const PART_IDS = 8192;
 /** Of what is gathered, so much is written under one hold of a lock. */
 const IDS_PER_STEP = 1024;
 const KEPT_BYTES_MAX = 1 << 20;
+
+/** For how long, in seconds, and how many ids of producers Redis keeps by default. */
+const PRODUCERS_SECONDS = 100;
+const PRODUCERS_IDS = 100;
+
+/** Ids of more entries that were given back are not sorted. */
+const SORTED_MAX = 2 ** 21;
+
+/** Ids of what was given back, in the order in which it was. */
+class GivenBack {
+  private places: number[] = [];
+  private ids: number[] = [];
+  private order = new Float64Array(0);
+
+  get count(): number {
+    return this.places.length;
+  }
+
+  reset(): void {
+    this.places = [];
+    this.ids = [];
+  }
+
+  /** Takes an entry; `at` is the word index of its record. */
+  add(words: Int32Array, at: number): void {
+    this.places.push(words[at + Pending.TimeLow] >>> 0);
+    for (let word = 0; word < ID_WORDS; word++) this.ids.push(words[at + Pending.Id + word]);
+  }
+
+  sort(): void {
+    this.order = new Float64Array(this.count);
+    const areSorted = this.count < SORTED_MAX;
+    for (let index = 0; index < this.count; index++) {
+      this.order[index] = (areSorted ? this.places[index] * SORTED_MAX : 0) + index;
+    }
+    this.order.sort();
+  }
+
+  /** A word of the id at a place of the order. */
+  word(place: number, word: number): number {
+    return this.ids[(this.order[place] % SORTED_MAX) * ID_WORDS + word];
+  }
+}
 
 /** Ids of pending entries, of each consumer in a chain. */
 class GatheredIds {
@@ -86,18 +135,22 @@ export class StreamWriter {
   private listpack = new Uint8Array(0);
   private listpackView = new DataView(this.listpack.buffer);
 
+  private type = RdbType.StreamListpacks2;
   private readonly gathered = new GatheredIds();
-  // Of a group that ends: the next consumer, or the next id of the one before; -1 for none.
+  private readonly givenBack = new GivenBack();
+  // Of a group that ends: the next consumer, or the next id of the one before, or the next of what was given back; -1: none.
   private nextConsumer = -1;
   private nextId = -1;
+  private nextGivenBack = -1;
 
   constructor(output: RdbOutput) {
     this.output = output;
   }
 
   /** Writes a stream. The shard's lock is held. */
-  write(shard: Shard, reference: number): void {
-    const { output } = this;
+  write(shard: Shard, reference: number, type: RdbType): void {
+    const { output, givenBack } = this;
+    this.type = type;
     const { streams, words } = shard;
     const { groups } = streams;
     output.lengthField(streams.blockCount(reference));
@@ -109,8 +162,10 @@ export class StreamWriter {
       const group = streams.groupAt(reference, index);
       this.writeGroupHead(shard, group, groups.pendingCount(group));
       const tree = (group >> 2) + Group.ById;
+      givenBack.reset();
       for (let pending = groups.byId.first(tree); pending !== 0; pending = groups.byId.next()) {
         this.writePending(shard, pending);
+        if (groups.consumerOf(pending) === 0) givenBack.add(words, pending >> 2);
       }
       const vector = groups.consumersOf(group);
       const count = groups.consumers.count(vector);
@@ -123,7 +178,35 @@ export class StreamWriter {
           this.writeId(words, (pending >> 2) + Pending.Id);
         }
       }
+      if (type < RdbType.StreamListpacks5) continue;
+      this.beginGivenBack();
+      for (let place = 0; place < givenBack.count; place++) this.writeGivenBack(place);
     }
+    this.writeProducers();
+  }
+
+  private beginGivenBack(): void {
+    this.givenBack.sort();
+    this.output.lengthField(this.givenBack.count);
+  }
+
+  private writeGivenBack(place: number): void {
+    const { output, givenBack } = this;
+    output.reserve(ID_BYTES);
+    for (let word = 0; word < ID_WORDS; word++) {
+      output.view.setInt32(output.length, givenBack.word(place, word));
+      output.length += 4;
+    }
+  }
+
+  private writeProducers(): void {
+    const { output } = this;
+    if (this.type < RdbType.StreamListpacks4) return;
+    output.lengthField(PRODUCERS_SECONDS);
+    output.lengthField(PRODUCERS_IDS);
+    output.lengthField(0);
+    output.lengthField(0);
+    output.lengthField(0);
   }
 
   /** Writes a block of entries. */
@@ -195,13 +278,15 @@ export class StreamWriter {
     const { consumers } = groups;
     output.string(shard.bytes, shard.view, consumers.nameOffset(consumer), consumers.nameLength(consumer));
     output.integer64(groups.seenAt(consumer));
+    if (this.type >= RdbType.StreamListpacks3) output.integer64(groups.activeAt(consumer));
     output.lengthField(pendingCount);
   }
 
   // What follows writes a stream in steps.
 
   /** Writes what comes before the entries. */
-  beginSteps(shard: Shard, reference: number): void {
+  beginSteps(shard: Shard, reference: number, type: RdbType): void {
+    this.type = type;
     this.output.lengthField(shard.streams.blockCount(reference));
   }
 
@@ -214,8 +299,10 @@ export class StreamWriter {
     const { groups } = shard.streams;
     this.writeGroupHead(shard, group, shard.words[(group >> 2) + Group.PendingThen]);
     this.gathered.reset(groups.consumers.count(groups.consumersOf(group)));
+    this.givenBack.reset();
     this.nextConsumer = -1;
     this.nextId = -1;
+    this.nextGivenBack = -1;
   }
 
   stepPending(shard: Shard, pending: Int32Array, count: number): void {
@@ -224,8 +311,9 @@ export class StreamWriter {
     for (let index = 0; index < count; index++) {
       this.writePending(shard, pending[index]);
       const consumer = walk.steppedConsumer(pending[index]);
-      if (consumer === 0) continue;
-      this.gathered.add(words[(consumer >> 2) + Consumer.Number], words, (pending[index] >> 2) + Pending.Id);
+      const at = pending[index] >> 2;
+      if (consumer === 0) this.givenBack.add(words, at);
+      else this.gathered.add(words[(consumer >> 2) + Consumer.Number], words, at + Pending.Id);
     }
   }
 
@@ -247,11 +335,22 @@ export class StreamWriter {
         const consumer = groups.consumers.recordAt(vector, this.nextConsumer);
         this.writeConsumerHead(shard, consumer, shard.words[(consumer >> 2) + Consumer.PendingThen]);
         this.nextId = this.gathered.firstOf(this.nextConsumer++);
-      } else {
+      } else if (this.type < RdbType.StreamListpacks5 || this.nextGivenBack === this.givenBack.count) {
         this.gathered.reset(0);
+        this.givenBack.reset();
         return false;
+      } else if (this.nextGivenBack < 0) {
+        this.beginGivenBack();
+        this.nextGivenBack = 0;
+      } else {
+        this.writeGivenBack(this.nextGivenBack++);
       }
     }
     return true;
+  }
+
+  /** Ends a stream that was written in steps. */
+  stepEnd(): void {
+    this.writeProducers();
   }
 }

@@ -68,6 +68,8 @@ export function valueTypeOf(type: RdbType): ValueType | -1 {
     case RdbType.StreamListpacks:
     case RdbType.StreamListpacks2:
     case RdbType.StreamListpacks3:
+    case RdbType.StreamListpacks4:
+    case RdbType.StreamListpacks5:
       return ValueType.Stream;
     default:
       return -1;
@@ -412,6 +414,8 @@ export class ValueLoader {
       case RdbType.StreamListpacks:
       case RdbType.StreamListpacks2:
       case RdbType.StreamListpacks3:
+      case RdbType.StreamListpacks4:
+      case RdbType.StreamListpacks5:
         this.streams.skip(type);
         break;
       default:

@@ -47,7 +47,9 @@ export class ValueWriter {
       case ValueType.Hash:
         return this.hashType(shard, valueOffset(shard.words, entry), encoding);
       case ValueType.Stream:
-        return RdbType.StreamListpacks2;
+        return shard.streams.hasGivenBack(valueOffset(shard.words, entry))
+          ? RdbType.StreamListpacks5
+          : RdbType.StreamListpacks2;
       default:
         throw new Error(`no RDB type for type ${type}`);
     }
@@ -64,7 +66,8 @@ export class ValueWriter {
     const { output } = this;
     const { words, bytes, view } = shard;
     const reference = valueOffset(words, entry);
-    switch (this.typeOf(shard, entry)) {
+    const type = this.typeOf(shard, entry);
+    switch (type) {
       case RdbType.String:
         output.string(bytes, view, reference, valueLength(words, entry));
         break;
@@ -96,7 +99,8 @@ export class ValueWriter {
         this.hashWithExpiries(shard, reference);
         break;
       case RdbType.StreamListpacks2:
-        this.streams.write(shard, reference);
+      case RdbType.StreamListpacks5:
+        this.streams.write(shard, reference, type);
         break;
       default:
         this.sortedSet(shard, reference);
@@ -137,7 +141,7 @@ export class ValueWriter {
     const type = entryType(shard.words, entry);
     const reference = valueOffset(shard.words, entry);
     if (type === ValueType.Stream) {
-      this.streams.beginSteps(shard, reference);
+      this.streams.beginSteps(shard, reference, this.typeOf(shard, entry));
       return;
     }
     if (type === ValueType.Hash) {

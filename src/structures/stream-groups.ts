@@ -367,6 +367,16 @@ export class StreamGroups {
     return count;
   }
 
+  /** Whether an entry of a group is pending that was neither given back nor has a consumer, as files may tell. */
+  hasUnowned(group: number): boolean {
+    const { byId } = this;
+    if (this.givenBackCount(group) === 0) return false;
+    for (let pending = byId.first((group >> 2) + Group.ById); pending !== 0; pending = byId.next()) {
+      if (this.consumerOf(pending) === 0 && this.words[(pending >> 2) + Pending.TimeHigh] !== 0) return true;
+    }
+    return false;
+  }
+
   /**
    * Makes an entry that is not pending so, delivered once to a consumer (0: to none, yet). Returns it, or 0 with nothing
    * changed if there is no memory.

@@ -551,6 +551,14 @@ export class StreamValue extends CollectionValue {
     return this.groups.groups.recordAt(this.groupsOf(reference), index);
   }
 
+  /** Whether something that is pending was given back by its consumer. */
+  hasGivenBack(reference: number): boolean {
+    for (let index = 0; index < this.groupCount(reference); index++) {
+      if (this.groups.givenBackCount(this.groupAt(reference, index)) > 0) return true;
+    }
+    return false;
+  }
+
   /**
    * Takes a group out of a stream. What is to be freed of it is a stream of its own then, whose reference is put at `target`;
    * false if there is nothing, or no memory for that, and all is freed.

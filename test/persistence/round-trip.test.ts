@@ -406,7 +406,7 @@ t.test('damaged files of old versions', async (t) => {
 t.test('what is not supported is named', async (t) => {
   const random = new Random(31);
   const cases: readonly [string, RegExp][] = [
-    ['REDIS0013\xff', /RDB version 0013 is not supported at offset 0/],
+    ['REDIS0015\xff', /RDB version 0015 is not supported at offset 0/],
     ['PNG', /unexpected end/],
     ['PNG and more', /no RDB file/],
     ['REDIS0009\x07\x01k\x00', /a value of a module \(type 7\) is not supported at offset/],
