@@ -585,12 +585,11 @@ xack key@0 group id*
 xackdel key@0 group references(KEEPREF|DELREF|ACKED)? IDS=ids{numids:integer id*}
   Marks messages of a consumer group as done and deletes them
   O(1) for each message
-xadd key@0 NOMKSTREAM?^6.2.0 references(KEEPREF|DELREF|ACKED)?^8.2.0 trim{strategy(MAXLEN|MINID^6.2.0) operator("="/equal|"~"/approximately)? threshold LIMIT=count:integer?^6.2.0}? id_or_auto("*"/auto_id|id) field_value{field value}*
+xadd key@0 NOMKSTREAM?^6.2.0 trim{strategy(MAXLEN|MINID^6.2.0) operator("="/equal|"~"/approximately)? threshold LIMIT=count:integer?^6.2.0}? id_or_auto("*"/auto_id|id) field_value{field value}*
   Appends an entry to a stream
   O(1), and O(N) for trimming, N: entries removed
   + 6.2.0 'NOMKSTREAM', 'MINID', 'LIMIT'
   + 7.0.0 ids of the form '<ms>-*'
-  + 8.2.0 'KEEPREF', 'DELREF' and 'ACKED'
 xautoclaim key@0 group consumer min-idle-time start COUNT=count:integer? JUSTID?
   Takes over messages of a consumer group that have been pending for long
   O(1) if COUNT is small
@@ -632,8 +631,6 @@ xinfo|stream key@0 FULL=full{COUNT=count:integer?}?
   Describes a stream
   + 6.0.0 'FULL'
   + 7.0.0 'max-deleted-entry-id', 'entries-added', 'recorded-first-entry-id', 'entries-read', 'lag'
-  + 7.2.0 'active-time', and 'seen-time' means something else
-  + 8.8.0 'nacked-count'
 xlen key@0
   Counts the entries of a stream
 xnack key@0 group mode(SILENT|FAIL|FATAL) IDS=ids{numids:integer id*} RETRYCOUNT=count:integer? FORCE?
@@ -647,10 +644,10 @@ xrange key@0 start end COUNT=count:integer?
   Reads the entries of a stream between two ids
   O(N), N: entries returned
   + 6.2.0 ranges without their ends
-xread COUNT=count:integer? MAXCOUNT=maxcount:integer?^8.10.0 MAXSIZE=maxsize:integer?^8.10.0 BLOCK=milliseconds:integer? STREAMS=streams{key@0* id*}
+xread COUNT=count:integer? BLOCK=milliseconds:integer? STREAMS=streams{key@0* id*}
   Reads the entries of streams behind given ids, and can wait for them
   O(N) for each stream, N: entries returned
-xreadgroup GROUP=group_consumer{group consumer} COUNT=count:integer? MAXCOUNT=maxcount:integer?^8.10.0 MAXSIZE=maxsize:integer?^8.10.0 BLOCK=milliseconds:integer? CLAIM=min-idle-time:integer?^8.4.0 NOACK? STREAMS=streams{key@0* id*}
+xreadgroup GROUP=group_consumer{group consumer} COUNT=count:integer? BLOCK=milliseconds:integer? NOACK? STREAMS=streams{key@0* id*}
   Reads entries of streams as a consumer of a group, and can wait for them
   O(N) for each stream, N: entries returned
 xrevrange key@0 end start COUNT=count:integer?
@@ -660,11 +657,10 @@ xrevrange key@0 end start COUNT=count:integer?
 xsetid key@0 last-id ENTRIESADDED=entries_added:integer?^7.0.0 MAXDELETEDID=max_deleted_entry_id?^7.0.0
   Sets the last id of a stream; for replication
   + 7.0.0 'entries_added' and 'max_deleted_entry_id'
-xtrim key@0 trim{strategy(MAXLEN|MINID^6.2.0) operator("="/equal|"~"/approximately)? threshold LIMIT=count:integer?^6.2.0} references(KEEPREF|DELREF|ACKED)?^8.2.0
+xtrim key@0 trim{strategy(MAXLEN|MINID^6.2.0) operator("="/equal|"~"/approximately)? threshold LIMIT=count:integer?^6.2.0}
   Removes the oldest entries of a stream
   O(N), N: entries removed
   + 6.2.0 'MINID' and 'LIMIT'
-  + 8.2.0 'KEEPREF', 'DELREF' and 'ACKED'
 psubscribe pattern{pattern:pattern}*
   Subscribes to all channels that match patterns
   O(N), N: patterns that the client is subscribed to
