@@ -211,7 +211,7 @@ export class StreamLoader {
       const pending = groups.find(group, id);
       if (pending === 0) input.fail('an entry is pending for a consumer but not for its group', idAt);
       if (groups.consumerOf(pending) !== 0) input.fail('an entry is pending for two consumers', idAt);
-      if (!groups.assign(group, pending, consumer)) noMemory();
+      if (!groups.assign(pending, consumer)) noMemory();
     }
   }
 

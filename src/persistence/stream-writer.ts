@@ -35,6 +35,11 @@ const PART_IDS = 8192;
 const IDS_PER_STEP = 1024;
 const KEPT_BYTES_MAX = 1 << 20;
 
+/** The form of a stream, by whether something of it was given back. */
+export function streamType(hasGivenBack: boolean): RdbType {
+  return hasGivenBack ? RdbType.StreamListpacks5 : RdbType.StreamListpacks2;
+}
+
 /** For how long, in seconds, and how many ids of producers Redis keeps by default. */
 const PRODUCERS_SECONDS = 100;
 const PRODUCERS_IDS = 100;
@@ -285,14 +290,15 @@ export class StreamWriter {
   // What follows writes a stream in steps.
 
   /** Writes what comes before the entries. */
-  beginSteps(shard: Shard, reference: number, type: RdbType): void {
-    this.type = type;
+  beginSteps(shard: Shard, reference: number): void {
     this.output.lengthField(shard.streams.blockCount(reference));
   }
 
   stepHead(shard: Shard, key: LongKey): void {
     const { streams } = shard;
-    this.writeRoot(shard, streams.walk.past(streams.root(key.reference)));
+    const root = streams.root(key.reference);
+    this.type = streamType(streams.walk.hadGivenBack(root));
+    this.writeRoot(shard, streams.walk.past(root));
   }
 
   stepGroupHead(shard: Shard, group: number): void {

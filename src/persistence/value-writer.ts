@@ -13,7 +13,7 @@ import { PACKED_END } from '../structures/packed-list.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import { QuicklistContainer, RdbType } from './rdb-format.js';
 import type { RdbOutput } from './rdb-output.js';
-import { StreamWriter } from './stream-writer.js';
+import { StreamWriter, streamType } from './stream-writer.js';
 
 const LISTPACK_HEADER_BYTES = 6;
 const LISTPACK_COUNT_MAX = 0xffff;
@@ -47,9 +47,7 @@ export class ValueWriter {
       case ValueType.Hash:
         return this.hashType(shard, valueOffset(shard.words, entry), encoding);
       case ValueType.Stream:
-        return shard.streams.hasGivenBack(valueOffset(shard.words, entry))
-          ? RdbType.StreamListpacks5
-          : RdbType.StreamListpacks2;
+        return streamType(shard.streams.hasGivenBack(valueOffset(shard.words, entry)));
       default:
         throw new Error(`no RDB type for type ${type}`);
     }
@@ -141,7 +139,7 @@ export class ValueWriter {
     const type = entryType(shard.words, entry);
     const reference = valueOffset(shard.words, entry);
     if (type === ValueType.Stream) {
-      this.streams.beginSteps(shard, reference, this.typeOf(shard, entry));
+      this.streams.beginSteps(shard, reference);
       return;
     }
     if (type === ValueType.Hash) {

@@ -426,13 +426,29 @@ export class StreamGroups {
     return 0;
   }
 
-  /** Makes an entry pending for another consumer (0: for none); false, with nothing changed, if there is no memory. */
-  assign(group: number, pending: number, consumer: number): boolean {
+  /** Says for whom an entry is pending that was added without a consumer; false if there is no memory. */
+  assign(pending: number, consumer: number): boolean {
+    if (!this.byId.insert((consumer >> 2) + Consumer.ById, pending)) return false;
+    this.words[(pending >> 2) + Pending.Consumer] = consumer;
+    return true;
+  }
+
+  /**
+   * Notes that a pending entry was delivered at a time to a consumer, whoever it was pending for; false, with nothing changed,
+   * if there is no memory.
+   */
+  deliver(group: number, pending: number, consumer: number, ms: number): boolean {
+    const { byId } = this;
     const old = this.consumerOf(pending);
+    const tree = (consumer >> 2) + Consumer.ById;
+    if (old !== consumer && !byId.insert(tree, pending)) return false;
+    if (!this.setDeliveredAt(group, pending, ms)) {
+      if (old !== consumer) byId.remove(tree, pending);
+      return false;
+    }
     if (old === consumer) return true;
-    if (consumer !== 0 && !this.byId.insert((consumer >> 2) + Consumer.ById, pending)) return false;
     this.keep(group, pending);
-    if (old !== 0) this.byId.remove((old >> 2) + Consumer.ById, pending);
+    if (old !== 0) byId.remove((old >> 2) + Consumer.ById, pending);
     this.words[(pending >> 2) + Pending.Consumer] = consumer;
     return true;
   }
@@ -520,6 +536,9 @@ export class StreamGroups {
     const counts = new Map<number, number>();
     for (let pending = byId.first(at + Group.ById); pending !== 0; pending = byId.next()) {
       const consumer = this.consumerOf(pending);
+      if ((consumer === 0) !== (this.words[(pending >> 2) + Pending.TimeHigh] === 0)) {
+        throw new Error('stream groups: what has no consumer was not given back, or the other way round');
+      }
       counts.set(consumer, (counts.get(consumer) ?? 0) + 1);
     }
     counts.delete(0);

@@ -154,6 +154,22 @@ export class StreamWalk implements PendingKeeper {
     return true;
   }
 
+  /** Whether something that was pending when the walk began had been given back. */
+  hadGivenBack(root: number): boolean {
+    const { words, groups } = this;
+    const vector = this.past(root) + Stream.Groups;
+    for (let index = 0; index < groups.groups.count(vector); index++) {
+      const group = groups.groups.recordAt(vector, index);
+      let count = words[(group >> 2) + Group.PendingThen];
+      const consumers = groups.consumersOf(group);
+      for (let number = 0; number < groups.consumers.count(consumers); number++) {
+        count -= words[(groups.consumers.recordAt(consumers, number) >> 2) + Consumer.PendingThen];
+      }
+      if (count > 0) return true;
+    }
+    return false;
+  }
+
   private copyNamed(records: StreamGroups['groups'], vector: number, record: number): number {
     const { bytes, view } = this.memory;
     return records.create(vector, bytes, view, records.nameOffset(record), records.nameLength(record));

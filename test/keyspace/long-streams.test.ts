@@ -235,14 +235,16 @@ function change(store: Store, key: string, random: Random): void {
       break;
     case 6:
     case 7:
-    case 8:
       if (pending !== 0) groups.remove(of, pending);
       break;
+    case 8:
+      if (pending !== 0) groups.giveBack(of, pending);
+      break;
     case 9:
-      if (pending !== 0) groups.assign(of, pending, consumer(store, of, random.pick(CONSUMERS)));
+      if (pending !== 0) groups.deliver(of, pending, consumer(store, of, random.pick(CONSUMERS)), NOW_MS);
       break;
     case 10:
-      if (pending !== 0) {
+      if (pending !== 0 && groups.consumerOf(pending) !== 0) {
         groups.setDeliveredAt(of, pending, NOW_MS + random.below(100_000));
         groups.increaseCount(of, pending);
       }

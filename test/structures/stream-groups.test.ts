@@ -12,6 +12,8 @@ interface Delivery {
   consumer: string;
   at: number;
   count: number;
+  /** In which place it was given back, 0 for not at all. */
+  place: number;
 }
 
 class Subject {
@@ -23,6 +25,7 @@ class Subject {
   /** By id; consumers by name. */
   readonly pending = new Map<string, Delivery>();
   readonly consumers = new Set<string>();
+  private places = 0;
 
   constructor(arenaBytes = 8 << 20) {
     this.memory = ShardMemory.create(arenaBytes + (4 << 20), 1);
@@ -51,7 +54,7 @@ class Subject {
   add(id: string, name: string, at: number): boolean {
     const consumer = this.consumer(name);
     if (consumer === 0 || this.groups.add(this.group, consumer, idOf(id), at) === 0) return false;
-    this.pending.set(id, { id, consumer: name, at, count: 1 });
+    this.pending.set(id, { id, consumer: name, at, count: 1, place: 0 });
     return true;
   }
 
@@ -61,14 +64,27 @@ class Subject {
     const delivery = this.pending.get(id)!;
     const consumer = this.consumer(name);
     if (consumer === 0) return false;
-    if (!groups.assign(group, pending, consumer)) return false;
+    if (!groups.deliver(group, pending, consumer, at)) return false;
     delivery.consumer = name;
-    if (!groups.setDeliveredAt(group, pending, at)) return false;
     delivery.at = at;
+    delivery.place = 0;
     if (random.chance(0.5)) {
       groups.increaseCount(group, pending);
       delivery.count++;
     }
+    return true;
+  }
+
+  giveBack(id: string): boolean {
+    const { groups, group } = this;
+    const pending = this.find(id);
+    if (!groups.giveBack(group, pending)) return false;
+    const delivery = this.pending.get(id)!;
+    delivery.consumer = '-';
+    delivery.at = 0;
+    delivery.place = ++this.places;
+    groups.decreaseCount(group, pending);
+    if (delivery.count > 0) delivery.count--;
     return true;
   }
 
@@ -80,6 +96,7 @@ class Subject {
 
   private nameOf(consumer: number): string {
     const { consumers } = this.groups;
+    if (consumer === 0) return '-';
     const start = consumers.nameOffset(consumer);
     return Buffer.from(this.memory.bytes.slice(start, start + consumers.nameLength(consumer))).toString(
       'latin1',
@@ -118,9 +135,14 @@ class Subject {
       const expected = byId.filter((delivery) => delivery.consumer === name).map(text);
       if (own.join('\n') !== expected.join('\n')) throw new Error(`what is pending for ${name} differs`);
     });
-    const idlest = Math.min(...byId.map(({ at }) => at));
-    if (byId.length > 0 && groups.deliveredAt(groups.idlest(group)) !== idlest)
-      throw new Error('not the idlest');
+    const order: string[] = [];
+    for (let at = groups.idlest(group); at !== 0; at = groups.nextIdlest()) order.push(this.describe(at));
+    // What was given back comes first; with the same time, the order is that of the ids.
+    const rank = ({ place }: Delivery) => (place === 0 ? Number.MAX_SAFE_INTEGER : place);
+    const idlest = byId.sort((a, b) => rank(a) - rank(b) || a.at - b.at);
+    if (order.join('\n') !== idlest.map(text).join('\n')) throw new Error('the idlest does not come first');
+    const givenBack = byId.filter(({ consumer }) => consumer === '-').length;
+    if (groups.givenBackCount(group) !== givenBack) throw new Error('what was given back is counted wrong');
   }
 }
 
@@ -138,6 +160,8 @@ function step(subject: Subject, random: Random, clock: number, isGrowing: boolea
     const id = random.chance(0.5) ? ids[0]! : random.pick(ids);
     subject.groups.remove(subject.group, subject.find(id));
     subject.pending.delete(id);
+  } else if (dice === 17) {
+    return subject.giveBack(random.pick(ids));
   } else if (dice < 19 || !random.chance(0.1)) {
     return subject.change(random, random.pick(ids), name, random.chance(0.5) ? clock : random.below(clock));
   } else if (subject.consumers.has(name)) {

@@ -1,13 +1,14 @@
 import t from 'tap';
 import { Arena } from '../../src/memory/arena.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
+import { StreamEntry } from '../../src/structures/stream-block.js';
 import { StreamId } from '../../src/structures/stream-id.js';
 import {
   LoadedBlock,
   StreamListpackReader,
   StreamListpackWriter,
 } from '../../src/structures/stream-listpack.js';
-import { Trim, TrimOptions } from '../../src/structures/stream-trim.js';
+import { References, Trim, TrimOptions } from '../../src/structures/stream-trim.js';
 import { StreamValue } from '../../src/structures/stream-value.js';
 import type { ValueLimits } from '../../src/structures/value-limits.js';
 import { Random } from '../tools/random.js';
@@ -260,6 +261,95 @@ for (const [seed, nodeBytes, nodeEntries] of [
     },
   );
 }
+
+/** Adds a group that has read some of the entries and acknowledged some of these; returns the ids that are not acknowledged. */
+function addGroup(subject: Subject, random: Random, name: string): Set<string> {
+  const { streams, reference, model } = subject;
+  const ids = model.map((entry) => entry.split(' ')[0]!);
+  const read = random.below(ids.length + 1);
+  const lastId = read === 0 ? new StreamId() : idOf(ids[read - 1]!);
+  const { groups } = streams;
+  const group = groups.createGroup(streams.groupsOf(reference), ...bytesOf(name), lastId, -1, -1);
+  const consumer = groups.createConsumer(group, ...bytesOf('c'), 0);
+  const probability = random.pick([0, 0.02, 0.3]);
+  for (const id of ids.slice(0, read)) {
+    if (random.chance(probability)) groups.add(group, consumer, idOf(id), 5);
+  }
+  return new Set(ids.filter((id, at) => at >= read || groups.find(group, idOf(id)) !== 0));
+}
+
+/** What trimming by references should leave of blocks of ids. */
+function trimmedBlocks(blocks: string[][], options: TrimOptions, held: (id: string) => boolean): string[] {
+  let length = blocks.flat().length;
+  let seen = 0;
+  let isOver = false;
+  const isAfter = (id: string) =>
+    options.by === Trim.Length ? length <= options.length : idOf(id).compare(options.minId) >= 0;
+  return blocks.flatMap((block) => {
+    if (isOver || (options.by === Trim.Length && length <= options.length)) return block;
+    const isWhole =
+      options.by === Trim.Length ? length - block.length >= options.length : !isAfter(block.at(-1)!);
+    isOver =
+      (options.limit > 0 && seen + block.length > options.limit) || (options.isApproximate && !isWhole);
+    if (isOver) return block;
+    seen += block.length;
+    if (options.isApproximate && block.some(held)) return block;
+    return block.filter((id) => {
+      if (isAfter(id) || held(id)) return true;
+      length--;
+      return false;
+    });
+  });
+}
+
+t.test('trimming by references', async (t) => {
+  for (let round = 0; round < 60; round++) {
+    const random = new Random(100 + round);
+    const subject = new Subject(4096, random.pick([1, 3, 10]));
+    const { streams, reference, model, memory } = subject;
+    for (let count = random.below(100) + 1; count > 0; count--) {
+      subject.add(increased(random, subject.lastId), texts(random, 0));
+    }
+    const unacknowledged = [0, 1].map((number) => addGroup(subject, random, `g${number}`));
+    const blocks: string[][] = [];
+    const entry = new StreamEntry();
+    for (let block = streams.firstBlock(reference); block !== 0; block = streams.nextBlockOf()) {
+      const ids: string[] = [];
+      for (let at = streams.blocks.entries(block); at < streams.blocks.end(block); at = entry.end) {
+        streams.blocks.read(entry, block, at);
+        const id = new StreamId();
+        entry.copyIdTo(id);
+        ids.push(id.toString());
+      }
+      blocks.push(ids);
+    }
+    const options = new TrimOptions();
+    options.references = random.chance(0.6) ? References.Acknowledged : References.Delete;
+    options.isApproximate = random.chance(0.4);
+    options.limit = random.chance(0.3) ? random.below(100) : 0;
+    options.by = random.pick([Trim.Length, Trim.MinId]);
+    options.length = random.below(model.length);
+    options.minId.copyFrom(idOf(random.pick(model).split(' ')[0]!));
+    const held = (id: string) =>
+      options.references === References.Acknowledged && unacknowledged.some((ids) => ids.has(id));
+    const expected = trimmedBlocks(blocks, options, held);
+    const removed = streams.trim(reference, options);
+    const left = entriesOf(memory, streams, reference).map((text) => text.split(' ')[0]!);
+    if (left.join() !== expected.join()) t.same(left, expected, `round ${round}`);
+    if (removed !== model.length - left.length) t.equal(removed, model.length - left.length);
+    streams.verify(reference);
+    const gone = blocks.flat().filter((id) => !left.includes(id));
+    const deleted = Array.from({ length: options.deleted.count }, (_, index) => {
+      const id = new StreamId();
+      options.deleted.read(index, id);
+      return id.toString();
+    });
+    t.same(deleted, options.references === References.Acknowledged ? gone : []);
+    for (const id of gone) {
+      if (streams.removeReferences(reference, idOf(id)) > 0) t.fail(`${id} went, a reference to it did not`);
+    }
+  }
+});
 
 t.test('ids are read and written as text', async (t) => {
   const id = new StreamId();

@@ -117,6 +117,12 @@ export function describeStream(shard: Shard, reference: number, withActivity = t
       const owner = consumer === 0 ? '-' : nameOf(consumer);
       lines.push(`pending ${id} of ${owner} at ${groups.deliveredAt(pending)}, ${count} times`);
     }
+    const order: string[] = [];
+    for (let pending = groups.idlest(group); pending !== 0; pending = groups.nextIdlest()) {
+      id.read(words, (pending >> 2) + Pending.Id);
+      order.push(id.toString());
+    }
+    lines.push(`longest idle first: ${order.join(' ')}`);
   }
   return lines;
 }

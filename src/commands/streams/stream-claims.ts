@@ -271,9 +271,7 @@ function claimOne(context: CommandContext, group: number, consumer: number, minI
   } else {
     const isOwned = groups.consumerOf(pending) !== 0;
     if (isOwned && minIdleMs > 0 && nowMs - groups.deliveredAt(pending) < minIdleMs) return false;
-    if (!groups.assign(group, pending, consumer)) return false;
-    // Without memory for that, it keeps its time.
-    groups.setDeliveredAt(group, pending, claim.deliveredAt);
+    if (!groups.deliver(group, pending, consumer, claim.deliveredAt)) return false;
   }
   if (claim.count >= 0n) {
     groups.setCountTo(group, pending, claim.count);

@@ -279,7 +279,7 @@ function claimIdle(
     reply.integer(groups.consumerOf(pending) === 0 ? -1 : Math.max(nowMs - groups.deliveredAt(pending), 0));
     replyDeliveryCount(context, pending);
     if (isTooMuch(context, demand, entryStart, emitted)) break;
-    if (!groups.assign(group, pending, consumer) || !groups.setDeliveredAt(group, pending, nowMs)) {
+    if (!groups.deliver(group, pending, consumer, nowMs)) {
       reply.length = entryStart;
       break;
     }
@@ -330,7 +330,7 @@ function makePending(context: CommandContext, group: number, consumer: number): 
   const pending = groups.find(group, id);
   if (pending === 0) return groups.add(group, consumer, id, nowMs) !== 0;
   // The group was set back: the entry is somebody's already.
-  if (!groups.assign(group, pending, consumer) || !groups.setDeliveredAt(group, pending, nowMs)) return false;
+  if (!groups.deliver(group, pending, consumer, nowMs)) return false;
   groups.setCount(group, pending, 0, 1);
   return true;
 }
