@@ -7,7 +7,6 @@
 
 import type { LongKey } from '../keyspace/long-key.js';
 import type { Shard } from '../keyspace/shard.js';
-import { ElementReader } from '../structures/packed-element.js';
 import { StreamEntry } from '../structures/stream-block.js';
 import { Consumer, Group, Pending } from '../structures/stream-groups.js';
 import { ID_TEXT_BYTES_MAX, StreamId, uint64ToBigInt } from '../structures/stream-id.js';
@@ -20,8 +19,6 @@ export class StreamCommandWriter {
   private readonly id = new StreamId();
   private readonly text = new Uint8Array(ID_TEXT_BYTES_MAX);
   private readonly textView = new DataView(this.text.buffer);
-  /** Readers of elements, by shard. */
-  private readonly readers: ElementReader[] = [];
 
   // The key that is being written.
   private shard!: Shard;
@@ -108,8 +105,7 @@ export class StreamCommandWriter {
   writeBlock(block: number): void {
     const { entry, id, output, shard } = this;
     const { blocks } = shard.streams;
-    this.readers[shard.index] ??= new ElementReader(shard.memory);
-    const reader = this.readers[shard.index];
+    const reader = shard.streams.elements;
     const end = blocks.end(block);
     for (let at = blocks.entries(block); at < end; at = entry.end) {
       blocks.read(entry, block, at);

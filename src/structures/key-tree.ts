@@ -4,10 +4,10 @@
  *
  *   root (in the caller's memory):  | node | height | count | last leaf |     height 0: the node is a leaf
  *
- *   leaf                                                     C = capacity, K = words of a key
- *   +-------+----------+------+----------+-----------+
- *   | count | previous | next | capacity | C records |
- *   +-------+----------+------+----------+-----------+
+ *   leaf                                                            C = capacity, K = words of a key
+ *   +-------+----------+------+-----------------+-----------+
+ *   | count | previous | next | capacity, start | C records |
+ *   +-------+----------+------+-----------------+-----------+
  *   inner node
  *   +-------+----------+------+----------+------------+------------+
  *   | count |    -     |  -   | capacity | C children | C * K keys |
@@ -19,7 +19,8 @@
  *
  * Most records come in order. Such a one goes to the end of the last leaf, without a descent, and a last leaf that is
  * full stays so: the next one begins with the new record. Any other leaf that is full splits in the middle. A leaf that
- * becomes less than a quarter full merges with a neighbour if both fit into one; it is freed when it is empty.
+ * becomes less than a quarter full merges with a neighbour if both fit into one; it is freed when it is empty. Most records
+ * go in order, too: the first ones. They leave their places empty, so that the others need not move; `start` of them.
  */
 
 import { type Arena, blockBytes } from '../memory/arena.js';
@@ -38,9 +39,14 @@ const enum Node {
   Count = 0,
   Previous = 1,
   Next = 2,
+  /** Of a leaf: its capacity, and START_UNIT for each empty place before the records. */
   Capacity = 3,
   WORDS = 4,
 }
+
+const CAPACITY_MASK = 0xffff;
+const START_UNIT = 0x10000;
+const START_SHIFT = 16;
 
 const LEAF_CAPACITY_MIN = 8;
 const LEAF_CAPACITY = 64;
@@ -97,7 +103,17 @@ export class KeyTree {
   }
 
   recordAt(leaf: number, index: number): number {
-    return this.words[(leaf >> 2) + Node.WORDS + index];
+    return this.words[this.recordsAt(leaf) + index];
+  }
+
+  /** Word index of a leaf's first record. */
+  private recordsAt(leaf: number): number {
+    const at = leaf >> 2;
+    return at + Node.WORDS + (this.words[at + Node.Capacity] >>> START_SHIFT);
+  }
+
+  private capacityOf(leaf: number): number {
+    return this.words[(leaf >> 2) + Node.Capacity] & CAPACITY_MASK;
   }
 
   leafCount(leaf: number): number {
@@ -215,7 +231,7 @@ export class KeyTree {
   /** Index of a leaf's first record whose key is not below the one that is searched for. */
   private lowerBound(leaf: number): number {
     const { words, keyStart } = this;
-    const records = (leaf >> 2) + Node.WORDS;
+    const records = this.recordsAt(leaf);
     let low = 0;
     let high = words[leaf >> 2];
     while (low < high) {
@@ -262,8 +278,9 @@ export class KeyTree {
     if (last === 0) return this.createFirstLeaf(root, record);
     const count = words[last >> 2];
     if (this.compareRecords(this.recordAt(last, count - 1), record) < 0) {
-      if (count < words[(last >> 2) + Node.Capacity]) {
-        words[(last >> 2) + Node.WORDS + count] = record;
+      const start = words[(last >> 2) + Node.Capacity] >>> START_SHIFT;
+      if (start + count < this.capacityOf(last)) {
+        words[(last >> 2) + Node.WORDS + start + count] = record;
         words[last >> 2] = count + 1;
         words[root + KeyTreeRoot.Count]++;
         return true;
@@ -281,7 +298,7 @@ export class KeyTree {
 
   private insertHere(root: number, record: number): boolean {
     const { words, leaf } = this;
-    const capacity = words[(leaf >> 2) + Node.Capacity];
+    const capacity = this.capacityOf(leaf);
     if (words[leaf >> 2] < capacity) {
       this.openRecord(leaf, this.index, record);
     } else if (capacity < LEAF_CAPACITY) {
@@ -321,7 +338,7 @@ export class KeyTree {
   /** Replaces a leaf that is the whole tree by one of twice its capacity; 0 if there is no memory. */
   private growLeaf(root: number, leaf: number): number {
     const { words } = this;
-    const capacity = words[(leaf >> 2) + Node.Capacity];
+    const capacity = this.capacityOf(leaf);
     const larger = this.createNode(2 * capacity, leafBytes(2 * capacity));
     if (larger === 0) return 0;
     const records = (leaf >> 2) + Node.WORDS;
@@ -336,11 +353,20 @@ export class KeyTree {
   /** Makes room at `index` of a leaf that has some, and puts a record there. */
   private openRecord(leaf: number, index: number, record: number): void {
     const { words } = this;
-    const records = (leaf >> 2) + Node.WORDS;
     const count = words[leaf >> 2];
+    if (words[(leaf >> 2) + Node.Capacity] >= START_UNIT) this.closeStart(leaf, count);
+    const records = (leaf >> 2) + Node.WORDS;
     for (let at = records + count; at > records + index; at--) words[at] = words[at - 1];
     words[records + index] = record;
     words[leaf >> 2] = count + 1;
+  }
+
+  /** Moves the records of a leaf to its beginning. */
+  private closeStart(leaf: number, count: number): void {
+    const { words } = this;
+    const records = this.recordsAt(leaf);
+    words.copyWithin((leaf >> 2) + Node.WORDS, records, records + count);
+    words[(leaf >> 2) + Node.Capacity] &= CAPACITY_MASK;
   }
 
   /** The end of `insert` when the leaf is full: parts it, and the full nodes above it. */
@@ -447,6 +473,10 @@ export class KeyTree {
 
   /** Removes a record that is in the tree. */
   remove(root: number, record: number): void {
+    if (this.first(root) === record) {
+      this.removeFirst(root);
+      return;
+    }
     this.seekRecord(root, record);
     this.removeHere(root);
   }
@@ -477,9 +507,13 @@ export class KeyTree {
 
   private removeHere(root: number): void {
     const { words, leaf, index } = this;
-    const records = (leaf >> 2) + Node.WORDS;
     const count = words[leaf >> 2] - 1;
-    for (let at = records + index; at < records + count; at++) words[at] = words[at + 1];
+    if (index === 0) {
+      words[(leaf >> 2) + Node.Capacity] += START_UNIT;
+    } else {
+      const records = this.recordsAt(leaf);
+      for (let at = records + index; at < records + count; at++) words[at] = words[at + 1];
+    }
     words[leaf >> 2] = count;
     words[root + KeyTreeRoot.Count]--;
     if (count < LEAF_CAPACITY >> 2) this.mend(root);
@@ -489,13 +523,13 @@ export class KeyTree {
   replace(root: number, record: number, other: number): void {
     const { words } = this;
     const last = words[root + KeyTreeRoot.Last];
-    const end = (last >> 2) + Node.WORDS + words[last >> 2] - 1;
+    const end = this.recordsAt(last) + words[last >> 2] - 1;
     if (words[end] === record) {
       words[end] = other;
       return;
     }
     this.seekRecord(root, record);
-    words[(this.leaf >> 2) + Node.WORDS + this.index] = other;
+    words[this.recordsAt(this.leaf) + this.index] = other;
   }
 
   /** Frees or merges the nodes of the path that have become too small, from the leaf upwards. */
@@ -532,7 +566,7 @@ export class KeyTree {
     if (previous !== 0) words[(previous >> 2) + Node.Next] = next;
     if (next !== 0) words[(next >> 2) + Node.Previous] = previous;
     else words[root + KeyTreeRoot.Last] = previous;
-    this.arena.free(node, leafBytes(words[at + Node.Capacity]));
+    this.arena.free(node, leafBytes(this.capacityOf(node)));
   }
 
   private closeChild(node: number, index: number): void {
@@ -553,7 +587,8 @@ export class KeyTree {
     const capacity = isLeaf ? LEAF_CAPACITY : INNER_CAPACITY;
     if ((leftCount + rightCount) * 100 > capacity * MERGED_CAPACITY_PERCENT) return false;
     if (isLeaf) {
-      const records = (right >> 2) + Node.WORDS;
+      const records = this.recordsAt(right);
+      this.closeStart(left, leftCount);
       words.copyWithin((left >> 2) + Node.WORDS + leftCount, records, records + rightCount);
     } else {
       this.moveChildren(right, 0, left, leftCount, rightCount);
@@ -607,7 +642,7 @@ export class KeyTree {
       } else {
         steps -= this.releaseRecords(node, steps, free);
         if (words[node >> 2] > 0) return false;
-        this.arena.free(node, leafBytes(words[(node >> 2) + Node.Capacity]));
+        this.arena.free(node, leafBytes(this.capacityOf(node)));
         steps--;
       }
       if (level < height) words[pathNodes[level + 1] >> 2]--;
@@ -638,7 +673,7 @@ export class KeyTree {
 
   private bytesBelow(node: number, level: number): number {
     const { words } = this;
-    if (level === 0) return blockBytes(leafBytes(words[(node >> 2) + Node.Capacity]));
+    if (level === 0) return blockBytes(leafBytes(this.capacityOf(node)));
     const count = words[node >> 2];
     let total = blockBytes(this.innerBytes);
     if (level === 1) return total + count * blockBytes(leafBytes(LEAF_CAPACITY));
@@ -683,8 +718,9 @@ export class KeyTree {
   private verifyBelow(node: number, level: number, isRoot: boolean, leaves: number[]): number {
     const { words, keyWords } = this;
     const count = words[node >> 2];
-    const capacity = words[(node >> 2) + Node.Capacity];
-    if (count < 1 || count > capacity) throw new Error(`key tree: node with ${count} of ${capacity}`);
+    const capacity = this.capacityOf(node);
+    const start = words[(node >> 2) + Node.Capacity] >>> START_SHIFT;
+    if (count < 1 || start + count > capacity) throw new Error(`key tree: node with ${count} of ${capacity}`);
     if (level === 0) {
       if (!isRoot && capacity !== LEAF_CAPACITY) throw new Error('key tree: capacity of a leaf');
       leaves.push(node);

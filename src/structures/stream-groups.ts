@@ -201,11 +201,16 @@ export class StreamGroups {
 
   /** The pending entry of a group with an id, 0 if there is none. */
   find(group: number, id: StreamId): number {
+    const { byId, words } = this;
     const tree = (group >> 2) + Group.ById;
-    const last = this.byId.last(tree);
-    if (last === 0 || id.compareTo(this.words, (last >> 2) + Pending.Id) > 0) return 0;
+    const last = byId.last(tree);
+    if (last === 0 || id.compareTo(words, (last >> 2) + Pending.Id) > 0) return 0;
+    // Most are acknowledged in their order.
+    const first = byId.first(tree);
+    const order = id.compareTo(words, (first >> 2) + Pending.Id);
+    if (order <= 0) return order === 0 ? first : 0;
     this.setIdKey(id);
-    return this.byId.find(tree);
+    return byId.find(tree);
   }
 
   /** Whether all groups of a vector have read an entry and acknowledged it. */

@@ -13,6 +13,7 @@ import { CollectionValue, Encoding } from './collection-value.js';
 import type { ElementKeeper } from './element-walk.js';
 import { KeyTree } from './key-tree.js';
 import { Vector } from './named-records.js';
+import { ElementReader } from './packed-element.js';
 import { RadixNodes } from './radix-nodes.js';
 import { StreamBlocks, StreamEntry } from './stream-block.js';
 import { Group, Pending, StreamGroups } from './stream-groups.js';
@@ -60,12 +61,15 @@ export class StreamValue extends CollectionValue {
   private readonly trimmer: StreamTrim;
   private readonly range = new StreamRange();
   private readonly id = new StreamId();
+  /** Reads fields and values. */
+  readonly elements: ElementReader;
   /** The entry that `find` has found. */
   readonly found = new StreamEntry();
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
     super(memory, arena, limits);
     this.blocks = new StreamBlocks(memory, arena);
+    this.elements = new ElementReader(memory);
     this.tree = new KeyTree(memory, arena, 0, ID_WORDS);
     this.groups = new StreamGroups(memory, arena);
     this.walk = new StreamWalk(memory, arena, this.blocks, this.tree, this.groups, this.stepped);

@@ -1,7 +1,5 @@
 /** Replies with entries of streams. */
 
-import type { Shard } from '../../keyspace/shard.js';
-import { ElementReader } from '../../structures/packed-element.js';
 import type { StreamEntry } from '../../structures/stream-block.js';
 import { Pending } from '../../structures/stream-groups.js';
 import { StreamId } from '../../structures/stream-id.js';
@@ -11,21 +9,13 @@ import { replyId } from './stream-arguments.js';
 import { deliveryCount } from './stream-effects.js';
 
 const id = new StreamId();
-/** Readers of elements, by shard. */
-const readers: ElementReader[] = [];
-
-export function elementReader(shard: Shard): ElementReader {
-  readers[shard.index] ??= new ElementReader(shard.memory);
-  return readers[shard.index];
-}
-
 /** The range of the command that is running. */
 export const range = new StreamRange();
 
 /** Replies with an entry's fields and values. */
 export function replyFields(context: CommandContext, entry: StreamEntry): void {
   const { reply, shard } = context;
-  const reader = elementReader(shard);
+  const reader = shard.streams.elements;
   reply.array(2 * entry.fieldCount);
   let value = entry.valuesAt;
   if (entry.hasMasterFields) {
