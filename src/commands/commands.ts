@@ -39,6 +39,8 @@ import { blockingSortedSetHandlers, blockingSortedSets } from './sorted-sets/blo
 import { sortedSetOperationHandlers } from './sorted-sets/sorted-set-operations.js';
 import { sortedSetRangeHandlers } from './sorted-sets/sorted-set-ranges.js';
 import { sortedSetHandlers } from './sorted-sets/sorted-sets.js';
+import { streamHandlers } from './streams/stream-commands.js';
+import { blockingStreams } from './streams/stream-reads.js';
 import { bitmapHandlers } from './strings/bitmaps.js';
 import { hyperLogLogHandlers } from './strings/hyperloglog.js';
 import { stringHandlers } from './strings/strings.js';
@@ -82,6 +84,7 @@ export function createCommandTable(
       ...sortedSetOperationHandlers,
       ...geoHandlers,
       ...geoSearchHandlers,
+      ...streamHandlers,
       ...expiryHandlers,
       ...objectHandlers,
       ...dumpHandlers,
@@ -105,7 +108,7 @@ export function createCommandTable(
       ...transactionHandlers,
     },
     container,
-    { ...blockingLists, ...blockingSortedSets },
+    { ...blockingLists, ...blockingSortedSets, ...blockingStreams },
   );
   for (const [from, to] of renamed) {
     // Commands of Redis that are not there yet need no other name.

@@ -517,6 +517,8 @@ export class Config {
     values.setPackedValueBytes = this.limit('set-max-listpack-value');
     values.sortedSetPackedEntries = this.limit('zset-max-listpack-entries');
     values.sortedSetPackedValueBytes = this.limit('zset-max-listpack-value');
+    values.streamNodeBytes = this.limit('stream-node-max-bytes');
+    values.streamNodeEntries = this.limit('stream-node-max-entries');
   }
 
   /** A directive that is a number, as an int32. */

@@ -23,7 +23,7 @@ import { Gate } from '../keyspace/gate.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { SnapshotState } from '../keyspace/shard-snapshot.js';
-import { RdbMemoryError } from '../persistence/value-loader.js';
+import { RdbMemoryError } from '../persistence/rdb-format.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry } from '../pubsub/channel-registry.js';
 import type { MessageOutput } from '../pubsub/subscriptions.js';

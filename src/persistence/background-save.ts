@@ -320,6 +320,16 @@ export class BackgroundSave {
     chunk: (key, chunk) => {
       this.writer?.keys.writeChunk(this.shard, key, chunk);
     },
+    streamHead: (key) => {
+      this.writer?.keys.writeStreamHead(this.shard, key);
+    },
+    groupHead: (key, group) => {
+      this.writer?.keys.writeGroupHead(this.shard, key, group);
+    },
+    pending: (key, group, pending, count) => {
+      this.writer?.keys.writePending(this.shard, key, group, pending, count);
+    },
+    groupEnd: (key, group) => this.writer?.keys.writeGroupEnd(this.shard, key, group) ?? false,
     end: (key) => {
       this.writer?.keys.writeEnd(this.shard, key);
       if (this.writer !== null) this.noteKey(key.database);

@@ -259,6 +259,13 @@ export class RdbInput {
     return length;
   }
 
+  /** A length or another number of up to 64 bits. */
+  length64(): bigint {
+    const length = this.length();
+    if (length <= Number.MAX_SAFE_INTEGER) return BigInt(length);
+    return this.view.getBigUint64(this.position - 8);
+  }
+
   /** A number of things that take at least `bytesEach` bytes each. */
   count(bytesEach: number): number {
     const at = this.offset;

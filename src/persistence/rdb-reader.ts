@@ -23,13 +23,14 @@ import {
   RDB_MAGIC_VALKEY,
   RDB_VERSION_CHECKSUM,
   RdbError,
+  RdbMemoryError,
   RdbModuleOpcode,
   RdbOpcode,
   type RdbType,
   rdbTypeOf,
 } from './rdb-format.js';
 import { type RdbInput, RdbString } from './rdb-input.js';
-import { RdbMemoryError, ValueLoader, valueTypeOf } from './value-loader.js';
+import { ValueLoader, valueTypeOf } from './value-loader.js';
 
 /** A type, a key and a value of no bytes. */
 const KEY_BYTES_MIN = 3;

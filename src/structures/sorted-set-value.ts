@@ -520,12 +520,13 @@ export class SortedSetValue extends CollectionValue {
     return this.isPacked(reference) ? 0 : this.count(reference);
   }
 
-  override beginWalk(reference: number, walk: number): void {
+  override beginWalk(reference: number, walk: number): boolean {
     const { words, tree } = this;
     const root = this.dictionaryRoot(reference);
     words[root + WALK_WORD] = walk;
     tree.seekLast(root + TREE_WORD);
     words[walk + Walk.Position] = tree.recordAt(tree.seekLeaf, tree.seekIndex);
+    return true;
   }
 
   /** Reads a record of a Tree. */

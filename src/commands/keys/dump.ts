@@ -14,11 +14,17 @@ import { KeyEvent } from '../../keyspace/events.js';
 import type { Shard } from '../../keyspace/shard.js';
 import { Crc64 } from '../../persistence/crc64.js';
 import { IncompleteSnapshotError } from '../../persistence/key-tally.js';
-import { isKnownVersion, payloadVersion, RdbError, rdbTypeOf } from '../../persistence/rdb-format.js';
+import {
+  isKnownVersion,
+  payloadVersion,
+  RdbError,
+  RdbMemoryError,
+  rdbTypeOf,
+} from '../../persistence/rdb-format.js';
 import { RdbInput } from '../../persistence/rdb-input.js';
 import { RdbOutput } from '../../persistence/rdb-output.js';
 import { setLoadedAccess } from '../../persistence/rdb-reader.js';
-import { RdbMemoryError, ValueLoader, valueTypeOf } from '../../persistence/value-loader.js';
+import { ValueLoader, valueTypeOf } from '../../persistence/value-loader.js';
 import { ValueWriter } from '../../persistence/value-writer.js';
 import { copyBytes } from '../../structures/copy.js';
 
