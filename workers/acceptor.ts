@@ -7,9 +7,10 @@ import { WorkerChannel } from '../src/network/worker-channel.js';
 import { loadLibc } from '../src/system/libc.js';
 import { THREAD_READY } from '../src/system/thread-ready.js';
 
-const { options, channels } = workerData as {
+const { options, channels, handshakerChannels } = workerData as {
   options: AcceptorOptions;
   channels: readonly SharedArrayBuffer[];
+  handshakerChannels: readonly SharedArrayBuffer[];
 };
 const libc = loadLibc();
 if (libc === null) throw new Error('the acceptor needs koffi');
@@ -19,4 +20,5 @@ void runAcceptor(
   new AcceptorControl(options.control, libc),
   options,
   channels.map((buffer) => new WorkerChannel(buffer, libc)),
+  handshakerChannels.map((buffer) => new WorkerChannel(buffer, libc)),
 );

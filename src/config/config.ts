@@ -96,6 +96,9 @@ export class Config {
   /** Addresses for listenOptions; a leading "-": may be unavailable; "*": all of IPv4; "::": all of IPv6. */
   bind: string[] = [];
   port = 0;
+  /** 0: no TLS. */
+  tlsPort = 0;
+  tlsAuthClients: 'no' | 'yes' | 'optional' = 'yes';
   unixSocket = '';
   unixSocketMode = 0;
   tcpBacklog = 0;
@@ -428,7 +431,7 @@ export class Config {
         if (error instanceof InvalidValue) return setFailure(name, error.message);
         throw error;
       }
-      if (values[index] !== before[index]) changed.push(directive.name);
+      if (values[index] !== before[index] || directive.reference) changed.push(directive.name);
     }
     if (changed.length === 0) return null;
     this.replace(values);
@@ -544,6 +547,8 @@ export class Config {
     const list = (name: string): string[] => this.value(name).split(' ').filter(Boolean);
     this.bind = list('bind').map((address) => address.replace('::*', '::'));
     this.port = number('port');
+    this.tlsPort = number('tls-port');
+    this.tlsAuthClients = text('tls-auth-clients') as Config['tlsAuthClients'];
     this.unixSocket = fromByteString(text('unixsocket'));
     this.unixSocketMode = Number.parseInt(text('unixsocketperm'), 8);
     this.tcpBacklog = number('tcp-backlog');

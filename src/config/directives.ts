@@ -40,6 +40,8 @@ export interface Directive {
   readonly hidden: boolean;
   /** Known to configuration files only, not to CONFIG GET and SET. */
   readonly fileOnly: boolean;
+  /** It names something outside, such as a file, that may have changed: setting it to the value that it has is a change. */
+  readonly reference: boolean;
   /** False: accepted for compatibility, without effect; a value other than the default brings a warning. */
   readonly applies: boolean;
 }
@@ -77,6 +79,7 @@ function row(
     multiple: options.multiple ?? false,
     hidden: options.hidden ?? false,
     fileOnly: options.fileOnly ?? false,
+    reference: options.reference ?? false,
   };
 }
 
@@ -92,6 +95,7 @@ const text = (name: string, value = '', options: Options = {}) => row(name, 'str
 const special = (name: string, value: string, options: Options = {}) => row(name, 'special', value, options);
 
 const immutable: Options = { immutable: true };
+const reference: Options = { reference: true };
 const enableChoices = ['no', 'yes', 'local'];
 
 const shutdownChoices = ['default', 'save', 'nosave', 'now', 'force'];
@@ -117,6 +121,26 @@ const applied: readonly Row[] = [
     'normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60',
     { multiple: true },
   ),
+  // TLS
+  integer('tls-port', 0, 0n, PORT_MAX),
+  text('tls-cert-file', '', reference),
+  text('tls-key-file', '', reference),
+  text('tls-key-file-pass', '', reference),
+  text('tls-client-cert-file', '', reference),
+  text('tls-client-key-file', '', reference),
+  text('tls-client-key-file-pass', '', reference),
+  text('tls-dh-params-file', '', reference),
+  text('tls-ca-cert-file', '', reference),
+  text('tls-ca-cert-dir', '', reference),
+  choice('tls-auth-clients', 'yes', ['no', 'yes', 'optional']),
+  boolean('tls-cluster', 'no'),
+  text('tls-protocols'),
+  text('tls-ciphers'),
+  text('tls-ciphersuites'),
+  boolean('tls-prefer-server-ciphers', 'no'),
+  boolean('tls-session-caching', 'yes'),
+  integer('tls-session-cache-size', 20480, 0n, INT_MAX),
+  integer('tls-session-cache-timeout', 300, 0n, INT_MAX),
   // Threads
   integer('threads', 0, 0n, 256n, immutable),
   integer('active-workers', 0, 0n, 256n),
@@ -316,26 +340,7 @@ const accepted: readonly Row[] = [
   choice('cluster-preferred-endpoint-type', 'ip', ['ip', 'hostname', 'unknown-endpoint']),
   memory('cluster-link-sendbuf-limit', 0, 0n, ULONG_MAX),
   // TLS
-  integer('tls-port', 0, 0n, PORT_MAX),
-  text('tls-cert-file'),
-  text('tls-key-file'),
-  text('tls-key-file-pass'),
-  text('tls-client-cert-file'),
-  text('tls-client-key-file'),
-  text('tls-client-key-file-pass'),
-  text('tls-dh-params-file'),
-  text('tls-ca-cert-file'),
-  text('tls-ca-cert-dir'),
-  choice('tls-auth-clients', 'yes', ['no', 'yes', 'optional']),
   boolean('tls-replication', 'no'),
-  boolean('tls-cluster', 'no'),
-  text('tls-protocols'),
-  text('tls-ciphers'),
-  text('tls-ciphersuites'),
-  boolean('tls-prefer-server-ciphers', 'no'),
-  boolean('tls-session-caching', 'yes'),
-  integer('tls-session-cache-size', 20480, 0n, INT_MAX),
-  integer('tls-session-cache-timeout', 300, 0n, INT_MAX),
   // Names that Redis itself ignores since 7.0
   special('list-max-ziplist-entries', '', { fileOnly: true }),
   special('list-max-ziplist-value', '', { fileOnly: true }),

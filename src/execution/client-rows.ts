@@ -42,6 +42,7 @@ export class ClientRows {
     );
     session.clientSlot = slot;
     if (slot < 0) return false;
+    if (connection.tlsVersion !== 0) this.table.setTls(slot, connection.tlsVersion, connection.tlsSession);
     this.names[slot] = '';
     this.users[slot] = 'default';
     this.libraryNames[slot] = '';
@@ -153,7 +154,13 @@ export class ClientRows {
     const figure = this.table.figureBase(slot);
     const pending = connection.pendingOutputBytes;
     const total =
-      SESSION_BYTES + inputBytes + freeBytes + session.queuedBytes + session.watchedBytes + pending;
+      SESSION_BYTES +
+      connection.tlsBytes +
+      inputBytes +
+      freeBytes +
+      session.queuedBytes +
+      session.watchedBytes +
+      pending;
     figures[figure + ClientFigure.QueryBuffer] = inputBytes;
     figures[figure + ClientFigure.QueryBufferFree] = freeBytes;
     figures[figure + ClientFigure.OutputListLength] = connection.pendingOutputChunks;

@@ -11,4 +11,7 @@ export const NO_CONNECTION: ClientConnection = {
   pendingOutputChunks: 0,
   queryBufferBytes: 0,
   queryBufferFreeBytes: 0,
+  tlsVersion: 0,
+  tlsSession: 0,
+  tlsBytes: 0,
 };

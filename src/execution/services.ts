@@ -14,6 +14,18 @@ import type { Session } from './session.js';
 import type { Transfers } from './transfers.js';
 import type { WaitRoom } from './wait-room.js';
 
+/** TLS of the connections that clients open. */
+export interface TlsControl {
+  /** Whether there is a context that connections are made from. */
+  readonly isReady: boolean;
+  /** Makes a context of what is configured; false if that is not possible, and the log says why. */
+  prepare(): boolean;
+  /** Has connections that come from now on use what was prepared, if anything was. */
+  publish(): void;
+  /** Forgets what was prepared. */
+  discard(): void;
+}
+
 export interface ServerServices {
   /** What all threads of the process share. */
   readonly state: ProcessState;
@@ -53,7 +65,8 @@ export interface ServerServices {
   /** Whether an `enable-…` directive lets a client in, by where the client is. */
   isAllowed(permission: Permission, session: Session): boolean;
   /** Has the server listen elsewhere; false if it can't, and listens where it did. Blocks shortly. */
-  listenOn(bind: readonly string[], port: number): boolean;
+  listenOn(bind: readonly string[], port: number, tlsPort: number): boolean;
+  readonly tls: TlsControl;
   /** Makes room for so many clients at a time; returns for how many there is, which may be fewer. */
   roomForClients(wanted: number): number;
   /** Takes over the configuration in force; the worker does so by itself before each read. */

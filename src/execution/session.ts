@@ -48,6 +48,10 @@ export interface ClientConnection {
   /** Input that waits for the rest of its command, and the room that is left for that. */
   readonly queryBufferBytes: number;
   readonly queryBufferFreeBytes: number;
+  /** TLS: its version (0x304 for TLS 1.3), the address of its session, what it takes; 0 without TLS. */
+  readonly tlsVersion: number;
+  readonly tlsSession: number;
+  readonly tlsBytes: number;
 }
 
 /** Work of a postponed command that goes on elsewhere. */

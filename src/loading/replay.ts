@@ -268,6 +268,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     sessions: new Map(),
     isAllowed: () => false,
     listenOn: () => false,
+    tls: { isReady: false, prepare: () => false, publish: () => {}, discard: () => {} },
     roomForClients: () => 0,
     loadAppendOnlyAgain: () => '',
     followConfig: () => {},

@@ -34,6 +34,7 @@ const ANSWER_MS_MAX = 2000;
 export interface ListenRequest {
   readonly bind: readonly string[];
   readonly port: number;
+  readonly tlsPort: number;
 }
 
 export class AcceptorControl {
@@ -84,7 +85,7 @@ export class AcceptorControl {
    * did then. One caller at a time.
    */
   listenOn(request: ListenRequest): boolean {
-    const encoded = new TextEncoder().encode(JSON.stringify({ bind: request.bind, port: request.port }));
+    const encoded = new TextEncoder().encode(JSON.stringify(request));
     if (encoded.length > TEXT_BYTES_MAX) return false;
     const { words } = this;
     new Uint8Array(this.buffer).set(encoded, TEXT_OFFSET);

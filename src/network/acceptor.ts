@@ -1,6 +1,7 @@
 /**
  * The front door: waits for connections on all listening sockets and hands each to the worker that has
- * the fewest, of those that are active (worker-placement.ts). Runs in a thread of its own, blocked in poll(2).
+ * the fewest, of those that are active (worker-placement.ts). One that speaks TLS first goes to the thread that does
+ * handshakes (tls/handshaker.ts). Runs in a thread of its own, blocked in poll(2).
  */
 
 import { ControlBlock } from '../state/control-block.js';
@@ -9,7 +10,7 @@ import { Errno, type Libc, Socket } from '../system/libc.js';
 import { createLog, type Log } from '../system/log.js';
 import { AcceptFailures } from './accept-failures.js';
 import { type AcceptorControl, AcceptorWord, type ListenRequest } from './acceptor-control.js';
-import { type ListeningSocket, openInternetListeners, setIntegerOption } from './listener.js';
+import { type ListeningSocket, openInternetListeners, openPort, setIntegerOption } from './listener.js';
 import type { WorkerChannel } from './worker-channel.js';
 
 const POLL_IN = 1;
@@ -40,6 +41,7 @@ export async function runAcceptor(
   control: AcceptorControl,
   options: AcceptorOptions,
   workers: readonly WorkerChannel[],
+  handshakers: readonly WorkerChannel[],
   log: Log = createLog(options.logFile, () => 'warning'),
 ): Promise<void> {
   let { sockets, listen } = options;
@@ -61,7 +63,7 @@ export async function runAcceptor(
     }
     sockets.forEach((socket, index) => {
       if (!poll.isReady(index)) return;
-      const errno = acceptAll(libc, socket, control.words, processControl, workerLoad, workers);
+      const errno = acceptAll(libc, socket, control.words, processControl, workerLoad, workers, handshakers);
       if (errno !== 0) pauseAfter('accept', errno);
     });
     if (!poll.isReady(sockets.length)) continue;
@@ -107,7 +109,7 @@ class PollSet {
 }
 
 /**
- * Changes where the server listens. With another port the new sockets are opened before the old ones are
+ * Changes where the server listens. With other ports the new sockets are opened before the old ones are
  * closed; with other addresses the old ones have to go first, since they may overlap with the new ones, and are
  * opened again if that fails.
  */
@@ -118,22 +120,36 @@ async function listenElsewhere(
   wanted: ListenRequest,
   backlog: number,
 ): Promise<{ sockets: readonly ListeningSocket[]; isDone: boolean }> {
-  const internet = sockets.filter((socket) => !socket.isUnix);
+  const { bind, port, tlsPort } = wanted;
   const unix = sockets.filter((socket) => socket.isUnix);
-  const closeOld = () => {
-    for (const socket of internet) libc.close(socket.fd);
+  const plain = sockets.filter((socket) => !socket.isUnix && !socket.isTls);
+  const tls = sockets.filter((socket) => socket.isTls);
+  const close = (closed: readonly ListeningSocket[]): void => {
+    for (const socket of closed) libc.close(socket.fd);
   };
-  const overlaps = before.port === wanted.port;
-  if (overlaps) closeOld();
-  try {
-    const opened = await openInternetListeners(libc, { ...wanted, backlog });
-    if (!overlaps) closeOld();
-    return { sockets: [...opened, ...unix], isDone: true };
-  } catch {
-    if (!overlaps) return { sockets, isDone: false };
-    const again = await openInternetListeners(libc, { ...before, backlog }).catch(() => []);
-    return { sockets: [...again, ...unix], isDone: false };
+  if (bind.join(' ') !== before.bind.join(' ')) {
+    close([...plain, ...tls]);
+    try {
+      return {
+        sockets: [...(await openInternetListeners(libc, { ...wanted, backlog })), ...unix],
+        isDone: true,
+      };
+    } catch {
+      const again = await openInternetListeners(libc, { ...before, backlog }).catch(() => []);
+      return { sockets: [...again, ...unix], isDone: false };
+    }
   }
+  const opened: ListeningSocket[] = [];
+  try {
+    if (port !== before.port) opened.push(...(await openPort(libc, bind, port, false, backlog)));
+    if (tlsPort !== before.tlsPort) opened.push(...(await openPort(libc, bind, tlsPort, true, backlog)));
+  } catch {
+    close(opened);
+    return { sockets, isDone: false };
+  }
+  const kept = [...(port === before.port ? plain : []), ...(tlsPort === before.tlsPort ? tls : [])];
+  close([...plain, ...tls].filter((socket) => !kept.includes(socket)));
+  return { sockets: [...kept, ...opened, ...unix], isDone: true };
 }
 
 /** Accepts what is there. Returns the errno of the call that was the last, 0 if there may be more. */
@@ -144,7 +160,10 @@ function acceptAll(
   processControl: ControlBlock,
   workerLoad: WorkerLoad,
   workers: readonly WorkerChannel[],
+  handshakers: readonly WorkerChannel[],
 ): number {
+  const targets = socket.isTls ? handshakers : workers;
+  const stop = { words: control, index: AcceptorWord.Stop };
   for (let accepted = 0; accepted < ACCEPTS_PER_TURN_MAX; accepted++) {
     const fd = libc.accept(socket.fd, 0, 0, Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC);
     if (fd < 0) {
@@ -153,15 +172,21 @@ function acceptAll(
       if (errno === Errno.ECONNABORTED) continue;
       return errno;
     }
-    if (totalConnections(workers) >= Atomics.load(control, AcceptorWord.ClientsMax)) {
+    const connections = totalConnections(workers) + totalConnections(handshakers);
+    if (connections >= Atomics.load(control, AcceptorWord.ClientsMax)) {
       processControl.rejectedConnections++;
-      libc.write(fd, libc.addressOf(TOO_MANY_CLIENTS), TOO_MANY_CLIENTS.length);
+      // Without a handshake there are no words that the client would understand.
+      if (!socket.isTls) libc.write(fd, libc.addressOf(TOO_MANY_CLIENTS), TOO_MANY_CLIENTS.length);
       libc.close(fd);
       continue;
     }
     // Before the worker has it: it may close the socket at once, and the number is another socket's then.
     if (!socket.isUnix) setTcpOptions(libc, fd, Atomics.load(control, AcceptorWord.KeepAliveSeconds));
-    if (!handOver(libc, fd, control, workers, workerLoad.activeWorkers)) return 0;
+    const active = socket.isTls ? targets.length : workerLoad.activeWorkers;
+    if (!handOver(fd, 0, targets, active, stop)) {
+      libc.close(fd);
+      return 0;
+    }
   }
   return 0;
 }
@@ -172,25 +197,31 @@ function totalConnections(workers: readonly WorkerChannel[]): number {
   return total;
 }
 
-/** Gives a socket to the active worker with the fewest connections; false if the server stopped meanwhile. */
-function handOver(
-  libc: Libc,
+/** A word that is 0 until the thread has to end. */
+export interface StopWord {
+  readonly words: Int32Array;
+  readonly index: number;
+}
+
+/**
+ * Gives a socket, with its TLS session if it has one, to the one with the fewest connections of the first `active` of
+ * some threads. Waits as long as its ring is full; returns false if the server stopped meanwhile.
+ */
+export function handOver(
   fd: number,
-  control: Int32Array,
-  workers: readonly WorkerChannel[],
-  activeWorkers: number,
+  session: number,
+  targets: readonly WorkerChannel[],
+  active: number,
+  stop: StopWord,
 ): boolean {
   for (;;) {
-    let least = workers[0];
-    for (let index = 1; index < activeWorkers; index++) {
-      if (workers[index].connections < least.connections) least = workers[index];
+    let least = targets[0];
+    for (let index = 1; index < active; index++) {
+      if (targets[index].connections < least.connections) least = targets[index];
     }
-    if (least.push(fd)) return true;
-    Atomics.wait(control, AcceptorWord.Stop, 0, WORKER_BUSY_PAUSE_MS);
-    if (Atomics.load(control, AcceptorWord.Stop) !== 0) {
-      libc.close(fd);
-      return false;
-    }
+    if (least.push(fd, session)) return true;
+    Atomics.wait(stop.words, stop.index, 0, WORKER_BUSY_PAUSE_MS);
+    if (Atomics.load(stop.words, stop.index) !== 0) return false;
   }
 }
 

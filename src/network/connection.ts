@@ -5,10 +5,13 @@ import type { ReplyWriter } from '../protocol/reply-writer.js';
 import type { ParseState } from '../protocol/request-parser.js';
 import { releasePages } from '../system/page-release.js';
 import { OutputQueue } from './output-queue.js';
+import type { TlsSession } from './tls/tls-codec.js';
 
 const INPUT_BYTES_MIN = 16 * 1024;
 /** An input buffer larger than this is given back once it is empty. */
 const INPUT_BYTES_KEPT_MAX = 64 * 1024;
+/** What an idle TLS connection takes, with OpenSSL 3.0: keys, the state of its records, the session. */
+const TLS_BYTES = 12 * 1024;
 
 export class Connection {
   fd: number;
@@ -22,8 +25,14 @@ export class Connection {
   inputAddress = 0;
   inputLength = 0;
 
-  /** Output that the socket did not take. */
+  /** Set if the socket carries TLS that is opened and sealed here. */
+  tls: TlsSession | null = null;
+  /** As in the protocol: 0x303 for TLS 1.2; 0 without TLS. */
+  tlsVersion = 0;
+  /** Output that the socket did not take; what waits behind it is not sealed yet. */
   readonly output = new OutputQueue();
+  /** Records that are sealed and that the socket did not take: they go first. */
+  sealed: OutputQueue | null = null;
   /** Bytes of it, and of what the transport has and has not sent. */
   pendingOutputBytes = 0;
 
@@ -72,7 +81,16 @@ export class Connection {
   }
 
   get pendingOutputChunks(): number {
-    return this.output.blockCount;
+    return this.output.blockCount + (this.sealed?.blockCount ?? 0);
+  }
+
+  get tlsSession(): number {
+    return this.tls?.session ?? 0;
+  }
+
+  /** What OpenSSL keeps for it. */
+  get tlsBytes(): number {
+    return this.tlsVersion === 0 ? 0 : TLS_BYTES;
   }
 
   /** Gives back the room for input that an idle client has not filled. */
@@ -96,7 +114,8 @@ export class Connection {
       !this.isOutputHeld &&
       this.pendingOutputBytes === 0 &&
       this.deliveryWriter === null &&
-      this.inputLength === 0
+      this.inputLength === 0 &&
+      (this.tls === null || this.tls.isAtRecordStart)
     );
   }
 
@@ -104,6 +123,7 @@ export class Connection {
   abandon(): void {
     this.isClosed = true;
     this.fd = -1;
+    this.tls = null;
     this.dropInput();
   }
 
@@ -184,9 +204,27 @@ export class Connection {
 
   /** Keeps a copy of what was given to the socket before all that waits. */
   queueUnsent(bytes: Uint8Array, start: number, end: number): void {
+    if (this.tls !== null) {
+      this.queueSealed(bytes, start, end);
+      return;
+    }
     this.pendingOutputBytes += end - start;
     if (this.output.lengthBytes === 0) this.output.append(bytes, start, end);
     else this.output.prepend(bytes, start, end);
+  }
+
+  /** Keeps a copy of sealed bytes[start, end), which are sent before anything else. */
+  queueSealed(bytes: Uint8Array, start: number, end: number): void {
+    this.pendingOutputBytes += end - start;
+    this.sealed ??= new OutputQueue();
+    this.sealed.append(bytes, start, end);
+  }
+
+  /** So many bytes of the first block of sealed ones that waits are sent. */
+  sealedSent(lengthBytes: number): void {
+    this.hasTakenOutput = true;
+    this.pendingOutputBytes -= lengthBytes;
+    this.sealed?.consume(lengthBytes);
   }
 
   /** So many bytes of the first block that waits are sent. */
@@ -198,6 +236,8 @@ export class Connection {
 
   dropOutput(): void {
     this.output.clear();
+    this.sealed?.clear();
+    this.sealed = null;
     this.pendingOutputBytes = 0;
   }
 

@@ -6,7 +6,8 @@
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, Errno, type Libc, Socket } from '../system/libc.js';
 import { Connection } from './connection.js';
-import { SocketTransport } from './socket-transport.js';
+import { type ByteSource, SocketTransport } from './socket-transport.js';
+import type { TlsSession } from './tls/tls-codec.js';
 import type { ConnectionHandler } from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';
 
@@ -110,7 +111,42 @@ export class EpollTransport extends SocketTransport {
       this.setInterest(connection, connection.interest & ~Epoll.IN);
       return;
     }
-    this.readFrom(connection);
+    if (connection.tls === null) this.readFrom(connection);
+    else this.readSealed(connection, connection.tls);
+  }
+
+  /** The same as `readFrom` for a TLS connection: what comes has to be opened first. */
+  private readSealed(connection: EpollConnection, session: TlsSession): void {
+    for (let reads = 0; reads < READS_PER_TURN_MAX; reads++) {
+      const got = this.libc.read(connection.fd, this.readAddress, READ_BUFFER_BYTES);
+      if (got <= 0) {
+        if (got < 0) {
+          const errno = this.libc.errno();
+          if (errno === Errno.EAGAIN || errno === Errno.EINTR) return;
+        } else {
+          this.noteEnd(connection);
+        }
+        this.close(connection, false);
+        return;
+      }
+      this.takeSealed(connection, session, this.readBuffer, this.readAddress, 0, got);
+      if (got < READ_BUFFER_BYTES || connection.isClosed || connection.isReadingPaused) return;
+      if (connection.isClosing || connection.isOutputHeld || connection.hasUndelivered) return;
+    }
+  }
+
+  protected takeOpened(connection: EpollConnection, bytes: Uint8Array, view: DataView, end: number): void {
+    if (connection.inputLength === 0) {
+      this.deliverShared(connection, bytes, view, 0, end);
+      return;
+    }
+    connection.appendInput(bytes, 0, end);
+    this.deliverOwn(connection, 0);
+  }
+
+  protected inputEnded(connection: EpollConnection): void {
+    connection.hasEnded = true;
+    this.close(connection, true);
   }
 
   private readFrom(connection: EpollConnection): void {
@@ -149,11 +185,17 @@ export class EpollTransport extends SocketTransport {
     this.writeReply(connection);
   }
 
-  protected sendBytes(connection: EpollConnection, writer: ReplyWriter, start: number, end: number): void {
+  protected sendBytes(connection: EpollConnection, writer: ByteSource, start: number, end: number): void {
     this.writeBytes(connection, writer, start, end);
   }
 
   protected settleSend(): void {}
+
+  protected get hasSends(): boolean {
+    return false;
+  }
+
+  protected settleAll(): void {}
 
   protected forget(): void {}
 

@@ -20,7 +20,7 @@ import {
   Operation,
   RECEIVE_MULTISHOT,
 } from './io-uring.js';
-import { SocketTransport } from './socket-transport.js';
+import { type ByteSource, SocketTransport } from './socket-transport.js';
 import type { ConnectionHandler } from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';
 
@@ -75,7 +75,7 @@ export class IoUringTransport extends SocketTransport {
   private readonly freeSlots: number[] = [];
   /** Counts the submissions: sends of earlier ones have ended. */
   private sendRound = 0;
-  private hasSends = false;
+  protected hasSends = false;
   private readonly gathering: InputGathering;
   private readonly wakeBuffer = new Uint8Array(8);
   private readonly wakeBufferAddress: number;
@@ -277,9 +277,10 @@ export class IoUringTransport extends SocketTransport {
       }
       const number = flags >>> 16;
       const start = number * BUFFER_BYTES;
-      if (!connection.isClosed && !connection.isClosing) this.take(connection, start, start + result);
+      if (!connection.isClosed && !connection.isClosing) this.takeReceived(connection, start, start + result);
       this.buffers.giveBack(number);
     } else if (result === 0) {
+      if (!connection.isClosed) this.noteEnd(connection);
       connection.hasEnded = true;
       if (connection.isReadingPaused && connection.closesOnEnd) this.close(connection, false);
     } else if (
@@ -306,7 +307,13 @@ export class IoUringTransport extends SocketTransport {
     // Before that, what is sent might not be.
     this.settleSend(connection);
     if (connection.isClosed) return;
-    if (connection.requests > 0 || connection.pendingOutputBytes > 0 || connection.hasEnded) {
+    const isWithinRecord = connection.tls !== null && !connection.tls.isAtRecordStart;
+    if (
+      connection.requests > 0 ||
+      connection.pendingOutputBytes > 0 ||
+      connection.hasEnded ||
+      isWithinRecord
+    ) {
       connection.isLeaving = false;
       this.updateInterest(connection);
       return;
@@ -316,8 +323,30 @@ export class IoUringTransport extends SocketTransport {
   }
 
   /** Bytes have come for a connection, into the worker's buffers. */
-  private take(connection: RingConnection, start: number, end: number): void {
-    const { bytes, view } = this.buffers;
+  private takeReceived(connection: RingConnection, start: number, end: number): void {
+    const { bytes, view, address } = this.buffers;
+    if (connection.tls === null) this.take(connection, bytes, view, start, end);
+    else this.takeSealed(connection, connection.tls, bytes, address, start, end);
+  }
+
+  protected takeOpened(connection: RingConnection, bytes: Uint8Array, view: DataView, end: number): void {
+    this.take(connection, bytes, view, 0, end);
+  }
+
+  protected inputEnded(connection: RingConnection): void {
+    connection.hasEnded = true;
+    if (connection.isReadingPaused && connection.closesOnEnd) this.close(connection, false);
+    else this.updateInterest(connection);
+  }
+
+  /** Takes input: bytes[start, end), in a buffer of the worker. */
+  private take(
+    connection: RingConnection,
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+  ): void {
     if (this.takesInput(connection) && !connection.hasUndelivered) {
       if (connection.inputLength === 0) {
         this.deliverShared(connection, bytes, view, start, end);
@@ -411,7 +440,11 @@ export class IoUringTransport extends SocketTransport {
     connection.sentEnd = end;
   }
 
-  protected sendBytes(connection: RingConnection, writer: ReplyWriter, start: number, end: number): void {
+  protected settleAll(): void {
+    this.submitNow();
+  }
+
+  protected sendBytes(connection: RingConnection, writer: ByteSource, start: number, end: number): void {
     if (end - start > KEPT_REPLY_BYTES_MAX) this.writeBytes(connection, writer, start, end);
     else this.queueSend(connection, writer.bytes, this.addressOfWriter(writer) + start, start, end);
   }

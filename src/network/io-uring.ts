@@ -263,7 +263,8 @@ export class BufferGroup {
   readonly ringAddress: number;
   private readonly ring: DataView;
   private readonly mask: number;
-  private readonly address: number;
+  /** Of the first byte. */
+  readonly address: number;
   private tail = 0;
 
   constructor(libc: Libc, count: number, bytesEach: number) {

@@ -11,6 +11,8 @@ export interface ListenOptions {
   bind: readonly string[];
   /** 0: no TCP. */
   port: number;
+  /** 0: no TLS. */
+  tlsPort: number;
   backlog: number;
   /** Path of a unix socket, '' for none. */
   unixSocket: string;
@@ -21,6 +23,8 @@ export interface ListenOptions {
 export interface ListeningSocket {
   fd: number;
   isUnix: boolean;
+  /** What it accepts speaks TLS. */
+  isTls: boolean;
   description: string;
 }
 
@@ -34,23 +38,41 @@ export async function openListeners(libc: Libc, options: ListenOptions): Promise
 /** Opens the TCP sockets, all or none. Throws as `openListeners`. */
 export async function openInternetListeners(
   libc: Libc,
-  options: Pick<ListenOptions, 'bind' | 'port' | 'backlog'>,
+  options: Pick<ListenOptions, 'bind' | 'port' | 'tlsPort' | 'backlog'>,
+): Promise<ListeningSocket[]> {
+  const { bind, port, tlsPort, backlog } = options;
+  const plain = await openPort(libc, bind, port, false, backlog);
+  try {
+    return [...plain, ...(await openPort(libc, bind, tlsPort, true, backlog))];
+  } catch (error) {
+    for (const socket of plain) libc.close(socket.fd);
+    throw error;
+  }
+}
+
+/** Opens one port on all addresses, or none; port 0 is none. Throws as `openListeners`. */
+export async function openPort(
+  libc: Libc,
+  bind: readonly string[],
+  port: number,
+  isTls: boolean,
+  backlog: number,
 ): Promise<ListeningSocket[]> {
   const sockets: ListeningSocket[] = [];
-  if (options.port === 0) return sockets;
+  if (port === 0) return sockets;
   try {
-    for (const entry of options.bind) {
+    for (const entry of bind) {
       const { host, mayBeMissing } = await resolveBindEntry(entry);
-      const opened = openInternet(libc, host, options.port, options.backlog);
+      const opened = openInternet(libc, host, port, backlog);
       if (opened instanceof ListenFailure) {
         // Optional means that the machine may lack the address, not that its port may be taken.
         if (opened.isUnavailable && mayBeMissing) continue;
-        throw new Error(`can't listen on ${entry} port ${options.port}: ${opened.message}`);
+        throw new Error(`can't listen on ${entry} port ${port}: ${opened.message}`);
       }
-      sockets.push({ fd: opened, isUnix: false, description: `${host}:${options.port}` });
+      sockets.push({ fd: opened, isUnix: false, isTls, description: `${host}:${port}` });
     }
-    if (sockets.length === 0 && options.bind.length > 0)
-      throw new Error(`can't listen on port ${options.port}: no address is available`);
+    if (sockets.length === 0 && bind.length > 0)
+      throw new Error(`can't listen on port ${port}: no address is available`);
   } catch (error) {
     for (const socket of sockets) libc.close(socket.fd);
     throw error;
@@ -65,7 +87,7 @@ function openUnixListener(libc: Libc, options: ListenOptions): ListeningSocket {
   const failure = bindAndListen(libc, fd, packUnixAddress(options.unixSocket), options.backlog);
   if (failure !== null) throw new Error(`can't listen on ${options.unixSocket}: ${failure.message}`);
   if (options.unixSocketMode !== 0) chmodSync(options.unixSocket, options.unixSocketMode);
-  return { fd, isUnix: true, description: options.unixSocket };
+  return { fd, isUnix: true, isTls: false, description: options.unixSocket };
 }
 
 /** Why a socket can't listen. */

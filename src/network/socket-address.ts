@@ -1,7 +1,7 @@
 /** Socket addresses as the kernel lays them out: packing for bind, text for what accept returned. */
 
 import { isIPv6 } from 'node:net';
-import { Socket } from '../system/libc.js';
+import { type Libc, Socket } from '../system/libc.js';
 
 export const SOCKET_ADDRESS_BYTES_MAX = 128;
 
@@ -52,6 +52,16 @@ export function formatAddress(bytes: Uint8Array): string {
   }
   if (family !== Socket.AF_INET6) return '';
   return `[${formatGroups(view)}]:${view.getUint16(2, false)}`;
+}
+
+/** The address of a socket, or with `ofPeer` of its other end, as text. */
+export function socketAddress(libc: Libc, fd: number, ofPeer: boolean): string {
+  const address = new Uint8Array(SOCKET_ADDRESS_BYTES_MAX);
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setUint32(0, SOCKET_ADDRESS_BYTES_MAX, true);
+  const call = ofPeer ? libc.peerName : libc.socketName;
+  call(fd, libc.addressOf(address), libc.addressOf(length));
+  return formatAddress(address);
 }
 
 /** The eight groups of an IPv6 address as text: the longest run of two or more zeros becomes "::" (RFC 5952). */

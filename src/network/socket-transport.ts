@@ -9,9 +9,17 @@
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { monotonicMs } from '../system/clock.js';
 import { Errno, type Libc } from '../system/libc.js';
+import { loadOpenSsl, type OpenSsl } from '../system/openssl.js';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { Deliveries } from './deliveries.js';
-import { formatAddress, SOCKET_ADDRESS_BYTES_MAX } from './socket-address.js';
+import { socketAddress } from './socket-address.js';
+import {
+  SEALED_AT_ONCE_BYTES_MAX,
+  SEALED_ROOM_BYTES,
+  TlsCodec,
+  type TlsSession,
+  TlsStatus,
+} from './tls/tls-codec.js';
 import {
   type ConnectionHandler,
   IDLE_TICK_MS,
@@ -25,6 +33,26 @@ import type { WorkerChannel } from './worker-channel.js';
 const WRITTEN_PER_TURN_BYTES_MAX = 1024 * 1024;
 /** Output that was held and is sent like a reply that was just written. */
 const RESENT_BYTES_MAX = 16 * 1024;
+/** Longer replies are sealed as the socket takes them, so that others have their turn. */
+const SEALED_REPLY_BYTES_MAX = 256 * 1024;
+/** Room for sealed records that are being sent. */
+const SEALED_BYTES = 256 * 1024;
+const UNEXPECTED_END = 'error:0A000126:SSL routines::unexpected eof while reading';
+
+/** Bytes that are to be sent; the generation moves on when another buffer takes the place of this one. */
+export interface ByteSource {
+  readonly bytes: Uint8Array;
+  readonly generation: number;
+}
+
+/** TLS of a worker's connections, made with the first of them. */
+interface Tls {
+  readonly codec: TlsCodec;
+  /** Sealed records that are being sent, from 0 to `sealedLength`. */
+  readonly sealed: ByteSource;
+  readonly sealedAddress: number;
+  sealedLength: number;
+}
 
 export abstract class SocketTransport implements Transport, ConnectionEvents {
   readonly reply: ReplyWriter;
@@ -41,7 +69,8 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   private readonly deliveries = new Deliveries((connection, writer, start, end) =>
     this.sendDelivery(connection, writer, start, end),
   );
-  private readonly writerAddresses = new Map<ReplyWriter, { generation: number; address: number }>();
+  private readonly writerAddresses = new Map<ByteSource, { generation: number; address: number }>();
+  private tls: Tls | null = null;
   private replyAddress = 0;
   private replyGeneration = -1;
   /** Connections whose input was kept back and can be taken now. */
@@ -115,20 +144,26 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       this.isStopped = true;
       return;
     }
-    for (let next = this.channel.shift(); next >= 0; next = this.channel.shift()) this.adopt(next);
+    for (let next = this.channel.shift(); next >= 0; next = this.channel.shift())
+      this.adopt(next, this.channel.shiftedSession);
     this.handler.onWake();
   }
 
-  /** Takes over an accepted socket. */
-  private adopt(fd: number): void {
-    const connection = this.attach(fd);
+  /** Takes over an accepted socket, and its TLS session if it has one. */
+  private adopt(fd: number, session: number): void {
+    const connection = this.attach(fd, session);
     this.handler.onOpen(connection);
     this.send(connection);
   }
 
-  /** Takes over a socket, of a connection that the handler knows. */
-  attach(fd: number): Connection {
+  /** Takes over a socket, of a connection that the handler knows. `session`: its TLS session, 0 for none. */
+  attach(fd: number, session = 0): Connection {
     const connection = this.createConnection(fd);
+    if (session !== 0) {
+      const { codec } = this.openTls();
+      connection.tls = codec.adopt(session);
+      connection.tlsVersion = codec.version(session);
+    }
     this.connections.set(fd, connection);
     this.watch(connection);
     return connection;
@@ -138,6 +173,18 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   giveInput(connection: Connection, input: Uint8Array): void {
     connection.appendInput(input, 0, input.length);
     this.deliverOwn(connection, 0);
+  }
+
+  private openTls(): Tls {
+    if (this.tls !== null) return this.tls;
+    const sealed: ByteSource = { bytes: new Uint8Array(SEALED_BYTES), generation: 0 };
+    this.tls = {
+      codec: new TlsCodec(loadOpenSsl() as OpenSsl),
+      sealed,
+      sealedAddress: this.libc.addressOf(sealed.bytes),
+      sealedLength: 0,
+    };
+    return this.tls;
   }
 
   /**
@@ -258,16 +305,30 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       connection.queueOutput(writer.bytes, start, end);
       this.updateInterest(connection);
       this.handler.onOutputPending(connection);
+    } else if (connection.tls !== null) {
+      this.sendSealed(connection, connection.tls, writer.bytes, this.addressOfWriter(writer), start, end);
     } else {
       this.sendBytes(connection, writer, start, end);
     }
   };
 
   /** Sends bytes [start, end) of a writer to a connection that no output waits for; as much as goes. */
-  protected abstract sendBytes(connection: Connection, writer: ReplyWriter, start: number, end: number): void;
+  protected abstract sendBytes(connection: Connection, writer: ByteSource, start: number, end: number): void;
+
+  /** Whether bytes that are being sent must stay where they are. */
+  protected abstract get hasSends(): boolean;
+
+  /** Ends all sends that are under way. */
+  protected abstract settleAll(): void;
+
+  /** Takes input that was sealed: bytes[0, end), in a buffer of the worker. */
+  protected abstract takeOpened(connection: Connection, bytes: Uint8Array, view: DataView, end: number): void;
+
+  /** The client sends no more, and has said so. */
+  protected abstract inputEnded(connection: Connection): void;
 
   /** The address of a writer's bytes. */
-  protected addressOfWriter(writer: ReplyWriter): number {
+  protected addressOfWriter(writer: ByteSource): number {
     const known = this.writerAddresses.get(writer);
     if (known !== undefined && known.generation === writer.generation) return known.address;
     const address = this.libc.addressOf(writer.bytes);
@@ -283,6 +344,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       if (connection.isClosed) reply.drop();
       else if (connection.isOutputHeld) this.queueReply(connection, 0);
       else if (connection.pendingOutputBytes > 0 || reply.isOversized) this.keepReply(connection, 0);
+      else if (connection.tls !== null) this.sealReply(connection, connection.tls);
       else this.sendReply(connection);
       if (reply.length === 0) reply.reset();
     } else if (reply.spilledBytes > 0) {
@@ -301,10 +363,10 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   }
 
   /** Writes bytes [start, end) of a writer at once; what does not go waits. */
-  protected writeBytes(connection: Connection, writer: ReplyWriter, start: number, end: number): void {
+  protected writeBytes(connection: Connection, writer: ByteSource, start: number, end: number): void {
     const sent = this.writeNow(connection, this.addressOfWriter(writer) + start, end - start);
     if (sent < 0 || sent === end - start) return;
-    connection.queueOutput(writer.bytes, start + sent, end);
+    connection.queueUnsent(writer.bytes, start + sent, end);
     this.updateInterest(connection);
     this.handler.onOutputPending(connection);
   }
@@ -357,8 +419,174 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.handler.onOutputPending(connection);
   }
 
+  /** Where sealed records can be put, which SEALED_ROOM_BYTES may take. */
+  private makeSealedRoom(tls: Tls): number {
+    if (!this.hasSends) tls.sealedLength = 0;
+    if (tls.sealedLength + SEALED_ROOM_BYTES > SEALED_BYTES) {
+      this.settleAll();
+      tls.sealedLength = 0;
+    }
+    return tls.sealedLength;
+  }
+
+  /** Seals and sends the replies that nobody has taken yet to a connection that no output waits for. */
+  private sealReply(connection: Connection, session: TlsSession): void {
+    const { reply } = this;
+    if (reply.size > SEALED_REPLY_BYTES_MAX) {
+      this.queueReply(connection, 0);
+      this.writePending(connection);
+      if (connection.pendingOutputBytes > 0) this.handler.onOutputPending(connection);
+      return;
+    }
+    const { start, length } = reply;
+    this.sendSealed(connection, session, reply.bytes, this.addressOfReply() - start, start, length);
+    reply.drop();
+  }
+
+  /**
+   * Seals and sends bytes[start, end) to a connection that no output waits for; what does not go waits.
+   * `address`: of bytes[0].
+   */
+  private sendSealed(
+    connection: Connection,
+    session: TlsSession,
+    bytes: Uint8Array,
+    address: number,
+    start: number,
+    end: number,
+  ): void {
+    const tls = this.openTls();
+    for (let at = start; at < end; ) {
+      const length = Math.min(end - at, SEALED_AT_ONCE_BYTES_MAX);
+      const room = this.makeSealedRoom(tls);
+      const sealedBytes = tls.codec.seal(session, address + at, length, tls.sealedAddress + room);
+      if (sealedBytes < 0) {
+        this.failTls(connection, tls.codec.failure);
+        return;
+      }
+      at += length;
+      tls.sealedLength = room + sealedBytes;
+      // A connection that is about to be closed must have sent its reply before.
+      if (connection.isClosing) this.writeBytes(connection, tls.sealed, room, room + sealedBytes);
+      else this.sendBytes(connection, tls.sealed, room, room + sealedBytes);
+      if (at < end && !connection.isClosed) this.settleSend(connection);
+      if (connection.isClosed) return;
+      if (connection.pendingOutputBytes > 0 && at < end) {
+        connection.queueOutput(bytes, at, end);
+        this.handler.onOutputPending(connection);
+        return;
+      }
+    }
+  }
+
+  private failTls(connection: Connection, reason: string): void {
+    this.handler.onTlsFailure(connection, reason);
+    this.close(connection, false);
+  }
+
+  /** Opens records that have come: bytes[start, end) in a buffer of the worker, bytes[0] at an address. */
+  protected takeSealed(
+    connection: Connection,
+    session: TlsSession,
+    bytes: Uint8Array,
+    address: number,
+    start: number,
+    end: number,
+  ): void {
+    const tls = this.openTls();
+    const { codec } = tls;
+    const length = codec.open(session, bytes, address + start, start, end);
+    const { status, failure } = codec;
+    if (codec.hasOwnOutput) this.sendOwn(connection, tls);
+    if (connection.isClosed) return;
+    if (length > 0) this.takeOpened(connection, codec.opened, codec.openedView, length);
+    if (connection.isClosed) return;
+    if (status === TlsStatus.Failed) this.failTls(connection, failure);
+    else if (status === TlsStatus.Ended) this.inputEnded(connection);
+  }
+
+  /** Sends what TLS sends by itself. */
+  private sendOwn(connection: Connection, tls: Tls): void {
+    this.settleSend(connection);
+    const room = this.makeSealedRoom(tls);
+    const length = tls.codec.takeOwn(tls.sealedAddress + room);
+    if (connection.isClosed) return;
+    if (connection.pendingOutputBytes > 0) connection.queueSealed(tls.sealed.bytes, room, room + length);
+    else this.writeBytes(connection, tls.sealed, room, room + length);
+  }
+
+  /** The socket has ended; says so if TLS has not. */
+  protected noteEnd(connection: Connection): void {
+    if (connection.tls !== null && !connection.hasEnded)
+      this.handler.onTlsFailure(connection, UNEXPECTED_END);
+  }
+
+  /** Ends the TLS of a connection that is being closed. */
+  private endTls(connection: Connection, session: TlsSession): void {
+    const tls = this.openTls();
+    const room = this.makeSealedRoom(tls);
+    const isAllSent = connection.pendingOutputBytes === 0;
+    const length = tls.codec.end(session, isAllSent, tls.sealedAddress + room);
+    if (length > 0) this.libc.write(connection.fd, tls.sealedAddress + room, length);
+    connection.tls = null;
+  }
+
+  /** The same as `writePending` does, for a TLS connection. Returns false if it is closed. */
+  private writeSealedPending(connection: Connection, session: TlsSession): boolean {
+    const { libc } = this;
+    const { output } = connection;
+    const tls = this.openTls();
+    for (let left = WRITTEN_PER_TURN_BYTES_MAX; left > 0; ) {
+      const { sealed } = connection;
+      if (sealed !== null && sealed.lengthBytes > 0) {
+        const { first } = sealed;
+        const { lengthBytes } = first;
+        const sent = this.writeNow(connection, first.address(libc) + first.start, lengthBytes);
+        if (sent < 0) return false;
+        if (sent > 0) connection.sealedSent(sent);
+        if (sent < lengthBytes) break;
+        left -= sent;
+        continue;
+      }
+      if (output.lengthBytes === 0) break;
+      const { first } = output;
+      const length = Math.min(first.lengthBytes, SEALED_AT_ONCE_BYTES_MAX);
+      const room = this.makeSealedRoom(tls);
+      const sealedBytes = tls.codec.seal(
+        session,
+        first.address(libc) + first.start,
+        length,
+        tls.sealedAddress + room,
+      );
+      if (sealedBytes < 0) {
+        this.failTls(connection, tls.codec.failure);
+        return false;
+      }
+      const sent = this.writeNow(connection, tls.sealedAddress + room, sealedBytes);
+      if (sent < 0) return false;
+      connection.outputSent(length);
+      left -= sealedBytes;
+      if (sent === sealedBytes) continue;
+      connection.queueSealed(tls.sealed.bytes, room + sent, room + sealedBytes);
+      break;
+    }
+    return true;
+  }
+
   /** Writes as much of what waits as the socket takes, and as others can wait for. */
   protected writePending(connection: Connection): void {
+    if (
+      connection.tls === null
+        ? this.writePlainPending(connection)
+        : this.writeSealedPending(connection, connection.tls)
+    ) {
+      if (connection.isClosing && connection.pendingOutputBytes === 0) this.close(connection, false);
+      else this.updateInterest(connection);
+    }
+  }
+
+  /** Returns false if the connection is closed. */
+  private writePlainPending(connection: Connection): boolean {
     const { libc } = this;
     const { output } = connection;
     for (let left = WRITTEN_PER_TURN_BYTES_MAX; left > 0 && output.lengthBytes > 0; ) {
@@ -370,15 +598,14 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
         if (errno === Errno.EINTR) continue;
         if (errno !== Errno.EAGAIN) {
           this.close(connection, false);
-          return;
+          return false;
         }
         break;
       }
       connection.outputSent(wrote);
       left -= wrote;
     }
-    if (connection.isClosing && connection.pendingOutputBytes === 0) this.close(connection, false);
-    else this.updateInterest(connection);
+    return true;
   }
 
   releaseOutput(connection: Connection): void {
@@ -386,7 +613,13 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     if (connection.isClosed) return;
     const { reply } = this;
     const { output } = connection;
-    if (output.blockCount === 1 && output.lengthBytes <= RESENT_BYTES_MAX && reply.size === 0) {
+    const isAllUnsealed = output.lengthBytes === connection.pendingOutputBytes;
+    if (
+      output.blockCount === 1 &&
+      output.lengthBytes <= RESENT_BYTES_MAX &&
+      isAllUnsealed &&
+      reply.size === 0
+    ) {
       // From the worker's own buffer, whose address is known.
       reply.raw(output.first.bytes, output.first.start, output.lengthBytes);
       connection.dropOutput();
@@ -422,6 +655,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.forget(connection);
     this.connections.delete(connection.fd);
     this.handler.onClose(connection);
+    if (connection.tls !== null) this.endTls(connection, connection.tls);
     this.libc.close(connection.fd);
     connection.fd = -1;
     connection.dropOutput();
@@ -438,11 +672,6 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   private readAddressOf(connection: Connection, peer: boolean): string {
     if (connection.isClosed) return '';
-    const address = new Uint8Array(SOCKET_ADDRESS_BYTES_MAX);
-    const length = new Uint8Array(4);
-    new DataView(length.buffer).setUint32(0, SOCKET_ADDRESS_BYTES_MAX, true);
-    const call = peer ? this.libc.peerName : this.libc.socketName;
-    call(connection.fd, this.libc.addressOf(address), this.libc.addressOf(length));
-    return formatAddress(address);
+    return socketAddress(this.libc, connection.fd, peer);
   }
 }

@@ -27,6 +27,8 @@ export interface ConnectionHandler {
   /** A connection could not be accepted, and waits, for a transport that accepts by itself. */
   onAcceptFailed(reason: string): void;
   onClose(connection: Connection): void;
+  /** TLS can't go on, or has ended without saying so; the connection is about to be closed. */
+  onTlsFailure(connection: Connection, reason: string): void;
   /** A connection that was to leave has left; its socket and its input are the handler's. */
   onDetached(connection: Connection): void;
   /** Another thread has put something into this worker's mailbox. */

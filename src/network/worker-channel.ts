@@ -6,6 +6,7 @@
  *   word 0 lock   1 head   2 tail   3 connections (open + handed over)   4 the worker's eventfd, -1 for none
  *        5 wake-ups   6 told to stop
  *   word 8...     ring of RING_SLOTS file descriptors
+ *   float64 behind it: for each its TLS session (the address of an SSL), 0 for a connection without TLS
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
@@ -25,11 +26,15 @@ const enum Word {
 
 /** Connections that wait for a busy worker; a power of two. The acceptor stops accepting beyond. */
 const RING_SLOTS = 4096;
+const SESSIONS_OFFSET = (Word.RingStart + RING_SLOTS) * 4;
 
 export class WorkerChannel {
   readonly buffer: SharedArrayBuffer;
   private readonly libc: Libc | null;
   private readonly words: Int32Array;
+  private readonly sessions: Float64Array;
+  /** The TLS session of the socket that `shift` returned last, 0 for none. */
+  shiftedSession = 0;
   private readonly one = new Uint8Array(8);
   private oneAddress = 0;
 
@@ -37,12 +42,13 @@ export class WorkerChannel {
     this.buffer = buffer;
     this.libc = libc;
     this.words = new Int32Array(buffer);
+    this.sessions = new Float64Array(buffer, SESSIONS_OFFSET);
     this.one[0] = 1;
   }
 
   /** `wakeFd`: an eventfd, or -1 if the worker serves over node:net. */
   static create(wakeFd: number, libc: Libc | null): WorkerChannel {
-    const channel = new WorkerChannel(new SharedArrayBuffer((Word.RingStart + RING_SLOTS) * 4), libc);
+    const channel = new WorkerChannel(new SharedArrayBuffer(SESSIONS_OFFSET + RING_SLOTS * 8), libc);
     channel.words[Word.WakeFd] = wakeFd;
     return channel;
   }
@@ -66,8 +72,8 @@ export class WorkerChannel {
     Atomics.sub(this.words, Word.Connections, 1);
   }
 
-  /** Gives the worker a socket; false if its ring is full. */
-  push(fd: number): boolean {
+  /** Gives the worker a socket, with its TLS session if it has one; false if its ring is full. */
+  push(fd: number, session = 0): boolean {
     const { words } = this;
     acquireLock(words, Word.Lock);
     const head = words[Word.Head];
@@ -75,6 +81,7 @@ export class WorkerChannel {
     const isFull = head - words[Word.Tail] === RING_SLOTS;
     if (!isFull) {
       words[Word.RingStart + (head & (RING_SLOTS - 1))] = fd;
+      this.sessions[head & (RING_SLOTS - 1)] = session;
       words[Word.Head] = (head + 1) | 0;
       Atomics.add(words, Word.Connections, 1);
     }
@@ -91,6 +98,7 @@ export class WorkerChannel {
     let fd = -1;
     if (tail !== words[Word.Head]) {
       fd = words[Word.RingStart + (tail & (RING_SLOTS - 1))];
+      this.shiftedSession = this.sessions[tail & (RING_SLOTS - 1)];
       words[Word.Tail] = (tail + 1) | 0;
     }
     releaseLock(words, Word.Lock);
@@ -123,6 +131,11 @@ export class WorkerChannel {
   stop(): void {
     Atomics.store(this.words, Word.Stop, 1);
     this.wake();
+  }
+
+  /** The word that is not 0 once it is told to stop. */
+  get stopWord(): { readonly words: Int32Array; readonly index: number } {
+    return { words: this.words, index: Word.Stop };
   }
 
   get isStopped(): boolean {

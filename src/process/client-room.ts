@@ -7,8 +7,9 @@ import { DescriptorLimit, openDescriptors } from '../system/descriptors.js';
 import type { Libc } from '../system/libc.js';
 import type { Log } from '../system/log.js';
 import { THREAD_DESCRIPTORS } from '../system/thread.js';
+import { handshakerCount } from './handshaker-threads.js';
 
-/** A worker has an eventfd and a ring or epoll of its own, the acceptor an eventfd. */
+/** A worker, and a thread for TLS handshakes, has an eventfd and a ring or epoll of its own, the acceptor an eventfd. */
 const WORKER_DESCRIPTORS = THREAD_DESCRIPTORS + 2;
 /** The persistence thread, and the journal thread, with their files and folders. */
 const PERSISTENCE_DESCRIPTORS = THREAD_DESCRIPTORS + 2;
@@ -18,13 +19,14 @@ const SPARE_DESCRIPTORS = 16;
 
 /** What the process needs besides its clients. Nothing of it but what is open now has been opened yet. */
 function reservedDescriptors(config: Config): number {
-  const listeners = config.bind.length + (config.unixSocket === '' ? 0 : 1);
+  const ports = (config.port === 0 ? 0 : 1) + (config.tlsPort === 0 ? 0 : 1);
+  const listeners = config.bind.length * Math.max(1, ports) + (config.unixSocket === '' ? 0 : 1);
   // Threads that load the data at start; later those that MIGRATE sends with.
   const helpers = config.threads * (THREAD_DESCRIPTORS + TRANSFERS_MAX);
   return (
     openDescriptors() +
     listeners +
-    (config.threads + 1) * WORKER_DESCRIPTORS +
+    (config.threads + 1 + handshakerCount(config.threads)) * WORKER_DESCRIPTORS +
     helpers +
     PERSISTENCE_DESCRIPTORS +
     JOURNAL_DESCRIPTORS +

@@ -9,6 +9,7 @@ import { writeFileSync } from 'node:fs';
 import type { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
+import { usesTls } from '../config/tls-settings.js';
 import { createKeyspace } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
 import { SHARD_BYTES_MAX } from '../memory/shard-memory.js';
@@ -16,6 +17,7 @@ import type { AcceptorOptions } from '../network/acceptor.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import { IoUring } from '../network/io-uring.js';
 import { type ListenOptions, openListeners } from '../network/listener.js';
+import { ServerTls } from '../network/tls/server-tls.js';
 import type { TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import type { PersistenceOptions } from '../persistence/background-save.js';
@@ -25,15 +27,19 @@ import { PersistenceState } from '../state/persistence-state.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 import { createProcessState } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
+import { TlsState } from '../state/tls-state.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
 import { availableMemoryBytes } from '../system/memory-limit.js';
+import { loadOpenSsl } from '../system/openssl.js';
 import { startThread } from '../system/thread.js';
 import { untilReady } from '../system/thread-ready.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
 import { makeRoomForClients } from './client-room.js';
 import { crash, setCrashLog, watchThread, writeReport } from './crash.js';
+import { openEventfd } from './eventfd.js';
+import { HandshakerThreads, handshakerCount } from './handshaker-threads.js';
 import { JournalThread } from './journal-thread.js';
 import { type LateThread, startLateThread } from './late-thread.js';
 import { openKeyspace } from './main-keyspace.js';
@@ -43,9 +49,6 @@ import { removeOwnFiles, removeTemporaryFiles, saveBeforeExit, shutdownRequestFo
 import { reportAbort } from './signals.js';
 import { logStart, warnOfMemory } from './start-log.js';
 import { notifySystemd } from './supervision.js';
-
-/** EFD_NONBLOCK | EFD_CLOEXEC */
-const EVENTFD_FLAGS = 0x80800;
 
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
@@ -86,7 +89,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   reportAbort(() => writeReport('main thread', new Error('killed by SIGABRT')));
   logStart(config, log);
   setProcessTitle(config);
-  if (config.unixSocket === '' && (config.port === 0 || config.bind.length === 0)) {
+  const hasPort = (config.port !== 0 || config.tlsPort !== 0) && config.bind.length > 0;
+  if (config.unixSocket === '' && !hasPort) {
     throw new Error('configured to not listen anywhere');
   }
   const descriptors = makeRoomForClients(config, libc, log);
@@ -95,6 +99,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   const listen: ListenOptions = {
     bind: config.bind,
     port: config.port,
+    tlsPort: config.tlsPort,
     backlog: config.tcpBacklog,
     unixSocket: config.unixSocket,
     unixSocketMode: config.unixSocketMode,
@@ -107,6 +112,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     libc === null ? undefined : (bytes) => libc.addressOf(bytes),
   );
   const state = createProcessState(threads, table.size);
+  configureTls(config, transport, state.tls);
   const channelRegistry = ChannelRegistry.create();
   const block = new ControlBlock(state.control);
   block.runtimeMemoryBytes = process.memoryUsage.rss();
@@ -145,9 +151,18 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   const channels = Array.from({ length: threads }, () =>
     WorkerChannel.create(calls === null ? -1 : openEventfd(calls), calls),
   );
+  const handshakers = new HandshakerThreads(calls, startLate, () => isExiting, {
+    workers: channels.map((channel) => channel.buffer),
+    handshakers: handshakerCount(threads),
+    config: state.config,
+    tls: state.tls,
+    workerLoad: state.workerLoad,
+  });
+  handshakers.startIfWanted(config);
   // Threads that sleep in a system call would hold up the exit, whatever the reason for it.
   process.on('exit', () => {
     acceptor?.stop();
+    handshakers.stop();
     for (const channel of channels) channel.stop();
   });
   const channelBuffers = channels.map((channel) => channel.buffer);
@@ -180,7 +195,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   } else {
     const options: AcceptorOptions = {
       sockets,
-      listen: { bind: config.bind, port: config.port },
+      listen: { bind: config.bind, port: config.port, tlsPort: config.tlsPort },
       backlog: config.tcpBacklog,
       control: acceptor.buffer,
       processControl: state.control,
@@ -188,7 +203,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       logFile: config.logFile,
     };
     const thread = startThread(new URL('../../workers/acceptor.js', import.meta.url), {
-      workerData: { options, channels: channelBuffers },
+      workerData: { options, channels: channelBuffers, handshakerChannels: handshakers.channelBuffers },
     });
     watchThread(thread, 'acceptor');
     threadsReady.push(untilReady(thread));
@@ -200,6 +215,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     config.adopt(JSON.parse(published.json));
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
     journal.configurationChanged();
+    handshakers.startIfWanted(config);
     setProcessTitle(config);
     setCrashLog(config.crashLogEnabled ? config.logFile : '');
   };
@@ -277,10 +293,12 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   }
 }
 
-function openEventfd(libc: Libc): number {
-  const fd = libc.eventfd(0, EVENTFD_FLAGS);
-  if (fd < 0) throw new Error(`can't open an eventfd: ${libc.errorText(libc.errno())}`);
-  return fd;
+/** Makes the TLS context that connections begin with, if there are to be any. Throws an Error with one line. */
+function configureTls(config: Config, transport: TransportKind, state: SharedArrayBuffer): void {
+  if (!usesTls(config)) return;
+  const tls = new ServerTls(transport === 'node', new TlsState(state), config, log);
+  if (!tls.prepare()) throw new Error('Failed to configure TLS. Check logs for more info.');
+  tls.publish();
 }
 
 /** As with Redis, a server does without the file if it can't be written. */
@@ -297,7 +315,12 @@ function chooseTransport(libc: Libc | null, config: Config): TransportKind {
   const { transport } = config;
   if (libc === null && (transport === 'epoll' || transport === 'io_uring'))
     throw new Error(`transport ${transport} is not available: it needs Linux and the koffi package`);
-  if (libc !== null && transport !== 'node') {
+  const lacksTls = config.tlsPort !== 0 && loadOpenSsl() === null;
+  if (lacksTls && transport !== 'node' && transport !== 'auto')
+    throw new Error(
+      `TLS is not available with transport ${transport}: this Node.js lacks the functions of OpenSSL`,
+    );
+  if (libc !== null && transport !== 'node' && !lacksTls) {
     const mayUseRing = transport !== 'epoll' && IoUring.isAvailable(libc);
     if (transport === 'io_uring' && !mayUseRing)
       throw new Error('transport io_uring is not available: it needs Linux 6.1, and may be forbidden here');
@@ -308,9 +331,11 @@ function chooseTransport(libc: Libc | null, config: Config): TransportKind {
   const reason =
     transport === 'node'
       ? 'as configured'
-      : process.platform === 'linux'
-        ? 'the koffi package does not load'
-        : `there is no epoll on ${process.platform}`;
+      : lacksTls && libc !== null
+        ? 'TLS by node:tls, since the functions of OpenSSL are not to be had'
+        : process.platform === 'linux'
+          ? 'the koffi package does not load'
+          : `there is no epoll on ${process.platform}`;
   log(`Transport: node:net (${reason}), workers share the listening sockets`);
   return 'node';
 }

@@ -18,6 +18,7 @@
  *     0    int32 words, see ClientWord
  *     128  float64 figures, see ClientFigure
  *     256  texts, see TEXTS: each in a field of its own, its length in a word
+ *     992  float64 address of the TLS session, which the owner may free at any time; 0 for none
  *
  * The rows are reserved for the highest possible maxclients; the operating system gives memory only to
  * rows that were used.
@@ -57,6 +58,8 @@ const ROW_WORDS = ROW_BYTES / 4;
 const ROW_DOUBLES = ROW_BYTES / 8;
 const FIGURES_OFFSET = 128;
 const TEXTS_OFFSET = 256;
+/** In units of 8 bytes. */
+const TLS_SESSION_FIGURE = 124;
 
 /** The int32 words of a row that its owner stores at will. */
 export const enum ClientWord {
@@ -83,6 +86,8 @@ export const enum ClientWord {
   WaitTicket = 15,
   /** Client id that tracking redirects to, -1 for none. */
   Redirect = 16,
+  /** The version of TLS, as in the protocol; 0 without TLS. */
+  TlsVersion = 17,
   /** Lengths of the texts, in the order of ClientText. */
   TextLengths = 24,
 }
@@ -250,6 +255,7 @@ export class ClientTable {
     figures[figureBase + ClientFigure.Id] = id;
     figures[figureBase + ClientFigure.CreatedMs] = nowMs;
     figures[figureBase + ClientFigure.LastInteractionMs] = nowMs;
+    figures[base / 2 + TLS_SESSION_FIGURE] = 0;
     words[base + ClientWord.Worker] = worker;
     words[base + ClientWord.Fd] = fd;
     words[base + ClientWord.Protocol] = 2;
@@ -262,6 +268,17 @@ export class ClientTable {
     words[base + ClientWord.IsOpen] = 1;
     releaseLock(words, base + ClientWord.Lock);
     return slot;
+  }
+
+  /** The connection carries TLS; whoever takes the connection over finds the address of its session here. */
+  setTls(slot: number, version: number, session: number): void {
+    this.words[this.wordBase(slot) + ClientWord.TlsVersion] = version;
+    this.figures[this.wordBase(slot) / 2 + TLS_SESSION_FIGURE] = session;
+  }
+
+  /** The address of a client's TLS session, 0 for none. */
+  tlsSession(slot: number): number {
+    return this.figures[this.wordBase(slot) / 2 + TLS_SESSION_FIGURE];
   }
 
   private takeRow(worker: number): number {
@@ -398,7 +415,8 @@ export class ClientTable {
 
   /**
    * One line of CLIENT LIST, as Redis 7.0 formats it, without the line feed; '' if the connection is
-   * gone. The library's name and version follow at the end if the client has given them (Redis 7.2).
+   * gone. At the end follow the library's name and version if the client has given them (Redis 7.2), and the version of
+   * TLS of a client that speaks it.
    */
   formatLine(slot: number, nowMs: number, commandName: (id: number) => string): string {
     const { words, figures } = this;
@@ -438,6 +456,8 @@ export class ClientTable {
       line += ` lib-name=${this.readText(slot, ClientText.LibraryName)}`;
       line += ` lib-ver=${this.readText(slot, ClientText.LibraryVersion)}`;
     }
+    const tlsVersion = words[base + ClientWord.TlsVersion];
+    if (tlsVersion !== 0) line += ` tls=${tlsVersionText(tlsVersion)}`;
     releaseLock(words, base + ClientWord.Lock);
     return line;
   }
@@ -655,4 +675,10 @@ function clientType(flags: number): ClientType {
   if ((flags & ClientFlag.Master) !== 0) return 'master';
   if ((flags & ClientFlag.Replica) !== 0) return 'replica';
   return (flags & ClientFlag.PubSub) !== 0 ? 'pubsub' : 'normal';
+}
+
+/** 0x304 as "TLSv1.3". */
+function tlsVersionText(version: number): string {
+  const minor = (version & 0xff) - 1;
+  return minor === 0 ? 'TLSv1' : `TLSv1.${minor}`;
 }

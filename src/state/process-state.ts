@@ -11,6 +11,7 @@ import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { PreparedReplies } from './prepared-replies.js';
 import { SharedConfig } from './shared-config.js';
+import { TlsState } from './tls-state.js';
 import { WorkerLoad } from './worker-load.js';
 
 export interface ProcessStateHandle {
@@ -27,6 +28,7 @@ export interface ProcessStateHandle {
   readonly workerLoad: SharedArrayBuffer;
   readonly mail: MailHandle;
   readonly preparedReplies: SharedArrayBuffer;
+  readonly tls: SharedArrayBuffer;
 }
 
 /** Makes the shared state of a new process. */
@@ -45,6 +47,7 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     workerLoad: WorkerLoad.create(workers),
     mail: Mail.create(workers),
     preparedReplies: PreparedReplies.create(),
+    tls: TlsState.create(),
   };
 }
 
@@ -62,6 +65,7 @@ export class ProcessState {
   readonly appendOnly: AppendOnlyState;
   readonly workerLoad: WorkerLoad;
   readonly preparedReplies: PreparedReplies;
+  readonly tls: TlsState;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
   readonly mail: Mail;
@@ -82,6 +86,7 @@ export class ProcessState {
     this.appendOnly = new AppendOnlyState(handle.appendOnly);
     this.workerLoad = new WorkerLoad(handle.workerLoad);
     this.preparedReplies = new PreparedReplies(handle.preparedReplies);
+    this.tls = new TlsState(handle.tls);
     this.counters = new WorkerStatistics(handle.statistics, worker);
     this.mail = new Mail(handle.mail, wakeWorker);
     this.outbox = new Outbox(this.mail);

@@ -38,6 +38,7 @@ import { ProcessorLoad } from '../network/processor-load.js';
 import { PROTECTED_MODE_ERROR } from '../network/protected-mode.js';
 import { isLoopbackAddress } from '../network/socket-address.js';
 import type { SocketTransport } from '../network/socket-transport.js';
+import { ServerTls } from '../network/tls/server-tls.js';
 import { TransferThread } from '../network/transfer.js';
 import type { ConnectionHandler, Transport, TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
@@ -212,7 +213,8 @@ export class Worker implements ConnectionHandler {
       multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
       sessions: new Map(),
       isAllowed: (permission, session) => this.isAllowed(permission, session),
-      listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
+      listenOn: (bind, port, tlsPort) => this.acceptor?.listenOn({ bind, port, tlsPort }) ?? false,
+      tls: new ServerTls(options.transport === 'node', this.state.tls, this.config, log),
       roomForClients: (wanted) => descriptors.makeRoom(Math.min(wanted, CLIENT_ROWS_MAX)).clients,
       followConfig: () => this.followConfig(),
       loadAppendOnlyAgain: () => {
@@ -622,7 +624,7 @@ export class Worker implements ConnectionHandler {
     if (arrivals.length === 0 || sockets === null) return;
     this.arrivals = [];
     for (const { fd, slot, input } of arrivals) {
-      const connection = sockets.attach(fd);
+      const connection = sockets.attach(fd, this.state.clients.tlsSession(slot));
       const session = this.services.clientRows.join(slot, connection);
       connection.session = session;
       this.connections.set(session.id, connection);
@@ -691,6 +693,10 @@ export class Worker implements ConnectionHandler {
     if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
     this.forget(connection, session);
     this.channel.connectionClosed();
+  }
+
+  onTlsFailure(_connection: Connection, reason: string): void {
+    this.services.log(`Reading from client: ${reason}`, 'verbose');
   }
 
   private forget(connection: Connection, session: Session): void {

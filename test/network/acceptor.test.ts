@@ -55,8 +55,8 @@ t.test('no worker has more than its share and one, in bursts and after others ha
   control = AcceptorControl.create(WAKE_FD, libc);
   control.setLimits(10_000, 300);
   const options: AcceptorOptions = {
-    sockets: [{ fd: 10, isUnix: true, description: 'made up' }],
-    listen: { bind: [], port: 0 },
+    sockets: [{ fd: 10, isUnix: true, isTls: false, description: 'made up' }],
+    listen: { bind: [], port: 0, tlsPort: 0 },
     backlog: 1,
     control: control.buffer,
     workerLoad: WorkerLoad.create(workers.length),
@@ -71,6 +71,6 @@ t.test('no worker has more than its share and one, in bursts and after others ha
   t.teardown(() => {
     DataView.prototype.getInt16 = original;
   });
-  await runAcceptor(libc, control, options, workers);
+  await runAcceptor(libc, control, options, workers, []);
   t.equal(round, ROUNDS + 1);
 });

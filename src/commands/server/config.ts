@@ -1,6 +1,7 @@
 /** CONFIG: looking at the configuration, changing it while the server runs, and writing it to its file. */
 
 import type { ChangeFailure } from '../../config/config.js';
+import { TLS_CONTEXT_DIRECTIVES, usesTls } from '../../config/tls-settings.js';
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { ServerServices } from '../../execution/services.js';
@@ -21,13 +22,23 @@ function get(context: CommandContext): void {
 
 /** Has the server listen where the new configuration says. */
 function listenElsewhere(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
-  const { bind, port } = services.config;
-  const changesPort = changed.includes('port');
-  if (!changesPort && !changed.includes('bind')) return null;
-  if (services.listenOn(bind, port)) return null;
-  return changesPort
-    ? { name: 'port', reason: 'Unable to listen on this port. Check server logs.' }
-    : { name: 'bind', reason: 'Failed to bind to specified addresses.' };
+  const { bind, port, tlsPort } = services.config;
+  const name = ['tls-port', 'port', 'bind'].find((candidate) => changed.includes(candidate));
+  if (name === undefined || services.listenOn(bind, port, tlsPort)) return null;
+  return name === 'bind'
+    ? { name, reason: 'Failed to bind to specified addresses.' }
+    : { name, reason: 'Unable to listen on this port. Check server logs.' };
+}
+
+/** Makes a TLS context of the new configuration, which is not in force yet. */
+function prepareTls(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
+  const { config, tls } = services;
+  if (!usesTls(config)) return null;
+  const name =
+    changed.find((candidate) => TLS_CONTEXT_DIRECTIVES.has(candidate)) ??
+    (tls.isReady ? undefined : changed.find((candidate) => candidate === 'tls-port'));
+  if (name === undefined || tls.prepare()) return null;
+  return { name, reason: 'Unable to update TLS configuration. Check server logs.' };
 }
 
 /** Has the process be able to serve as many clients as the new configuration says. */
@@ -43,7 +54,13 @@ function makeRoomForClients(services: ServerServices, changed: readonly string[]
 }
 
 function carryOut(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
-  return makeRoomForClients(services, changed) ?? listenElsewhere(services, changed);
+  const failure =
+    makeRoomForClients(services, changed) ??
+    prepareTls(services, changed) ??
+    listenElsewhere(services, changed);
+  if (failure === null) services.tls.publish();
+  else services.tls.discard();
+  return failure;
 }
 
 function set(context: CommandContext): void {
@@ -74,9 +91,10 @@ function set(context: CommandContext): void {
 }
 
 function resetStat(context: CommandContext): void {
-  const { control, statistics } = context.services.state;
+  const { control, statistics, tls } = context.services.state;
   statistics.reset();
   control.rejectedConnections = 0;
+  tls.reset();
   context.reply.ok();
 }
 

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { freemem, release, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { Config } from '../../config/config.js';
 import type { CommandContext } from '../../execution/context.js';
 import type { Command, Handler } from '../../execution/table/command-table.js';
 import { lruClock } from '../../keyspace/access-clock.js';
@@ -53,7 +54,7 @@ function server(context: CommandContext): Fields {
     ['process_id', process.pid],
     ['process_supervised', services.config.isUnderSystemd ? 'systemd' : 'no'],
     ['run_id', control.runId],
-    ['tcp_port', services.config.value('port')],
+    ['tcp_port', services.config.port || services.config.tlsPort],
     ['server_time_usec', Math.floor((performance.timeOrigin + performance.now()) * 1000)],
     ['uptime_in_seconds', uptimeSeconds],
     ['uptime_in_days', Math.floor(uptimeSeconds / 86_400)],
@@ -67,7 +68,18 @@ function server(context: CommandContext): Fields {
     ['node_version', process.version],
     ['worker_threads', services.workerCount],
     ['active_workers', services.state.workerLoad.activeWorkers],
+    ...listeners(services.config),
   ];
+}
+
+/** Where the server listens, as Redis 7.2 tells it. */
+function listeners({ bind, port, tlsPort, unixSocket }: Config): Fields {
+  const addresses = bind.map((address) => `bind=${address}`).join(',');
+  const texts: string[] = [];
+  if (port !== 0) texts.push(`name=tcp,${addresses},port=${port}`);
+  if (unixSocket !== '') texts.push(`name=unix,bind=${unixSocket}`);
+  if (tlsPort !== 0) texts.push(`name=tls,${addresses},port=${tlsPort}`);
+  return texts.map((text, index) => [`listener${index}`, text]);
 }
 
 function clients(context: CommandContext): Fields {
@@ -85,6 +97,7 @@ function clients(context: CommandContext): Fields {
     ['maxclients', config.value('maxclients')],
     ['client_recent_max_input_buffer', inputPeakBytes],
     ['client_recent_max_output_buffer', outputPeakBytes],
+    ['clients_in_tls_handshake', state.tls.underWay],
     ['blocked_clients', state.control.blockedClients],
     ['tracking_clients', state.control.trackingClients],
     ['clients_in_timeout_table', state.control.timedClients],
@@ -268,6 +281,9 @@ function stats(context: CommandContext): Fields {
       statistics.total(ServerCounter.RejectedConnections) + control.rejectedConnections,
     ],
     ['moved_connections', statistics.total(ServerCounter.ConnectionsMoved)],
+    ['tls_handshakes', context.services.state.tls.succeeded],
+    ['tls_resumed_sessions', context.services.state.tls.resumed],
+    ['tls_failed_handshakes', context.services.state.tls.failed],
     ['sync_full', 0],
     ['sync_partial_ok', 0],
     ['sync_partial_err', 0],

@@ -1,0 +1,264 @@
+/**
+ * Does the TLS handshakes of new connections, in a thread of its own: one costs about as much as a thousand commands,
+ * nearly all of it for the server's signature. The acceptor hands connections over; those whose handshake is done go to a
+ * worker, with the SSL that OpenSSL has made for them.
+ *
+ * Each turn of the loop takes at most EVENTS_MAX connections that have sent something, and none of them more than one step.
+ * A client that has gone before its first message is answered costs no signature: when more come than can be served, those
+ * that have given up meanwhile are dropped, and the others are served the sooner.
+ *
+ * A connection that says nothing has no SSL yet, only its entry here. It has `auth-timeout` seconds for the handshake, and all
+ * together may be half of `maxclients`; beyond that the oldest go.
+ */
+
+import { Config } from '../../config/config.js';
+import type { ClientAuthentication } from '../../config/tls-settings.js';
+import { SharedConfig } from '../../state/shared-config.js';
+import { TlsState } from '../../state/tls-state.js';
+import { WorkerLoad } from '../../state/worker-load.js';
+import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, type Libc, Socket } from '../../system/libc.js';
+import { createLog, type Log } from '../../system/log.js';
+import { type OpenSsl, SslError, VerifyMode } from '../../system/openssl.js';
+import { handOver } from '../acceptor.js';
+import { socketAddress } from '../socket-address.js';
+import { WorkerChannel } from '../worker-channel.js';
+
+const EVENTS_MAX = 32;
+const CHECK_MS = 1000;
+/** A connection is not closed for newer ones before it has had so much time. */
+const GRACE_MS = 1000;
+const GONE = Epoll.RDHUP | Epoll.HUP | Epoll.ERR;
+
+const VERIFY_MODES: Readonly<Record<ClientAuthentication, number>> = {
+  no: VerifyMode.None,
+  optional: VerifyMode.Peer,
+  yes: VerifyMode.Peer | VerifyMode.FailIfNoPeerCertificate,
+};
+
+export interface HandshakerOptions {
+  /** Where connections come from. */
+  readonly channel: SharedArrayBuffer;
+  /** The channels of all workers, by index. */
+  readonly workers: readonly SharedArrayBuffer[];
+  /** How many threads do handshakes. */
+  readonly handshakers: number;
+  /** A SharedConfig, a TlsState and a WorkerLoad. */
+  readonly config: SharedArrayBuffer;
+  readonly tls: SharedArrayBuffer;
+  readonly workerLoad: SharedArrayBuffer;
+}
+
+interface Handshake {
+  readonly fd: number;
+  readonly sinceMs: number;
+  /** The address of its SSL; 0 before its first message. */
+  session: number;
+  /** Events that it waits for. */
+  interest: number;
+}
+
+/** Serves until told to stop. Blocks its thread. */
+export function runHandshaker(libc: Libc, openSsl: OpenSsl, options: HandshakerOptions): void {
+  new Handshaker(libc, openSsl, options).run();
+}
+
+class Handshaker {
+  private readonly libc: Libc;
+  private readonly openSsl: OpenSsl;
+  private readonly channel: WorkerChannel;
+  private readonly workers: readonly WorkerChannel[];
+  private readonly handshakers: number;
+  private readonly sharedConfig: SharedConfig;
+  private readonly tls: TlsState;
+  private readonly workerLoad: WorkerLoad;
+  private config: Config;
+  private configVersion: number;
+  private readonly log: Log;
+  /** By descriptor, the oldest first. */
+  private readonly handshakes = new Map<number, Handshake>();
+  private readonly epoll: number;
+  private readonly events = new Uint8Array(EVENTS_MAX * EPOLL_EVENT_BYTES);
+  private readonly eventsView = new DataView(this.events.buffer);
+  private readonly eventsAddress: number;
+  private readonly control = new Uint8Array(EPOLL_EVENT_BYTES);
+  private readonly controlView = new DataView(this.control.buffer);
+  private readonly controlAddress: number;
+  private readonly wakeBuffer = new Uint8Array(8);
+  private readonly wakeAddress: number;
+  private nextCheckMs = 0;
+
+  constructor(libc: Libc, openSsl: OpenSsl, options: HandshakerOptions) {
+    this.libc = libc;
+    this.openSsl = openSsl;
+    this.channel = new WorkerChannel(options.channel, libc);
+    this.workers = options.workers.map((buffer) => new WorkerChannel(buffer, libc));
+    this.handshakers = options.handshakers;
+    this.sharedConfig = new SharedConfig(options.config);
+    this.tls = new TlsState(options.tls);
+    this.workerLoad = new WorkerLoad(options.workerLoad);
+    const published = this.sharedConfig.readIfNewer(0);
+    if (published === null) throw new Error('no configuration');
+    this.configVersion = published.version;
+    this.config = new Config(JSON.parse(published.json));
+    this.log = createLog(this.config.logFile, () => this.config.logLevel);
+    this.eventsAddress = libc.addressOf(this.events);
+    this.wakeAddress = libc.addressOf(this.wakeBuffer);
+    this.controlAddress = libc.addressOf(this.control);
+    this.epoll = libc.epollCreate(Socket.SOCK_CLOEXEC);
+    if (this.epoll < 0) throw new Error(`can't wait for events: ${libc.errorText(libc.errno())}`);
+    this.changeInterest(Epoll.CTL_ADD, this.channel.wakeFd, Epoll.IN);
+  }
+
+  run(): void {
+    const { libc, eventsView } = this;
+    while (!this.channel.isStopped) {
+      const waitMs = this.handshakes.size === 0 ? -1 : CHECK_MS;
+      const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, waitMs);
+      this.followConfig();
+      for (let index = 0; index < count; index++) {
+        const at = index * EPOLL_EVENT_BYTES;
+        this.handleEvent(eventsView.getInt32(at + EPOLL_DATA_OFFSET, true), eventsView.getUint32(at, true));
+      }
+      const nowMs = performance.now();
+      if (nowMs < this.nextCheckMs) continue;
+      this.nextCheckMs = nowMs + CHECK_MS;
+      this.closeLate(nowMs);
+    }
+    for (const handshake of [...this.handshakes.values()]) this.close(handshake);
+    libc.close(this.epoll);
+  }
+
+  private followConfig(): void {
+    const published = this.sharedConfig.readIfNewer(this.configVersion);
+    if (published === null) return;
+    this.configVersion = published.version;
+    this.config.adopt(JSON.parse(published.json));
+  }
+
+  private changeInterest(operation: number, fd: number, interest: number): void {
+    this.controlView.setUint32(0, interest, true);
+    this.controlView.setInt32(EPOLL_DATA_OFFSET, fd, true);
+    this.libc.epollControl(this.epoll, operation, fd, this.controlAddress);
+  }
+
+  private handleEvent(fd: number, events: number): void {
+    if (fd === this.channel.wakeFd) {
+      this.libc.read(fd, this.wakeAddress, 8);
+      this.takeConnections();
+      return;
+    }
+    const handshake = this.handshakes.get(fd);
+    if (handshake === undefined) return;
+    if (handshake.session === 0) {
+      if ((events & GONE) !== 0) {
+        this.fail(handshake, 'error:0A000126:SSL routines::unexpected eof while reading');
+        return;
+      }
+      if (!this.begin(handshake)) return;
+    }
+    this.goOn(handshake);
+  }
+
+  /** Takes over what the acceptor has accepted. */
+  private takeConnections(): void {
+    const { channel } = this;
+    for (let fd = channel.shift(); fd >= 0; fd = channel.shift()) {
+      const interest = Epoll.IN | Epoll.RDHUP;
+      this.handshakes.set(fd, { fd, sinceMs: performance.now(), session: 0, interest });
+      this.tls.addUnderWay(1);
+      this.changeInterest(Epoll.CTL_ADD, fd, interest);
+    }
+  }
+
+  /** Makes the SSL of a connection; false if that is not possible, and the connection is closed. */
+  private begin(handshake: Handshake): boolean {
+    const { openSsl } = this;
+    const context = this.tls.shareContext(openSsl);
+    handshake.session = context === 0 ? 0 : openSsl.newSession(context);
+    if (context !== 0) openSsl.freeContext(context);
+    const { session } = handshake;
+    if (session === 0 || openSsl.setDescriptor(session, handshake.fd) !== 1) {
+      this.fail(handshake, openSsl.takeErrors()[0] ?? 'TLS is not configured');
+      return false;
+    }
+    openSsl.setSessionVerify(session, VERIFY_MODES[this.config.tlsAuthClients], 0);
+    openSsl.setAcceptState(session);
+    return true;
+  }
+
+  /** Takes the next step of a handshake. */
+  private goOn(handshake: Handshake): void {
+    const { openSsl } = this;
+    const { session } = handshake;
+    const result = openSsl.handshake(session);
+    if (result === 1) {
+      this.finish(handshake);
+      return;
+    }
+    const errno = this.libc.errno();
+    const error = openSsl.error(session, result);
+    if (error === SslError.WantRead) {
+      this.await(handshake, Epoll.IN);
+    } else if (error === SslError.WantWrite) {
+      this.await(handshake, Epoll.OUT);
+    } else {
+      this.fail(handshake, openSsl.takeErrors()[0] ?? this.libc.errorText(errno));
+    }
+  }
+
+  private await(handshake: Handshake, event: number): void {
+    if (handshake.interest === event) return;
+    handshake.interest = event;
+    this.changeInterest(Epoll.CTL_MOD, handshake.fd, event);
+  }
+
+  /** Gives a connection whose handshake is done to a worker. */
+  private finish(handshake: Handshake): void {
+    const { fd, session } = handshake;
+    this.tls.countHandshake(this.openSsl.wasResumed(session) === 1);
+    this.forget(handshake);
+    const { workers, workerLoad, channel } = this;
+    if (handOver(fd, session, workers, workerLoad.activeWorkers, channel.stopWord)) return;
+    this.openSsl.freeSession(session);
+    this.libc.close(fd);
+  }
+
+  private fail(handshake: Handshake, reason: string): void {
+    const { libc, tls, log } = this;
+    const { fd } = handshake;
+    const peer = socketAddress(libc, fd, true);
+    const local = socketAddress(libc, fd, false);
+    tls.countFailure();
+    log(`Error accepting a client connection: ${reason} (addr=${peer} laddr=${local})`, 'warning');
+    this.close(handshake);
+  }
+
+  /** The connection is not this thread's any more. */
+  private forget(handshake: Handshake): void {
+    this.changeInterest(Epoll.CTL_DEL, handshake.fd, 0);
+    this.handshakes.delete(handshake.fd);
+    this.tls.addUnderWay(-1);
+    this.channel.connectionClosed();
+  }
+
+  private close(handshake: Handshake): void {
+    this.forget(handshake);
+    if (handshake.session !== 0) this.openSsl.freeSession(handshake.session);
+    this.libc.close(handshake.fd);
+  }
+
+  /** Closes connections that have had their time, and the oldest of too many. */
+  private closeLate(nowMs: number): void {
+    const { handshakes, config } = this;
+    const { authTimeoutSeconds, maxClients } = config;
+    const most = Math.ceil(maxClients / 2 / this.handshakers);
+    for (const handshake of handshakes.values()) {
+      const ageMs = nowMs - handshake.sinceMs;
+      const isLate = authTimeoutSeconds > 0 && ageMs > authTimeoutSeconds * 1000;
+      if (isLate) this.fail(handshake, 'the handshake has not been done in time');
+      else if (handshakes.size > most && ageMs > GRACE_MS)
+        this.fail(handshake, 'too many handshakes are under way');
+      else return;
+    }
+  }
+}
