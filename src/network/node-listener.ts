@@ -22,9 +22,11 @@ import type { SocketInternals } from './node-transport.js';
 export interface SharedListener {
   readonly fd: number;
   readonly isUnix: boolean;
+  /** What it accepts speaks TLS. */
+  readonly isTls: boolean;
 }
 
-type Accept = (socket: Socket, isUnix: boolean) => void;
+type Accept = (socket: Socket, isUnix: boolean, isTls: boolean) => void;
 
 const UNAVAILABLE = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EPFNOSUPPORT', 'EPROTONOSUPPORT', 'EINVAL']);
 
@@ -32,23 +34,13 @@ const UNAVAILABLE = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EPFNOSUPPORT', 'E
 export async function openSharedListeners(options: ListenOptions, accept: Accept): Promise<SharedListener[]> {
   const listeners: SharedListener[] = [];
   const backlog = Math.min(options.backlog, 65535);
-  for (const entry of options.port === 0 ? [] : options.bind) {
-    const { host, mayBeMissing } = await resolveBindEntry(entry);
-    try {
-      const wanted = { host, port: options.port, backlog, ipv6Only: isIPv6(host) };
-      listeners.push({ fd: await listen(wanted, false, accept), isUnix: false });
-    } catch (error) {
-      if (mayBeMissing && UNAVAILABLE.has((error as NodeJS.ErrnoException).code ?? '')) continue;
-      throw new Error(`can't listen on ${entry} port ${options.port}: ${systemReason(error)}`);
-    }
-  }
-  if (options.port !== 0 && options.bind.length > 0 && listeners.length === 0)
-    throw new Error(`can't listen on port ${options.port}: no address is available`);
+  for (const isTls of [false, true]) listeners.push(...(await openPort(options, isTls, accept)));
   const { unixSocket, unixSocketMode } = options;
   if (unixSocket !== '') {
     rmSync(unixSocket, { force: true });
     try {
-      listeners.push({ fd: await listen({ path: unixSocket, backlog }, true, accept), isUnix: true });
+      const fd = await listen({ path: unixSocket, backlog }, true, false, accept);
+      listeners.push({ fd, isUnix: true, isTls: false });
     } catch (error) {
       throw new Error(`can't listen on ${unixSocket}: ${systemReason(error)}`);
     }
@@ -57,15 +49,42 @@ export async function openSharedListeners(options: ListenOptions, accept: Accept
   return listeners;
 }
 
+/** Opens the port for connections with TLS or without it on all addresses. */
+async function openPort(options: ListenOptions, isTls: boolean, accept: Accept): Promise<SharedListener[]> {
+  const listeners: SharedListener[] = [];
+  const { bind } = options;
+  const backlog = Math.min(options.backlog, 65535);
+  const port = isTls ? options.tlsPort : options.port;
+  if (port === 0) return listeners;
+  for (const entry of bind) {
+    const { host, mayBeMissing } = await resolveBindEntry(entry);
+    try {
+      const wanted = { host, port, backlog, ipv6Only: isIPv6(host) };
+      listeners.push({ fd: await listen(wanted, false, isTls, accept), isUnix: false, isTls });
+    } catch (error) {
+      if (mayBeMissing && UNAVAILABLE.has((error as NodeJS.ErrnoException).code ?? '')) continue;
+      throw new Error(`can't listen on ${entry} port ${port}: ${systemReason(error)}`);
+    }
+  }
+  if (bind.length > 0 && listeners.length === 0)
+    throw new Error(`can't listen on port ${port}: no address is available`);
+  return listeners;
+}
+
 /** Listens on sockets that another thread has opened. */
 export function joinListeners(listeners: readonly SharedListener[], backlog: number, accept: Accept): void {
-  for (const { fd, isUnix } of listeners) {
-    void listen({ fd, backlog: Math.min(backlog, 65535) } as NodeListenOptions, isUnix, accept);
+  for (const { fd, isUnix, isTls } of listeners) {
+    void listen({ fd, backlog: Math.min(backlog, 65535) } as NodeListenOptions, isUnix, isTls, accept);
   }
 }
 
-function listen(options: NodeListenOptions, isUnix: boolean, accept: Accept): Promise<number> {
-  const server: Server = createServer({ pauseOnConnect: true }, (socket) => accept(socket, isUnix));
+function listen(
+  options: NodeListenOptions,
+  isUnix: boolean,
+  isTls: boolean,
+  accept: Accept,
+): Promise<number> {
+  const server: Server = createServer({ pauseOnConnect: true }, (socket) => accept(socket, isUnix, isTls));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options, () => {

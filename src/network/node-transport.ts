@@ -18,6 +18,7 @@ import { systemReason } from '../system/system-reason.js';
 import { sleep } from '../system/wait.js';
 import { Connection, type ConnectionEvents } from './connection.js';
 import { Deliveries } from './deliveries.js';
+import type { NodeTls } from './tls/node-tls.js';
 import {
   type ConnectionHandler,
   IDLE_TICK_MS,
@@ -38,6 +39,13 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 const THROTTLE_MS = 5;
 /** A file that is there on all systems. */
 const ANY_FILE = fileURLToPath(import.meta.url);
+/** What `getProtocol` calls them, and the protocol itself. */
+const TLS_VERSIONS: Readonly<Record<string, number>> = {
+  TLSv1: 0x301,
+  'TLSv1.1': 0x302,
+  'TLSv1.2': 0x303,
+  'TLSv1.3': 0x304,
+};
 const TOO_MANY_CLIENTS = '-ERR max number of clients reached\r\n';
 
 /** The parts of a socket that Node.js has and does not describe. */
@@ -66,6 +74,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
   private readonly channels: readonly WorkerChannel[];
   private readonly channel: WorkerChannel;
   private readonly handler: ConnectionHandler;
+  private readonly tls: NodeTls;
   private readonly connections = new Set<NodeConnection>();
   private readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
   private readonly readView = new DataView(this.readBuffer.buffer);
@@ -87,7 +96,9 @@ export class NodeTransport implements Transport, ConnectionEvents {
     index: number,
     reply: ReplyWriter,
     handler: ConnectionHandler,
+    tls: NodeTls,
   ) {
+    this.tls = tls;
     this.channels = channels;
     this.channel = channels[index];
     this.reply = reply;
@@ -173,7 +184,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
   }
 
   /** Takes over a connection that a listening socket has accepted and not read from. */
-  readonly accept = (accepted: Socket, isUnix: boolean): void => {
+  readonly accept = (accepted: Socket, isUnix: boolean, isTls: boolean): void => {
     // Counted first and looked at then, so that workers that accept at once can't both take the last place.
     this.channel.connectionOpened();
     let total = 0;
@@ -182,7 +193,11 @@ export class NodeTransport implements Transport, ConnectionEvents {
       this.channel.connectionClosed();
       this.handler.onRefused();
       accepted.on('error', ignore);
-      accepted.end(TOO_MANY_CLIENTS, () => accepted.destroy());
+      accepted.end(isTls ? '' : TOO_MANY_CLIENTS, () => accepted.destroy());
+      return;
+    }
+    if (isTls) {
+      this.acceptTls(accepted);
       return;
     }
     // A server's sockets can't be told to read into a given buffer: the handle gets another socket.
@@ -199,19 +214,60 @@ export class NodeTransport implements Transport, ConnectionEvents {
       onread: { buffer: this.readBuffer, callback: (got: number) => this.onRead(connection, got) },
     } as unknown as ConstructorParameters<typeof Socket>[0]);
     const connection = new NodeConnection(fd, this, socket);
+    if (!isUnix) this.setTcpOptions(socket);
+    this.open(connection);
+  };
+
+  private setTcpOptions(socket: Socket): void {
+    socket.setNoDelay(true);
+    const seconds = this.handler.keepAliveSeconds;
+    if (seconds > 0) socket.setKeepAlive(true, seconds * 1000);
+  }
+
+  /** Serves a new connection from now on. */
+  private open(connection: NodeConnection): void {
+    const { socket } = connection;
     connection.onWritten = () => this.onWritten(connection);
     const close = () => this.close(connection, false);
     socket.on('end', close).on('error', close).on('close', close);
-    if (!isUnix) {
-      socket.setNoDelay(true);
-      const seconds = this.handler.keepAliveSeconds;
-      if (seconds > 0) socket.setKeepAlive(true, seconds * 1000);
-    }
     this.connections.add(connection);
     this.handler.onOpen(connection);
     this.send(connection);
     if (!connection.isClosed && connection.isReading) socket.resume();
-  };
+  }
+
+  /** Does the handshake of a connection that was accepted, and serves it then. */
+  private acceptTls(accepted: Socket): void {
+    const fd = (accepted as unknown as SocketInternals)._handle?.fd ?? -1;
+    this.setTcpOptions(accepted);
+    this.tls.handshake(accepted, (socket) => {
+      if (socket === null || this.isStopped) {
+        this.channel.connectionClosed();
+        socket?.destroy();
+        return;
+      }
+      const connection = new NodeConnection(fd, this, socket);
+      connection.tlsVersion = TLS_VERSIONS[socket.getProtocol() ?? ''] ?? 0;
+      socket.on('data', (data) => this.takeOpened(connection, data));
+      this.open(connection);
+    });
+  }
+
+  /** TLS has opened some input. */
+  private takeOpened(connection: NodeConnection, data: Uint8Array): void {
+    for (let at = 0; at < data.length && !connection.isClosed; at += READ_BUFFER_BYTES) {
+      const part = data.subarray(at, at + READ_BUFFER_BYTES);
+      if (connection.isReading) {
+        this.readBuffer.set(part);
+        this.onRead(connection, part.length);
+      } else if (!connection.isClosing) {
+        // What came before has had reading stopped.
+        connection.appendInput(part, 0, part.length);
+        connection.hasUndelivered = true;
+        this.updateReading(connection);
+      }
+    }
+  }
 
   /** `got` bytes are in the read buffer. Returns whether to go on reading. */
   private onRead(connection: NodeConnection, got: number): boolean {

@@ -8,7 +8,10 @@
 
 import { createRequire } from 'node:module';
 import net from 'node:net';
+import tls from 'node:tls';
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import type { Config } from '../config/config.js';
+import { readTlsSettings, type TlsSettings } from '../config/tls-settings.js';
 import {
   type Transfer,
   TransferFailure,
@@ -19,11 +22,14 @@ import {
 import { loadLibc } from '../system/libc.js';
 import type { Log } from '../system/log.js';
 import { startThread } from '../system/thread.js';
+import { clientContextOptions } from './tls/node-context.js';
 import { WorkerChannel } from './worker-channel.js';
 
 interface TransferMessage {
   readonly id: number;
   readonly request: TransferRequest;
+  /** Set if the other server is to be spoken to with TLS (`tls-cluster`). */
+  readonly tls: TlsSettings | null;
 }
 
 interface TransferAnswer {
@@ -54,14 +60,16 @@ const START_POLL_MS = 20;
 /** The transfers of one worker. */
 export class TransferThread implements Transfers {
   private readonly channel: SharedArrayBuffer;
+  private readonly config: Config;
   private readonly log: Log;
   private readonly progress = new Int32Array(new SharedArrayBuffer(8));
   private readonly pending = new Map<number, Transfer>();
   private port: MessagePort | null = null;
   private lastId = 0;
 
-  constructor(channel: SharedArrayBuffer, log: Log) {
+  constructor(channel: SharedArrayBuffer, config: Config, log: Log) {
     this.channel = channel;
+    this.config = config;
     this.log = log;
   }
 
@@ -69,7 +77,9 @@ export class TransferThread implements Transfers {
     this.port ??= this.startThread();
     const transfer: Transfer = { id: ++this.lastId, result: null };
     this.pending.set(transfer.id, transfer);
-    const message: TransferMessage = { id: transfer.id, request };
+    const usesTls = this.config.value('tls-cluster') === 'yes';
+    const settings = usesTls ? readTlsSettings(this.config) : null;
+    const message: TransferMessage = { id: transfer.id, request, tls: settings };
     this.port.postMessage(message, [request.preamble.buffer, request.commands.buffer]);
     return transfer;
   }
@@ -157,7 +167,7 @@ export function serveTransfers({ port, progress, channel }: TransferThreadOption
     const message = waiting.shift();
     if (message === undefined) return;
     running++;
-    runTransfer(message.request, (result) => {
+    runTransfer(message.request, message.tls, (result) => {
       running--;
       const answer: TransferAnswer = { id: message.id, result };
       port.postMessage(answer);
@@ -174,7 +184,11 @@ export function serveTransfers({ port, progress, channel }: TransferThreadOption
 }
 
 /** Runs one transfer over a connection of its own; calls `finish` once. */
-function runTransfer(request: TransferRequest, finish: (result: TransferResult) => void): void {
+function runTransfer(
+  request: TransferRequest,
+  settings: TlsSettings | null,
+  finish: (result: TransferResult) => void,
+): void {
   const Parser = createRequire(import.meta.url)('redis-parser') as ReplyParserClass;
   const { host, port, timeoutMs, preamble, preambleReplies, commands, replies: replyCount } = request;
   const replies: string[] = [];
@@ -213,9 +227,10 @@ function runTransfer(request: TransferRequest, finish: (result: TransferResult) 
     returnFatalError: () => fail(),
   });
   try {
-    socket = net.connect({ host, port, noDelay: true });
+    socket =
+      settings === null ? net.connect({ host, port, noDelay: true }) : connectTls(host, port, settings);
   } catch {
-    // A port that is no port.
+    // A port that is no port, or a certificate that can't be read.
     fail();
     return;
   }
@@ -226,8 +241,20 @@ function runTransfer(request: TransferRequest, finish: (result: TransferResult) 
   socket.on('data', (data) => {
     if (!isFinished) parser.execute(data);
   });
-  socket.on('connect', () => {
+  socket.on(settings === null ? 'connect' : 'secureConnect', () => {
     isConnected = true;
     socket?.write(preambleLeft > 0 ? preamble : commands);
   });
+}
+
+/** Connects to a server whose certificate one of our authorities has signed, as Redis does: its name is not looked at. */
+function connectTls(host: string, port: number, settings: TlsSettings): tls.TLSSocket {
+  const socket = tls.connect({
+    host,
+    port,
+    ...clientContextOptions(settings),
+    checkServerIdentity: () => undefined,
+  });
+  socket.setNoDelay(true);
+  return socket;
 }

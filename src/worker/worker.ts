@@ -38,6 +38,7 @@ import { ProcessorLoad } from '../network/processor-load.js';
 import { PROTECTED_MODE_ERROR } from '../network/protected-mode.js';
 import { isLoopbackAddress } from '../network/socket-address.js';
 import type { SocketTransport } from '../network/socket-transport.js';
+import { NodeTls } from '../network/tls/node-tls.js';
 import { ServerTls } from '../network/tls/server-tls.js';
 import { TransferThread } from '../network/transfer.js';
 import type { ConnectionHandler, Transport, TransportKind } from '../network/transport.js';
@@ -82,6 +83,8 @@ const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
 const TRIM_MS = 3000;
 /** Replies of one connection before the others have their turn. */
 const TURN_REPLY_BYTES_MAX = 1024 * 1024;
+/** The type of a TLS record with a handshake; the major version 3 follows it. */
+const TLS_HANDSHAKE = 0x16;
 const NO_BYTES = new Uint8Array(0);
 
 /** A connection that another worker has given away. */
@@ -205,7 +208,7 @@ export class Worker implements ConnectionHandler {
         (id) => this.services.sessions.get(id),
       ),
       waitRoom: new WaitRoom(this.state, options.index, (ended) => this.resumeWaiting(ended)),
-      transfers: new TransferThread(options.channels[options.index], log),
+      transfers: new TransferThread(options.channels[options.index], this.config, log),
       requirePass: '',
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
@@ -272,7 +275,13 @@ export class Worker implements ConnectionHandler {
         );
       if (ring === null) this.services.multiplexingApi = 'epoll';
     } else {
-      const transport = new NodeTransport(this.channels, options.index, reply, this);
+      const transport = new NodeTransport(
+        this.channels,
+        options.index,
+        reply,
+        this,
+        new NodeTls(this.state.tls, this.config, log),
+      );
       parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
       this.transport = transport;
     }
@@ -439,6 +448,15 @@ export class Worker implements ConnectionHandler {
     if (this.roundStartMs === 0) this.roundStartMs = nowMs;
     if (this.placement?.noteInput(connection)) this.movers.push(connection);
     session.lastInteractionMs = nowMs;
+    if (
+      session.lastCommandId < 0 &&
+      bytes[start] === TLS_HANDSHAKE &&
+      end - start > 1 &&
+      bytes[start + 1] === 3
+    ) {
+      this.refuseTls(connection, session);
+      return end;
+    }
     const { journal } = this.keyspace;
     if (journal.isOn && !journal.ring.isReady) this.waitForJournal();
     this.heldReplies.beforeCommands();
@@ -462,6 +480,16 @@ export class Worker implements ConnectionHandler {
     this.limits.evictClients();
     this.takeRequests();
     return position;
+  }
+
+  /** A client speaks TLS where the server does not. It is closed: it would wait for a reply without end. */
+  private refuseTls(connection: Connection, session: Session): void {
+    const client = this.describe(session);
+    this.services.log(
+      `Protocol error (TLS handshake on a port without TLS) from client: ${client}`,
+      'warning',
+    );
+    this.transport.close(connection, false);
   }
 
   /** What has to happen once commands of a connection have run. */
