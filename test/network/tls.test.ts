@@ -83,10 +83,10 @@ for (const transport of TRANSPORTS) {
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       const random = new Random(seed);
       const splitter = await TlsClient.connect(tlsPort, { ...withCertificate, maxVersion }, random);
-      const values = [0, 1, 100, 16_383, 16_384, 16_385, 65_536, 300_000, 1_000_000].map((size) =>
+      const values = [0, 1, 100, 16_383, 16_384, 16_385, 65_536, 300_000].map((size) =>
         Buffer.alloc(size, `${size}.`),
       );
-      for (let round = 0; round < 3; round++) {
+      for (let round = 0; round < 2; round++) {
         const order = values.map((_, index) => index).sort(() => random.below(3) - 1);
         splitter.send(
           ...order.flatMap((index) => [
@@ -110,17 +110,15 @@ for (const transport of TRANSPORTS) {
 
   t.test(`${transport}: a client that reads late gets everything`, async (t) => {
     const { server, connect } = await start(t, { transport });
-    const value = Buffer.alloc(3_000_000, '0123456789abcdef');
+    const value = Buffer.alloc(2_000_000, '0123456789abcdef');
     await server.client().set('large', value);
     const reader = await connect();
     reader.socket.pause();
-    reader.raw.pause();
-    reader.send(...Array.from({ length: 20 }, () => ['GET', 'large']), ['PING']);
+    reader.send(...Array.from({ length: 8 }, () => ['GET', 'large']), ['PING']);
     const watcher = server.client();
     while (!/ omem=[1-9]/.test((await watcher.client('LIST')) as string)) {}
-    reader.raw.resume();
     reader.socket.resume();
-    for (let index = 0; index < 20; index++) {
+    for (let index = 0; index < 8; index++) {
       const reply = await reader.reply();
       if (!reply?.subarray(-value.length - 2, -2).equals(value)) t.fail(`reply ${index}`);
     }
@@ -137,7 +135,8 @@ for (const transport of TRANSPORTS) {
     publisher.send(...texts.map((text) => ['PUBLISH', 'news', text]));
     for (const text of texts) {
       const message = (await subscriber.reply())?.toString();
-      if (message !== `*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$${text.length}\r\n${text}\r\n`) t.fail(message);
+      if (message !== `*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$${text.length}\r\n${text}\r\n`)
+        t.fail(String(message));
       await publisher.reply();
     }
     const waiting = await connect();

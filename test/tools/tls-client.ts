@@ -12,7 +12,11 @@ export class TlsClient {
   readonly socket: tls.TLSSocket;
   /** The connection under TLS. */
   readonly raw: net.Socket;
-  private received = Buffer.alloc(0);
+  private received: Buffer = Buffer.alloc(0);
+  private chunks: Buffer[] = [];
+  private chunkBytes = 0;
+  /** Bytes that are needed before it is worth looking for the end of a reply. */
+  private wantedBytes = 1;
   private wake: () => void = () => {};
   isClosed = false;
 
@@ -20,8 +24,9 @@ export class TlsClient {
     this.raw = raw;
     this.socket = socket;
     socket.on('data', (data: Buffer) => {
-      this.received = Buffer.concat([this.received, data]);
-      this.wake();
+      this.chunks.push(data);
+      this.chunkBytes += data.length;
+      if (this.received.length + this.chunkBytes >= this.wantedBytes) this.wake();
     });
     const ended = () => {
       this.isClosed = true;
@@ -47,11 +52,18 @@ export class TlsClient {
   /** The next reply; null if the connection has ended before. */
   async reply(): Promise<Buffer | null> {
     for (;;) {
-      const end = this.received.length === 0 ? -1 : findReplyEnd(this.received, 0);
-      if (end > 0) {
-        const reply = this.received.subarray(0, end);
-        this.received = this.received.subarray(end);
-        return reply;
+      if (this.received.length + this.chunkBytes >= this.wantedBytes) {
+        this.received = Buffer.concat([this.received, ...this.chunks]);
+        this.chunks = [];
+        this.chunkBytes = 0;
+        const end = this.received.length === 0 ? -1 : findReplyEnd(this.received, 0);
+        if (end > 0) {
+          const reply = this.received.subarray(0, end);
+          this.received = this.received.subarray(end);
+          this.wantedBytes = 1;
+          return reply;
+        }
+        this.wantedBytes = Math.max(1, -end);
       }
       if (this.isClosed) return null;
       await new Promise<void>((resolve) => {
@@ -89,7 +101,7 @@ function splitting(raw: net.Socket, random: Random): Duplex {
           done();
           return;
         }
-        const size = random.chance(0.5) ? 1 + random.below(8) : 1 + random.below(20_000);
+        const size = random.chance(0.3) ? 1 + random.below(8) : 1 + random.below(40_000);
         raw.write(data.subarray(at, at + size), () => setImmediate(sendFrom, at + size));
       };
       sendFrom(0);

@@ -202,7 +202,7 @@ class Handshaker {
     } else if (error === SslError.WantWrite) {
       this.await(handshake, Epoll.OUT);
     } else {
-      this.fail(handshake, openSsl.takeErrors()[0] ?? this.libc.errorText(errno));
+      this.fail(handshake, reasonOf(openSsl.takeErrors()) ?? this.libc.errorText(errno));
     }
   }
 
@@ -261,4 +261,9 @@ class Handshaker {
       else return;
     }
   }
+}
+
+/** What TLS says of several errors, rather than what a certificate's signature has failed with before. */
+function reasonOf(errors: readonly string[]): string | undefined {
+  return errors.filter((error) => error.includes(':SSL routines:')).at(-1) ?? errors[0];
 }
