@@ -21,7 +21,8 @@ import {
 } from '../tools/server.js';
 import { TlsClient } from '../tools/tls-client.js';
 
-const TRANSPORTS = ['io_uring', 'epoll', 'node'] as const;
+const { DAMSELFLY_TEST_TRANSPORT: onlyTransport } = process.env;
+const TRANSPORTS = ['io_uring', 'epoll', 'node'].filter((name) => (onlyTransport ?? name) === name);
 const runFile = promisify(execFile);
 
 if (skipWithoutOpenSsl()) {
@@ -56,8 +57,15 @@ async function start(
 }
 
 for (const transport of TRANSPORTS) {
+  let started: Promise<TlsServer> | null = null;
+  /** One server for all tests that leave it as it was. */
+  const shared = (): Promise<TlsServer> => {
+    started ??= start(t, { transport });
+    return started;
+  };
+
   t.test(`${transport}: commands, and what is told of the connection`, async (t) => {
-    const { server, tlsPort, connect } = await start(t, { transport });
+    const { server, tlsPort, connect } = await shared();
     const one = await connect();
     t.equal(await one.command('SET', 'key', 'value'), '+OK\r\n');
     t.equal(await one.command('GET', 'key'), '$5\r\nvalue\r\n');
@@ -68,7 +76,7 @@ for (const transport of TRANSPORTS) {
     const info = await plain.info();
     t.match(info, `name=tcp,bind=127.0.0.1,port=${server.port}`);
     t.match(info, `name=tls,bind=127.0.0.1,port=${tlsPort}`);
-    t.equal(await infoNumber(plain, 'stats', 'tls_handshakes'), 1);
+    t.ok((await infoNumber(plain, 'stats', 'tls_handshakes')) > 0);
     t.equal(await infoNumber(plain, 'clients', 'clients_in_tls_handshake'), 0);
     const old = await TlsClient.connect(tlsPort, { ...withCertificate, maxVersion: 'TLSv1.2' });
     t.match(await old.command('CLIENT', 'INFO'), / tls=TLSv1.2\n/);
@@ -77,7 +85,7 @@ for (const transport of TRANSPORTS) {
   });
 
   t.test(`${transport}: values of all sizes, records and packets cut anywhere`, async (t) => {
-    const { tlsPort } = await start(t, { transport });
+    const { tlsPort } = await shared();
     const seed = Date.now();
     t.comment(`seed ${seed}`);
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -109,7 +117,7 @@ for (const transport of TRANSPORTS) {
   });
 
   t.test(`${transport}: a client that reads late gets everything`, async (t) => {
-    const { server, connect } = await start(t, { transport });
+    const { server, connect } = await shared();
     const value = Buffer.alloc(2_000_000, '0123456789abcdef');
     await server.client().set('large', value);
     const reader = await connect();
@@ -157,7 +165,7 @@ for (const transport of TRANSPORTS) {
   });
 
   t.test(`${transport}: who has to show a certificate`, async (t) => {
-    const { server, tlsPort } = await start(t, { transport });
+    const { server, tlsPort } = await shared();
     const anonymous = authority.clientOptions(null);
     const stranger = new Authority().sign('stranger');
     const answers = async (options: typeof anonymous): Promise<boolean> => {
@@ -180,10 +188,23 @@ for (const transport of TRANSPORTS) {
     await server.client().config('SET', 'tls-auth-clients', 'no');
     t.equal(await answers(anonymous), true);
     t.equal(await infoNumber(server.client(), 'stats', 'tls_failed_handshakes'), 3);
+    await server.client().config('SET', 'tls-auth-clients', 'yes');
+  });
+
+  t.test(`${transport}: sessions are resumed`, async (t) => {
+    const { server, tlsPort } = await shared();
+    const first = await TlsClient.connect(tlsPort, { ...withCertificate, maxVersion: 'TLSv1.2' });
+    const session = first.socket.getSession()!;
+    t.equal(await first.command('PING'), '+PONG\r\n');
+    const second = await TlsClient.connect(tlsPort, { ...withCertificate, maxVersion: 'TLSv1.2', session });
+    t.equal(await second.command('PING'), '+PONG\r\n');
+    t.equal(second.socket.isSessionReused(), true);
+    t.ok((await infoNumber(server.client(), 'stats', 'tls_resumed_sessions')) > 0);
+    for (const open of [first, second]) open.destroy();
   });
 
   t.test(`${transport}: new certificates are for new connections, broken ones for none`, async (t) => {
-    const { server, tlsPort, connect } = await start(t, { transport });
+    const { server, tlsPort, connect } = await shared();
     const admin = server.client();
     const before = await connect();
     const next = authority.sign('next', { type: 'rsa', password: 'secret' });
@@ -229,21 +250,9 @@ for (const transport of TRANSPORTS) {
     await t.rejects(TlsClient.connect(tlsPort, { ...withCertificate, minVersion: 'TLSv1.3' }));
     for (const open of [before, restricted]) open.destroy();
   });
-
-  t.test(`${transport}: sessions are resumed`, async (t) => {
-    const { server, tlsPort } = await start(t, { transport });
-    const first = await TlsClient.connect(tlsPort, { ...withCertificate, maxVersion: 'TLSv1.2' });
-    const session = first.socket.getSession()!;
-    t.equal(await first.command('PING'), '+PONG\r\n');
-    const second = await TlsClient.connect(tlsPort, { ...withCertificate, maxVersion: 'TLSv1.2', session });
-    t.equal(await second.command('PING'), '+PONG\r\n');
-    t.equal(second.socket.isSessionReused(), true);
-    t.equal(await infoNumber(server.client(), 'stats', 'tls_resumed_sessions'), 1);
-    for (const open of [first, second]) open.destroy();
-  });
 }
 
-for (const transport of ['io_uring', 'epoll'] as const) {
+for (const transport of TRANSPORTS.filter((name) => name !== 'node')) {
   t.test(`${transport}: tls-port moves, comes and goes`, async (t) => {
     const { server, tlsPort } = await start(t, { transport });
     const admin = server.client();
