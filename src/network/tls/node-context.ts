@@ -1,5 +1,6 @@
 /** Contexts for node:tls: for the portable transport, and for connections that the server itself opens. */
 
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import {
@@ -61,11 +62,17 @@ function commonOptions(settings: TlsSettings): SecureContextOptions {
 }
 
 function identity(certFile: string, keyFile: string, passphrase: string): SecureContextOptions {
-  return {
-    cert: read(certFile, 'Failed to load certificate'),
-    key: read(keyFile, 'Failed to load private key'),
-    passphrase,
-  };
+  const cert = read(certFile, 'Failed to load certificate');
+  const key = read(keyFile, 'Failed to load private key');
+  let belongTogether: boolean;
+  try {
+    belongTogether = new X509Certificate(cert).checkPrivateKey(createPrivateKey({ key, passphrase }));
+  } catch (error) {
+    throw new TlsConfigError(`Failed to load private key: ${keyFile}: ${(error as Error).message}`);
+  }
+  // node:tls keeps a certificate and a key of two kinds side by side.
+  if (!belongTogether) throw new TlsConfigError(`Failed to load private key: ${keyFile}: key values mismatch`);
+  return { cert, key, passphrase };
 }
 
 /** All certificates of the file and the directory. */

@@ -50,7 +50,8 @@ export class NodeTls {
         isServer: true,
         secureContext: this.currentContext(),
         requestCert: authentication !== 'no',
-        rejectUnauthorized: authentication !== 'no',
+        // Of a certificate that is shown, `refusal` decides.
+        rejectUnauthorized: authentication === 'yes',
       });
       socket.disableRenegotiation();
     } catch (error) {
