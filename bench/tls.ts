@@ -111,8 +111,16 @@ const subjects = [await start('redis'), await start('damselfly')];
 const workloads: readonly (readonly [string, string, (subject: Subject) => Promise<number>])[] = [
   ['GET, 3 bytes', 'CPU µs/op', (subject) => benchmark(subject, requests, ['-t', 'get'])],
   ['SET, 3 bytes', 'CPU µs/op', (subject) => benchmark(subject, requests, ['-t', 'set'])],
-  ['GET, pipeline 16', 'CPU µs/op', (subject) => benchmark(subject, requests * 10, ['-t', 'get', '-P', '16'])],
-  ['SET, pipeline 16', 'CPU µs/op', (subject) => benchmark(subject, requests * 10, ['-t', 'set', '-P', '16'])],
+  [
+    'GET, pipeline 16',
+    'CPU µs/op',
+    (subject) => benchmark(subject, requests * 10, ['-t', 'get', '-P', '16']),
+  ],
+  [
+    'SET, pipeline 16',
+    'CPU µs/op',
+    (subject) => benchmark(subject, requests * 10, ['-t', 'set', '-P', '16']),
+  ],
   ['SET, 16 KB', 'CPU µs/op', (subject) => benchmark(subject, requests / 2, ['-t', 'set', '-d', '16384'])],
   ['GET, 16 KB', 'CPU µs/op', (subject) => benchmark(subject, requests / 2, ['-t', 'get', '-d', '16384'])],
   ['handshake', 'CPU µs/op', handshakes],

@@ -8,7 +8,7 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import net from 'node:net';
-import tls from 'node:tls';
+import type tls from 'node:tls';
 import t from 'tap';
 import { Authority, skipWithoutOpenSsl } from '../tools/certificates.js';
 import { Random } from '../tools/random.js';
@@ -36,20 +36,30 @@ async function rawSocket(port: number): Promise<net.Socket> {
   return socket;
 }
 
+/** Settles once a socket is closed, in whatever way. */
+function untilClosed(socket: net.Socket): Promise<unknown> {
+  return new Promise((resolve) => socket.once('close', resolve));
+}
+
 /** Sends bytes and waits until the server has closed, or with `ends` closes at once. */
 async function sendRaw(port: number, bytes: Buffer, ends: boolean): Promise<void> {
   const socket = await rawSocket(port);
-  const closed = once(socket, 'close');
+  const closed = untilClosed(socket);
   if (bytes.length > 0) socket.write(bytes);
   if (ends) socket.end();
   await closed;
 }
 
 /** A client that has done its handshake then breaks the stream under TLS. */
-async function breakStream(port: number, version: tls.SecureVersion, bytes: Buffer): Promise<void> {
-  const client = await TlsClient.connect(port, { ...options, maxVersion: version });
+async function breakStream(
+  port: number,
+  random: Random,
+  version: tls.SecureVersion,
+  bytes: Buffer,
+): Promise<void> {
+  const client = await TlsClient.connect(port, { ...options, maxVersion: version }, random);
   if ((await client.command('PING')) !== '+PONG\r\n') throw new Error('no reply');
-  const closed = once(client.raw, 'close');
+  const closed = untilClosed(client.raw);
   if (bytes.length > 0) client.raw.write(bytes);
   else client.raw.destroy();
   await closed;
@@ -58,11 +68,7 @@ async function breakStream(port: number, version: tls.SecureVersion, bytes: Buff
 
 /** A command of which the last record arrives only in part. */
 async function truncate(port: number, random: Random): Promise<void> {
-  const raw = await rawSocket(port);
-  raw.pause();
-  const socket = tls.connect({ ...options, socket: raw });
-  socket.on('error', () => {});
-  await once(socket, 'secureConnect');
+  const { socket, raw } = await TlsClient.connect(port, options, random);
   socket.write(Buffer.alloc(1 + random.below(100_000), 'x'));
   if (random.chance(0.5)) await new Promise(setImmediate);
   raw.destroy();
@@ -70,10 +76,11 @@ async function truncate(port: number, random: Random): Promise<void> {
 }
 
 /** Asks for another handshake, which nobody may. */
-async function renegotiate(port: number): Promise<void> {
-  const client = await TlsClient.connect(port, { ...options, maxVersion: 'TLSv1.2' });
+async function renegotiate(port: number, random: Random): Promise<void> {
+  const client = await TlsClient.connect(port, { ...options, maxVersion: 'TLSv1.2' }, random);
   client.socket.renegotiate({}, () => {});
-  await client.untilClosed();
+  // The client's TLS may wait for the rest of its handshake.
+  await Promise.race([client.untilClosed(), untilClosed(client.raw)]);
   client.destroy();
 }
 
@@ -89,11 +96,11 @@ const FAULT_KINDS: readonly ((port: number, random: Random) => Promise<void>)[] 
   (port, random) =>
     sendRaw(port, Buffer.from('16030100f8010000f40303aabbcc', 'hex').subarray(0, 1 + random.below(13)), true),
   (port, random) => sendRaw(port, Buffer.from(Array.from({ length: 300 }, () => random.below(256))), true),
-  (port) => breakStream(port, 'TLSv1.3', GARBAGE),
-  (port) => breakStream(port, 'TLSv1.2', GARBAGE),
-  (port) => breakStream(port, 'TLSv1.3', OVERSIZED),
-  (port) => breakStream(port, 'TLSv1.3', Buffer.from('no record at all')),
-  (port) => breakStream(port, 'TLSv1.3', Buffer.alloc(0)),
+  (port, random) => breakStream(port, random, 'TLSv1.3', GARBAGE),
+  (port, random) => breakStream(port, random, 'TLSv1.2', GARBAGE),
+  (port, random) => breakStream(port, random, 'TLSv1.3', OVERSIZED),
+  (port, random) => breakStream(port, random, 'TLSv1.3', Buffer.from('no record at all')),
+  (port, random) => breakStream(port, random, 'TLSv1.3', Buffer.alloc(0)),
   truncate,
   renegotiate,
 ];

@@ -51,6 +51,8 @@ export interface HandshakerOptions {
 interface Handshake {
   readonly fd: number;
   readonly sinceMs: number;
+  /** The client's address, which can't be asked for once it has gone. */
+  readonly peer: string;
   /** The address of its SSL; 0 before its first message. */
   session: number;
   /** Events that it waits for. */
@@ -164,7 +166,8 @@ class Handshaker {
     const { channel } = this;
     for (let fd = channel.shift(); fd >= 0; fd = channel.shift()) {
       const interest = Epoll.IN | Epoll.RDHUP;
-      this.handshakes.set(fd, { fd, sinceMs: performance.now(), session: 0, interest });
+      const peer = socketAddress(this.libc, fd, true);
+      this.handshakes.set(fd, { fd, sinceMs: performance.now(), peer, session: 0, interest });
       this.tls.addUnderWay(1);
       this.changeInterest(Epoll.CTL_ADD, fd, interest);
     }
@@ -225,8 +228,7 @@ class Handshaker {
 
   private fail(handshake: Handshake, reason: string): void {
     const { libc, tls, log } = this;
-    const { fd } = handshake;
-    const peer = socketAddress(libc, fd, true);
+    const { fd, peer } = handshake;
     const local = socketAddress(libc, fd, false);
     tls.countFailure();
     log(`Error accepting a client connection: ${reason} (addr=${peer} laddr=${local})`, 'warning');

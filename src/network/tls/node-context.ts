@@ -71,7 +71,8 @@ function identity(certFile: string, keyFile: string, passphrase: string): Secure
     throw new TlsConfigError(`Failed to load private key: ${keyFile}: ${(error as Error).message}`);
   }
   // node:tls keeps a certificate and a key of two kinds side by side.
-  if (!belongTogether) throw new TlsConfigError(`Failed to load private key: ${keyFile}: key values mismatch`);
+  if (!belongTogether)
+    throw new TlsConfigError(`Failed to load private key: ${keyFile}: key values mismatch`);
   return { cert, key, passphrase };
 }
 

@@ -29,6 +29,7 @@ export const SEALED_ROOM_BYTES = SEALED_AT_ONCE_BYTES_MAX + 8 * RECORD_OVERHEAD_
 
 const enum RecordType {
   Alert = 21,
+  Handshake = 22,
   ApplicationData = 23,
 }
 
@@ -104,7 +105,10 @@ export class TlsCodec {
     this.status = TlsStatus.Open;
     const records = this.countRecords(tls, bytes, start, end);
     if (records < 0) {
-      this.fail('unexpected message: renegotiation is not allowed');
+      const isHandshake = -records === RecordType.Handshake;
+      this.fail(
+        isHandshake ? 'unexpected message: renegotiation is not allowed' : 'unexpected type of a record',
+      );
       return 0;
     }
     const { openSsl, openedAddress } = this;
@@ -130,14 +134,14 @@ export class TlsCodec {
     return length;
   }
 
-  /** How many records are complete with bytes[start, end); -1 for one that may not come after the handshake. */
+  /** How many records are complete with bytes[start, end); less than 0, by its type, for one that may not come now. */
   private countRecords(tls: TlsSession, bytes: Uint8Array, start: number, end: number): number {
     let count = 0;
     for (let at = start; at < end; ) {
       if (tls.headerBytes < HEADER_BYTES) {
         const byte = bytes[at++];
         if (tls.headerBytes === 0) {
-          if (byte !== RecordType.ApplicationData && byte !== RecordType.Alert) return -1;
+          if (byte !== RecordType.ApplicationData && byte !== RecordType.Alert) return -byte || -1;
         } else if (tls.headerBytes >= 3) {
           tls.recordBytes = ((tls.recordBytes << 8) | byte) & 0xffff;
         }
