@@ -11,7 +11,7 @@ const INPUT_BYTES_MIN = 16 * 1024;
 /** An input buffer larger than this is given back once it is empty. */
 const INPUT_BYTES_KEPT_MAX = 64 * 1024;
 /** What an idle TLS connection takes, with OpenSSL 3.0: keys, the state of its records, the session. */
-const TLS_BYTES = 12 * 1024;
+const TLS_BYTES = 15 * 1024;
 
 export class Connection {
   fd: number;

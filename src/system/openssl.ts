@@ -124,6 +124,11 @@ export interface OpenSsl {
   addressOf(bytes: Uint8Array): Address;
 }
 
+/** What TLS says of several errors, rather than what a cipher or a signature has failed with before. */
+export function tlsReason(errors: readonly string[]): string | undefined {
+  return errors.filter((error) => error.includes(':SSL routines:')).at(-1) ?? errors[0];
+}
+
 const ERROR_BYTES = 256;
 const ERRORS_MAX = 16;
 

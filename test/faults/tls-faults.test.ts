@@ -15,7 +15,7 @@ import { Random } from '../tools/random.js';
 import { freePort, infoNumber, TestServer } from '../tools/server.js';
 import { TlsClient } from '../tools/tls-client.js';
 
-const FAULTS = Number(process.env.DAMSELFLY_TEST_TLS_FAULTS ?? 600);
+const FAULTS = Number(process.env.DAMSELFLY_TEST_TLS_FAULTS ?? 150);
 const AT_ONCE = 8;
 /** What the process may grow by, once it has met the first faults: the allocators' own. */
 const GROWTH_BYTES_MAX = 48 * 1024 * 1024;

@@ -18,7 +18,7 @@ import { TlsState } from '../../state/tls-state.js';
 import { WorkerLoad } from '../../state/worker-load.js';
 import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, type Libc, Socket } from '../../system/libc.js';
 import { createLog, type Log } from '../../system/log.js';
-import { type OpenSsl, SslError, VerifyMode } from '../../system/openssl.js';
+import { type OpenSsl, SslError, tlsReason, VerifyMode } from '../../system/openssl.js';
 import { handOver } from '../acceptor.js';
 import { socketAddress } from '../socket-address.js';
 import { WorkerChannel } from '../worker-channel.js';
@@ -205,7 +205,7 @@ class Handshaker {
     } else if (error === SslError.WantWrite) {
       this.await(handshake, Epoll.OUT);
     } else {
-      this.fail(handshake, reasonOf(openSsl.takeErrors()) ?? this.libc.errorText(errno));
+      this.fail(handshake, tlsReason(openSsl.takeErrors()) ?? this.libc.errorText(errno));
     }
   }
 
@@ -263,9 +263,4 @@ class Handshaker {
       else return;
     }
   }
-}
-
-/** What TLS says of several errors, rather than what a certificate's signature has failed with before. */
-function reasonOf(errors: readonly string[]): string | undefined {
-  return errors.filter((error) => error.includes(':SSL routines:')).at(-1) ?? errors[0];
 }

@@ -13,7 +13,7 @@
  * up at least one record, and one that wants more has emptied the BIO: either way nothing is left for the next connection.
  */
 
-import { BIO_RESET, type OpenSsl, SslError } from '../../system/openssl.js';
+import { BIO_RESET, type OpenSsl, SslError, tlsReason } from '../../system/openssl.js';
 
 /** What arrives at a time; all of it fits, opened, with what a record that is complete now had brought before. */
 export const RECEIVED_BYTES_MAX = 64 * 1024;
@@ -168,7 +168,7 @@ export class TlsCodec {
       this.status = TlsStatus.Ended;
       this.drop();
     } else if (error !== SslError.WantRead && error !== SslError.WantWrite) {
-      this.fail(openSsl.takeErrors()[0] ?? 'the connection is broken');
+      this.fail(tlsReason(openSsl.takeErrors()) ?? 'the connection is broken');
       return;
     }
     // A record that was not of data may have asked for an answer.
@@ -195,7 +195,7 @@ export class TlsCodec {
     const { openSsl } = this;
     if (openSsl.write(tls.session, address, lengthBytes) === lengthBytes)
       return openSsl.readBio(this.output, target, SEALED_ROOM_BYTES);
-    this.fail(openSsl.takeErrors()[0] ?? 'the connection is broken');
+    this.fail(tlsReason(openSsl.takeErrors()) ?? 'the connection is broken');
     openSsl.controlBio(this.output, BIO_RESET, 0, 0);
     this.hasOwnOutput = false;
     return -1;
