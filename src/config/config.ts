@@ -519,6 +519,8 @@ export class Config {
     values.sortedSetPackedValueBytes = this.limit('zset-max-listpack-value');
     values.streamNodeBytes = this.limit('stream-node-max-bytes');
     values.streamNodeEntries = this.limit('stream-node-max-entries');
+    values.streamProducerSeconds = this.limit('stream-idmp-duration');
+    values.streamProducerIds = this.limit('stream-idmp-maxsize');
   }
 
   /** A directive that is a number, as an int32. */

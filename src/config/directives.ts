@@ -264,6 +264,8 @@ const accepted: readonly Row[] = [
   integer('active-defrag-max-scan-fields', 1000, 1n, LONG_MAX),
   memory('stream-node-max-bytes', 4096, 0n, LONG_MAX),
   integer('stream-node-max-entries', 100, 0n, LONG_MAX),
+  integer('stream-idmp-duration', 100, 1n, 86_400n),
+  integer('stream-idmp-maxsize', 100, 1n, 10_000n),
   // Access control
   text('aclfile', '', { immutable: true }),
   integer('acllog-max-len', 128, 0n, LONG_MAX),

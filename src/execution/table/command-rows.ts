@@ -245,6 +245,8 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['XAUTOCLAIM', 'stream', '6.2.0', -6, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XCLAIM', 'stream', '5.0.0', -6, 'fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XDEL', 'stream', '5.0.0', -3, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0']],
+  ['XCFGSET', 'stream', '8.6.0', -4, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
+  ['XIDMPRECORD', 'stream', '8.8.0', 5, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
   ['XDELEX', 'stream', '8.2.0', -5, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0']],
   ['XGROUP', 'stream', '5.0.0', -2, '', '', []],
   ['XGROUP CREATE', 'stream', '5.0.0', -5, 'denyoom write', 'stream', ['RW INSERT | index 2 | range 0 1 0']],
