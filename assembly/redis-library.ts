@@ -2,7 +2,7 @@
 import { append, buffer, bufferTop, keep, reserve } from './buffer';
 import { pushError, pushErrorText, raiseErrorText } from './errors';
 import { hostAclCheck, hostCall, hostLog, hostSetProtocol, hostSetReplication } from './host';
-import { spend } from './interrupt';
+import { askNow, spend } from './interrupt';
 import {
   LUA_TNUMBER,
   LUA_TSTRING,
@@ -114,6 +114,7 @@ function redisCall(L: State): i32 {
   hostCall(pairs, count);
   lua_settop(L, 0);
   const reply = replyStart();
+  if (load<u8>(reply) === 0) askNow(L);
   readReply(L, reply);
   if (load<u8>(reply) === 0x2d /* - */) return lua_error(L);
   return 1;
@@ -125,6 +126,7 @@ function redisPcall(L: State): i32 {
   spend(L, CALL_STEPS);
   hostCall(pairs, count);
   lua_settop(L, 0);
+  if (load<u8>(replyStart()) === 0) askNow(L);
   readReply(L, replyStart());
   return 1;
 }

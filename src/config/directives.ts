@@ -247,6 +247,7 @@ const accepted: readonly Row[] = [
   boolean('jemalloc-bg-thread', 'yes'),
   integer('watchdog-period', 0, 0n, INT_MAX, { hidden: true }),
   integer('busy-reply-threshold', 5000, 0n, LONG_MAX, { alias: 'lua-time-limit' }),
+  memory('script-memory-limit', 64 << 20, 16n << 20n, 1n << 30n),
   boolean('lua-enable-deprecated-api', 'no', { immutable: true, hidden: true }),
   text('bind-source-addr'),
   integer('socket-mark-id', 0, 0n, UINT_MAX, immutable),

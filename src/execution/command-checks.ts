@@ -4,7 +4,7 @@ import type { ClientTable } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
 import type { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
-import { LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
+import { busyError, LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
 import { type Command, CommandFlag, CommandTrait } from './table/command-table.js';
 import { flagsOf, MAY_WRITE } from './transactions.js';
 import { whyWritesAreStopped } from './write-stops.js';
@@ -47,6 +47,9 @@ export class CommandChecks {
       return this.refuse('ERR Command not allowed inside a transaction', command);
     }
     if (this.isLoading && this.needsData(command)) return this.refuse(LOADING, command);
+    if (context.keyspace.lockOrder.slowScripts !== 0 && (command.flags & CommandFlag.AllowBusy) === 0) {
+      return this.refuseBusy(command);
+    }
     if (context.keyspace.settings.maxMemoryBytes !== 0 && this.mayEvict()) {
       const hasRoom = context.keyspace.makeRoom(this.clientBytes(), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
@@ -138,13 +141,19 @@ export class CommandChecks {
    */
   private mayEvict(): boolean {
     const { control, appendOnly } = this.context.services.state;
-    if (this.isLoading || appendOnly.writeError !== 0) return false;
+    if (this.isLoading || this.context.keyspace.lockOrder.slowScripts !== 0 || appendOnly.writeError !== 0)
+      return false;
     return !control.mayBePaused || control.pauseKind(this.context.nowMs) === PauseKind.Off;
   }
 
   /** Whether the command is refused while nothing can be saved. */
   private isStoppable(command: Command): boolean {
     return (command.traits & CommandTrait.Stoppable) !== 0 || this.has(command, CommandFlag.Write);
+  }
+
+  /** A slow script runs. */
+  refuseBusy(command: Command): null {
+    return this.refuse(busyError(this.context.services.state.runningScripts), command);
   }
 
   private refuse(error: string, command: Command | null): null {

@@ -100,6 +100,17 @@ export class CommandTimer {
     noteSizes(context, command, replyBytes);
   }
 
+  /** Counts a script's calls of a command. */
+  countCalls(id: number, calls: number, milliseconds: number): void {
+    this.statistics.recordCalls(id, calls, milliseconds * 1e6);
+    this.statistics.server[ServerCounter.CommandsProcessed] += calls;
+  }
+
+  /** The errors that have been replied were counted where they came from. */
+  errorsAreCounted(): void {
+    this.errorsCounted = this.context.reply.errors;
+  }
+
   /** Leaves so much time out of what the quick commands of the batch share. */
   leaveOut(milliseconds: number): void {
     this.timedMs += milliseconds;

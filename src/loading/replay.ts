@@ -225,6 +225,9 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     isDebugAllowed: () => false,
     log: () => {},
     releaseUnusedPages: () => {},
+    beginBusy: () => {},
+    serveWhileBusy: () => {},
+    endBusy: () => {},
     executeTransaction: () => true,
   };
 }

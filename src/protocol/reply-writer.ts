@@ -313,6 +313,22 @@ export class ReplyWriter {
     this.length += lengthBytes;
   }
 
+  /** A whole reply that is somewhere else. */
+  rawCopy(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
+    this.reserve(lengthBytes + 4);
+    copyBytes(this.bytes, this.view, this.length, source, sourceView, offset, lengthBytes);
+    this.length += lengthBytes;
+  }
+
+  /** The next raw reply is an error, whose text begins at `offset`. */
+  noteError(source: Uint8Array, offset: number): void {
+    this.errors++;
+    this.lastError = '';
+    for (let at = offset; source[at] !== 0x20 && source[at] !== CR && at < source.length; at++) {
+      this.lastError += String.fromCharCode(source[at]);
+    }
+  }
+
   /**
    * Starts an aggregate whose size is not known yet; `patchAggregate` with the returned position writes
    * its header once it is. At most one million elements.

@@ -163,6 +163,7 @@ export class Worker implements ConnectionHandler {
       acceptorControl === null || libc === null ? null : new AcceptorControl(acceptorControl, libc);
     const counters = this.state.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
+    this.keyspace.lockOrder.givesUp = true;
     const reply = new ReplyWriter();
     this.services = {
       state: this.state,
@@ -208,6 +209,9 @@ export class Worker implements ConnectionHandler {
         shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
           this.hugePages?.release(shard.memory, offset, lengthBytes),
         ),
+      beginBusy: () => {},
+      serveWhileBusy: () => {},
+      endBusy: () => {},
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
     this.context = new CommandContext(
@@ -328,6 +332,7 @@ export class Worker implements ConnectionHandler {
     this.keyspace.settingsChanged();
     const { hardBytes } = config.normalOutputLimit;
     this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
+    this.context.scripts.engine.limitMemory(config.scriptMemoryBytesMax);
     services.requirePass = config.requirePass;
     services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
     this.imageWriter.setCompression(config.rdbCompression);
