@@ -6,7 +6,7 @@
 
 import { performance } from 'node:perf_hooks';
 import type { Journal } from '../journal/journal.js';
-import type { Shard } from '../keyspace/shard.js';
+import { lockUnlessBusy } from '../keyspace/deferred-work.js';
 import type { LockOrder } from '../memory/lock-order.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import type { RequestParser } from '../protocol/request-parser.js';
@@ -25,17 +25,6 @@ import { type QueuedCommand, queueCommand } from './transactions.js';
 
 /** Replies of a batch that are longer than this are sent before its next command runs. */
 const FLUSH_BYTES = 64 * 1024;
-
-/** Takes a lock; returns false if a slow script runs, which may have it. */
-function lockUnlessBusy(shard: Shard): boolean {
-  try {
-    shard.lock();
-    return true;
-  } catch (error) {
-    if (error instanceof ScriptRunsLong) return false;
-    throw error;
-  }
-}
 
 /** Limits of one hold of a lock: commands, and arguments of all of them. */
 const STRETCH_COMMANDS_MAX = 32;

@@ -225,9 +225,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     isDebugAllowed: () => false,
     log: () => {},
     releaseUnusedPages: () => {},
-    beginBusy: () => {},
     serveWhileBusy: () => {},
-    endBusy: () => {},
     executeTransaction: () => true,
   };
 }

@@ -20,9 +20,11 @@ import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
+import { doDeferred } from '../keyspace/deferred-work.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
 import { EpollTransport } from '../network/epoll-transport.js';
@@ -49,6 +51,7 @@ import { monotonicMs } from '../system/clock.js';
 import { writeCrashReport } from '../system/crash-report.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
+import { BusyServer } from './busy-server.js';
 import { crashDetails } from './crash-details.js';
 import { HeldReplies } from './held-replies.js';
 import { HugePages } from './huge-pages.js';
@@ -141,6 +144,8 @@ export class Worker implements ConnectionHandler {
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
+  /** Made with the first slow script. */
+  private busyServer: BusyServer | null = null;
   /** Connections that are to move once the round has ended. */
   private movers: Connection[] = [];
   private arrivals: Arrival[] = [];
@@ -209,9 +214,7 @@ export class Worker implements ConnectionHandler {
         shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
           this.hugePages?.release(shard.memory, offset, lengthBytes),
         ),
-      beginBusy: () => {},
-      serveWhileBusy: () => {},
-      endBusy: () => {},
+      serveWhileBusy: (session) => this.serveWhileBusy(session),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
     this.context = new CommandContext(
@@ -414,7 +417,7 @@ export class Worker implements ConnectionHandler {
   }
 
   /** What has to happen once commands of a connection have run. */
-  private afterCommands(connection: Connection, session: Session): void {
+  afterCommands(connection: Connection, session: Session): void {
     this.heldReplies.holdIfUnsynced(connection);
     if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
     if (this.state.outbox.takeCongestion() && session.postponed === null) {
@@ -442,6 +445,10 @@ export class Worker implements ConnectionHandler {
     this.keyspace.keptLock.letGo();
     if (this.roundStartMs > 0) this.placement?.noteRound(Date.now() - this.roundStartMs);
     this.roundStartMs = 0;
+    if (this.busyServer?.wasWoken) {
+      this.busyServer.wasWoken = false;
+      this.onWake();
+    }
     this.services.waitRoom.finishServed();
     this.messages.flush();
     this.heldReplies.commit();
@@ -577,6 +584,14 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  /** A slow script of a client runs here: sees what other clients want. */
+  private serveWhileBusy(session: Session): void {
+    const { sockets } = this;
+    if (sockets === null) return;
+    this.busyServer ??= new BusyServer(this, this.context, this.state.counters.keyspace);
+    this.busyServer.serve(sockets, this.connections.get(session.id) ?? null);
+  }
+
   /** Whether what waits to be sent, with the replies that were just written, is more than a client may have. */
   private isOverHardLimit(connection: Connection): boolean {
     const { reply } = this.transport;
@@ -689,7 +704,10 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.followLoading();
     if (this.options.index === 0 && !this.executor.checks.isLoading) {
-      followAppendOnly(this.keyspace, this.services, Date.now());
+      this.unlessBusy(() => {
+        followAppendOnly(this.keyspace, this.services, Date.now());
+        return false;
+      });
     }
   }
 
@@ -774,7 +792,10 @@ export class Worker implements ConnectionHandler {
     if (this.executor.checks.isLoading) return false;
     const arePagesLeft = this.hugePages?.step() ?? false;
     const { index, workerCount } = this.options;
-    return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || arePagesLeft;
+    return (
+      this.unlessBusy(() => this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS)) ||
+      arePagesLeft
+    );
   }
 
   onTick(): boolean {
@@ -798,7 +819,7 @@ export class Worker implements ConnectionHandler {
       this.hugePages?.followLoading(loadedBytes / Math.max(1, loadTotalBytes));
     } else {
       if (this.hugePages?.step()) isWorkLeft = true;
-      if (this.keepHouse(nowMs)) isWorkLeft = true;
+      if (this.unlessBusy(() => this.keepHouse(nowMs))) isWorkLeft = true;
     }
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
@@ -815,6 +836,20 @@ export class Worker implements ConnectionHandler {
     this.services.waitRoom.finishServed();
     this.messages.flush();
     return isWorkLeft;
+  }
+
+  /** Does something that takes locks, but not while a slow script may have them. Returns what it returns, or false. */
+  private unlessBusy(action: () => boolean): boolean {
+    if (this.keyspace.lockOrder.slowScripts !== 0) return false;
+    try {
+      doDeferred();
+      // What could not be told under the locks then.
+      if (this.keyspace.gate.hasNotices) this.keyspace.gate.holdEnd?.afterRelease();
+      return action();
+    } catch (error) {
+      if (error instanceof ScriptRunsLong) return false;
+      throw error;
+    }
   }
 
   /** What the worker does for its shards; returns whether more is to be done. */

@@ -90,6 +90,7 @@ export class ScriptRunner implements ScriptHost {
   private kind = ScriptKind.None;
   private name = '';
   private callRequest = NO_REQUEST;
+  private caller!: Session;
   private isReadOnly = false;
   private allowsOom = false;
   private hasWritten = false;
@@ -138,6 +139,7 @@ export class ScriptRunner implements ScriptHost {
     this.name =
       call.script === null ? (call.called as KnownFunction).registered.name : call.script.script.sha;
     this.callRequest = request;
+    this.caller = context.session;
     this.isInTransaction = context.inTransaction;
     this.isReadOnly =
       call.isReadOnly || (!isCompatible(call.flags) && (call.flags & ScriptFlag.NoWrites) !== 0);
@@ -399,7 +401,7 @@ export class ScriptRunner implements ScriptHost {
       this.beginSlow(nowMs);
     }
     if (nowMs - this.lastServedMs < SERVE_INTERVAL_MS) return;
-    services.serveWhileBusy();
+    services.serveWhileBusy(this.caller);
     this.lastServedMs = performance.now();
   }
 
@@ -424,7 +426,6 @@ export class ScriptRunner implements ScriptHost {
       } command. Script name is: ${this.name}.`,
       'warning',
     );
-    services.beginBusy();
   }
 
   private endSlow(): void {
@@ -432,7 +433,6 @@ export class ScriptRunner implements ScriptHost {
     this.isSlow = false;
     running.end(context.services.workerIndex);
     context.keyspace.lockOrder.addSlowScripts(-1);
-    context.services.endBusy();
   }
 
   mayCall(memory: ScriptMemory, pairStart: number, count: number): boolean | undefined {
