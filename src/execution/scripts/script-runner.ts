@@ -14,7 +14,7 @@ import { ScriptFlag } from '../../scripting/flags.js';
 import type { ScriptHost, ScriptMemory } from '../../scripting/host.js';
 import type { ControlBlock } from '../../state/control-block.js';
 import { type RunningScripts, ScriptKind } from '../../state/running-scripts.js';
-import { REDIS_VERSION } from '../../system/version.js';
+import { REDIS_VERSION, REDIS_VERSION_NUMBER } from '../../system/version.js';
 import { hasArity } from '../command-checks.js';
 import type { CommandTimer } from '../command-timer.js';
 import type { CommandContext } from '../context.js';
@@ -30,8 +30,6 @@ import { type KnownFunction, KnownFunctions } from './known-functions.js';
 import { type KnownScript, KnownScripts, type LockNeeds } from './known-scripts.js';
 import { ScriptHold } from './script-hold.js';
 
-/** REDIS_VERSION_NUM. */
-const VERSION_NUMBER = REDIS_VERSION.split('.').reduce((number, part) => (number << 8) | Number(part), 0);
 /** Of a script's commands every so many is timed, and all of the first ones. */
 const TIMED_COMMANDS = 4;
 const TIMED_MASK = 31;
@@ -123,7 +121,7 @@ export class ScriptRunner implements ScriptHost {
     this.running = services.state.runningScripts;
     this.hold = new ScriptHold(keyspace, context.locks);
     this.isReplaying = keyspace.settings.isReplaying === true;
-    this.engine = new ScriptEngine(this, { version: REDIS_VERSION, versionNumber: VERSION_NUMBER });
+    this.engine = new ScriptEngine(this, { version: REDIS_VERSION, versionNumber: REDIS_VERSION_NUMBER });
     this.scripts = new KnownScripts(services.state.scriptCache, this.engine, table);
     this.functions = new KnownFunctions(keyspace.functions, this.engine);
     this.calls = new Int32Array(table.size);
