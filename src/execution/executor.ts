@@ -408,12 +408,12 @@ export class Executor {
       for (const queued of queue) locks.markKeys(queued.command, queued.request);
       locks.lock();
     } catch (error) {
-      if (takesRight) this.lockOrder.releaseRight();
+      if (takesRight) this.lockOrder.keepOrReleaseRight();
       throw error;
     }
     if (this.isHeldBack(command)) {
       locks.release();
-      if (takesRight) this.lockOrder.releaseRight();
+      if (takesRight) this.lockOrder.keepOrReleaseRight();
       return false;
     }
     const start = reply.length;
@@ -428,7 +428,7 @@ export class Executor {
       reply.nullArray();
     }
     locks.release();
-    if (takesRight) this.lockOrder.releaseRight();
+    if (takesRight) this.lockOrder.keepOrReleaseRight();
     context.select(request);
     return true;
   }

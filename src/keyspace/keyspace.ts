@@ -86,7 +86,7 @@ export class Keyspace {
   /** What the shards take without any key: their headers. Part of used memory. */
   readonly startupBytes: number;
   /** The lock that this thread keeps for what comes next. */
-  readonly keptLock = new KeptLock();
+  readonly keptLock: KeptLock;
   private readonly totals: Int32Array;
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
@@ -106,6 +106,7 @@ export class Keyspace {
     this.gate = new Gate(new TrackingTotals(handle.tracking));
     this.lockOrder = new LockOrder(handle.lockOrder);
     this.functions = new FunctionStore(handle.functions);
+    this.keptLock = new KeptLock(this.lockOrder);
     this.shards = handle.shards.map(
       (buffer, index) =>
         new Shard(index, buffer, settings, counters, this.journal, this.keptLock, this.gate, this.lockOrder),

@@ -24,6 +24,11 @@ const enum Word {
 }
 
 const SPINS_MAX = 200;
+/** State of a lock that somebody waits for. */
+const WAITED_FOR = 2;
+/** How often, and for how long, the right is kept while others wait. */
+const KEEPS_MAX = 16;
+const KEPT_MS_MAX = 1;
 /** A sleeper looks again after this long, whether somebody wakes it or not. */
 const SLEEP_MS_MAX = 20;
 
@@ -38,6 +43,10 @@ export class LockOrder {
   private readonly words: Int32Array;
   /** This thread gives up waiting while a slow script runs: it has clients to serve. */
   givesUp = false;
+  /** This thread has the right, but no use for it now. */
+  private keepsRight = false;
+  private keeps = 0;
+  private takenMs = 0;
 
   constructor(handle: SharedArrayBuffer) {
     this.words = new Int32Array(handle);
@@ -99,15 +108,48 @@ export class LockOrder {
 
   /** Takes the right; nobody may wait for it who holds the lock of a shard. Throws as `acquire`. */
   takeRight(): void {
-    if (!tryLock(this.words, Word.Right)) this.acquire(this.words, Word.Right, false);
+    if (this.tryTakeRight()) return;
+    this.acquire(this.words, Word.Right, false);
+    this.startKeeping();
   }
 
-  /** Takes the right if it is free. */
+  /** Takes the right if it is free, or kept. */
   tryTakeRight(): boolean {
-    return tryLock(this.words, Word.Right);
+    if (this.keepsRight) {
+      this.keepsRight = false;
+      return true;
+    }
+    if (!tryLock(this.words, Word.Right)) return false;
+    this.startKeeping();
+    return true;
   }
 
-  releaseRight(): void {
+  private startKeeping(): void {
+    this.keeps = 0;
+    this.takenMs = performance.now();
+  }
+
+  /**
+   * Has no use for the right any more. If others wait for it, it is kept for the scripts that this thread runs next, up to a
+   * limit, since to wake somebody costs more than a script. No thread keeps it while it waits for something else.
+   */
+  keepOrReleaseRight(): void {
+    const { words } = this;
+    if (
+      Atomics.load(words, Word.Right) === WAITED_FOR &&
+      this.keeps++ < KEEPS_MAX &&
+      performance.now() - this.takenMs < KEPT_MS_MAX
+    ) {
+      this.keepsRight = true;
+    } else {
+      releaseLock(words, Word.Right);
+    }
+  }
+
+  /** Releases the right if it is kept. */
+  letRightGo(): void {
+    if (!this.keepsRight) return;
+    this.keepsRight = false;
     releaseLock(this.words, Word.Right);
   }
 }

@@ -84,7 +84,7 @@ export class ScriptHold {
   }
 
   private dropRight(): void {
-    if (this.hasRight && !this.isInTransaction) this.order.releaseRight();
+    if (this.hasRight && !this.isInTransaction) this.order.keepOrReleaseRight();
     this.hasRight = this.isInTransaction;
   }
 

@@ -145,7 +145,7 @@ export class ScriptRunner implements ScriptHost {
     this.memoryState = -1;
     if (this.control.monitorCount !== 0) context.services.monitors.append(context, command);
     const holdsLocks = !this.isReplaying && !this.isInTransaction;
-    if (holdsLocks) context.keyspace.keptLock.letGo();
+    if (holdsLocks) context.keyspace.keptLock.letLockGo();
     hold.begin(call.needs, this.isInTransaction);
     for (;;) {
       if (holdsLocks) {
