@@ -45,12 +45,12 @@ const LIMIT = text('reached lua stack limit');
 
 const LOG_LEVEL_MAX = 3;
 const REPLICATION_FLAGS = 3;
-/** Lua's stack has no more values for one function, so a command has no more arguments. */
-const ARGUMENTS_MAX = 8000;
+/** `unpack` makes so many values at most, besides those that a function may have otherwise. */
+const ARGUMENTS_MAX = 8000 + 256;
 /** What a command costs at least, in steps of `interrupt.ts`. */
 const CALL_STEPS = 8;
 
-const pairs = memory.data(8 * 8000, 8);
+const pairs = memory.data(8 * 8256, 8);
 const lengthCell = memory.data(4, 4);
 
 /** The protocol in which commands reply to the running script. */

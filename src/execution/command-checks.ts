@@ -98,7 +98,10 @@ export class CommandChecks {
   /** Whether there is room for the quick command of a batch, as far as can be told without a lock. */
   hasRoom(): boolean {
     const { keyspace } = this.context;
-    return keyspace.settings.maxMemoryBytes === 0 || !keyspace.mustMakeRoom(this.clients.memoryBytes());
+    return (
+      keyspace.settings.maxMemoryBytes === 0 ||
+      !keyspace.mustMakeRoom(this.clients.memoryBytes() + this.scriptBytes())
+    );
   }
 
   /** Whether CLIENT PAUSE holds a command back. */
@@ -116,12 +119,17 @@ export class CommandChecks {
     return ((command.flags | (runsQueue ? flagsOf(queue) : 0)) & flags) !== 0;
   }
 
-  /** What clients take, without what exceeds maxmemory-clients: clients go for that, not keys. */
+  /** What clients and scripts take, without what exceeds maxmemory-clients: clients go for that, not keys. */
   private clientBytes(): number {
     const { clients } = this;
     const limitBytes = this.context.services.config.maxMemoryClientsBytes;
     const excessBytes = limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - limitBytes);
-    return clients.memoryBytes() - excessBytes;
+    return clients.memoryBytes() + this.scriptBytes() - excessBytes;
+  }
+
+  private scriptBytes(): number {
+    const { services, keyspace } = this.context;
+    return services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
   }
 
   /** Whether a command is refused when memory is full; what would be queued takes memory, too. */

@@ -106,9 +106,10 @@ export class CommandTimer {
     this.statistics.server[ServerCounter.CommandsProcessed] += calls;
   }
 
-  /** The errors that have been replied were counted where they came from. */
-  errorsAreCounted(): void {
+  /** The error that a script has replied with was counted where it came from; the script has failed all the same. */
+  countScriptFailure(command: Command): void {
     this.errorsCounted = this.context.reply.errors;
+    this.statistics.failedCalls[command.id]++;
   }
 
   /** Leaves so much time out of what the quick commands of the batch share. */

@@ -87,6 +87,8 @@ export class CommandContext implements KeyName {
   readonly locks: ShardLocks;
   /** A transaction runs, with all locks that it needs. */
   inTransaction = false;
+  /** The command is called by a script. */
+  isInScript = false;
   /** The transaction is partly applied; no snapshot may start. */
   isMidTransaction = false;
 

@@ -21,6 +21,7 @@ const enum Word {
   CommandBytes = 3,
   NameBytes = 4,
   Arguments = 5,
+  VmBytes = 6,
 }
 const START_DOUBLE = 3;
 
@@ -100,6 +101,18 @@ export class RunningScripts {
   /** Whether a worker's script shall end. */
   isKilled(worker: number): boolean {
     return Atomics.load(this.words, this.word(worker, Word.Kill)) !== 0;
+  }
+
+  /** Notes what Lua takes in a worker. */
+  noteVmBytes(worker: number, bytes: number): void {
+    this.words[this.word(worker, Word.VmBytes)] = bytes;
+  }
+
+  /** What Lua takes in all workers, as last noted. */
+  get vmBytes(): number {
+    let sum = 0;
+    for (let worker = 0; worker < this.workers; worker++) sum += this.words[this.word(worker, Word.VmBytes)];
+    return sum;
   }
 
   /** Ends all slow scripts of a kind that have not written. */

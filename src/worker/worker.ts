@@ -821,6 +821,9 @@ export class Worker implements ConnectionHandler {
       if (this.hugePages?.step()) isWorkLeft = true;
       if (this.unlessBusy(() => this.keepHouse(nowMs))) isWorkLeft = true;
     }
+    const { engine } = this.context.scripts;
+    engine.trim();
+    this.state.runningScripts.noteVmBytes(this.options.index, engine.usedBytes);
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(nowMs);

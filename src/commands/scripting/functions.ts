@@ -22,6 +22,13 @@ function changed(context: CommandContext): void {
   recordRequest(context);
 }
 
+function refuseSyntax(context: CommandContext): void {
+  const name = context.argQuoted(1).slice(0, 128);
+  context.reply.error(
+    `ERR unknown subcommand or wrong number of arguments for '${name}'. Try FUNCTION HELP.`,
+  );
+}
+
 function load(context: CommandContext): void {
   const { reply, argCount, scripts } = context;
   let replaces = false;
@@ -52,7 +59,11 @@ function remove(context: CommandContext): void {
 
 function flush(context: CommandContext): void {
   const { reply, argCount } = context;
-  if (argCount > 3 || (argCount === 3 && !context.argIs(2, 'SYNC') && !context.argIs(2, 'ASYNC'))) {
+  if (argCount > 3) {
+    refuseSyntax(context);
+    return;
+  }
+  if (argCount === 3 && !context.argIs(2, 'SYNC') && !context.argIs(2, 'ASYNC')) {
     reply.error('ERR FUNCTION FLUSH only supports SYNC|ASYNC option');
     return;
   }
@@ -135,8 +146,7 @@ function readPolicy(context: CommandContext): RestorePolicy | null {
 function restore(context: CommandContext): void {
   const { reply, argCount, scripts } = context;
   if (argCount > 4) {
-    const name = context.argQuoted(1).slice(0, 128);
-    reply.error(`ERR unknown subcommand or wrong number of arguments for '${name}'. Try FUNCTION HELP.`);
+    refuseSyntax(context);
     return;
   }
   const policy = readPolicy(context);

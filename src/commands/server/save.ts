@@ -154,7 +154,10 @@ export function reload(context: CommandContext): void {
       replaces: merges,
     });
     if (failure === '') {
-      const error = context.scripts.functions.restore(functions, RestorePolicy.Append);
+      const error = context.scripts.functions.restore(
+        functions,
+        merges ? RestorePolicy.Replace : RestorePolicy.Append,
+      );
       if (error !== '') {
         log(`${config.snapshotFile}: ${error}`, 'warning');
         return 'ERR Error trying to load the RDB dump, check server logs';

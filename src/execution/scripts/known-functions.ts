@@ -25,13 +25,21 @@ export const enum RestorePolicy {
 export class KnownFunctions {
   private readonly store: FunctionStore;
   private readonly engine: ScriptEngine;
+  private readonly beginLoading: () => void;
   private readonly functions = new Map<string, KnownFunction>();
   private libraries = new Map<string, Library>();
   private generation = 0;
 
-  constructor(store: FunctionStore, engine: ScriptEngine) {
+  /** `beginLoading` is called before each library is loaded. */
+  constructor(store: FunctionStore, engine: ScriptEngine, beginLoading: () => void = () => {}) {
     this.store = store;
     this.engine = engine;
+    this.beginLoading = beginLoading;
+  }
+
+  private loadLibrary(source: Uint8Array): Library | string {
+    this.beginLoading();
+    return this.engine.loadLibrary(source);
   }
 
   /** The function of this name; null if there is none. */
@@ -55,7 +63,7 @@ export class KnownFunctions {
       const known = [...this.libraries.values()].find(
         (library) => Buffer.compare(library.source, source) === 0,
       );
-      const library = known ?? this.engine.loadLibrary(source);
+      const library = known ?? this.loadLibrary(source);
       // It has been loaded elsewhere: what can be wrong with it here is only a lack of memory.
       if (library instanceof Library) libraries.set(library.name, library);
     }
@@ -84,7 +92,7 @@ export class KnownFunctions {
    */
   load(source: Uint8Array, replaces: boolean): Library | string {
     this.follow();
-    const loaded = this.engine.loadLibrary(source);
+    const loaded = this.loadLibrary(source);
     if (!(loaded instanceof Library)) return `ERR ${loaded}`;
     const libraries = new Map(this.libraries);
     const error = this.add(libraries, loaded, replaces);
@@ -112,7 +120,7 @@ export class KnownFunctions {
     const loaded: Library[] = [];
     const given = new Map<string, Library>();
     for (const source of sources) {
-      const library = this.engine.loadLibrary(source);
+      const library = this.loadLibrary(source);
       let error = library instanceof Library ? '' : library;
       if (library instanceof Library) {
         loaded.push(library);

@@ -36,6 +36,9 @@ const TIMED_MASK = 31;
 /** Between two looks at other clients while a slow script runs. */
 const SERVE_INTERVAL_MS = 5;
 const KILLED = '-ERR Script killed by user with SCRIPT KILL...';
+/** How long a library may take to load. */
+const LOAD_MS_MAX = 500;
+const LOAD_TIMEOUT = '-ERR FUNCTION LOAD timeout';
 /** Nobody sees it: the script is run again, or what made it end is thrown on. */
 const ENDED = 'ERR ended';
 /** A reply that has the engine ask whether the script has to end. */
@@ -94,6 +97,8 @@ export class ScriptRunner implements ScriptHost {
   private hasWritten = false;
   private isInTransaction = false;
   private startMs = 0;
+  /** A script runs; else, when the engine asks, it loads a library. */
+  private isRunning = false;
   private isSlow = false;
   private lastServedMs = 0;
   /** -1: not asked yet; 0 no, 1 yes. */
@@ -123,7 +128,7 @@ export class ScriptRunner implements ScriptHost {
     this.isReplaying = keyspace.settings.isReplaying === true;
     this.engine = new ScriptEngine(this, { version: REDIS_VERSION, versionNumber: REDIS_VERSION_NUMBER });
     this.scripts = new KnownScripts(services.state.scriptCache, this.engine, table);
-    this.functions = new KnownFunctions(keyspace.functions, this.engine);
+    this.functions = new KnownFunctions(keyspace.functions, this.engine, () => this.beginLoading());
     this.calls = new Int32Array(table.size);
     this.timedCalls = new Int32Array(table.size);
     this.timedMs = new Float64Array(table.size);
@@ -185,6 +190,8 @@ export class ScriptRunner implements ScriptHost {
     context.session = session;
     context.reply = reply;
     context.inTransaction = true;
+    context.isInScript = true;
+    this.isRunning = true;
     this.hasWritten = false;
     this.isSlow = false;
     this.startMs = performance.now();
@@ -206,6 +213,8 @@ export class ScriptRunner implements ScriptHost {
     context.session = caller;
     context.reply = callerReply;
     context.inTransaction = inTransaction;
+    context.isInScript = false;
+    this.isRunning = false;
     context.command = command;
     context.select(request);
     session.tracking = null;
@@ -224,7 +233,7 @@ export class ScriptRunner implements ScriptHost {
     } else {
       reply.error(engine.failure);
     }
-    if (engine.isCounted) timer.errorsAreCounted();
+    if (engine.isCounted) timer.countScriptFailure(context.command);
   }
 
   // What the engine asks while it runs.
@@ -266,7 +275,8 @@ export class ScriptRunner implements ScriptHost {
       return this.refuse('ERR Wrong number of args calling Redis command from script', command);
     }
     const { flags } = command;
-    if ((flags & CommandFlag.Noscript) !== 0) {
+    // What blocks does not block here, and does not harm.
+    if ((flags & CommandFlag.Noscript) !== 0 && (flags & CommandFlag.Blocking) === 0) {
       return this.refuse('ERR This Redis command is not allowed from script', command);
     }
     if (this.isReplaying) return command;
@@ -381,11 +391,21 @@ export class ScriptRunner implements ScriptHost {
   }
 
   interrupt(): string | undefined {
+    if (!this.isRunning) return this.isReplaying || this.isLoadInTime ? undefined : LOAD_TIMEOUT;
     if (this.hold.mustRunAgain) return ENDED;
     this.look();
     if (!this.isEnding) return undefined;
     this.context.services.log('Lua script killed by user with SCRIPT KILL.');
     return KILLED;
+  }
+
+  /** A library is about to be loaded. */
+  private beginLoading(): void {
+    this.startMs = performance.now();
+  }
+
+  private get isLoadInTime(): boolean {
+    return performance.now() - this.startMs < LOAD_MS_MAX;
   }
 
   /** Looks whether the script takes too long; if so, serves other clients now and then, so that they can end it. */
