@@ -1,5 +1,5 @@
 /**
- * The slow scripts that workers run now, one at most each: what SCRIPT KILL and FUNCTION STATS have to know, in any worker.
+ * The scripts that workers run now, one at most each, and of slow ones what SCRIPT KILL and FUNCTION STATS have to know, in any worker.
  *
  *   for each worker, int32 words
  *     0 state: 0 none, 1 a script of EVAL, 2 a function     1 it has written     2 it shall end
@@ -22,6 +22,7 @@ const enum Word {
   NameBytes = 4,
   Arguments = 5,
   VmBytes = 6,
+  Turns = 7,
 }
 const START_DOUBLE = 3;
 
@@ -101,6 +102,19 @@ export class RunningScripts {
   /** Whether a worker's script shall end. */
   isKilled(worker: number): boolean {
     return Atomics.load(this.words, this.word(worker, Word.Kill)) !== 0;
+  }
+
+  /** A worker's script begins, or ends. */
+  turn(worker: number): void {
+    this.words[this.word(worker, Word.Turns)]++;
+  }
+
+  /** For each worker the number of its turns if it runs a script now, else 0. */
+  turns(): number[] {
+    return Array.from({ length: this.workers }, (_, worker) => {
+      const turns = Atomics.load(this.words, this.word(worker, Word.Turns));
+      return turns & 1 ? turns : 0;
+    });
   }
 
   /** Notes what Lua takes in a worker. */

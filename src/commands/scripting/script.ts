@@ -3,8 +3,9 @@
 import type { CommandContext } from '../../execution/context.js';
 import { busyError } from '../../execution/errors.js';
 import { shaWords } from '../../execution/scripts/known-scripts.js';
+import type { PostponedWork } from '../../execution/session.js';
 import type { Handler } from '../../execution/table/command-table.js';
-import { KillResult, ScriptKind } from '../../state/running-scripts.js';
+import { KillResult, type RunningScripts, ScriptKind } from '../../state/running-scripts.js';
 import { helpHandler } from '../connection/help.js';
 
 const NOT_BUSY = 'NOTBUSY No scripts in execution right now.';
@@ -58,17 +59,45 @@ function debug(context: CommandContext): void {
   else context.reply.error('ERR Use SCRIPT DEBUG YES/SYNC/NO');
 }
 
+/** Scripts run, but none is slow yet: who wants to end them waits until one is, or all have ended. */
+class ScriptWatch implements PostponedWork {
+  private readonly scripts: RunningScripts;
+  private readonly turns: readonly number[];
+
+  constructor(scripts: RunningScripts) {
+    this.scripts = scripts;
+    this.turns = scripts.turns();
+  }
+
+  get isReady(): boolean {
+    if (this.scripts.first() !== null) return true;
+    const turns = this.scripts.turns();
+    return this.turns.every((turn, worker) => turn === 0 || turns[worker] !== turn);
+  }
+
+  abandon(): void {}
+}
+
 /** Ends slow scripts of a kind, whichever worker runs them. */
 export function killScripts(context: CommandContext, kind: ScriptKind): void {
-  const { reply, services } = context;
+  const { reply, services, session } = context;
   const { runningScripts } = services.state;
+  const hasWaited = session.postponedWork instanceof ScriptWatch;
+  if (hasWaited) session.postponedWork = null;
   switch (runningScripts.kill(kind)) {
     case KillResult.Killed:
       reply.ok();
       break;
-    case KillResult.NoScript:
-      reply.error(NOT_BUSY);
+    case KillResult.NoScript: {
+      const watch = new ScriptWatch(runningScripts);
+      if (hasWaited || !context.mayBlock || watch.isReady) {
+        reply.error(NOT_BUSY);
+        break;
+      }
+      session.postponedWork = watch;
+      session.postponed = { command: context.command, request: context.request.copy() };
       break;
+    }
     case KillResult.OtherKind:
       reply.error(busyError(runningScripts));
       break;

@@ -192,6 +192,7 @@ export class ScriptRunner implements ScriptHost {
     context.inTransaction = true;
     context.isInScript = true;
     this.isRunning = true;
+    if (!this.isReplaying) this.running.turn(context.services.workerIndex);
     this.hasWritten = false;
     this.isSlow = false;
     this.startMs = performance.now();
@@ -215,6 +216,7 @@ export class ScriptRunner implements ScriptHost {
     context.inTransaction = inTransaction;
     context.isInScript = false;
     this.isRunning = false;
+    if (!this.isReplaying) this.running.turn(context.services.workerIndex);
     context.command = command;
     context.select(request);
     session.tracking = null;
