@@ -5,8 +5,9 @@ import { PauseKind } from '../state/control-block.js';
 import type { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
 import { busyError, LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
+import type { CommandRequest } from './request.js';
 import { type Command, CommandFlag, CommandTrait } from './table/command-table.js';
-import { flagsOf, MAY_WRITE } from './transactions.js';
+import { MAY_WRITE } from './transactions.js';
 import { whyWritesAreStopped } from './write-stops.js';
 
 /** A client in MONITOR, which Redis counts among the replicas, may not run these. */
@@ -114,9 +115,17 @@ export class CommandChecks {
 
   /** Whether a command, or one in the queue that it runs, has one of some flags. */
   private has(command: Command, flags: number): boolean {
-    const { queue } = this.context.session;
-    const runsQueue = (command.traits & CommandTrait.RunsQueue) !== 0 && queue !== null;
-    return ((command.flags | (runsQueue ? flagsOf(queue) : 0)) & flags) !== 0;
+    const { request, session } = this.context;
+    const { queue } = session;
+    if ((this.flagsOf(command, request) & flags) !== 0) return true;
+    if ((command.traits & CommandTrait.RunsQueue) === 0 || queue === null) return false;
+    return queue.some((queued) => (this.flagsOf(queued.command, queued.request) & flags) !== 0);
+  }
+
+  /** A script may say what it does. */
+  private flagsOf(command: Command, request: CommandRequest): number {
+    const runsScript = (command.traits & CommandTrait.RunsScript) !== 0;
+    return runsScript ? this.context.scripts.flagsOf(command, request) : command.flags;
   }
 
   /** What clients and scripts take, without what exceeds maxmemory-clients: clients go for that, not keys. */

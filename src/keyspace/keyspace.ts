@@ -427,6 +427,7 @@ export class Keyspace {
   /** Libraries of functions have changed. The locks of all shards are held. */
   functionsChanged(): void {
     this.shards[0].words[HeaderWord.DirtyCount]++;
+    this.journal.changes++;
   }
 
   /** Changes so far, over all shards. */

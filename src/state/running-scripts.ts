@@ -1,10 +1,12 @@
 /**
- * The scripts that workers run now, one at most each, and of slow ones what SCRIPT KILL and FUNCTION STATS have to know, in any worker.
+ * The scripts that workers run now, one at most each, and what SCRIPT KILL and FUNCTION STATS have to know of slow ones in any
+ * worker.
  *
  *   for each worker, int32 words
  *     0 state: 0 none, 1 a script of EVAL, 2 a function     1 it has written     2 it shall end
  *     3 arguments of its command, in RESP: bytes            4 length of the name
- *   float64 3: when it began, in ms since the epoch
+ *     6 bytes that Lua takes in this worker             7 scripts begun and ended: odd while one runs
+ *   float64 4: when it began, in ms since the epoch
  *   bytes from 64: name (64), then the arguments
  */
 
@@ -24,7 +26,7 @@ const enum Word {
   VmBytes = 6,
   Turns = 7,
 }
-const START_DOUBLE = 3;
+const START_DOUBLE = 4;
 
 export const enum ScriptKind {
   None = 0,

@@ -10,7 +10,7 @@ import { performance } from 'node:perf_hooks';
 import type { Journal } from '../../journal/journal.js';
 import { ReplyWriter } from '../../protocol/reply-writer.js';
 import { ScriptEngine } from '../../scripting/engine.js';
-import { ScriptFlag } from '../../scripting/flags.js';
+import { parseScriptHeader, ScriptFlag } from '../../scripting/flags.js';
 import type { ScriptHost, ScriptMemory } from '../../scripting/host.js';
 import type { ControlBlock } from '../../state/control-block.js';
 import { type RunningScripts, ScriptKind } from '../../state/running-scripts.js';
@@ -27,7 +27,7 @@ import { type Command, CommandFlag, isQuick, onlyKey } from '../table/command-ta
 import { MAY_WRITE } from '../transactions.js';
 import { whyWritesAreStopped } from '../write-stops.js';
 import { type KnownFunction, KnownFunctions } from './known-functions.js';
-import { type KnownScript, KnownScripts, type LockNeeds } from './known-scripts.js';
+import { type KnownScript, KnownScripts, type LockNeeds, SHA_DIGITS } from './known-scripts.js';
 import { ScriptHold } from './script-hold.js';
 
 /** Of a script's commands every so many is timed, and all of the first ones. */
@@ -132,6 +132,36 @@ export class ScriptRunner implements ScriptHost {
     this.calls = new Int32Array(table.size);
     this.timedCalls = new Int32Array(table.size);
     this.timedMs = new Float64Array(table.size);
+  }
+
+  /** The flags of a command that runs a script, as the script's own change them. */
+  flagsOf(command: Command, request: CommandRequest): number {
+    const own = this.scriptFlagsOf(command, request);
+    if (isCompatible(own)) return command.flags;
+    let flags =
+      command.flags &
+      ~(CommandFlag.Write | CommandFlag.DenyOom | CommandFlag.Stale | CommandFlag.MayReplicate);
+    if ((own & (ScriptFlag.AllowOom | ScriptFlag.NoWrites)) === 0) flags |= CommandFlag.DenyOom;
+    if ((own & ScriptFlag.NoWrites) === 0) flags |= CommandFlag.Write;
+    if ((own & ScriptFlag.AllowStale) !== 0) flags |= CommandFlag.Stale;
+    return flags;
+  }
+
+  /** Bits of `ScriptFlag`; only `Compatible` for a script that says nothing, or that nobody knows. */
+  private scriptFlagsOf(command: Command, request: CommandRequest): number {
+    const offset = request.offset(1);
+    const length = request.length(1);
+    const { bytes } = request;
+    if (command.name.startsWith('fcall')) {
+      const name = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString('latin1');
+      return this.functions.find(name)?.registered.flags ?? ScriptFlag.Compatible;
+    }
+    if (!command.name.startsWith('evalsha')) {
+      const header = parseScriptHeader(bytes.subarray(offset, offset + length));
+      return typeof header === 'string' ? ScriptFlag.Compatible : header.flags;
+    }
+    const script = length === SHA_DIGITS ? this.scripts.bySha(bytes, offset) : null;
+    return script === null || typeof script === 'string' ? ScriptFlag.Compatible : script.script.flags;
   }
 
   /** Runs the script or function of the context's request, and replies. */
