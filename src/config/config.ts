@@ -79,6 +79,12 @@ export interface ConfigSnapshot {
   readonly renamedCommands: readonly (readonly [string, string])[];
 }
 
+/** What a tenacity from 0 to 100 stands for, as in Redis: 10 is half a millisecond, 100 is without end. */
+function evictionMsMax(tenacity: number): number {
+  if (tenacity <= 10) return 0.05 * tenacity;
+  return tenacity === 100 ? Number.POSITIVE_INFINITY : 0.5 * 1.15 ** (tenacity - 10);
+}
+
 /** A change that CONFIG SET makes but that the server can't carry out: which directive, and why. */
 export interface ChangeFailure {
   readonly name: string;
@@ -102,6 +108,7 @@ export class Config {
   normalOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
   replicaOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
   pubSubOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
+  replicationBacklogBytes = 0;
   // Threads
   /** Workers, at least 1. */
   threads = 1;
@@ -126,6 +133,8 @@ export class Config {
   dynamicHz = true;
   // Security; a byte string
   requirePass = '';
+  /** How long a client may take to authenticate; 0: forever. */
+  authTimeoutSeconds = 0;
   enableProtectedConfigs: Permission = 'no';
   enableDebugCommand: Permission = 'no';
   enableModuleCommand: Permission = 'no';
@@ -491,6 +500,7 @@ export class Config {
     settings.maxMemoryBytes = this.maxMemoryBytes;
     settings.policy = this.maxMemoryPolicy;
     settings.samples = this.maxMemorySamples;
+    settings.evictionMsMax = evictionMsMax(this.maxMemoryEvictionTenacity);
     settings.lfu = { logFactor: this.lfuLogFactor, decayTimeMinutes: this.lfuDecayTimeMinutes };
     settings.usesLfu =
       this.maxMemoryPolicy === EvictionPolicy.AllKeysLfu ||
@@ -511,6 +521,8 @@ export class Config {
     values.setPackedValueBytes = this.limit('set-max-listpack-value');
     values.sortedSetPackedEntries = this.limit('zset-max-listpack-entries');
     values.sortedSetPackedValueBytes = this.limit('zset-max-listpack-value');
+    values.streamNodeBytes = this.limit('stream-node-max-bytes');
+    values.streamNodeEntries = this.limit('stream-node-max-entries');
   }
 
   /** A directive that is a number, as an int32. */
@@ -549,6 +561,7 @@ export class Config {
     this.normalOutputLimit = outputLimit(limits, 1);
     this.replicaOutputLimit = outputLimit(limits, 5);
     this.pubSubOutputLimit = outputLimit(limits, 9);
+    this.replicationBacklogBytes = number('repl-backlog-size');
     this.threads = number('threads') || availableParallelism();
     this.activeWorkers = number('active-workers');
     this.transport = text('transport') as Config['transport'];
@@ -566,6 +579,7 @@ export class Config {
     this.hz = number('hz');
     this.dynamicHz = flag('dynamic-hz');
     this.requirePass = text('requirepass');
+    this.authTimeoutSeconds = number('auth-timeout');
     this.enableProtectedConfigs = text('enable-protected-configs') as Permission;
     this.enableDebugCommand = text('enable-debug-command') as Permission;
     this.enableModuleCommand = text('enable-module-command') as Permission;

@@ -137,6 +137,7 @@ const applied: readonly Row[] = [
   boolean('dynamic-hz', 'yes'),
   // Security
   text('requirepass'),
+  integer('auth-timeout', 60, 0n, INT_MAX),
   choice('enable-protected-configs', 'no', enableChoices, immutable),
   choice('enable-debug-command', 'no', enableChoices, immutable),
   choice('enable-module-command', 'no', enableChoices, immutable),

@@ -2,6 +2,8 @@
 
 import type { ClientTable } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
+import { monotonicMs } from '../system/clock.js';
+import { KEY_OVERHEAD_BYTES } from './batch.js';
 import type { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
 import { busyError, LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
@@ -15,6 +17,9 @@ const KEYSPACE_FLAGS = CommandFlag.Write | CommandFlag.Readonly | CommandFlag.Ma
 
 /** First words of HTTP requests and their headers that carry a body of a foreign site's choice. */
 const CROSS_PROTOCOL_NAME = /^(?:post|host:)$/i;
+
+/** What an argument of a command may take of memory beside its bytes. */
+const ARGUMENT_OVERHEAD_BYTES = 16;
 
 /** Of what a client sent, an error quotes so much. */
 const QUOTED_BYTES_MAX = 128;
@@ -52,7 +57,7 @@ export class CommandChecks {
       return this.refuseBusy(command);
     }
     if (context.keyspace.settings.maxMemoryBytes !== 0 && this.mayEvict()) {
-      const hasRoom = context.keyspace.makeRoom(this.clientBytes(), context.nowMs);
+      const hasRoom = context.keyspace.makeRoom(this.clientBytes(), this.neededBytes(command), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
     const { persistence, appendOnly } = context.services.state;
@@ -96,20 +101,40 @@ export class CommandChecks {
     return command;
   }
 
-  /** Whether there is room for the quick command of a batch, as far as can be told without a lock. */
-  hasRoom(): boolean {
-    const { keyspace } = this.context;
+  /** Whether memory has, or is made to have, room for so much more. Nothing forbids evictions. */
+  hasRoom(neededBytes: number): boolean {
+    const { keyspace, nowMs } = this.context;
     return (
-      keyspace.settings.maxMemoryBytes === 0 ||
-      !keyspace.mustMakeRoom(this.clients.memoryBytes() + this.scriptBytes())
+      !keyspace.mustMakeRoom(this.clients.memoryBytes(), neededBytes) ||
+      keyspace.makeRoom(this.clientBytes(), neededBytes, nowMs)
     );
+  }
+
+  /** What a command may take of memory for what it brings. */
+  private neededBytes(command: Command): number {
+    const { session, request, argCount } = this.context;
+    if ((command.traits & CommandTrait.RunsQueue) !== 0) return session.queuedBytes;
+    if ((command.flags & CommandFlag.DenyOom) === 0) return 0;
+    const last = argCount - 1;
+    const requestBytes = request.offset(last) + request.length(last) - request.offset(0);
+    return requestBytes + KEY_OVERHEAD_BYTES + last * ARGUMENT_OVERHEAD_BYTES;
+  }
+
+  /**
+   * Evicts for at most about `budgetMs` while memory is above the limit, for a worker that has nothing else to do. Returns
+   * whether more is to be done.
+   */
+  evictInBackground(budgetMs: number, nowMs: number): boolean {
+    const { keyspace } = this.context;
+    if (keyspace.settings.maxMemoryBytes === 0 || !this.mayEvict()) return false;
+    return keyspace.evictInBackground(this.clientBytes(), budgetMs, nowMs);
   }
 
   /** Whether CLIENT PAUSE holds a command back. */
   isPaused(command: Command): boolean {
     const { control } = this.context.services.state;
     if (!control.mayBePaused) return false;
-    const kind = control.pauseKind(this.context.nowMs);
+    const kind = control.pauseKind(monotonicMs());
     return kind === PauseKind.All || (kind === PauseKind.Write && this.has(command, MAY_WRITE));
   }
 
@@ -128,17 +153,19 @@ export class CommandChecks {
     return runsScript ? this.context.scripts.flagsOf(command, request) : command.flags;
   }
 
-  /** What clients and scripts take, without what exceeds maxmemory-clients: clients go for that, not keys. */
+  /**
+   * What clients and scripts take, without that for which no key has to go: what those take that have not authenticated, and
+   * what exceeds maxmemory-clients, since clients go for it.
+   */
   private clientBytes(): number {
     const { clients } = this;
-    const limitBytes = this.context.services.config.maxMemoryClientsBytes;
-    const excessBytes = limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - limitBytes);
-    return clients.memoryBytes() + this.scriptBytes() - excessBytes;
-  }
-
-  private scriptBytes(): number {
     const { services, keyspace } = this.context;
-    return services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
+    const limitBytes = services.config.maxMemoryClientsBytes;
+    const strangerBytes = clients.unauthenticatedBytes();
+    const excessBytes =
+      limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - strangerBytes - limitBytes);
+    const scriptBytes = services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
+    return clients.memoryBytes() + scriptBytes - strangerBytes - excessBytes;
   }
 
   /** Whether a command is refused when memory is full; what would be queued takes memory, too. */
@@ -160,7 +187,7 @@ export class CommandChecks {
     const { control, appendOnly } = this.context.services.state;
     if (this.isLoading || this.context.keyspace.lockOrder.slowScripts !== 0 || appendOnly.writeError !== 0)
       return false;
-    return !control.mayBePaused || control.pauseKind(this.context.nowMs) === PauseKind.Off;
+    return !control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off;
   }
 
   /** Whether the command is refused while nothing can be saved. */

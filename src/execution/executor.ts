@@ -11,6 +11,7 @@ import type { LockOrder } from '../memory/lock-order.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import type { RequestParser } from '../protocol/request-parser.js';
 import type { ControlBlock } from '../state/control-block.js';
+import { releasePages } from '../system/page-release.js';
 import { Batch } from './batch.js';
 import { CommandChecks } from './command-checks.js';
 import { CommandTimer } from './command-timer.js';
@@ -46,6 +47,8 @@ export class Executor {
   private readonly lockOrder: LockOrder;
   /** The pauses that the running command has been checked against (`ControlBlock.pauseGeneration`). */
   private pauseGeneration = 0;
+  /** After `executeBatch`: the client has got so much that others come before what is left of its commands. */
+  mustPause = false;
 
   constructor(context: CommandContext) {
     this.context = context;
@@ -69,9 +72,10 @@ export class Executor {
     this.timer.beginBatch(count);
     batch.begin(bytes, view, parser, 0, count, session.database);
     let isUnhindered = this.isUnhindered(session);
+    this.mustPause = false;
     let index = 0;
     while (index < count) {
-      if (isUnhindered && batch.isSimple(index) && this.checks.hasRoom()) {
+      if (isUnhindered && batch.isSimple(index) && this.hasRoom(index, count)) {
         const next = this.runStretch(index, count);
         if (next === index) isUnhindered = false;
         index = next;
@@ -81,9 +85,10 @@ export class Executor {
         if (session.closing || session.postponed !== null) break;
         isUnhindered = this.isUnhindered(session);
       }
-      if (context.reply.size > FLUSH_BYTES || context.reply.overflowed) {
-        context.services.flush(session);
-        if (session.closing) break;
+      const { reply } = context;
+      if (reply.size > FLUSH_BYTES || reply.spilledBytes > 0 || reply.overflowed) {
+        this.mustPause = !context.services.flush(session);
+        if (this.mustPause) break;
       }
     }
     this.timer.endBatch();
@@ -117,6 +122,12 @@ export class Executor {
     );
   }
 
+  /** Whether memory has, or is made to have, room for what may run under one hold of a lock from `first` on. */
+  private hasRoom(first: number, count: number): boolean {
+    if (this.context.keyspace.settings.maxMemoryBytes === 0) return true;
+    return this.checks.hasRoom(this.batch.neededBytes(first, Math.min(count, first + STRETCH_COMMANDS_MAX)));
+  }
+
   /**
    * Runs simple commands from `first` on that are on the same shard, under one hold of its lock: many connections
    * that use one key would else pass its lock to and fro with each command. Returns the index after the last; `first`
@@ -145,7 +156,7 @@ export class Executor {
       context.command = command;
       session.lastCommandId = command.id;
       const errorsBefore = reply.errors;
-      const start = reply.length;
+      const start = reply.written;
       timer.countQuick(command);
       command.handler(context);
       this.settle();
@@ -159,6 +170,7 @@ export class Executor {
       argumentsDone < STRETCH_ARGUMENTS_MAX &&
       shards[index] === shard &&
       reply.size <= FLUSH_BYTES &&
+      reply.spilledBytes === 0 &&
       batch.isSimple(index)
     );
     keyspace.endStretch(shard, argumentsDone);
@@ -175,12 +187,13 @@ export class Executor {
     if (session.postponedWork !== null) this.goOn(session, postponed);
     else this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
     this.timer.endBatch();
+    if (session.postponed === null) releasePages(postponed.request.bytes);
   }
 
   /** Goes on with a command that has begun: nothing may refuse it any more. */
   private goOn(session: Session, postponed: QueuedCommand): void {
     const { reply } = this.context;
-    const start = reply.length;
+    const start = reply.hold();
     try {
       this.run(postponed.command, false);
     } catch (error) {
@@ -228,17 +241,15 @@ export class Executor {
   /** What CLIENT CACHING has said is for one command, or for one transaction. */
   private endCaching(command: Command | null): void {
     const { session } = this.context;
-    const isClientCommand = command?.fullName.startsWith('client');
-    if (session.tracking !== null && session.queue === null && !isClientCommand) {
-      session.tracking.isCachingSet = false;
-    }
+    if (command !== null && (command.traits & CommandTrait.KeepsCaching) !== 0) return;
+    if (session.tracking !== null && session.queue === null) session.tracking.isCachingSet = false;
   }
 
   /** CLIENT REPLY OFF and SKIP: what a command replies is taken back. */
   private executeSilently(command: Command | null): void {
     const { session, reply } = this.context;
     const mode = session.replyMode;
-    const start = reply.length;
+    const start = reply.hold();
     if (mode === ReplyMode.SkipNext) session.replyMode = ReplyMode.Skip;
     const resolved = this.checks.check(command);
     if (resolved !== null) this.queueOrRun(resolved);
@@ -304,7 +315,7 @@ export class Executor {
   private run(command: Command, heedsPause: boolean): boolean {
     const { context, timer } = this;
     const errorsBefore = context.reply.errors;
-    const start = context.reply.length;
+    const start = context.reply.written;
     context.command = command;
     context.session.lastCommandId = command.id;
     if (!timer.isEachTimed && isQuick(command, context.argCount)) {
@@ -439,6 +450,7 @@ export class Executor {
     context.select(request);
     context.command = command;
     const start = reply.length;
+    const writtenBefore = reply.written;
     const errorsBefore = reply.errors;
     const startedAt = performance.now();
     command.handler(context);
@@ -449,7 +461,7 @@ export class Executor {
     if (context.session.tracking !== null) this.readTracking.note(command);
     context.isMidTransaction = true;
     timer.countTimed(command, performance.now() - startedAt);
-    timer.noteSizes(command, start);
+    timer.noteSizes(command, writtenBefore);
     timer.countErrors(command, errorsBefore);
     this.takeBackIfSilent(start);
     if (this.control.monitorCount !== 0) this.feedMonitors(command);

@@ -9,12 +9,15 @@
 import { fdatasyncSync, writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { AppendOnlyState } from '../state/append-only-state.js';
+import { monotonicMs } from '../system/clock.js';
 import type { JournalRing } from './journal-ring.js';
 
 /** What one system call writes at most, so that room comes free while a lot is written. */
 const WRITE_BYTES_MAX = 1 << 20;
 /** A disk that takes so long for an fsync is waited for by the journal thread, which has nothing else to do. */
 const QUICK_SYNC_MS = 2;
+/** So long a worker waits for another thread to bring something to the disk. */
+const LOCK_MS_MAX = 5;
 
 export class JournalFile {
   private readonly ring: JournalRing;
@@ -35,7 +38,7 @@ export class JournalFile {
     while (ring.takenPosition < position) {
       const bytes = ring.peek(WRITE_BYTES_MAX);
       if (bytes.length === 0) break;
-      ring.taking(Date.now());
+      ring.taking(monotonicMs());
       const wrote = writeSync(ring.fileDescriptor, bytes);
       ring.taken(wrote);
       state.totalBytes += wrote;
@@ -56,13 +59,13 @@ export class JournalFile {
   /**
    * With `always`, brings all that has been recorded to the disk, for a worker that has executed what had come: its
    * replies are on their way sooner than through a thread that has to be woken first. Waits for whoever is at it
-   * already, and may find everything done. Returns whether all is on the disk; if not, that is for the journal
+   * already, but not long, and may find everything done. Returns whether all is on the disk; if not, that is for the journal
    * thread. Holds no other lock.
    */
   commit(): boolean {
     const { ring } = this;
     if (!this.mayCommit()) return false;
-    ring.lockFile();
+    if (!ring.lockFileWithin(LOCK_MS_MAX)) return false;
     const isDone = this.mayCommit() && this.bringToDisk();
     ring.unlockFile();
     return isDone;

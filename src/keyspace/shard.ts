@@ -21,6 +21,7 @@ import type { LockOrder } from '../memory/lock-order.js';
 import {
   DATABASE_BYTES,
   DATABASES_START_BYTE,
+  HeaderDouble,
   HeaderWord,
   ShardListener,
   ShardMemory,
@@ -33,6 +34,7 @@ import { HashValue } from '../structures/hash-value.js';
 import { ListValue } from '../structures/list-value.js';
 import { SetValue } from '../structures/set-value.js';
 import { SortedSetValue } from '../structures/sorted-set-value.js';
+import { StreamValue } from '../structures/stream-value.js';
 import type { ValueLimits } from '../structures/value-limits.js';
 import { sleep } from '../system/wait.js';
 import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
@@ -62,7 +64,7 @@ import {
   valueLength,
   valueOffset,
 } from './entry.js';
-import { KeyEvent } from './events.js';
+import { isOfGroupsOnly, KeyEvent } from './events.js';
 import { ExpiryCalendar, FieldCalendar } from './expiry-calendar.js';
 import { type Gate, type KeyName, NamedKey } from './gate.js';
 import type { KeptLock } from './kept-lock.js';
@@ -80,6 +82,9 @@ const ROOT_FIELD_CALENDAR = 8;
 /** Fields that a lookup removes of a hash when they are past their expiry; what is left is only hidden by it. */
 const DUE_FIELDS_PER_LOOKUP = 256;
 
+/** What an entry takes beside key and value. */
+const ENTRY_OVERHEAD_BYTES = 40;
+
 /** A value that grows in place gets room for as much again, up to this much. */
 const GROWTH_BYTES_MAX = 1 << 20;
 
@@ -91,6 +96,7 @@ export class Shard {
   readonly memory: ShardMemory;
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
+  readonly doubles: Float64Array;
   readonly view: DataView;
   readonly arena: Arena;
   readonly dictionary: KeyDictionary;
@@ -106,6 +112,7 @@ export class Shard {
   readonly sortedSets: SortedSetValue;
   readonly lazyFree: LazyFree;
   readonly lists: ListValue;
+  readonly streams: StreamValue;
   /** Up to where collections are packed. */
   readonly limits: ValueLimits;
   /** What knows the values of each type but strings, by ValueType. */
@@ -136,6 +143,7 @@ export class Shard {
     this.memory = new ShardMemory(buffer);
     this.bytes = this.memory.bytes;
     this.words = this.memory.words;
+    this.doubles = this.memory.doubles;
     this.view = this.memory.view;
     this.name = new NamedKey(this.bytes, this.view);
     this.arena = new Arena(this.memory);
@@ -163,6 +171,8 @@ export class Shard {
     );
     this.lists = new ListValue(this.memory, this.arena, this.limits);
     this.collections[ValueType.List] = this.lists;
+    this.streams = new StreamValue(this.memory, this.arena, this.limits);
+    this.collections[ValueType.Stream] = this.streams;
     for (const collection of this.collections) collection?.setKeeper(this.snapshot);
     this.settings = settings;
     this.counters = counters;
@@ -333,6 +343,16 @@ export class Shard {
       return 0;
     }
     return entry;
+  }
+
+  /**
+   * What `count` more keys with strings, or other strings for keys that are there, may ask of the arena: `lengthBytes` in
+   * all for keys and values, with or without expiries. For Arena.promise.
+   */
+  roomForKeys(database: number, count: number, lengthBytes: number, expires: boolean): number {
+    const root = this.root(database);
+    const bytes = lengthBytes + count * ENTRY_OVERHEAD_BYTES + this.dictionary.growthBytes(root, count);
+    return expires ? bytes + this.calendar.growthBytes(this.words[root + ROOT_CALENDAR], count) : bytes;
   }
 
   /**
@@ -755,15 +775,27 @@ export class Shard {
    */
   changed(key: KeyName, event: KeyEvent): void {
     const { words, gate } = this;
-    words[HeaderWord.DirtyCount]++;
+    this.doubles[HeaderDouble.DirtyCount]++;
     this.journal.changes++;
-    if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key);
+    if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key, event);
     if (gate.listener !== null) gate.listener.note(key, event);
   }
 
+  /** Something has changed that is no key, and is recorded and saved like one. */
+  otherChange(): void {
+    this.doubles[HeaderDouble.DirtyCount]++;
+    this.journal.changes++;
+  }
+
   /** Tells who waits in this shard for changes of its keys. */
-  private tellListeners(key: KeyName): void {
+  private tellListeners(key: KeyName, event: KeyEvent): void {
     const listeners = this.words[HeaderWord.Listeners];
+    if (isOfGroupsOnly(event)) {
+      // Who waits as a consumer of a group that is gone has to be told.
+      if (event === KeyEvent.StreamGroupDestroy && (listeners & ShardListener.Waiters) !== 0)
+        this.noteReady(key);
+      return;
+    }
     if ((listeners & ShardListener.Watchers) !== 0) this.watchedKeys.touch(key.keyDatabase, key.hash);
     if ((listeners & ShardListener.Waiters) !== 0) this.noteReady(key);
     if ((listeners & (ShardListener.Tracked | ShardListener.Broadcast)) !== 0)
@@ -847,7 +879,7 @@ export class Shard {
 
   /** The gate for all keys of a database at once, before they vanish. */
   private flushed(database: number, count: number, nowMs: number): void {
-    this.words[HeaderWord.DirtyCount] += count;
+    this.doubles[HeaderDouble.DirtyCount] += count;
     this.journal.changes++;
     this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
     if (this.waiters.queuesOnNoKey > 0) this.waiters.forEachQueue(database, this.queueReady);
@@ -855,7 +887,7 @@ export class Shard {
 
   /** The gate for all keys of two databases at once, before they are exchanged. */
   private swapped(left: number, right: number, nowMs: number): void {
-    this.words[HeaderWord.DirtyCount]++;
+    this.doubles[HeaderDouble.DirtyCount]++;
     this.journal.changes++;
     const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
     this.watchedKeys.touchWhere(left, affected);
@@ -866,9 +898,9 @@ export class Shard {
     this.waiters.forEachQueue(right, this.queueReady);
   }
 
-  /** Changes since the counter was last reset; a running number. */
+  /** Changes since the shard was made. */
   get dirtyCount(): number {
-    return this.words[HeaderWord.DirtyCount];
+    return this.doubles[HeaderDouble.DirtyCount];
   }
 
   /** Whether a database has a key with this hash: exact but for one chance in four billion. */
@@ -904,7 +936,7 @@ export class Shard {
     // Images for a snapshot live in the arena, too, and so does whoever waits for keys. What is tracked is gone.
     const hasGuests = snapshotState !== SnapshotState.None || this.waiters.queueCount !== 0;
     if (!hasGuests && this.isOnlyDatabase(database)) {
-      this.reset();
+      this.clear();
       return count;
     }
     const root = this.root(database);
@@ -920,13 +952,12 @@ export class Shard {
   }
 
   /** Forgets everything in the arena at once, which takes no longer for ten million keys than for one. */
-  private reset(): void {
+  clear(): void {
     const { words } = this;
     for (let database = 0; database < words[HeaderWord.DatabaseCount]; database++) {
       const root = this.root(database);
       words.fill(0, root, root + ROOT_WORDS);
     }
-    words[HeaderWord.FlushEpoch]++;
     words[HeaderWord.LazyFreeHead] = 0;
     words[HeaderWord.LazyFreePending] = 0;
     this.arena.reset();
@@ -1163,7 +1194,7 @@ export class Shard {
         const collection = this.collection(type);
         const reference = valueOffset(words, entry);
         collection.verify(reference);
-        if (collection.count(reference) === 0) throw new Error(`an empty collection of type ${type}`);
+        if (collection.isEmpty(reference)) throw new Error(`an empty collection of type ${type}`);
         if (type === ValueType.Hash && this.verifyDeadline(entry, reference)) expiringHashes++;
       }
     }

@@ -56,6 +56,7 @@ export class EpollTransport extends SocketTransport {
     this.events.findAddresses(libc);
     this.controlAddress = libc.addressOf(this.control);
     this.epoll = libc.epollCreate(Socket.SOCK_CLOEXEC);
+    if (this.epoll < 0) throw new Error(`can't wait for events: ${libc.errorText(libc.errno())}`);
     this.changeInterest(Epoll.CTL_ADD, channel.wakeFd, Epoll.IN);
   }
 
@@ -86,15 +87,17 @@ export class EpollTransport extends SocketTransport {
   }
 
   protected round(waitMs: number): number {
-    const { libc, events } = this;
+    const { libc, events, isInputLeft } = this;
+    if (isInputLeft) this.deliverLeft();
     if (this.lastCount > 0 && this.lastCount < SMALL_ROUND_EVENTS) libc.yieldProcessor();
-    const count = libc.epollWait(this.epoll, events.eventsAddress, EVENTS_MAX, Math.ceil(waitMs));
+    const timeoutMs = isInputLeft ? 0 : Math.ceil(waitMs);
+    const count = libc.epollWait(this.epoll, events.eventsAddress, EVENTS_MAX, timeoutMs);
     this.lastCount = count;
     for (let index = 0; index < count && !this.isStopped; index++) {
       const at = index * EPOLL_EVENT_BYTES;
       this.handleEvent(events.view.getInt32(at + EPOLL_DATA_OFFSET, true), events.view.getUint32(at, true));
     }
-    return count;
+    return isInputLeft ? count + 1 : count;
   }
 
   protected beginAside(): void {
@@ -115,10 +118,6 @@ export class EpollTransport extends SocketTransport {
     this.spareEvents = events;
   }
 
-  protected resumeRunning(connection: EpollConnection): void {
-    this.updateInterest(connection);
-  }
-
   private handleEvent(fd: number, events: number): void {
     if (fd === this.channel.wakeFd) {
       this.libc.read(fd, this.events.readAddress, 8);
@@ -131,7 +130,7 @@ export class EpollTransport extends SocketTransport {
     if ((events & Epoll.OUT) !== 0) this.writePending(connection);
     if (connection.isClosed) return;
     if ((events & (Epoll.IN | Epoll.HUP | Epoll.ERR | Epoll.RDHUP)) === 0) return;
-    if (connection.isReadingPaused || connection.isClosing) {
+    if (connection.isReadingPaused || connection.isClosing || connection.hasUndelivered) {
       if ((events & (Epoll.HUP | Epoll.ERR | Epoll.RDHUP)) !== 0) this.close(connection, false);
       return;
     }
@@ -171,7 +170,7 @@ export class EpollTransport extends SocketTransport {
       if (connection.inputLength > 0) this.deliverOwn(connection, got);
       else this.deliverShared(connection, this.events.readBuffer, this.events.readView, 0, got);
       if (got < room || connection.isClosed || connection.isReadingPaused || connection.isClosing) return;
-      if (connection.isOutputHeld) return;
+      if (connection.isOutputHeld || connection.hasUndelivered) return;
     }
   }
 
@@ -193,9 +192,12 @@ export class EpollTransport extends SocketTransport {
   }
 
   protected updateInterest(connection: EpollConnection): void {
+    const { hasUndelivered } = connection;
+    if (hasUndelivered && this.takesInput(connection)) this.deliverLater(connection);
+    const wantsInput = !hasUndelivered && this.wantsInput(connection);
     this.setInterest(
       connection,
-      (this.wantsInput(connection) ? Epoll.IN : 0) |
+      (wantsInput ? Epoll.IN : 0) |
         (this.wantsRoom(connection) ? Epoll.OUT : 0) |
         (connection.isReadingPaused && connection.closesOnEnd ? Epoll.RDHUP : 0),
     );

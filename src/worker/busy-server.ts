@@ -50,6 +50,14 @@ export class BusyServer implements ConnectionHandler {
     return this.dispatcher.bytesNeeded;
   }
 
+  get isPaused(): boolean {
+    return this.dispatcher.isPaused;
+  }
+
+  onAcceptFailed(reason: string): void {
+    this.worker.onAcceptFailed(reason);
+  }
+
   get clientsMax(): number {
     return this.worker.clientsMax;
   }

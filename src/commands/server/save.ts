@@ -27,7 +27,7 @@ export function saveInForeground(context: CommandContext): boolean {
     log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
     return false;
   }
-  state.control.lastSaveMs = Date.now();
+  state.control.noteSave();
   state.persistence.noteSaved(keyspace.dirtyCount());
   log('DB saved on disk');
   return true;
@@ -107,9 +107,9 @@ export function saveIfDue(keyspace: Keyspace, services: ServerServices, nowMs: n
   const { config, state, log } = services;
   const { persistence } = state;
   if (config.savePoints.length === 0 || persistence.isBusy) return;
-  if (persistence.hasFailed && nowMs - persistence.lastAttemptMs <= RETRY_DELAY_MS) return;
+  if (persistence.hasFailed && persistence.sinceAttemptMs <= RETRY_DELAY_MS) return;
   const changes = keyspace.dirtyCount() - persistence.savedChanges;
-  const elapsedMs = nowMs - state.control.lastSaveMs;
+  const elapsedMs = state.control.sinceSaveMs;
   const point = config.savePoints.find(
     (candidate) => changes >= candidate.changes && elapsedMs > candidate.seconds * 1000,
   );
@@ -150,9 +150,11 @@ export function reload(context: CommandContext): void {
       dropsExpired: true,
     };
     if (flushes) context.scripts.functions.flush();
+    keyspace.usesReserve = true;
     const { failure, keysLoaded, keysExpired, functions } = loadFile(keyspace, options, log, {
       replaces: merges,
     });
+    keyspace.usesReserve = false;
     if (failure === '') {
       const error = context.scripts.functions.restore(
         functions,

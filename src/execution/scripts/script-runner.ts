@@ -14,6 +14,7 @@ import { parseScriptHeader, ScriptFlag } from '../../scripting/flags.js';
 import type { ScriptHost, ScriptMemory } from '../../scripting/host.js';
 import type { ControlBlock } from '../../state/control-block.js';
 import { type RunningScripts, ScriptKind } from '../../state/running-scripts.js';
+import { releasePages } from '../../system/page-release.js';
 import { REDIS_VERSION, REDIS_VERSION_NUMBER } from '../../system/version.js';
 import { hasArity } from '../command-checks.js';
 import type { CommandTimer } from '../command-timer.js';
@@ -277,10 +278,7 @@ export class ScriptRunner implements ScriptHost {
     request.pairs = memory.words;
     request.start = pairStart;
     request.count = count;
-    reply.bytes = memory.reply;
-    reply.view = memory.replyView;
-    reply.length = 0;
-    reply.start = 0;
+    reply.lend(memory.reply, memory.replyView);
     context.select(request);
     const command = this.checkCommand();
     if (command !== null) {
@@ -290,8 +288,15 @@ export class ScriptRunner implements ScriptHost {
       }
       this.runCommand(command);
     }
-    if (reply.bytes !== memory.reply) memory.putReply(reply.bytes, 0, reply.length);
+    if (reply.bytes !== memory.reply) this.putLongReply(memory);
     else if (this.isEnding) memory.reply[0] = ASK;
+  }
+
+  /** A reply was too long for the window. */
+  private putLongReply(memory: ScriptMemory): void {
+    const { reply } = this;
+    memory.putReply(reply.bytes, 0, reply.length);
+    releasePages(reply.bytes);
   }
 
   /** The command of the request that the context holds, if the script may run it; null after an error reply. */
