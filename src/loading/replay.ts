@@ -274,6 +274,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     isDebugAllowed: () => false,
     log: () => {},
     releaseUnusedPages: () => {},
+    serveWhileBusy: () => {},
     purgeBuffers: () => {},
     executeTransaction: () => true,
   };

@@ -361,6 +361,15 @@ export class CommandWriter implements SnapshotWriter {
     if (this.options.hasTimestamp) this.output.rawText(`#TS:${Math.floor(nowMs / 1000)}\r\n`);
   }
 
+  functions(sources: readonly Uint8Array[]): void {
+    const { output } = this;
+    for (const source of sources) {
+      output.command('FUNCTION', 2);
+      output.text('LOAD');
+      output.argument(source, new DataView(source.buffer, source.byteOffset), 0, source.length);
+    }
+  }
+
   database(database: number): void {
     this.select(database);
   }

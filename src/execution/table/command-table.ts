@@ -135,6 +135,7 @@ export const enum CommandTrait {
   WhileSubscribed = 1 << 10,
   QuickWithOneKey = 1 << 11,
   KeepsCaching = 1 << 12,
+  RunsScript = 1 << 13,
 }
 
 /** Which arguments of a command are secret. */
@@ -235,6 +236,7 @@ const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
   needs_data: CommandTrait.NeedsData,
   stoppable: CommandTrait.Stoppable,
   while_subscribed: CommandTrait.WhileSubscribed,
+  runs_script: CommandTrait.RunsScript,
   keeps_caching: CommandTrait.KeepsCaching,
 };
 

@@ -23,7 +23,7 @@ const NEWER = new Set(
   ].flatMap((names) => names.split(' ')),
 );
 
-const NEWER_SUBCOMMANDS = new Set(['CLIENT CAPA', 'CLIENT IMPORT-SOURCE', 'SCRIPT SHOW']);
+const NEWER_SUBCOMMANDS = new Set(['CLIENT CAPA', 'CLIENT IMPORT-SOURCE']);
 
 /** JSON.SET, FT.SEARCH and their like. */
 const MODULE_COMMAND = /^(BF|CF|CMS|FT|JSON|TDIGEST|TOPK|TS|VSET)\.\w+$/;
