@@ -103,6 +103,8 @@ export interface Libc {
   getResourceLimit(resource: number, limits: Address): number;
   setResourceLimit(resource: number, limits: Address): number;
   madvise(address: Address, lengthBytes: number, advice: number): number;
+  /** Moves bytes; the ranges may overlap. */
+  memmove(target: Address, source: Address, lengthBytes: number): void;
   ioUringSetup(entries: number, parameters: Address): number;
   ioUringEnter(
     fd: number,
@@ -180,6 +182,7 @@ function bindCalls(): Libc | null {
       getResourceLimit: bind('getrlimit', 'int', ['int', 'intptr_t']),
       setResourceLimit: bind('setrlimit', 'int', ['int', 'intptr_t']),
       madvise: bind('madvise', 'int', ['intptr_t', 'size_t', 'int']),
+      memmove: bind('memmove', 'void', ['intptr_t', 'intptr_t', 'size_t']),
       ioUringSetup: (entries, parameters) => systemCall4(SystemCall.IoUringSetup, entries, parameters, 0, 0),
       ioUringEnter: (fd, submitted, completedMin, flags, argument, argumentBytes) =>
         systemCall6(SystemCall.IoUringEnter, fd, submitted, completedMin, flags, argument, argumentBytes),

@@ -28,6 +28,7 @@ import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
 import { EpollTransport } from '../network/epoll-transport.js';
+import { inputBuffers } from '../network/input-buffers.js';
 import { InputGathering } from '../network/input-gathering.js';
 import { IoUringTransport } from '../network/io-uring-transport.js';
 import type { ListenOptions } from '../network/listener.js';
@@ -461,6 +462,17 @@ export class Worker implements ConnectionHandler {
     return position;
   }
 
+  onPart(connection: Connection): void {
+    const { session } = connection;
+    if (session === null) return;
+    session.lastInteractionMs = Date.now();
+    this.state.counters.server[ServerCounter.Reads]++;
+    // The tick measures what it takes.
+    this.unsettled.add(connection);
+    this.limits.inputWaits(connection, session, connection.inputLength);
+    if (!session.authenticated) this.publishBuffers(connection, session);
+  }
+
   /** What has to happen once commands of a connection have run. */
   private afterCommands(connection: Connection, session: Session): void {
     // Who has not authenticated is told nothing of the data.
@@ -734,6 +746,7 @@ export class Worker implements ConnectionHandler {
   /** Gives back memory that is kept for long replies: what was not used lately, or with `isForced` all of it. */
   private giveBackBuffers(isForced: boolean): void {
     outputBlocks.trim(isForced);
+    inputBuffers.trim(isForced);
     this.transport.reply.shrinkIfUnused(isForced);
   }
 
