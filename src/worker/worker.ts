@@ -134,7 +134,9 @@ export class Worker implements ConnectionHandler {
   private readonly transport: Transport;
   private readonly services: ServerServices;
   private readonly settings: KeyspaceSettings;
-  private readonly hugePages: HugePages | null;
+  private hugePages: HugePages | null = null;
+  /** The workers that keep house now: each for the shards whose number modulo theirs is its own. */
+  private houseKeepers = 0;
   private readonly imageWriter: SnapshotImageWriter;
   private readonly connections = new Map<number, Connection>();
   /** Connections with buffers that may grow or shrink without another command. */
@@ -226,7 +228,7 @@ export class Worker implements ConnectionHandler {
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(),
       purgeBuffers: () => {
-        for (let worker = 0; worker < options.workerCount; worker++) {
+        for (let worker = 0; worker < this.state.workerLoad.startedWorkers; worker++) {
           this.state.outbox.send(worker, MessageKind.Purge, 0);
         }
       },
@@ -251,10 +253,7 @@ export class Worker implements ConnectionHandler {
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
     this.applyConfig();
-    const memories = this.keyspace.shards
-      .filter((shard) => shard.index % options.workerCount === options.index)
-      .map((shard) => shard.memory);
-    this.hugePages = libc === null ? null : new HugePages(libc, memories);
+    this.takeShards();
     if (this.acceptor !== null && libc !== null) {
       const { workerLoad } = this.state;
       const processors = new ProcessorLoad();
@@ -471,6 +470,19 @@ export class Worker implements ConnectionHandler {
     this.unsettled.add(connection);
     this.limits.inputWaits(connection, session, connection.inputLength);
     if (!session.authenticated) this.publishBuffers(connection, session);
+  }
+
+  /** Keeps house from now on for its share of the shards, with all workers that have been started. */
+  private takeShards(): void {
+    const { index } = this.options;
+    const houseKeepers = Math.max(this.state.workerLoad.startedWorkers, index + 1);
+    if (houseKeepers === this.houseKeepers) return;
+    this.houseKeepers = houseKeepers;
+    const memories = this.keyspace.shards
+      .filter((shard) => shard.index % houseKeepers === index)
+      .map((shard) => shard.memory);
+    const libc = loadLibc();
+    this.hugePages = libc === null ? null : new HugePages(libc, memories);
   }
 
   /** What has to happen once commands of a connection have run. */
@@ -809,10 +821,10 @@ export class Worker implements ConnectionHandler {
   onSpareTime(): boolean {
     // Whoever loads would have to wait.
     if (this.executor.checks.isLoading) return false;
-    const { index, workerCount } = this.options;
+    const { index } = this.options;
     const arePagesLeft = this.hugePages?.step() ?? false;
     const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
-    const mustFree = this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS);
+    const mustFree = this.keyspace.lazyFreeCycle(index, this.houseKeepers, SPARE_TIME_BUDGET_MS);
     return mustEvict || mustFree || arePagesLeft;
   }
 
@@ -860,15 +872,16 @@ export class Worker implements ConnectionHandler {
 
   /** What the worker does for its shards; returns whether more is to be done. */
   private keepHouse(nowMs: number): boolean {
-    const { index, workerCount } = this.options;
+    const { index } = this.options;
+    const { houseKeepers } = this;
     const { control, appendOnly } = this.state;
     let isWorkLeft = false;
     if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
-      isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
+      isWorkLeft = this.keyspace.expireCycle(index, houseKeepers, budgetMs);
     }
-    if (this.keyspace.lazyFreeCycle(index, workerCount, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
-    if (this.keyspace.limitTracking(index, workerCount)) isWorkLeft = true;
+    if (this.keyspace.lazyFreeCycle(index, houseKeepers, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
+    if (this.keyspace.limitTracking(index, houseKeepers)) isWorkLeft = true;
     if (this.executor.checks.evictInBackground(EVICTION_BUDGET_MS, nowMs)) isWorkLeft = true;
     if (index === 0) {
       saveIfDue(this.keyspace, this.services, nowMs);

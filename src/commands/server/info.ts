@@ -68,6 +68,7 @@ function server(context: CommandContext): Fields {
     ['node_version', process.version],
     ['worker_threads', services.workerCount],
     ['active_workers', services.state.workerLoad.activeWorkers],
+    ['started_workers', services.state.workerLoad.startedWorkers],
   ];
 }
 
