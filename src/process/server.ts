@@ -52,7 +52,7 @@ const EVENTFD_FLAGS = 0x80800;
 const RESERVE_FACTOR = 1.5;
 
 /** So long after the start, nothing is being started any more. */
-const START_MEMORY_MS = 2000;
+const START_MEMORY_MS = 3000;
 
 let log = createLog('', () => 'notice');
 
@@ -180,6 +180,9 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     threadsReady.push(untilReady(thread));
     workers.push(thread);
   }
+  const giveBackMemory = (): void => {
+    if (libc !== null) setTimeout(giveBackStartMemory, START_MEMORY_MS, libc).unref();
+  };
   const startMoreWorkers = async (): Promise<void> => {
     for (;;) {
       const started = workerLoad.startedWorkers;
@@ -193,6 +196,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       );
       if (isExiting) return;
       workerLoad.startedWorkers = wanted;
+      giveBackMemory();
     }
   };
   void startMoreWorkers();
@@ -245,6 +249,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     });
   }
   void untilAllReady().then(() => {
+    giveBackMemory();
     const usedBytes = openKeyspace(keyspace, config).usedBytes();
     block.runtimeMemoryBytes = Math.max(0, process.memoryUsage.rss() - usedBytes);
   });
@@ -293,7 +298,6 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   persistenceState.endLoading();
   log('Ready to accept connections');
   prepareReplies(table, new PreparedReplies(state.preparedReplies));
-  if (libc !== null) setTimeout(giveBackStartMemory, START_MEMORY_MS, libc).unref();
   if (config.isUnderSystemd) {
     const failure = notifySystemd(libc, ['READY=1', 'STATUS=Ready to accept connections']);
     if (failure !== '') log(`systemd can't be told that the server is ready: ${failure}`, 'warning');

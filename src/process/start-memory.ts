@@ -1,7 +1,7 @@
 /**
  * Memory that only the start has needed. To compile the code of all threads takes some megabytes of the C library's heap,
- * and touches most of Node's executable, half of all that an empty server has in memory. Both are given back once: what is
- * needed again comes back from the page cache, a few pages at a time.
+ * and touches most of Node's executable and of the libraries, half of all that an empty server has in memory. Both are given
+ * back: what is needed again comes back from the page cache, a few pages at a time.
  */
 
 import { readFileSync } from 'node:fs';
@@ -16,8 +16,8 @@ export interface MappedFile {
   readonly lengthBytes: number;
 }
 
-/** What /proc/self/smaps says is mapped of a file, can't be written, has not been written, and takes memory. */
-export function unwrittenMappings(smaps: string, file: string): MappedFile[] {
+/** What /proc/self/smaps says is mapped of files, can't be written, has not been written, and takes memory. */
+export function unwrittenMappings(smaps: string): MappedFile[] {
   const found: MappedFile[] = [];
   let current: MappedFile | null = null;
   let residentBytes = 0;
@@ -26,7 +26,7 @@ export function unwrittenMappings(smaps: string, file: string): MappedFile[] {
     if (head !== null) {
       const [, from, to, protection, name] = head;
       const address = Number.parseInt(from, 16);
-      const isWanted = name === file && (protection === 'r-xp' || protection === 'r--p');
+      const isWanted = name.startsWith('/') && (protection === 'r-xp' || protection === 'r--p');
       current = isWanted ? { address, lengthBytes: Number.parseInt(to, 16) - address } : null;
       continue;
     }
@@ -54,7 +54,7 @@ export function giveBackStartMemory(libc: Libc): void {
   } catch {
     return;
   }
-  for (const { address, lengthBytes } of unwrittenMappings(smaps, process.execPath)) {
+  for (const { address, lengthBytes } of unwrittenMappings(smaps)) {
     libc.madvise(address, lengthBytes, MADV_DONTNEED);
   }
 }

@@ -24,6 +24,7 @@ import { WaitServer } from '../execution/wait-server.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { lockWaits } from '../memory/lock.js';
 import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
@@ -852,6 +853,7 @@ export class Worker implements ConnectionHandler {
       if (this.hugePages?.step()) isWorkLeft = true;
       if (this.keepHouse(nowMs)) isWorkLeft = true;
     }
+    this.publishLockWaits();
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(monotonicMs());
@@ -868,6 +870,13 @@ export class Worker implements ConnectionHandler {
     this.messages.flush();
     this.limits.tick(monotonicMs());
     return isWorkLeft;
+  }
+
+  private publishLockWaits(): void {
+    const { server } = this.state.counters;
+    server[ServerCounter.LocksContended] = lockWaits.contended;
+    server[ServerCounter.LockSleeps] = lockWaits.sleeps;
+    server[ServerCounter.LockSleepMicroseconds] = Math.round(1000 * lockWaits.sleepMs);
   }
 
   /** What the worker does for its shards; returns whether more is to be done. */

@@ -72,6 +72,20 @@ function server(context: CommandContext): Fields {
   ];
 }
 
+/** What Redis has no fields for. */
+function damselfly({ services }: CommandContext): Fields {
+  const { statistics, workerLoad } = services.state;
+  return [
+    ['worker_threads', services.workerCount],
+    ['started_workers', workerLoad.startedWorkers],
+    ['active_workers', workerLoad.activeWorkers],
+    ['moved_connections', statistics.total(ServerCounter.ConnectionsMoved)],
+    ['locks_contended', statistics.total(ServerCounter.LocksContended)],
+    ['lock_sleeps', statistics.total(ServerCounter.LockSleeps)],
+    ['lock_sleep_usec', statistics.total(ServerCounter.LockSleepMicroseconds)],
+  ];
+}
+
 function clients(context: CommandContext): Fields {
   const { config, state } = context.services;
   const [inputPeakBytes, outputPeakBytes] = state.clients.recentPeaks();
@@ -457,6 +471,7 @@ const SECTIONS: readonly Section[] = [
   { name: 'latencystats', title: 'Latencystats', isDefault: false, fields: latencyStats },
   { name: 'cluster', title: 'Cluster', isDefault: true, fields: () => [['cluster_enabled', 0]] },
   { name: 'keyspace', title: 'Keyspace', isDefault: true, fields: keyspaceSection },
+  { name: 'damselfly', title: 'Damselfly', isDefault: false, fields: damselfly },
 ];
 
 /** The sections asked for, by lower-case name; `default`, `all` and `everything` stand for several. */
