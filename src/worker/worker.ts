@@ -25,11 +25,13 @@ import { doDeferred } from '../keyspace/deferred-work.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
-import { AcceptFailures } from '../network/accept-failures.js';
+import { lockWaits } from '../memory/lock.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
+import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
 import { EpollTransport } from '../network/epoll-transport.js';
+import { inputBuffers } from '../network/input-buffers.js';
 import { InputGathering } from '../network/input-gathering.js';
 import { IoUringTransport } from '../network/io-uring-transport.js';
 import type { ListenOptions } from '../network/listener.js';
@@ -136,7 +138,9 @@ export class Worker implements ConnectionHandler {
   private readonly transport: Transport;
   private readonly services: ServerServices;
   private readonly settings: KeyspaceSettings;
-  private readonly hugePages: HugePages | null;
+  private hugePages: HugePages | null = null;
+  /** The workers that keep house now: each for the shards whose number modulo theirs is its own. */
+  private houseKeepers = 0;
   private readonly imageWriter: SnapshotImageWriter;
   private readonly connections = new Map<number, Connection>();
   /** Connections with buffers that may grow or shrink without another command. */
@@ -231,7 +235,7 @@ export class Worker implements ConnectionHandler {
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(),
       purgeBuffers: () => {
-        for (let worker = 0; worker < options.workerCount; worker++) {
+        for (let worker = 0; worker < this.state.workerLoad.startedWorkers; worker++) {
           this.state.outbox.send(worker, MessageKind.Purge, 0);
         }
       },
@@ -257,10 +261,7 @@ export class Worker implements ConnectionHandler {
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
     this.applyConfig();
-    const memories = this.keyspace.shards
-      .filter((shard) => shard.index % options.workerCount === options.index)
-      .map((shard) => shard.memory);
-    this.hugePages = libc === null ? null : new HugePages(libc, memories);
+    this.takeShards();
     if (this.acceptor !== null && libc !== null) {
       const { workerLoad } = this.state;
       const processors = new ProcessorLoad();
@@ -467,6 +468,30 @@ export class Worker implements ConnectionHandler {
     this.limits.evictClients();
     this.takeRequests();
     return position;
+  }
+
+  onPart(connection: Connection): void {
+    const { session } = connection;
+    if (session === null) return;
+    session.lastInteractionMs = monotonicMs();
+    this.state.counters.server[ServerCounter.Reads]++;
+    // The tick measures what it takes.
+    this.unsettled.add(connection);
+    this.limits.inputWaits(connection, session, connection.inputLength);
+    if (!session.authenticated) this.publishBuffers(connection, session);
+  }
+
+  /** Keeps house from now on for its share of the shards, with all workers that have been started. */
+  private takeShards(): void {
+    const { index } = this.options;
+    const houseKeepers = Math.max(this.state.workerLoad.startedWorkers, index + 1);
+    if (houseKeepers === this.houseKeepers) return;
+    this.houseKeepers = houseKeepers;
+    const memories = this.keyspace.shards
+      .filter((shard) => shard.index % houseKeepers === index)
+      .map((shard) => shard.memory);
+    const libc = loadLibc();
+    this.hugePages = libc === null ? null : new HugePages(libc, memories);
   }
 
   /** What has to happen once commands of a connection have run. */
@@ -757,6 +782,7 @@ export class Worker implements ConnectionHandler {
   /** Gives back memory that is kept for long replies: what was not used lately, or with `isForced` all of it. */
   private giveBackBuffers(isForced: boolean): void {
     outputBlocks.trim(isForced);
+    inputBuffers.trim(isForced);
     this.transport.reply.shrinkIfUnused(isForced);
   }
 
@@ -819,11 +845,11 @@ export class Worker implements ConnectionHandler {
   onSpareTime(): boolean {
     // Whoever loads would have to wait.
     if (this.executor.checks.isLoading) return false;
-    const { index, workerCount } = this.options;
+    const { index } = this.options;
     const arePagesLeft = this.hugePages?.step() ?? false;
     const hasWork = this.unlessBusy(() => {
       const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
-      return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || mustEvict;
+      return this.keyspace.lazyFreeCycle(index, this.houseKeepers, SPARE_TIME_BUDGET_MS) || mustEvict;
     });
     return hasWork || arePagesLeft;
   }
@@ -855,6 +881,7 @@ export class Worker implements ConnectionHandler {
     const { engine } = this.context.scripts;
     engine.trim();
     this.state.runningScripts.noteVmBytes(this.options.index, engine.usedBytes);
+    this.publishLockWaits();
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(monotonicMs());
@@ -887,17 +914,25 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  private publishLockWaits(): void {
+    const { server } = this.state.counters;
+    server[ServerCounter.LocksContended] = lockWaits.contended;
+    server[ServerCounter.LockSleeps] = lockWaits.sleeps;
+    server[ServerCounter.LockSleepMicroseconds] = Math.round(1000 * lockWaits.sleepMs);
+  }
+
   /** What the worker does for its shards; returns whether more is to be done. */
   private keepHouse(nowMs: number): boolean {
-    const { index, workerCount } = this.options;
+    const { index } = this.options;
+    const { houseKeepers } = this;
     const { control, appendOnly } = this.state;
     let isWorkLeft = false;
     if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
-      isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
+      isWorkLeft = this.keyspace.expireCycle(index, houseKeepers, budgetMs);
     }
-    if (this.keyspace.lazyFreeCycle(index, workerCount, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
-    if (this.keyspace.limitTracking(index, workerCount)) isWorkLeft = true;
+    if (this.keyspace.lazyFreeCycle(index, houseKeepers, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
+    if (this.keyspace.limitTracking(index, houseKeepers)) isWorkLeft = true;
     if (this.executor.checks.evictInBackground(EVICTION_BUDGET_MS, nowMs)) isWorkLeft = true;
     if (index === 0) {
       saveIfDue(this.keyspace, this.services, nowMs);
