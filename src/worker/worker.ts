@@ -171,7 +171,11 @@ export class Worker implements ConnectionHandler {
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
-    this.settings = { ...defaultSettings(), mayExpire: () => this.mayExpire() };
+    this.settings = {
+      ...defaultSettings(),
+      mayExpire: () => this.mayExpire(),
+      mayDeleteByItself: () => this.mayDeleteByItself(),
+    };
     this.channels = options.channels.map((buffer) => new WorkerChannel(buffer, libc));
     this.channel = this.channels[options.index];
     const { acceptorControl } = options;
@@ -380,10 +384,19 @@ export class Worker implements ConnectionHandler {
    * back, except by a write.
    */
   private mayExpire(): boolean {
-    const { control, appendOnly } = this.state;
-    if (appendOnly.writeError !== 0) return false;
-    if (!control.mayBePaused || control.pauseKind(Date.now()) === PauseKind.Off) return true;
-    return (this.context.command.flags & CommandFlag.Write) !== 0;
+    if (this.state.appendOnly.writeError !== 0) return false;
+    return !this.areWritesPaused || (this.context.command.flags & CommandFlag.Write) !== 0;
+  }
+
+  /** The same for keys that are deleted while no command asks for them. */
+  private mayDeleteByItself(): boolean {
+    return this.state.appendOnly.writeError === 0 && !this.areWritesPaused;
+  }
+
+  /** Whether CLIENT PAUSE holds writes back. */
+  private get areWritesPaused(): boolean {
+    const { control } = this.state;
+    return control.mayBePaused && control.pauseKind(Date.now()) !== PauseKind.Off;
   }
 
   /** Whether an `enable-…` directive lets a client in. */
@@ -859,9 +872,9 @@ export class Worker implements ConnectionHandler {
   /** What the worker does for its shards; returns whether more is to be done. */
   private keepHouse(nowMs: number): boolean {
     const { index, workerCount } = this.options;
-    const { control, appendOnly } = this.state;
+    const { control } = this.state;
     let isWorkLeft = false;
-    if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
+    if (control.isActiveExpireOn && this.mayDeleteByItself()) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
       isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
     }

@@ -55,6 +55,7 @@ const FENCE_CHANNEL = 'fence';
 class Listener {
   private readonly subscriber: RawClient;
   private readonly publisher: RawClient;
+  private counted = 0;
 
   private constructor(subscriber: RawClient, publisher: RawClient) {
     this.subscriber = subscriber;
@@ -64,7 +65,9 @@ class Listener {
   static async open(address: RawClientAddress): Promise<Listener> {
     const subscriber = await RawClient.connect(address);
     await subscriber.command('PSUBSCRIBE', '*');
-    return new Listener(subscriber, await RawClient.connect(address));
+    const listener = new Listener(subscriber, await RawClient.connect(address));
+    await listener.changes();
+    return listener;
   }
 
   /** The channels and messages of all that has happened. */
@@ -82,6 +85,15 @@ class Listener {
       events.push(CLOSED.toString());
     }
     return events;
+  }
+
+  /** How many changes have been counted towards the save points since this was asked last. */
+  async changes(): Promise<number> {
+    const text = String(await this.publisher.command('INFO', 'persistence').catch(() => CLOSED));
+    const counted = Number(/rdb_changes_since_last_save:(\d+)/.exec(text)?.[1]);
+    const changes = counted - this.counted;
+    this.counted = counted;
+    return changes;
   }
 
   async close(): Promise<void> {
@@ -149,6 +161,10 @@ class Side {
   /** What has happened to keys since the last call. */
   events(): Promise<string[]> {
     return this.listener!.events();
+  }
+
+  changes(): Promise<number> {
+    return this.listener!.changes();
   }
 
   async close(): Promise<void> {
@@ -329,6 +345,13 @@ export async function runScript(
           expected: Buffer.from(happened, 'latin1'),
           actual: Buffer.from(found, 'latin1'),
         };
+      }
+      const [counted, counted2] = await Promise.all([a.changes(), b.changes()]);
+      // A snapshot sets the count back.
+      if (counted >= 0 && counted2 >= 0 && counted !== counted2) {
+        const command = batch.map((entry) => formatCommand(entry.args)).join(' | ');
+        const mismatch = { index: at + batch.length - 1, command: `changes by ${command}` };
+        return { ...mismatch, expected: Buffer.from(String(counted)), actual: Buffer.from(String(counted2)) };
       }
       const { pauseMs } = batch.at(-1)!;
       if (pauseMs > 0) await delay(pauseMs);

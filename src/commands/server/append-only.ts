@@ -139,6 +139,7 @@ export function reloadAppendOnly(context: CommandContext): void {
       for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
     }
     const problem = services.loadAppendOnlyAgain();
+    for (const shard of keyspace.shards) shard.noteLoaded();
     if (isRecording) ring.turnOn();
     persistence.noteUnchanged(keyspace.dirtyCount());
     return problem;

@@ -151,6 +151,7 @@ export function reload(context: CommandContext): void {
     keyspace.usesReserve = true;
     const { failure, keysLoaded, keysExpired } = loadFile(keyspace, options, log, { replaces: merges });
     keyspace.usesReserve = false;
+    for (const shard of keyspace.shards) shard.noteLoaded();
     if (failure === '') {
       log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
       persistence.noteUnchanged(keyspace.dirtyCount());

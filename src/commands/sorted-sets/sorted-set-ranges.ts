@@ -411,7 +411,7 @@ function removeRange(context: CommandContext, by: By, event: KeyEvent): void {
   const removed = end - start;
   if (removed > 0) {
     sortedSets.removeRange(reference, start, removed);
-    context.elementsRemoved(event);
+    context.elementsRemoved(event, removed);
   }
   context.reply.integer(removed);
 }

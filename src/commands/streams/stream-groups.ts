@@ -168,7 +168,7 @@ function createWithStream(context: CommandContext): void {
   if (!context.putDraft(ValueType.Stream, -1)) return;
   // To whoever watches it, the key is new.
   context.changed(KeyEvent.New);
-  context.changed(KeyEvent.StreamGroupCreate);
+  context.happened(KeyEvent.StreamGroupCreate);
   reply.ok();
 }
 
@@ -262,7 +262,7 @@ function xack(context: CommandContext): void {
     groups.remove(group, pending);
     acknowledged++;
   }
-  if (acknowledged > 0) context.changed(KeyEvent.StreamDelivery);
+  if (acknowledged > 0) context.changed(KeyEvent.StreamDelivery, acknowledged);
   reply.integer(acknowledged);
 }
 
