@@ -420,6 +420,11 @@ export class CommandContext implements KeyName {
     return this.referenceOf(this.findWrite(index), type);
   }
 
+  /** The same for one that also counts as a read of it. */
+  readWriteCollection(index: number, type: ValueType): number {
+    return this.referenceOf(this.findReadWrite(index), type);
+  }
+
   private referenceOf(entry: number, type: ValueType): number {
     if (entry === 0) return 0;
     const { words } = this.shard;

@@ -102,14 +102,27 @@ class Listener {
 }
 
 /** Events without those that are each server's own affair. */
-function comparableEvents(events: readonly string[], commands: readonly (readonly Word[])[]): string {
+function comparableEvents(
+  events: readonly string[],
+  commands: readonly (readonly Word[])[],
+  hasShortLived: boolean,
+): string {
   const has = (pattern: RegExp) => commands.some(([name]) => pattern.test(String(name)));
   // When a key is found to be due, for which elements SORT still looks keys up (and whether it deletes a target that is
   // due), when SMOVE creates the target.
-  let own = /[ :]expired\b/;
-  if (has(/^(sort|scan)/i)) own = /[ :](expired|keymiss|del)\b/;
-  else if (has(/^smove/i)) own = /[ :](expired|new)\b/;
-  return events.filter((event) => !own.test(event)).join('\n');
+  const own = [/[ :]expired\b/];
+  if (has(/^(sort|scan)/i)) own.push(/[ :](keymiss|del)\b/);
+  if (has(/^smove/i)) own.push(/[ :]new\b/);
+  // Since Redis 7.2 reads make the consumer even if there is nothing for it.
+  own.push(/[ :]xgroup-(create|del)consumer\b/);
+  // A life of a millisecond may be over within a pipeline; commands that store nothing may find their target due.
+  if (hasShortLived) own.push(/[ :](expire|del)\b/);
+  return events.filter((event) => !own.some((pattern) => pattern.test(event))).join('\n');
+}
+
+/** Whether the versions of Redis count changes of a command in other ways, or what EXEC runs may be one such. */
+function countsOtherwise(commands: readonly (readonly Word[])[]): boolean {
+  return commands.some(([name]) => /^(swapdb|exec|xreadgroup|xclaim|xautoclaim)$/i.test(String(name)));
 }
 
 /** One server's side of a script. */
@@ -335,7 +348,7 @@ export async function runScript(
         }
       }
       const [happened, found] = (await Promise.all([a.events(), b.events()])).map((events) =>
-        comparableEvents(events, commands),
+        comparableEvents(events, commands, script.hasShortLived),
       ) as [string, string];
       if (happened !== found) {
         const command = batch.map((entry) => formatCommand(entry.args)).join(' | ');
@@ -347,8 +360,14 @@ export async function runScript(
         };
       }
       const [counted, counted2] = await Promise.all([a.changes(), b.changes()]);
-      // A snapshot sets the count back.
-      if (counted >= 0 && counted2 >= 0 && counted !== counted2) {
+      // A snapshot sets the count back; deleting what is past its expiry may count in Redis.
+      if (
+        !script.hasShortLived &&
+        !countsOtherwise(commands) &&
+        counted >= 0 &&
+        counted2 >= 0 &&
+        counted !== counted2
+      ) {
         const command = batch.map((entry) => formatCommand(entry.args)).join(' | ');
         const mismatch = { index: at + batch.length - 1, command: `changes by ${command}` };
         return { ...mismatch, expected: Buffer.from(String(counted)), actual: Buffer.from(String(counted2)) };

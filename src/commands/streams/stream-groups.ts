@@ -166,8 +166,8 @@ function createWithStream(context: CommandContext): void {
     return;
   }
   if (!context.putDraft(ValueType.Stream, -1)) return;
-  // To whoever watches it, the key is new.
-  context.changed(KeyEvent.New);
+  // To whoever watches it, more has changed than the groups.
+  context.changed(KeyEvent.Unnamed);
   context.happened(KeyEvent.StreamGroupCreate);
   reply.ok();
 }
@@ -245,7 +245,7 @@ function deleteConsumer(context: CommandContext): void {
 
 function xack(context: CommandContext): void {
   const { reply } = context;
-  const reference = context.writeCollection(1, ValueType.Stream);
+  const reference = context.readWriteCollection(1, ValueType.Stream);
   if (reference < 0) return;
   const group = reference === 0 ? 0 : findGroup(context, reference, 2);
   if (group === 0) {

@@ -6,6 +6,7 @@ import { OUT_OF_MEMORY, SYNTAX_ERROR } from '../../execution/errors.js';
 import { CommandRequest } from '../../execution/request.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
+import { KeyEvent } from '../../keyspace/events.js';
 import { WaitKind } from '../../keyspace/waiters.js';
 import { ID_TEXT_BYTES_MAX, IdList, StreamId } from '../../structures/stream-id.js';
 import { isCharacter, readId } from './stream-arguments.js';
@@ -218,7 +219,11 @@ function selectStream(context: CommandContext, stream: number): number {
   request.ids.read(stream, demand.after);
   // With several, another one was selected last.
   if (request.keyCount > 1) context.peek(request.firstKey + stream);
-  if (context.entry === 0) return 0;
+  if (context.entry === 0) {
+    // Redis looks for it a second time.
+    context.happened(KeyEvent.KeyMiss);
+    return 0;
+  }
   if (demand.isGroup) context.shard.preserve(context.keyDatabase, context.entry);
   return context.valueOffset;
 }
