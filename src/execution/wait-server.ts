@@ -15,6 +15,7 @@ import { WaitKind, type WaitRequest } from '../keyspace/waiters.js';
 import { keySlot } from '../memory/hash.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { type ClientTable, ClientWord } from '../state/client-table.js';
+import { PauseKind } from '../state/control-block.js';
 import { MessageKind } from '../state/mail.js';
 import type { Blocking } from './blocking.js';
 import type { CommandContext } from './context.js';
@@ -50,6 +51,7 @@ export class WaitServer {
   private readonly locked: Shard[] = [];
   private deliveries: Delivery[] = [];
   private deferred: Deferred[] = [];
+  private heldBack: Deferred[] = [];
 
   constructor(context: CommandContext) {
     this.context = context;
@@ -193,14 +195,35 @@ export class WaitServer {
         state.outbox.send(worker, kind, clientId, keyArgument, microseconds, WaitEnd.Served, reply);
       }
     }
-    for (const { name, shard, other } of deferred) this.serveUnderBoth(name, shard, other);
+    for (const waiting of deferred) this.serveUnderBoth(waiting);
+  }
+
+  /** Serves those whom CLIENT PAUSE has held back, if it is over. No lock is held. */
+  serveHeldBack(): void {
+    if (this.heldBack.length === 0 || this.areWritesPaused) return;
+    const { heldBack } = this;
+    this.heldBack = [];
+    for (const waiting of heldBack) this.serveUnderBoth(waiting);
+  }
+
+  /** A pause that begins between the hold that has made a key ready and the next one holds back what is left to be done. */
+  private get areWritesPaused(): boolean {
+    const { control } = this.context.services.state;
+    return control.mayBePaused && control.pauseKind(Date.now()) !== PauseKind.Off;
   }
 
   /** Serves those who wait for a key once more, with the lock of another shard. */
-  private serveUnderBoth(name: NamedKey, shard: Shard, other: Shard): void {
+  private serveUnderBoth(waiting: Deferred): void {
+    const { name, shard, other } = waiting;
     const [first, second] = shard.index < other.index ? [shard, other] : [other, shard];
     first.lock();
     second.lock();
+    if (this.areWritesPaused) {
+      first.unlock();
+      second.unlock();
+      this.heldBack.push(waiting);
+      return;
+    }
     const marks = new Uint8Array(this.keyspace.shards.length);
     marks[first.index] = 1;
     marks[second.index] = 1;

@@ -908,7 +908,7 @@ export class Shard {
     const snapshotState = words[HeaderWord.SnapshotState];
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
     // Images for a snapshot live in the arena, too, and so does whoever waits for keys. What is tracked is gone.
-    const hasGuests = snapshotState !== SnapshotState.None || this.waiters.queueCount !== 0;
+    const hasGuests = snapshotState !== SnapshotState.None || !this.waiters.isEmpty;
     if (!hasGuests && this.isOnlyDatabase(database)) {
       this.clear();
       return count;

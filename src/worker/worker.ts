@@ -129,6 +129,7 @@ export class Worker implements ConnectionHandler {
   private readonly keyspace: Keyspace;
   private readonly context: CommandContext;
   private readonly executor: Executor;
+  private readonly waitServer: WaitServer;
   private readonly dispatcher: Dispatcher;
   private readonly transport: Transport;
   private readonly services: ServerServices;
@@ -248,7 +249,8 @@ export class Worker implements ConnectionHandler {
     );
     this.executor = new Executor(this.context);
     const { gate } = this.keyspace;
-    gate.holdEnd = new HoldFinish(gate, new WaitServer(this.context), this.services.notices);
+    this.waitServer = new WaitServer(this.context);
+    gate.holdEnd = new HoldFinish(gate, this.waitServer, this.services.notices);
     this.executor.checks.isLoading = this.state.persistence.isLoading;
     this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
@@ -862,6 +864,7 @@ export class Worker implements ConnectionHandler {
       this.nextTrimMs = performance.now() + TRIM_MS;
       this.giveBackBuffers(false);
     }
+    this.waitServer.serveHeldBack();
     // What has expired may have served somebody, and caused messages.
     this.services.waitRoom.finishServed();
     this.messages.flush();
