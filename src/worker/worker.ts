@@ -804,9 +804,14 @@ export class Worker implements ConnectionHandler {
       if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
       this.limits.afterCommands(connection, session);
       this.services.monitors.flush();
-      if (session.postponed !== null || connection.isClosed) continue;
+      if (connection.isClosed || (session.postponed !== null && !session.isWaiting)) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
+      if (session.isWaiting) {
+        // It waits for keys now, and is not read from until it is served.
+        connection.closesOnEnd = true;
+        continue;
+      }
       if (session.closing) connection.closeAfterReply();
       this.services.clientRows.publish(
         session,
