@@ -130,6 +130,7 @@ export class Executor {
     const { session, reply, keyspace } = context;
     const { lookAhead, commands } = batch;
     const { shards, repeatsKey, keyOffsets } = lookAhead;
+    const { ready } = keyspace.gate;
     const shard = shards[first];
     const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
     let index = first;
@@ -161,6 +162,8 @@ export class Executor {
       index < end &&
       argumentsDone < STRETCH_ARGUMENTS_MAX &&
       shards[index] === shard &&
+      // Who waits for a key that has become ready comes before the next command.
+      ready.length === 0 &&
       reply.size <= FLUSH_BYTES &&
       reply.spilledBytes === 0 &&
       batch.isSimple(index)
