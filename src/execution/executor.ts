@@ -244,13 +244,16 @@ export class Executor {
     if (mode === ReplyMode.SkipNext) session.replyMode = ReplyMode.Skip;
     const resolved = this.checks.check(command);
     if (resolved !== null) this.queueOrRun(resolved);
+    if (session.tracking?.isCachingSet) this.endCaching(command);
     if (session.postponed !== null) {
       session.replyMode = mode;
       return;
     }
     // CLIENT REPLY ON is the one command whose own reply is sent.
     if (session.replyMode === ReplyMode.On) return;
-    reply.length = Math.min(start, reply.length);
+    if (resolved === null || (resolved.traits & CommandTrait.Pushes) === 0) {
+      reply.length = Math.min(start, reply.length);
+    }
     if (session.replyMode === ReplyMode.Skip) session.replyMode = ReplyMode.On;
   }
 
@@ -419,7 +422,7 @@ export class Executor {
     timer.countTimed(command, performance.now() - startedAt);
     timer.noteSizes(command, writtenBefore);
     timer.countErrors(command, errorsBefore);
-    this.takeBackIfSilent(start);
+    if ((command.traits & CommandTrait.Pushes) === 0) this.takeBackIfSilent(start);
     if (this.control.monitorCount !== 0) this.feedMonitors(command);
   }
 
