@@ -180,12 +180,11 @@ export class WaitServer {
     return false;
   }
 
-  /** Sends what was served, when the locks are free, and serves those who have to be served under others. */
-  afterRelease(): void {
-    const { deliveries, deferred, context } = this;
-    if (deliveries.length === 0 && deferred.length === 0) return;
+  /** Sends what was served, when the locks are free. */
+  deliver(): void {
+    const { deliveries, context } = this;
+    if (deliveries.length === 0) return;
     this.deliveries = [];
-    this.deferred = [];
     const { state, workerIndex, waitRoom } = context.services;
     for (const { worker, clientId, keyArgument, microseconds, reply } of deliveries) {
       if (worker === workerIndex) {
@@ -195,6 +194,13 @@ export class WaitServer {
         state.outbox.send(worker, kind, clientId, keyArgument, microseconds, WaitEnd.Served, reply);
       }
     }
+  }
+
+  /** Serves those who have to be served under other locks. */
+  serveDeferred(): void {
+    if (this.deferred.length === 0) return;
+    const { deferred } = this;
+    this.deferred = [];
     for (const waiting of deferred) this.serveUnderBoth(waiting);
   }
 

@@ -524,6 +524,11 @@ export class Worker implements ConnectionHandler {
       reply.raw(writer.bytes, start, writer.length - start);
       return;
     }
+    if (
+      session.isWaiting &&
+      this.services.waitRoom.keepMessage(session.id, writer.bytes.slice(start, writer.length))
+    )
+      return;
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
     this.state.counters.server[ServerCounter.OutputBytes] += writer.length - start;
@@ -564,6 +569,7 @@ export class Worker implements ConnectionHandler {
     length,
     milliseconds,
     error,
+    messages,
   }: EndedWait): void {
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
@@ -588,6 +594,7 @@ export class Worker implements ConnectionHandler {
       reply.drop();
       if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
     }
+    for (const message of messages) reply.raw(message, 0, message.length);
     this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
     if (connection.isClosed) return;
