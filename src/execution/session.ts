@@ -1,5 +1,6 @@
 /** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
 
+import { underLock } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTracking } from '../pubsub/client-tracking.js';
 import type { SubscribedNames } from '../pubsub/subscriptions.js';
@@ -61,6 +62,7 @@ export interface PostponedWork {
 export class Session {
   readonly id: number;
   readonly connection: ClientConnection;
+  /** Monotonic ms, as all times of a session. */
   readonly createdMs: number;
   database = 0;
   protocol: 2 | 3 = 2;
@@ -134,9 +136,7 @@ export class Session {
   unwatchAll(): void {
     for (const { shard, slot } of this.watched) {
       if (slot < 0) continue;
-      shard.lock();
-      shard.watchedKeys.unwatch(slot);
-      shard.unlock();
+      underLock(shard, () => shard.watchedKeys.unwatch(slot));
     }
     this.watched.length = 0;
     this.watchedBytes = 0;

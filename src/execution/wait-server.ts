@@ -13,10 +13,12 @@ import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { WaitKind, type WaitRequest } from '../keyspace/waiters.js';
 import { keySlot } from '../memory/hash.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { type ClientTable, ClientWord } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
 import { MessageKind } from '../state/mail.js';
+import { monotonicMs } from '../system/clock.js';
 import type { Blocking } from './blocking.js';
 import type { CommandContext } from './context.js';
 import { NO_CONNECTION } from './no-connection.js';
@@ -215,25 +217,26 @@ export class WaitServer {
   /** A pause that begins between the hold that has made a key ready and the next one holds back what is left to be done. */
   private get areWritesPaused(): boolean {
     const { control } = this.context.services.state;
-    return control.mayBePaused && control.pauseKind(Date.now()) !== PauseKind.Off;
+    return control.mayBePaused && control.pauseKind(monotonicMs()) !== PauseKind.Off;
   }
 
   /** Serves those who wait for a key once more, with the lock of another shard. */
   private serveUnderBoth(waiting: Deferred): void {
     const { name, shard, other } = waiting;
-    const [first, second] = shard.index < other.index ? [shard, other] : [other, shard];
-    first.lock();
-    second.lock();
-    if (this.areWritesPaused) {
-      first.unlock();
-      second.unlock();
-      this.heldBack.push(waiting);
+    const marks = new Uint8Array(this.keyspace.shards.length);
+    marks[shard.index] = 1;
+    marks[other.index] = 1;
+    try {
+      this.keyspace.lockMarked(marks);
+    } catch (error) {
+      if (!(error instanceof ScriptRunsLong)) throw error;
+      // With the next notices, when the script has ended.
+      this.deferred.push(waiting);
+      this.keyspace.gate.hasNotices = true;
       return;
     }
-    const marks = new Uint8Array(this.keyspace.shards.length);
-    marks[first.index] = 1;
-    marks[second.index] = 1;
-    shard.noteReady(name);
+    if (this.areWritesPaused) this.heldBack.push(waiting);
+    else shard.noteReady(name);
     this.keyspace.endHolds(marks);
   }
 }

@@ -105,12 +105,11 @@ export class BackgroundSave {
     this.visitAll();
     if (file !== null) this.finish(file);
     this.writer = null;
-    const nowMs = Date.now();
     const isGood = this.failure === '' && !state.isCancelled;
     this.logEnd(log, isGood);
-    if (!isSave) this.rewriteEnded(isGood, nowMs);
-    else if (isGood) this.control.lastSaveMs = nowMs;
-    state.finish(isGood, nowMs);
+    if (!isSave) this.rewriteEnded(isGood);
+    else if (isGood) this.control.noteSave();
+    state.finish(isGood);
   }
 
   private logEnd(log: Log, isGood: boolean): void {
@@ -147,9 +146,9 @@ export class BackgroundSave {
     }
   }
 
-  private rewriteEnded(isGood: boolean, nowMs: number): void {
+  private rewriteEnded(isGood: boolean): void {
     const { appendOnly } = this;
-    appendOnly.rewriteEnded(isGood || this.state.isCancelled, nowMs);
+    appendOnly.rewriteEnded(isGood || this.state.isCancelled);
     // What is recorded is of no use before it has a base.
     if (!isGood && appendOnly.mode === AppendOnlyMode.WaitsForBase) appendOnly.isRewriteScheduled = true;
   }
@@ -171,6 +170,7 @@ export class BackgroundSave {
         flush: (bytes) => file.write(bytes),
       });
       this.writer.begin(this.state.startMs, this.keyspace.usedBytes(), this.keyspace.hasExpiringHashes);
+      this.writer.functions(this.keyspace.functions.pinnedSources());
       return file;
     } catch (error) {
       this.failure = (error as Error).message;

@@ -10,6 +10,8 @@ import { Mail, type MailHandle } from './mail.js';
 import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { PreparedReplies } from './prepared-replies.js';
+import { RunningScripts } from './running-scripts.js';
+import { ScriptCache, type ScriptCacheHandle } from './script-cache.js';
 import { SharedConfig } from './shared-config.js';
 import { WorkerLoad } from './worker-load.js';
 
@@ -27,6 +29,8 @@ export interface ProcessStateHandle {
   readonly workerLoad: SharedArrayBuffer;
   readonly mail: MailHandle;
   readonly preparedReplies: SharedArrayBuffer;
+  readonly scriptCache: ScriptCacheHandle;
+  readonly runningScripts: SharedArrayBuffer;
 }
 
 /** Makes the shared state of a new process. */
@@ -45,6 +49,8 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     workerLoad: WorkerLoad.create(workers),
     mail: Mail.create(workers),
     preparedReplies: PreparedReplies.create(),
+    scriptCache: ScriptCache.create(),
+    runningScripts: RunningScripts.create(workers),
   };
 }
 
@@ -62,6 +68,8 @@ export class ProcessState {
   readonly appendOnly: AppendOnlyState;
   readonly workerLoad: WorkerLoad;
   readonly preparedReplies: PreparedReplies;
+  readonly scriptCache: ScriptCache;
+  readonly runningScripts: RunningScripts;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
   readonly mail: Mail;
@@ -82,6 +90,8 @@ export class ProcessState {
     this.appendOnly = new AppendOnlyState(handle.appendOnly);
     this.workerLoad = new WorkerLoad(handle.workerLoad);
     this.preparedReplies = new PreparedReplies(handle.preparedReplies);
+    this.scriptCache = new ScriptCache(handle.scriptCache);
+    this.runningScripts = new RunningScripts(handle.runningScripts);
     this.counters = new WorkerStatistics(handle.statistics, worker);
     this.mail = new Mail(handle.mail, wakeWorker);
     this.outbox = new Outbox(this.mail);

@@ -21,9 +21,11 @@ import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
+import { doDeferred } from '../keyspace/deferred-work.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
@@ -54,6 +56,7 @@ import { writeCrashReport } from '../system/crash-report.js';
 import { DescriptorLimit } from '../system/descriptors.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
+import { BusyServer } from './busy-server.js';
 import { ClientLimits } from './client-limits.js';
 import { crashDetails } from './crash-details.js';
 import { HeldReplies } from './held-replies.js';
@@ -154,6 +157,8 @@ export class Worker implements ConnectionHandler {
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
+  /** Made with the first slow script. */
+  private busyServer: BusyServer | null = null;
   /** Connections that are to move once the round has ended. */
   private movers: Connection[] = [];
   private arrivals: Arrival[] = [];
@@ -184,6 +189,7 @@ export class Worker implements ConnectionHandler {
       acceptorControl === null || libc === null ? null : new AcceptorControl(acceptorControl, libc);
     const counters = this.state.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters, options.index);
+    this.keyspace.lockOrder.givesUp = true;
     const reply = new ReplyWriter();
     const log = createLog(this.config.logFile, () => this.config.logLevel);
     this.acceptFailures = new AcceptFailures(log);
@@ -238,6 +244,7 @@ export class Worker implements ConnectionHandler {
         shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
           this.hugePages?.release(shard.memory, offset, lengthBytes),
         ),
+      serveWhileBusy: (session) => this.serveWhileBusy(session),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
     this.context = new CommandContext(
@@ -374,6 +381,7 @@ export class Worker implements ConnectionHandler {
     const { config, services } = this;
     config.copyTo(this.settings);
     this.keyspace.settingsChanged();
+    this.context.scripts.engine.limitMemory(config.scriptMemoryBytesMax);
     services.requirePass = config.requirePass;
     services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
     this.imageWriter.setCompression(config.rdbCompression);
@@ -398,7 +406,7 @@ export class Worker implements ConnectionHandler {
   /** Whether CLIENT PAUSE holds writes back. */
   private get areWritesPaused(): boolean {
     const { control } = this.state;
-    return control.mayBePaused && control.pauseKind(Date.now()) !== PauseKind.Off;
+    return control.mayBePaused && control.pauseKind(monotonicMs()) !== PauseKind.Off;
   }
 
   /** Whether an `enable-…` directive lets a client in. */
@@ -418,11 +426,10 @@ export class Worker implements ConnectionHandler {
 
   onOpen(connection: Connection): void {
     this.followConfig();
-    const nowMs = Date.now();
     const id = this.state.control.takeClientId();
-    const session = new Session(id, connection, nowMs);
+    const session = new Session(id, connection, monotonicMs());
     session.authenticated = this.services.requirePass === '';
-    const hasRow = this.services.clientRows.open(session, nowMs);
+    const hasRow = this.services.clientRows.open(session);
     connection.session = session;
     this.connections.set(id, connection);
     this.services.sessions.set(id, session);
@@ -449,9 +456,9 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.followLoading();
     this.context.nowMs = nowMs;
-    if (this.roundStartMs === 0) this.roundStartMs = nowMs;
+    if (this.roundStartMs === 0) this.roundStartMs = monotonicMs();
     if (this.placement?.noteInput(connection)) this.movers.push(connection);
-    session.lastInteractionMs = nowMs;
+    session.lastInteractionMs = this.roundStartMs;
     const { journal } = this.keyspace;
     if (journal.isOn && !journal.ring.isReady) this.waitForJournal();
     this.heldReplies.beforeCommands();
@@ -478,7 +485,7 @@ export class Worker implements ConnectionHandler {
   }
 
   /** What has to happen once commands of a connection have run. */
-  private afterCommands(connection: Connection, session: Session): void {
+  afterCommands(connection: Connection, session: Session): void {
     // Who has not authenticated is told nothing of the data.
     if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
@@ -508,8 +515,12 @@ export class Worker implements ConnectionHandler {
 
   onRoundEnd(): void {
     this.keyspace.keptLock.letGo();
-    if (this.roundStartMs > 0) this.placement?.noteRound(Date.now() - this.roundStartMs);
+    if (this.roundStartMs > 0) this.placement?.noteRound(monotonicMs() - this.roundStartMs);
     this.roundStartMs = 0;
+    if (this.busyServer?.wasWoken) {
+      this.busyServer.wasWoken = false;
+      this.onWake();
+    }
     this.services.waitRoom.finishServed();
     this.messages.flush();
     this.heldReplies.commit();
@@ -577,7 +588,7 @@ export class Worker implements ConnectionHandler {
     session.postponed = null;
     connection.closesOnEnd = false;
     this.context.nowMs = Date.now();
-    session.lastInteractionMs = this.context.nowMs;
+    session.lastInteractionMs = monotonicMs();
     this.heldReplies.beforeCommands();
     this.limits.beforeCommands(session);
     reply.protocol = session.protocol;
@@ -599,12 +610,7 @@ export class Worker implements ConnectionHandler {
     this.limits.afterCommands(connection, session);
     if (connection.isClosed) return;
     this.state.counters.server[ServerCounter.OutputBytes] += reply.size;
-    this.services.clientRows.publish(
-      session,
-      this.context.nowMs,
-      connection.queryBufferBytes,
-      connection.queryBufferFreeBytes,
-    );
+    this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
     this.transport.send(connection);
     this.transport.resumeReading(connection);
   }
@@ -655,17 +661,25 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  /** A slow script of a client runs here: sees what other clients want. */
+  private serveWhileBusy(session: Session): void {
+    const { sockets } = this;
+    if (sockets === null) return;
+    this.busyServer ??= new BusyServer(this, this.context, this.state.counters.keyspace);
+    this.busyServer.serve(sockets, this.connections.get(session.id) ?? null);
+  }
+
   /** A client as CLIENT LIST shows it, by its slot in the table. */
   private describeSlot(slot: number): string {
     if (slot < 0) return '';
-    return this.state.clients.formatLine(slot, Date.now(), (id) => this.context.table.byId(id).fullName);
+    return this.state.clients.formatLine(slot, monotonicMs(), (id) => this.context.table.byId(id).fullName);
   }
 
   private describe(session: Session): string {
     const connection = this.connections.get(session.id);
     if (connection !== undefined) {
       const { queryBufferBytes, queryBufferFreeBytes } = connection;
-      this.services.clientRows.publish(session, Date.now(), queryBufferBytes, queryBufferFreeBytes);
+      this.services.clientRows.publish(session, queryBufferBytes, queryBufferFreeBytes);
     }
     return this.describeSlot(session.clientSlot);
   }
@@ -681,7 +695,7 @@ export class Worker implements ConnectionHandler {
     counters.server[ServerCounter.Writes]++;
     // The connection gets a buffer for what is cut only after this; `unsettled` has it measured later.
     const freeBytes = keptBytes === 0 ? 0 : Math.max(this.bytesNeeded, connection.queryBufferFreeBytes);
-    this.services.clientRows.publish(session, this.context.nowMs, keptBytes, freeBytes, readBytes);
+    this.services.clientRows.publish(session, keptBytes, freeBytes, readBytes);
     if (keptBytes > 0) this.unsettled.add(connection);
   }
 
@@ -735,7 +749,10 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.followLoading();
     if (this.options.index === 0 && !this.executor.checks.isLoading) {
-      followAppendOnly(this.keyspace, this.services, Date.now());
+      this.unlessBusy(() => {
+        followAppendOnly(this.keyspace, this.services, Date.now());
+        return false;
+      });
     }
   }
 
@@ -790,7 +807,7 @@ export class Worker implements ConnectionHandler {
     if (this.postponed.size === 0) return;
     this.services.transfers.collect();
     const nowMs = Date.now();
-    if (this.state.control.pauseKind(nowMs) === PauseKind.All) return;
+    if (this.state.control.pauseKind(monotonicMs()) === PauseKind.All) return;
     for (const connection of [...this.postponed]) {
       const { session } = connection;
       if (session === null || session.postponed === null) continue;
@@ -820,12 +837,7 @@ export class Worker implements ConnectionHandler {
         continue;
       }
       if (session.closing) connection.closeAfterReply();
-      this.services.clientRows.publish(
-        session,
-        nowMs,
-        connection.queryBufferBytes,
-        connection.queryBufferFreeBytes,
-      );
+      this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
       this.transport.send(connection);
       this.transport.resumeReading(connection);
     }
@@ -836,9 +848,11 @@ export class Worker implements ConnectionHandler {
     if (this.executor.checks.isLoading) return false;
     const { index, workerCount } = this.options;
     const arePagesLeft = this.hugePages?.step() ?? false;
-    const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
-    const mustFree = this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS);
-    return mustEvict || mustFree || arePagesLeft;
+    const hasWork = this.unlessBusy(() => {
+      const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
+      return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || mustEvict;
+    });
+    return hasWork || arePagesLeft;
   }
 
   onTick(): boolean {
@@ -846,7 +860,7 @@ export class Worker implements ConnectionHandler {
     this.keyspace.keptLock.letGo();
     this.followConfig();
     this.context.nowMs = nowMs;
-    this.measureUnsettled(nowMs);
+    this.measureUnsettled();
     this.limits.evictClients();
     let isWorkLeft = false;
     this.keyspace.journal.ring.drain();
@@ -863,12 +877,15 @@ export class Worker implements ConnectionHandler {
       this.hugePages?.followLoading(loadedBytes / Math.max(1, loadTotalBytes));
     } else {
       if (this.hugePages?.step()) isWorkLeft = true;
-      if (this.keepHouse(nowMs)) isWorkLeft = true;
+      if (this.unlessBusy(() => this.keepHouse(nowMs))) isWorkLeft = true;
     }
+    const { engine } = this.context.scripts;
+    engine.trim();
+    this.state.runningScripts.noteVmBytes(this.options.index, engine.usedBytes);
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
-      this.state.statistics.sample(nowMs);
-      this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
+      this.state.statistics.sample(monotonicMs());
+      this.state.clients.forgetOldPeaks(Math.floor(monotonicMs() / 1000));
     }
     // With `always`, nobody has woken the journal thread for what has expired.
     this.keyspace.journal.ring.wakeIfPending();
@@ -880,8 +897,22 @@ export class Worker implements ConnectionHandler {
     // What has expired may have served somebody, and caused messages.
     this.services.waitRoom.finishServed();
     this.messages.flush();
-    this.limits.tick(nowMs);
+    this.limits.tick(monotonicMs());
     return isWorkLeft;
+  }
+
+  /** Does something that takes locks, but not while a slow script may have them. Returns what it returns, or false. */
+  private unlessBusy(action: () => boolean): boolean {
+    if (this.keyspace.lockOrder.slowScripts !== 0) return false;
+    try {
+      doDeferred();
+      // What could not be told under the locks then.
+      if (this.keyspace.gate.hasNotices) this.keyspace.gate.holdEnd?.afterRelease();
+      return action();
+    } catch (error) {
+      if (error instanceof ScriptRunsLong) return false;
+      throw error;
+    }
   }
 
   /** What the worker does for its shards; returns whether more is to be done. */
@@ -904,7 +935,9 @@ export class Worker implements ConnectionHandler {
   }
 
   /** Keeps the rows up to date of clients with buffers, and gives back what idle ones do not need. */
-  private measureUnsettled(nowMs: number): void {
+  private measureUnsettled(): void {
+    if (this.unsettled.size === 0) return;
+    const nowMs = monotonicMs();
     for (const connection of this.unsettled) {
       const { session } = connection;
       if (session === null) continue;

@@ -2,7 +2,7 @@
 
 import t from 'tap';
 import { NamedKey } from '../../src/keyspace/gate.js';
-import { WaitKind, Waiters } from '../../src/keyspace/waiters.js';
+import { Waiters, WaitKind } from '../../src/keyspace/waiters.js';
 import { Arena } from '../../src/memory/arena.js';
 import { hashBytes, setHashSecret } from '../../src/memory/hash.js';
 import { HeaderWord, ShardListener, ShardMemory } from '../../src/memory/shard-memory.js';
@@ -90,7 +90,14 @@ for (const [name, arenaBytes] of [
     const seed = Date.now() % 1_000_000;
     const random = new Random(seed);
     const subject = new Subject(arenaBytes);
-    const names = ['', 'a', 'list:1', 'list:2', 'x'.repeat(300), ...Array.from({ length: 40 }, (_, i) => `k${i}`)];
+    const names = [
+      '',
+      'a',
+      'list:1',
+      'list:2',
+      'x'.repeat(300),
+      ...Array.from({ length: 40 }, (_, i) => `k${i}`),
+    ];
     const kinds = [WaitKind.List, WaitKind.SortedSet, WaitKind.Stream, WaitKind.StreamGroup];
     let refused = 0;
     try {

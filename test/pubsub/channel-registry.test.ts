@@ -16,7 +16,14 @@ t.test('random steps', async (t) => {
   const seed = Date.now() % 1_000_000;
   const random = new Random(seed);
   const registry = new ChannelRegistry(ChannelRegistry.create(STRIPE_BYTES), WORKERS);
-  const names = ['', 'a', 'a\0b', '*', 'x'.repeat(500), ...Array.from({ length: 50 }, (_, i) => `channel:${i}`)];
+  const names = [
+    '',
+    'a',
+    'a\0b',
+    '*',
+    'x'.repeat(500),
+    ...Array.from({ length: 50 }, (_, i) => `channel:${i}`),
+  ];
   /** By kind and name, subscribers by worker. */
   const model = new Map<string, number[]>();
   const idOf = (kind: ChannelKind, name: string) => `${kind} ${name}`;

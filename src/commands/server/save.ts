@@ -2,6 +2,7 @@
 
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
+import { RestorePolicy } from '../../execution/scripts/known-functions.js';
 import type { ServerServices } from '../../execution/services.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import type { Keyspace } from '../../keyspace/keyspace.js';
@@ -26,7 +27,7 @@ export function saveInForeground(context: CommandContext): boolean {
     log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
     return false;
   }
-  state.control.lastSaveMs = Date.now();
+  state.control.noteSave();
   state.persistence.noteSaved(keyspace.dirtyCount());
   log('DB saved on disk');
   return true;
@@ -106,9 +107,9 @@ export function saveIfDue(keyspace: Keyspace, services: ServerServices, nowMs: n
   const { config, state, log } = services;
   const { persistence } = state;
   if (config.savePoints.length === 0 || persistence.isBusy) return;
-  if (persistence.hasFailed && nowMs - persistence.lastAttemptMs <= RETRY_DELAY_MS) return;
+  if (persistence.hasFailed && persistence.sinceAttemptMs <= RETRY_DELAY_MS) return;
   const changes = keyspace.dirtyCount() - persistence.savedChanges;
-  const elapsedMs = nowMs - state.control.lastSaveMs;
+  const elapsedMs = state.control.sinceSaveMs;
   const point = config.savePoints.find(
     (candidate) => changes >= candidate.changes && elapsedMs > candidate.seconds * 1000,
   );
@@ -148,11 +149,22 @@ export function reload(context: CommandContext): void {
       nowMs,
       dropsExpired: true,
     };
+    if (flushes) context.scripts.functions.flush();
     keyspace.usesReserve = true;
-    const { failure, keysLoaded, keysExpired } = loadFile(keyspace, options, log, { replaces: merges });
+    const { failure, keysLoaded, keysExpired, functions } = loadFile(keyspace, options, log, {
+      replaces: merges,
+    });
     keyspace.usesReserve = false;
     for (const shard of keyspace.shards) shard.noteLoaded();
     if (failure === '') {
+      const error = context.scripts.functions.restore(
+        functions,
+        merges ? RestorePolicy.Replace : RestorePolicy.Append,
+      );
+      if (error !== '') {
+        log(`${config.snapshotFile}: ${error}`, 'warning');
+        return 'ERR Error trying to load the RDB dump, check server logs';
+      }
       log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
       persistence.noteUnchanged(keyspace.dirtyCount());
       log('DB reloaded by DEBUG RELOAD', 'warning');

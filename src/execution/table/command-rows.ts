@@ -23,7 +23,9 @@
  *   needs_data    refused while the dataset is loaded, although Redis runs it
  *   while_subscribed   a client of RESP2 may send it although it is subscribed to something
  *   pushes             what it replies are messages, which CLIENT REPLY does not silence
+ *   runs_script   runs a script, which locks what it needs by itself
  *   stoppable     refused like a write while nothing can be saved
+ *   keeps_caching   what CLIENT CACHING has said is for the command after it
  *   secret:WHAT   has arguments that nobody may read in the slow log or in MONITOR (SecretRule)
  */
 
@@ -245,6 +247,8 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['XAUTOCLAIM', 'stream', '6.2.0', -6, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XCLAIM', 'stream', '5.0.0', -6, 'fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XDEL', 'stream', '5.0.0', -3, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0']],
+  ['XCFGSET', 'stream', '8.6.0', -4, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
+  ['XIDMPRECORD', 'stream', '8.8.0', 5, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
   ['XDELEX', 'stream', '8.2.0', -5, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0']],
   ['XGROUP', 'stream', '5.0.0', -2, '', '', []],
   ['XGROUP CREATE', 'stream', '5.0.0', -5, 'denyoom write', 'stream', ['RW INSERT | index 2 | range 0 1 0']],
@@ -291,7 +295,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['WATCH', 'transactions', '2.2.0', -2, 'allow_busy fast loading noscript stale', 'transaction', ['RO | index 1 | range -1 1 0'], '', 'immediate needs_data'],
   // connection
   ['AUTH', 'connection', '1.0.0', -2, 'allow_busy fast loading noscript no_auth sentinel stale', 'connection', [], '', 'secret:auth'],
-  ['CLIENT', 'connection', '2.4.0', -2, 'sentinel', '', []],
+  ['CLIENT', 'connection', '2.4.0', -2, 'sentinel', '', [], '', 'keeps_caching'],
   ['CLIENT CACHING', 'connection', '6.0.0', 3, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT GETNAME', 'connection', '2.6.9', 2, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT GETREDIR', 'connection', '6.0.0', 2, 'loading noscript sentinel stale', 'connection', []],
@@ -400,21 +404,21 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SYNC', 'server', '1.0.0', 1, 'admin noscript no_async_loading no_multi', '', []],
   ['TIME', 'server', '2.6.0', 1, 'fast loading stale', '', [], 'nondeterministic_output'],
   // scripting
-  ['EVAL', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand']],
-  ['EVALSHA', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1']],
-  ['EVALSHA_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1']],
-  ['EVAL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand']],
-  ['FCALL', 'scripting', '7.0.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand']],
-  ['FCALL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand']],
+  ['EVAL', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand'], '', 'runs_script'],
+  ['EVALSHA', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1'], '', 'runs_script'],
+  ['EVALSHA_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1'], '', 'runs_script'],
+  ['EVAL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand'], '', 'runs_script'],
+  ['FCALL', 'scripting', '7.0.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand'], '', 'runs_script'],
+  ['FCALL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand'], '', 'runs_script'],
   ['FUNCTION', 'scripting', '7.0.0', -2, '', '', []],
-  ['FUNCTION DELETE', 'scripting', '7.0.0', 3, 'noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded'],
+  ['FUNCTION DELETE', 'scripting', '7.0.0', 3, 'noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
   ['FUNCTION DUMP', 'scripting', '7.0.0', 2, 'noscript', 'scripting', []],
-  ['FUNCTION FLUSH', 'scripting', '7.0.0', -2, 'noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded'],
+  ['FUNCTION FLUSH', 'scripting', '7.0.0', -2, 'noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
   ['FUNCTION HELP', 'scripting', '7.0.0', 2, 'loading stale', 'scripting', []],
   ['FUNCTION KILL', 'scripting', '7.0.0', 2, 'allow_busy noscript', 'scripting', [], 'request_policy:all_shards response_policy:one_succeeded'],
   ['FUNCTION LIST', 'scripting', '7.0.0', -2, 'noscript', 'scripting', [], 'nondeterministic_output_order'],
-  ['FUNCTION LOAD', 'scripting', '7.0.0', -3, 'denyoom noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded'],
-  ['FUNCTION RESTORE', 'scripting', '7.0.0', -3, 'denyoom noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded'],
+  ['FUNCTION LOAD', 'scripting', '7.0.0', -3, 'denyoom noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
+  ['FUNCTION RESTORE', 'scripting', '7.0.0', -3, 'denyoom noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
   ['FUNCTION STATS', 'scripting', '7.0.0', 2, 'allow_busy noscript', 'scripting', [], 'nondeterministic_output request_policy:all_shards response_policy:special'],
   ['SCRIPT', 'scripting', '2.6.0', -2, '', '', []],
   ['SCRIPT DEBUG', 'scripting', '3.2.0', 3, 'noscript', 'scripting', []],
@@ -423,6 +427,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SCRIPT HELP', 'scripting', '5.0.0', 2, 'loading stale', 'scripting', []],
   ['SCRIPT KILL', 'scripting', '2.6.0', 2, 'allow_busy noscript', 'scripting', [], 'request_policy:all_shards response_policy:one_succeeded'],
   ['SCRIPT LOAD', 'scripting', '2.6.0', 3, 'noscript stale', 'scripting', [], 'request_policy:all_nodes response_policy:all_succeeded'],
+  ['SCRIPT SHOW', 'scripting', '8.0.0', 3, 'noscript', 'scripting', []],
   // cluster
   ['ASKING', 'cluster', '3.0.0', 1, 'fast', 'connection', []],
   ['CLUSTER', 'cluster', '3.0.0', -2, '', '', []],

@@ -134,7 +134,9 @@ export const enum CommandTrait {
   Stoppable = 1 << 9,
   WhileSubscribed = 1 << 10,
   QuickWithOneKey = 1 << 11,
-  Pushes = 1 << 12,
+  KeepsCaching = 1 << 12,
+  RunsScript = 1 << 13,
+  Pushes = 1 << 14,
 }
 
 /** Which arguments of a command are secret. */
@@ -236,6 +238,8 @@ const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
   stoppable: CommandTrait.Stoppable,
   while_subscribed: CommandTrait.WhileSubscribed,
   pushes: CommandTrait.Pushes,
+  runs_script: CommandTrait.RunsScript,
+  keeps_caching: CommandTrait.KeepsCaching,
 };
 
 /** What the last column of a row says. */
