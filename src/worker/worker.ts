@@ -134,6 +134,7 @@ export class Worker implements ConnectionHandler {
   private readonly keyspace: Keyspace;
   private readonly context: CommandContext;
   private readonly executor: Executor;
+  private readonly waitServer: WaitServer;
   private readonly dispatcher: Dispatcher;
   private readonly transport: Transport;
   private readonly services: ServerServices;
@@ -180,7 +181,11 @@ export class Worker implements ConnectionHandler {
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
-    this.settings = { ...defaultSettings(), mayExpire: () => this.mayExpire() };
+    this.settings = {
+      ...defaultSettings(),
+      mayExpire: () => this.mayExpire(),
+      mayDeleteByItself: () => this.mayDeleteByItself(),
+    };
     this.channels = options.channels.map((buffer) => new WorkerChannel(buffer, libc));
     this.channel = this.channels[options.index];
     const { acceptorControl } = options;
@@ -255,7 +260,8 @@ export class Worker implements ConnectionHandler {
     );
     this.executor = new Executor(this.context);
     const { gate } = this.keyspace;
-    gate.holdEnd = new HoldFinish(gate, new WaitServer(this.context), this.services.notices);
+    this.waitServer = new WaitServer(this.context);
+    gate.holdEnd = new HoldFinish(gate, this.waitServer, this.services.notices);
     this.executor.checks.isLoading = this.state.persistence.isLoading;
     this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
@@ -389,10 +395,19 @@ export class Worker implements ConnectionHandler {
    * back, except by a write.
    */
   private mayExpire(): boolean {
-    const { control, appendOnly } = this.state;
-    if (appendOnly.writeError !== 0) return false;
-    if (!control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off) return true;
-    return (this.context.command.flags & CommandFlag.Write) !== 0;
+    if (this.state.appendOnly.writeError !== 0) return false;
+    return !this.areWritesPaused || (this.context.command.flags & CommandFlag.Write) !== 0;
+  }
+
+  /** The same for keys that are deleted while no command asks for them. */
+  private mayDeleteByItself(): boolean {
+    return this.state.appendOnly.writeError === 0 && !this.areWritesPaused;
+  }
+
+  /** Whether CLIENT PAUSE holds writes back. */
+  private get areWritesPaused(): boolean {
+    const { control } = this.state;
+    return control.mayBePaused && control.pauseKind(monotonicMs()) !== PauseKind.Off;
   }
 
   /** Whether an `enable-…` directive lets a client in. */
@@ -545,6 +560,11 @@ export class Worker implements ConnectionHandler {
       reply.raw(writer.bytes, start, writer.length - start);
       return;
     }
+    if (
+      session.isWaiting &&
+      this.services.waitRoom.keepMessage(session.id, writer.bytes.slice(start, writer.length))
+    )
+      return;
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
     this.state.counters.server[ServerCounter.OutputBytes] += writer.length - start;
@@ -585,6 +605,7 @@ export class Worker implements ConnectionHandler {
     length,
     milliseconds,
     error,
+    messages,
   }: EndedWait): void {
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
@@ -609,6 +630,7 @@ export class Worker implements ConnectionHandler {
       reply.drop();
       if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
     }
+    for (const message of messages) reply.raw(message, 0, message.length);
     this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
     if (connection.isClosed) return;
@@ -832,9 +854,14 @@ export class Worker implements ConnectionHandler {
       if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
       this.limits.afterCommands(connection, session);
       this.services.monitors.flush();
-      if (session.postponed !== null || connection.isClosed) continue;
+      if (connection.isClosed || (session.postponed !== null && !session.isWaiting)) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
+      if (session.isWaiting) {
+        // It waits for keys now, and is not read from until it is served.
+        connection.closesOnEnd = true;
+        continue;
+      }
       if (session.closing) connection.closeAfterReply();
       this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
       this.transport.send(connection);
@@ -893,6 +920,7 @@ export class Worker implements ConnectionHandler {
       this.nextTrimMs = performance.now() + TRIM_MS;
       this.giveBackBuffers(false);
     }
+    this.waitServer.serveHeldBack();
     // What has expired may have served somebody, and caused messages.
     this.services.waitRoom.finishServed();
     this.messages.flush();
@@ -925,9 +953,9 @@ export class Worker implements ConnectionHandler {
   private keepHouse(nowMs: number): boolean {
     const { index } = this.options;
     const { houseKeepers } = this;
-    const { control, appendOnly } = this.state;
+    const { control } = this.state;
     let isWorkLeft = false;
-    if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
+    if (control.isActiveExpireOn && this.mayDeleteByItself()) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
       isWorkLeft = this.keyspace.expireCycle(index, houseKeepers, budgetMs);
     }
