@@ -79,6 +79,12 @@ export interface ConfigSnapshot {
   readonly renamedCommands: readonly (readonly [string, string])[];
 }
 
+/** What a tenacity from 0 to 100 stands for, as in Redis: 10 is half a millisecond, 100 is without end. */
+function evictionMsMax(tenacity: number): number {
+  if (tenacity <= 10) return 0.05 * tenacity;
+  return tenacity === 100 ? Number.POSITIVE_INFINITY : 0.5 * 1.15 ** (tenacity - 10);
+}
+
 /** A change that CONFIG SET makes but that the server can't carry out: which directive, and why. */
 export interface ChangeFailure {
   readonly name: string;
@@ -487,6 +493,7 @@ export class Config {
     settings.maxMemoryBytes = this.maxMemoryBytes;
     settings.policy = this.maxMemoryPolicy;
     settings.samples = this.maxMemorySamples;
+    settings.evictionMsMax = evictionMsMax(this.maxMemoryEvictionTenacity);
     settings.lfu = { logFactor: this.lfuLogFactor, decayTimeMinutes: this.lfuDecayTimeMinutes };
     settings.usesLfu =
       this.maxMemoryPolicy === EvictionPolicy.AllKeysLfu ||

@@ -27,6 +27,8 @@ export interface KeyspaceSettings {
   maxMemoryBytes: number;
   policy: EvictionPolicy;
   samples: number;
+  /** How long a command goes on evicting once it has freed what it needs (`maxmemory-eviction-tenacity`), in ms. */
+  evictionMsMax: number;
   lfu: LfuSettings;
   /** Whether the access clock counts (LFU) or dates (LRU). */
   usesLfu: boolean;
@@ -53,6 +55,7 @@ export function defaultSettings(): KeyspaceSettings {
     maxMemoryBytes: 0,
     policy: EvictionPolicy.NoEviction,
     samples: 5,
+    evictionMsMax: 0.5,
     lfu: { logFactor: 10, decayTimeMinutes: 1 },
     usesLfu: false,
     datesChanges: false,

@@ -8,7 +8,10 @@ import { equalBytes } from '../structures/copy.js';
 import type { CommandContext } from './context.js';
 import { LookAhead } from './look-ahead.js';
 import { CommandRequest, NO_REQUEST } from './request.js';
-import { type Command, isQuick, onlyKey } from './table/command-table.js';
+import { type Command, CommandFlag, isQuick, onlyKey } from './table/command-table.js';
+
+/** What a new key may take of memory beside its bytes. */
+export const KEY_OVERHEAD_BYTES = 64;
 
 /** A batch shorter than this is not worth looking ahead. */
 const LOOK_AHEAD_COMMANDS_MIN = 3;
@@ -95,5 +98,17 @@ export class Batch {
     if (command === null || onlyKey(command, count) === 0 || !isQuick(command, count)) return false;
     const { arity } = command;
     return arity >= 0 ? count === arity : count >= -arity;
+  }
+
+  /** What the commands from `first` to `end` may take of memory, at most. */
+  neededBytes(first: number, end: number): number {
+    const { commands, parser } = this;
+    const { args, commandArgStart, commandEnd } = parser;
+    let neededBytes = 0;
+    for (let index = first; index < end; index++) {
+      if (((commands[index]?.flags ?? 0) & CommandFlag.DenyOom) === 0) continue;
+      neededBytes += commandEnd[index] - args[2 * commandArgStart[index]] + KEY_OVERHEAD_BYTES;
+    }
+    return neededBytes;
   }
 }

@@ -2,6 +2,7 @@
 
 import type { ClientTable } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
+import { KEY_OVERHEAD_BYTES } from './batch.js';
 import type { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
 import { LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
@@ -14,6 +15,9 @@ const KEYSPACE_FLAGS = CommandFlag.Write | CommandFlag.Readonly | CommandFlag.Ma
 
 /** First words of HTTP requests and their headers that carry a body of a foreign site's choice. */
 const CROSS_PROTOCOL_NAME = /^(?:post|host:)$/i;
+
+/** What an argument of a command may take of memory beside its bytes. */
+const ARGUMENT_OVERHEAD_BYTES = 16;
 
 /** Of what a client sent, an error quotes so much. */
 const QUOTED_BYTES_MAX = 128;
@@ -48,7 +52,7 @@ export class CommandChecks {
     }
     if (this.isLoading && this.needsData(command)) return this.refuse(LOADING, command);
     if (context.keyspace.settings.maxMemoryBytes !== 0 && this.mayEvict()) {
-      const hasRoom = context.keyspace.makeRoom(this.clientBytes(), context.nowMs);
+      const hasRoom = context.keyspace.makeRoom(this.clientBytes(), this.neededBytes(command), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
     const { persistence, appendOnly } = context.services.state;
@@ -92,10 +96,33 @@ export class CommandChecks {
     return command;
   }
 
-  /** Whether there is room for the quick command of a batch, as far as can be told without a lock. */
-  hasRoom(): boolean {
+  /** Whether memory has, or is made to have, room for so much more. Nothing forbids evictions. */
+  hasRoom(neededBytes: number): boolean {
+    const { keyspace, nowMs } = this.context;
+    return (
+      !keyspace.mustMakeRoom(this.clients.memoryBytes(), neededBytes) ||
+      keyspace.makeRoom(this.clientBytes(), neededBytes, nowMs)
+    );
+  }
+
+  /** What a command may take of memory for what it brings. */
+  private neededBytes(command: Command): number {
+    const { session, request, argCount } = this.context;
+    if ((command.traits & CommandTrait.RunsQueue) !== 0) return session.queuedBytes;
+    if ((command.flags & CommandFlag.DenyOom) === 0) return 0;
+    const last = argCount - 1;
+    const requestBytes = request.offset(last) + request.length(last) - request.offset(0);
+    return requestBytes + KEY_OVERHEAD_BYTES + last * ARGUMENT_OVERHEAD_BYTES;
+  }
+
+  /**
+   * Evicts for at most about `budgetMs` while memory is above the limit, for a worker that has nothing else to do. Returns
+   * whether more is to be done.
+   */
+  evictInBackground(budgetMs: number, nowMs: number): boolean {
     const { keyspace } = this.context;
-    return keyspace.settings.maxMemoryBytes === 0 || !keyspace.mustMakeRoom(this.clients.memoryBytes());
+    if (keyspace.settings.maxMemoryBytes === 0 || !this.mayEvict()) return false;
+    return keyspace.evictInBackground(this.clientBytes(), budgetMs, nowMs);
   }
 
   /** Whether CLIENT PAUSE holds a command back. */

@@ -43,6 +43,7 @@ export class CommandContext implements KeyName {
   reply: ReplyWriter;
   readonly services: ServerServices;
   private readonly counters: Float64Array;
+  private readonly promisedShards: Shard[] = [];
 
   session!: Session;
   command!: Command;
@@ -583,6 +584,35 @@ export class CommandContext implements KeyName {
     this.shard.remove(this.keyDatabase, this.hash, this.slot, mayWait);
     this.slot = 0;
     this.entry = 0;
+  }
+
+  /** Bytes of all arguments from `first` on. */
+  argBytes(first: number): number {
+    let lengthBytes = 0;
+    for (let index = first; index < this.argCount; index++) lengthBytes += this.argLength(index);
+    return lengthBytes;
+  }
+
+  /**
+   * Keeps room in the selected key's shard for what the command is about to allocate, until `endPromises`. Replies OOM and
+   * returns false if there is not so much: the command ends without having changed anything.
+   */
+  promise(lengthBytes: number): boolean {
+    const { arena } = this.shard;
+    if (arena.promise(lengthBytes)) {
+      this.promisedShards.push(this.shard);
+      return true;
+    }
+    this.endPromises();
+    this.reply.error(OUT_OF_MEMORY);
+    return false;
+  }
+
+  /** Ends what `promise` has kept, in all shards. */
+  endPromises(): void {
+    const { promisedShards } = this;
+    for (let index = 0; index < promisedShards.length; index++) promisedShards[index].arena.endPromise();
+    promisedShards.length = 0;
   }
 
   /** Tells the gate that the selected key has changed. */

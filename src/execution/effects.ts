@@ -125,6 +125,18 @@ export function recordPop(context: CommandContext, name: string, count: number):
   recordKeyCommand(context, name, 1)?.integer(count);
 }
 
+/**
+ * Records as the running command's effect its request as far as argument `end`: there was no memory for the rest. With a
+ * promise (CommandContext.promise) that does not happen, unless hashes are spread most unevenly.
+ */
+export function recordBeginning(context: CommandContext, end: number): void {
+  const { journal } = context.keyspace;
+  journal.settled();
+  if (!journal.isOn) return;
+  const { bytes, view, pairs, start } = context.request;
+  journal.request(context.database, bytes, view, pairs, start, end);
+}
+
 /** Records the request whether or not it has changed a key. The locks of what it may change are held. */
 export function recordRequest(context: CommandContext): void {
   const { journal } = context.keyspace;

@@ -64,7 +64,7 @@ export class Executor {
     let isUnhindered = this.isUnhindered(session);
     let index = 0;
     while (index < count) {
-      if (isUnhindered && batch.isSimple(index) && this.checks.hasRoom()) {
+      if (isUnhindered && batch.isSimple(index) && this.hasRoom(index, count)) {
         const next = this.runStretch(index, count);
         if (next === index) isUnhindered = false;
         index = next;
@@ -107,6 +107,12 @@ export class Executor {
       !persistence.hasFailed &&
       appendOnly.writeError === 0
     );
+  }
+
+  /** Whether memory has, or is made to have, room for what may run under one hold of a lock from `first` on. */
+  private hasRoom(first: number, count: number): boolean {
+    if (this.context.keyspace.settings.maxMemoryBytes === 0) return true;
+    return this.checks.hasRoom(this.batch.neededBytes(first, Math.min(count, first + STRETCH_COMMANDS_MAX)));
   }
 
   /**

@@ -15,6 +15,8 @@ import type { JournalRing } from './journal-ring.js';
 const WRITE_BYTES_MAX = 1 << 20;
 /** A disk that takes so long for an fsync is waited for by the journal thread, which has nothing else to do. */
 const QUICK_SYNC_MS = 2;
+/** So long a worker waits for another thread to bring something to the disk. */
+const LOCK_MS_MAX = 5;
 
 export class JournalFile {
   private readonly ring: JournalRing;
@@ -56,13 +58,13 @@ export class JournalFile {
   /**
    * With `always`, brings all that has been recorded to the disk, for a worker that has executed what had come: its
    * replies are on their way sooner than through a thread that has to be woken first. Waits for whoever is at it
-   * already, and may find everything done. Returns whether all is on the disk; if not, that is for the journal
+   * already, but not long, and may find everything done. Returns whether all is on the disk; if not, that is for the journal
    * thread. Holds no other lock.
    */
   commit(): boolean {
     const { ring } = this;
     if (!this.mayCommit()) return false;
-    ring.lockFile();
+    if (!ring.lockFileWithin(LOCK_MS_MAX)) return false;
     const isDone = this.mayCommit() && this.bringToDisk();
     ring.unlockFile();
     return isDone;

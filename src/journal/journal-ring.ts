@@ -8,7 +8,9 @@
  *      32 the journal thread sleeps   33 requests to it (JournalRequest)   34 moves on whenever there is more room
  *      40 the head's low 32 bits
  *      48 lock of the file   49 its descriptor, -1 for none   50 the error of an fsync that a worker has seen fail
- *      64... by worker: it has replies that wait for the disk
+ *      56 workers with overflow (see below)
+ *      64... by worker: it waits for the disk, with replies or with overflow
+ *    2048... by worker, two words: it has overflow; the low 32 bits of the position where that begins
  *   float64, positions: bytes since the process began
  *    1024 head: what is written   1032 taken: what the journal thread has brought to the file
  *    1040 synced: what is on the disk   1048 switch: where the next file begins, -1 for nowhere
@@ -17,13 +19,15 @@
  *   bytes from RING_OFFSET: the ring
  *
  * A writer holds the locks of the shards that it has changed while it appends, so the ring has the changes of
- * every shard in their order, and a transaction in one piece. A record that is longer than the ring passes
- * through it in pieces. The thread that takes never holds a shard's lock: it is waited for under them.
+ * every shard in their order, and a transaction in one piece. It never waits then: a record for which the ring has no room
+ * gets its place in the order all the same, the positions that follow the head. Its bytes are the writer's overflow: the
+ * writer keeps them and copies them into the ring as room comes free, when it holds no lock (`drain`). The thread that takes
+ * stops where the first overflow begins.
  *
  * Positions are doubles, which 64-bit processors load and store as one.
  */
 
-import { acquireLock, releaseLock } from '../memory/lock.js';
+import { acquireLock, acquireLockWithin, releaseLock } from '../memory/lock.js';
 import { integerLength, writeInteger } from '../memory/numbers.js';
 import { copyBytes } from '../structures/copy.js';
 
@@ -42,7 +46,11 @@ const enum Word {
   FileLock = 48,
   FileDescriptor = 49,
   SyncFailure = 50,
+  Overflows = 56,
   WaitingWorkers = 64,
+  /** By worker: whether it has overflow, and where that begins. */
+  HasOverflow = 2048,
+  OverflowStart = 2049,
 }
 
 /** Indices in units of 8 bytes. */
@@ -56,12 +64,14 @@ const enum Wide {
 }
 
 const WORKERS_MAX = 960;
-const RING_OFFSET = 8192;
+const RING_OFFSET = 16384;
 /** A power of two. Half a second of what a disk of average speed takes. */
 const RING_BYTES = 64 << 20;
 
 /** Whoever waits for room looks again after this long. */
 const WAIT_MS_MAX = 50;
+/** A disk that has taken nothing for so long is not waited for. */
+const STALL_MS = 5000;
 
 /** What the journal thread is asked to do, as bits. */
 export const enum JournalRequest {
@@ -93,6 +103,15 @@ const SELECT = '*2\r\n$6\r\nSELECT\r\n$';
 const TIMESTAMP = '#TS:';
 const SCRATCH_BYTES = 64;
 
+/** Bytes of a record that wait for room in the ring. */
+interface Overflow {
+  readonly position: number;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** How many of them are in the ring. */
+  done: number;
+}
+
 export class JournalRing {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
@@ -101,8 +120,13 @@ export class JournalRing {
   private readonly ringBytes: number;
   private readonly scratch = new Uint8Array(SCRATCH_BYTES);
   private readonly scratchView = viewOf(this.scratch);
+  private readonly worker: number;
+  /** What this worker has appended and the ring has no room for, in the order of positions. */
+  private readonly overflow: Overflow[] = [];
 
-  constructor(handle: SharedArrayBuffer) {
+  /** @param worker the worker that appends and waits; -1: this thread does neither */
+  constructor(handle: SharedArrayBuffer, worker = -1) {
+    this.worker = worker % WORKERS_MAX;
     this.words = new Int32Array(handle, 0, RING_OFFSET >> 2);
     this.doubles = new Float64Array(handle, 0, RING_OFFSET >> 3);
     this.ring = new Uint8Array(handle, RING_OFFSET);
@@ -210,7 +234,8 @@ export class JournalRing {
 
   private appendTimestamp(): void {
     const seconds = Math.floor(Date.now() / 1000);
-    if (seconds === this.words[Word.TimestampSeconds]) return;
+    // As int32, which is enough to tell it from the last one.
+    if ((seconds | 0) === this.words[Word.TimestampSeconds]) return;
     this.words[Word.TimestampSeconds] = seconds;
     let at = this.scratchText(TIMESTAMP, 0);
     at += writeInteger(this.scratch, at, seconds);
@@ -223,23 +248,82 @@ export class JournalRing {
     return at;
   }
 
+  /** Adds bytes behind the head; what the ring has no room for becomes overflow. The ring's lock is held. */
   private copyIn(source: Uint8Array, view: DataView, lengthBytes: number): void {
-    const { words, doubles, ringBytes } = this;
-    for (let done = 0; done < lengthBytes; ) {
-      const head = doubles[Wide.Head];
-      const room = ringBytes - (head - doubles[Wide.Taken]);
-      if (room === 0) {
-        this.waitForTaken(doubles[Wide.Taken]);
-        continue;
-      }
-      const at = head & (ringBytes - 1);
-      const length = Math.min(lengthBytes - done, room, ringBytes - at);
-      copyBytes(this.ring, this.ringView, at, source, view, done, length);
-      doubles[Wide.Head] = head + length;
-      // Whoever reads this in turn sees the bytes, too, on every processor.
-      Atomics.store(words, Word.HeadLow, (head + length) | 0);
+    const { words, doubles } = this;
+    const head = doubles[Wide.Head];
+    const done = this.put(head, source, view, 0, lengthBytes);
+    if (done < lengthBytes) this.keepOverflow(head + done, source.slice(done, lengthBytes));
+    doubles[Wide.Head] = head + lengthBytes;
+    // Whoever reads this in turn sees the bytes, or where they are missing, on every processor.
+    Atomics.store(words, Word.HeadLow, (head + lengthBytes) | 0);
+  }
+
+  /** Copies bytes to a position, as far as there is room; returns how many. */
+  private put(
+    position: number,
+    source: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const { ringBytes } = this;
+    const fitting = Math.min(lengthBytes, ringBytes - (position - this.doubles[Wide.Taken]));
+    for (let done = 0; done < fitting; ) {
+      const at = (position + done) & (ringBytes - 1);
+      const length = Math.min(fitting - done, ringBytes - at);
+      copyBytes(this.ring, this.ringView, at, source, view, offset + done, length);
       done += length;
     }
+    return Math.max(0, fitting);
+  }
+
+  private keepOverflow(position: number, bytes: Uint8Array): void {
+    const { words, worker, overflow } = this;
+    if (worker < 0) throw new Error('a thread that is no worker appends to the journal');
+    overflow.push({ position, bytes, view: viewOf(bytes), done: 0 });
+    if (overflow.length > 1) return;
+    Atomics.store(words, Word.OverflowStart + 2 * worker, position | 0);
+    Atomics.store(words, Word.HasOverflow + 2 * worker, 1);
+    Atomics.add(words, Word.Overflows, 1);
+    this.markWaiting(worker);
+  }
+
+  /** Whether this worker has overflow. */
+  get hasOverflow(): boolean {
+    return this.overflow.length > 0;
+  }
+
+  /** Whether any worker has. */
+  get hasOverflows(): boolean {
+    return Atomics.load(this.words, Word.Overflows) !== 0;
+  }
+
+  /** Copies this worker's overflow into the ring, as far as there is room now. */
+  drain(): void {
+    const { words, worker, overflow } = this;
+    if (overflow.length === 0) return;
+    // First: whatever is taken after the look at the room wakes this worker.
+    this.markWaiting(worker);
+    let copied = 0;
+    while (overflow.length > 0) {
+      const [piece] = overflow;
+      const { position, bytes, view, done } = piece;
+      const length = this.put(position + done, bytes, view, done, bytes.length - done);
+      piece.done += length;
+      copied += length;
+      if (piece.done < bytes.length) break;
+      overflow.shift();
+    }
+    if (copied === 0) return;
+    if (overflow.length > 0) {
+      const [{ position, done }] = overflow;
+      Atomics.store(words, Word.OverflowStart + 2 * worker, (position + done) | 0);
+    } else {
+      Atomics.store(words, Word.HasOverflow + 2 * worker, 0);
+      Atomics.sub(words, Word.Overflows, 1);
+    }
+    this.wake();
   }
 
   private waitForTaken(taken: number): void {
@@ -255,18 +339,42 @@ export class JournalRing {
     return doubles[Wide.Head] - doubles[Wide.Taken] <= this.ringBytes / 2;
   }
 
-  /**
-   * Waits until half of the ring is free, or the disk takes nothing any more (`isFailing`), so that what comes next
-   * rarely has to wait under a lock. Holds no lock when called.
-   */
-  waitForRoom(isFailing: () => boolean): void {
-    while (!this.hasRoom && !isFailing()) this.waitForTaken(this.doubles[Wide.Taken]);
+  /** Whether this worker may append without waiting first: half of the ring is free, and there is no overflow. */
+  get isReady(): boolean {
+    return this.hasRoom && this.overflow.length === 0;
   }
 
-  /** Waits until the file has all that is written, or the disk takes nothing (`isFailing`). */
-  waitForFile(isFailing: () => boolean): void {
+  /**
+   * Waits until this worker may append, so that there is little overflow, or until the disk reports an error (`isFailing`).
+   * False if the disk has taken nothing for STALL_MS. Holds no lock when called.
+   */
+  waitUntilReady(isFailing: () => boolean): boolean {
+    return this.waitUntil(() => this.isReady || isFailing());
+  }
+
+  /**
+   * Waits until the file has all that is written, or the disk reports an error (`isFailing`). False if it has taken nothing
+   * for STALL_MS.
+   */
+  waitForFile(isFailing: () => boolean): boolean {
+    return this.waitUntil(() => this.pendingBytes === 0 || isFailing());
+  }
+
+  private waitUntil(isOver: () => boolean): boolean {
     const { doubles } = this;
-    while (doubles[Wide.Head] > doubles[Wide.Taken] && !isFailing()) this.waitForTaken(doubles[Wide.Taken]);
+    let taken = doubles[Wide.Taken];
+    let sinceMs = performance.now();
+    for (;;) {
+      this.drain();
+      if (isOver()) return true;
+      this.waitForTaken(taken);
+      if (doubles[Wide.Taken] !== taken) {
+        taken = doubles[Wide.Taken];
+        sinceMs = performance.now();
+      } else if (performance.now() - sinceMs > STALL_MS) {
+        return false;
+      }
+    }
   }
 
   /** Bytes recorded since the server started. */
@@ -350,10 +458,23 @@ export class JournalRing {
   private get available(): number {
     const { words, doubles } = this;
     const taken = doubles[Wide.Taken];
-    const written = (Atomics.load(words, Word.HeadLow) - (taken | 0)) >>> 0;
-    // Behind the head: a switch that comes between the two is not before it, so nothing of the next file is taken.
+    let written = (Atomics.load(words, Word.HeadLow) - (taken | 0)) >>> 0;
+    // Behind the head: what overflows, or switches, between the two is not before it.
+    if (Atomics.load(words, Word.Overflows) !== 0) written = Math.min(written, this.untilOverflow(taken));
     const next = doubles[Wide.Switch];
-    return next < 0 ? written : next - taken;
+    return next < 0 ? written : Math.min(written, next - taken);
+  }
+
+  /** Bytes from a position to the first overflow. */
+  private untilOverflow(taken: number): number {
+    const { words } = this;
+    let lengthBytes = Number.POSITIVE_INFINITY;
+    for (let worker = 0; worker < WORKERS_MAX; worker++) {
+      if (Atomics.load(words, Word.HasOverflow + 2 * worker) === 0) continue;
+      const start = Atomics.load(words, Word.OverflowStart + 2 * worker);
+      lengthBytes = Math.min(lengthBytes, (start - (taken | 0)) >>> 0);
+    }
+    return lengthBytes;
   }
 
   /** Whether everything before the next file has been taken, and there is to be one. */
@@ -420,6 +541,11 @@ export class JournalRing {
 
   lockFile(): void {
     acquireLock(this.words, Word.FileLock);
+  }
+
+  /** The same for at most about `timeoutMs`; returns whether the lock was got. */
+  lockFileWithin(timeoutMs: number): boolean {
+    return acquireLockWithin(this.words, Word.FileLock, timeoutMs);
   }
 
   unlockFile(): void {

@@ -41,6 +41,8 @@ const SYNC_INTERVAL_MS = 1000;
 const RETRY_MS = 1000;
 /** Between two rewrites that are to replace a damaged increment. */
 const REPAIR_RETRY_MS = 5000;
+/** How often the end of the process lets workers bring their overflow into the ring. */
+const OVERFLOW_ROUNDS_MAX = 1000;
 const LOG_INTERVAL_MS = 30_000;
 const FOREVER_MS = 2 ** 31 - 1;
 
@@ -371,6 +373,12 @@ export class JournalWriter {
     this.bringToFile();
     if (this.ring.isSwitchDue) this.openNext();
     this.bringToFile();
+    // What workers have recorded last may have overflowed.
+    for (let left = OVERFLOW_ROUNDS_MAX; left > 0 && this.ring.hasOverflows && this.mayTry(); left--) {
+      this.ring.wakeWaiting(this.workerCount, this.wakeWorker);
+      this.ring.pause(GATHER_MS);
+      this.bringToFile();
+    }
     const { pendingBytes } = this.ring;
     if (pendingBytes > 0) {
       this.log(`The last ${pendingBytes} bytes could not be written to the append only file`, 'warning');

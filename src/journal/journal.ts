@@ -35,8 +35,9 @@ export class Journal {
   /** The running command has recorded its effect by itself. */
   private isSettled = false;
 
-  constructor(handle: SharedArrayBuffer) {
-    this.ring = new JournalRing(handle);
+  /** @param worker the worker whose changes these are; -1: this thread records nothing */
+  constructor(handle: SharedArrayBuffer, worker: number) {
+    this.ring = new JournalRing(handle, worker);
   }
 
   /** Whether changes are recorded; ask under the lock of a shard. */

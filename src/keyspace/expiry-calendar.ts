@@ -111,6 +111,13 @@ export class ExpiryCalendar {
     return calendar;
   }
 
+  /** What a calendar (0: one that is still to be made) may ask of the arena while it takes in `added` more keys. */
+  growthBytes(calendar: number, added: number): number {
+    const chunks = calendar === 0 ? CHUNK_TABLE_CAPACITY_MIN : this.words[calendar + Calendar.Chunks];
+    // A chunk for each, at a multiple of 64, if all are filed in other slots; the table of chunks doubles.
+    return Calendar.WORDS * 4 + added * (Chunk.BYTES + 64) + 4 * 4 * (chunks + added);
+  }
+
   /** Frees an empty calendar or one whose keys are gone too. */
   release(calendar: number): void {
     const { words } = this;

@@ -15,16 +15,19 @@ import { Shard } from './shard.js';
 import { SnapshotState } from './shard-snapshot.js';
 import { TrackingTotals } from './tracking-totals.js';
 
-/** The process-wide sum of used memory is kept in units of 64 bytes, so that one word does for 128 GiB. */
-const USED_UNIT_LOG2 = 6;
+/** The smallest unit of the process-wide sum of used memory. */
+const USED_UNIT_LOG2_MIN = 6;
 const PUBLISH_STEP_BYTES_MAX = 65536;
+/** What all shards together may use without having published it is this part of the limit at most. */
+const LIMIT_PER_STEPS = 1024;
 
 /** Blocks freed lazily under one hold of a lock: some 50 µs. */
 const LAZY_FREE_SLICE_STEPS = 1024;
 
-/** Longest time that one command spends on making room; the next one goes on. */
-const EVICTION_MS_MAX = 2;
-const EVICTIONS_PER_CLOCK_LOOK = 64;
+/** Keys that are evicted under one hold of a shard's lock, at most. */
+const EVICTIONS_PER_HOLD = 8;
+/** Steps of making room between two looks at the clock: so many are done on the busiest machine. */
+const STEPS_PER_CLOCK_LOOK = 8;
 
 /** Tracked keys forgotten under one hold of a lock. */
 const UNTRACK_SLICE_KEYS = 100;
@@ -32,10 +35,17 @@ const UNTRACK_SLICE_KEYS = 100;
 /** Keys, or fields of hashes, deleted under one hold of a shard's lock by the active expiry. */
 const EXPIRE_SLICE_KEYS = 200;
 
+/** How making room has ended. */
+const enum EvictionEnd {
+  BelowLimit = 0,
+  TimeIsOver = 1,
+  NothingLeft = 2,
+}
+
 /** What another thread needs to open the same keyspace. */
 export interface KeyspaceHandle {
   readonly shards: readonly SharedArrayBuffer[];
-  /** Word 0: used memory in units of 64 bytes, as published. */
+  /** Word 0: used memory as published, an uint32 in units of `usedUnitLog2`. */
   readonly totals: SharedArrayBuffer;
   /** What clients track (tracking-totals.ts). */
   readonly tracking: SharedArrayBuffer;
@@ -43,6 +53,15 @@ export interface KeyspaceHandle {
   readonly databaseCount: number;
   /** With which all threads hash. */
   readonly hashSecret: HashSecret;
+}
+
+/**
+ * The unit, as a power of two in bytes, in which the used memory of `shardCount` shards of `shardBytes` is summed up: so
+ * large that the sum, each rounded up, stays below 2^32 when all of them are full.
+ */
+export function usedUnitLog2(shardCount: number, shardBytes: number): number {
+  const needed = Math.floor(Math.log2(shardCount * shardBytes)) + 1 - 32;
+  return Math.max(USED_UNIT_LOG2_MIN, needed);
 }
 
 /** Reserves the shards of a new keyspace. */
@@ -78,9 +97,12 @@ export class Keyspace {
   /** The lock that this thread keeps for what comes next. */
   readonly keptLock = new KeptLock();
   private readonly totals: Int32Array;
+  private readonly unitLog2: number;
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
   private nextShard = 0;
+  /** What has been freed, by eviction and afterwards. */
+  private freedBytes = 0;
   // Of the hold that is about to end.
   private heldMarks: Uint8Array | null = null;
   private heldShard: Shard | null = null;
@@ -88,11 +110,12 @@ export class Keyspace {
   /** The settings have changed since the process-wide sum was exact. */
   private mustPublish = false;
 
-  constructor(handle: KeyspaceHandle, settings: KeyspaceSettings, counters: Float64Array) {
+  /** @param worker the worker that changes keys; -1: this thread changes none while changes are recorded */
+  constructor(handle: KeyspaceHandle, settings: KeyspaceSettings, counters: Float64Array, worker = -1) {
     setHashSecret(handle.hashSecret);
     this.settings = settings;
     this.databaseCount = handle.databaseCount;
-    this.journal = new Journal(handle.journal);
+    this.journal = new Journal(handle.journal, worker);
     this.gate = new Gate(new TrackingTotals(handle.tracking));
     this.shards = handle.shards.map(
       (buffer, index) => new Shard(index, buffer, settings, counters, this.journal, this.keptLock, this.gate),
@@ -101,6 +124,12 @@ export class Keyspace {
     this.allMarks = new Uint8Array(this.shards.length).fill(1);
     this.startupBytes = this.shards.length * (BIN_HEADS_START_BYTE + this.databaseCount * DATABASE_BYTES);
     this.totals = new Int32Array(handle.totals);
+    this.unitLog2 = usedUnitLog2(handle.shards.length, handle.shards[0].byteLength);
+  }
+
+  /** Whether this thread loads data that had room before: it may use the reserve of the shards. */
+  set usesReserve(uses: boolean) {
+    for (const { arena } of this.shards) arena.usesReserve = uses;
   }
 
   /** Call after `settings` have changed. */
@@ -109,7 +138,7 @@ export class Keyspace {
     this.publishStepBytes =
       maxMemoryBytes === 0
         ? PUBLISH_STEP_BYTES_MAX
-        : Math.min(PUBLISH_STEP_BYTES_MAX, maxMemoryBytes / 16384);
+        : Math.min(PUBLISH_STEP_BYTES_MAX, maxMemoryBytes / (LIMIT_PER_STEPS * this.shards.length));
     this.evictionPool.clear();
     this.mustPublish = true;
   }
@@ -140,62 +169,118 @@ export class Keyspace {
   private publish(shard: Shard): void {
     const { words } = shard;
     const used = words[HeaderWord.ArenaUsedBytes];
-    const units = (used >> USED_UNIT_LOG2) - (words[HeaderWord.PublishedUsedBytes] >> USED_UNIT_LOG2);
+    const units = this.unitsOf(used) - this.unitsOf(words[HeaderWord.PublishedUsedBytes]);
     words[HeaderWord.PublishedUsedBytes] = used;
     Atomics.add(this.totals, 0, units);
   }
 
-  /** Whether published memory is over the limit. `otherBytes`: what counts besides the shards. */
-  isOverLimit(otherBytes: number): boolean {
-    const { maxMemoryBytes } = this.settings;
-    if (maxMemoryBytes === 0) return false;
-    const publishedBytes = (Atomics.load(this.totals, 0) >>> 0) * (1 << USED_UNIT_LOG2);
-    return publishedBytes + this.startupBytes + otherBytes > maxMemoryBytes;
-  }
-
-  /** Whether `makeRoom` has anything to do. */
-  mustMakeRoom(otherBytes: number): boolean {
-    return this.mustPublish || this.isOverLimit(otherBytes);
+  /** A shard's use in units of the sum, rounded up. */
+  private unitsOf(usedBytes: number): number {
+    return Math.ceil(usedBytes / 2 ** this.unitLog2);
   }
 
   /**
-   * Evicts until memory is below the limit again. Returns false if it is not and nothing can be evicted:
-   * then a command that needs memory is refused. Holds no lock when called.
+   * Whether memory is over the limit, with all that may not be published yet. `otherBytes`: what counts besides the
+   * shards.
    */
-  makeRoom(otherBytes: number, nowMs: number): boolean {
-    if (this.mustPublish) this.publishAll();
-    if (!this.isOverLimit(otherBytes)) return true;
-    if (this.settings.policy === EvictionPolicy.NoEviction) return false;
-    const giveUpAt = performance.now() + EVICTION_MS_MAX;
-    for (let evictions = 0; this.isOverLimit(otherBytes); ) {
-      // What is gone already, perhaps because it was evicted just now, comes before what is still in use.
-      const hasFreed = this.freeLazily(0, 1);
-      if (!hasFreed && !this.evictOne(nowMs)) return false;
-      if ((hasFreed || ++evictions % EVICTIONS_PER_CLOCK_LOOK === 0) && performance.now() > giveUpAt) break;
-    }
-    return true;
+  isOverLimit(otherBytes: number): boolean {
+    const { maxMemoryBytes } = this.settings;
+    if (maxMemoryBytes === 0) return false;
+    const unpublishedBytes = this.shards.length * this.publishStepBytes;
+    const publishedBytes = (Atomics.load(this.totals, 0) >>> 0) * 2 ** this.unitLog2;
+    return this.startupBytes + publishedBytes + unpublishedBytes + otherBytes > maxMemoryBytes;
   }
 
-  /** Evicts the best candidate; false if no shard has any. */
-  private evictOne(nowMs: number): boolean {
-    for (let tried = 0; tried < this.shards.length; tried++) {
-      const sampled = this.shards[this.nextShard];
+  /** Whether `makeRoom` has anything to do. */
+  mustMakeRoom(otherBytes: number, neededBytes: number): boolean {
+    return this.mustPublish || this.isOverLimit(otherBytes + neededBytes);
+  }
+
+  /**
+   * Evicts until memory is below the limit again, with `neededBytes` more that a command is about to take. So much is freed
+   * in any case, however busy the machine is: commands pay for what they take, so memory that is below the limit stays there.
+   * What is above it for another reason is freed as far as `evictionMsMax` goes, in the time of whoever comes next, and in
+   * spare time (`evictInBackground`).
+   *
+   * Returns false if memory is above the limit and nothing can be evicted, or what is not in the shards is too much already:
+   * then a command that needs memory is refused. Holds no lock when called.
+   */
+  makeRoom(otherBytes: number, neededBytes: number, nowMs: number): boolean {
+    if (this.mustPublish) this.publishAll();
+    const claimedBytes = otherBytes + neededBytes;
+    if (!this.isOverLimit(claimedBytes)) return true;
+    const { policy, maxMemoryBytes, evictionMsMax } = this.settings;
+    // Nothing is evicted for what does not fit even without any key.
+    if (policy === EvictionPolicy.NoEviction || this.startupBytes + claimedBytes > maxMemoryBytes)
+      return false;
+    return this.evict(claimedBytes, neededBytes, evictionMsMax, nowMs) !== EvictionEnd.NothingLeft;
+  }
+
+  /** Evicts for at most about `budgetMs` while memory is above the limit. Returns whether more is to be done. */
+  evictInBackground(otherBytes: number, budgetMs: number, nowMs: number): boolean {
+    if (this.mustPublish) this.publishAll();
+    if (!this.isOverLimit(otherBytes)) return false;
+    const { policy, maxMemoryBytes } = this.settings;
+    if (policy === EvictionPolicy.NoEviction || this.startupBytes + otherBytes > maxMemoryBytes) return false;
+    return this.evict(otherBytes, 0, budgetMs, nowMs) === EvictionEnd.TimeIsOver;
+  }
+
+  /** Evicts until there is room for `claimedBytes`, or `neededBytes` were freed and the time is over. */
+  private evict(claimedBytes: number, neededBytes: number, budgetMs: number, nowMs: number): EvictionEnd {
+    const giveUpAt = performance.now() + budgetMs;
+    let freedBytes = 0;
+    for (let steps = 1; this.isOverLimit(claimedBytes); steps++) {
+      // What is gone already, perhaps because it was evicted just now, comes before what is still in use.
+      this.freedBytes = 0;
+      // One key of each shard first: the pool gets to know candidates of all of them.
+      const most = Math.min(EVICTIONS_PER_HOLD, Math.ceil(steps / this.shards.length));
+      if (!this.freeLazily(0, 1) && !this.evictSome(claimedBytes, most, nowMs))
+        return EvictionEnd.NothingLeft;
+      freedBytes += this.freedBytes;
+      if (freedBytes < neededBytes || steps % STEPS_PER_CLOCK_LOOK !== 0) continue;
+      if (performance.now() > giveUpAt) return EvictionEnd.TimeIsOver;
+    }
+    return EvictionEnd.BelowLimit;
+  }
+
+  /** Evicts the best candidate, and perhaps some more of its shard, `most` in all; false if no shard has any. */
+  private evictSome(claimedBytes: number, most: number, nowMs: number): boolean {
+    const { shards, evictionPool } = this;
+    for (let tried = 0; tried < shards.length; tried++) {
+      const sampled = shards[this.nextShard];
       this.nextShard = (this.nextShard + 1) & this.shardMask;
       sampled.lock();
-      this.evictionPool.sample(sampled, this.settings, nowMs);
-      sampled.unlock();
-      while (this.evictionPool.count > 0) {
-        const shard = this.shards[this.evictionPool.bestShard()];
+      evictionPool.sample(sampled, this.settings, nowMs);
+      const hasEvicted = this.evictHere(sampled, claimedBytes, most, nowMs);
+      this.endHold(sampled, false);
+      if (hasEvicted) return true;
+      while (evictionPool.count > 0) {
+        const shard = shards[evictionPool.bestShard()];
         shard.lock();
-        const evicted = this.evictionPool.evictBest(shard);
-        if (evicted) {
-          this.publish(shard);
-        }
+        const hasEvictedThere = this.evictHere(shard, claimedBytes, most, nowMs);
         this.endHold(shard, false);
-        if (evicted) return true;
+        if (hasEvictedThere) return true;
       }
     }
     return false;
+  }
+
+  /**
+   * Evicts the best candidate as long as it is in a shard whose lock is held, there is too little room, and there were not
+   * `most`; each time the shard is sampled again. Returns whether a key was evicted.
+   */
+  private evictHere(shard: Shard, claimedBytes: number, most: number, nowMs: number): boolean {
+    const { evictionPool } = this;
+    const usedBefore = shard.arena.usedBytes;
+    let evicted = 0;
+    while (evictionPool.count > 0 && evictionPool.bestShard() === shard.index) {
+      if (!evictionPool.evictBest(shard)) continue;
+      this.publish(shard);
+      if (++evicted === most || !this.isOverLimit(claimedBytes)) break;
+      evictionPool.sample(shard, this.settings, nowMs);
+    }
+    this.freedBytes += usedBefore - shard.arena.usedBytes;
+    return evicted > 0;
   }
 
   /**
@@ -209,7 +294,9 @@ export class Keyspace {
       if (shard.lazyFree.pendingCount === 0) continue;
       hasFreed = true;
       shard.lock();
+      const usedBefore = shard.arena.usedBytes;
       shard.lazyFree.step(LAZY_FREE_SLICE_STEPS);
+      this.freedBytes += usedBefore - shard.arena.usedBytes;
       this.endSlice(shard);
     }
     return hasFreed;
@@ -344,9 +431,9 @@ export class Keyspace {
     let units = 0;
     for (const shard of this.shards) {
       shard.verify();
-      units += shard.words[HeaderWord.PublishedUsedBytes] >> USED_UNIT_LOG2;
+      units += this.unitsOf(shard.words[HeaderWord.PublishedUsedBytes]);
     }
-    const published = Atomics.load(this.totals, 0);
+    const published = Atomics.load(this.totals, 0) >>> 0;
     if (units !== published) throw new Error(`${published} units of memory are published, not ${units}`);
   }
 
@@ -383,7 +470,7 @@ export class Keyspace {
   /** Changes so far, over all shards. */
   dirtyCount(): number {
     let dirty = 0;
-    for (const shard of this.shards) dirty += shard.dirtyCount >>> 0;
+    for (const shard of this.shards) dirty += shard.dirtyCount;
     return dirty;
   }
 

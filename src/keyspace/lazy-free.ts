@@ -143,7 +143,7 @@ export class LazyFree {
 
   private addNode(kind: number): number {
     const { words } = this;
-    const node = this.arena.allocate(NODE_BYTES);
+    const node = this.arena.allocateSpare(NODE_BYTES);
     if (node === 0) return 0;
     words[node >> 2] = words[HeaderWord.LazyFreeHead];
     words[(node >> 2) + NODE_KIND] = kind;

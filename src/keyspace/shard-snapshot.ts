@@ -177,7 +177,7 @@ export class ShardSnapshot implements ElementKeeper {
 
   /** A block with bytes of the file behind a header, whose second word tells their length; 0 if there is no memory. */
   private keepImage({ bytes, length }: KeyImage, headerBytes: number): number {
-    const image = length > IMAGE_BYTES_MAX ? 0 : this.shard.arena.allocate(headerBytes + length);
+    const image = length > IMAGE_BYTES_MAX ? 0 : this.shard.arena.allocateSpare(headerBytes + length);
     if (image === 0) {
       this.stop(SnapshotState.Failed);
       return 0;
@@ -300,7 +300,7 @@ export class ShardSnapshot implements ElementKeeper {
     const collection = shard.collection(type);
     const head = this.keepImage(this.writer.writeHead(shard, entry), IMAGE_HEADER_BYTES);
     if (head === 0) return;
-    const block = shard.arena.allocate(LONG_KEY_HEADER_BYTES + lengthBytes);
+    const block = shard.arena.allocateSpare(LONG_KEY_HEADER_BYTES + lengthBytes);
     if (block === 0) {
       this.freeImage(head);
       this.stop(SnapshotState.Failed);

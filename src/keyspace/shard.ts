@@ -20,6 +20,7 @@ import { acquireLock, isLockWaitedFor, releaseLock, tryLock } from '../memory/lo
 import {
   DATABASE_BYTES,
   DATABASES_START_BYTE,
+  HeaderDouble,
   HeaderWord,
   ShardListener,
   ShardMemory,
@@ -79,6 +80,9 @@ const ROOT_FIELD_CALENDAR = 8;
 /** Fields that a lookup removes of a hash when they are past their expiry; what is left is only hidden by it. */
 const DUE_FIELDS_PER_LOOKUP = 256;
 
+/** What an entry takes beside key and value. */
+const ENTRY_OVERHEAD_BYTES = 40;
+
 /** A value that grows in place gets room for as much again, up to this much. */
 const GROWTH_BYTES_MAX = 1 << 20;
 
@@ -90,6 +94,7 @@ export class Shard {
   readonly memory: ShardMemory;
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
+  readonly doubles: Float64Array;
   readonly view: DataView;
   readonly arena: Arena;
   readonly dictionary: KeyDictionary;
@@ -132,6 +137,7 @@ export class Shard {
     this.memory = new ShardMemory(buffer);
     this.bytes = this.memory.bytes;
     this.words = this.memory.words;
+    this.doubles = this.memory.doubles;
     this.view = this.memory.view;
     this.name = new NamedKey(this.bytes, this.view);
     this.arena = new Arena(this.memory);
@@ -305,6 +311,16 @@ export class Shard {
       return 0;
     }
     return entry;
+  }
+
+  /**
+   * What `count` more keys with strings, or other strings for keys that are there, may ask of the arena: `lengthBytes` in
+   * all for keys and values, with or without expiries. For Arena.promise.
+   */
+  roomForKeys(database: number, count: number, lengthBytes: number, expires: boolean): number {
+    const root = this.root(database);
+    const bytes = lengthBytes + count * ENTRY_OVERHEAD_BYTES + this.dictionary.growthBytes(root, count);
+    return expires ? bytes + this.calendar.growthBytes(this.words[root + ROOT_CALENDAR], count) : bytes;
   }
 
   /**
@@ -727,7 +743,7 @@ export class Shard {
    */
   changed(key: KeyName, event: KeyEvent): void {
     const { words, gate } = this;
-    words[HeaderWord.DirtyCount]++;
+    this.doubles[HeaderDouble.DirtyCount]++;
     this.journal.changes++;
     if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key);
     if (gate.listener !== null) gate.listener.note(key, event);
@@ -819,7 +835,7 @@ export class Shard {
 
   /** The gate for all keys of a database at once, before they vanish. */
   private flushed(database: number, count: number, nowMs: number): void {
-    this.words[HeaderWord.DirtyCount] += count;
+    this.doubles[HeaderDouble.DirtyCount] += count;
     this.journal.changes++;
     this.watchedKeys.touchWhere(database, (hash) => this.hasHash(database, hash, nowMs));
     if (this.waiters.queuesOnNoKey > 0) this.waiters.forEachQueue(database, this.queueReady);
@@ -827,7 +843,7 @@ export class Shard {
 
   /** The gate for all keys of two databases at once, before they are exchanged. */
   private swapped(left: number, right: number, nowMs: number): void {
-    this.words[HeaderWord.DirtyCount]++;
+    this.doubles[HeaderDouble.DirtyCount]++;
     this.journal.changes++;
     const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
     this.watchedKeys.touchWhere(left, affected);
@@ -838,9 +854,9 @@ export class Shard {
     this.waiters.forEachQueue(right, this.queueReady);
   }
 
-  /** Changes since the counter was last reset; a running number. */
+  /** Changes since the shard was made. */
   get dirtyCount(): number {
-    return this.words[HeaderWord.DirtyCount];
+    return this.doubles[HeaderDouble.DirtyCount];
   }
 
   /** Whether a database has a key with this hash: exact but for one chance in four billion. */
@@ -876,7 +892,7 @@ export class Shard {
     // Images for a snapshot live in the arena, too, and so does whoever waits for keys. What is tracked is gone.
     const hasGuests = snapshotState !== SnapshotState.None || this.waiters.queueCount !== 0;
     if (!hasGuests && this.isOnlyDatabase(database)) {
-      this.reset();
+      this.clear();
       return count;
     }
     const root = this.root(database);
@@ -892,13 +908,12 @@ export class Shard {
   }
 
   /** Forgets everything in the arena at once, which takes no longer for ten million keys than for one. */
-  private reset(): void {
+  clear(): void {
     const { words } = this;
     for (let database = 0; database < words[HeaderWord.DatabaseCount]; database++) {
       const root = this.root(database);
       words.fill(0, root, root + ROOT_WORDS);
     }
-    words[HeaderWord.FlushEpoch]++;
     words[HeaderWord.LazyFreeHead] = 0;
     words[HeaderWord.LazyFreePending] = 0;
     this.arena.reset();

@@ -1,9 +1,10 @@
 /**
  * Which keys of a shard somebody watches, with a version that every change of the key moves on.
  *
- *   WATCH_TABLE_SLOTS slots of 16 bytes, open addressing with linear probing
- *     word 0  hash of the key     word 1  database + 1, 0 if the slot is free
- *     word 2  version             word 3  watchers
+ *   WATCH_TABLE_SLOTS slots of 24 bytes, open addressing with linear probing
+ *     word 0   hash of the key        word 1  database + 1, 0 if the slot is free
+ *     words 2, 3  version, a float64 (an int32 would come round to the same number after 2^32 changes)
+ *     word 4   watchers
  *
  * A key is known by its 32-bit keyed hash: two watched keys of a shard take each other for changed
  * once in four billion. WATCH notes slot and version, EXEC compares.
@@ -12,17 +13,25 @@
  * slots are freed only by their last watcher.
  */
 
-import { HeaderWord, ShardListener, type ShardMemory, WATCH_TABLE_SLOTS } from '../memory/shard-memory.js';
+import {
+  HeaderWord,
+  ShardListener,
+  type ShardMemory,
+  WATCH_SLOT_BYTES,
+  WATCH_TABLE_SLOTS,
+} from '../memory/shard-memory.js';
 
-const SLOT_WORDS = 4;
+const SLOT_WORDS = WATCH_SLOT_BYTES >> 2;
 const PROBES_MAX = 64;
 
 export class WatchedKeys {
   private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
   private readonly start: number;
 
   constructor(memory: ShardMemory) {
     this.words = memory.words;
+    this.doubles = memory.doubles;
     this.start = memory.words[HeaderWord.WatchTableStart] >> 2;
   }
 
@@ -33,7 +42,7 @@ export class WatchedKeys {
     for (let probe = 0; probe < PROBES_MAX; probe++) {
       const slot = this.probe(hash, probe);
       if (words[slot + 1] === database + 1 && words[slot] === hash) {
-        words[slot + 3]++;
+        words[slot + 4]++;
         this.count(1);
         return slot;
       }
@@ -42,7 +51,7 @@ export class WatchedKeys {
     if (free < 0) return -1;
     words[free] = hash;
     words[free + 1] = database + 1;
-    words[free + 3] = 1;
+    words[free + 4] = 1;
     this.count(1);
     return free;
   }
@@ -57,13 +66,17 @@ export class WatchedKeys {
   unwatch(slot: number): void {
     const { words } = this;
     this.count(-1);
-    if (--words[slot + 3] > 0) return;
+    if (--words[slot + 4] > 0) return;
     words[slot + 1] = 0;
-    words[slot + 2]++;
+    this.changed(slot);
   }
 
   version(slot: number): number {
-    return this.words[slot + 2];
+    return this.doubles[(slot + 2) >> 1];
+  }
+
+  private changed(slot: number): void {
+    this.doubles[(slot + 2) >> 1]++;
   }
 
   /** A key has changed. */
@@ -72,7 +85,7 @@ export class WatchedKeys {
     for (let probe = 0; probe < PROBES_MAX; probe++) {
       const slot = this.probe(hash, probe);
       if (words[slot] === hash && words[slot + 1] === database + 1) {
-        words[slot + 2]++;
+        this.changed(slot);
         return;
       }
     }
@@ -83,7 +96,7 @@ export class WatchedKeys {
     const { words } = this;
     if (words[HeaderWord.WatchedKeyCount] === 0) return;
     for (let slot = this.start; slot < this.start + WATCH_TABLE_SLOTS * SLOT_WORDS; slot += SLOT_WORDS) {
-      if (words[slot + 1] === database + 1 && isAffected(words[slot])) words[slot + 2]++;
+      if (words[slot + 1] === database + 1 && isAffected(words[slot])) this.changed(slot);
     }
   }
 

@@ -21,12 +21,16 @@ import { AofEnd, AofError, AofInput } from '../journal/aof-input.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { Gate } from '../keyspace/gate.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
+import type { Shard } from '../keyspace/shard.js';
+import { SnapshotState } from '../keyspace/shard-snapshot.js';
+import { RdbMemoryError } from '../persistence/value-loader.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry } from '../pubsub/channel-registry.js';
 import type { MessageOutput } from '../pubsub/subscriptions.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import { createProcessState, ProcessState } from '../state/process-state.js';
 import { FileSource } from '../system/files.js';
+import { compactShard } from './compact-shard.js';
 import { LoadDelay } from './load-delay.js';
 
 /** Between two looks at how far it is. */
@@ -100,6 +104,9 @@ class Replay {
   private readonly executor: Executor;
   private readonly delay: LoadDelay;
   private readonly warnings: string[] = [];
+  /** The command for which shards were compacted last, and which ones. */
+  private compactedFor = -1;
+  private readonly compacted = new Set<Shard>();
   private firstTimestamp = -1;
   private lastTimestamp = -1;
 
@@ -114,6 +121,7 @@ class Replay {
     config.copyTo(settings);
     const counters = new Float64Array(KeyspaceCounter.COUNT);
     this.keyspace = new Keyspace(request.keyspace, settings, counters);
+    this.keyspace.usesReserve = true;
     const table = createReplayTable(config.renamedCommands);
     const services = replayServices(config, table.size);
     this.context = new CommandContext(this.keyspace, table, new ReplyWriter(), services, counters);
@@ -153,9 +161,11 @@ class Replay {
       context.nowMs = Date.now();
       const { bytes, view, parser, commandCount } = input;
       if (this.delay.isOn) for (let left = commandCount; left > 0; left--) this.delay.pause();
-      for (let next = 0; next < commandCount; next++) {
+      for (let next = 0; next < commandCount; ) {
         next = executor.logReplay.run(session, bytes, view, parser, next, commandCount);
-        if (next < commandCount) this.judge(path, input.commandOffset(next));
+        if (next === commandCount) break;
+        if (this.mayTryAgain(input.commandOffset(next))) continue;
+        this.judge(path, input.commandOffset(next++));
       }
       if (input.offset >= nextProgress) {
         nextProgress = input.offset + PROGRESS_BYTES;
@@ -170,14 +180,41 @@ class Replay {
     return input;
   }
 
+  /** The error of the command that the executor stopped at, '' if it could not be run. */
+  private get replyError(): string {
+    const { reply } = this.context;
+    if (this.executor.logReplay.problem !== '') return '';
+    const text = Buffer.from(reply.bytes.subarray(0, reply.length)).toString('latin1');
+    return /^-(.*)\r$/m.exec(text)?.[1] ?? '';
+  }
+
+  /**
+   * Whether the command at an offset, which has failed, has found no memory in a shard that now has more: what is free of
+   * it is in one piece.
+   */
+  private mayTryAgain(offset: number): boolean {
+    if (!this.replyError.startsWith('OOM ')) return false;
+    const { shard } = this.context;
+    const { compacted } = this;
+    if (offset !== this.compactedFor) compacted.clear();
+    this.compactedFor = offset;
+    if (shard.lazyFree.pendingCount > 0) {
+      while (!shard.lazyFree.step(Number.MAX_SAFE_INTEGER)) {}
+      return true;
+    }
+    // Images that a snapshot has left are in the arena, too.
+    if (compacted.has(shard) || shard.snapshot.state !== SnapshotState.None) return false;
+    compacted.add(shard);
+    compactShard(this.keyspace, shard, Date.now());
+    return true;
+  }
+
   /** What to do about the command that the executor stopped at. */
   private judge(path: string, offset: number): void {
     const { problem } = this.executor.logReplay;
-    const { reply } = this.context;
+    const error = this.replyError;
     const place = `reading the append only file ${path} at offset ${offset}`;
     if (problem !== '') throw new ReplayError(`${problem} ${place}`);
-    const text = Buffer.from(reply.bytes.subarray(0, reply.length)).toString('latin1');
-    const error = /^-(.*)\r$/m.exec(text)?.[1] ?? '';
     if (error.startsWith('OOM ')) throw new ReplayError(`not enough memory ${place}`);
     if (this.warnings.length === WARNINGS_MAX) return;
     this.warnings.push(`A command failed with '${error}' that once had an effect, ${place}`);
@@ -231,6 +268,7 @@ function replayServices(config: Config, commandCount: number): ServerServices {
 
 function describeFailure(path: string, error: unknown): string {
   if (error instanceof ReplayError) return error.message;
+  if (error instanceof RdbMemoryError) return `not enough memory reading the append only file ${path}`;
   if (error instanceof AofError) {
     return (
       `Bad file format reading the append only file ${path}: ${error.message} ` +

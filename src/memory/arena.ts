@@ -18,7 +18,9 @@
  * found through a two-level bitmap (Masmano et al., "TLSF", 2004). A leftover of 8 bytes is too small for
  * the links; it waits in no list until a neighbour is freed and takes it in.
  *
- * What no free block can serve comes from the top, the untouched rest of the buffer.
+ * What no free block can serve comes from the top, the untouched rest of the buffer. The last of it is a reserve, for whoever
+ * loads what was written before: there, blocks lie otherwise than they did when it was written, so that the free memory is in
+ * other pieces, and what had fitted must fit again.
  */
 
 import { BIN_HEADS_START_BYTE, bitmapStartByte, HeaderWord, type ShardMemory } from './shard-memory.js';
@@ -32,6 +34,9 @@ const BIN_HEADS_START_WORD = BIN_HEADS_START_BYTE >> 2;
 
 /** A class above the exact ones holds different sizes: look at so many blocks of it before the next class. */
 const FIRST_FIT_STEPS_MAX = 8;
+
+/** More than any shard has. */
+const PROMISE_BYTES_MAX = 0x7fff0000;
 
 /** The number of bytes that an allocation of `lengthBytes` takes. */
 export function blockBytes(lengthBytes: number): number {
@@ -54,13 +59,24 @@ export class Arena {
   private readonly words: Int32Array;
   private readonly bitmapStartWord: number;
   private readonly start: number;
-  private readonly end: number;
+  /** How far the top may rise. */
+  private end: number;
+  /** What `promise` keeps for the running command. */
+  private promisedBytes = 0;
 
   constructor(memory: ShardMemory) {
     this.words = memory.words;
     this.bitmapStartWord = bitmapStartByte(memory.words[HeaderWord.DatabaseCount]) >> 2;
     this.start = memory.words[HeaderWord.ArenaStart];
-    this.end = memory.words[HeaderWord.ArenaEnd];
+    this.end = 0;
+    this.usesReserve = false;
+  }
+
+  /** Whether this thread loads, so that it may use the reserve. */
+  set usesReserve(uses: boolean) {
+    const { words } = this;
+    const end = words[HeaderWord.ArenaEnd];
+    this.end = uses ? end : Math.min(end, words[HeaderWord.ArenaReserveStart] || end);
   }
 
   /** Bytes in allocated blocks. */
@@ -139,6 +155,27 @@ export class Arena {
   hasRoom(lengthBytes: number): boolean {
     const size = blockBytes(lengthBytes) + 64;
     return size <= this.end - this.words[HeaderWord.ArenaTop] || this.nonEmptyBinFrom(binOf(size) + 1) >= 0;
+  }
+
+  /**
+   * `hasRoom`, and if so, keeps the room for the caller's allocations until `endPromise`: `allocateSpare` leaves it alone.
+   * A command asks for all that it may need before it changes anything, so that it is carried out as a whole or not at all.
+   */
+  promise(lengthBytes: number): boolean {
+    if (lengthBytes > PROMISE_BYTES_MAX || !this.hasRoom(lengthBytes)) return false;
+    this.promisedBytes = lengthBytes;
+    return true;
+  }
+
+  endPromise(): void {
+    this.promisedBytes = 0;
+  }
+
+  /** `allocate` for what can be done without: 0, too, if that would take room that was promised. */
+  allocateSpare(lengthBytes: number): number {
+    const { promisedBytes } = this;
+    if (promisedBytes !== 0 && !this.hasRoom(promisedBytes + blockBytes(lengthBytes))) return 0;
+    return this.allocate(lengthBytes);
   }
 
   /** Forgets every block at once. */

@@ -20,6 +20,19 @@ export function acquireLock(words: Int32Array, index: number): void {
   if (Atomics.compareExchange(words, index, 0, 1) !== 0) acquireContended(words, index);
 }
 
+/** The same for at most about `timeoutMs`; returns whether the lock was got. */
+export function acquireLockWithin(words: Int32Array, index: number, timeoutMs: number): boolean {
+  if (Atomics.compareExchange(words, index, 0, 1) === 0) return true;
+  const giveUpAt = performance.now() + timeoutMs;
+  while (Atomics.exchange(words, index, 2) !== 0) {
+    const leftMs = giveUpAt - performance.now();
+    // Whoever holds it wakes somebody for nothing.
+    if (leftMs <= 0) return false;
+    Atomics.wait(words, index, 2, Math.min(leftMs, SLEEP_MS_MAX));
+  }
+  return true;
+}
+
 function acquireContended(words: Int32Array, index: number): void {
   for (let spin = 0; spin < SPINS_MAX; spin++) {
     if (Atomics.load(words, index) === 0 && Atomics.compareExchange(words, index, 0, 1) === 0) return;

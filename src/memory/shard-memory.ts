@@ -8,7 +8,7 @@
  *   byte 8192       databases: DATABASE_BYTES each (keyspace/shard.ts)
  *   then            table of watched keys (keyspace/watched-keys.ts)
  *   then            boundary bitmap of the arena: one bit per 8-byte granule of the whole buffer
- *   arenaStart      blocks
+ *   arenaStart      blocks; the last sixteenth is for loading alone (arena.ts)
  *   last 128 KiB    reading rooms: where something compressed is unpacked to be read (structures/chunk-list.ts)
  *
  * The buffer is reserved at its full size and the operating system commits a page when it is first
@@ -34,18 +34,15 @@ export const enum HeaderWord {
   /** Used bytes as last added to the process-wide sum. */
   PublishedUsedBytes = 21,
   BinSummary = 22,
+  /** From here on, the arena is for loading alone; 0: nowhere. */
+  ArenaReserveStart = 23,
   BinBitmapStart = 24, // 25 words
   // The keyspace.
   DatabaseCount = 64,
   WatchedKeyCount = 65,
-  DirtyCount = 66,
   LazyFreeHead = 67,
   LazyFreePending = 68,
   WatchTableStart = 69,
-  /** Keys with an expiry, over all databases. */
-  VolatileKeyCount = 70,
-  /** Bumped by whatever empties the whole shard at once. */
-  FlushEpoch = 71,
   /** Two words for the reference of a collection that is not yet a key's (structures/collection-value.ts). */
   DraftReference = 72,
   // The snapshot that is being taken (keyspace/shard-snapshot.ts).
@@ -60,6 +57,7 @@ export const enum HeaderWord {
   WaitQueuesOnNoKey = 84,
   /** Four words of a dictionary's root: the keys that clients have cached (keyspace/tracked-keys.ts). */
   TrackedKeys = 88,
+  // 92, 93: HeaderDouble.DirtyCount
 }
 
 /** Bits of `HeaderWord.Listeners`: while there are none, a write reads this one word. */
@@ -74,6 +72,12 @@ export const enum ShardListener {
   Broadcast = 8,
 }
 
+/** Indices of what the header has as float64, in units of 8 bytes: counts that an int32 would not hold. */
+export const enum HeaderDouble {
+  /** Changes of keys since the shard was made. */
+  DirtyCount = 46,
+}
+
 /**
  * Rooms that are always there, so that reading needs no memory. They belong to whoever holds the shard's lock and
  * keep nothing from one command to the next.
@@ -81,11 +85,14 @@ export const enum ShardListener {
 export const READING_ROOM_BYTES = 65536;
 export const READING_ROOMS = 2;
 
+/** How much of the arena is for loading alone: a sixteenth. */
+const RESERVE_SHIFT = 4;
+
 export const BIN_HEADS_START_BYTE = 1024;
 export const DATABASES_START_BYTE = 8192;
 export const DATABASE_BYTES = 64;
 export const WATCH_TABLE_SLOTS = 4096;
-export const WATCH_SLOT_BYTES = 16;
+export const WATCH_SLOT_BYTES = 24;
 
 function watchTableStartByte(databaseCount: number): number {
   return (DATABASES_START_BYTE + databaseCount * DATABASE_BYTES + 63) & ~63;
@@ -137,7 +144,10 @@ export class ShardMemory {
     words[HeaderWord.ArenaStart] = arenaStart;
     words[HeaderWord.ArenaTop] = arenaStart;
     words[HeaderWord.ArenaHighWater] = arenaStart;
-    words[HeaderWord.ArenaEnd] = (memory.bytes.length - READING_ROOMS * READING_ROOM_BYTES) & -GRANULE_BYTES;
+    const arenaEnd = (memory.bytes.length - READING_ROOMS * READING_ROOM_BYTES) & -GRANULE_BYTES;
+    words[HeaderWord.ArenaEnd] = arenaEnd;
+    words[HeaderWord.ArenaReserveStart] =
+      arenaEnd - (((arenaEnd - arenaStart) >> RESERVE_SHIFT) & -GRANULE_BYTES);
     return memory;
   }
 }

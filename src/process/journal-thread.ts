@@ -1,6 +1,7 @@
 /** The journal thread as the main thread sees it: started when it is first wanted, stopped when the process ends. */
 
 import { closeSync, openSync, rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker as Thread } from 'node:worker_threads';
 import type { Config } from '../config/config.js';
 import { AofManifest, type AofPlace, aofPath, readManifest, writeManifest } from '../journal/aof-manifest.js';
@@ -12,6 +13,9 @@ import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { SnapshotForm } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { makeFolder } from '../system/files.js';
+
+/** A disk that has done nothing for so long does not hold up the end of the process. */
+const STALL_MS = 60_000;
 
 export class JournalThread {
   private readonly ring: JournalRing;
@@ -54,11 +58,21 @@ export class JournalThread {
     this.state.wantThread();
   }
 
-  /** Settles once all that was recorded is on the disk. Nobody records anything any more. */
-  async stop(): Promise<void> {
-    if (!this.isRunning) return;
-    this.ring.request(JournalRequest.Stop);
-    await this.state.untilStopped();
+  /**
+   * Settles once all that was recorded is on the disk, with true; with false once the disk has done nothing for STALL_MS.
+   * Nobody records anything any more.
+   */
+  async stop(): Promise<boolean> {
+    if (!this.isRunning) return true;
+    const { ring } = this;
+    ring.request(JournalRequest.Stop);
+    const stopped = this.state.untilStopped().then(() => true);
+    for (;;) {
+      const { takenPosition, synced } = ring;
+
+      if (await Promise.race([stopped, delay(STALL_MS, false)])) return true;
+      if (takenPosition === ring.takenPosition && synced === ring.synced) return false;
+    }
   }
 
   static start(options: JournalOptions, channels: readonly SharedArrayBuffer[]): Thread {

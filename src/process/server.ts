@@ -237,7 +237,9 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     }
     isExiting = true;
     if (config.appendOnly) log('Calling fsync() on the AOF file.');
-    await journal.stop();
+    if (!(await journal.stop())) {
+      log('The disk does not answer: the end of the append only file may be lost', 'warning');
+    }
     removeOwnFiles(config, log);
     removeTemporaryFiles(config);
     if (config.isUnderSystemd) notifySystemd(libc, ['STOPPING=1']);

@@ -6,7 +6,7 @@
  *     0 lock    1 events known
  *     16...     events of 512 words:
  *                 0 samples kept   1 place of the next sample   2 highest latency ever (ms)
- *                 3 length of the name   4...11 name   16 + 2 × i sample: time (s), latency (ms)
+ *                 3 length of the name   4...11 name   16 + 2 × i sample: time (s, uint32), latency (ms)
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
@@ -80,7 +80,7 @@ export class LatencyMonitor {
       words[event + EventWord.HighestMs] = Math.max(words[event + EventWord.HighestMs], latency);
       const next = words[event + EventWord.Next];
       const last = event + EventWord.Samples + 2 * ((next + LATENCY_SAMPLES_MAX - 1) % LATENCY_SAMPLES_MAX);
-      if (words[event + EventWord.Count] > 0 && words[last] === timeSeconds) {
+      if (words[event + EventWord.Count] > 0 && words[last] >>> 0 === timeSeconds) {
         words[last + 1] = Math.max(words[last + 1], latency);
       } else {
         words[event + EventWord.Samples + 2 * next] = timeSeconds;
@@ -127,7 +127,7 @@ export class LatencyMonitor {
       const first = words[event + EventWord.Next] - count + LATENCY_SAMPLES_MAX;
       for (let sample = 0; sample < count; sample++) {
         const at = event + EventWord.Samples + 2 * ((first + sample) % LATENCY_SAMPLES_MAX);
-        samples.push({ timeSeconds: words[at], latencyMs: words[at + 1] });
+        samples.push({ timeSeconds: words[at] >>> 0, latencyMs: words[at + 1] });
       }
       events.push({ name: this.name(event), samples, highestMs: words[event + EventWord.HighestMs] });
     }

@@ -46,6 +46,12 @@ export const ENCODING_NAMES: readonly string[] = [
   'hashtable',
 ];
 
+/**
+ * A block that grows step by step takes at most so many times its final length from free memory that is in one piece: what
+ * it has left behind is used again once that is long enough.
+ */
+export const COPIES_OF_SMALL = 4;
+
 /** Elements that a step of a walk may hand out: twice as many as a step of a scan has. */
 const STEPPED_MAX = 2 * SCAN_STEP_RECORDS_MAX;
 /** One for all collections of a thread. */

@@ -320,6 +320,23 @@ export abstract class Dictionary {
     this.createTable(root, depth, LINES_LOG2_MAX);
   }
 
+  /**
+   * What the table may ask of the arena in all while it takes in `count` more records, whose hashes are taken to be
+   * spread evenly: segments that split, and the directory that doubles. `root` 0: the table is still to be made.
+   */
+  growthBytes(root: number, count: number): number {
+    const { words } = this;
+    const splits = 2 + Math.ceil((2 * count) / SEGMENT_RECORDS_EXPECTED);
+    const segments =
+      2 * splits * (segmentBytes(LINES_LOG2_MAX, 2 * stashLinesFor(LINES_LOG2_MAX)) + LINE_BYTES);
+    const isEmpty = root === 0 || words[root] === 0;
+    const depth = isEmpty ? 0 : words[root + DictionaryRoot.Depth];
+    const records = isEmpty ? count : count + words[root + DictionaryRoot.Count];
+    // Segments are of different depths: some are two levels deeper than they would be on average.
+    const depthMax = Math.max(depth, Math.ceil(Math.log2(records / SEGMENT_RECORDS_EXPECTED + 1)) + 1) + 1;
+    return segments + (8 << Math.min(depthMax, DEPTH_MAX));
+  }
+
   /** Creates a table of empty segments; false, with nothing changed, if there is no memory. */
   private createTable(root: number, depth: number, linesLog2: number): boolean {
     const { words } = this;

@@ -40,6 +40,11 @@ export class ExpiringHashTable extends HashTable {
     return block + HEAD_BYTES;
   }
 
+  /** What the block, and expiries of `added` more fields than the `count` that have one, may ask of the arena. */
+  static expiryBytes(count: number, added: number): number {
+    return blockBytes(BLOCK_BYTES) + ExpiryHeap.growthBytes(count, added);
+  }
+
   override create(): number {
     const block = this.arena.allocate(BLOCK_BYTES);
     if (block === 0) return 0;

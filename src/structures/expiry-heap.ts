@@ -51,6 +51,13 @@ export class ExpiryHeap {
     this.owner = owner;
   }
 
+  /** What a heap of `count` items may ask of the arena while it takes in `added` more. */
+  static growthBytes(count: number, added: number): number {
+    const pages = (count + added + PAGE_ITEMS) >> PAGE_ITEMS_LOG2;
+    // All directories on the way to the last one, which is at most twice as long as need be.
+    return ((added >> PAGE_ITEMS_LOG2) + 1) * PAGE_BYTES + 4 * 4 * Math.max(CAPACITY_MIN, pages);
+  }
+
   count(root: number): number {
     return this.words[root + HeapRoot.Count];
   }

@@ -25,7 +25,7 @@ import type { Arena } from '../memory/arena.js';
 import { blockBytes } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import type { ByteRange } from './byte-range.js';
-import { CollectionValue, Encoding } from './collection-value.js';
+import { COPIES_OF_SMALL, CollectionValue, Encoding } from './collection-value.js';
 import type { ElementView } from './element-view.js';
 import { type ElementKeeper, Walk } from './element-walk.js';
 import { ExpiringHashTable } from './expiring-hash-table.js';
@@ -42,6 +42,9 @@ export const enum HashSet {
   Updated = 0,
   Added = 1,
 }
+
+/** What a field takes beside its text and its value, in any form, with an expiry. */
+const FIELD_OVERHEAD_BYTES = 64;
 
 /** The expiry in a packed list of a field that has none. */
 const NO_EXPIRY = 0;
@@ -116,6 +119,45 @@ export class HashValue extends CollectionValue {
     const block = this.pairs.create();
     if (block !== 0) this.setReference(reference, Encoding.Packed, block);
     return block !== 0;
+  }
+
+  /**
+   * What `elements` more fields of `elementBytes` bytes in all may ask of the arena, with all that is converted on the way, and if all of them get an expiry.
+   * For Arena.promise.
+   */
+  roomFor(reference: number, elements: number, elementBytes: number): number {
+    const block = this.blockOf(reference);
+    const addedBytes = elementBytes + elements * FIELD_OVERHEAD_BYTES;
+    switch (this.encoding(reference)) {
+      case Encoding.Table:
+        return (
+          addedBytes +
+          this.table.growthBytes(block >> 2, elements) +
+          ExpiringHashTable.expiryBytes(0, elements)
+        );
+      case Encoding.TableExpiring: {
+        const table = tableOf(block);
+        const expiring = this.expiringTable.expiringCount(table);
+        return (
+          addedBytes +
+          this.expiringTable.growthBytes(table >> 2, elements) +
+          ExpiringHashTable.expiryBytes(expiring, elements)
+        );
+      }
+      default: {
+        const isExpiring = this.isExpiring(reference);
+        const list = isExpiring ? this.listOf(block) : block;
+        const count = this.heldCount(reference);
+        // As it grows, a small form is copied over and over; then all of it becomes the records of a table.
+        const allBytes = this.triples.totalBytes(list) + count * FIELD_OVERHEAD_BYTES + addedBytes;
+        return (
+          COPIES_OF_SMALL * allBytes +
+          allBytes +
+          this.table.growthBytes(0, count + elements) +
+          ExpiringHashTable.expiryBytes(0, count + elements)
+        );
+      }
+    }
   }
 
   override count(reference: number): number {

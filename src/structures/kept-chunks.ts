@@ -50,7 +50,7 @@ export class KeptChunks {
     const { words } = this;
     const link = this.linkTo(walk, chunk);
     if (link !== 0) return words[link] >> 2;
-    const group = this.arena.allocate(GROUP_BYTES) >> 2;
+    const group = this.arena.allocateSpare(GROUP_BYTES) >> 2;
     if (group === 0) return 0;
     words[group + Group.Next] = words[walk + Walk.Groups];
     words[group + Group.Chunk] = chunk;

@@ -14,7 +14,7 @@ import { blockBytes } from '../memory/arena.js';
 import { hashBytes } from '../memory/hash.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import type { ByteRange } from './byte-range.js';
-import { CollectionValue, Encoding } from './collection-value.js';
+import { COPIES_OF_SMALL, CollectionValue, Encoding } from './collection-value.js';
 import { copyBytes } from './copy.js';
 import type { ElementView } from './element-view.js';
 import { type ElementKeeper, Walk } from './element-walk.js';
@@ -26,6 +26,10 @@ import { SetWalk } from './set-walk.js';
 import type { ValueLimits } from './value-limits.js';
 
 const RECORD_HEADER_BYTES = 4;
+/** What a member takes beside its text, in any form. */
+const MEMBER_OVERHEAD_BYTES = 32;
+/** The longest text of an integer. */
+const INTEGER_TEXT_BYTES = 20;
 
 export const enum SetAdd {
   NoMemory = -1,
@@ -67,6 +71,24 @@ export class SetValue extends CollectionValue {
     const block = this.integers.create();
     if (block !== 0) this.setReference(reference, Encoding.Integers, block);
     return block !== 0;
+  }
+
+  /**
+   * What `elements` more members of `elementBytes` bytes in all may ask of the arena, with all that is converted on the way.
+   * For Arena.promise.
+   */
+  roomFor(reference: number, elements: number, elementBytes: number): number {
+    const block = this.blockOf(reference);
+    const addedBytes = elementBytes + elements * MEMBER_OVERHEAD_BYTES;
+    if (this.encoding(reference) === Encoding.Table) {
+      return addedBytes + this.table.growthBytes(block >> 2, elements);
+    }
+    const count = this.count(reference);
+    const isOfIntegers = this.encoding(reference) === Encoding.Integers;
+    const textBytes = isOfIntegers ? count * INTEGER_TEXT_BYTES : this.packed.totalBytes(block);
+    // As it grows, a small form is copied over and over; then all of it becomes the records of a table.
+    const allBytes = textBytes + count * MEMBER_OVERHEAD_BYTES + addedBytes;
+    return COPIES_OF_SMALL * allBytes + allBytes + this.table.growthBytes(0, count + elements);
   }
 
   override count(reference: number): number {

@@ -23,7 +23,7 @@ import { blockBytes } from '../memory/arena.js';
 import { hashBytes } from '../memory/hash.js';
 import { readDouble, SCORE_BYTES_MAX, writeScore } from '../memory/scores.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
-import { CollectionValue, Encoding } from './collection-value.js';
+import { COPIES_OF_SMALL, CollectionValue, Encoding } from './collection-value.js';
 import { copyBytes } from './copy.js';
 import { DictionaryRoot } from './dictionary.js';
 import type { ElementView } from './element-view.js';
@@ -42,13 +42,8 @@ const CURSOR_WORD = TREE_WORD + TreeRoot.WORDS;
 const WALK_WORD = CURSOR_WORD + 1;
 const BLOCK_BYTES = (WALK_WORD + 1) * 4;
 
-/** What the table and the tree may need for one more element, beside those that a split makes. */
-const ELEMENT_ROOM_BYTES = 64;
-/** Room for segments of the table to split. */
-const TABLE_ROOM_BYTES = 32 * 1024;
-
-/** Bytes of one more packed element beside its text. */
-const PACKED_OVERHEAD_BYTES = 11;
+/** What a member takes beside its text, in any form, its score with it. */
+const MEMBER_OVERHEAD_BYTES = 64;
 
 /** A place in a sorted set, and the element there. Valid until the set changes. */
 export class SortedSetCursor {
@@ -207,6 +202,29 @@ export class SortedSetValue extends CollectionValue {
   /** Word index of the tree's root. */
   private treeRoot(reference: number): number {
     return (this.blockOf(reference) >> 2) + TREE_WORD;
+  }
+
+  /**
+   * What `elements` more members of `elementBytes` bytes in all may ask of the arena, with all that is converted on the way.
+   * For Arena.promise.
+   */
+  roomFor(reference: number, elements: number, elementBytes: number): number {
+    const addedBytes = elementBytes + elements * MEMBER_OVERHEAD_BYTES;
+    if (!this.isPacked(reference)) {
+      const root = this.dictionaryRoot(reference);
+      const treeBytes = this.tree.roomBytes(root + TREE_WORD, elements);
+      return addedBytes + this.dictionary.growthBytes(root, elements) + treeBytes;
+    }
+    const count = this.count(reference);
+    // As it grows, a small form is copied over and over; then all of it becomes records, a table and a tree.
+    const allBytes =
+      this.packed.totalBytes(this.blockOf(reference)) + count * MEMBER_OVERHEAD_BYTES + addedBytes;
+    return (
+      COPIES_OF_SMALL * allBytes +
+      allBytes +
+      this.dictionary.growthBytes(0, count + elements) +
+      this.tree.roomBytes(0, count + elements)
+    );
   }
 
   override count(reference: number): number {
@@ -786,24 +804,6 @@ export class SortedSetValue extends CollectionValue {
     const record = this.dictionary.scanned[index];
     cursor.score = this.doubles[record >> 3];
     this.readRecord(cursor, record);
-  }
-
-  /**
-   * Whether there is surely room for `elements` more members of `memberBytes` bytes in all. With it, a command
-   * that adds several either adds all of them or none.
-   */
-  hasRoom(reference: number, elements: number, memberBytes: number): boolean {
-    let room = memberBytes + elements * (ELEMENT_ROOM_BYTES + PACKED_OVERHEAD_BYTES) + TABLE_ROOM_BYTES;
-    if (this.isPacked(reference)) {
-      // It may become a Tree on the way.
-      const total = this.packed.totalBytes(this.blockOf(reference));
-      room += 4 * total + (total + elements) * ELEMENT_ROOM_BYTES;
-    } else {
-      const root = this.dictionaryRoot(reference);
-      room += this.tree.roomBytes(root + TREE_WORD, elements);
-      room += 8 << this.words[root + DictionaryRoot.Depth];
-    }
-    return this.arena.hasRoom(Math.min(room, 0x7fffff00));
   }
 
   override releaseSome(reference: number, steps: number): boolean {

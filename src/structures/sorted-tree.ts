@@ -784,9 +784,10 @@ export class SortedTree {
     return total;
   }
 
-  /** The most bytes that `elements` more elements can need. */
+  /** The most bytes that `elements` more elements can need. `root` 0: the tree is still to be made. */
   roomBytes(root: number, elements: number): number {
-    const splits = Math.ceil(elements / (LEAF_CAPACITY >> 1)) + this.words[root + TreeRoot.Height] + 2;
+    const height = root === 0 ? 0 : this.words[root + TreeRoot.Height];
+    const splits = Math.ceil(elements / (LEAF_CAPACITY >> 1)) + height + 2;
     return splits * 2 * NODE_ROOM_BYTES;
   }
 

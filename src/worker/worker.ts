@@ -2,6 +2,7 @@
  * A worker: owns its connections, reads, parses, executes and replies, and keeps house for its shards.
  */
 
+import { constants } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import { followAppendOnly } from '../commands/server/append-only.js';
@@ -65,6 +66,8 @@ const EXPIRE_BUDGET_MS = 10;
 const EXPIRE_EFFORT_MS = 4;
 /** The same for freeing large values. */
 const LAZY_FREE_BUDGET_MS = 10;
+/** The same for evicting. */
+const EVICTION_BUDGET_MS = 10;
 /** The same each time that nothing else is to be done: whoever comes next may have to wait for it. */
 const SPARE_TIME_BUDGET_MS = 1;
 /** A connection that brings more input than this stays where it is. */
@@ -162,7 +165,7 @@ export class Worker implements ConnectionHandler {
     this.acceptor =
       acceptorControl === null || libc === null ? null : new AcceptorControl(acceptorControl, libc);
     const counters = this.state.counters.keyspace;
-    this.keyspace = new Keyspace(options.keyspace, this.settings, counters);
+    this.keyspace = new Keyspace(options.keyspace, this.settings, counters, options.index);
     const reply = new ReplyWriter();
     this.services = {
       state: this.state,
@@ -389,7 +392,7 @@ export class Worker implements ConnectionHandler {
     if (this.placement?.noteInput(connection)) this.movers.push(connection);
     session.lastInteractionMs = nowMs;
     const { journal } = this.keyspace;
-    if (journal.isOn && !journal.ring.hasRoom) this.waitForJournal();
+    if (journal.isOn && !journal.ring.isReady) this.waitForJournal();
     this.heldReplies.beforeCommands();
     let position: number;
     this.isExecuting = true;
@@ -430,7 +433,10 @@ export class Worker implements ConnectionHandler {
 
   private waitForJournal(): void {
     this.keyspace.keptLock.letGo();
-    this.keyspace.journal.ring.waitForRoom(this.isJournalFailing);
+    if (this.keyspace.journal.ring.waitUntilReady(this.isJournalFailing)) return;
+    // The journal thread takes this back when the disk goes on.
+    this.state.appendOnly.writeError = constants.errno.ETIMEDOUT;
+    this.services.log('The disk does not take what is to go to the append only file', 'warning');
   }
 
   onRoundEnd(): void {
@@ -677,6 +683,7 @@ export class Worker implements ConnectionHandler {
   onWake(): void {
     // What follows may wait for a disk.
     this.keyspace.keptLock.letGo();
+    this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();
@@ -767,9 +774,11 @@ export class Worker implements ConnectionHandler {
   onSpareTime(): boolean {
     // Whoever loads would have to wait.
     if (this.executor.checks.isLoading) return false;
-    const arePagesLeft = this.hugePages?.step() ?? false;
     const { index, workerCount } = this.options;
-    return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || arePagesLeft;
+    const arePagesLeft = this.hugePages?.step() ?? false;
+    const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
+    const mustFree = this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS);
+    return mustEvict || mustFree || arePagesLeft;
   }
 
   onTick(): boolean {
@@ -780,6 +789,7 @@ export class Worker implements ConnectionHandler {
     this.measureUnsettled(nowMs);
     this.evictClients();
     let isWorkLeft = false;
+    this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();
@@ -823,6 +833,7 @@ export class Worker implements ConnectionHandler {
     }
     if (this.keyspace.lazyFreeCycle(index, workerCount, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
     if (this.keyspace.limitTracking(index, workerCount)) isWorkLeft = true;
+    if (this.executor.checks.evictInBackground(EVICTION_BUDGET_MS, nowMs)) isWorkLeft = true;
     if (index === 0) {
       saveIfDue(this.keyspace, this.services, nowMs);
       followAppendOnly(this.keyspace, this.services, nowMs);

@@ -101,7 +101,7 @@ const values = [
     'master 1 2 3',
   ],
   ...['normal 1 2 4294967297', 'normal 1 2 2147483648', 'NORMAL 5 6 7 pubsub 1 1 1', 'normal 1 2 3x'],
-  ...['KEA', 'g$lshzxet', 'g$lshzxetdm', 'Kg', 'Emn', 'AKEn', 'q', 'Elg', 'KExx'],
+  ...['KEA', 'g$lshzxet', 'g$lshzxetdm', 'Kg', 'Emn', 'q', 'Elg', 'KExx'],
   ...[
     '50',
     '50 99 100',

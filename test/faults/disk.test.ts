@@ -127,6 +127,45 @@ for (const policy of ['everysec', 'always', 'no']) {
   });
 }
 
+for (const policy of ['everysec', 'always']) {
+  const options = { threads: 2, directives: { appendfsync: policy } };
+  const name = `one record longer than the disk and all that may wait for it, appendfsync ${policy}`;
+  await onSmallDisk(name, options, async (t, server, directory) => {
+    const writer = await server.rawClient();
+    const others = await Promise.all(Array.from({ length: 4 }, () => server.rawClient()));
+    for (const [index, client] of others.entries())
+      t.equal(await client.text('SET', `k${index}`, 'v'), '+OK\r\n');
+    const long = writer.text('SET', 'long', Buffer.alloc(80 << 20, 'x'));
+    if (policy === 'everysec') t.equal(await long, '+OK\r\n', 'as with Redis');
+    await untilInfo(others[0]!, 'aof_last_write_status:err');
+    others.push(await server.rawClient());
+    for (const client of others) {
+      t.equal(await client.text('GET', 'k1'), '$1\r\nv\r\n', 'what only reads goes on');
+      t.equal(await client.text('SET', 'k1', 'w'), NO_SPACE);
+      t.equal(await client.text('STRLEN', 'long'), `:${80 << 20}\r\n`);
+    }
+    const ended = writer.text('GET', 'k2').then(
+      () => 'answered',
+      () => 'closed',
+    );
+    if (policy === 'everysec') {
+      t.equal(await ended, 'answered');
+      await others[0]!.command('CONFIG', 'SET', 'appendonly', 'no');
+      await untilInfo(others[0]!, 'aof_last_write_status:ok');
+      t.equal(await others[0]!.text('SET', 'k1', 'w'), '+OK\r\n', 'whoever does without the file may write');
+      t.equal(await others[0]!.text('DEL', 'long'), ':1\r\n');
+      rmSync(path.join(directory, 'appendonlydir'), { recursive: true });
+      await others[0]!.command('CONFIG', 'SET', 'appendonly', 'yes');
+      await untilInfo(others[0]!, 'aof_rewrite_in_progress:0');
+      t.equal(await others[0]!.text('SET', 'k2', 'after'), '+OK\r\n');
+    }
+    server.process.kill('SIGTERM');
+    t.same(await server.exited, { code: 0, signal: null }, 'SIGTERM works');
+    if (policy === 'always')
+      t.equal(await ended, 'closed', 'nothing was acknowledged that is not on the disk');
+  });
+}
+
 await onSmallDisk('no space for a rewrite', {}, async (t, server, directory) => {
   const client = await server.rawClient();
   for (let number = 0; number < 100; number++) await client.command('SET', `k${number}`, 'v'.repeat(10_000));

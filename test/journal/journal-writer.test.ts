@@ -21,7 +21,7 @@ function started(dir: string) {
   const handle = createKeyspace(4, SHARD_BYTES, 16);
   const state = createProcessState(1, 1);
   new SharedConfig(state.config).publish(JSON.stringify(config));
-  const ring = new JournalRing(handle.journal);
+  const ring = new JournalRing(handle.journal, 0);
   const thread = new JournalThread(handle, state, config, () => {});
   thread.resume(config, new Keyspace(handle, defaultSettings(), new Float64Array(64)), false);
   const record = (...words: string[]) => {

@@ -54,7 +54,7 @@ function record(journal: Journal, database: number, ...words: readonly string[])
 
 function newRing(ringBytes = 1024): { ring: JournalRing; journal: Journal } {
   const handle = JournalRing.create(ringBytes);
-  return { ring: new JournalRing(handle), journal: new Journal(handle) };
+  return { ring: new JournalRing(handle), journal: new Journal(handle, 0) };
 }
 
 t.test('databases and transactions', async (t) => {
@@ -126,6 +126,74 @@ t.test('long records', async (t) => {
     journal.commit(true);
     t.same(parse(takeAll(ring, 1000)).at(-1), ['SET', `k${round}`, value], 'around the end of the ring');
   }
+});
+
+t.test('a record for which there is no room keeps its place', async (t) => {
+  const handle = JournalRing.create(1024);
+  const ring = new JournalRing(handle);
+  const [first, second] = [new Journal(handle, 0), new Journal(handle, 1)];
+  ring.turnOn();
+  const long = 'x'.repeat(5000);
+  record(first, 0, 'SET', 'a', long);
+  first.commit(true);
+  t.ok(first.ring.hasOverflow);
+  t.ok(ring.hasOverflows);
+  t.notOk(first.ring.isReady);
+  record(second, 0, 'SET', 'b', 'short');
+  second.commit(true);
+  record(first, 1, 'SET', 'c', 'of the first');
+  record(first, 2, 'SET', 'd', 'of the first');
+  first.commit(true);
+  ring.switchFile();
+  record(second, 0, 'SET', 'e', 'in the next file');
+  second.commit(true);
+  t.ok(second.ring.hasOverflow);
+  const woken: number[] = [];
+  ring.wakeWaiting(2, (worker) => woken.push(worker));
+  t.same(woken, [0, 1], 'both wait');
+  let text = takeAll(ring);
+  t.equal(text.length, 1024, 'what is there');
+  t.equal(takeAll(ring), '', 'nobody passes the first overflow');
+  second.ring.drain();
+  t.equal(takeAll(ring), '');
+  for (let rounds = 0; rounds < 20; rounds++) {
+    first.ring.drain();
+    second.ring.drain();
+    text += takeAll(ring, 300);
+  }
+  t.notOk(ring.hasOverflows);
+  t.ok(ring.isSwitchDue);
+  t.same(parse(text), [
+    ['SELECT', '0'],
+    ['SET', 'a', long],
+    ['SET', 'b', 'short'],
+    ['SELECT', '1'],
+    ['MULTI'],
+    ['SET', 'c', 'of the first'],
+    ['SELECT', '2'],
+    ['SET', 'd', 'of the first'],
+    ['EXEC'],
+  ]);
+  ring.switched();
+  t.equal(takeAll(ring), resp(['SELECT', '0'], ['SET', 'e', 'in the next file']));
+  t.equal(ring.pendingBytes, 0);
+});
+
+t.test('waiting for the disk has an end', async (t) => {
+  const { ring, journal } = newRing(1024);
+  ring.turnOn();
+  record(journal, 0, 'SET', 'a', 'x'.repeat(5000));
+  journal.commit(true);
+  let looks = 0;
+  t.ok(
+    journal.ring.waitUntilReady(() => ++looks > 2),
+    'when the disk reports an error',
+  );
+  t.notOk(journal.ring.isReady);
+  t.notOk(
+    journal.ring.waitForFile(() => false),
+    'when it takes nothing for long',
+  );
 });
 
 t.test('the next file', async (t) => {
@@ -228,7 +296,7 @@ const WRITER = `
   const { Random } = await import(workerData.base + '../test/tools/random.js');
   const { index, handle, shared, records, counters } = workerData;
   const words = new Int32Array(shared);
-  const journal = new Journal(handle);
+  const journal = new Journal(handle, index);
   const random = new Random(index + 1);
   for (let record = 0; record < records; record++) {
     const low = random.below(counters - 1);
@@ -241,7 +309,11 @@ const WRITER = `
     }
     journal.commit(true);
     for (const counter of chosen) releaseLock(words, 32 * counter);
+    // Now and then a worker goes on before there is room.
+    if (random.chance(0.9)) journal.ring.waitUntilReady(() => random.chance(0.1));
+    else journal.ring.drain();
   }
+  while (journal.ring.hasOverflow) journal.ring.waitUntilReady(() => false);
   Atomics.add(words, 32 * counters, 1);
 `;
 

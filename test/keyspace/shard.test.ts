@@ -33,6 +33,7 @@ function newSettings(): KeyspaceSettings {
     maxMemoryBytes: 0,
     policy: EvictionPolicy.NoEviction,
     samples: 5,
+    evictionMsMax: 0.5,
     lfu: { logFactor: 10, decayTimeMinutes: 1 },
     usesLfu: false,
     lazyUserDelete: false,
@@ -78,7 +79,7 @@ class Model {
   constructor(arenaBytes: number, random: Random) {
     const memory = ShardMemory.create(arenaBytes + (4 << 20), DATABASES);
     memory.words[HeaderWord.ArenaEnd] = memory.words[HeaderWord.ArenaStart]! + arenaBytes;
-    const journal = new Journal(JournalRing.create(1 << 16));
+    const journal = new Journal(JournalRing.create(1 << 16), 0);
     this.shard = new Shard(
       0,
       memory.buffer,

@@ -32,6 +32,7 @@ function settings(): KeyspaceSettings {
     maxMemoryBytes: 0,
     policy: EvictionPolicy.NoEviction,
     samples: 5,
+    evictionMsMax: 0.5,
     lfu: { logFactor: 10, decayTimeMinutes: 1 },
     usesLfu: false,
     lazyUserDelete: false,

@@ -74,7 +74,8 @@ function geoadd(context: CommandContext): void {
     if (!readPlace(context, first + 3 * element)) return;
     scores[element] = scoreOf(columnOf(place.longitude, STEPS_MAX), rowOf(place.latitude, STEPS_MAX));
   }
-  if (addScored(context, flags, first + 2, 3, count)) recordScored(context, flags, first, count);
+  const applied = addScored(context, flags, first + 2, 3, count);
+  if (applied > 0) recordScored(context, flags, first, applied);
 }
 
 /** Looks up the member that an argument names; its cell is in `cell`. */

@@ -201,6 +201,7 @@ function setExpiries(
 ): void {
   const { reply, argCount } = context;
   const { hashes } = context.shard;
+  if (!promiseExpiries(context, reference, first, argCount - first)) return;
   const start = reply.length;
   reply.array(argCount - first);
   changes.begin(reference);
@@ -211,9 +212,26 @@ function setExpiries(
     if (answer > 0) hasMemory = changes.setExpiry(context, index, expiresAt);
     reply.integer(answer);
   }
+  context.endPromises();
   changes.finish(context, event);
   changes.record(context, expiresAt);
   if (!hasMemory) replyNoMemory(context, start);
+}
+
+/**
+ * Keeps room for fields, whose names (and values) are the arguments from `first` on, to be set and to expire. Replies OOM and
+ * returns false if there is not so much.
+ */
+function promiseExpiries(
+  context: CommandContext,
+  reference: number,
+  first: number,
+  fieldCount: number,
+): boolean {
+  const { shard, database, keyLength } = context;
+  const hashBytes = shard.hashes.roomFor(reference, fieldCount, context.argBytes(first));
+  // The key's entry may move, and be filed in a calendar.
+  return context.promise(hashBytes + shard.roomForKeys(database, 1, keyLength, true));
 }
 
 /** Replies OOM instead of what has been replied from `start` on. */
@@ -282,6 +300,8 @@ function hgetex(context: CommandContext): void {
   const first = readFields(context, unit !== null ? 4 : persists ? 3 : 2);
   if (first < 0) return;
   const { hashes } = context.shard;
+  const mayChange = reference !== 0 && (unit !== null || persists);
+  if (mayChange && !promiseExpiries(context, reference, first, argCount - first)) return;
   const start = reply.length;
   reply.array(argCount - first);
   changes.begin(reference);
@@ -292,6 +312,7 @@ function hgetex(context: CommandContext): void {
     const persistsThis = persists && hashes.expiresAt(changes.reference, handle) >= 0;
     if (unit !== null || persistsThis) hasMemory = changes.setExpiry(context, index, expiresAt);
   }
+  context.endPromises();
   changes.finish(context, persists ? KeyEvent.HashPersist : KeyEvent.HashExpire);
   changes.record(context, expiresAt);
   if (!hasMemory) replyNoMemory(context, start);
@@ -401,7 +422,7 @@ function hsetex(context: CommandContext): void {
   const { reply, argCount } = context;
   const options = readSetOptions(context);
   if (options === null) return;
-  const { first, expiresAt, keepsExpiry } = options;
+  const { first, expiresAt } = options;
   let reference = context.writeCollection(1, ValueType.Hash);
   if (reference < 0) return;
   if (!meetsCondition(context, reference, options)) {
@@ -410,40 +431,58 @@ function hsetex(context: CommandContext): void {
   }
   if (reference === 0) reference = context.createCollection(ValueType.Hash);
   if (reference === 0) return;
-  changes.begin(reference);
-  let hasMemory = expiresAt < 0 || context.isPast(expiresAt) || changes.prepare(context);
-  let end = first;
-  while (end < argCount && hasMemory) {
-    // An expiry that is about to change need not go first.
-    const keeps = keepsExpiry || expiresAt >= 0;
-    hasMemory = setFromArguments(context, changes.reference, end, keeps) !== HashSet.NoMemory;
-    if (hasMemory && expiresAt >= 0 && !changes.setExpiry(context, end, expiresAt)) {
-      changes.delete(context, end);
-      hasMemory = false;
-    }
-    if (hasMemory) end += 2;
+  if (!promiseExpiries(context, reference, first, (argCount - first) >> 1)) {
+    context.dropIfEmpty();
+    return;
   }
-  if (end > first) {
+  changes.begin(reference);
+  const isPast = expiresAt >= 0 && context.isPast(expiresAt);
+  const end = expiresAt < 0 || isPast || changes.prepare(context) ? setFields(context, options) : first;
+  context.endPromises();
+  const { changed, deleted } = changes;
+  if (end === first && deleted.length === 0) {
+    context.dropIfEmpty();
+  } else {
     context.fieldsChanged();
     context.changed(KeyEvent.HashSet);
-  }
-  const { changed, deleted } = changes;
-  if (end > first && deleted.length > 0) {
-    // Whether they were there before or not, they are gone now.
-    recordFields(context, 'HDEL', deleted);
-    context.elementsRemoved(KeyEvent.HashDelete);
-  } else if (end > first) {
-    recordSetFields(context, first, end);
-    if (changed.length > 0) {
-      recordFieldExpiries(context, changed, expiresAt);
-      context.changed(KeyEvent.HashExpire);
+    if (changed.length > 0) context.changed(KeyEvent.HashExpire);
+    if (!isPast) recordSet(context, options, end);
+    if (deleted.length > 0) {
+      // Whether they were there before or not, they are gone now.
+      recordFields(context, 'HDEL', deleted);
+      context.elementsRemoved(KeyEvent.HashDelete);
     }
-    if (keepsExpiry) recordKeptExpiries(context, first, end);
-  } else {
-    context.dropIfEmpty();
   }
-  if (hasMemory) reply.integer(1);
+  if (end === argCount) reply.integer(1);
   else reply.error(OUT_OF_MEMORY);
+}
+
+/** Sets HSETEX's fields. Returns the argument of the first one for which there was no memory, or the end. */
+function setFields(context: CommandContext, { first, expiresAt, keepsExpiry }: SetOptions): number {
+  // An expiry that is about to change need not go first.
+  const keeps = keepsExpiry || expiresAt >= 0;
+  let end = first;
+  for (; end < context.argCount; end += 2) {
+    if (setFromArguments(context, changes.reference, end, keeps) === HashSet.NoMemory) break;
+    if (expiresAt >= 0 && !changes.setExpiry(context, end, expiresAt)) {
+      // It must not stay for ever.
+      changes.delete(context, end);
+      break;
+    }
+  }
+  return end;
+}
+
+/** Records the fields that HSETEX has set, up to argument `end`, and when they expire. */
+function recordSet(
+  context: CommandContext,
+  { first, expiresAt, keepsExpiry }: SetOptions,
+  end: number,
+): void {
+  if (end === first) return;
+  recordSetFields(context, first, end);
+  if (changes.changed.length > 0) recordFieldExpiries(context, changes.changed, expiresAt);
+  if (keepsExpiry) recordKeptExpiries(context, first, end);
 }
 
 export const hashExpiryHandlers: Readonly<Record<string, Handler>> = {

@@ -1,7 +1,7 @@
 /** Commands on hashes. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { recordFieldExpiries, recordKeyCommand } from '../../execution/effects.js';
+import { recordBeginning, recordFieldExpiries, recordKeyCommand } from '../../execution/effects.js';
 import { NOT_A_FLOAT, OUT_OF_MEMORY, OVERFLOW, wrongArity } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
@@ -91,18 +91,25 @@ function setPairs(context: CommandContext): number {
   }
   const reference = writeOrCreate(context);
   if (reference <= 0) return -1;
+  const { hashes } = context.shard;
+  const fields = (argCount - 2) >> 1;
+  if (fields > 1 && !context.promise(hashes.roomFor(reference, fields, context.argBytes(2)))) {
+    context.dropIfEmpty();
+    return -1;
+  }
   let added = 0;
-  let result = HashSet.Added;
   let index = 2;
-  for (; index < argCount && result !== HashSet.NoMemory; index += 2) {
-    result = setFromArguments(context, reference, index);
+  for (; index < argCount; index += 2) {
+    const result = setFromArguments(context, reference, index);
+    if (result === HashSet.NoMemory) break;
     if (result === HashSet.Added) added++;
   }
-  if (context.shard.hashes.isExpiring(reference)) context.fieldsChanged();
-  const isComplete = result !== HashSet.NoMemory;
-  if (isComplete || index > 4) context.changed(KeyEvent.HashSet);
+  context.endPromises();
+  if (hashes.isExpiring(reference)) context.fieldsChanged();
+  if (index > 2) context.changed(KeyEvent.HashSet);
   else context.dropIfEmpty();
-  if (isComplete) return added;
+  if (index === argCount) return added;
+  if (index > 2) recordBeginning(context, index);
   reply.error(OUT_OF_MEMORY);
   return -1;
 }

@@ -129,7 +129,11 @@ export function reloadAppendOnly(context: CommandContext): void {
   }
   const failure = context.withAllLocks(() => {
     const isRecording = ring.isOn;
-    if (isRecording) ring.waitForFile(() => appendOnly.writeError !== 0);
+    if (isRecording) {
+      ring.waitForFile(() => appendOnly.writeError !== 0);
+      if (ring.pendingBytes > 0)
+        return "The append only file is not loaded again: it lacks what the disk doesn't take";
+    }
     ring.turnOff();
     for (const shard of keyspace.shards) {
       for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);

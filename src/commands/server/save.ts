@@ -148,7 +148,9 @@ export function reload(context: CommandContext): void {
       nowMs,
       dropsExpired: true,
     };
+    keyspace.usesReserve = true;
     const { failure, keysLoaded, keysExpired } = loadFile(keyspace, options, log, { replaces: merges });
+    keyspace.usesReserve = false;
     if (failure === '') {
       log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
       persistence.noteUnchanged(keyspace.dirtyCount());

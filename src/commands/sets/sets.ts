@@ -1,7 +1,7 @@
 /** Commands on sets. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { recordDelete, recordKeyCommand } from '../../execution/effects.js';
+import { recordBeginning, recordDelete, recordKeyCommand } from '../../execution/effects.js';
 import { OUT_OF_MEMORY, SYNTAX_ERROR } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import type { Journal } from '../../journal/journal.js';
@@ -70,18 +70,27 @@ function sadd(context: CommandContext): void {
     if (reference === 0) return;
   }
   const { sets } = context.shard;
-  const { bytes, view } = context;
-  let added = 0;
-  let isComplete = true;
-  for (let index = 2; index < context.argCount && isComplete; index++) {
-    const result = sets.add(reference, bytes, view, context.argOffset(index), context.argLength(index));
-    if (result === SetAdd.Added) added++;
-    isComplete = result !== SetAdd.NoMemory;
+  const { bytes, view, argCount } = context;
+  if (argCount > 3 && !context.promise(sets.roomFor(reference, argCount - 2, context.argBytes(2)))) {
+    context.dropIfEmpty();
+    return;
   }
+  let added = 0;
+  let index = 2;
+  for (; index < argCount; index++) {
+    const result = sets.add(reference, bytes, view, context.argOffset(index), context.argLength(index));
+    if (result === SetAdd.NoMemory) break;
+    if (result === SetAdd.Added) added++;
+  }
+  context.endPromises();
   if (added > 0) context.changed(KeyEvent.SetAdd);
   else context.dropIfEmpty();
-  if (isComplete) context.reply.integer(added);
-  else context.reply.error(OUT_OF_MEMORY);
+  if (index === argCount) {
+    context.reply.integer(added);
+    return;
+  }
+  if (added > 0) recordBeginning(context, index);
+  context.reply.error(OUT_OF_MEMORY);
 }
 
 function srem(context: CommandContext): void {

@@ -1,7 +1,7 @@
 /** Commands on the elements of a sorted set: adding, looking up, removing, popping. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { recordPop } from '../../execution/effects.js';
+import { recordBeginning, recordPop } from '../../execution/effects.js';
 import { NOT_A_FLOAT, OUT_OF_MEMORY, SYNTAX_ERROR, wrongArity } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
@@ -161,30 +161,16 @@ function addElement(
     : AddOutcome.NoMemory;
 }
 
-/** Whether there is room for several elements at once; replies OOM if not. */
-function hasRoomForMembers(
-  context: CommandContext,
-  reference: number,
-  first: number,
-  step: number,
-  count: number,
-): boolean {
-  let memberBytes = 0;
-  for (let element = 0; element < count; element++) memberBytes += context.argLength(first + step * element);
-  if (context.shard.sortedSets.hasRoom(reference, count, memberBytes)) return true;
-  context.reply.error(OUT_OF_MEMORY);
-  context.dropIfEmpty();
-  return false;
-}
-
 /** ZADD and ZINCRBY once the options are read: pairs of score and member from argument `first` on. */
 function addPairs(context: CommandContext, flags: number, first: number, count: number): void {
-  if (readScores(context, first, count)) addScored(context, flags, first + 1, 2, count);
+  if (!readScores(context, first, count)) return;
+  const applied = addScored(context, flags, first + 1, 2, count);
+  if (applied > 0 && applied < count) recordBeginning(context, first + 2 * applied);
 }
 
 /**
  * Adds members, `count` arguments from `first` on of which each is `step` behind the one before, with the scores that are
- * in `scoresFor(count)`. Returns whether anything has changed.
+ * in `scoresFor(count)`. Returns how many of them were applied if anything has changed (all, as long as there is memory), else 0.
  */
 export function addScored(
   context: CommandContext,
@@ -192,30 +178,36 @@ export function addScored(
   first: number,
   step: number,
   count: number,
-): boolean {
+): number {
   const { reply } = context;
   const increments = (flags & AddFlag.Increments) !== 0;
   let reference = context.writeCollection(1, ValueType.SortedSet);
-  if (reference < 0) return false;
+  if (reference < 0) return 0;
   if (reference === 0) {
     if ((flags & AddFlag.IfPresent) !== 0) {
       if (increments) reply.nullBulk();
       else reply.integer(0);
-      return false;
+      return 0;
     }
     reference = context.createCollection(ValueType.SortedSet);
-    if (reference === 0) return false;
+    if (reference === 0) return 0;
   }
-  if (count > 1 && !hasRoomForMembers(context, reference, first, step, count)) return false;
   const { sortedSets } = context.shard;
+  if (count > 1 && !context.promise(sortedSets.roomFor(reference, count, context.argBytes(first)))) {
+    context.dropIfEmpty();
+    return 0;
+  }
   let added = 0;
   let updated = 0;
+  let applied = 0;
   let outcome = AddOutcome.Nothing;
-  for (let element = 0; element < count && outcome < AddOutcome.NotANumber; element++) {
-    outcome = addElement(context, sortedSets, reference, flags, scores[element], first + step * element);
+  for (; applied < count; applied++) {
+    outcome = addElement(context, sortedSets, reference, flags, scores[applied], first + step * applied);
+    if (outcome >= AddOutcome.NotANumber) break;
     if (outcome === AddOutcome.Added) added++;
     else if (outcome === AddOutcome.Updated) updated++;
   }
+  context.endPromises();
   const hasChanged = added + updated > 0;
   if (hasChanged) {
     context.changed(increments ? KeyEvent.SortedSetIncrement : KeyEvent.SortedSetAdd);
@@ -227,7 +219,7 @@ export function addScored(
   else if (!increments) reply.integer((flags & AddFlag.CountsChanged) !== 0 ? added + updated : added);
   else if (outcome === AddOutcome.Nothing) reply.nullBulk();
   else reply.double(resultingScore);
-  return hasChanged;
+  return hasChanged ? applied : 0;
 }
 
 function zadd(context: CommandContext): void {

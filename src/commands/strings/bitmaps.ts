@@ -1,6 +1,7 @@
 /** The commands on the bits of strings. */
 
 import type { CommandContext } from '../../execution/context.js';
+import { recordRequest } from '../../execution/effects.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
@@ -506,7 +507,8 @@ function bitfield(context: CommandContext, isReadOnly: boolean): void {
   const start = context.entry === 0 ? 0 : context.valueOffset;
   const lengthBytes = context.entry === 0 ? 0 : context.valueLength;
   reply.array(replies);
-  // As in Redis, a string that only grew because all that was to be written failed does not count as changed.
+  // As in Redis, a string that only grew because all that was to be written failed does not count as changed; but it
+  // is recorded.
   let hasChanged = false;
   step.overflow = Overflow.Wrap;
   for (let index = 2; index < argCount; ) {
@@ -523,6 +525,7 @@ function bitfield(context: CommandContext, isReadOnly: boolean): void {
     if (outcome === Outcome.Changed || (outcome === Outcome.Same && resized > 0)) hasChanged = true;
   }
   if (hasChanged) context.changed(KeyEvent.SetBit);
+  else if (resized > 0) recordRequest(context);
 }
 
 /** The part of the step's field above its low 32 bits, with the sign of a signed field. */

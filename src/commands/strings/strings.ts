@@ -1,11 +1,10 @@
 /** The commands of strings. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { recordDelete, recordExpiry, recordString } from '../../execution/effects.js';
+import { recordBeginning, recordDelete, recordExpiry, recordString } from '../../execution/effects.js';
 import {
   NOT_A_FLOAT,
   NOT_AN_INTEGER,
-  OUT_OF_MEMORY,
   OVERFLOW,
   STRING_TOO_LONG,
   SYNTAX_ERROR,
@@ -20,11 +19,6 @@ import { copyBytes, equalBytes } from '../../structures/copy.js';
 import { readExpiry, TIME_UNITS } from '../keys/expiry-options.js';
 import { digestOf } from './digest.js';
 import { increx } from './increx.js';
-
-/** What a command over several keys may need for each besides key and value. */
-const ENTRY_OVERHEAD_BYTES = 96;
-/** Room for the tables to grow by in such a command. */
-const TABLE_GROWTH_BYTES = 32 * 1024;
 
 const textEncoder = new TextEncoder();
 
@@ -337,38 +331,45 @@ function mget(context: CommandContext): void {
   }
 }
 
-/** Whether the shards of `count` pairs from argument `first` on have room for all of them; replies OOM if not. */
-function hasRoomForPairs(context: CommandContext, first: number, count: number): boolean {
-  let lengthBytes = TABLE_GROWTH_BYTES;
-  for (let index = first; index < first + 2 * count; index++) {
-    lengthBytes += context.argLength(index) + ENTRY_OVERHEAD_BYTES;
-  }
+/** Keeps room for `count` pairs from argument `first` on in each of their shards; replies OOM if one has too little. */
+function promisePairs(context: CommandContext, first: number, count: number): boolean {
+  const { database } = context;
+  const expires = options.keepsExpiry || options.expiresAt >= 0;
+  const pairBytes = context.argBytes(first);
   for (let index = first; index < first + 2 * count; index += 2) {
     context.selectKey(index);
-    if (!context.shard.arena.hasRoom(lengthBytes)) {
-      context.reply.error(OUT_OF_MEMORY);
-      return false;
-    }
+    if (!context.promise(context.shard.roomForKeys(database, count, pairBytes, expires))) return false;
   }
   return true;
 }
 
+/**
+ * Sets pairs for which room is promised. False, after replying OOM, if there is none all the same; what was set until then
+ * stays and is recorded.
+ */
 function setPairs(
   context: CommandContext,
   first: number,
   count: number,
   expiresAt: number,
   isRewritten: boolean,
-): void {
-  for (let index = first; index < first + 2 * count; index += 2) {
+): boolean {
+  let isComplete = true;
+  for (let index = first; index < first + 2 * count && isComplete; index += 2) {
     context.findWrite(index);
     const wanted = options.keepsExpiry ? context.expiresAtMs : expiresAt;
-    if (!context.putString(index + 1, wanted)) throw new Error('arena: promised room is missing');
-    context.overwritten();
-    context.changed(KeyEvent.Set);
-    if (expiresAt >= 0) context.changed(KeyEvent.Expire);
-    if (isRewritten) recordString(context);
+    isComplete = context.putString(index + 1, wanted);
+    if (isComplete) {
+      context.overwritten();
+      context.changed(KeyEvent.Set);
+      if (expiresAt >= 0) context.happened(KeyEvent.Expire);
+      if (isRewritten) recordString(context);
+    } else if (!isRewritten && index > first) {
+      recordBeginning(context, index);
+    }
   }
+  context.endPromises();
+  return isComplete;
 }
 
 function countExisting(context: CommandContext, first: number, count: number): number {
@@ -384,9 +385,7 @@ function mset(context: CommandContext): void {
   }
   const count = (context.argCount - 1) >> 1;
   resetOptions();
-  if (!hasRoomForPairs(context, 1, count)) return;
-  setPairs(context, 1, count, -1, false);
-  context.reply.ok();
+  if (promisePairs(context, 1, count) && setPairs(context, 1, count, -1, false)) context.reply.ok();
 }
 
 function msetnx(context: CommandContext): void {
@@ -400,9 +399,7 @@ function msetnx(context: CommandContext): void {
     return;
   }
   resetOptions();
-  if (!hasRoomForPairs(context, 1, count)) return;
-  setPairs(context, 1, count, -1, false);
-  context.reply.integer(1);
+  if (promisePairs(context, 1, count) && setPairs(context, 1, count, -1, false)) context.reply.integer(1);
 }
 
 function msetex(context: CommandContext): void {
@@ -447,9 +444,8 @@ function msetex(context: CommandContext): void {
     reply.integer(0);
     return;
   }
-  if (!hasRoomForPairs(context, 2, count)) return;
-  setPairs(context, 2, count, options.expiresAt, true);
-  reply.integer(1);
+  if (!promisePairs(context, 2, count)) return;
+  if (setPairs(context, 2, count, options.expiresAt, true)) reply.integer(1);
 }
 
 function append(context: CommandContext): void {
