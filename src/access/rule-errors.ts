@@ -10,7 +10,8 @@ export const RuleError = {
     "Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. Try " +
     "'resetchannels' to start with an empty list of channels",
   NoSuchPassword: 'The password you are trying to remove from the user does not exist',
-  BadHash: 'The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters',
+  BadHash:
+    'The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters',
   Duplicate: 'Duplicate user found. A user can only be defined once in config files',
   FirstArgumentOfSubcommand: 'Allowing first-arg of a subcommand is not supported',
   DatabaseOutOfRange: 'The provided database ID is out of range',

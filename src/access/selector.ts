@@ -147,7 +147,8 @@ export class Selector {
   private addDatabases(list: string, count: number): RuleError | null {
     const added: number[] = [];
     for (const text of list.split(',')) {
-      if (!/^\d{1,10}$/.test(text)) return /^-?\d+$/.test(text) ? RuleError.DatabaseOutOfRange : RuleError.Syntax;
+      if (!/^\d{1,10}$/.test(text))
+        return /^-?\d+$/.test(text) ? RuleError.DatabaseOutOfRange : RuleError.Syntax;
       if (Number(text) >= count) return RuleError.DatabaseOutOfRange;
       added.push(Number(text));
     }
@@ -246,7 +247,10 @@ export class Selector {
     commands.isAll = snapshot.allCommands;
     for (const [command, args] of snapshot.firstArguments) commands.firstArguments.set(command, [...args]);
     selector.allKeys = snapshot.allKeys;
-    selector.keys = snapshot.keys.map(([permission, text]) => ({ permission, pattern: new NamePattern(text) }));
+    selector.keys = snapshot.keys.map(([permission, text]) => ({
+      permission,
+      pattern: new NamePattern(text),
+    }));
     selector.allChannels = snapshot.allChannels;
     selector.channels = snapshot.channels.map((text) => new NamePattern(text));
     selector.databases = snapshot.databases === null ? null : [...snapshot.databases];

@@ -82,7 +82,8 @@ export class Users {
   addConfigured(lines: readonly (readonly string[])[]): string | null {
     const seen = new Set<string>();
     for (const [name, ...args] of lines) {
-      const declaration = (text: string, error: string): string => `Error in user declaration '${text}': ${error}`;
+      const declaration = (text: string, error: string): string =>
+        `Error in user declaration '${text}': ${error}`;
       if (seen.has(name)) return declaration(name, RuleError.Duplicate);
       seen.add(name);
       if (!isUserName(name)) return 'Spaces not allowed in ACL usernames';
@@ -150,37 +151,45 @@ export class Users {
       const error = user.apply(trimmed, this.context);
       if (error === null) continue;
       // What names a command can be no password.
-      if (error === RuleError.Unknown) errors += `${place}: Error in applying operation '${trimmed}': ${error}. `;
+      if (error === RuleError.Unknown)
+        errors += `${place}: Error in applying operation '${trimmed}': ${error}. `;
       else if (!hasSyntaxError) errors += `${place}: ${error}. `;
       if (error !== RuleError.Unknown) hasSyntaxError = true;
     }
     return errors;
   }
 
-  /** All users as text, for `Users.of`. What is unchanged has the same text as before. */
+  /** All users as text, for `Users.of`. */
   serialize(): string {
-    const users = [...this.byName.values()].map((user) => JSON.stringify(user.toSnapshot()));
-    return JSON.stringify({ nextId: this.nextId, users });
+    return JSON.stringify({ nextId: this.nextId, users: [...this.byName.values()].map(textOf) });
   }
 
-  /** @param known users by their texts, whose objects are used again where nothing has changed */
-  static of(text: string, context: RuleContext, known: ReadonlyMap<string, User> = new Map()): Users {
-    const { nextId, users: texts } = JSON.parse(text) as { nextId: number; users: string[] };
+  /** @param before users whose objects are used again where nothing has changed */
+  static of(text: string, context: RuleContext, before: Users): Users {
+    const { nextId, users: userTexts } = JSON.parse(text) as { nextId: number; users: string[] };
+    const known = new Map([...before.byName.values()].map((user) => [textOf(user), user]));
     const users = new Users(context, nextId);
     users.byName.clear();
-    for (const userText of texts) {
-      users.put(known.get(userText) ?? User.of(JSON.parse(userText) as UserSnapshot, context));
+    for (const userText of userTexts) {
+      const user = known.get(userText) ?? User.of(JSON.parse(userText) as UserSnapshot, context);
+      texts.set(user, userText);
+      users.put(user);
     }
     users.nextId = nextId;
     return users;
   }
+}
 
-  /** The users by their texts. */
-  static byText(text: string, users: Users): Map<string, User> {
-    const { users: texts } = JSON.parse(text) as { users: string[] };
-    const all = [...users.byName.values()];
-    return new Map(texts.map((userText, index) => [userText, all[index]]));
+/** The texts of users that are as they stay. */
+const texts = new WeakMap<User, string>();
+
+function textOf(user: User): string {
+  let text = texts.get(user);
+  if (text === undefined) {
+    text = JSON.stringify(user.toSnapshot());
+    texts.set(user, text);
   }
+  return text;
 }
 
 /** A rule as it may be shown: not if it is a password. */

@@ -7,7 +7,10 @@
 import { performance } from 'node:perf_hooks';
 import type { Journal } from '../journal/journal.js';
 import type { RequestParser } from '../protocol/request-parser.js';
+import { DenialContext } from '../state/access-log.js';
 import type { ControlBlock } from '../state/control-block.js';
+import { Refusal } from './access-check.js';
+import { refusalErrorInExec } from './access-control.js';
 import { Batch } from './batch.js';
 import { CommandChecks } from './command-checks.js';
 import { CommandTimer } from './command-timer.js';
@@ -64,7 +67,7 @@ export class Executor {
     let isUnhindered = this.isUnhindered(session);
     let index = 0;
     while (index < count) {
-      if (isUnhindered && batch.isSimple(index) && this.hasRoom(index, count)) {
+      if (isUnhindered && this.isSimple(index) && this.hasRoom(index, count)) {
         const next = this.runStretch(index, count);
         if (next === index) isUnhindered = false;
         index = next;
@@ -115,6 +118,16 @@ export class Executor {
     return this.checks.hasRoom(this.batch.neededBytes(first, Math.min(count, first + STRETCH_COMMANDS_MAX)));
   }
 
+  /** Whether a command of the batch is simple, and the user may run it. */
+  private isSimple(index: number): boolean {
+    const { batch, context } = this;
+    if (!batch.isSimple(index)) return false;
+    const { session } = context;
+    if (!session.isRestricted) return true;
+    batch.select(index);
+    return context.services.access.allows(session, batch.commands[index] as Command, context.request);
+  }
+
   /**
    * Runs simple commands from `first` on that are on the same shard, under one hold of its lock: many connections
    * that use one key would else pass its lock to and fro with each command. Returns the index after the last; `first`
@@ -157,7 +170,7 @@ export class Executor {
       argumentsDone < STRETCH_ARGUMENTS_MAX &&
       shards[index] === shard &&
       reply.size <= FLUSH_BYTES &&
-      batch.isSimple(index)
+      this.isSimple(index)
     );
     keyspace.endStretch(shard, argumentsDone);
     return index;
@@ -396,6 +409,7 @@ export class Executor {
     const { reply } = context;
     context.select(request);
     context.command = command;
+    if (context.session.isRestricted && this.isDeniedNow(command)) return;
     const start = reply.length;
     const errorsBefore = reply.errors;
     const startedAt = performance.now();
@@ -410,6 +424,26 @@ export class Executor {
     timer.countErrors(command, errorsBefore);
     this.takeBackIfSilent(start);
     if (this.control.monitorCount !== 0) this.feedMonitors(command);
+  }
+
+  /** Whether the user may not run a queued command any more; then that is replied. */
+  private isDeniedNow(command: Command): boolean {
+    const { session, request, reply, services } = this.context;
+    const refusal = services.access.checkAccess(session, command, request, DenialContext.Multi);
+    if (refusal === Refusal.None) return false;
+    const start = reply.length;
+    reply.error(refusalErrorInExec(refusal));
+    this.timer.countRefused(null);
+    this.takeBackIfSilent(start);
+    return true;
+  }
+
+  /** Counts a command whose client has waited for keys, and may not have them any more. */
+  countDenied(session: Session, { command, request }: QueuedCommand): void {
+    const { context } = this;
+    context.session = session;
+    context.select(request);
+    this.timer.countRefused(command);
   }
 
   /** Takes back what was replied since `start` if CLIENT REPLY wants none now. */

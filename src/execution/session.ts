@@ -1,5 +1,6 @@
 /** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
 
+import { DEFAULT_USER, type User } from '../access/user.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTracking } from '../pubsub/client-tracking.js';
 import type { SubscribedNames } from '../pubsub/subscriptions.js';
@@ -55,8 +56,14 @@ export class Session {
   readonly createdMs: number;
   database = 0;
   protocol: 2 | 3 = 2;
+  /** The client may run commands: it has said who it is, or need not. */
   authenticated = true;
-  userName = 'default';
+  /** The client has said who it is, or needed not when it came: it stays this user. */
+  isIdentified = true;
+  /** null: nobody's commands are checked. */
+  user: User | null = null;
+  /** The user may not do everything: each command has to be checked. */
+  isRestricted = false;
   name = '';
   libraryName = '';
   libraryVersion = '';
@@ -104,6 +111,7 @@ export class Session {
     return (
       this.clientSlot >= 0 &&
       this.authenticated &&
+      this.isIdentified &&
       this.replyMode === ReplyMode.On &&
       this.queue === null &&
       this.watched.length === 0 &&
@@ -113,6 +121,10 @@ export class Session {
       this.tracking === null &&
       !this.closing
     );
+  }
+
+  get userName(): string {
+    return this.user?.name ?? DEFAULT_USER;
   }
 
   unwatchAll(): void {

@@ -23,6 +23,8 @@ export const enum WaitEnd {
   TimedOut = 1,
   /** By CLIENT UNBLOCK ERROR. */
   Unblocked = 2,
+  /** The user may not do any more what the client waits for. */
+  Denied = 3,
 }
 
 /** A client's place in the queue of one key. */
@@ -56,6 +58,7 @@ interface Served {
   readonly clientId: number;
   readonly keyArgument: number;
   readonly microseconds: number;
+  readonly end: WaitEnd;
   readonly reply: Uint8Array;
 }
 
@@ -195,8 +198,14 @@ export class WaitRoom {
   }
 
   /** A client of this worker was served; `finishServed` lets it go on. */
-  noteServed(clientId: number, keyArgument: number, microseconds: number, reply: Uint8Array): void {
-    this.served.push({ clientId, keyArgument, microseconds, reply });
+  noteServed(
+    clientId: number,
+    keyArgument: number,
+    microseconds: number,
+    end: WaitEnd,
+    reply: Uint8Array,
+  ): void {
+    this.served.push({ clientId, keyArgument, microseconds, end, reply });
   }
 
   /** Lets the clients go on that this worker has served itself. Nothing else may wait in the reply writer. */
@@ -205,9 +214,9 @@ export class WaitRoom {
     while (this.served.length > 0) {
       const { served } = this;
       this.served = [];
-      for (const { clientId, keyArgument, microseconds, reply } of served) {
+      for (const { clientId, keyArgument, microseconds, end, reply } of served) {
         const wait = this.waitOf(clientId);
-        this.end(wait, WaitEnd.Served, keyArgument, reply, 0, reply.length, microseconds / 1000);
+        this.end(wait, end, keyArgument, reply, 0, reply.length, microseconds / 1000);
       }
     }
   }

@@ -32,6 +32,7 @@ import { availableMemoryBytes } from '../system/memory-limit.js';
 import { untilReady } from '../system/thread-ready.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
 import { crash, setCrashLog, watchThread, writeReport } from './crash.js';
+import { initialUsers } from './initial-users.js';
 import { JournalThread } from './journal-thread.js';
 import { openKeyspace } from './main-keyspace.js';
 import { prepareReplies } from './prepare-replies.js';
@@ -83,6 +84,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   reportAbort(() => writeReport('main thread', new Error('killed by SIGABRT')));
   logStart(config, log);
   setProcessTitle(config);
+  const users = initialUsers(config, table, log);
   if (config.unixSocket === '' && (config.port === 0 || config.bind.length === 0)) {
     throw new Error('configured to not listen anywhere');
   }
@@ -111,6 +113,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     new WorkerLoad(state.workerLoad).activeWorkers = Math.min(config.activeWorkers || 1, threads);
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
+  new SharedConfig(state.users).publish(users.serialize());
   const persistenceState = new PersistenceState(state.persistence);
   persistenceState.beginLoading(Date.now());
   const threadsReady: Promise<void>[] = [];

@@ -9,6 +9,8 @@ import { followAppendOnly } from '../commands/server/append-only.js';
 import { saveIfDue } from '../commands/server/save.js';
 import { Config, type Permission } from '../config/config.js';
 import { defaultSettings, type KeyspaceSettings } from '../config/keyspace-settings.js';
+import { Refusal } from '../execution/access-check.js';
+import { AccessControl, refusalError } from '../execution/access-control.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Dispatcher } from '../execution/dispatcher.js';
@@ -19,6 +21,7 @@ import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
 import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
+import type { QueuedCommand } from '../execution/transactions.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
 import { eventClasses } from '../keyspace/events.js';
@@ -42,6 +45,7 @@ import { WorkerChannel } from '../network/worker-channel.js';
 import { SnapshotImageWriter } from '../persistence/image-writer.js';
 import { REPLY_BYTES_MAX, ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry, type ChannelRegistryHandle } from '../pubsub/channel-registry.js';
+import { DenialContext } from '../state/access-log.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
@@ -121,6 +125,7 @@ export class Worker implements ConnectionHandler {
   private readonly dispatcher: Dispatcher;
   private readonly transport: Transport;
   private readonly services: ServerServices;
+  private readonly access: AccessControl;
   private readonly settings: KeyspaceSettings;
   private readonly hugePages: HugePages | null;
   private readonly imageWriter: SnapshotImageWriter;
@@ -167,10 +172,26 @@ export class Worker implements ConnectionHandler {
     const counters = this.state.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters, options.index);
     const reply = new ReplyWriter();
+    const table = createCommandTable(this.config.renamedCommands);
+    const clientRows = new ClientRows(this.state.clients, options.index);
+    const sessions = new Map<number, Session>();
+    this.access = new AccessControl(
+      {
+        state: this.state,
+        config: this.config,
+        clientRows,
+        sessions,
+        workerIndex: options.index,
+        close: (session) => this.closeSoon(session),
+        wakeWorker: (index) => this.channels[index].wake(),
+        mayWait: () => !this.context.locks.areHeld,
+      },
+      table,
+    );
     this.services = {
       state: this.state,
       config: this.config,
-      clientRows: new ClientRows(this.state.clients, options.index),
+      clientRows,
       monitors: new MonitorFeed(
         this.state,
         options.index,
@@ -189,12 +210,12 @@ export class Worker implements ConnectionHandler {
       ),
       waitRoom: new WaitRoom(this.state, options.index, (ended) => this.resumeWaiting(ended)),
       transfers: new TransferThread(options.channels[options.index]),
-      requirePass: '',
+      access: this.access,
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
       workerCount: options.workerCount,
       multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
-      sessions: new Map(),
+      sessions,
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       followConfig: () => this.followConfig(),
@@ -213,13 +234,7 @@ export class Worker implements ConnectionHandler {
         ),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
-    this.context = new CommandContext(
-      this.keyspace,
-      createCommandTable(this.config.renamedCommands),
-      reply,
-      this.services,
-      counters,
-    );
+    this.context = new CommandContext(this.keyspace, table, reply, this.services, counters);
     this.executor = new Executor(this.context);
     const { gate } = this.keyspace;
     gate.holdEnd = new HoldFinish(gate, new WaitServer(this.context), this.services.notices);
@@ -331,7 +346,6 @@ export class Worker implements ConnectionHandler {
     this.keyspace.settingsChanged();
     const { hardBytes } = config.normalOutputLimit;
     this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
-    services.requirePass = config.requirePass;
     services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
     this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
@@ -362,17 +376,19 @@ export class Worker implements ConnectionHandler {
 
   onOpen(connection: Connection): void {
     this.followConfig();
+    this.access.follow();
     const nowMs = Date.now();
     const id = this.state.control.takeClientId();
     const session = new Session(id, connection, nowMs);
-    session.authenticated = this.services.requirePass === '';
+    this.access.begin(session);
     const hasRow = this.services.clientRows.open(session, nowMs);
     connection.session = session;
     this.connections.set(id, connection);
     this.services.sessions.set(id, session);
     this.state.counters.server[ServerCounter.ConnectionsReceived]++;
     if (!hasRow) connection.closeAfterReply();
-    if (this.config.protectedMode && session.authenticated && !isLoopbackAddress(connection.peerAddress())) {
+    const { needsNoPassword } = this.access.defaultUser;
+    if (this.config.protectedMode && needsNoPassword && !isLoopbackAddress(connection.peerAddress())) {
       this.state.counters.server[ServerCounter.RejectedConnections]++;
       this.transport.reply.error(PROTECTED_MODE_ERROR);
       connection.closeAfterReply();
@@ -380,6 +396,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
+    if (this.access.follow()) this.takeRequests();
     // What others have been told is done, this client is told before what it asks now.
     if (!this.state.mail.isEmpty(this.options.index)) this.state.mail.drain(this.options.index, this.receive);
     const { session } = connection;
@@ -509,13 +526,17 @@ export class Worker implements ConnectionHandler {
     reply.protocol = session.protocol;
     if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
     else if (end === WaitEnd.TimedOut) reply.nullArray();
+    else if (end === WaitEnd.Denied) this.replyDenied(session, command);
     else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
-    this.executor.countServed(
-      session,
-      command,
-      milliseconds,
-      end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
-    );
+    if (end === WaitEnd.Denied) this.executor.countDenied(session, command);
+    else {
+      this.executor.countServed(
+        session,
+        command,
+        milliseconds,
+        end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
+      );
+    }
     if (session.replyMode !== ReplyMode.On) {
       reply.drop();
       if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
@@ -530,6 +551,20 @@ export class Worker implements ConnectionHandler {
     );
     this.transport.send(connection);
     this.transport.resumeReading(connection);
+  }
+
+  /** Replies why a client gets nothing that has waited, and has it logged. */
+  private replyDenied(session: Session, { command, request }: QueuedCommand): void {
+    const refusal = this.access.checkAccess(session, command, request, DenialContext.TopLevel);
+    // If it may again by now, what it waited for has gone to somebody else.
+    this.transport.reply.error(refusalError(refusal === Refusal.None ? Refusal.Key : refusal, command));
+  }
+
+  /** Closes a connection whose user has gone, or lost channels: the one whose command runs when it has its reply. */
+  private closeSoon(session: Session): void {
+    const { clients } = this.state;
+    if (this.isExecuting && session === this.context.session) session.closing = true;
+    else if (session.clientSlot >= 0) clients.requestKill(session.clientSlot, session.id);
   }
 
   /** Lets connections go that are to move, as far as nothing binds them to this thread now. */
@@ -569,11 +604,12 @@ export class Worker implements ConnectionHandler {
     for (const { fd, slot, input } of arrivals) {
       const connection = sockets.attach(fd);
       const session = this.services.clientRows.join(slot, connection);
+      const isUser = this.access.resume(session, this.services.clientRows.userId(slot));
       connection.session = session;
       this.connections.set(session.id, connection);
       this.services.sessions.set(session.id, session);
       this.state.counters.server[ServerCounter.ConnectionsMoved]++;
-      if (this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
+      if (!isUser || this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
       else if (input.length > 0) sockets.giveInput(connection, input);
     }
   }
@@ -685,6 +721,7 @@ export class Worker implements ConnectionHandler {
     this.keyspace.keptLock.letGo();
     this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
+    this.access.follow();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
@@ -785,6 +822,7 @@ export class Worker implements ConnectionHandler {
     const nowMs = Date.now();
     this.keyspace.keptLock.letGo();
     this.followConfig();
+    this.access.follow();
     this.context.nowMs = nowMs;
     this.measureUnsettled(nowMs);
     this.evictClients();

@@ -147,6 +147,36 @@ export const enum SecretRule {
   Migrate,
   /** Values of directives that are secret. */
   Config,
+  /** All behind the subcommand. */
+  User,
+}
+
+/** Which arguments of a command name channels. */
+export const enum ChannelRule {
+  None,
+  /** The first one, to publish to. */
+  Publish,
+  /** All, to subscribe to. */
+  Subscribe,
+  /** All, patterns to subscribe to. */
+  SubscribePattern,
+}
+
+/** Which databases a command works on. */
+export const enum DatabaseRule {
+  /** The one that the client uses, if the command names keys, else none. */
+  Keys,
+  /** The one that the client uses. */
+  Current,
+  /** The one that the first argument names, and none else. */
+  Select,
+  /** The two that the arguments name. */
+  Swap,
+  /** That of the keys, and the one that the second argument names. */
+  Move,
+  /** That of the keys, and the one behind the option DB. */
+  Copy,
+  All,
 }
 
 export interface Command {
@@ -170,6 +200,8 @@ export interface Command {
   readonly firstKey: number;
   readonly lastKey: number;
   readonly keyStep: number;
+  /** Whether there is anything in a request that may be a key. */
+  readonly hasKeys: boolean;
   /** The only key's argument index if there always is exactly one key, else 0. */
   readonly singleKey: number;
   /** Whether all arguments are keys: with one, the command has one key. */
@@ -181,6 +213,8 @@ export interface Command {
   /** CommandTrait bits. */
   readonly traits: number;
   readonly secretRule: SecretRule;
+  readonly channelRule: ChannelRule;
+  readonly databaseRule: DatabaseRule;
   readonly handler: Handler;
   /** How clients are served that the command has wait for keys; null if it does not. */
   readonly blocking: Blocking | null;
@@ -217,6 +251,22 @@ const SECRET_RULES: Readonly<Record<string, SecretRule>> = {
   hello: SecretRule.Hello,
   migrate: SecretRule.Migrate,
   config: SecretRule.Config,
+  user: SecretRule.User,
+};
+
+const CHANNEL_RULES: Readonly<Record<string, ChannelRule>> = {
+  publish: ChannelRule.Publish,
+  subscribe: ChannelRule.Subscribe,
+  subscribe_pattern: ChannelRule.SubscribePattern,
+};
+
+const DATABASE_RULES: Readonly<Record<string, DatabaseRule>> = {
+  current: DatabaseRule.Current,
+  select: DatabaseRule.Select,
+  swap: DatabaseRule.Swap,
+  move: DatabaseRule.Move,
+  copy: DatabaseRule.Copy,
+  all: DatabaseRule.All,
 };
 
 const POP_ENDS: Readonly<Record<string, PopEnd>> = { first: PopEnd.First, last: PopEnd.Last };
@@ -244,6 +294,8 @@ class Traits {
   popEnd = PopEnd.None;
   keyRule = KeyRule.Specs;
   secretRule = SecretRule.None;
+  channelRule = ChannelRule.None;
+  databaseRule = DatabaseRule.Keys;
 
   constructor(text: string, name: string) {
     for (const word of text === '' ? [] : text.split(' ')) {
@@ -267,6 +319,12 @@ class Traits {
       case 'secret':
         this.secretRule = SECRET_RULES[value];
         return this.secretRule !== undefined;
+      case 'channels':
+        this.channelRule = CHANNEL_RULES[value];
+        return this.channelRule !== undefined;
+      case 'databases':
+        this.databaseRule = DATABASE_RULES[value];
+        return this.databaseRule !== undefined;
       default:
         this.bits |= TRAIT_OF_WORD[trait];
         return TRAIT_OF_WORD[trait] !== undefined && value === '';
@@ -317,6 +375,11 @@ function legacyKeyRange(specs: readonly KeySpec[]): [number, number, number] {
   return [first, last, step];
 }
 
+/** The CommandFlag bits of a row's words. */
+export function flagsOfWords(text: string): number {
+  return text.split(' ').reduce((flags, word) => flags | (FLAG_OF_WORD[word] ?? 0), 0);
+}
+
 function createCommand(
   id: number,
   row: CommandRow,
@@ -332,8 +395,7 @@ function createCommand(
   const [firstKey, lastKey, keyStep] = legacyKeyRange(keySpecs);
   const isPlain = keySpecs.every((spec) => spec.begin.kind === 'index' && spec.find.kind === 'range');
   const isOneKey = isPlain && keySpecs.length === 1 && (keySpecs[0].flags & KeyFlag.NotKey) === 0;
-  let flags = isPlain ? 0 : CommandFlag.MovableKeys;
-  for (const word of flagWords) flags |= FLAG_OF_WORD[word] ?? 0;
+  const flags = (isPlain ? 0 : CommandFlag.MovableKeys) | flagsOfWords(flagText);
   return {
     id,
     name: (parent === null ? fullRowName : fullRowName.slice(parent.name.length + 1)).toLowerCase(),
@@ -350,12 +412,15 @@ function createCommand(
     firstKey,
     lastKey,
     keyStep,
+    hasKeys: keySpecs.some((spec) => (spec.flags & KeyFlag.NotKey) === 0),
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
     takesOnlyKeys: isOneKey && firstKey === 1 && lastKey === -1 && keyStep === 1,
     memberArgument: traits.member,
     popEnd: traits.popEnd,
     traits: traits.bits | ((flags & CommandFlag.Fast) !== 0 ? CommandTrait.Quick : 0),
     secretRule: traits.secretRule,
+    channelRule: traits.channelRule,
+    databaseRule: traits.databaseRule,
     handler,
     blocking,
     parent,
