@@ -24,6 +24,8 @@ export class NamePattern {
 
   matches(bytes: Uint8Array, offset: number, lengthBytes: number): boolean {
     const { literal } = this;
+    // As in Redis: only for KEYS a lone star matches nothing at all, too.
+    if (lengthBytes === 0) return this.text === '';
     if (literal === null) return this.glob.matches(bytes, offset, lengthBytes);
     const { length } = literal;
     if (this.isWhole ? lengthBytes !== length : lengthBytes < length) return false;

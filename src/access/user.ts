@@ -38,6 +38,8 @@ export class User {
   passwords: string[] = [];
   /** The user's own one first. */
   selectors: Selector[];
+  /** What `describe` has returned, since no rule was applied. */
+  private description: string | null = null;
 
   constructor(name: string, id: number, context: RuleContext) {
     this.name = name;
@@ -69,6 +71,7 @@ export class User {
   /** Applies one rule, a byte string. Returns what is wrong with it, null if nothing is. */
   apply(rule: string, context: RuleContext): RuleError | null {
     if (rule === '') return null;
+    this.description = null;
     const word = untilZero(rule).toLowerCase();
     switch (word) {
       case 'on':
@@ -147,6 +150,11 @@ export class User {
 
   /** The rules that make this user of a new one. */
   describe(): string {
+    this.description ??= this.describeNow();
+    return this.description;
+  }
+
+  private describeNow(): string {
     const [own, ...others] = this.selectors;
     return [
       ...this.flags,

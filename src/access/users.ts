@@ -8,7 +8,10 @@ import { DEFAULT_USER, isUserName, User, type UserSnapshot } from './user.js';
 export class Users {
   readonly context: RuleContext;
   private readonly byName = new Map<string, User>();
+  private readonly byId = new Map<number, User>();
   private nextId: number;
+  /** The names of those that were changed since `takeChanges`. */
+  private readonly changed = new Set<string>();
 
   /** The default user alone. */
   constructor(context: RuleContext, nextId = 1) {
@@ -22,11 +25,38 @@ export class Users {
   }
 
   private put(user: User): void {
+    const before = this.byName.get(user.name);
+    if (before !== undefined) this.byId.delete(before.id);
     this.byName.set(user.name, user);
+    this.byId.set(user.id, user);
+    this.changed.add(user.name);
+  }
+
+  private remove(name: string): boolean {
+    const user = this.byName.get(name);
+    if (user === undefined) return false;
+    this.byName.delete(name);
+    this.byId.delete(user.id);
+    this.changed.add(name);
+    return true;
   }
 
   get(name: string): User | undefined {
     return this.byName.get(name);
+  }
+
+  withId(id: number): User | undefined {
+    return this.byId.get(id);
+  }
+
+  get default(): User {
+    return this.byName.get(DEFAULT_USER) as User;
+  }
+
+  /** Whether any of them may not do everything. */
+  get hasRestricted(): boolean {
+    for (const user of this.byName.values()) if (!user.isUnrestricted) return true;
+    return false;
   }
 
   /** By their names, byte for byte. */
@@ -64,12 +94,12 @@ export class Users {
   /** Returns whether there was such a user. */
   delete(name: string): boolean {
     if (name === DEFAULT_USER) throw new Error('the default user stays');
-    return this.byName.delete(name);
+    return this.remove(name);
   }
 
   /** What `requirepass` means; '' for no password. */
   setDefaultPassword(password: string): void {
-    const user = (this.byName.get(DEFAULT_USER) as User).copy(this.context);
+    const user = this.default.copy(this.context);
     user.apply('resetpass', this.context);
     user.apply(password === '' ? 'nopass' : `>${password}`, this.context);
     this.put(user);
@@ -121,9 +151,7 @@ export class Users {
     });
     if (errors !== '')
       return `${errors}WARNING: ACL errors detected, no change to the previously active ACL rules was performed`;
-    const id = (this.byName.get(DEFAULT_USER) as User).id;
-    const user = users.byName.get(DEFAULT_USER) as User;
-    users.put(user.copy(this.context, DEFAULT_USER, id));
+    users.put(users.default.copy(this.context, DEFAULT_USER, this.default.id));
     return users;
   }
 
@@ -159,37 +187,61 @@ export class Users {
     return errors;
   }
 
-  /** All users as text, for `Users.of`. */
-  serialize(): string {
-    return JSON.stringify({ nextId: this.nextId, users: [...this.byName.values()].map(textOf) });
+  /** Takes the place of all that there are. */
+  private become(users: Users): void {
+    for (const name of [...this.byName.keys()]) if (!users.byName.has(name)) this.remove(name);
+    for (const user of users.byName.values()) this.put(user);
+    this.nextId = users.nextId;
   }
 
-  /** @param before users whose objects are used again where nothing has changed */
-  static of(text: string, context: RuleContext, before: Users): Users {
-    const { nextId, users: userTexts } = JSON.parse(text) as { nextId: number; users: string[] };
-    const known = new Map([...before.byName.values()].map((user) => [textOf(user), user]));
-    const users = new Users(context, nextId);
-    users.byName.clear();
-    for (const userText of userTexts) {
-      const user = known.get(userText) ?? User.of(JSON.parse(userText) as UserSnapshot, context);
-      texts.set(user, userText);
-      users.put(user);
+  /** The same from a file; returns what is wrong with it, null if nothing is. */
+  load(text: string, file: string): string | null {
+    const users = this.replacedByFile(text, file);
+    if (typeof users === 'string') return users;
+    this.become(users);
+    return null;
+  }
+
+  /** All users as lines, for `apply`. */
+  serialize(): string[] {
+    return [`=${this.nextId}`, ...[...this.byName.values()].map(lineOf)];
+  }
+
+  /** The same of those that have changed since it was asked last; null if none has. */
+  takeChanges(): string[] | null {
+    const { changed, byName } = this;
+    if (changed.size === 0) return null;
+    const lines = [`=${this.nextId}`];
+    for (const name of changed) {
+      const user = byName.get(name);
+      lines.push(user === undefined ? `-${JSON.stringify(name)}` : lineOf(user));
     }
-    users.nextId = nextId;
-    return users;
+    changed.clear();
+    return lines;
+  }
+
+  /** Takes over lines of `serialize` or `takeChanges`, from another thread. */
+  apply(lines: readonly string[], isAll: boolean): void {
+    const left = new Set(isAll ? this.byName.keys() : []);
+    for (const line of lines) {
+      if (line.startsWith('=')) {
+        this.nextId = Number(line.slice(1));
+      } else if (line.startsWith('-')) {
+        this.remove(JSON.parse(line.slice(1)) as string);
+      } else {
+        const snapshot = JSON.parse(line) as UserSnapshot;
+        left.delete(snapshot.name);
+        const known = this.byName.get(snapshot.name);
+        if (known === undefined || lineOf(known) !== line) this.put(User.of(snapshot, this.context));
+      }
+    }
+    for (const name of left) this.remove(name);
+    this.changed.clear();
   }
 }
 
-/** The texts of users that are as they stay. */
-const texts = new WeakMap<User, string>();
-
-function textOf(user: User): string {
-  let text = texts.get(user);
-  if (text === undefined) {
-    text = JSON.stringify(user.toSnapshot());
-    texts.set(user, text);
-  }
-  return text;
+function lineOf(user: User): string {
+  return JSON.stringify(user.toSnapshot());
 }
 
 /** A rule as it may be shown: not if it is a password. */

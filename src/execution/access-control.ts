@@ -6,7 +6,7 @@
 
 import { allowsChannel, channelsLeft } from '../access/permission.js';
 import type { RuleContext } from '../access/selector.js';
-import { DEFAULT_USER, type User } from '../access/user.js';
+import type { User } from '../access/user.js';
 import { Users } from '../access/users.js';
 import type { Config } from '../config/config.js';
 import { ChannelKind } from '../pubsub/channel-registry.js';
@@ -65,10 +65,7 @@ export class AccessControl {
   private readonly table: CommandTable;
   private readonly context: RuleContext;
   private readonly checker = new AccessCheck();
-  private version = 0;
-  private all: Users;
-  private byId = new Map<number, User>();
-  private byDefault: User;
+  private readonly all: Users;
   /** Whether any user may not do everything. */
   private hasRestricted = false;
 
@@ -77,8 +74,6 @@ export class AccessControl {
     this.table = table;
     this.context = ruleContext(table, owner.config);
     this.all = new Users(this.context);
-    this.byDefault = this.all.get(DEFAULT_USER) as User;
-    this.byId.set(this.byDefault.id, this.byDefault);
     this.follow();
   }
 
@@ -87,20 +82,25 @@ export class AccessControl {
   }
 
   get defaultUser(): User {
-    return this.byDefault;
+    return this.all.default;
   }
 
   /** Takes over what was changed in another thread; returns whether anything was. One load if not. */
   follow(): boolean {
-    const { state, sessions, workerIndex } = this.owner;
-    const published = state.users.readIfNewer(this.version);
-    if (published === null) return false;
-    this.version = published.version;
-    this.adopt(published.json);
-    for (const session of [...sessions.values()]) this.followUser(session);
-    Atomics.store(state.usersFollowed, workerIndex, published.version);
-    Atomics.notify(state.usersFollowed, workerIndex);
+    const news = this.owner.state.users.read();
+    if (news === null) return false;
+    this.all.apply(news.lines, news.isAll);
+    this.changed();
     return true;
+  }
+
+  /** Has this worker's sessions follow what the users are now. */
+  private changed(): void {
+    const { state, sessions, workerIndex } = this.owner;
+    this.hasRestricted = this.all.hasRestricted;
+    for (const session of [...sessions.values()]) this.followUser(session);
+    Atomics.store(state.usersFollowed, workerIndex, state.users.version);
+    Atomics.notify(state.usersFollowed, workerIndex);
   }
 
   /**
@@ -122,29 +122,33 @@ export class AccessControl {
     }
   }
 
-  private adopt(text: string): void {
-    this.all = Users.of(text, this.context, this.all);
-    this.byDefault = this.all.get(DEFAULT_USER) as User;
-    const users = this.all.sorted();
-    this.byId = new Map(users.map((user) => [user.id, user]));
-    this.hasRestricted = users.some((user) => !user.isUnrestricted);
-  }
-
-  /**
-   * Changes the users for all threads. `change` gets the newest ones and returns those that hold from now on, which may be
-   * the same object, or null if nothing is to change. Returns false if there is no room for them.
-   */
-  update(change: (users: Users) => Users | null): boolean {
-    const { state } = this.owner;
+  /** Changes the users, for all threads. Returns false, with nothing changed, if there is no room for them. */
+  update(change: (users: Users) => void): boolean {
+    const { users } = this.owner.state;
+    const { all } = this;
     let isChanged = false;
-    const before = state.users.version;
-    const after = state.users.update((text) => {
-      const changed = change(Users.of(text, this.context, this.all));
-      isChanged = changed !== null;
-      return changed === null ? text : changed.serialize();
-    });
-    if (this.follow()) this.awaitOthers(after);
-    return !isChanged || after !== before;
+    const hasRoom = users.update(
+      ({ lines, isAll }) => {
+        all.apply(lines, isAll);
+        isChanged = true;
+      },
+      () => {
+        change(all);
+        const lines = all.takeChanges();
+        if (lines !== null) isChanged = true;
+        return lines;
+      },
+      () => all.serialize(),
+    );
+    if (!hasRoom) {
+      // Back to what all others know.
+      const news = users.readAgain();
+      all.apply(news.lines, news.isAll);
+    }
+    if (!isChanged) return true;
+    this.changed();
+    this.awaitOthers(users.version);
+    return hasRoom;
   }
 
   /**
@@ -162,13 +166,13 @@ export class AccessControl {
 
   /** Gives a session of a new connection, or one that has said RESET, the default user. */
   begin(session: Session): void {
-    session.isIdentified = this.byDefault.needsNoAuthentication;
-    this.assign(session, this.byDefault);
+    session.isIdentified = this.all.default.needsNoAuthentication;
+    this.assign(session, this.all.default);
   }
 
   /** Gives a session that has moved here the user that it had; false if there is none such any more. */
   resume(session: Session, userId: number): boolean {
-    const user = this.byId.get(userId);
+    const user = this.all.withId(userId);
     if (user === undefined) return false;
     session.isIdentified = true;
     this.assign(session, user);
@@ -178,17 +182,17 @@ export class AccessControl {
   private assign(session: Session, user: User): void {
     session.user = user;
     session.isRestricted = !user.isUnrestricted;
-    session.authenticated = session.isIdentified || this.byDefault.needsNoAuthentication;
+    session.authenticated = session.isIdentified || this.all.default.needsNoAuthentication;
   }
 
   /** Brings a session up to date whose user may have changed, or gone; then its connection is closed. */
   private followUser(session: Session): void {
     const before = session.user;
     if (before === null) return;
-    const user = this.byId.get(before.id);
+    const user = this.all.withId(before.id);
     if (user === undefined) {
       session.isIdentified = false;
-      this.assign(session, this.byDefault);
+      this.assign(session, this.all.default);
       session.authenticated = false;
       this.owner.close(session);
       return;
@@ -258,7 +262,7 @@ export class AccessControl {
   /** The same for a client of any worker that has waited for keys. */
   checkWaiter(userId: number, command: Command, request: CommandRequest, database: number): Refusal {
     if (!this.hasRestricted || userId === 0) return Refusal.None;
-    const user = this.byId.get(userId);
+    const user = this.all.withId(userId);
     // If the user has gone, so has the client, or will any moment.
     if (user === undefined) return Refusal.Command;
     return this.checker.check(user, command, request, database);

@@ -44,7 +44,7 @@ function usersOfFile(users: Users, config: Config): Users {
       `Aborting Redis startup because of ACL errors: Error loading ACLs, opening file '${name}': ${systemReason(error)}`,
     );
   }
-  const loaded = users.replacedByFile(text, name);
-  if (typeof loaded === 'string') throw new Error(`Aborting Redis startup because of ACL errors: ${loaded}`);
-  return loaded;
+  const failure = users.load(text, name);
+  if (failure !== null) throw new Error(`Aborting Redis startup because of ACL errors: ${failure}`);
+  return users;
 }

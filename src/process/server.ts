@@ -25,6 +25,7 @@ import { PersistenceState } from '../state/persistence-state.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 import { createProcessState } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
+import { SharedLines } from '../state/shared-lines.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
@@ -113,7 +114,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     new WorkerLoad(state.workerLoad).activeWorkers = Math.min(config.activeWorkers || 1, threads);
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
-  new SharedConfig(state.users).publish(users.serialize());
+  new SharedLines(state.users).replace(users.serialize());
   const persistenceState = new PersistenceState(state.persistence);
   persistenceState.beginLoading(Date.now());
   const threadsReady: Promise<void>[] = [];

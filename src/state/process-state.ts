@@ -12,6 +12,7 @@ import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { PreparedReplies } from './prepared-replies.js';
 import { SharedConfig } from './shared-config.js';
+import { SharedLines } from './shared-lines.js';
 import { WorkerLoad } from './worker-load.js';
 
 export interface ProcessStateHandle {
@@ -52,7 +53,7 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     workerLoad: WorkerLoad.create(workers),
     mail: Mail.create(workers),
     preparedReplies: PreparedReplies.create(),
-    users: SharedConfig.create(USERS_BYTES_MAX),
+    users: SharedLines.create(USERS_BYTES_MAX),
     usersFollowed: new SharedArrayBuffer(4 * workers),
     accessLog: AccessLog.create(),
   };
@@ -73,7 +74,7 @@ export class ProcessState {
   readonly workerLoad: WorkerLoad;
   readonly preparedReplies: PreparedReplies;
   /** The users, as text (execution/access-control.ts). */
-  readonly users: SharedConfig;
+  readonly users: SharedLines;
   /** By worker, the version of the users that it has taken over. */
   readonly usersFollowed: Int32Array;
   readonly accessLog: AccessLog;
@@ -97,7 +98,7 @@ export class ProcessState {
     this.appendOnly = new AppendOnlyState(handle.appendOnly);
     this.workerLoad = new WorkerLoad(handle.workerLoad);
     this.preparedReplies = new PreparedReplies(handle.preparedReplies);
-    this.users = new SharedConfig(handle.users);
+    this.users = new SharedLines(handle.users);
     this.usersFollowed = new Int32Array(handle.usersFollowed);
     this.accessLog = new AccessLog(handle.accessLog);
     this.counters = new WorkerStatistics(handle.statistics, worker);

@@ -1,5 +1,5 @@
 /**
- * The configuration in force, and in the same form the users, as JSON text in shared memory with a version. Whoever handles CONFIG SET
+ * The configuration in force, as JSON text in shared memory with a version. Whoever handles CONFIG SET
  * publishes the whole of it; every thread compares the version before a batch, which is one load, and
  * reads the text only when it has moved on.
  *
@@ -18,7 +18,7 @@ const enum Word {
 
 const TEXT_OFFSET = 64;
 /** Reserved, not used: only what a text fills takes memory. */
-const TEXT_BYTES_MAX_DEFAULT = 4 << 20;
+const TEXT_BYTES_MAX = 4 << 20;
 
 export interface PublishedConfig {
   readonly version: number;
@@ -36,12 +36,8 @@ export class SharedConfig {
     this.bytes = new Uint8Array(handle);
   }
 
-  static create(textBytesMax = TEXT_BYTES_MAX_DEFAULT): SharedArrayBuffer {
-    return new SharedArrayBuffer(TEXT_OFFSET + textBytesMax);
-  }
-
-  private get textBytesMax(): number {
-    return this.bytes.length - TEXT_OFFSET;
+  static create(): SharedArrayBuffer {
+    return new SharedArrayBuffer(TEXT_OFFSET + TEXT_BYTES_MAX);
   }
 
   /** Number of the last text published, 0 before the first. */
@@ -49,10 +45,10 @@ export class SharedConfig {
     return Atomics.load(this.words, Word.Version);
   }
 
-  /** Replaces the text; returns its version. Throws a RangeError if there is no room for it. */
+  /** Replaces the text; returns its version. Throws a RangeError if it is longer than 4 MiB. */
   publish(json: string): number {
     const encoded = new TextEncoder().encode(json);
-    if (encoded.length > this.textBytesMax) throw new RangeError('configuration is too long');
+    if (encoded.length > TEXT_BYTES_MAX) throw new RangeError('configuration is too long');
     const { words } = this;
     acquireLock(words, Word.Lock);
     this.bytes.set(encoded, TEXT_OFFSET);
@@ -66,14 +62,14 @@ export class SharedConfig {
 
   /**
    * Changes the text under the lock, so that two CONFIG SETs at once both take effect: `change` gets the
-   * text in force and returns the new one. It must not throw. The version stays if there is no room.
+   * text in force and returns the new one. It must not throw.
    */
   update(change: (json: string) => string): number {
     const { words } = this;
     acquireLock(words, Word.Lock);
     const encoded = new TextEncoder().encode(change(this.read()));
     let version = words[Word.Version];
-    if (encoded.length <= this.textBytesMax) {
+    if (encoded.length <= TEXT_BYTES_MAX) {
       this.bytes.set(encoded, TEXT_OFFSET);
       words[Word.LengthBytes] = encoded.length;
       Atomics.store(words, Word.Version, ++version);

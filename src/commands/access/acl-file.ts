@@ -24,15 +24,12 @@ export function load({ reply, services }: CommandContext): void {
     reply.error(`ERR Error loading ACLs, opening file '${name}': ${systemReason(error)}`);
     return;
   }
-  let failure = '';
+  let failure: string | null = null;
   const hasRoom = access.update((users) => {
-    const loaded = users.replacedByFile(text, name);
-    if (typeof loaded !== 'string') return loaded;
-    failure = loaded;
-    return null;
+    failure = users.load(text, name);
   });
   if (!hasRoom) failure = 'there is no room for so many users';
-  if (failure === '') reply.ok();
+  if (failure === null) reply.ok();
   else reply.error(`ERR ${failure}`);
 }
 

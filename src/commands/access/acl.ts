@@ -29,7 +29,6 @@ function setUser(context: CommandContext): void {
   let error: string | null = null;
   const hasRoom = services.access.update((users) => {
     error = users.set(name, rules);
-    return error === null ? users : null;
   });
   if (error !== null) {
     reply.error(`ERR ${error}`);
@@ -68,7 +67,6 @@ function deleteUsers(context: CommandContext): void {
   let deleted = 0;
   services.access.update((users) => {
     for (const name of names) if (users.delete(name)) deleted++;
-    return deleted > 0 ? users : null;
   });
   reply.integer(deleted);
 }

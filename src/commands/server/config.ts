@@ -57,10 +57,7 @@ function set(context: CommandContext): void {
   });
   services.followConfig();
   if (failure === null && setsPassword) {
-    services.access.update((users) => {
-      users.setDefaultPassword(config.requirePass);
-      return users;
-    });
+    services.access.update((users) => users.setDefaultPassword(config.requirePass));
   }
   if (failure === null) appendOnlyChanged(context);
   if (failure === null) reply.ok();
