@@ -54,6 +54,7 @@ async function measure(
   requests: number,
   clientThreads: number,
 ): Promise<Sample> {
+  if (workload.drive) return workload.drive(server.port, requests, () => cpuSeconds(server.pid));
   const line = ['-h', '127.0.0.1', '-p', server.port, '-n', requests, '-r', workload.range];
   line.push('-c', CONNECTIONS, '-P', workload.pipeline, '-d', VALUE_BYTES, '--precision', 3);
   if (clientThreads > 1) line.push('--threads', clientThreads);

@@ -29,7 +29,7 @@ type Request = readonly string[];
 class Engine {
   private readonly dispatcher: Dispatcher;
   private readonly reply = new ReplyWriter();
-  private readonly session = new Session(1, {} as ClientConnection, 0);
+  private readonly session = new Session(1, { peerAddress: () => '' } as unknown as ClientConnection, 0);
   private readonly context: CommandContext;
 
   constructor() {
@@ -88,7 +88,49 @@ interface Case {
   request: () => Request;
   fill?: () => Request;
   fillCount?: number;
+  /** How many requests make a round, and how many operations each counts for. */
+  requests?: number;
+  perRequest?: number;
 }
+
+/** A function that hands out the requests of a list in turn, over and over. */
+function inTurn(requests: readonly Request[]): () => Request {
+  let next = 0;
+  return () => requests[next++ % requests.length]!;
+}
+
+/** Entries of the streams that are read, and how many are read at once. */
+const ENTRIES = 100_000;
+const ENTRIES_PER_READ = 100;
+
+function ids(first: number): string[] {
+  return Array.from({ length: ENTRIES_PER_READ }, (_, index) => `1700000000000-${first + index}`);
+}
+
+/** A group reads all of a stream and acknowledges it. */
+const CONSUMING: readonly Request[] = [
+  ['XGROUP', 'SETID', 'jobs', 'workers', '0'],
+  ...Array.from({ length: ENTRIES / ENTRIES_PER_READ }, (_, read): Request[] => [
+    ['XREADGROUP', 'GROUP', 'workers', 'one', 'COUNT', String(ENTRIES_PER_READ), 'STREAMS', 'jobs', '>'],
+    ['XACK', 'jobs', 'workers', ...ids(1 + read * ENTRIES_PER_READ)],
+  ]).flat(),
+];
+
+/** Makes that stream. */
+const PRODUCING: readonly Request[] = [
+  ['XGROUP', 'CREATE', 'jobs', 'workers', '0', 'MKSTREAM'],
+  ...Array.from({ length: ENTRIES }, (_, index): Request => {
+    return [
+      'XADD',
+      'jobs',
+      `1700000000000-${index + 1}`,
+      'task',
+      `task:${index}`,
+      'user',
+      String(index % 1000),
+    ];
+  }),
+];
 
 const CASES: readonly Case[] = [
   { name: 'SET', request: () => ['SET', `key:${number()}`, 'xxx'] },
@@ -124,20 +166,43 @@ const CASES: readonly Case[] = [
     fill: () => ['ZADD', 'queue', number(), MEMBER()],
     fillCount: 400_000,
   },
+  { name: 'XADD one stream', request: () => ['XADD', 'events', '*', 'sensor', MEMBER(), 'value', number()] },
+  {
+    name: 'XADD one stream MAXLEN',
+    request: () => ['XADD', 'events', 'MAXLEN', '~', '1000', '*', 'sensor', MEMBER(), 'value', number()],
+  },
+  {
+    name: 'XRANGE, per entry of 100',
+    request: () => ['XRANGE', 'log', '-', '+', 'COUNT', '100'],
+    fill: () => ['XADD', 'log', '*', 'sensor', MEMBER(), 'value', number()],
+    fillCount: 1,
+    requests: 1000,
+    perRequest: ENTRIES_PER_READ,
+  },
+  {
+    name: 'XREADGROUP and XACK, per entry of 100',
+    request: inTurn(CONSUMING),
+    fill: inTurn(PRODUCING),
+    fillCount: 1,
+    requests: CONSUMING.length,
+    perRequest: ENTRIES / CONSUMING.length,
+  },
 ];
 
 /** Runs all, or those whose names contain `wanted`. */
 export function commandRows(wanted = ''): EngineRow[] {
-  return CASES.filter(({ name }) => name.includes(wanted)).map(({ name, request, fill, fillCount }) => {
+  return CASES.filter(({ name }) => name.includes(wanted)).map((row) => {
+    const { name, request, fill, fillCount, requests = REQUESTS * 4, perRequest = 1 } = row;
     const engine = new Engine();
     const count = fillCount ?? 200_000;
     if (fill !== undefined) {
-      const batches = batchesOf(fill, REQUESTS * 16);
+      const batches = batchesOf(fill, REQUESTS * 32);
       const views = viewsOf(batches);
-      for (let done = 0; done < count; done += REQUESTS * 16) engine.run(batches, views);
+      for (let done = 0; done < count; done += REQUESTS * 32) engine.run(batches, views);
     }
-    const batches = batchesOf(request, REQUESTS * 4);
+    const batches = batchesOf(request, requests);
     const views = viewsOf(batches);
-    return measure(`command ${name}`, batches.length * PIPELINE, () => engine.run(batches, views));
+    const operations = batches.length * PIPELINE * perRequest;
+    return measure(`command ${name}`, operations, () => engine.run(batches, views));
   });
 }

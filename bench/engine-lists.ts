@@ -23,6 +23,8 @@ export function listRows(operations = 1_000_000): EngineRow[] {
     setPackedValueBytes: 0,
     sortedSetPackedEntries: 0,
     sortedSetPackedValueBytes: 0,
+    streamNodeBytes: 4096,
+    streamNodeEntries: 100,
   });
   const reference = HeaderWord.DraftReference << 2;
   const reply = new ReplyWriter();

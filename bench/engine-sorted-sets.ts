@@ -28,6 +28,8 @@ const LIMITS: ValueLimits = {
   setPackedValueBytes: 64,
   sortedSetPackedEntries: 128,
   sortedSetPackedValueBytes: 64,
+  streamNodeBytes: 4096,
+  streamNodeEntries: 100,
 };
 
 /** Processor time of this process in ms: other processes do not disturb it as they do a clock. */

@@ -181,6 +181,18 @@ function makeRows(scale: number): Row[] {
     oneKey('sorted set', 'ZADD', (number) => [String(number), sixteenBytes('member:', number)]),
     oneKey('list', 'RPUSH', (number) => [sixteenBytes('element:', number)]),
     {
+      name: `stream of ${scaled(1_000_000)} entries of 3 fields`,
+      unit: 'RSS bytes/entry',
+      target: { limit: 0.9 },
+      isRatio: true,
+      measure: (server) =>
+        residentPerElement(server, scaled(1_000_000), 1, (number) => {
+          const words = ['XADD', 'key', '*'];
+          for (let field = 0; field < 3; field++) words.push(`field:${field}`, `value:${number * 3 + field}`);
+          return words;
+        }),
+    },
+    {
       name: `${scaled(1_000_000)} hashes of 10 fields`,
       unit: 'RSS bytes/key',
       target: { limit: 0.9 },

@@ -1,5 +1,6 @@
 /** What `npm run bench` measures, and what is to be reached. */
 
+import { consumeGroup } from './consumer-load.js';
 import type { Target } from './table.js';
 
 /** One round with one server. */
@@ -23,6 +24,8 @@ export interface Workload {
   before?: readonly (readonly string[])[];
   /** Sent once before the first round, by redis-benchmark: arguments, and how many requests. */
   prepare?: { readonly load: readonly string[]; readonly requests: number };
+  /** Instead of redis-benchmark: serves as many requests and measures that. */
+  drive?: (port: number, requests: number, cpuSeconds: () => number) => Promise<Sample>;
   pipeline: Pipeline;
   /** `__rand_int__` is below this. */
   range: number;
@@ -169,6 +172,23 @@ const typeWorkloads: readonly Workload[] = [
   },
 ];
 
+const ENTRY = 'sensor sensor:__rand_int__ value __rand_int__';
+
+const streamWorkloads: readonly Workload[] = [
+  onCollections(0.7, 'xadd', `XADD events * ${ENTRY}`, { before: [['DEL', 'events']] }),
+  onCollections(0.7, 'xaddmaxlen', `XADD capped MAXLEN ~ 10000 * ${ENTRY}`),
+  onCollections(0.8, 'xrange100', 'XRANGE log - + COUNT 100', {
+    before: [
+      ['DEL', 'log'],
+      ...Array.from({ length: 1000 }, (_, index) => {
+        return ['XADD', 'log', `${index + 1}-0`, 'sensor', `sensor:${index}`, 'value', String(index)];
+      }),
+    ],
+  }),
+  // Per entry: it is read by a consumer of a group, and acknowledged.
+  { ...onCollections(0.7, 'xreadgroup', ''), drive: consumeGroup },
+];
+
 function withJournal(
   appendFsync: string,
   pipeline: Pipeline,
@@ -198,5 +218,6 @@ export const suites: Readonly<Record<string, readonly Workload[]>> = {
   collections: collectionWorkloads,
   large: largeWorkloads,
   types: typeWorkloads,
+  streams: streamWorkloads,
   journal: journalWorkloads,
 };

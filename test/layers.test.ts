@@ -81,6 +81,16 @@ t.test('every file is in a layer, and what it imports exists', async (t) => {
   );
 });
 
+t.test(
+  'no module has a top-level await: threads load their code by require (system/thread.ts)',
+  async (t) => {
+    t.same(
+      files.filter((file) => /^(?:\S.*[=(] *)?await /m.test(readFileSync(path.join(root, file), 'utf8'))),
+      [],
+    );
+  },
+);
+
 t.test('no layer imports one above it', async (t) => {
   t.same(
     imports

@@ -40,6 +40,8 @@ import { blockingSortedSetHandlers, blockingSortedSets } from './sorted-sets/blo
 import { sortedSetOperationHandlers } from './sorted-sets/sorted-set-operations.js';
 import { sortedSetRangeHandlers } from './sorted-sets/sorted-set-ranges.js';
 import { sortedSetHandlers } from './sorted-sets/sorted-sets.js';
+import { streamHandlers } from './streams/stream-commands.js';
+import { blockingStreams } from './streams/stream-reads.js';
 import { bitmapHandlers } from './strings/bitmaps.js';
 import { hyperLogLogHandlers } from './strings/hyperloglog.js';
 import { stringHandlers } from './strings/strings.js';
@@ -83,6 +85,7 @@ export function createCommandTable(
       ...sortedSetOperationHandlers,
       ...geoHandlers,
       ...geoSearchHandlers,
+      ...streamHandlers,
       ...expiryHandlers,
       ...objectHandlers,
       ...dumpHandlers,
@@ -107,7 +110,7 @@ export function createCommandTable(
       ...transactionHandlers,
     },
     container,
-    { ...blockingLists, ...blockingSortedSets },
+    { ...blockingLists, ...blockingSortedSets, ...blockingStreams },
   );
   for (const [from, to] of renamed) {
     // Commands of Redis that are not there yet need no other name.

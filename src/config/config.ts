@@ -109,6 +109,7 @@ export class Config {
   normalOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
   replicaOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
   pubSubOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
+  replicationBacklogBytes = 0;
   // Threads
   /** Workers, at least 1. */
   threads = 1;
@@ -140,6 +141,8 @@ export class Config {
   accessLogMaxLength = 0;
   /** `acl-pubsub-default`: whether a new user may use all channels. */
   allowsChannelsByDefault = false;
+  /** How long a client may take to authenticate; 0: forever. */
+  authTimeoutSeconds = 0;
   enableProtectedConfigs: Permission = 'no';
   enableDebugCommand: Permission = 'no';
   enableModuleCommand: Permission = 'no';
@@ -529,6 +532,8 @@ export class Config {
     values.setPackedValueBytes = this.limit('set-max-listpack-value');
     values.sortedSetPackedEntries = this.limit('zset-max-listpack-entries');
     values.sortedSetPackedValueBytes = this.limit('zset-max-listpack-value');
+    values.streamNodeBytes = this.limit('stream-node-max-bytes');
+    values.streamNodeEntries = this.limit('stream-node-max-entries');
   }
 
   /** A directive that is a number, as an int32. */
@@ -567,6 +572,7 @@ export class Config {
     this.normalOutputLimit = outputLimit(limits, 1);
     this.replicaOutputLimit = outputLimit(limits, 5);
     this.pubSubOutputLimit = outputLimit(limits, 9);
+    this.replicationBacklogBytes = number('repl-backlog-size');
     this.threads = number('threads') || availableParallelism();
     this.activeWorkers = number('active-workers');
     this.transport = text('transport') as Config['transport'];
@@ -588,6 +594,7 @@ export class Config {
     this.accessFile = accessFile === '' ? '' : path.resolve(this.dir, accessFile);
     this.accessLogMaxLength = number('acllog-max-len');
     this.allowsChannelsByDefault = text('acl-pubsub-default') === 'allchannels';
+    this.authTimeoutSeconds = number('auth-timeout');
     this.enableProtectedConfigs = text('enable-protected-configs') as Permission;
     this.enableDebugCommand = text('enable-debug-command') as Permission;
     this.enableModuleCommand = text('enable-module-command') as Permission;

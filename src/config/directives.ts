@@ -141,6 +141,7 @@ const applied: readonly Row[] = [
   integer('acllog-max-len', 128, 0n, LONG_MAX),
   choice('acl-pubsub-default', 'resetchannels', ['allchannels', 'resetchannels']),
   special('user', '', { fileOnly: true, multiple: true }),
+  integer('auth-timeout', 60, 0n, INT_MAX),
   choice('enable-protected-configs', 'no', enableChoices, immutable),
   choice('enable-debug-command', 'no', enableChoices, immutable),
   choice('enable-module-command', 'no', enableChoices, immutable),

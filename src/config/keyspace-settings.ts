@@ -73,6 +73,8 @@ export function defaultSettings(): KeyspaceSettings {
       setPackedValueBytes: 0,
       sortedSetPackedEntries: 0,
       sortedSetPackedValueBytes: 0,
+      streamNodeBytes: 0,
+      streamNodeEntries: 0,
     },
   };
 }

@@ -51,6 +51,8 @@ export interface AccessOwner {
   readonly sessions: ReadonlyMap<number, Session>;
   /** Closes a connection of this worker, whatever it waits for. */
   close(session: Session): void;
+  /** The users have changed, and the sessions follow them. */
+  changed(): void;
   readonly workerIndex: number;
   wakeWorker(index: number): void;
   /** Whether this thread may wait for others now: not with locks that they may wait for. */
@@ -99,6 +101,7 @@ export class AccessControl {
     const { state, sessions, workerIndex } = this.owner;
     this.hasRestricted = this.all.hasRestricted;
     for (const session of [...sessions.values()]) this.followUser(session);
+    this.owner.changed();
     Atomics.store(state.usersFollowed, workerIndex, state.users.version);
     Atomics.notify(state.usersFollowed, workerIndex);
   }
@@ -295,11 +298,11 @@ export class AccessControl {
     const counter = COUNTERS[reason];
     if (counter !== undefined) state.counters.server[counter]++;
     const nowMs = Date.now();
-    clientRows.publish(session, nowMs, 0, 0);
+    clientRows.publish(session, 0, 0);
     const line =
       session.clientSlot < 0
         ? ''
-        : state.clients.formatLine(session.clientSlot, nowMs, (id) => this.table.byId(id).fullName);
+        : state.clients.formatLine(session.clientSlot, monotonicMs(), (id) => this.table.byId(id).fullName);
     const client = Buffer.from(line, 'utf8').toString('latin1');
     const denial: Denial = { reason, context, object, user, client };
     state.accessLog.add(denial, nowMs, config.accessLogMaxLength);

@@ -6,10 +6,10 @@
 import { ChannelKind } from '../pubsub/channel-registry.js';
 import { type ClientTracking, TrackingMode } from '../pubsub/client-tracking.js';
 import { ClientFigure, ClientFlag, type ClientTable, ClientText, ClientWord } from '../state/client-table.js';
-import { type ClientConnection, Session } from './session.js';
+import { ClientClass, type ClientConnection, Session } from './session.js';
 
 /** What an idle connection costs besides its buffers: its objects here and its row. */
-const SESSION_BYTES = 2048;
+export const SESSION_BYTES = 2048;
 
 export class ClientRows {
   private readonly table: ClientTable;
@@ -22,6 +22,7 @@ export class ClientRows {
   /** What of each row is in the sums of this worker, by slot. */
   private readonly memory: number[] = [];
   private readonly evictableMemory: number[] = [];
+  private readonly unauthenticatedMemory: number[] = [];
 
   constructor(table: ClientTable, worker: number) {
     this.table = table;
@@ -29,7 +30,7 @@ export class ClientRows {
   }
 
   /** Gives a new session its row. Returns false, and leaves `clientSlot` at -1, if the table is full. */
-  open(session: Session, nowMs: number): boolean {
+  open(session: Session): boolean {
     const { connection } = session;
     const slot = this.table.open(
       session.id,
@@ -37,7 +38,7 @@ export class ClientRows {
       connection.fd,
       connection.peerAddress(),
       connection.localAddress(),
-      nowMs,
+      session.createdMs,
     );
     session.clientSlot = slot;
     if (slot < 0) return false;
@@ -47,14 +48,15 @@ export class ClientRows {
     this.libraryVersions[slot] = '';
     this.memory[slot] = 0;
     this.evictableMemory[slot] = 0;
-    this.publish(session, nowMs, 0, 0);
+    this.unauthenticatedMemory[slot] = 0;
+    this.publish(session, 0, 0);
     return true;
   }
 
   /** The session goes to another worker; returns its slot. */
   leave(session: Session, worker: number): number {
     const { clientSlot: slot } = session;
-    this.countMemory(slot, 0, false);
+    this.countMemory(slot, 0, 0, 0);
     this.table.assign(slot, worker);
     return slot;
   }
@@ -89,13 +91,14 @@ export class ClientRows {
     session.libraryVersion = this.libraryVersions[slot] = table.text(slot, ClientText.LibraryVersion);
     this.memory[slot] = 0;
     this.evictableMemory[slot] = 0;
+    this.unauthenticatedMemory[slot] = 0;
     this.publishBuffers(session, 0, 0);
     return session;
   }
 
   close(session: Session): void {
     if (session.clientSlot < 0) return;
-    this.countMemory(session.clientSlot, 0, false);
+    this.countMemory(session.clientSlot, 0, 0, 0);
     this.table.close(session.clientSlot);
     session.clientSlot = -1;
   }
@@ -105,7 +108,7 @@ export class ClientRows {
    * `inputBytes`: what has arrived and waits to be run; `freeBytes`: the room for what is to follow it; `readBytes`:
    * what has been run.
    */
-  publish(session: Session, nowMs: number, inputBytes: number, freeBytes: number, readBytes = 0): void {
+  publish(session: Session, inputBytes: number, freeBytes: number, readBytes = 0): void {
     const { clientSlot: slot, connection } = session;
     if (slot < 0) return;
     const { words, figures } = this.table;
@@ -123,12 +126,16 @@ export class ClientRows {
     words[word + ClientWord.ShardSubscriptions] = subscribed?.count(ChannelKind.Shard) ?? 0;
     words[word + ClientWord.LastCommandId] = session.lastCommandId;
     words[word + ClientWord.ReplyMode] = session.replyMode;
-    figures[figure + ClientFigure.LastInteractionMs] = nowMs;
+    figures[figure + ClientFigure.LastInteractionMs] = session.lastInteractionMs;
     figures[figure + ClientFigure.ArgumentMemory] = 0;
     figures[figure + ClientFigure.MultiMemory] = session.queuedBytes;
     this.publishBuffers(session, inputBytes, freeBytes);
     const bufferBytes = readBytes + inputBytes + freeBytes;
-    this.table.noteBuffers(Math.floor(nowMs / 1000), bufferBytes, connection.pendingOutputBytes);
+    this.table.noteBuffers(
+      Math.floor(session.lastInteractionMs / 1000),
+      bufferBytes,
+      connection.pendingOutputBytes,
+    );
     if (this.names[slot] !== session.name) {
       this.names[slot] = session.name;
       this.table.setText(slot, ClientText.Name, session.name);
@@ -162,17 +169,19 @@ export class ClientRows {
     figures[figure + ClientFigure.OutputListLength] = connection.pendingOutputChunks;
     figures[figure + ClientFigure.OutputMemory] = pending;
     figures[figure + ClientFigure.TotalMemory] = total;
-    this.countMemory(slot, total, !session.noEvict);
+    const isEvictable = !session.noEvict && session.clientClass !== ClientClass.Replica;
+    this.countMemory(slot, total, isEvictable ? total : 0, session.authenticated ? 0 : total);
   }
 
-  private countMemory(slot: number, total: number, isEvictable: boolean): void {
-    const evictable = isEvictable ? total : 0;
+  private countMemory(slot: number, total: number, evictable: number, unauthenticated: number): void {
     const moved = total - this.memory[slot];
     const evictableMoved = evictable - this.evictableMemory[slot];
-    if (moved === 0 && evictableMoved === 0) return;
+    const unauthenticatedMoved = unauthenticated - this.unauthenticatedMemory[slot];
+    if (moved === 0 && evictableMoved === 0 && unauthenticatedMoved === 0) return;
     this.memory[slot] = total;
     this.evictableMemory[slot] = evictable;
-    this.table.addMemory(this.worker, moved, evictableMoved);
+    this.unauthenticatedMemory[slot] = unauthenticated;
+    this.table.addMemory(this.worker, moved, evictableMoved, unauthenticatedMoved);
   }
 
   /** Stores what the running command takes: its bytes as they were sent, and its arguments alone. */
@@ -191,6 +200,7 @@ function flagsOf(session: Session): number {
   return (
     (session.queue === null ? 0 : ClientFlag.Multi) |
     (session.isMonitor ? ClientFlag.Monitor : 0) |
+    (session.isReplica ? ClientFlag.Replica : 0) |
     (session.subscribed === null ? 0 : ClientFlag.PubSub) |
     trackingFlags(session.tracking) |
     (session.postponed === null ? 0 : ClientFlag.Blocked) |

@@ -2,6 +2,7 @@
 
 import type { ClientTable } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
+import { monotonicMs } from '../system/clock.js';
 import { Refusal } from './access-check.js';
 import { refusalError } from './access-control.js';
 import { KEY_OVERHEAD_BYTES } from './batch.js';
@@ -135,7 +136,7 @@ export class CommandChecks {
   isPaused(command: Command): boolean {
     const { control } = this.context.services.state;
     if (!control.mayBePaused) return false;
-    const kind = control.pauseKind(this.context.nowMs);
+    const kind = control.pauseKind(monotonicMs());
     return kind === PauseKind.All || (kind === PauseKind.Write && this.has(command, MAY_WRITE));
   }
 
@@ -146,12 +147,17 @@ export class CommandChecks {
     return ((command.flags | (runsQueue ? flagsOf(queue) : 0)) & flags) !== 0;
   }
 
-  /** What clients take, without what exceeds maxmemory-clients: clients go for that, not keys. */
+  /**
+   * What clients take, without that for which no key has to go: what those take that have not authenticated, and what
+   * exceeds maxmemory-clients, since clients go for it.
+   */
   private clientBytes(): number {
     const { clients } = this;
     const limitBytes = this.context.services.config.maxMemoryClientsBytes;
-    const excessBytes = limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - limitBytes);
-    return clients.memoryBytes() - excessBytes;
+    const strangerBytes = clients.unauthenticatedBytes();
+    const excessBytes =
+      limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - strangerBytes - limitBytes);
+    return clients.memoryBytes() - strangerBytes - excessBytes;
   }
 
   /** Whether a command is refused when memory is full; what would be queued takes memory, too. */
@@ -172,7 +178,7 @@ export class CommandChecks {
   private mayEvict(): boolean {
     const { control, appendOnly } = this.context.services.state;
     if (this.isLoading || appendOnly.writeError !== 0) return false;
-    return !control.mayBePaused || control.pauseKind(this.context.nowMs) === PauseKind.Off;
+    return !control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off;
   }
 
   /** Whether the command is refused while nothing can be saved. */

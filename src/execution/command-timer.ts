@@ -94,7 +94,7 @@ export class CommandTimer {
   /** Logs the command that has just run if its request is large, or its reply, which begins at `replyStart`. */
   noteSizes(command: Command, replyStart: number): void {
     const { context } = this;
-    const replyBytes = context.reply.length - replyStart;
+    const replyBytes = context.reply.written - replyStart;
     if (replyBytes < this.largeReplyBytes && requestBytesMax(context.request) < this.largeRequestBytes)
       return;
     noteSizes(context, command, replyBytes);

@@ -20,6 +20,8 @@ export class Dispatcher {
   private readonly reply: ReplyWriter;
   /** After `dispatch`: how many more bytes the command that is cut needs at least. */
   bytesNeeded = 0;
+  /** After `dispatch`: what is left may have whole commands, which are to run once others have had their turn. */
+  isPaused = false;
 
   constructor(executor: Executor, reply: ReplyWriter) {
     this.executor = executor;
@@ -37,6 +39,7 @@ export class Dispatcher {
   ): number {
     const { parser, reply } = this;
     this.bytesNeeded = 0;
+    this.isPaused = false;
     let position = start;
     while (position < end) {
       parser.authenticated = session.authenticated;
@@ -50,6 +53,11 @@ export class Dispatcher {
           return end;
         }
         if (session.postponed !== null) {
+          connection.parseState?.clear();
+          return parser.commandEnd[executed - 1];
+        }
+        if (this.executor.mustPause) {
+          this.isPaused = true;
           connection.parseState?.clear();
           return parser.commandEnd[executed - 1];
         }

@@ -9,6 +9,7 @@ import type { Journal } from '../journal/journal.js';
 import type { RequestParser } from '../protocol/request-parser.js';
 import { DenialContext } from '../state/access-log.js';
 import type { ControlBlock } from '../state/control-block.js';
+import { releasePages } from '../system/page-release.js';
 import { Refusal } from './access-check.js';
 import { refusalErrorInExec } from './access-control.js';
 import { Batch } from './batch.js';
@@ -44,6 +45,8 @@ export class Executor {
   private readonly readTracking: ReadTracking;
   /** The pauses that the running command has been checked against (`ControlBlock.pauseGeneration`). */
   private pauseGeneration = 0;
+  /** After `executeBatch`: the client has got so much that others come before what is left of its commands. */
+  mustPause = false;
 
   constructor(context: CommandContext) {
     this.context = context;
@@ -65,6 +68,7 @@ export class Executor {
     this.timer.beginBatch(count);
     batch.begin(bytes, view, parser, 0, count, session.database);
     let isUnhindered = this.isUnhindered(session);
+    this.mustPause = false;
     let index = 0;
     while (index < count) {
       if (isUnhindered && this.isSimple(index) && this.hasRoom(index, count)) {
@@ -77,9 +81,10 @@ export class Executor {
         if (session.closing || session.postponed !== null) break;
         isUnhindered = this.isUnhindered(session);
       }
-      if (context.reply.size > FLUSH_BYTES || context.reply.overflowed) {
-        context.services.flush(session);
-        if (session.closing) break;
+      const { reply } = context;
+      if (reply.size > FLUSH_BYTES || reply.spilledBytes > 0 || reply.overflowed) {
+        this.mustPause = !context.services.flush(session);
+        if (this.mustPause) break;
       }
     }
     this.timer.endBatch();
@@ -156,7 +161,7 @@ export class Executor {
       context.command = command;
       session.lastCommandId = command.id;
       const errorsBefore = reply.errors;
-      const start = reply.length;
+      const start = reply.written;
       timer.countQuick(command);
       command.handler(context);
       this.settle();
@@ -170,6 +175,7 @@ export class Executor {
       argumentsDone < STRETCH_ARGUMENTS_MAX &&
       shards[index] === shard &&
       reply.size <= FLUSH_BYTES &&
+      reply.spilledBytes === 0 &&
       this.isSimple(index)
     );
     keyspace.endStretch(shard, argumentsDone);
@@ -186,12 +192,13 @@ export class Executor {
     if (session.postponedWork !== null) this.goOn(postponed.command);
     else this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
     this.timer.endBatch();
+    if (session.postponed === null) releasePages(postponed.request.bytes);
   }
 
   /** Goes on with a command that has begun: nothing may refuse it any more. */
   private goOn(command: Command): void {
     const { session, reply } = this.context;
-    const start = reply.length;
+    const start = reply.hold();
     this.run(command, false);
     if (session.postponed !== null || session.replyMode === ReplyMode.On) return;
     reply.length = Math.min(start, reply.length);
@@ -233,17 +240,15 @@ export class Executor {
   /** What CLIENT CACHING has said is for one command, or for one transaction. */
   private endCaching(command: Command | null): void {
     const { session } = this.context;
-    const isClientCommand = command?.fullName.startsWith('client');
-    if (session.tracking !== null && session.queue === null && !isClientCommand) {
-      session.tracking.isCachingSet = false;
-    }
+    if (command !== null && (command.traits & CommandTrait.KeepsCaching) !== 0) return;
+    if (session.tracking !== null && session.queue === null) session.tracking.isCachingSet = false;
   }
 
   /** CLIENT REPLY OFF and SKIP: what a command replies is taken back. */
   private executeSilently(command: Command | null): void {
     const { session, reply } = this.context;
     const mode = session.replyMode;
-    const start = reply.length;
+    const start = reply.hold();
     if (mode === ReplyMode.SkipNext) session.replyMode = ReplyMode.Skip;
     const resolved = this.checks.check(command);
     if (resolved !== null) this.queueOrRun(resolved);
@@ -285,7 +290,7 @@ export class Executor {
   private run(command: Command, heedsPause: boolean): boolean {
     const { context, timer } = this;
     const errorsBefore = context.reply.errors;
-    const start = context.reply.length;
+    const start = context.reply.written;
     context.command = command;
     context.session.lastCommandId = command.id;
     if (!timer.isEachTimed && isQuick(command, context.argCount)) {
@@ -411,6 +416,7 @@ export class Executor {
     context.command = command;
     if (context.session.isRestricted && this.isDeniedNow(command)) return;
     const start = reply.length;
+    const writtenBefore = reply.written;
     const errorsBefore = reply.errors;
     const startedAt = performance.now();
     command.handler(context);
@@ -420,7 +426,7 @@ export class Executor {
     if (context.session.tracking !== null) this.readTracking.note(command);
     context.isMidTransaction = true;
     timer.countTimed(command, performance.now() - startedAt);
-    timer.noteSizes(command, start);
+    timer.noteSizes(command, writtenBefore);
     timer.countErrors(command, errorsBefore);
     this.takeBackIfSilent(start);
     if (this.control.monitorCount !== 0) this.feedMonitors(command);

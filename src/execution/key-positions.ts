@@ -202,7 +202,7 @@ export class KeyPositions {
   private collectStreams(args: CommandRequest): boolean {
     this.count = 0;
     for (let index = 1; index < args.count; index++) {
-      if (argumentEquals(args, index, 'BLOCK') || argumentEquals(args, index, 'COUNT')) {
+      if (STREAM_OPTIONS.some((option) => argumentEquals(args, index, option))) {
         index++;
       } else if (argumentEquals(args, index, 'GROUP')) {
         index += 2;
@@ -218,6 +218,9 @@ export class KeyPositions {
     return false;
   }
 }
+
+/** Options of XREAD and XREADGROUP that have a value. */
+const STREAM_OPTIONS = ['BLOCK', 'COUNT', 'CLAIM', 'MAXCOUNT', 'MAXSIZE'];
 
 /** The argument after the keyword, searching forwards from `startFrom` or, if negative, backwards; 0 if none. */
 function keywordPosition(keyword: string, startFrom: number, args: CommandRequest): number {

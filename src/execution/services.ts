@@ -34,8 +34,11 @@ export interface ServerServices {
   readonly waitRoom: WaitRoom;
   /** What MIGRATE sends to other servers. */
   readonly transfers: Transfers;
-  /** Sends what has been replied so far, before a long batch ends. */
-  flush(session: Session): void;
+  /**
+   * Sends what has been replied so far, before a long batch ends. Returns whether the batch may go on now: not if the
+   * client is closed, or if it is the others' turn.
+   */
+  flush(session: Session): boolean;
   /** Makes a worker look at its mailbox and at requests in the client table. */
   wakeWorker(index: number): void;
   readonly workerCount: number;
@@ -52,6 +55,8 @@ export interface ServerServices {
   isAllowed(permission: Permission, session: Session): boolean;
   /** Has the server listen elsewhere; false if it can't, and listens where it did. Blocks shortly. */
   listenOn(bind: readonly string[], port: number): boolean;
+  /** Makes room for so many clients at a time; returns for how many there is, which may be fewer. */
+  roomForClients(wanted: number): number;
   /** Takes over the configuration in force; the worker does so by itself before each read. */
   followConfig(): void;
   /** Loads the append-only file again (loading.ts). */
@@ -59,6 +64,8 @@ export interface ServerServices {
   /** `enable-debug-command` and where the client is. */
   isDebugAllowed(session: Session): boolean;
   readonly log: Log;
+  /** Has all workers give back the buffers that they keep for later. */
+  purgeBuffers(): void;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
   /** Runs a session's queue as one transaction; false if a pause holds it back (executor.ts). */

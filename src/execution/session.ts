@@ -4,6 +4,7 @@ import { DEFAULT_USER, type User } from '../access/user.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTracking } from '../pubsub/client-tracking.js';
 import type { SubscribedNames } from '../pubsub/subscriptions.js';
+import { releasePages } from '../system/page-release.js';
 import type { QueuedCommand } from './transactions.js';
 
 export interface WatchedKey {
@@ -25,6 +26,14 @@ export const enum ReplyMode {
   SkipNext = 2,
   /** No reply to this command. */
   Skip = 3,
+}
+
+/** Whose limits hold for a client (`client-output-buffer-limit` and others). */
+export const enum ClientClass {
+  Normal = 0,
+  Replica = 1,
+  PubSub = 2,
+  COUNT = 3,
 }
 
 /** What the command layer asks of the connection below it. */
@@ -53,6 +62,7 @@ export interface PostponedWork {
 export class Session {
   readonly id: number;
   readonly connection: ClientConnection;
+  /** Monotonic ms, as all times of a session. */
   readonly createdMs: number;
   database = 0;
   protocol: 2 | 3 = 2;
@@ -71,6 +81,8 @@ export class Session {
   noEvict = false;
   noTouch = false;
   isMonitor = false;
+  /** What it is sent is the replication stream. */
+  isReplica = false;
   closing = false;
   lastCommandId = -1;
   lastInteractionMs: number;
@@ -106,6 +118,11 @@ export class Session {
     this.lastInteractionMs = nowMs;
   }
 
+  get clientClass(): ClientClass {
+    if (this.isReplica) return ClientClass.Replica;
+    return this.subscribed !== null ? ClientClass.PubSub : ClientClass.Normal;
+  }
+
   /** Whether the session is all in its row of the client table, so that another worker can go on with it. */
   get isMovable(): boolean {
     return (
@@ -117,7 +134,7 @@ export class Session {
       this.watched.length === 0 &&
       this.postponed === null &&
       !this.isMonitor &&
-      this.subscribed === null &&
+      this.clientClass === ClientClass.Normal &&
       this.tracking === null &&
       !this.closing
     );
@@ -139,6 +156,7 @@ export class Session {
   }
 
   discardTransaction(): void {
+    for (const { request } of this.queue ?? []) releasePages(request.bytes);
     this.queue = null;
     this.queuedBytes = 0;
     this.transactionFailed = false;

@@ -72,6 +72,12 @@ export class ShardLocks {
     throw new Error(`the lock of shard ${shard.index} is wanted while others are held`);
   }
 
+  /** Takes it that all locks are held, for a thread that works alone: nobody else uses the shards, or their locks are held for it. */
+  assumeAll(): void {
+    this.markAll();
+    this.isLocked = true;
+  }
+
   /** Whether the locks of all shards are held; throws if only some are. */
   get holdsAll(): boolean {
     if (!this.isLocked) return false;

@@ -60,6 +60,26 @@ export const enum KeyEvent {
   Unnamed = 56,
   GeoSearchStore = 57,
   GeoRadiusStore = 58,
+  StreamAdd = 59,
+  StreamTrim = 60,
+  StreamDelete = 61,
+  // What only groups see: see `isOfGroupsOnly`.
+  StreamSetId = 62,
+  StreamGroupCreate = 63,
+  StreamGroupCreateConsumer = 64,
+  StreamGroupDeleteConsumer = 65,
+  StreamGroupDestroy = 66,
+  StreamGroupSetId = 67,
+  /** Entries were delivered, claimed or acknowledged: no notification. */
+  StreamDelivery = 68,
+}
+
+/**
+ * Whether an event changes nothing of a stream's entries. Redis does not count it as a change of the key: whoever watches the
+ * key is not disturbed.
+ */
+export function isOfGroupsOnly(event: KeyEvent): boolean {
+  return event >= KeyEvent.StreamSetId && event <= KeyEvent.StreamDelivery;
 }
 
 /** The names under which keyspace notifications report the events; '' is not reported. */
@@ -123,6 +143,16 @@ export const EVENT_NAMES: readonly string[] = [
   '',
   'geosearchstore',
   'georadiusstore',
+  'xadd',
+  'xtrim',
+  'xdel',
+  'xsetid',
+  'xgroup-create',
+  'xgroup-createconsumer',
+  'xgroup-delconsumer',
+  'xgroup-destroy',
+  'xgroup-setid',
+  '',
 ];
 
 /** The classes of events by which `notify-keyspace-events` selects, as bits. */

@@ -209,10 +209,8 @@ export class Keyspace {
     if (this.mustPublish) this.publishAll();
     const claimedBytes = otherBytes + neededBytes;
     if (!this.isOverLimit(claimedBytes)) return true;
-    const { policy, maxMemoryBytes, evictionMsMax } = this.settings;
-    // Nothing is evicted for what does not fit even without any key.
-    if (policy === EvictionPolicy.NoEviction || this.startupBytes + claimedBytes > maxMemoryBytes)
-      return false;
+    const { policy, evictionMsMax } = this.settings;
+    if (policy === EvictionPolicy.NoEviction || !this.helpsToEvict(claimedBytes)) return false;
     return this.evict(claimedBytes, neededBytes, evictionMsMax, nowMs) !== EvictionEnd.NothingLeft;
   }
 
@@ -220,9 +218,17 @@ export class Keyspace {
   evictInBackground(otherBytes: number, budgetMs: number, nowMs: number): boolean {
     if (this.mustPublish) this.publishAll();
     if (!this.isOverLimit(otherBytes)) return false;
-    const { policy, maxMemoryBytes } = this.settings;
-    if (policy === EvictionPolicy.NoEviction || this.startupBytes + otherBytes > maxMemoryBytes) return false;
+    if (this.settings.policy === EvictionPolicy.NoEviction || !this.helpsToEvict(otherBytes)) return false;
     return this.evict(otherBytes, 0, budgetMs, nowMs) === EvictionEnd.TimeIsOver;
+  }
+
+  /**
+   * Whether keys are to go for so many bytes: not if these do not fit even without any key. Under a limit that an empty
+   * server exceeds, no key may stay.
+   */
+  private helpsToEvict(claimedBytes: number): boolean {
+    const { maxMemoryBytes } = this.settings;
+    return maxMemoryBytes <= this.startupBytes || this.startupBytes + claimedBytes <= maxMemoryBytes;
   }
 
   /** Evicts until there is room for `claimedBytes`, or `neededBytes` were freed and the time is over. */

@@ -27,6 +27,7 @@ import { CACHE_LINE_WORDS, HeaderWord, type ShardMemory } from '../memory/shard-
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { TablePosition, VISIT_END } from '../structures/dictionary.js';
 import { type ElementKeeper, Walk } from '../structures/element-walk.js';
+import { WalkPhase } from '../structures/stream-walk.js';
 import { entryType, expiresAtMs, keyLength, keyOffset, ValueType, valueOffset } from './entry.js';
 import { IMAGE_HEADER_BYTES, LONG_KEY_HEADER_BYTES, LongKey, LongKeyWord } from './long-key.js';
 import type { Shard } from './shard.js';
@@ -60,10 +61,6 @@ const KEY_IMAGE_HEADER_BYTES = 12;
 /** A value may be longer as commands than its shard is; lengths in the shard are int32. */
 const IMAGE_BYTES_MAX = 0x7fff0000;
 
-/** Collections with more elements, lists with more chunks, are long keys. */
-const ELEMENTS_MAX = 1024;
-const CHUNKS_MAX = 8;
-
 /** What is done of a long key in one step: so many elements, or images up to so many bytes. */
 const ELEMENTS_PER_STEP = 200;
 const IMAGE_BYTES_PER_STEP = 32 * 1024;
@@ -90,7 +87,16 @@ export interface LongKeyTaker {
   /** Bytes of the file, of the shard whose snapshot it is. */
   image(offset: number, lengthBytes: number): void;
   records(key: LongKey, records: Int32Array, count: number): void;
+  /** A chunk of a list or a block of a stream. */
   chunk(key: LongKey, chunk: number): void;
+  /** The entries of a stream are over; what there is to know of it is in its past (structures/stream-walk.ts). */
+  streamHead(key: LongKey): void;
+  /** A group begins, of which `group` is the past. */
+  groupHead(key: LongKey, group: number): void;
+  /** Pending entries of the group. */
+  pending(key: LongKey, group: number, pending: Int32Array, count: number): void;
+  /** They are over; called again as long as it returns true. */
+  groupEnd(key: LongKey, group: number): boolean;
   end(key: LongKey): void;
 }
 
@@ -288,8 +294,7 @@ export class ShardSnapshot implements ElementKeeper {
     const { words, shard } = this;
     const type = entryType(words, entry);
     if (type === ValueType.String || words[HeaderWord.SnapshotState] !== SnapshotState.Running) return false;
-    const steps = shard.collection(type).walkSteps(valueOffset(words, entry));
-    return steps > (type === ValueType.List ? CHUNKS_MAX : ELEMENTS_MAX);
+    return shard.collection(type).isLong(valueOffset(words, entry));
   }
 
   private addLongKey(database: number, entry: number): void {
@@ -308,13 +313,19 @@ export class ShardSnapshot implements ElementKeeper {
     }
     const at = block >> 2;
     words.fill(0, at, at + LongKeyWord.WORDS);
+    words[at + LongKeyWord.Left] = collection.walkSteps(reference);
+    if (!collection.beginWalk(reference, at)) {
+      shard.arena.free(block, LONG_KEY_HEADER_BYTES + lengthBytes);
+      this.freeImage(head);
+      this.stop(SnapshotState.Failed);
+      return;
+    }
     // Behind the first one, which may be half written.
     const first = words[HeaderWord.SnapshotLongKeys];
     const link = first === 0 ? HeaderWord.SnapshotLongKeys : first + LongKeyWord.Next;
     words[at + LongKeyWord.Next] = words[link];
     words[link] = at;
     words[at + LongKeyWord.Database] = database;
-    words[at + LongKeyWord.Left] = collection.walkSteps(reference);
     words[at + LongKeyWord.Type] = type;
     words[at + LongKeyWord.Head] = head;
     words[at + LongKeyWord.KeyLength] = lengthBytes;
@@ -324,7 +335,14 @@ export class ShardSnapshot implements ElementKeeper {
     this.moved(at, reference);
     const key = keyOffset(words, entry);
     bytes.copyWithin((at + LongKeyWord.WORDS) << 2, key, key + lengthBytes);
-    collection.beginWalk(reference, at);
+  }
+
+  get isKeeping(): boolean {
+    return this.words[HeaderWord.SnapshotState] === SnapshotState.Running;
+  }
+
+  keepingFailed(): void {
+    this.stop(SnapshotState.Failed);
   }
 
   moved(key: number, reference: number): void {
@@ -373,7 +391,9 @@ export class ShardSnapshot implements ElementKeeper {
     const collection = shard.collection(type);
     // Of a value that is gone nobody needs the marks.
     const isOver = !isRunning && words[at + LongKeyWord.IsDropped] !== 0;
-    if (!isOver && collection.stepWalk(reference, ELEMENTS_PER_STEP)) {
+    if (type === ValueType.Stream) {
+      if (!isOver && this.stepStream(at, taker, isRunning)) return true;
+    } else if (!isOver && collection.stepWalk(reference, ELEMENTS_PER_STEP)) {
       const { stepped, steppedCount } = collection;
       words[at + LongKeyWord.Left] -= steppedCount;
       if (isRunning && steppedCount > 0) {
@@ -386,6 +406,33 @@ export class ShardSnapshot implements ElementKeeper {
     if (words[at + LongKeyWord.Left] !== 0) this.stop(SnapshotState.Incomplete);
     this.removeLongKey(at);
     return false;
+  }
+
+  /** Does one more part of a stream; returns whether there is more of it. */
+  private stepStream(at: number, taker: LongKeyTaker, isRunning: boolean): boolean {
+    const { words, shard, key } = this;
+    const { walk } = shard.streams;
+    const root = shard.streams.root(key.reference);
+    const phase = walk.step(root, ELEMENTS_PER_STEP);
+    const { stepped, steppedCount, steppedGroup } = walk;
+    words[at + LongKeyWord.Left] -= steppedCount;
+    let hasMoreOfGroup = false;
+    if (isRunning) {
+      if (phase === WalkPhase.Blocks) {
+        for (let index = 0; index < steppedCount; index++) taker.chunk(key, stepped[index]);
+      } else if (phase === WalkPhase.Head) {
+        taker.streamHead(key);
+      } else if (phase === WalkPhase.GroupHead) {
+        taker.groupHead(key, steppedGroup);
+      } else if (phase === WalkPhase.Pending) {
+        taker.pending(key, steppedGroup, stepped, steppedCount);
+      } else if (phase === WalkPhase.GroupEnd) {
+        hasMoreOfGroup = taker.groupEnd(key, steppedGroup);
+      }
+    }
+    walk.endStep();
+    if (phase === WalkPhase.GroupEnd && !hasMoreOfGroup) walk.endGroup(root);
+    return phase !== WalkPhase.End;
   }
 
   /** Hands out images of a long key that come next; false if there are none. */
@@ -413,6 +460,10 @@ export class ShardSnapshot implements ElementKeeper {
     if (words[at + LongKeyWord.Head] !== 0) this.freeImage(words[at + LongKeyWord.Head]);
     words[at + LongKeyWord.Head] = 0;
     const isList = words[at + LongKeyWord.Type] === ValueType.List;
+    if (words[at + LongKeyWord.Type] === ValueType.Stream) {
+      const { streams } = shard;
+      streams.walk.dropKept(streams.root((at + LongKeyWord.Reference) << 2));
+    }
     let image = words[at + LongKeyWord.Images];
     words[at + LongKeyWord.Images] = 0;
     do {

@@ -33,6 +33,7 @@ import { HashValue } from '../structures/hash-value.js';
 import { ListValue } from '../structures/list-value.js';
 import { SetValue } from '../structures/set-value.js';
 import { SortedSetValue } from '../structures/sorted-set-value.js';
+import { StreamValue } from '../structures/stream-value.js';
 import type { ValueLimits } from '../structures/value-limits.js';
 import { sleep } from '../system/wait.js';
 import { lfuAccessed, lfuInitial, lruClock } from './access-clock.js';
@@ -62,7 +63,7 @@ import {
   valueLength,
   valueOffset,
 } from './entry.js';
-import { KeyEvent } from './events.js';
+import { isOfGroupsOnly, KeyEvent } from './events.js';
 import { ExpiryCalendar, FieldCalendar } from './expiry-calendar.js';
 import { type Gate, type KeyName, NamedKey } from './gate.js';
 import type { KeptLock } from './kept-lock.js';
@@ -110,6 +111,7 @@ export class Shard {
   readonly sortedSets: SortedSetValue;
   readonly lazyFree: LazyFree;
   readonly lists: ListValue;
+  readonly streams: StreamValue;
   /** Up to where collections are packed. */
   readonly limits: ValueLimits;
   /** What knows the values of each type but strings, by ValueType. */
@@ -165,6 +167,8 @@ export class Shard {
     );
     this.lists = new ListValue(this.memory, this.arena, this.limits);
     this.collections[ValueType.List] = this.lists;
+    this.streams = new StreamValue(this.memory, this.arena, this.limits);
+    this.collections[ValueType.Stream] = this.streams;
     for (const collection of this.collections) collection?.setKeeper(this.snapshot);
     this.settings = settings;
     this.counters = counters;
@@ -745,13 +749,19 @@ export class Shard {
     const { words, gate } = this;
     this.doubles[HeaderDouble.DirtyCount]++;
     this.journal.changes++;
-    if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key);
+    if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key, event);
     if (gate.listener !== null) gate.listener.note(key, event);
   }
 
   /** Tells who waits in this shard for changes of its keys. */
-  private tellListeners(key: KeyName): void {
+  private tellListeners(key: KeyName, event: KeyEvent): void {
     const listeners = this.words[HeaderWord.Listeners];
+    if (isOfGroupsOnly(event)) {
+      // Who waits as a consumer of a group that is gone has to be told.
+      if (event === KeyEvent.StreamGroupDestroy && (listeners & ShardListener.Waiters) !== 0)
+        this.noteReady(key);
+      return;
+    }
     if ((listeners & ShardListener.Watchers) !== 0) this.watchedKeys.touch(key.keyDatabase, key.hash);
     if ((listeners & ShardListener.Waiters) !== 0) this.noteReady(key);
     if ((listeners & (ShardListener.Tracked | ShardListener.Broadcast)) !== 0)
@@ -1150,7 +1160,7 @@ export class Shard {
         const collection = this.collection(type);
         const reference = valueOffset(words, entry);
         collection.verify(reference);
-        if (collection.count(reference) === 0) throw new Error(`an empty collection of type ${type}`);
+        if (collection.isEmpty(reference)) throw new Error(`an empty collection of type ${type}`);
         if (type === ValueType.Hash && this.verifyDeadline(entry, reference)) expiringHashes++;
       }
     }

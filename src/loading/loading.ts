@@ -35,7 +35,7 @@ import {
   readManifest,
 } from '../journal/aof-manifest.js';
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
-import type { LoadResult } from '../persistence/load-file.js';
+import { earliestFailure, type LoadResult } from '../persistence/load-file.js';
 import { RDB_HEADER_BYTES } from '../persistence/rdb-format.js';
 import type { PersistenceState } from '../state/persistence-state.js';
 import { syncFolder } from '../system/files.js';
@@ -151,7 +151,8 @@ export class Loading {
     const parts = Array.from({ length: partCount }, (_, part) => ({ request, part, partCount }));
     this.currentFile = fileName;
     const results = await this.jobs(loadPart, parts);
-    for (const { failure } of results) if (failure !== '') throw new Error(failure);
+    const failure = earliestFailure(results);
+    if (failure !== '') throw new Error(failure);
     const sum = (values: readonly number[]): number => values.reduce((left, right) => left + right, 0);
     const result = {
       ...results[0],

@@ -25,7 +25,7 @@ import { Gate } from '../keyspace/gate.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { SnapshotState } from '../keyspace/shard-snapshot.js';
-import { RdbMemoryError } from '../persistence/value-loader.js';
+import { RdbMemoryError } from '../persistence/rdb-format.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry } from '../pubsub/channel-registry.js';
 import type { MessageOutput } from '../pubsub/subscriptions.js';
@@ -85,6 +85,9 @@ const NO_MESSAGES: MessageOutput<Session> = {
 };
 
 /** Nothing is sent anywhere. */
+/** Blocks. */
+const FREED_PER_STEP = 65536;
+
 const NO_TRANSFERS: Transfers = {
   start: () => ({ id: 0, result: { failure: TransferFailure.Connecting, preambleError: '', replies: [] } }),
   collect: () => {},
@@ -127,6 +130,8 @@ class Replay {
     const table = createReplayTable(config.renamedCommands);
     const services = replayServices(config, table);
     this.context = new CommandContext(this.keyspace, table, new ReplyWriter(), services, counters);
+    // Nobody else uses the shards, or whoever has asked for this holds their locks: handlers must not take them.
+    this.context.locks.assumeAll();
     this.executor = new Executor(this.context);
   }
 
@@ -157,7 +162,7 @@ class Replay {
   private replayFile(source: FileSource, { path, offset }: ReplayFile, doneBytes: number): AofInput {
     const { context, executor, progress } = this;
     const input = new AofInput(source, offset, this.request.untilSeconds);
-    const session = new Session(0, NO_CONNECTION, Date.now());
+    const session = new Session(0, NO_CONNECTION, 0);
     let nextProgress = 0;
     while (input.next()) {
       context.nowMs = Date.now();
@@ -172,8 +177,7 @@ class Replay {
       if (input.offset >= nextProgress) {
         nextProgress = input.offset + PROGRESS_BYTES;
         progress.loadedBytes = doneBytes + input.offset;
-        // The workers, which do this otherwise, wait for the end.
-        while (this.keyspace.freeLazily(0, 1));
+        this.free();
       }
     }
     progress.loadedBytes = doneBytes + input.offset;
@@ -201,7 +205,7 @@ class Replay {
     if (offset !== this.compactedFor) compacted.clear();
     this.compactedFor = offset;
     if (shard.lazyFree.pendingCount > 0) {
-      while (!shard.lazyFree.step(Number.MAX_SAFE_INTEGER)) {}
+      this.free();
       return true;
     }
     // Images that a snapshot has left are in the arena, too.
@@ -209,6 +213,13 @@ class Replay {
     compacted.add(shard);
     compactShard(this.keyspace, shard, Date.now());
     return true;
+  }
+
+  /** Frees large values that are gone. The workers, which do this otherwise, wait for the end. */
+  private free(): void {
+    for (const { lazyFree } of this.keyspace.shards) {
+      while (lazyFree.pendingCount > 0) lazyFree.step(FREED_PER_STEP);
+    }
   }
 
   /** What to do about the command that the executor stopped at. */
@@ -224,7 +235,7 @@ class Replay {
 }
 
 /** There are no clients here, and no other workers. */
-const NO_OTHERS = { close: () => {}, workerIndex: 0, wakeWorker: () => {}, mayWait: () => false };
+const NO_OTHERS = { close: () => {}, changed: () => {}, workerIndex: 0, wakeWorker: () => {}, mayWait: () => false };
 
 /** What handlers ask of the process, where there is nobody to serve. */
 function replayServices(config: Config, table: CommandTable): ServerServices {
@@ -254,7 +265,7 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
       1,
       () => undefined,
     ),
-    flush: () => {},
+    flush: () => true,
     wakeWorker: () => {},
     workerCount: 1,
     multiplexingApi: '',
@@ -264,11 +275,13 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
     sessions,
     isAllowed: () => false,
     listenOn: () => false,
+    roomForClients: () => 0,
     loadAppendOnlyAgain: () => '',
     followConfig: () => {},
     isDebugAllowed: () => false,
     log: () => {},
     releaseUnusedPages: () => {},
+    purgeBuffers: () => {},
     executeTransaction: () => true,
   };
 }

@@ -6,6 +6,8 @@
 import { ControlBlock } from '../state/control-block.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { Errno, type Libc, Socket } from '../system/libc.js';
+import { createLog, type Log } from '../system/log.js';
+import { AcceptFailures } from './accept-failures.js';
 import { type AcceptorControl, AcceptorWord, type ListenRequest } from './acceptor-control.js';
 import { type ListeningSocket, openInternetListeners, setIntegerOption } from './listener.js';
 import type { WorkerChannel } from './worker-channel.js';
@@ -13,8 +15,8 @@ import type { WorkerChannel } from './worker-channel.js';
 const POLL_IN = 1;
 const ACCEPTS_PER_TURN_MAX = 256;
 const TOO_MANY_CLIENTS = new TextEncoder().encode('-ERR max number of clients reached\r\n');
-/** Without a free file descriptor accept fails at once again: wait instead of spinning. */
-const OUT_OF_DESCRIPTORS_PAUSE_MS = 50;
+/** Without a free descriptor accept fails at once again, and poll may fail: wait instead of spinning. */
+const FAILURE_PAUSE_MS = 50;
 /** How long to let a worker work whose ring of new connections is full. */
 const WORKER_BUSY_PAUSE_MS = 1;
 
@@ -28,6 +30,8 @@ export interface AcceptorOptions {
   readonly processControl: SharedArrayBuffer;
   /** A WorkerLoad. */
   readonly workerLoad: SharedArrayBuffer;
+  /** Path of the log file, '' for standard output. */
+  readonly logFile: string;
 }
 
 /** Accepts until told to stop. Blocks its thread. */
@@ -36,16 +40,29 @@ export async function runAcceptor(
   control: AcceptorControl,
   options: AcceptorOptions,
   workers: readonly WorkerChannel[],
+  log: Log = createLog(options.logFile, () => 'warning'),
 ): Promise<void> {
   let { sockets, listen } = options;
   const processControl = new ControlBlock(options.processControl);
   const workerLoad = new WorkerLoad(options.workerLoad);
   let poll = new PollSet(libc, sockets, control.wakeFd);
   const eightBytes = new Uint8Array(8);
+  const failures = new AcceptFailures(log);
+  /** Says so, and waits, if a call has failed for another reason than that there is nothing or a signal has come. */
+  const pauseAfter = (call: string, errno: number): void => {
+    if (errno === Errno.EAGAIN || errno === Errno.EINTR) return;
+    failures.note(`${call}: ${libc.errorText(errno)}`);
+    Atomics.wait(control.words, AcceptorWord.Stop, 0, FAILURE_PAUSE_MS);
+  };
   while (!control.isStopped) {
-    if (poll.wait() <= 0) continue;
+    if (poll.wait() <= 0) {
+      pauseAfter('poll', libc.errno());
+      continue;
+    }
     sockets.forEach((socket, index) => {
-      if (poll.isReady(index)) acceptAll(libc, socket, control.words, processControl, workerLoad, workers);
+      if (!poll.isReady(index)) return;
+      const errno = acceptAll(libc, socket, control.words, processControl, workerLoad, workers);
+      if (errno !== 0) pauseAfter('accept', errno);
     });
     if (!poll.isReady(sockets.length)) continue;
     libc.read(control.wakeFd, libc.addressOf(eightBytes), 8);
@@ -119,6 +136,7 @@ async function listenElsewhere(
   }
 }
 
+/** Accepts what is there. Returns the errno of the call that was the last, 0 if there may be more. */
 function acceptAll(
   libc: Libc,
   socket: ListeningSocket,
@@ -126,15 +144,14 @@ function acceptAll(
   processControl: ControlBlock,
   workerLoad: WorkerLoad,
   workers: readonly WorkerChannel[],
-): void {
+): number {
   for (let accepted = 0; accepted < ACCEPTS_PER_TURN_MAX; accepted++) {
     const fd = libc.accept(socket.fd, 0, 0, Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC);
     if (fd < 0) {
       const errno = libc.errno();
-      if (errno === Errno.EMFILE || errno === Errno.ENFILE) {
-        Atomics.wait(control, AcceptorWord.Stop, 0, OUT_OF_DESCRIPTORS_PAUSE_MS);
-      }
-      return;
+      // This client has gone already; others may wait.
+      if (errno === Errno.ECONNABORTED) continue;
+      return errno;
     }
     if (totalConnections(workers) >= Atomics.load(control, AcceptorWord.ClientsMax)) {
       processControl.rejectedConnections++;
@@ -144,8 +161,9 @@ function acceptAll(
     }
     // Before the worker has it: it may close the socket at once, and the number is another socket's then.
     if (!socket.isUnix) setTcpOptions(libc, fd, Atomics.load(control, AcceptorWord.KeepAliveSeconds));
-    if (!handOver(libc, fd, control, workers, workerLoad.activeWorkers)) return;
+    if (!handOver(libc, fd, control, workers, workerLoad.activeWorkers)) return 0;
   }
+  return 0;
 }
 
 function totalConnections(workers: readonly WorkerChannel[]): number {

@@ -3,14 +3,10 @@
 import type { Session } from '../execution/session.js';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import type { ParseState } from '../protocol/request-parser.js';
+import { releasePages } from '../system/page-release.js';
+import { OutputQueue } from './output-queue.js';
 
 const INPUT_BYTES_MIN = 16 * 1024;
-/** Output that waits is gathered in chunks between these sizes, so that small replies cost no buffer each. */
-const OUTPUT_CHUNK_BYTES_MIN = 16 * 1024;
-const OUTPUT_CHUNK_BYTES_MAX = 16 * 1024 * 1024;
-/** Chunks of the smallest size that are kept for the next replies that wait. */
-const SPARE_CHUNKS_MAX = 64;
-const spareChunks: Uint8Array[] = [];
 /** An input buffer larger than this is given back once it is empty. */
 const INPUT_BYTES_KEPT_MAX = 64 * 1024;
 
@@ -26,19 +22,25 @@ export class Connection {
   inputAddress = 0;
   inputLength = 0;
 
-  /** Output that the socket did not take, in chunks; all but the last are full. */
-  readonly output: Uint8Array[] = [];
-  /** Bytes of the first chunk that are sent. */
-  outputSent = 0;
-  /** Bytes of the last chunk that are in use. */
-  lastChunkLength = 0;
+  /** Output that the socket did not take. */
+  readonly output = new OutputQueue();
+  /** Bytes of it, and of what the transport has and has not sent. */
   pendingOutputBytes = 0;
+
+  /** Some of `input` has not been handed over yet, or has commands that are to run. */
+  hasUndelivered = false;
+  /** It is among those whose input is handed over next. */
+  isQueued = false;
+  /** The client sends no more. */
+  hasEnded = false;
 
   isClosing = false;
   isClosed = false;
   isReadingPaused = false;
   /** While it is not read from, the end of what the client sends closes it at once: nobody else would learn of it. */
   closesOnEnd = false;
+  /** The client has taken some of what waited for it; whoever looks sets it back. */
+  hasTakenOutput = false;
   /** Output is kept until the transport's `releaseOutput`. */
   isOutputHeld = false;
   /** Position in the journal that has to be on the disk before. */
@@ -70,7 +72,7 @@ export class Connection {
   }
 
   get pendingOutputChunks(): number {
-    return this.output.length;
+    return this.output.blockCount;
   }
 
   /** Gives back the room for input that an idle client has not filled. */
@@ -79,8 +81,9 @@ export class Connection {
     if (input === null || inputLength === 0) {
       this.dropInput();
     } else if (input.length > Math.max(INPUT_BYTES_MIN, inputLength)) {
-      this.dropInput();
+      this.input = null;
       this.keepInput(input, 0, inputLength, 0);
+      releasePages(input);
     }
   }
 
@@ -138,6 +141,7 @@ export class Connection {
       );
       const larger = new Uint8Array(capacity);
       larger.set(bytes.subarray(start, end));
+      if (old !== null) releasePages(old);
       this.input = larger;
       this.inputView = new DataView(larger.buffer);
       this.inputAddress = 0;
@@ -168,33 +172,38 @@ export class Connection {
 
   /** Keeps a copy of bytes[start, end) to be sent once the socket takes more. */
   queueOutput(bytes: Uint8Array, start: number, end: number): void {
-    const { output } = this;
     this.pendingOutputBytes += end - start;
-    let at = start;
-    while (at < end) {
-      let chunk = output.length > 0 ? output[output.length - 1] : null;
-      if (chunk === null || this.lastChunkLength === chunk.length) {
-        const capacity = Math.max(OUTPUT_CHUNK_BYTES_MIN, Math.min(OUTPUT_CHUNK_BYTES_MAX, end - at));
-        chunk = (capacity === OUTPUT_CHUNK_BYTES_MIN && spareChunks.pop()) || new Uint8Array(capacity);
-        output.push(chunk);
-        this.lastChunkLength = 0;
-      }
-      const taken = Math.min(end - at, chunk.length - this.lastChunkLength);
-      chunk.set(bytes.subarray(at, at + taken), this.lastChunkLength);
-      this.lastChunkLength += taken;
-      at += taken;
-    }
+    this.output.append(bytes, start, end);
   }
 
-  /** Forgets the first chunk, which is sent, and leaves it to whoever has to wait next. */
-  dropChunk(): void {
-    const chunk = this.output.shift();
-    if (chunk?.length === OUTPUT_CHUNK_BYTES_MIN && spareChunks.length < SPARE_CHUNKS_MAX) {
-      spareChunks.push(chunk);
-    }
+  /** Keeps bytes[start, end) as they are: the buffer is the connection's from now on. */
+  adoptOutput(bytes: Uint8Array, start: number, end: number): void {
+    this.pendingOutputBytes += end - start;
+    this.output.adopt(bytes, start, end);
   }
 
+  /** Keeps a copy of what was given to the socket before all that waits. */
+  queueUnsent(bytes: Uint8Array, start: number, end: number): void {
+    this.pendingOutputBytes += end - start;
+    if (this.output.lengthBytes === 0) this.output.append(bytes, start, end);
+    else this.output.prepend(bytes, start, end);
+  }
+
+  /** So many bytes of the first block that waits are sent. */
+  outputSent(lengthBytes: number): void {
+    this.hasTakenOutput = true;
+    this.pendingOutputBytes -= lengthBytes;
+    this.output.consume(lengthBytes);
+  }
+
+  dropOutput(): void {
+    this.output.clear();
+    this.pendingOutputBytes = 0;
+  }
+
+  /** Forgets the input: nobody reads it any more. */
   dropInput(): void {
+    if (this.input !== null) releasePages(this.input);
     this.input = null;
     this.inputView = null;
     this.inputAddress = 0;

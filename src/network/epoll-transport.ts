@@ -45,6 +45,7 @@ export class EpollTransport extends SocketTransport {
     this.controlAddress = libc.addressOf(this.control);
     this.readAddress = libc.addressOf(this.readBuffer);
     this.epoll = libc.epollCreate(Socket.SOCK_CLOEXEC);
+    if (this.epoll < 0) throw new Error(`can't wait for events: ${libc.errorText(libc.errno())}`);
     this.changeInterest(Epoll.CTL_ADD, channel.wakeFd, Epoll.IN);
   }
 
@@ -75,15 +76,17 @@ export class EpollTransport extends SocketTransport {
   }
 
   protected round(waitMs: number): number {
-    const { libc, eventsView } = this;
+    const { libc, eventsView, isInputLeft } = this;
+    if (isInputLeft) this.deliverLeft();
     if (this.lastCount > 0 && this.lastCount < SMALL_ROUND_EVENTS) libc.yieldProcessor();
-    const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, Math.ceil(waitMs));
+    const timeoutMs = isInputLeft ? 0 : Math.ceil(waitMs);
+    const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, timeoutMs);
     this.lastCount = count;
     for (let index = 0; index < count && !this.isStopped; index++) {
       const at = index * EPOLL_EVENT_BYTES;
       this.handleEvent(eventsView.getInt32(at + EPOLL_DATA_OFFSET, true), eventsView.getUint32(at, true));
     }
-    return count;
+    return isInputLeft ? count + 1 : count;
   }
 
   private handleEvent(fd: number, events: number): void {
@@ -98,7 +101,7 @@ export class EpollTransport extends SocketTransport {
     if ((events & Epoll.OUT) !== 0) this.writePending(connection);
     if (connection.isClosed) return;
     if ((events & (Epoll.IN | Epoll.HUP | Epoll.ERR | Epoll.RDHUP)) === 0) return;
-    if (connection.isReadingPaused || connection.isClosing) {
+    if (connection.isReadingPaused || connection.isClosing || connection.hasUndelivered) {
       if ((events & (Epoll.HUP | Epoll.ERR | Epoll.RDHUP)) !== 0) this.close(connection, false);
       return;
     }
@@ -138,7 +141,7 @@ export class EpollTransport extends SocketTransport {
       if (connection.inputLength > 0) this.deliverOwn(connection, got);
       else this.deliverShared(connection, this.readBuffer, this.readView, 0, got);
       if (got < room || connection.isClosed || connection.isReadingPaused || connection.isClosing) return;
-      if (connection.isOutputHeld) return;
+      if (connection.isOutputHeld || connection.hasUndelivered) return;
     }
   }
 
@@ -160,9 +163,12 @@ export class EpollTransport extends SocketTransport {
   }
 
   protected updateInterest(connection: EpollConnection): void {
+    const { hasUndelivered } = connection;
+    if (hasUndelivered && this.takesInput(connection)) this.deliverLater(connection);
+    const wantsInput = !hasUndelivered && this.wantsInput(connection);
     this.setInterest(
       connection,
-      (this.wantsInput(connection) ? Epoll.IN : 0) |
+      (wantsInput ? Epoll.IN : 0) |
         (this.wantsRoom(connection) ? Epoll.OUT : 0) |
         (connection.isReadingPaused && connection.closesOnEnd ? Epoll.RDHUP : 0),
     );

@@ -59,10 +59,6 @@ class RingConnection extends Connection {
   isAwaitingEnd = false;
   /** It is to be detached as soon as nothing is under way. */
   isLeaving = false;
-  /** Some of `input` has not been handed over yet. */
-  hasUndelivered = false;
-  /** The client sends no more. */
-  hasEnded = false;
   /** The last of the gathering's windows in which it sent something. */
   gatheredWindow = 0;
   /** The send under way, if `sendRound` is the present one. */
@@ -81,8 +77,6 @@ export class IoUringTransport extends SocketTransport {
   private sendRound = 0;
   private hasSends = false;
   private readonly gathering: InputGathering;
-  /** Connections whose input was kept back and can be taken now. */
-  private undelivered: RingConnection[] = [];
   private readonly wakeBuffer = new Uint8Array(8);
   private readonly wakeBufferAddress: number;
 
@@ -139,7 +133,7 @@ export class IoUringTransport extends SocketTransport {
 
   protected round(waitMs: number, nowMs: number): number {
     const { ring, gathering } = this;
-    const isInputLeft = this.undelivered.length > 0;
+    const { isInputLeft } = this;
     if (isInputLeft) this.deliverLeft();
     this.submitAndWait(isInputLeft ? 0 : waitMs);
     const count = ring.completed;
@@ -227,7 +221,7 @@ export class IoUringTransport extends SocketTransport {
       return;
     }
     const start = connection.sentStart + Math.max(0, result);
-    connection.queueOutput(connection.sentBytes as Uint8Array, start, connection.sentEnd);
+    connection.queueUnsent(connection.sentBytes as Uint8Array, start, connection.sentEnd);
     this.updateInterest(connection);
     this.handler.onOutputPending(connection);
   }
@@ -324,7 +318,7 @@ export class IoUringTransport extends SocketTransport {
   /** Bytes have come for a connection, into the worker's buffers. */
   private take(connection: RingConnection, start: number, end: number): void {
     const { bytes, view } = this.buffers;
-    if (this.takesInput(connection)) {
+    if (this.takesInput(connection) && !connection.hasUndelivered) {
       if (connection.inputLength === 0) {
         this.deliverShared(connection, bytes, view, start, end);
         return;
@@ -357,21 +351,8 @@ export class IoUringTransport extends SocketTransport {
       this.close(connection, false);
   }
 
-  /** What it sends waits while its replies are held, too, or it could go on without end and never get one. */
-  private takesInput(connection: RingConnection): boolean {
-    return !connection.isOutputHeld && !connection.isLeaving && this.wantsInput(connection);
-  }
-
-  private deliverLeft(): void {
-    const connections = this.undelivered;
-    this.undelivered = [];
-    for (const connection of connections) {
-      if (connection.isClosed || !this.takesInput(connection)) continue;
-      connection.hasUndelivered = false;
-      if (connection.inputLength > 0) this.deliverOwn(connection, 0);
-      if (connection.hasEnded) this.close(connection, true);
-      else this.updateInterest(connection);
-    }
+  protected override takesInput(connection: RingConnection): boolean {
+    return !connection.isLeaving && super.takesInput(connection);
   }
 
   private handleRoom(connection: RingConnection): void {
@@ -384,7 +365,7 @@ export class IoUringTransport extends SocketTransport {
     const connection = target as RingConnection;
     if (connection.isClosed) return;
     if (this.takesInput(connection)) {
-      if (connection.hasUndelivered || connection.hasEnded) this.undelivered.push(connection);
+      if (connection.hasUndelivered || connection.hasEnded) this.deliverLater(connection);
       else if (!connection.isReceiving) this.receive(connection);
     }
     if (this.wantsRoom(connection) && !connection.isAwaitingRoom) {

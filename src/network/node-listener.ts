@@ -15,7 +15,7 @@ import {
   type Server,
   type Socket,
 } from 'node:net';
-import { getSystemErrorMap } from 'node:util';
+import { systemReason } from '../system/system-reason.js';
 import { type ListenOptions, resolveBindEntry } from './listener.js';
 import type { SocketInternals } from './node-transport.js';
 
@@ -39,7 +39,7 @@ export async function openSharedListeners(options: ListenOptions, accept: Accept
       listeners.push({ fd: await listen(wanted, false, accept), isUnix: false });
     } catch (error) {
       if (mayBeMissing && UNAVAILABLE.has((error as NodeJS.ErrnoException).code ?? '')) continue;
-      throw new Error(`can't listen on ${entry} port ${options.port}: ${reasonOf(error)}`);
+      throw new Error(`can't listen on ${entry} port ${options.port}: ${systemReason(error)}`);
     }
   }
   if (options.port !== 0 && options.bind.length > 0 && listeners.length === 0)
@@ -50,7 +50,7 @@ export async function openSharedListeners(options: ListenOptions, accept: Accept
     try {
       listeners.push({ fd: await listen({ path: unixSocket, backlog }, true, accept), isUnix: true });
     } catch (error) {
-      throw new Error(`can't listen on ${unixSocket}: ${reasonOf(error)}`);
+      throw new Error(`can't listen on ${unixSocket}: ${systemReason(error)}`);
     }
     if (unixSocketMode !== 0) chmodSync(unixSocket, unixSocketMode);
   }
@@ -74,9 +74,4 @@ function listen(options: NodeListenOptions, isUnix: boolean, accept: Accept): Pr
       resolve((server as unknown as SocketInternals)._handle?.fd ?? -1);
     });
   });
-}
-
-function reasonOf(error: unknown): string {
-  const { errno, message } = error as NodeJS.ErrnoException;
-  return (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? message;
 }

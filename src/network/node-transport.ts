@@ -9,9 +9,13 @@
  * who gets a connection: they are spread, but not as evenly as the acceptor does it.
  */
 
+import { closeSync, openSync } from 'node:fs';
 import { type AddressInfo, Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { monotonicMs } from '../system/clock.js';
+import { systemReason } from '../system/system-reason.js';
+import { sleep } from '../system/wait.js';
 import { Connection, type ConnectionEvents } from './connection.js';
 import { Deliveries } from './deliveries.js';
 import {
@@ -23,11 +27,17 @@ import {
 } from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';
 
+/** What one connection is sent before the others have their turn. */
+const WRITTEN_PER_TURN_BYTES_MAX = 1024 * 1024;
 const READ_BUFFER_BYTES = 64 * 1024;
 /** What a connection may send while nobody takes it, before it is not read from any more. */
 const UNDELIVERED_BYTES_MAX = 64 * 1024;
 /** The longest that a timer of Node.js can wait. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
+/** Sleeps of a thread that can't accept: they cost its clients so much, and it a twentieth of a processor. */
+const THROTTLE_MS = 5;
+/** A file that is there on all systems. */
+const ANY_FILE = fileURLToPath(import.meta.url);
 const TOO_MANY_CLIENTS = '-ERR max number of clients reached\r\n';
 
 /** The parts of a socket that Node.js has and does not describe. */
@@ -39,6 +49,8 @@ class NodeConnection extends Connection {
   readonly socket: Socket;
   /** Bytes that the socket has and has not sent yet. */
   inFlightBytes = 0;
+  /** They are the first block of `output`. */
+  isBlockInFlight = false;
   isReading = true;
   /** One function for all writes of this connection. */
   onWritten: () => void = () => {};
@@ -64,6 +76,8 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.sendDelivery(connection, writer, start, end),
   );
   private isStopped = false;
+  /** There is no free descriptor. */
+  private isThrottled = false;
   /** Something has come since the last tick. */
   private isBusy = false;
 
@@ -100,6 +114,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.timer = setTimeout(() => {
       const isWorkLeft = this.handler.onTick();
       if (this.isStopped) return;
+      this.watchDescriptors();
       this.scheduleTick(isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
       this.isBusy = false;
       if (isWorkLeft) setImmediate(this.useSpareTime);
@@ -122,6 +137,23 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.armedForMs = 0;
     if (this.handler.nextDeadlineMs <= monotonicMs()) this.handler.onDeadline();
     this.armDeadline();
+  };
+
+  /**
+   * Without a free descriptor libuv finds a connection that waits, and can't accept it, in each turn of its loop, and tells
+   * nobody. The thread then sleeps a little in each turn, until there is a descriptor again.
+   */
+  private watchDescriptors(): void {
+    const failure = whyNoDescriptor();
+    if (failure !== '') this.handler.onAcceptFailed(failure);
+    if (failure !== '' && !this.isThrottled) setImmediate(this.throttle);
+    this.isThrottled = failure !== '';
+  }
+
+  private readonly throttle = (): void => {
+    if (this.isStopped || !this.isThrottled) return;
+    sleep(THROTTLE_MS);
+    setImmediate(this.throttle);
   };
 
   private readonly useSpareTime = (): void => {
@@ -202,17 +234,26 @@ export class NodeTransport implements Transport, ConnectionEvents {
   /** Hands input to the handler: `got` new bytes, in the connection's buffer or in the worker's. */
   private deliverInput(connection: NodeConnection, got: number): void {
     this.isBusy = true;
+    const { handler } = this;
     const { input, inputView } = connection;
+    let left: number;
     if (input !== null && inputView !== null && connection.inputLength > 0) {
       const end = connection.inputLength + got;
-      const consumed = this.handler.onData(connection, input, inputView, 0, end);
-      if (!connection.isClosed) connection.keepInput(input, consumed, end, this.handler.bytesNeeded);
+      const consumed = handler.onData(connection, input, inputView, 0, end);
+      left = end - consumed;
+      if (!connection.isClosed) connection.keepInput(input, consumed, end, handler.bytesNeeded);
     } else {
-      const consumed = this.handler.onData(connection, this.readBuffer, this.readView, 0, got);
-      if (consumed < got && !connection.isClosed)
-        connection.keepInput(this.readBuffer, consumed, got, this.handler.bytesNeeded);
+      const consumed = handler.onData(connection, this.readBuffer, this.readView, 0, got);
+      left = got - consumed;
+      if (left > 0 && !connection.isClosed)
+        connection.keepInput(this.readBuffer, consumed, got, handler.bytesNeeded);
     }
+    const isPaused = handler.isPaused && left > 0;
     this.send(connection);
+    if (isPaused) {
+      connection.hasUndelivered = true;
+      this.updateReading(connection);
+    }
     this.handler.onRoundEnd();
     this.armDeadline();
   }
@@ -237,7 +278,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
       connection.queueOutput(writer.bytes, start, end);
     } else {
       // The socket keeps what it can't send.
-      const left = this.write(connection, writer.bytes.slice(start, end), end - start);
+      const left = this.write(connection, writer.bytes.slice(start, end));
       if (connection.isClosed || left === 0) return;
       connection.pendingOutputBytes += left;
     }
@@ -245,11 +286,20 @@ export class NodeTransport implements Transport, ConnectionEvents {
     if (!connection.isOutputHeld) this.handler.onOutputPending(connection);
   };
 
+  /** The others have had their turn. */
+  private deliverLeft(connection: NodeConnection): void {
+    connection.isQueued = false;
+    if (connection.isClosed || !connection.hasUndelivered || !takesInput(connection)) return;
+    connection.hasUndelivered = false;
+    this.deliverInput(connection, 0);
+    this.updateReading(connection);
+  }
+
   send(target: Connection): void {
     const { reply } = this;
     const connection = target as NodeConnection;
     if (connection.deliveryWriter !== null) this.deliveries.send(connection);
-    if (reply.length > 0) {
+    if (reply.length > 0 || reply.spilledBytes > 0) {
       if (!connection.isClosed) this.writeReply(connection);
       reply.reset();
     }
@@ -259,14 +309,16 @@ export class NodeTransport implements Transport, ConnectionEvents {
   private writeReply(connection: NodeConnection): void {
     const { reply } = this;
     if (connection.isOutputHeld) {
-      connection.queueOutput(reply.bytes, 0, reply.length);
+      this.queueReply(connection);
       this.updateReading(connection);
       return;
     }
-    if (connection.pendingOutputBytes > 0) {
-      connection.queueOutput(reply.bytes, 0, reply.length);
+    if (connection.pendingOutputBytes > 0 || reply.isOversized) {
+      this.queueReply(connection);
+      if (connection.inFlightBytes === 0) this.writeQueued(connection);
+      if (connection.isClosed) return;
     } else {
-      const left = this.write(connection, reply.bytes, reply.length);
+      const left = this.write(connection, reply.bytes.subarray(0, reply.length));
       if (connection.isClosed || left === 0) return;
       connection.pendingOutputBytes += left;
       reply.abandonBuffer();
@@ -275,11 +327,21 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.handler.onOutputPending(connection);
   }
 
-  /** Gives bytes[0, length) to the socket. Returns 0 if they are sent, else what the socket keeps: all. */
-  private write(connection: NodeConnection, bytes: Uint8Array, length: number): number {
+  private queueReply(connection: NodeConnection): void {
+    const { reply } = this;
+    if (reply.isOversized) {
+      connection.adoptOutput(reply.bytes, 0, reply.length);
+      reply.abandonBuffer();
+    } else {
+      connection.queueOutput(reply.bytes, 0, reply.length);
+    }
+  }
+
+  /** Gives bytes to the socket. Returns 0 if they are sent, else what the socket keeps: all. */
+  private write(connection: NodeConnection, bytes: Uint8Array): number {
     const { socket } = connection;
-    socket.write(bytes.subarray(0, length), connection.onWritten);
-    const left = socket.writableLength === 0 ? 0 : length;
+    socket.write(bytes, connection.onWritten);
+    const left = socket.writableLength === 0 ? 0 : bytes.length;
     connection.inFlightBytes = left;
     return left;
   }
@@ -287,32 +349,61 @@ export class NodeTransport implements Transport, ConnectionEvents {
   /** The socket has sent what it had. */
   private onWritten(connection: NodeConnection): void {
     if (connection.isClosed || connection.inFlightBytes === 0 || connection.socket.writableLength > 0) return;
-    connection.pendingOutputBytes -= connection.inFlightBytes;
-    connection.inFlightBytes = 0;
+    this.inFlightSent(connection);
     if (!connection.isOutputHeld) this.writeQueued(connection);
+  }
+
+  private inFlightSent(connection: NodeConnection): void {
+    const { inFlightBytes } = connection;
+    connection.inFlightBytes = 0;
+    if (connection.isBlockInFlight) connection.outputSent(inFlightBytes);
+    else connection.pendingOutputBytes -= inFlightBytes;
+    connection.hasTakenOutput = true;
+    connection.isBlockInFlight = false;
   }
 
   private writeQueued(connection: NodeConnection): void {
     const { output } = connection;
-    while (output.length > 0) {
-      const length = output.length === 1 ? connection.lastChunkLength : output[0].length;
-      const chunk = output.shift() as Uint8Array;
-      if (this.write(connection, chunk, length) > 0) return;
+    let left = WRITTEN_PER_TURN_BYTES_MAX;
+    while (output.lengthBytes > 0) {
+      if (left <= 0) {
+        // Others have their turn.
+        setImmediate(() => this.continueWriting(connection));
+        return;
+      }
+      const { bytes, start, end } = output.first;
+      left -= end - start;
+      if (this.write(connection, bytes.subarray(start, end)) > 0) {
+        connection.isBlockInFlight = true;
+        return;
+      }
       if (connection.isClosed) return;
-      connection.pendingOutputBytes -= length;
+      connection.outputSent(end - start);
     }
     if (connection.isClosing) this.close(connection, false);
     else this.updateReading(connection);
   }
 
+  private continueWriting(connection: NodeConnection): void {
+    if (!connection.isClosed && !connection.isOutputHeld && connection.inFlightBytes === 0) {
+      this.writeQueued(connection);
+    }
+  }
+
   private updateReading(connection: NodeConnection): void {
-    const buffersForLater = connection.closesOnEnd && connection.inputLength <= UNDELIVERED_BYTES_MAX;
-    const reads =
-      (!connection.isReadingPaused || buffersForLater) &&
-      !connection.isClosing &&
-      !connection.isOutputHeld &&
-      connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX;
-    if (connection.isReading === reads || connection.isClosed) return;
+    if (connection.isClosed) return;
+    const takes = takesInput(connection);
+    if (takes && connection.hasUndelivered && !connection.isQueued) {
+      connection.isQueued = true;
+      setImmediate(() => this.deliverLeft(connection));
+    }
+    const buffersForLater =
+      connection.isReadingPaused &&
+      connection.closesOnEnd &&
+      connection.inputLength <= UNDELIVERED_BYTES_MAX &&
+      takesOutput(connection);
+    const reads = (takes && !connection.hasUndelivered) || buffersForLater;
+    if (connection.isReading === reads) return;
     connection.isReading = reads;
     if (reads) connection.socket.resume();
     else connection.socket.pause();
@@ -332,6 +423,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
   resumeReading(connection: Connection): void {
     if (!connection.isReadingPaused || connection.isClosed) return;
     connection.isReadingPaused = false;
+    connection.hasUndelivered = false;
     this.updateReading(connection as NodeConnection);
     if (connection.inputLength > 0) this.deliverInput(connection as NodeConnection, 0);
   }
@@ -349,8 +441,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.handler.onClose(connection);
     connection.socket.destroy();
     connection.fd = -1;
-    connection.output.length = 0;
-    connection.pendingOutputBytes = 0;
+    connection.dropOutput();
     connection.dropInput();
   }
 
@@ -362,6 +453,31 @@ export class NodeTransport implements Transport, ConnectionEvents {
   localAddress(connection: Connection): string {
     const { address, family, port } = (connection as NodeConnection).socket.address() as Partial<AddressInfo>;
     return addressText(address, family, port);
+  }
+}
+
+/** Whether the input of a connection may be handed over. */
+function takesInput(connection: NodeConnection): boolean {
+  return !connection.isReadingPaused && takesOutput(connection);
+}
+
+/** Whether there may be more output of a connection. */
+function takesOutput(connection: NodeConnection): boolean {
+  return (
+    !connection.isClosing &&
+    !connection.isOutputHeld &&
+    connection.pendingOutputBytes < PENDING_OUTPUT_BYTES_MAX
+  );
+}
+
+/** Why no descriptor can be had now, '' if one can. */
+function whyNoDescriptor(): string {
+  try {
+    closeSync(openSync(ANY_FILE, 'r'));
+    return '';
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'EMFILE' || code === 'ENFILE' ? `accept: ${systemReason(error)}` : '';
   }
 }
 

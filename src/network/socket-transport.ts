@@ -21,6 +21,11 @@ import {
 } from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';
 
+/** What one connection is sent before the others have their turn. */
+const WRITTEN_PER_TURN_BYTES_MAX = 1024 * 1024;
+/** Output that was held and is sent like a reply that was just written. */
+const RESENT_BYTES_MAX = 16 * 1024;
+
 export abstract class SocketTransport implements Transport, ConnectionEvents {
   readonly reply: ReplyWriter;
   protected readonly libc: Libc;
@@ -39,6 +44,8 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   private readonly writerAddresses = new Map<ReplyWriter, { generation: number; address: number }>();
   private replyAddress = 0;
   private replyGeneration = -1;
+  /** Connections whose input was kept back and can be taken now. */
+  private undelivered: Connection[] = [];
 
   /** `channel`: where new connections come from, with an eventfd. */
   constructor(libc: Libc, channel: WorkerChannel, reply: ReplyWriter, handler: ConnectionHandler) {
@@ -155,6 +162,38 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     );
   }
 
+  /** Whether its input may be handed over now: what it sends waits as its replies do, or it could go on without end. */
+  protected takesInput(connection: Connection): boolean {
+    return !connection.isOutputHeld && this.wantsInput(connection);
+  }
+
+  protected get isInputLeft(): boolean {
+    return this.undelivered.length > 0;
+  }
+
+  /** Has the input that a connection has kept be handed over in the next round. */
+  protected deliverLater(connection: Connection): void {
+    if (connection.isQueued) return;
+    connection.isQueued = true;
+    this.undelivered.push(connection);
+  }
+
+  /** Hands over what was left for this round. */
+  protected deliverLeft(): void {
+    const connections = this.undelivered;
+    this.undelivered = [];
+    for (const connection of connections) {
+      connection.isQueued = false;
+      if (connection.isClosed || !this.takesInput(connection)) continue;
+      if (connection.hasUndelivered) {
+        connection.hasUndelivered = false;
+        if (connection.inputLength > 0) this.deliverOwn(connection, 0);
+      }
+      if (connection.hasEnded && !connection.hasUndelivered) this.close(connection, true);
+      else this.updateInterest(connection);
+    }
+  }
+
   protected wantsRoom(connection: Connection): boolean {
     return connection.pendingOutputBytes > 0 && !connection.isOutputHeld;
   }
@@ -163,9 +202,10 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   protected deliverOwn(connection: Connection, got: number): void {
     const end = connection.inputLength + got;
     const input = connection.input as Uint8Array;
-    const consumed = this.handler.onData(connection, input, connection.inputView as DataView, 0, end);
-    if (!connection.isClosed) connection.keepInput(input, consumed, end, this.handler.bytesNeeded);
-    this.send(connection);
+    const { handler } = this;
+    const consumed = handler.onData(connection, input, connection.inputView as DataView, 0, end);
+    if (!connection.isClosed) connection.keepInput(input, consumed, end, handler.bytesNeeded);
+    this.afterData(connection, end - consumed);
   }
 
   /** Hands bytes[start, end), in a buffer of the worker, to the handler; what it leaves the connection keeps. */
@@ -176,10 +216,20 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     start: number,
     end: number,
   ): void {
-    const consumed = this.handler.onData(connection, bytes, view, start, end);
+    const { handler } = this;
+    const consumed = handler.onData(connection, bytes, view, start, end);
     if (consumed < end && !connection.isClosed)
-      connection.keepInput(bytes, consumed, end, this.handler.bytesNeeded);
+      connection.keepInput(bytes, consumed, end, handler.bytesNeeded);
+    this.afterData(connection, end - consumed);
+  }
+
+  /** Input has been handed over, and so much of it is left. */
+  private afterData(connection: Connection, leftBytes: number): void {
+    const isPaused = this.handler.isPaused && leftBytes > 0;
     this.send(connection);
+    if (!isPaused || connection.isClosed) return;
+    connection.hasUndelivered = true;
+    this.updateInterest(connection);
   }
 
   deliver(connection: Connection, writer: ReplyWriter, start: number): void {
@@ -232,9 +282,11 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       this.settleSend(connection);
       if (connection.isClosed) reply.drop();
       else if (connection.isOutputHeld) this.queueReply(connection, 0);
-      else if (connection.pendingOutputBytes > 0) this.keepReply(connection, 0);
+      else if (connection.pendingOutputBytes > 0 || reply.isOversized) this.keepReply(connection, 0);
       else this.sendReply(connection);
       if (reply.length === 0) reply.reset();
+    } else if (reply.spilledBytes > 0) {
+      this.keepReply(connection, 0);
     }
     if (connection.isClosing && connection.pendingOutputBytes === 0) this.close(connection, false);
   }
@@ -288,8 +340,14 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   private queueReply(connection: Connection, sentBytes: number): void {
     const { reply } = this;
-    connection.queueOutput(reply.bytes, reply.start + sentBytes, reply.length);
-    reply.drop();
+    const start = reply.start + sentBytes;
+    if (reply.isOversized) {
+      connection.adoptOutput(reply.bytes, start, reply.length);
+      reply.abandonBuffer();
+    } else {
+      connection.queueOutput(reply.bytes, start, reply.length);
+      reply.drop();
+    }
   }
 
   /** Keeps the replies, but for the bytes that are sent, until the socket takes more. */
@@ -299,14 +357,14 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.handler.onOutputPending(connection);
   }
 
-  /** Writes as much of what waits as the socket takes. */
+  /** Writes as much of what waits as the socket takes, and as others can wait for. */
   protected writePending(connection: Connection): void {
     const { libc } = this;
-    while (connection.output.length > 0) {
-      const chunk = connection.output[0];
-      const length = connection.output.length === 1 ? connection.lastChunkLength : chunk.length;
-      const left = length - connection.outputSent;
-      const wrote = libc.write(connection.fd, libc.addressOf(chunk) + connection.outputSent, left);
+    const { output } = connection;
+    for (let left = WRITTEN_PER_TURN_BYTES_MAX; left > 0 && output.lengthBytes > 0; ) {
+      const { first } = output;
+      const length = Math.min(first.lengthBytes, left);
+      const wrote = libc.write(connection.fd, first.address(libc) + first.start, length);
       if (wrote < 0) {
         const errno = libc.errno();
         if (errno === Errno.EINTR) continue;
@@ -316,12 +374,8 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
         }
         break;
       }
-      connection.outputSent += wrote;
-      connection.pendingOutputBytes -= wrote;
-      if (connection.outputSent === length) {
-        connection.dropChunk();
-        connection.outputSent = 0;
-      }
+      connection.outputSent(wrote);
+      left -= wrote;
     }
     if (connection.isClosing && connection.pendingOutputBytes === 0) this.close(connection, false);
     else this.updateInterest(connection);
@@ -331,11 +385,11 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     connection.isOutputHeld = false;
     if (connection.isClosed) return;
     const { reply } = this;
-    if (connection.output.length === 1 && connection.outputSent === 0 && reply.size === 0) {
+    const { output } = connection;
+    if (output.blockCount === 1 && output.lengthBytes <= RESENT_BYTES_MAX && reply.size === 0) {
       // From the worker's own buffer, whose address is known.
-      reply.raw(connection.output[0], 0, connection.lastChunkLength);
-      connection.pendingOutputBytes = 0;
-      connection.dropChunk();
+      reply.raw(output.first.bytes, output.first.start, output.lengthBytes);
+      connection.dropOutput();
       this.send(connection);
       if (!connection.isClosed) this.updateInterest(connection);
       return;
@@ -352,6 +406,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   resumeReading(connection: Connection): void {
     if (!connection.isReadingPaused || connection.isClosed) return;
     connection.isReadingPaused = false;
+    connection.hasUndelivered = false;
     this.updateInterest(connection);
     if (connection.inputLength > 0) this.deliverOwn(connection, 0);
   }
@@ -369,8 +424,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.handler.onClose(connection);
     this.libc.close(connection.fd);
     connection.fd = -1;
-    connection.output.length = 0;
-    connection.pendingOutputBytes = 0;
+    connection.dropOutput();
     connection.dropInput();
   }
 

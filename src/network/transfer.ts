@@ -8,7 +8,7 @@
 
 import { createRequire } from 'node:module';
 import net from 'node:net';
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import {
   type Transfer,
   TransferFailure,
@@ -17,6 +17,8 @@ import {
   type Transfers,
 } from '../execution/transfers.js';
 import { loadLibc } from '../system/libc.js';
+import type { Log } from '../system/log.js';
+import { startThread } from '../system/thread.js';
 import { WorkerChannel } from './worker-channel.js';
 
 interface TransferMessage {
@@ -31,22 +33,36 @@ interface TransferAnswer {
 
 export interface TransferThreadOptions {
   readonly port: MessagePort;
-  /** One word: how many transfers are finished. */
-  readonly finished: SharedArrayBuffer;
+  /** Two words: how many transfers are finished; 1 once the thread runs. */
+  readonly progress: SharedArrayBuffer;
   /** The worker's channel. */
   readonly channel: SharedArrayBuffer;
 }
 
+/** Transfers of a worker at the same time, each with a socket; others wait for their turn. */
+export const TRANSFERS_MAX = 4;
+
+const enum Progress {
+  Finished = 0,
+  Running = 1,
+}
+
+/** How long a worker that can't do anything else waits for the thread to start. */
+const START_MS_MAX = 10_000;
+const START_POLL_MS = 20;
+
 /** The transfers of one worker. */
 export class TransferThread implements Transfers {
   private readonly channel: SharedArrayBuffer;
-  private readonly finished = new Int32Array(new SharedArrayBuffer(4));
+  private readonly log: Log;
+  private readonly progress = new Int32Array(new SharedArrayBuffer(8));
   private readonly pending = new Map<number, Transfer>();
   private port: MessagePort | null = null;
   private lastId = 0;
 
-  constructor(channel: SharedArrayBuffer) {
+  constructor(channel: SharedArrayBuffer, log: Log) {
     this.channel = channel;
+    this.log = log;
   }
 
   start(request: TransferRequest): Transfer {
@@ -60,18 +76,33 @@ export class TransferThread implements Transfers {
 
   private startThread(): MessagePort {
     const { port1, port2 } = new MessageChannel();
+    Atomics.store(this.progress, Progress.Running, 0);
     const workerData: TransferThreadOptions = {
       port: port2,
-      finished: this.finished.buffer as SharedArrayBuffer,
+      progress: this.progress.buffer as SharedArrayBuffer,
       channel: this.channel,
     };
-    const thread = new Worker(new URL('../../workers/transfer.js', import.meta.url), {
+    const thread = startThread(new URL('../../workers/transfer.js', import.meta.url), {
       workerData,
       transferList: [port2],
       name: 'transfer',
     });
     thread.unref();
+    thread.on('error', (error) => {
+      if (this.port === port1) this.threadFailed(error.message);
+    });
     return port1;
+  }
+
+  /** The thread could not start, or has ended: so have all transfers. The next one starts another thread. */
+  private threadFailed(reason: string): void {
+    this.log(`The thread that sends for MIGRATE has failed: ${reason}`, 'warning');
+    this.port?.close();
+    this.port = null;
+    for (const transfer of this.pending.values()) {
+      transfer.result = { failure: TransferFailure.Connecting, preambleError: '', replies: [] };
+    }
+    this.pending.clear();
   }
 
   collect(): void {
@@ -87,11 +118,16 @@ export class TransferThread implements Transfers {
   }
 
   wait(transfer: Transfer): void {
+    const { progress } = this;
+    const giveUpAt = performance.now() + START_MS_MAX;
     for (;;) {
-      const seen = Atomics.load(this.finished, 0);
+      const seen = Atomics.load(progress, Progress.Finished);
       this.collect();
       if (transfer.result !== null) return;
-      Atomics.wait(this.finished, 0, seen);
+      // An error would come as an event, for which this thread has no time.
+      const isRunning = Atomics.load(progress, Progress.Running) !== 0;
+      if (!isRunning && performance.now() > giveUpAt) this.threadFailed('it has not started in time');
+      else Atomics.wait(progress, Progress.Finished, seen, isRunning ? Infinity : START_POLL_MS);
     }
   }
 }
@@ -110,17 +146,30 @@ type ReplyParserClass = new (options: {
 }) => ReplyParser;
 
 /** Serves a worker's transfers, in a thread of its own. */
-export function serveTransfers({ port, finished, channel }: TransferThreadOptions): void {
-  const words = new Int32Array(finished);
+export function serveTransfers({ port, progress, channel }: TransferThreadOptions): void {
+  const words = new Int32Array(progress);
+  Atomics.store(words, Progress.Running, 1);
   const worker = new WorkerChannel(channel, loadLibc());
-  port.on('message', ({ id, request }: TransferMessage) => {
-    runTransfer(request, (result) => {
-      const answer: TransferAnswer = { id, result };
+  const waiting: TransferMessage[] = [];
+  let running = 0;
+  const next = (): void => {
+    if (running === TRANSFERS_MAX) return;
+    const message = waiting.shift();
+    if (message === undefined) return;
+    running++;
+    runTransfer(message.request, (result) => {
+      running--;
+      const answer: TransferAnswer = { id: message.id, result };
       port.postMessage(answer);
-      Atomics.add(words, 0, 1);
-      Atomics.notify(words, 0);
+      Atomics.add(words, Progress.Finished, 1);
+      Atomics.notify(words, Progress.Finished);
       worker.wake();
+      next();
     });
+  };
+  port.on('message', (message: TransferMessage) => {
+    waiting.push(message);
+    next();
   });
 }
 

@@ -17,11 +17,15 @@ export interface ConnectionHandler {
    */
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number;
   readonly bytesNeeded: number;
+  /** After `onData`: what was not consumed is to come again in the next round, without waiting for more. */
+  readonly isPaused: boolean;
   /** `maxclients` and `tcp-keepalive` (seconds, 0 for off), for a transport that accepts by itself. */
   readonly clientsMax: number;
   readonly keepAliveSeconds: number;
   /** A connection was refused because there are `clientsMax` already. */
   onRefused(): void;
+  /** A connection could not be accepted, and waits, for a transport that accepts by itself. */
+  onAcceptFailed(reason: string): void;
   onClose(connection: Connection): void;
   /** A connection that was to leave has left; its socket and its input are the handler's. */
   onDetached(connection: Connection): void;

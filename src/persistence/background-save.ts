@@ -105,12 +105,11 @@ export class BackgroundSave {
     this.visitAll();
     if (file !== null) this.finish(file);
     this.writer = null;
-    const nowMs = Date.now();
     const isGood = this.failure === '' && !state.isCancelled;
     this.logEnd(log, isGood);
-    if (!isSave) this.rewriteEnded(isGood, nowMs);
-    else if (isGood) this.control.lastSaveMs = nowMs;
-    state.finish(isGood, nowMs);
+    if (!isSave) this.rewriteEnded(isGood);
+    else if (isGood) this.control.noteSave();
+    state.finish(isGood);
   }
 
   private logEnd(log: Log, isGood: boolean): void {
@@ -147,9 +146,9 @@ export class BackgroundSave {
     }
   }
 
-  private rewriteEnded(isGood: boolean, nowMs: number): void {
+  private rewriteEnded(isGood: boolean): void {
     const { appendOnly } = this;
-    appendOnly.rewriteEnded(isGood || this.state.isCancelled, nowMs);
+    appendOnly.rewriteEnded(isGood || this.state.isCancelled);
     // What is recorded is of no use before it has a base.
     if (!isGood && appendOnly.mode === AppendOnlyMode.WaitsForBase) appendOnly.isRewriteScheduled = true;
   }
@@ -320,6 +319,16 @@ export class BackgroundSave {
     chunk: (key, chunk) => {
       this.writer?.keys.writeChunk(this.shard, key, chunk);
     },
+    streamHead: (key) => {
+      this.writer?.keys.writeStreamHead(this.shard, key);
+    },
+    groupHead: (key, group) => {
+      this.writer?.keys.writeGroupHead(this.shard, key, group);
+    },
+    pending: (key, group, pending, count) => {
+      this.writer?.keys.writePending(this.shard, key, group, pending, count);
+    },
+    groupEnd: (key, group) => this.writer?.keys.writeGroupEnd(this.shard, key, group) ?? false,
     end: (key) => {
       this.writer?.keys.writeEnd(this.shard, key);
       if (this.writer !== null) this.noteKey(key.database);

@@ -1,6 +1,7 @@
 /**
  * Writes keys as the commands that make them, as Redis 7.0 reads them from the base file of an append-only file
- * (`aof-use-rdb-preamble no`): SET, RPUSH, SADD, ZADD and HMSET, with some elements each, then PEXPIREAT. Fields that
+ * (`aof-use-rdb-preamble no`): SET, RPUSH, SADD, ZADD and HMSET, with some elements each, then PEXPIREAT; for streams see
+ * stream-command-writer.ts. Fields that
  * expire take one HPEXPIREAT each, which Redis knows since 7.4.
  */
 
@@ -25,6 +26,7 @@ import { FLUSH_BYTES } from './byte-output.js';
 import { CommandOutput } from './command-output.js';
 import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-form.js';
 import { checkElements } from './key-tally.js';
+import { StreamCommandWriter } from './stream-command-writer.js';
 
 /** So many elements (fields with their values, members with their scores) go into one command. */
 const ELEMENTS_PER_COMMAND = 64;
@@ -57,8 +59,11 @@ export class CommandKeyWriter implements KeyWriter {
   private elementsLeft = 0;
   private elementsAwaited = 0;
 
+  private readonly streams: StreamCommandWriter;
+
   constructor(output = new CommandOutput()) {
     this.output = output;
+    this.streams = new StreamCommandWriter(output);
   }
 
   write(shard: Shard, entry: number): void {
@@ -85,6 +90,10 @@ export class CommandKeyWriter implements KeyWriter {
         break;
       case ValueType.Hash:
         this.hash(reference);
+        break;
+      case ValueType.Stream:
+        this.streams.select(shard, this.keyAt, this.keyBytes);
+        this.streams.write(reference);
         break;
       default:
         throw new Error(`no command for type ${entryType(words, entry)}`);
@@ -125,8 +134,31 @@ export class CommandKeyWriter implements KeyWriter {
 
   writeChunk(shard: Shard, key: LongKey, chunk: number): void {
     this.selectLongKey(shard, key);
+    if (key.type === ValueType.Stream) {
+      this.streams.writeBlock(chunk);
+      return;
+    }
     this.begin('RPUSH', 1, shard.lists.chunks.elementsIn(chunk));
     this.chunk(chunk);
+  }
+
+  writeStreamHead(shard: Shard, key: LongKey): void {
+    this.selectLongKey(shard, key);
+    this.streams.stepHead(key);
+  }
+
+  writeGroupHead(shard: Shard, key: LongKey, group: number): void {
+    this.selectLongKey(shard, key);
+    this.streams.stepGroupHead(group);
+  }
+
+  writePending(shard: Shard, key: LongKey, group: number, pending: Int32Array, count: number): void {
+    this.selectLongKey(shard, key);
+    this.streams.stepPending(group, pending, count);
+  }
+
+  writeGroupEnd(): boolean {
+    return false;
   }
 
   writeEnd(shard: Shard, key: LongKey): void {
@@ -138,6 +170,7 @@ export class CommandKeyWriter implements KeyWriter {
     this.shard = shard;
     this.keyAt = key.keyOffset;
     this.keyBytes = key.keyLength;
+    this.streams.select(shard, this.keyAt, this.keyBytes);
   }
 
   private key(): void {
@@ -283,18 +316,18 @@ export class CommandKeyWriter implements KeyWriter {
   private sortedSet(reference: number): void {
     const { output, cursor } = this;
     const { sortedSets } = this.shard;
-    const count = sortedSets.count(reference);
-    this.begin('ZADD', 2, count);
+    this.begin('ZADD', 2, sortedSets.count(reference));
     if (sortedSets.encoding(reference) === Encoding.Packed) {
       this.packedSortedSet(sortedSets.blockOf(reference));
       return;
     }
     // From the greatest on: whoever loads them inserts each before all others.
-    for (let more = sortedSets.seek(cursor, reference, count - 1); more; more = sortedSets.previous(cursor)) {
+    sortedSets.seekLast(cursor, reference);
+    do {
       this.beginElement();
       output.double(cursor.score);
       output.argument(cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes);
-    }
+    } while (sortedSets.previous(cursor));
   }
 
   private packedSortedSet(block: number): void {

@@ -2,7 +2,8 @@
  * The forms in which keys are written: RDB (rdb-writer.ts) and the commands that make the keys (command-writer.ts).
  * In either form keys come in any order, and a key's bytes depend on nothing that was written before it. So those of a
  * key that a worker has written early (image-writer.ts) can be put anywhere between others of its database. The same
- * goes for the elements of a long key between its head and its end, but for the chunks of a list, which have an order.
+ * goes for the elements of a long key between its head and its end, but for the chunks of a list and the blocks of a
+ * stream, which have an order.
  */
 
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
@@ -23,7 +24,14 @@ export interface KeyWriter {
   writeHead(shard: Shard, entry: number, nowMs: number): void;
   /** Writes elements of a long key. */
   writeRecords(shard: Shard, key: LongKey, records: Int32Array, count: number): void;
+  /** Writes a chunk of a list or a block of a stream. */
   writeChunk(shard: Shard, key: LongKey, chunk: number): void;
+  /** Write what comes behind the entries of a stream, in the order of LongKeyTaker. `group` is the past of a group. */
+  writeStreamHead(shard: Shard, key: LongKey): void;
+  writeGroupHead(shard: Shard, key: LongKey, group: number): void;
+  writePending(shard: Shard, key: LongKey, group: number, pending: Int32Array, count: number): void;
+  /** Writes some of what comes behind a group's pending entries; returns whether there is more. */
+  writeGroupEnd(shard: Shard, key: LongKey, group: number): boolean;
   /** Writes what comes behind the elements. */
   writeEnd(shard: Shard, key: LongKey): void;
 }

@@ -1,10 +1,18 @@
 /**
  * Counts the keys that a snapshot is given, database by database, against those that the keyspace had at its moment. A
- * file that is short of one, or has one twice, must never take the place of an older one.
+ * file that is short of one, or has one twice, must never take the place of an older one. Whoever loads a file counts
+ * likewise what it announces.
  */
 
-/** A snapshot that is not what the keyspace has. Whatever took it is at fault, not the disk. */
-export class IncompleteSnapshotError extends Error {}
+/** A snapshot, or the payload of a key, that is not what the keyspace has. Whatever took it is at fault, not the disk. */
+export class IncompleteSnapshotError extends Error {
+  readonly problem: string;
+
+  constructor(problem: string) {
+    super(`the snapshot is not whole: ${problem}`);
+    this.problem = problem;
+  }
+}
 
 export class KeyTally {
   private readonly expected: number[] = [];
@@ -35,15 +43,17 @@ export class KeyTally {
     this.written[database]++;
   }
 
+  /** The databases that have other numbers of keys than are expected. */
+  differences(): { database: number; expected: number; written: number }[] {
+    return this.expected
+      .map((expected, database) => ({ database, expected, written: this.written[database] }))
+      .filter(({ expected, written }) => written !== expected);
+  }
+
   /** Throws an IncompleteSnapshotError if the keys that were written are not those that are expected. */
   check(): void {
-    for (const [database, expected] of this.expected.entries()) {
-      const written = this.written[database];
-      if (written !== expected) {
-        throw new IncompleteSnapshotError(
-          `the snapshot is not whole: database ${database} has ${expected} keys, ${written} were written`,
-        );
-      }
+    for (const { database, expected, written } of this.differences()) {
+      throw new IncompleteSnapshotError(`database ${database} has ${expected} keys, ${written} were written`);
     }
   }
 }
@@ -51,7 +61,5 @@ export class KeyTally {
 /** Throws an IncompleteSnapshotError if a value was written with another number of elements than it was announced with. */
 export function checkElements(written: number, announced: number): void {
   if (written === announced) return;
-  throw new IncompleteSnapshotError(
-    `the snapshot is not whole: a value has ${announced} elements, ${written} were written`,
-  );
+  throw new IncompleteSnapshotError(`a value has ${announced} elements, ${written} were written`);
 }

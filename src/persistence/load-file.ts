@@ -20,10 +20,20 @@ export interface LoadResult {
   readonly failure: string;
   readonly keysLoaded: number;
   readonly keysExpired: number;
-  /** Offset in the file of what comes after the snapshot: its end, or commands. */
+  /** Offset in the file of what comes after the snapshot: its end, or commands. Of a failure: where it was found. */
   readonly endOffset: number;
   /** When the snapshot was begun, in seconds since the epoch; -1 if the file does not say. */
   readonly savedAtSeconds: number;
+}
+
+/**
+ * Why a file can't be loaded that several threads have read, '' if it could. All of them read the same bytes, but whoever passes
+ * over a value may find only later, in another key, that it is damaged: so it is the failure that comes first in the file.
+ */
+export function earliestFailure(results: readonly LoadResult[]): string {
+  const failed = results.filter(({ failure }) => failure !== '');
+  failed.sort((one, other) => one.endOffset - other.endOffset);
+  return failed.length === 0 ? '' : failed[0].failure;
 }
 
 /** Loads a file, or a thread's part of it: the keys of every `partCount`-th shard. */
@@ -49,7 +59,6 @@ export function loadFile(
   const isFirst = part === 0;
   let source: FileSource | null = null;
   let reader: RdbReader | null = null;
-  let endOffset = 0;
   let failure = '';
   try {
     source = new FileSource(fileName);
@@ -68,7 +77,6 @@ export function loadFile(
       pause,
     });
     reader.load();
-    endOffset = input.offset;
   } catch (error) {
     failure = describeRdbFailure(fileName, error);
   }
@@ -77,7 +85,7 @@ export function loadFile(
     failure,
     keysLoaded: reader?.keysLoaded ?? 0,
     keysExpired: reader?.keysExpired ?? 0,
-    endOffset,
+    endOffset: reader?.offset ?? 0,
     savedAtSeconds: Number(reader?.fields.get('ctime') ?? -1),
   };
 }

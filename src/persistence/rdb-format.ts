@@ -18,6 +18,8 @@
 export const RDB_VERSION = 10;
 /** The one that is written if there are hashes with fields that expire, which Redis reads since 7.4. */
 export const RDB_VERSION_FIELD_EXPIRY = 12;
+/** That of a payload with a stream of which something was given back, which Redis reads since 8.8. */
+export const RDB_VERSION_GIVEN_BACK = 14;
 /** The newest version of Redis whose opcodes and types are known: that of 8.8. */
 export const RDB_VERSION_KNOWN = 14;
 /** The first version of Valkey's own, that of 9.0. */
@@ -123,6 +125,7 @@ export const enum RdbModuleOpcode {
 
 /** The version that a payload with a value of this type has. */
 export function payloadVersion(type: RdbType): number {
+  if (type >= RdbType.StreamListpacks4) return RDB_VERSION_GIVEN_BACK;
   return type >= RdbType.HashMetadataPreRelease ? RDB_VERSION_FIELD_EXPIRY : RDB_VERSION;
 }
 
@@ -148,3 +151,6 @@ export const STRING_BYTES_MAX = 0x7f000000;
 
 /** What a file or a payload has that makes it unreadable; the message ends with the offset where it is known. */
 export class RdbError extends Error {}
+
+/** No memory for a value; nothing of it is left. */
+export class RdbMemoryError extends RdbError {}

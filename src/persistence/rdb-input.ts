@@ -118,6 +118,14 @@ export class RdbInput {
     return new RdbInput(null, bytes, offset, offset + lengthBytes, false);
   }
 
+  /** Another reading of the same source, from an offset on; the offsets stay the same. */
+  from(offset: number): RdbInput {
+    if (this.source === null) return new RdbInput(null, this.bytes, offset, this.end, false);
+    const input = RdbInput.fromSource(this.source, false);
+    input.bufferOffset = offset;
+    return input;
+  }
+
   /** Offset in the file (or the payload's buffer) of what is read next. */
   get offset(): number {
     return this.bufferOffset + this.position;
@@ -249,6 +257,13 @@ export class RdbInput {
     const length = this.lengthOrEncoding();
     if (this.isEncoded) this.fail('a string is where a number should be', at);
     return length;
+  }
+
+  /** A length or another number of up to 64 bits. */
+  length64(): bigint {
+    const length = this.length();
+    if (length <= Number.MAX_SAFE_INTEGER) return BigInt(length);
+    return this.view.getBigUint64(this.position - 8);
   }
 
   /** A number of things that take at least `bytesEach` bytes each. */

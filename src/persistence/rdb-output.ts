@@ -55,6 +55,19 @@ export class RdbOutput extends ByteOutput {
     }
   }
 
+  /** The same for a number of 64 bits. */
+  lengthField64(high: number, low: number): void {
+    if (high === 0) {
+      this.lengthField(low >>> 0);
+      return;
+    }
+    this.reserve(LENGTH_BYTES_MAX);
+    this.bytes[this.length] = 0x81;
+    this.view.setInt32(this.length + 1, high);
+    this.view.setInt32(this.length + 5, low);
+    this.length += LENGTH_BYTES_MAX;
+  }
+
   /** An integer from 0 to 2^53 in eight bytes. */
   integer64(value: number): void {
     this.reserve(8);

@@ -12,6 +12,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
+import { KeyTally } from './key-tally.js';
 import { LoadLookAhead } from './load-look-ahead.js';
 import {
   isKnownVersion,
@@ -22,13 +23,14 @@ import {
   RDB_MAGIC_VALKEY,
   RDB_VERSION_CHECKSUM,
   RdbError,
+  RdbMemoryError,
   RdbModuleOpcode,
   RdbOpcode,
   type RdbType,
   rdbTypeOf,
 } from './rdb-format.js';
 import { type RdbInput, RdbString } from './rdb-input.js';
-import { RdbMemoryError, ValueLoader, valueTypeOf } from './value-loader.js';
+import { ValueLoader, valueTypeOf } from './value-loader.js';
 
 /** A type, a key and a value of no bytes. */
 const KEY_BYTES_MIN = 3;
@@ -86,6 +88,12 @@ export class RdbReader {
   private expiresAt = -1;
   private idleSeconds = -1;
   private frequency = -1;
+  // Where the reading is, for errors.
+  private isInValue = false;
+  /** Keys that the file announces, and those that it has. */
+  private readonly tally = new KeyTally();
+  /** Offset of the last key whose value was read to its end; -1 if there was none. */
+  private lastKeyAt = -1;
 
   constructor(input: RdbInput, keyspace: Keyspace, options: RdbReaderOptions) {
     this.input = input;
@@ -95,15 +103,34 @@ export class RdbReader {
     this.lookAhead = new LoadLookAhead(input, keyspace, options.part, options.partCount);
   }
 
-  /** Loads everything; throws an RdbError that says what is wrong, and where. */
+  /** Offset in the file of what is read next. */
+  get offset(): number {
+    return this.input.offset;
+  }
+
+  /** Loads everything; throws an RdbError that says what is wrong, where, and in or behind which key. */
   load(): void {
     this.header();
-    for (let keys = 0; this.next(); keys++) {
-      if (keys % PROGRESS_KEYS === 0) this.options.onProgress?.();
+    this.tally.begin(this.keyspace.databaseCount);
+    try {
+      for (let keys = 0; this.next(); keys++) {
+        if (keys % PROGRESS_KEYS === 0) this.options.onProgress?.();
+      }
+    } catch (error) {
+      throw error instanceof RdbError && !(error instanceof RdbMemoryError) ? this.located(error) : error;
     }
     this.releaseUnused();
+    this.compareCounts();
     if (this.version >= RDB_VERSION_CHECKSUM && !this.input.checksumMatches()) {
       this.input.fail('wrong checksum', this.input.offset - 8);
+    }
+  }
+
+  /** A value that is short may have taken whole keys for its elements. It's no error: who writes a file may only guess. */
+  private compareCounts(): void {
+    for (const { database, expected, written } of this.tally.differences()) {
+      if (expected > 0)
+        this.options.warn(`database ${database} has ${written} keys, the file announces ${expected}`);
     }
   }
 
@@ -280,6 +307,7 @@ export class RdbReader {
   /** Makes room for as many keys as the file says the database has, if it can have them. */
   private expectKeys(count: number): void {
     const { database, input, keyspace } = this;
+    this.tally.expect(database, count);
     const expected = Math.min(count, input.remaining / KEY_BYTES_MIN) / keyspace.shards.length;
     for (const shard of this.ownShards()) shard.dictionary.reserve(shard.root(database), expected);
   }
@@ -310,30 +338,44 @@ export class RdbReader {
       const shardIndex = isKnown
         ? lookAhead.shardIndex
         : keySlot(bytes, offset, lengthBytes) & keyspace.shardMask;
-      try {
-        if (!lookAhead.isOwn(shardIndex)) {
-          this.values.skip(type);
-        } else if (options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
-          this.values.skip(type);
-          this.keysExpired++;
-        } else {
-          const hash = isKnown ? lookAhead.hash : hashBytes(view, offset, lengthBytes);
-          this.build(keyspace.shards[shardIndex], hash, type, at);
-        }
-      } catch (error) {
-        throw error instanceof RdbError ? this.inKey(error) : error;
+      this.isInValue = true;
+      if (!lookAhead.isOwn(shardIndex)) {
+        this.values.skip(type);
+      } else if (options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
+        this.values.skip(type);
+        this.keysExpired++;
+      } else {
+        const hash = isKnown ? lookAhead.hash : hashBytes(view, offset, lengthBytes);
+        this.build(keyspace.shards[shardIndex], hash, type, at);
       }
+      this.isInValue = false;
     }
+    this.lastKeyAt = at;
+    this.tally.add(this.database);
     this.expiresAt = -1;
     this.idleSeconds = -1;
     this.frequency = -1;
     options.pause?.();
   }
 
-  /** The error with the key in whose value it was found: a value that is short takes what follows for its elements. */
-  private inKey(error: RdbError): RdbError {
-    const name = this.key.latin1().slice(0, SHOWN_KEY_CHARACTERS_MAX);
-    return new RdbError(`key ${JSON.stringify(name)} of database ${this.database}: ${error.message}`);
+  /**
+   * The error with the key in whose value it was found, and the one before it. A value that is short takes what follows for its
+   * elements, and the key that comes next begins somewhere in the midst of another: so either may be the damaged one.
+   */
+  private located(error: RdbError): RdbError {
+    const inKey = this.isInValue ? `key ${shown(this.key)}` : '';
+    const behindKey = this.lastKeyAt < 0 ? '' : `behind key ${shown(this.keyAt(this.lastKeyAt))}`;
+    const where = [inKey, behindKey].filter((part) => part !== '').join(' ');
+    return where === '' ? error : new RdbError(`${where} of database ${this.database}: ${error.message}`);
+  }
+
+  /** Reads a key once more. */
+  private keyAt(offset: number): RdbString {
+    const key = new RdbString();
+    const input = this.input.from(offset);
+    input.byte();
+    input.string(key);
+    return key;
   }
 
   private build(shard: Shard, hash: number, type: RdbType, at: number): void {
@@ -421,6 +463,11 @@ export function setLoadedAccess(
   } else if (!usesLfu && idleSeconds >= 0) {
     setEntryAccess(shard.words, entry, lruClock(nowMs - Math.min(idleSeconds, 0xffffff) * 1000));
   }
+}
+
+/** A key for messages. */
+function shown(key: RdbString): string {
+  return JSON.stringify(key.latin1().slice(0, SHOWN_KEY_CHARACTERS_MAX));
 }
 
 /** The one line that tells a user what is wrong with a file. */

@@ -2,7 +2,7 @@
 
 import { EvictionPolicy, type KeyspaceSettings } from '../config/keyspace-settings.js';
 import { lfuCounter, lruIdleMs } from '../keyspace/access-clock.js';
-import { entryAccess, expiresAtMs, keyLength, keyOffset } from '../keyspace/entry.js';
+import { entryAccess, expiresAtMs, keyLength, keyOffset, ValueType } from '../keyspace/entry.js';
 import type { LongKey } from '../keyspace/long-key.js';
 import type { Shard } from '../keyspace/shard.js';
 import { REDIS_VERSION } from '../system/version.js';
@@ -115,11 +115,30 @@ export class RdbKeyWriter implements KeyWriter {
     this.values.writeRecords(shard, key, records, count);
   }
 
-  writeChunk(shard: Shard, _key: LongKey, chunk: number): void {
-    this.values.writeChunk(shard.lists.chunks, chunk);
+  writeChunk(shard: Shard, key: LongKey, chunk: number): void {
+    if (key.type === ValueType.Stream) this.values.streams.writeBlock(shard, chunk);
+    else this.values.writeChunk(shard.lists.chunks, chunk);
   }
 
-  writeEnd(): void {}
+  writeStreamHead(shard: Shard, key: LongKey): void {
+    this.values.streams.stepHead(shard, key);
+  }
+
+  writeGroupHead(shard: Shard, _key: LongKey, group: number): void {
+    this.values.streams.stepGroupHead(shard, group);
+  }
+
+  writePending(shard: Shard, _key: LongKey, _group: number, pending: Int32Array, count: number): void {
+    this.values.streams.stepPending(shard, pending, count);
+  }
+
+  writeGroupEnd(shard: Shard, _key: LongKey, group: number): boolean {
+    return this.values.streams.stepGroupEnd(shard, group);
+  }
+
+  writeEnd(_shard: Shard, key: LongKey): void {
+    if (key.type === ValueType.Stream) this.values.streams.stepEnd();
+  }
 
   /** Writes what comes before a key's value. */
   private writeKey(shard: Shard, entry: number, nowMs: number): void {

@@ -115,7 +115,9 @@ export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs
       writer.database(database, keys, keyspace.volatileKeyCount(database));
       const position = new TablePosition();
       for (const shard of keyspace.shards) {
-        const { dictionary } = shard;
+        const { dictionary, hashes } = shard;
+        // Fields past their expiry are saved as long as they are held, whatever this thread has looked at last.
+        hashes.nowMs = 0;
         const root = shard.root(database);
         for (position.toStart(); dictionary.readLine(root, position); ) {
           for (let index = 0; index < dictionary.scannedCount; index++) {

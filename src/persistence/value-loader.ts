@@ -9,8 +9,9 @@ import { readDouble } from '../memory/scores.js';
 import { HashSet } from '../structures/hash-value.js';
 import { SetAdd } from '../structures/set-value.js';
 import { BlockKind, BlockWalk } from './packed-forms.js';
-import { QuicklistContainer, RdbError, RdbType } from './rdb-format.js';
+import { QuicklistContainer, RdbError, RdbMemoryError, RdbType } from './rdb-format.js';
 import { type RdbInput, RdbString } from './rdb-input.js';
+import { StreamLoader } from './stream-loader.js';
 
 /** The first byte of a score written as text, if it is no length. */
 const enum OldScore {
@@ -18,9 +19,6 @@ const enum OldScore {
   Infinite = 254,
   MinusInfinite = 255,
 }
-
-/** No memory for a value; nothing of it is left. */
-export class RdbMemoryError extends RdbError {}
 
 /** A field and a value of no bytes, and the expiry. */
 const VALKEY_FIELD_BYTES_MIN = 10;
@@ -39,11 +37,6 @@ const PACKED_TYPES: ReadonlySet<RdbType> = new Set([
 const UNSUPPORTED: Readonly<Record<number, string>> = {
   [RdbType.ModulePreRelease]: 'a value of a module',
   [RdbType.Module2]: 'a value of a module',
-  [RdbType.StreamListpacks]: 'a stream',
-  [RdbType.StreamListpacks2]: 'a stream',
-  [RdbType.StreamListpacks3]: 'a stream',
-  [RdbType.StreamListpacks4]: 'a stream',
-  [RdbType.StreamListpacks5]: 'a stream',
   [RdbType.Array]: 'an array',
   [RdbType.ValkeyPathHash]: 'a path hash',
 };
@@ -77,6 +70,12 @@ export function valueTypeOf(type: RdbType): ValueType | -1 {
     case RdbType.HashListpackEx:
     case RdbType.ValkeyHash:
       return ValueType.Hash;
+    case RdbType.StreamListpacks:
+    case RdbType.StreamListpacks2:
+    case RdbType.StreamListpacks3:
+    case RdbType.StreamListpacks4:
+    case RdbType.StreamListpacks5:
+      return ValueType.Stream;
     default:
       return -1;
   }
@@ -99,9 +98,11 @@ export class ValueLoader {
   private readonly second = new RdbString();
   private readonly third = new RdbString();
   private readonly walk = new BlockWalk();
+  private readonly streams: StreamLoader;
 
   constructor(input: RdbInput) {
     this.input = input;
+    this.streams = new StreamLoader(input);
   }
 
   /**
@@ -123,6 +124,7 @@ export class ValueLoader {
     if (!collection.create(shard.draft)) throw new RdbMemoryError('out of memory');
     try {
       if (PACKED_TYPES.has(type)) this.fillPacked(shard, type);
+      else if (valueType === ValueType.Stream) this.streams.load(shard, type);
       else this.fill(shard, type);
     } catch (error) {
       collection.release(shard.draft);
@@ -130,7 +132,7 @@ export class ValueLoader {
       if (!(error instanceof RdbError) || error instanceof RdbMemoryError) throw error;
       throw error.message.includes(' at offset ') ? error : new RdbError(`${error.message}, at offset ${at}`);
     }
-    if (collection.count(shard.draft) !== 0) return true;
+    if (!collection.isEmpty(shard.draft)) return true;
     collection.release(shard.draft);
     return false;
   }
@@ -440,6 +442,13 @@ export class ValueLoader {
           this.skipStrings(2);
           input.skipBytes(8);
         }
+        break;
+      case RdbType.StreamListpacks:
+      case RdbType.StreamListpacks2:
+      case RdbType.StreamListpacks3:
+      case RdbType.StreamListpacks4:
+      case RdbType.StreamListpacks5:
+        this.streams.skip(type);
         break;
       default:
         if (valueTypeOf(type) < 0) input.fail(unsupportedType(type));

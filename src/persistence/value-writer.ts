@@ -14,6 +14,7 @@ import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import { checkElements } from './key-tally.js';
 import { QuicklistContainer, RdbType } from './rdb-format.js';
 import type { RdbOutput } from './rdb-output.js';
+import { StreamWriter, streamType } from './stream-writer.js';
 
 const LISTPACK_HEADER_BYTES = 6;
 const LISTPACK_COUNT_MAX = 0xffff;
@@ -25,9 +26,11 @@ export class ValueWriter {
   private chunkView = new DataView(this.chunk.buffer);
   private readonly cursor = new SortedSetCursor();
   private readonly element = new ElementView();
+  readonly streams: StreamWriter;
 
   constructor(output: RdbOutput) {
     this.output = output;
+    this.streams = new StreamWriter(output);
   }
 
   /** How an entry's value is written. */
@@ -44,6 +47,8 @@ export class ValueWriter {
         return encoding === Encoding.Packed ? RdbType.SortedSetListpack : RdbType.SortedSet2;
       case ValueType.Hash:
         return this.hashType(shard, valueOffset(shard.words, entry), encoding);
+      case ValueType.Stream:
+        return streamType(shard.streams.hasGivenBack(valueOffset(shard.words, entry)));
       default:
         throw new Error(`no RDB type for type ${type}`);
     }
@@ -60,7 +65,8 @@ export class ValueWriter {
     const { output } = this;
     const { words, bytes, view } = shard;
     const reference = valueOffset(words, entry);
-    switch (this.typeOf(shard, entry)) {
+    const type = this.typeOf(shard, entry);
+    switch (type) {
       case RdbType.String:
         output.string(bytes, view, reference, valueLength(words, entry));
         break;
@@ -91,6 +97,10 @@ export class ValueWriter {
       case RdbType.HashMetadata:
         this.hashWithExpiries(shard, reference);
         break;
+      case RdbType.StreamListpacks2:
+      case RdbType.StreamListpacks5:
+        this.streams.write(shard, reference, type);
+        break;
       default:
         this.sortedSet(shard, reference);
     }
@@ -112,14 +122,17 @@ export class ValueWriter {
       return;
     }
     const { chunks } = lists;
-    const count = chunks.chunkCount(block);
+    const chunkCount = chunks.chunkCount(block);
+    let chunksWritten = 0;
     let written = 0;
-    output.lengthField(count);
+    output.lengthField(chunkCount);
     for (let chunk = chunks.head(block); chunk !== 0; chunk = chunks.nextChunk(chunk)) {
       this.writeChunk(chunks, chunk);
-      written++;
+      chunksWritten++;
+      written += chunks.elementsIn(chunk);
     }
-    checkElements(written, count);
+    checkElements(chunksWritten, chunkCount);
+    checkElements(written, chunks.count(block));
   }
 
   /** Writes a chunk of a list. */
@@ -133,6 +146,10 @@ export class ValueWriter {
     const { output } = this;
     const type = entryType(shard.words, entry);
     const reference = valueOffset(shard.words, entry);
+    if (type === ValueType.Stream) {
+      this.streams.beginSteps(shard, reference);
+      return;
+    }
     if (type === ValueType.Hash) {
       const expireFrom = shard.hashes.nextExpiry(reference);
       if (expireFrom >= 0) output.integer64(expireFrom);
@@ -233,11 +250,12 @@ export class ValueWriter {
     let written = 0;
     output.lengthField(count);
     // From the greatest on, as Redis does: whoever loads them inserts each before all others.
-    for (let more = sortedSets.seek(cursor, reference, count - 1); more; more = sortedSets.previous(cursor)) {
+    sortedSets.seekLast(cursor, reference);
+    do {
       output.string(cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes);
       output.double(cursor.score);
       written++;
-    }
+    } while (sortedSets.previous(cursor));
     checkElements(written, count);
   }
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /** The command line: reads the configuration and starts the server. */
 
+import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
 import { loadConfig, parseCommandLine } from '../config/command-line.js';
 import type { Config } from '../config/config.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
 import { ignoreSignals } from './signals.js';
+import { startDaemon } from './supervision.js';
 
 /** The directives that --help explains, by group. */
 const explained: Readonly<Record<string, readonly (readonly [flags: string, description: string])[]>> = {
@@ -110,10 +112,10 @@ async function main(): Promise<void> {
   const config = loadConfig(program.args[0] ?? null, line);
   warn(config);
   if (config.daemonize && !config.isUnderSystemd) {
-    const { startDaemon } = await import('./supervision.js');
     await startDaemon(config);
   } else {
-    const { startServer } = await import('./server.js');
+    // By `require`, which has one file open at a time (see system/thread.ts): a low limit of descriptors is told in words.
+    const { startServer } = createRequire(import.meta.url)('./server.js') as typeof import('./server.js');
     await startServer(config);
   }
 }

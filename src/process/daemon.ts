@@ -1,7 +1,7 @@
 /** Entry point of a server that runs as a daemon: supervision.ts starts it and sends the configuration. */
 
+import { createRequire } from 'node:module';
 import { Config, type ConfigSnapshot } from '../config/config.js';
-import { startServer } from './server.js';
 import { ignoreSignals } from './signals.js';
 import type { DaemonReport } from './supervision.js';
 
@@ -11,6 +11,10 @@ function report(failure: string, then: () => void): void {
 }
 
 ignoreSignals();
+
+/** By `require`, which has one file open at a time (see system/thread.ts). */
+const { startServer } = createRequire(import.meta.url)('./server.js') as typeof import('./server.js');
+
 process.once('message', (snapshot: ConfigSnapshot) => {
   startServer(new Config(snapshot), () => report('', () => {})).catch((error: unknown) => {
     report(error instanceof Error ? error.message : String(error), () => process.exit(1));

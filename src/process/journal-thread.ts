@@ -2,7 +2,7 @@
 
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker as Thread } from 'node:worker_threads';
+import type { Worker as Thread } from 'node:worker_threads';
 import type { Config } from '../config/config.js';
 import { AofManifest, type AofPlace, aofPath, readManifest, writeManifest } from '../journal/aof-manifest.js';
 import { JournalRequest, JournalRing } from '../journal/journal-ring.js';
@@ -13,6 +13,9 @@ import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { SnapshotForm } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { makeFolder } from '../system/files.js';
+import { Errno } from '../system/libc.js';
+import { startThread } from '../system/thread.js';
+import type { LateThread } from './late-thread.js';
 
 /** A disk that has done nothing for so long does not hold up the end of the process. */
 const STALL_MS = 60_000;
@@ -22,14 +25,26 @@ export class JournalThread {
   private readonly state: AppendOnlyState;
   private isRunning = false;
 
-  /** `start` starts the thread. No worker runs yet. */
-  constructor(keyspace: KeyspaceHandle, state: ProcessStateHandle, config: Config, start: () => void) {
+  /** `start` starts the thread, and tells whether that was possible. No worker runs yet. */
+  constructor(
+    keyspace: KeyspaceHandle,
+    state: ProcessStateHandle,
+    config: Config,
+    start: (outcome: Pick<LateThread, 'failed' | 'started'>) => void,
+  ) {
     this.ring = new JournalRing(keyspace.journal);
     this.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
     this.state = new AppendOnlyState(state.appendOnly);
     void this.state.untilThreadWanted().then(() => {
-      this.isRunning = true;
-      start();
+      start({
+        started: () => {
+          this.isRunning = true;
+        },
+        // Writes are refused until it has started: nobody would bring them to the disk.
+        failed: () => {
+          this.state.writeError = Errno.EMFILE;
+        },
+      });
     });
   }
 
@@ -76,7 +91,7 @@ export class JournalThread {
   }
 
   static start(options: JournalOptions, channels: readonly SharedArrayBuffer[]): Thread {
-    return new Thread(new URL('../../workers/journal.js', import.meta.url), {
+    return startThread(new URL('../../workers/journal.js', import.meta.url), {
       workerData: { options, channels },
     });
   }

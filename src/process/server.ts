@@ -6,7 +6,7 @@
  */
 
 import { writeFileSync } from 'node:fs';
-import { Worker as Thread } from 'node:worker_threads';
+import type { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
 import { createKeyspace } from '../keyspace/keyspace.js';
@@ -30,11 +30,14 @@ import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
 import { availableMemoryBytes } from '../system/memory-limit.js';
+import { startThread } from '../system/thread.js';
 import { untilReady } from '../system/thread-ready.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
+import { makeRoomForClients } from './client-room.js';
 import { crash, setCrashLog, watchThread, writeReport } from './crash.js';
 import { initialUsers } from './initial-users.js';
 import { JournalThread } from './journal-thread.js';
+import { type LateThread, startLateThread } from './late-thread.js';
 import { openKeyspace } from './main-keyspace.js';
 import { prepareReplies } from './prepare-replies.js';
 import { setProcessTitle } from './process-title.js';
@@ -89,6 +92,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   if (config.unixSocket === '' && (config.port === 0 || config.bind.length === 0)) {
     throw new Error('configured to not listen anywhere');
   }
+  const descriptors = makeRoomForClients(config, libc, log);
   const transport = chooseTransport(libc, config);
   const calls = transport === 'node' ? null : libc;
   const listen: ListenOptions = {
@@ -117,7 +121,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   new SharedLines(state.users).replace(users.serialize());
   const persistenceState = new PersistenceState(state.persistence);
   persistenceState.beginLoading(Date.now());
-  const threadsReady: Promise<void>[] = [];
+  const threadsReady: Promise<unknown>[] = [];
   const untilAllReady = async (): Promise<void> => {
     // Meanwhile another one may have been started.
     for (let awaited = 0; awaited < threadsReady.length; ) {
@@ -126,17 +130,24 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     }
   };
   let isExiting = false;
+  const startLate = (late: LateThread): void => {
+    void startLateThread(late, threadsReady, log).then((thread) => {
+      if (thread !== null) watchThread(thread, late.name);
+    });
+  };
   void persistenceState.untilStarted().then(() => {
     if (isExiting) return;
     const workerData: PersistenceOptions = { keyspace, state };
-    const thread = new Thread(new URL('../../workers/persistence.js', import.meta.url), { workerData });
-    watchThread(thread, 'persistence');
-    threadsReady.push(untilReady(thread));
+    startLate({
+      name: 'persistence',
+      start: () => startThread(new URL('../../workers/persistence.js', import.meta.url), { workerData }),
+      isGivenUp: () => isExiting,
+    });
   });
-  const acceptor = calls === null ? null : AcceptorControl.create(calls.eventfd(0, EVENTFD_FLAGS), calls);
+  const acceptor = calls === null ? null : AcceptorControl.create(openEventfd(calls), calls);
   acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
   const channels = Array.from({ length: threads }, () =>
-    WorkerChannel.create(calls === null ? -1 : calls.eventfd(0, EVENTFD_FLAGS), calls),
+    WorkerChannel.create(calls === null ? -1 : openEventfd(calls), calls),
   );
   // Threads that sleep in a system call would hold up the exit, whatever the reason for it.
   process.on('exit', () => {
@@ -144,9 +155,10 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     for (const channel of channels) channel.stop();
   });
   const channelBuffers = channels.map((channel) => channel.buffer);
-  const journal = new JournalThread(keyspace, state, config, () => {
+  const journal = new JournalThread(keyspace, state, config, (outcome) => {
     const options = { ring: keyspace.journal, state, workerCount: threads };
-    watchThread(JournalThread.start(options, channelBuffers), 'journal');
+    const start = (): Thread => JournalThread.start(options, channelBuffers);
+    startLate({ name: 'journal', start, isGivenUp: () => isExiting, ...outcome });
   });
   const workers: Thread[] = [];
   for (let index = 0; index < threads; index++) {
@@ -159,8 +171,9 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       channels: channelBuffers,
       transport,
       acceptorControl: acceptor === null ? null : acceptor.buffer,
+      reservedDescriptors: descriptors.reserved,
     };
-    const thread = new Thread(new URL('../../workers/worker.js', import.meta.url), { workerData });
+    const thread = startThread(new URL('../../workers/worker.js', import.meta.url), { workerData });
     watchThread(thread, `worker ${index}`);
     threadsReady.push(untilReady(thread));
     workers.push(thread);
@@ -176,8 +189,9 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       control: acceptor.buffer,
       processControl: state.control,
       workerLoad: state.workerLoad,
+      logFile: config.logFile,
     };
-    const thread = new Thread(new URL('../../workers/acceptor.js', import.meta.url), {
+    const thread = startThread(new URL('../../workers/acceptor.js', import.meta.url), {
       workerData: { options, channels: channelBuffers },
     });
     watchThread(thread, 'acceptor');
@@ -265,6 +279,12 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     const failure = notifySystemd(libc, ['READY=1', 'STATUS=Ready to accept connections']);
     if (failure !== '') log(`systemd can't be told that the server is ready: ${failure}`, 'warning');
   }
+}
+
+function openEventfd(libc: Libc): number {
+  const fd = libc.eventfd(0, EVENTFD_FLAGS);
+  if (fd < 0) throw new Error(`can't open an eventfd: ${libc.errorText(libc.errno())}`);
+  return fd;
 }
 
 /** As with Redis, a server does without the file if it can't be written. */

@@ -40,7 +40,7 @@ export function saveBeforeExit(
   const saves =
     wanted === ShutdownRequest.Save || (wanted === ShutdownRequest.Default && config.savePoints.length > 0);
   if (!saves && !config.appendOnly) return true;
-  if (new AppendOnlyState(state.appendOnly).isFirstBaseUnderWay) {
+  if (new AppendOnlyState(state.appendOnly).isFirstBaseMissing) {
     log("Writing initial AOF, can't exit.", 'warning');
     if (!isForced) return false;
   }

@@ -3,16 +3,27 @@
  *
  * One writer per worker serves all its connections; `protocol` is set to the connection's before its
  * commands run. The buffer grows by doubling and is replaced then: `generation` tells the owner of its
- * address. All text given as a string constant must be ASCII unless the method says UTF-8.
+ * address. Beyond 4 MiB what was written goes to the connection that it is for, so that a long reply is not copied
+ * again and again. All text given as a string constant must be ASCII unless the method says UTF-8.
  */
 
 import { formatDouble, integerLength, writeInteger } from '../memory/numbers.js';
 import { copyBytes } from '../structures/copy.js';
+import { releasePages } from '../system/page-release.js';
 
 const INITIAL_BYTES = 256 * 1024;
 const KEEP_BYTES_MAX = 4 * 1024 * 1024;
 /** No reply to one read grows beyond this. */
 export const REPLY_BYTES_MAX = 2 ** 32;
+/** Longer strings are copied in pieces, which leave room for each other. */
+const PIECE_BYTES_MIN = KEEP_BYTES_MAX / 2;
+
+/** Where replies go that are too long for the buffer: the connection that they are for. */
+export interface ReplyOutlet {
+  /** Takes a copy of bytes[start, end), to be sent before what is written next. */
+  queueOutput(bytes: Uint8Array, start: number, end: number): void;
+  readonly pendingOutputBytes: number;
+}
 
 /** Bulk strings below this have a length of two digits. */
 const SHORT_BULK_BYTES = 100;
@@ -55,6 +66,14 @@ export class ReplyWriter {
   overflowed = false;
   /** The last error's first word, for INFO's error statistics. */
   lastError = '';
+  /** Who takes what is too long for the buffer; null: the buffer grows as long as it has to. */
+  outlet: ReplyOutlet | null = null;
+  /** Of the replies that have not been taken, what the outlet has got. */
+  spilledBytes = 0;
+  /** A position in the buffer is still needed, so nothing leaves it. */
+  private isHeld = false;
+  /** The most that the buffer has held since the last `shrinkIfUnused`. */
+  private lengthMax = 0;
 
   constructor(initialBytes = INITIAL_BYTES) {
     this.bytes = new Uint8Array(initialBytes);
@@ -66,26 +85,68 @@ export class ReplyWriter {
     return this.length - this.start;
   }
 
+  /** Where the next byte of the replies will be, counted from their beginning. */
+  get written(): number {
+    return this.length + this.spilledBytes;
+  }
+
   /** Leaves the replies where they are, until `reset`: they are being sent. */
   take(): void {
     this.start = this.length;
+    this.isHeld = false;
+    this.spilledBytes = 0;
   }
 
   /** Takes back the replies that have not been taken. */
   drop(): void {
     this.length = this.start;
+    this.isHeld = false;
+    this.spilledBytes = 0;
+  }
+
+  /**
+   * The present position, to which `length` may be set back, or where something may be inserted, until what is written
+   * has been taken: nothing leaves the buffer before that.
+   */
+  hold(): number {
+    this.isHeld = true;
+    return this.length;
   }
 
   /** Forgets all replies. */
   reset(): void {
+    if (this.length > this.lengthMax) this.lengthMax = this.length;
     this.length = 0;
     this.start = 0;
-    if (this.bytes.length > KEEP_BYTES_MAX) this.replaceBuffer(INITIAL_BYTES);
+    this.isHeld = false;
+    this.spilledBytes = 0;
+    if (this.bytes.length > KEEP_BYTES_MAX) this.shrink();
+  }
+
+  /** Gives back a buffer that is larger than usual, unless that was needed since the last call, or `isForced`. */
+  shrinkIfUnused(isForced: boolean): void {
+    if (this.length > 0) return;
+    if (this.bytes.length > INITIAL_BYTES && (isForced || this.lengthMax <= INITIAL_BYTES)) this.shrink();
+    this.lengthMax = 0;
+  }
+
+  private shrink(): void {
+    releasePages(this.bytes);
+    this.replaceBuffer(INITIAL_BYTES);
+  }
+
+  /** Whether what is in the buffer should rather be given away with it than be copied. */
+  get isOversized(): boolean {
+    return this.bytes.length > KEEP_BYTES_MAX;
   }
 
   /** Leaves `bytes` to somebody who still needs what is in it, and goes on with another buffer. */
   abandonBuffer(): void {
     this.replaceBuffer(INITIAL_BYTES);
+    this.length = 0;
+    this.start = 0;
+    this.isHeld = false;
+    this.spilledBytes = 0;
   }
 
   /** Makes room for `lengthBytes` more. */
@@ -94,15 +155,33 @@ export class ReplyWriter {
   }
 
   private grow(lengthBytes: number): void {
-    if (this.size + lengthBytes > this.limitBytes) {
+    const pendingBytes = this.outlet === null ? 0 : this.outlet.pendingOutputBytes;
+    if (this.overflowed || pendingBytes + this.size + lengthBytes > this.limitBytes) {
       this.overflowed = true;
       this.drop();
+      if (this.length + lengthBytes <= this.bytes.length) return;
     }
     let capacity = this.bytes.length;
     while (capacity < this.length + lengthBytes) capacity *= 2;
+    if (capacity > KEEP_BYTES_MAX && this.spill()) {
+      if (this.length + lengthBytes <= this.bytes.length) return;
+      capacity = this.bytes.length;
+      while (capacity < this.length + lengthBytes) capacity *= 2;
+    }
     const old = this.bytes;
     this.replaceBuffer(capacity);
     this.bytes.set(old.subarray(0, this.length));
+    // What is being sent is sent from the old one.
+    if (this.start === 0) releasePages(old);
+  }
+
+  /** Gives what has been written to the outlet; returns whether it was possible. */
+  private spill(): boolean {
+    if (this.outlet === null || this.isHeld || this.overflowed) return false;
+    this.outlet.queueOutput(this.bytes, this.start, this.length);
+    this.spilledBytes += this.size;
+    this.length = this.start;
+    return true;
   }
 
   private replaceBuffer(capacity: number): void {
@@ -242,6 +321,10 @@ export class ReplyWriter {
 
   /** A bulk string of `lengthBytes` bytes from `source`. */
   bulkCopy(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
+    if (lengthBytes > PIECE_BYTES_MIN && this.outlet !== null && !this.isHeld) {
+      this.longBulk(source, sourceView, offset, lengthBytes);
+      return;
+    }
     this.reserve(lengthBytes + 32);
     if (lengthBytes < SHORT_BULK_BYTES && offset + lengthBytes + 4 <= source.length) {
       this.shortBulk(sourceView, offset, lengthBytes);
@@ -252,6 +335,22 @@ export class ReplyWriter {
     this.length += lengthBytes;
     this.bytes[this.length++] = CR;
     this.bytes[this.length++] = LF;
+  }
+
+  /** The same in pieces: the buffer stays small, and what is copied from it again is still in the cache. */
+  private longBulk(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
+    this.aggregate(Type.Bulk, lengthBytes);
+    // The pieces must not exceed the limit one by one.
+    if (this.size + lengthBytes > this.limitBytes) this.overflowed = true;
+    const end = offset + lengthBytes;
+    for (let at = offset; at < end && !this.overflowed; ) {
+      if (this.length === this.bytes.length && !this.spill()) this.grow(1);
+      const piece = Math.min(end - at, this.bytes.length - this.length);
+      copyBytes(this.bytes, this.view, this.length, source, sourceView, at, piece);
+      this.length += piece;
+      at += piece;
+    }
+    this.crlf();
   }
 
   /** Copies in steps of four bytes up to three too many, which what follows overwrites. */
@@ -318,7 +417,7 @@ export class ReplyWriter {
    * its header once it is. At most one million elements.
    */
   reserveAggregate(): number {
-    const position = this.length;
+    const position = this.hold();
     this.reserve(16);
     this.length += AGGREGATE_HEADER_BYTES;
     return position;

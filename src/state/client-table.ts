@@ -10,7 +10,8 @@
  *     0 lock of the free list    1 first free row + 1    2 rows ever used    3 rows open
  *     4 workers that have had connections: all are below this number
  *     16...  one word per worker: some row of this worker has a request (see requestKill)
- *   float64 from byte 8192, a cache line per worker: memory of its clients, and of those that may be evicted
+ *   float64 from byte 8192, a cache line per worker, see Sum: memory of its clients, of those that may be evicted, of
+ *     those that have not authenticated, and how many these are
  *   float64 from byte 73,728: the largest input and output buffers of the last seconds, RECENT_SECONDS of each
  *   free list: one int32 per row: next free row + 1
  *   rows of 1,024 bytes
@@ -40,6 +41,13 @@ const enum Header {
 const MEMORY_SUMS = 1024;
 /** So far apart that workers do not write to the same cache line. */
 const SUMS_STRIDE = 8;
+/** The sums of a worker. */
+const enum Sum {
+  Memory = 0,
+  Evictable = 1,
+  Unauthenticated = 2,
+  UnauthenticatedCount = 3,
+}
 const RECENT_PEAKS = MEMORY_SUMS + SUMS_STRIDE * WORKERS_MAX;
 /** As long as Redis remembers the largest buffers. */
 const RECENT_SECONDS = 8;
@@ -527,22 +535,40 @@ export class ClientTable {
   }
 
   /** Moves the sums of a worker's clients; only that worker does. */
-  addMemory(worker: number, bytes: number, evictableBytes: number): void {
-    this.figures[MEMORY_SUMS + SUMS_STRIDE * worker] += bytes;
-    this.figures[MEMORY_SUMS + SUMS_STRIDE * worker + 1] += evictableBytes;
+  addMemory(worker: number, bytes: number, evictableBytes: number, unauthenticatedBytes: number): void {
+    const { figures } = this;
+    const at = MEMORY_SUMS + SUMS_STRIDE * worker;
+    figures[at + Sum.Memory] += bytes;
+    figures[at + Sum.Evictable] += evictableBytes;
+    figures[at + Sum.Unauthenticated] += unauthenticatedBytes;
+  }
+
+  /** Tells how many connections of a worker have not authenticated; only that worker does. */
+  setUnauthenticatedCount(worker: number, count: number): void {
+    this.figures[MEMORY_SUMS + SUMS_STRIDE * worker + Sum.UnauthenticatedCount] = count;
+  }
+
+  /** Connections that have not authenticated although they have to. */
+  unauthenticatedCount(): number {
+    return this.sumOverWorkers(Sum.UnauthenticatedCount);
+  }
+
+  /** What they take. */
+  unauthenticatedBytes(): number {
+    return this.sumOverWorkers(Sum.Unauthenticated);
   }
 
   /** Memory of all clients, in bytes. */
   memoryBytes(): number {
-    return this.sumOverWorkers(0);
+    return this.sumOverWorkers(Sum.Memory);
   }
 
   /** The same without the clients that are not evicted. */
   evictableBytes(): number {
-    return this.sumOverWorkers(1);
+    return this.sumOverWorkers(Sum.Evictable);
   }
 
-  private sumOverWorkers(column: number): number {
+  private sumOverWorkers(column: Sum): number {
     let sum = 0;
     for (let worker = 0; worker < this.words[Header.Workers]; worker++) {
       sum += this.figures[MEMORY_SUMS + SUMS_STRIDE * worker + column];

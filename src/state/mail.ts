@@ -64,6 +64,8 @@ export const enum MessageKind {
   InvalidatedPrefix = 6,
   InvalidatedFor = 7,
   InvalidatedAll = 8,
+  /** Give back memory that is kept for later (MEMORY PURGE). */
+  Purge = 9,
 }
 
 /** A message as its owner gets it: the object and the payload, bytes[offset, offset + length), are valid only during the call. */

@@ -1,5 +1,5 @@
 /**
- * What hashes, lists, sets and sorted sets have in common: the value of such a key is a reference of five
+ * What hashes, lists, sets, sorted sets and streams have in common: the value of such a key is a reference of five
  * bytes, and everything else of it lies in blocks of its own.
  *
  *   reference, at any byte offset
@@ -33,6 +33,7 @@ export const enum Encoding {
   /** A packed hash, and a hash in a dictionary, some of whose fields expire or have done so. */
   PackedExpiring = 5,
   TableExpiring = 6,
+  Stream = 7,
 }
 
 /** The names that OBJECT ENCODING reports. */
@@ -44,6 +45,7 @@ export const ENCODING_NAMES: readonly string[] = [
   'skiplist',
   'listpackex',
   'hashtable',
+  'stream',
 ];
 
 /**
@@ -51,6 +53,9 @@ export const ENCODING_NAMES: readonly string[] = [
  * it has left behind is used again once that is long enough.
  */
 export const COPIES_OF_SMALL = 4;
+
+/** Collections with more elements are long, unless they know better. */
+const LONG_ELEMENTS = 1024;
 
 /** Elements that a step of a walk may hand out: twice as many as a step of a scan has. */
 const STEPPED_MAX = 2 * SCAN_STEP_RECORDS_MAX;
@@ -140,8 +145,13 @@ export abstract class CollectionValue {
   /** How many elements (chunks of a list) a walk over the collection would come to; 0: it is too small for a walk. */
   abstract walkSteps(reference: number): number;
 
-  /** Begins a walk (element-walk.ts), which goes on until `endWalk`. */
-  abstract beginWalk(reference: number, walk: number): void;
+  /** Whether a snapshot should walk over the collection instead of writing it at once. */
+  isLong(reference: number): boolean {
+    return this.walkSteps(reference) > LONG_ELEMENTS;
+  }
+
+  /** Begins a walk (element-walk.ts), which goes on until `endWalk`; false, with nothing changed, if there is no memory. */
+  abstract beginWalk(reference: number, walk: number): boolean;
 
   /** The walk that is under way, 0 for none. */
   abstract walkOf(reference: number): number;

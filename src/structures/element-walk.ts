@@ -10,7 +10,8 @@
  *
  * The position says where the walk goes on. In a dictionary it is a place in the order of `scan`, in a sorted set the
  * next record (from the greatest on), in a list the next chunk. All before it is done and of no concern to the walk.
- * `groups` is for lists, whose order the keeper has to keep (kept-chunks.ts).
+ * `groups` is for lists, whose order the keeper has to keep (kept-chunks.ts), and for streams, of which a part is kept as
+ * it was (stream-walk.ts).
  */
 
 export const enum Walk {
@@ -27,4 +28,8 @@ export interface ElementKeeper {
   keepChunk(walk: number, chunk: number): void;
   /** The block that a collection's reference names is another one now. */
   moved(walk: number, reference: number): void;
+  /** Whether what changes is to be kept at all. For streams, which keep it themselves (stream-walk.ts). */
+  readonly isKeeping: boolean;
+  /** There was no memory to keep something. */
+  keepingFailed(): void;
 }

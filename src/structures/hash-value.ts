@@ -830,9 +830,10 @@ export class HashValue extends CollectionValue {
     return this.tableFor(reference)?.walkOf(this.tableBlock(reference)) ?? 0;
   }
 
-  override beginWalk(reference: number, walk: number): void {
+  override beginWalk(reference: number, walk: number): boolean {
     this.words[walk + Walk.Position] = 0;
     this.tableFor(reference)?.setWalk(this.tableBlock(reference), walk);
+    return true;
   }
 
   override stepWalk(reference: number, steps: number): boolean {

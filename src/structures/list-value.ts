@@ -30,6 +30,9 @@ const CHUNK_BYTES_MIN = 4096;
 const SIZE_CLASSES = 5;
 const UNLIMITED = 0x7fffffff;
 
+/** A list of more chunks is long. */
+const LONG_CHUNKS = 8;
+
 /** Longer lists are chunks. */
 const PACKED_BYTES_MAX = 512;
 /** The form of chunks that are reported as packed, beside Encoding.Packed and Encoding.Chunks. */
@@ -348,8 +351,13 @@ export class ListValue extends CollectionValue {
     return this.isPacked(reference) ? 0 : this.chunks.walkOf(this.blockOf(reference));
   }
 
-  override beginWalk(reference: number, walk: number): void {
+  override isLong(reference: number): boolean {
+    return this.walkSteps(reference) > LONG_CHUNKS;
+  }
+
+  override beginWalk(reference: number, walk: number): boolean {
     this.chunks.beginWalk(this.blockOf(reference), walk);
+    return true;
   }
 
   override endWalk(reference: number): void {

@@ -348,9 +348,10 @@ export class SetValue extends CollectionValue {
     return this.encoding(reference) === Encoding.Table ? this.table.walkOf(this.blockOf(reference)) : 0;
   }
 
-  override beginWalk(reference: number, walk: number): void {
+  override beginWalk(reference: number, walk: number): boolean {
     this.words[walk + Walk.Position] = 0;
     this.table.setWalk(this.blockOf(reference), walk);
+    return true;
   }
 
   override stepWalk(reference: number, steps: number): boolean {

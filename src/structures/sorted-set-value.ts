@@ -520,10 +520,13 @@ export class SortedSetValue extends CollectionValue {
     return this.isPacked(reference) ? 0 : this.count(reference);
   }
 
-  override beginWalk(reference: number, walk: number): void {
+  override beginWalk(reference: number, walk: number): boolean {
+    const { words, tree } = this;
     const root = this.dictionaryRoot(reference);
-    this.words[root + WALK_WORD] = walk;
-    this.words[walk + Walk.Position] = this.recordOfRank(root, this.count(reference) - 1);
+    words[root + WALK_WORD] = walk;
+    tree.seekLast(root + TREE_WORD);
+    words[walk + Walk.Position] = tree.recordAt(tree.seekLeaf, tree.seekIndex);
+    return true;
   }
 
   /** Reads a record of a Tree. */
@@ -663,6 +666,16 @@ export class SortedSetValue extends CollectionValue {
       this.readTree(cursor);
     }
     return true;
+  }
+
+  /** Puts the cursor on the last element of a Tree; its count plays no part in it (SortedTree.seekLast). */
+  seekLast(cursor: SortedSetCursor, reference: number): void {
+    const { tree } = this;
+    tree.seekLast(this.treeRoot(reference));
+    cursor.block = 0;
+    cursor.at = tree.seekLeaf;
+    cursor.index = tree.seekIndex;
+    this.readTree(cursor);
   }
 
   /** Moves the cursor to the element of the next rank; false, with the cursor of no more use, at the end. */

@@ -353,6 +353,20 @@ export class SortedTree {
     return this.leaf !== 0;
   }
 
+  /**
+   * Goes to the last element of a tree that has one. No count plays a part in it, so a walk from here to the first element
+   * shows how many there are.
+   */
+  seekLast(root: number): void {
+    const { words } = this;
+    let node = words[root];
+    for (let level = words[root + TreeRoot.Height]; level > 0; level--) {
+      node = words[this.recordsStart(node) + INNER_CAPACITY + words[node >> 2] - 1];
+    }
+    this.leaf = node;
+    this.index = words[node >> 2] - 1;
+  }
+
   /** Adds an element that is not there yet; false, with nothing changed, if there is no memory. */
   insert(root: number, score: number, record: number): boolean {
     const { words } = this;

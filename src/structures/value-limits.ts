@@ -10,4 +10,7 @@ export interface ValueLimits {
   setPackedValueBytes: number;
   sortedSetPackedEntries: number;
   sortedSetPackedValueBytes: number;
+  /** `stream-node-max-bytes` and `stream-node-max-entries`; 0: no limit. */
+  streamNodeBytes: number;
+  streamNodeEntries: number;
 }

@@ -32,6 +32,7 @@ export const enum Errno {
   EAFNOSUPPORT = 97,
   EADDRINUSE = 98,
   EADDRNOTAVAIL = 99,
+  ECONNABORTED = 103,
   ENOBUFS = 105,
   ECANCELED = 125,
 }
@@ -98,6 +99,9 @@ export interface Libc {
   setOption(fd: number, level: number, option: number, value: Address, lengthBytes: number): number;
   peerName(fd: number, address: Address, lengthBytes: Address): number;
   socketName(fd: number, address: Address, lengthBytes: Address): number;
+  /** `limits`: room for two 64-bit numbers, the soft and the hard limit. */
+  getResourceLimit(resource: number, limits: Address): number;
+  setResourceLimit(resource: number, limits: Address): number;
   madvise(address: Address, lengthBytes: number, advice: number): number;
   ioUringSetup(entries: number, parameters: Address): number;
   ioUringEnter(
@@ -173,6 +177,8 @@ function bindCalls(): Libc | null {
       setOption: bind('setsockopt', 'int', ['int', 'int', 'int', 'intptr_t', 'uint']),
       peerName: bind('getpeername', 'int', ['int', 'intptr_t', 'intptr_t']),
       socketName: bind('getsockname', 'int', ['int', 'intptr_t', 'intptr_t']),
+      getResourceLimit: bind('getrlimit', 'int', ['int', 'intptr_t']),
+      setResourceLimit: bind('setrlimit', 'int', ['int', 'intptr_t']),
       madvise: bind('madvise', 'int', ['intptr_t', 'size_t', 'int']),
       ioUringSetup: (entries, parameters) => systemCall4(SystemCall.IoUringSetup, entries, parameters, 0, 0),
       ioUringEnter: (fd, submitted, completedMin, flags, argument, argumentBytes) =>

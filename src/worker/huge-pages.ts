@@ -30,6 +30,7 @@ import { Errno, type Libc } from '../system/libc.js';
 
 const SYSTEM_SETTING = '/sys/kernel/mm/transparent_hugepage/enabled';
 const HUGE_PAGE_BYTES = 2 << 20;
+const PAGE_BYTES = 4096;
 const MADV_COLLAPSE = 25;
 const MADV_HUGEPAGE = 14;
 const MADV_NOHUGEPAGE = 15;
@@ -148,7 +149,11 @@ export class HugePages {
 
   /** Gives pages of a shard that nothing uses back to the operating system. The shard's lock is held. */
   release(memory: ShardMemory, offset: number, lengthBytes: number): void {
-    this.libc.madvise(this.libc.addressOf(memory.bytes) + offset, lengthBytes, MADV_DONTNEED);
+    // A shard need not begin with a page.
+    const start = this.libc.addressOf(memory.bytes) + offset;
+    const first = Math.ceil(start / PAGE_BYTES) * PAGE_BYTES;
+    const end = Math.floor((start + lengthBytes) / PAGE_BYTES) * PAGE_BYTES;
+    if (end > first) this.libc.madvise(first, end - first, MADV_DONTNEED);
     const index = this.memories.indexOf(memory);
     if (index < 0) return;
     const page = Math.max(pageOf(this.starts[index] + offset), this.firstPages[index]);

@@ -27,6 +27,7 @@ import { WaitServer } from '../execution/wait-server.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
 import { EpollTransport } from '../network/epoll-transport.js';
@@ -35,6 +36,7 @@ import { IoUringTransport } from '../network/io-uring-transport.js';
 import type { ListenOptions } from '../network/listener.js';
 import { joinListeners, openSharedListeners, type SharedListener } from '../network/node-listener.js';
 import { NodeTransport } from '../network/node-transport.js';
+import { outputBlocks } from '../network/output-blocks.js';
 import { ProcessorLoad } from '../network/processor-load.js';
 import { PROTECTED_MODE_ERROR } from '../network/protected-mode.js';
 import { isLoopbackAddress } from '../network/socket-address.js';
@@ -43,25 +45,26 @@ import { TransferThread } from '../network/transfer.js';
 import type { ConnectionHandler, Transport, TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import { SnapshotImageWriter } from '../persistence/image-writer.js';
-import { REPLY_BYTES_MAX, ReplyWriter } from '../protocol/reply-writer.js';
+import { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry, type ChannelRegistryHandle } from '../pubsub/channel-registry.js';
 import { DenialContext } from '../state/access-log.js';
+import { CLIENT_ROWS_MAX } from '../state/client-table.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
 import { ProcessState, type ProcessStateHandle } from '../state/process-state.js';
 import { monotonicMs } from '../system/clock.js';
 import { writeCrashReport } from '../system/crash-report.js';
+import { DescriptorLimit } from '../system/descriptors.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
+import { ClientLimits } from './client-limits.js';
 import { crashDetails } from './crash-details.js';
 import { HeldReplies } from './held-replies.js';
 import { HugePages } from './huge-pages.js';
 import { WorkerMessages } from './message-output.js';
 import { WorkerPlacement } from './placement.js';
 
-/** How often connections are held against `timeout` and the soft output limit. */
-const CLIENT_CHECK_MS = 1000;
 /** A client that is silent for so long needs no room for the rest of its command yet. */
 const SHRINK_AFTER_IDLE_MS = 2000;
 /** The time between two ticks that active expiry may take. */
@@ -76,6 +79,12 @@ const EVICTION_BUDGET_MS = 10;
 const SPARE_TIME_BUDGET_MS = 1;
 /** A connection that brings more input than this stays where it is. */
 const MOVED_INPUT_BYTES_MAX = 64 * 1024;
+/** As the acceptor says it. */
+const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
+/** Buffers that were not needed for so long are given back. */
+const TRIM_MS = 3000;
+/** Replies of one connection before the others have their turn. */
+const TURN_REPLY_BYTES_MAX = 1024 * 1024;
 const NO_BYTES = new Uint8Array(0);
 
 /** A connection that another worker has given away. */
@@ -97,6 +106,8 @@ export interface WorkerOptions {
   readonly transport: TransportKind;
   /** How to reach the acceptor; null if workers accept by themselves, over node:net. */
   readonly acceptorControl: SharedArrayBuffer | null;
+  /** What the process needs besides its clients. */
+  readonly reservedDescriptors: number;
 }
 
 /** What the main thread tells a worker that accepts by itself: open these sockets, or listen on those. */
@@ -130,11 +141,8 @@ export class Worker implements ConnectionHandler {
   private readonly hugePages: HugePages | null;
   private readonly imageWriter: SnapshotImageWriter;
   private readonly connections = new Map<number, Connection>();
-  /** Connections with more pending output than the soft limit, and since when. */
-  private readonly overSoftLimit = new Map<Connection, number>();
   /** Connections with buffers that may grow or shrink without another command. */
   private readonly unsettled = new Set<Connection>();
-  private nextClientCheckMs = 0;
   /** Connections with a command that CLIENT PAUSE holds back, or that waits for its work. */
   private readonly postponed = new Set<Connection>();
   /** Commands are being executed: whatever fails now, the context knows which. */
@@ -146,6 +154,7 @@ export class Worker implements ConnectionHandler {
   );
   /** Connections that publish faster than other workers take it. */
   private readonly heldBack = new Set<Connection>();
+  private readonly limits: ClientLimits;
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
@@ -153,7 +162,11 @@ export class Worker implements ConnectionHandler {
   private movers: Connection[] = [];
   private arrivals: Arrival[] = [];
   private roundStartMs = 0;
+  /** Replies that the connection whose commands run has been sent in this turn. */
+  private turnBytes = 0;
+  private nextTrimMs = 0;
   private hasFailed = false;
+  private readonly acceptFailures: AcceptFailures;
 
   constructor(options: WorkerOptions) {
     this.options = options;
@@ -183,11 +196,16 @@ export class Worker implements ConnectionHandler {
         sessions,
         workerIndex: options.index,
         close: (session) => this.closeSoon(session),
+        // The first time is before there are any clients.
+        changed: () => this.limits?.usersChanged(),
         wakeWorker: (index) => this.channels[index].wake(),
         mayWait: () => !this.context.locks.areHeld,
       },
       table,
     );
+    const log = createLog(this.config.logFile, () => this.config.logLevel);
+    this.acceptFailures = new AcceptFailures(log);
+    const descriptors = new DescriptorLimit(libc, options.reservedDescriptors);
     this.services = {
       state: this.state,
       config: this.config,
@@ -209,7 +227,7 @@ export class Worker implements ConnectionHandler {
         (id) => this.services.sessions.get(id),
       ),
       waitRoom: new WaitRoom(this.state, options.index, (ended) => this.resumeWaiting(ended)),
-      transfers: new TransferThread(options.channels[options.index]),
+      transfers: new TransferThread(options.channels[options.index], log),
       access: this.access,
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
@@ -218,6 +236,7 @@ export class Worker implements ConnectionHandler {
       sessions,
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
+      roomForClients: (wanted) => descriptors.makeRoom(Math.min(wanted, CLIENT_ROWS_MAX)).clients,
       followConfig: () => this.followConfig(),
       loadAppendOnlyAgain: () => {
         const { keyspace, state } = options;
@@ -225,9 +244,14 @@ export class Worker implements ConnectionHandler {
         return loadAppendOnlyAgain({ keyspace, config: this.config, persistence, sharedConfig });
       },
       isDebugAllowed: (session) => this.isAllowed(this.config.enableDebugCommand, session),
-      log: createLog(this.config.logFile, () => this.config.logLevel),
+      log,
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(),
+      purgeBuffers: () => {
+        for (let worker = 0; worker < options.workerCount; worker++) {
+          this.state.outbox.send(worker, MessageKind.Purge, 0);
+        }
+      },
       releaseUnusedPages: (shard) =>
         shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
           this.hugePages?.release(shard.memory, offset, lengthBytes),
@@ -267,6 +291,18 @@ export class Worker implements ConnectionHandler {
       parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
       this.transport = transport;
     }
+    this.limits = new ClientLimits({
+      worker: options.index,
+      config: this.config,
+      clients: this.state.clients,
+      counters: this.state.counters.server,
+      connections: this.connections,
+      transport: this.transport,
+      log,
+      describeSlot: (slot) => this.describeSlot(slot),
+      describe: (session) => this.describe(session),
+      wakeWorker: this.services.wakeWorker,
+    });
     this.heldReplies = new HeldReplies(
       this.keyspace.journal,
       this.state.appendOnly,
@@ -318,6 +354,10 @@ export class Worker implements ConnectionHandler {
     this.state.counters.server[ServerCounter.RejectedConnections]++;
   }
 
+  onAcceptFailed(reason: string): void {
+    this.acceptFailures.note(reason);
+  }
+
   /** An exception may have left a shard half changed or locked: it ends the process, with all that is known. */
   private fail(error: unknown): never {
     this.hasFailed = true;
@@ -333,6 +373,7 @@ export class Worker implements ConnectionHandler {
     this.configVersion = published.version;
     this.config.adopt(JSON.parse(published.json));
     this.applyConfig();
+    this.limits.configurationChanged();
   }
 
   /** Looks whether the dataset is loaded, until it is. */
@@ -344,8 +385,6 @@ export class Worker implements ConnectionHandler {
     const { config, services } = this;
     config.copyTo(this.settings);
     this.keyspace.settingsChanged();
-    const { hardBytes } = config.normalOutputLimit;
-    this.context.reply.limitBytes = hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
     services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
     this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
@@ -359,7 +398,7 @@ export class Worker implements ConnectionHandler {
   private mayExpire(): boolean {
     const { control, appendOnly } = this.state;
     if (appendOnly.writeError !== 0) return false;
-    if (!control.mayBePaused || control.pauseKind(Date.now()) === PauseKind.Off) return true;
+    if (!control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off) return true;
     return (this.context.command.flags & CommandFlag.Write) !== 0;
   }
 
@@ -370,6 +409,10 @@ export class Worker implements ConnectionHandler {
     );
   }
 
+  get isPaused(): boolean {
+    return this.dispatcher.isPaused;
+  }
+
   get bytesNeeded(): number {
     return this.dispatcher.bytesNeeded;
   }
@@ -377,16 +420,20 @@ export class Worker implements ConnectionHandler {
   onOpen(connection: Connection): void {
     this.followConfig();
     this.access.follow();
-    const nowMs = Date.now();
     const id = this.state.control.takeClientId();
-    const session = new Session(id, connection, nowMs);
+    const session = new Session(id, connection, monotonicMs());
     this.access.begin(session);
-    const hasRow = this.services.clientRows.open(session, nowMs);
+    const hasRow = this.services.clientRows.open(session);
     connection.session = session;
     this.connections.set(id, connection);
     this.services.sessions.set(id, session);
     this.state.counters.server[ServerCounter.ConnectionsReceived]++;
-    if (!hasRow) connection.closeAfterReply();
+    this.limits.opened(connection, session);
+    if (!hasRow) {
+      this.onRefused();
+      this.transport.reply.error(TOO_MANY_CLIENTS);
+      connection.closeAfterReply();
+    }
     const { needsNoPassword } = this.access.defaultUser;
     if (this.config.protectedMode && needsNoPassword && !isLoopbackAddress(connection.peerAddress())) {
       this.state.counters.server[ServerCounter.RejectedConnections]++;
@@ -405,12 +452,16 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.followLoading();
     this.context.nowMs = nowMs;
-    if (this.roundStartMs === 0) this.roundStartMs = nowMs;
+    if (this.roundStartMs === 0) this.roundStartMs = monotonicMs();
     if (this.placement?.noteInput(connection)) this.movers.push(connection);
-    session.lastInteractionMs = nowMs;
+    session.lastInteractionMs = this.roundStartMs;
     const { journal } = this.keyspace;
     if (journal.isOn && !journal.ring.isReady) this.waitForJournal();
     this.heldReplies.beforeCommands();
+    this.limits.beforeCommands(session);
+    const { reply } = this.transport;
+    reply.outlet = connection;
+    this.turnBytes = 0;
     let position: number;
     this.isExecuting = true;
     try {
@@ -419,19 +470,21 @@ export class Worker implements ConnectionHandler {
       this.fail(error);
     }
     this.isExecuting = false;
+    reply.outlet = null;
     this.afterCommands(connection, session);
-    if (end - position > this.config.clientQueryBufferLimitBytes) this.closeOverInput(connection);
+    this.limits.inputWaits(connection, session, end - position);
     this.noteTraffic(connection, session, position - start, end - position);
     this.services.monitors.flush();
-    this.evictClients();
+    this.limits.evictClients();
     this.takeRequests();
     return position;
   }
 
   /** What has to happen once commands of a connection have run. */
   private afterCommands(connection: Connection, session: Session): void {
-    this.heldReplies.holdIfUnsynced(connection);
-    if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
+    // Who has not authenticated is told nothing of the data.
+    if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
+    this.limits.afterCommands(connection, session);
     if (this.state.outbox.takeCongestion() && session.postponed === null) {
       this.heldBack.add(connection);
       this.transport.pauseReading(connection);
@@ -458,7 +511,7 @@ export class Worker implements ConnectionHandler {
 
   onRoundEnd(): void {
     this.keyspace.keptLock.letGo();
-    if (this.roundStartMs > 0) this.placement?.noteRound(Date.now() - this.roundStartMs);
+    if (this.roundStartMs > 0) this.placement?.noteRound(monotonicMs() - this.roundStartMs);
     this.roundStartMs = 0;
     this.services.waitRoom.finishServed();
     this.messages.flush();
@@ -521,8 +574,9 @@ export class Worker implements ConnectionHandler {
     session.postponed = null;
     connection.closesOnEnd = false;
     this.context.nowMs = Date.now();
-    session.lastInteractionMs = this.context.nowMs;
+    session.lastInteractionMs = monotonicMs();
     this.heldReplies.beforeCommands();
+    this.limits.beforeCommands(session);
     reply.protocol = session.protocol;
     if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
     else if (end === WaitEnd.TimedOut) reply.nullArray();
@@ -542,13 +596,10 @@ export class Worker implements ConnectionHandler {
       if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
     }
     this.heldReplies.holdIfUnsynced(connection);
+    this.limits.afterCommands(connection, session);
+    if (connection.isClosed) return;
     this.state.counters.server[ServerCounter.OutputBytes] += reply.size;
-    this.services.clientRows.publish(
-      session,
-      this.context.nowMs,
-      connection.queryBufferBytes,
-      connection.queryBufferFreeBytes,
-    );
+    this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
     this.transport.send(connection);
     this.transport.resumeReading(connection);
   }
@@ -614,80 +665,47 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  /** Whether what waits to be sent, with the replies that were just written, is more than a client may have. */
-  private isOverHardLimit(connection: Connection): boolean {
-    const { reply } = this.transport;
-    const { hardBytes } = this.config.normalOutputLimit;
-    return reply.overflowed || (hardBytes > 0 && connection.pendingOutputBytes + reply.size > hardBytes);
+  /** A client as CLIENT LIST shows it, by its slot in the table. */
+  private describeSlot(slot: number): string {
+    if (slot < 0) return '';
+    return this.state.clients.formatLine(slot, monotonicMs(), (id) => this.context.table.byId(id).fullName);
   }
 
-  /** Closes a connection that does not take its output; it gets nothing of what was just replied. */
-  private closeOverLimit(connection: Connection): void {
-    const { reply } = this.transport;
-    reply.overflowed = false;
-    reply.drop();
-    this.state.counters.server[ServerCounter.OutputLimitDisconnections]++;
-    this.logOutputLimit(connection);
-    this.transport.close(connection, false);
-  }
-
-  private logOutputLimit(connection: Connection): void {
-    const client = this.describeClient(connection);
-    this.services.log(`Client ${client} closed for overcoming of output buffer limits.`, 'warning');
-  }
-
-  /** Closes a connection with more input than a client may have that waits for the rest of its command. */
-  private closeOverInput(connection: Connection): void {
-    if (!connection.isClosing) {
-      const client = this.describeClient(connection);
-      this.services.log(`Closing client that reached max query buffer length: ${client}`, 'warning');
+  private describe(session: Session): string {
+    const connection = this.connections.get(session.id);
+    if (connection !== undefined) {
+      const { queryBufferBytes, queryBufferFreeBytes } = connection;
+      this.services.clientRows.publish(session, queryBufferBytes, queryBufferFreeBytes);
     }
-    connection.closeAfterReply();
-  }
-
-  /** A connection as CLIENT LIST shows it. */
-  private describeClient({ session }: Connection): string {
-    if (session === null) return '(no client)';
-    const { clients } = this.state;
-    return clients.formatLine(session.clientSlot, Date.now(), (id) => this.context.table.byId(id).fullName);
+    return this.describeSlot(session.clientSlot);
   }
 
   /** Keeps the connection's row in the client table up to date. */
   private noteTraffic(connection: Connection, session: Session, readBytes: number, keptBytes: number): void {
     const { counters } = this.state;
-    const replyBytes = this.transport.reply.size;
+    const { reply } = this.transport;
+    const replyBytes = reply.size + reply.spilledBytes;
     counters.server[ServerCounter.InputBytes] += readBytes;
     counters.server[ServerCounter.OutputBytes] += replyBytes;
     counters.server[ServerCounter.Reads]++;
     counters.server[ServerCounter.Writes]++;
     // The connection gets a buffer for what is cut only after this; `unsettled` has it measured later.
     const freeBytes = keptBytes === 0 ? 0 : Math.max(this.bytesNeeded, connection.queryBufferFreeBytes);
-    this.services.clientRows.publish(session, this.context.nowMs, keptBytes, freeBytes, readBytes);
+    this.services.clientRows.publish(session, keptBytes, freeBytes, readBytes);
     if (keptBytes > 0) this.unsettled.add(connection);
   }
 
-  private flush(session: Session): void {
+  private flush(session: Session): boolean {
     const connection = this.connections.get(session.id);
-    if (connection === undefined) return;
-    // With a limit, replies to one read count together, and nobody gets a part of them.
-    if (this.isOverHardLimit(connection)) this.closeOverLimit(connection);
-    else if (this.config.normalOutputLimit.hardBytes === 0) {
-      this.heldReplies.holdIfUnsynced(connection);
-      this.transport.send(connection);
-    }
-  }
-
-  /** Closes the clients that take most if all together take more than `maxmemory-clients`. */
-  private evictClients(): void {
-    const limitBytes = this.config.maxMemoryClientsBytes;
-    const { clients, counters } = this.state;
-    if (limitBytes === 0 || clients.evictableBytes() <= limitBytes) return;
-    for (const slot of clients.evictionVictims(limitBytes)) {
-      const worker = clients.requestKill(slot, clients.id(slot));
-      if (worker < 0) continue;
-      counters.server[ServerCounter.EvictedClients]++;
-      if (worker !== this.options.index) this.services.wakeWorker(worker);
-    }
+    if (connection === undefined) return false;
+    if (!this.limits.maySendPart(connection, session)) return !connection.isClosed;
+    if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
+    const { reply } = this.transport;
+    const replyBytes = reply.size + reply.spilledBytes;
+    this.turnBytes += replyBytes;
+    this.state.counters.server[ServerCounter.OutputBytes] += replyBytes;
+    this.transport.send(connection);
+    return !connection.isClosed && this.turnBytes < TURN_REPLY_BYTES_MAX;
   }
 
   onClose(connection: Connection): void {
@@ -710,8 +728,8 @@ export class Worker implements ConnectionHandler {
   private forget(connection: Connection, session: Session): void {
     connection.session = null;
     this.unsettled.delete(connection);
-    this.overSoftLimit.delete(connection);
     this.heldBack.delete(connection);
+    this.limits.closed(connection);
     this.connections.delete(session.id);
     this.services.sessions.delete(session.id);
   }
@@ -744,12 +762,19 @@ export class Worker implements ConnectionHandler {
     if (kind === MessageKind.MonitorLines) this.services.monitors.receive(message);
     else if (kind === MessageKind.WaitEnded) this.services.waitRoom.receive(message);
     else if (kind === MessageKind.Published) this.services.publisher.receive(message);
+    else if (kind === MessageKind.Purge) this.giveBackBuffers(true);
     else if (kind >= MessageKind.Invalidated) this.services.invalidations.receive(message);
     else if (kind === MessageKind.Connection) {
       const input = bytes.slice(offset, offset + length);
       this.arrivals.push({ fd: message.first, slot: message.second, input });
     }
   };
+
+  /** Gives back memory that is kept for long replies: what was not used lately, or with `isForced` all of it. */
+  private giveBackBuffers(isForced: boolean): void {
+    outputBlocks.trim(isForced);
+    this.transport.reply.shrinkIfUnused(isForced);
+  }
 
   /** Sends bytes that are no reply to a connection. Nothing else may wait in the reply writer. */
   private sendTo(session: Session, bytes: Uint8Array, offset: number, length: number): void {
@@ -776,14 +801,16 @@ export class Worker implements ConnectionHandler {
     if (this.postponed.size === 0) return;
     this.services.transfers.collect();
     const nowMs = Date.now();
-    if (this.state.control.pauseKind(nowMs) === PauseKind.All) return;
+    if (this.state.control.pauseKind(monotonicMs()) === PauseKind.All) return;
     for (const connection of [...this.postponed]) {
       const { session } = connection;
       if (session === null || session.postponed === null) continue;
       if (session.postponedWork?.isReady === false) continue;
       this.context.nowMs = nowMs;
       this.heldReplies.beforeCommands();
+      this.limits.beforeCommands(session);
       this.transport.reply.protocol = session.protocol;
+      this.transport.reply.outlet = connection;
       this.isExecuting = true;
       try {
         this.executor.executePostponed(session, session.postponed);
@@ -791,18 +818,15 @@ export class Worker implements ConnectionHandler {
         this.fail(error);
       }
       this.isExecuting = false;
-      this.heldReplies.holdIfUnsynced(connection);
+      this.transport.reply.outlet = null;
+      if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
+      this.limits.afterCommands(connection, session);
       this.services.monitors.flush();
-      if (session.postponed !== null) continue;
+      if (session.postponed !== null || connection.isClosed) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
       if (session.closing) connection.closeAfterReply();
-      this.services.clientRows.publish(
-        session,
-        nowMs,
-        connection.queryBufferBytes,
-        connection.queryBufferFreeBytes,
-      );
+      this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
       this.transport.send(connection);
       this.transport.resumeReading(connection);
     }
@@ -824,8 +848,8 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.access.follow();
     this.context.nowMs = nowMs;
-    this.measureUnsettled(nowMs);
-    this.evictClients();
+    this.measureUnsettled();
+    this.limits.evictClients();
     let isWorkLeft = false;
     this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
@@ -845,18 +869,19 @@ export class Worker implements ConnectionHandler {
     }
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
-      this.state.statistics.sample(nowMs);
-      this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
+      this.state.statistics.sample(monotonicMs());
+      this.state.clients.forgetOldPeaks(Math.floor(monotonicMs() / 1000));
     }
     // With `always`, nobody has woken the journal thread for what has expired.
     this.keyspace.journal.ring.wakeIfPending();
-    if (nowMs >= this.nextClientCheckMs) {
-      this.nextClientCheckMs = nowMs + CLIENT_CHECK_MS;
-      this.checkClients(nowMs);
+    if (performance.now() >= this.nextTrimMs) {
+      this.nextTrimMs = performance.now() + TRIM_MS;
+      this.giveBackBuffers(false);
     }
     // What has expired may have served somebody, and caused messages.
     this.services.waitRoom.finishServed();
     this.messages.flush();
+    this.limits.tick(monotonicMs());
     return isWorkLeft;
   }
 
@@ -879,33 +904,10 @@ export class Worker implements ConnectionHandler {
     return isWorkLeft;
   }
 
-  /** Closes connections that were idle for too long, or did not take their replies for too long. */
-  private checkClients(nowMs: number): void {
-    const { timeoutSeconds, normalOutputLimit } = this.config;
-    const { softBytes, softSeconds } = normalOutputLimit;
-    for (const [connection, sinceMs] of this.overSoftLimit) {
-      if (connection.isClosed || softBytes === 0 || connection.pendingOutputBytes <= softBytes) {
-        this.overSoftLimit.delete(connection);
-      } else if (nowMs - sinceMs > softSeconds * 1000) {
-        this.overSoftLimit.delete(connection);
-        this.state.counters.server[ServerCounter.OutputLimitDisconnections]++;
-        this.logOutputLimit(connection);
-        this.transport.close(connection, false);
-      }
-    }
-    if (timeoutSeconds === 0) return;
-    for (const connection of [...this.connections.values()]) {
-      const { session } = connection;
-      if (session === null || session.isMonitor || session.postponed !== null) continue;
-      if (nowMs - session.lastInteractionMs > timeoutSeconds * 1000) {
-        this.services.log('Closing idle client', 'verbose');
-        this.transport.close(connection, false);
-      }
-    }
-  }
-
   /** Keeps the rows up to date of clients with buffers, and gives back what idle ones do not need. */
-  private measureUnsettled(nowMs: number): void {
+  private measureUnsettled(): void {
+    if (this.unsettled.size === 0) return;
+    const nowMs = monotonicMs();
     for (const connection of this.unsettled) {
       const { session } = connection;
       if (session === null) continue;
@@ -927,12 +929,6 @@ export class Worker implements ConnectionHandler {
     if (session === null) return;
     this.unsettled.add(connection);
     this.publishBuffers(connection, session);
-    const { softBytes } = this.config.normalOutputLimit;
-    const { pendingOutputBytes } = connection;
-    if (this.isOverHardLimit(connection)) {
-      this.closeOverLimit(connection);
-    } else if (softBytes > 0 && pendingOutputBytes >= softBytes && !this.overSoftLimit.has(connection)) {
-      this.overSoftLimit.set(connection, Date.now());
-    }
+    this.limits.outputWaits(connection, session);
   }
 }

@@ -122,6 +122,61 @@ const sameHelp: Comparison = (a, b) => {
 const sameOrPacked: Comparison = (a, b) =>
   ['hashtable', 'quicklist'].some((name) => a.includes(name)) && b.includes('listpack');
 
+/** XPENDING: entries whose idle times differ a little; the summary is compared byte for byte. */
+const samePending: Comparison = (a, b) => {
+  const x = elementsOf(a);
+  const y = elementsOf(b);
+  if (!x || !y || headOf(a) !== headOf(b)) return false;
+  return x.every((entry, i) => {
+    const p = elementsOf(entry);
+    const q = elementsOf(y[i]!);
+    if (p?.length !== 4 || q?.length !== 4) return false;
+    return p.every((part, j) => (j === 2 ? within(CLOCK_TOLERANCE_MS)(part, q[j]!) : part.equals(q[j]!)));
+  });
+};
+
+/** XINFO GROUPS: all but the numbers of consumers, since Redis 7.0 does not make one that gets no entry. */
+const sameGroups: Comparison = (a, b) => {
+  const mask = (reply: Buffer) => reply.toString('latin1').replace(/(consumers\r\n:)\d+/g, '$10');
+  return mask(a) === mask(b);
+};
+
+/** XINFO CONSUMERS: those with pending entries, and how many they have. Redis 7.0 has no "inactive". */
+const sameConsumers: Comparison = (a, b) => {
+  const busy = (reply: Buffer) =>
+    elementsOf(reply)
+      ?.map((entry) => elementsOf(entry)?.slice(0, 4).join(''))
+      .filter((entry) => !entry?.includes('pending\r\n:0\r\n'))
+      .join();
+  return elementsOf(a) !== null && busy(a) === busy(b);
+};
+
+/** XINFO STREAM FULL: up to the consumers of the first group; times differ a little. Redis 7.0 has no "nacked-count". */
+const sameStream: Comparison = (a, b) => {
+  const visible = (reply: Buffer) =>
+    reply
+      .toString('latin1')
+      .split('consumers\r\n')[0]!
+      .replace(/[*%]\d+(\r\n\$4\r\nname)/, '$1')
+      .replace(/:\d{13}\r\n/g, ':0\r\n');
+  return visible(a) === visible(b);
+};
+
+/** The first byte of a payload of a stream. */
+const STREAM_PAYLOAD = 0x13;
+
+/** DUMP of a stream: times of deliveries are in it. */
+const samePayloadOfStream: Comparison = (a, b) => {
+  const typeOf = (reply: Buffer) => reply[reply.indexOf('\r\n') + 2];
+  return typeOf(a) === STREAM_PAYLOAD && typeOf(b) === STREAM_PAYLOAD;
+};
+
+const byStreamSubcommand: Record<string, Comparison> = {
+  groups: sameGroups,
+  consumers: sameConsumers,
+  stream: sameStream,
+};
+
 const byObjectSubcommand: Record<string, Comparison> = {
   encoding: sameOrPacked,
   // Redis keeps small integers once for all keys, with one access clock.
@@ -201,6 +256,15 @@ function comparisonFor(args: readonly Word[], context: CompareContext): Comparis
     case 'hvals':
     case 'hrandfield':
       return sameElements;
+    case 'xpending':
+      return samePending;
+    case 'xinfo':
+      return byStreamSubcommand[subcommand] ?? null;
+    case 'xgroup':
+      // Redis 7.0 does not make a consumer that gets no entry, so here it may be there already.
+      return subcommand === 'createconsumer' ? anyIntegers : null;
+    case 'dump':
+      return samePayloadOfStream;
     case 'hello':
       return sameButId;
     case 'object':

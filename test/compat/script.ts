@@ -70,6 +70,11 @@ function isRacyTime(word: string, isMilliseconds: boolean): boolean {
   return number > 0 && number < (isMilliseconds ? 100_000 : 100);
 }
 
+/** Whether a reading command would wait. */
+function mayBlock(args: readonly Word[]): boolean {
+  return args.some((word, i) => text(word) === 'block' && Number(text(args[i + 1])) >= 0);
+}
+
 /**
  * Whether a command can be part of a script: it neither needs hundreds of megabytes nor depends on the
  * moment at which it runs.
@@ -137,6 +142,17 @@ export function isSuitable(args: readonly Word[]): boolean {
       // Tracking can't be switched on; what is wrong with trying is compared.
       if (text(args[1]) === 'tracking' && text(args[2]) === 'on') return args.length > 4;
       return text(args[1]) !== 'kill' || args.length > 2;
+    case 'xadd':
+      // An id of the server's own comes from the clock.
+      return !args.some((word) => text(word) === '*');
+    case 'xread':
+      // The last entry can be asked for since Redis 7.4.
+      return !mayBlock(args) && !args.some((word) => text(word) === '+');
+    case 'xreadgroup':
+      return !mayBlock(args);
+    case 'xautoclaim':
+      // For large counts it depends on the machine whether Redis has memory.
+      return !args.some((word, i) => text(word) === 'count' && Number(text(args[i + 1])) > 1000);
     case 'monitor':
       return args.length > 1;
     case 'latency':

@@ -11,6 +11,7 @@ import { skipWithoutRedis, TestServer } from '../tools/server.js';
 /** Damselfly's own directives. */
 const OWN = new Set([
   'active-workers',
+  'auth-timeout',
   'commandlog-large-reply-max-len',
   'commandlog-large-request-max-len',
   'commandlog-reply-larger-than',

@@ -269,6 +269,43 @@ await t.test('DEBUG LOADAOF', {}, async (t) => {
   t.same(differences(await readDataset(server.client()), expected), []);
 });
 
+await t.test(
+  'DEBUG LOADAOF of commands that lock shards by themselves, while large values are freed',
+  {},
+  async (t) => {
+    t.setTimeout(0);
+    const server = await TestServer.start({ kind: 'damselfly', directives: { appendonly: 'yes' } });
+    t.teardown(() => server.stop('SIGKILL'));
+    const client = await server.rawClient();
+    const elements = Array.from({ length: 100_000 }, (_, number) => `element ${number}`);
+    await client.pipeline([['SADD', 'large', ...elements]]);
+    await client.pipeline([['FLUSHALL'], ['SET', 'k', 'v'], ['SELECT', '1'], ['SET', 'other', 'v']]);
+    await client.pipeline([
+      ['SWAPDB', '0', '1'],
+      ['SELECT', '2'],
+      ['SET', 'gone', 'v'],
+      ['FLUSHDB'],
+      ['SELECT', '0'],
+    ]);
+    await client.pipeline([['SADD', 'large', ...elements]]);
+    const expected = await readDataset(server.client());
+    // A snapshot of the moment before; and what it still needs is not freed all at once.
+    const replies = await client.pipeline([
+      ['BGSAVE'],
+      ['SADD', 'another', ...elements],
+      ['UNLINK', 'another'],
+    ]);
+    t.match(String(replies[0]), /started/);
+    t.equal(await client.text('DEBUG', 'LOADAOF'), '+OK\r\n');
+    t.same(differences(await readDataset(server.client()), expected), []);
+    await untilInfo(client, 'rdb_bgsave_in_progress', 0);
+    t.match(await client.text('INFO', 'persistence'), /rdb_last_bgsave_status:ok/);
+    t.equal(await client.text('DEBUG', 'RELOAD', 'NOSAVE'), '+OK\r\n');
+    t.same(differences(await readDataset(server.client()), expected), [], 'the snapshot has its moment');
+    t.equal(await client.text('DEBUG', 'VERIFY'), '+OK\r\n');
+  },
+);
+
 await t.test('no end before the first base', {}, async (t) => {
   t.setTimeout(0);
   const server = await TestServer.start({ kind: 'damselfly' });

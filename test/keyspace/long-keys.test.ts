@@ -117,6 +117,10 @@ class Store {
       chunk: (_key, chunk) => {
         this.text += writer.chunk(shard, chunk);
       },
+      streamHead: () => {},
+      groupHead: () => {},
+      pending: () => {},
+      groupEnd: () => false,
       end: (key) => {
         this.text += `end ${key.expiresAt}\n`;
       },

@@ -49,6 +49,8 @@ function newSettings(): KeyspaceSettings {
       setPackedValueBytes: 64,
       sortedSetPackedEntries: 128,
       sortedSetPackedValueBytes: 64,
+      streamNodeBytes: 4096,
+      streamNodeEntries: 100,
     },
   };
 }

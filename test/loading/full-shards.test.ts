@@ -30,7 +30,17 @@ const OUT_OF_MEMORY = /^-OOM /;
 
 /** Ends a snapshot whose keys nobody wants. */
 function endSnapshot({ keyspace }: Engine): void {
-  const taker = { begin() {}, image() {}, records() {}, chunk() {}, end() {} };
+  const taker = {
+    begin() {},
+    image() {},
+    records() {},
+    chunk() {},
+    end() {},
+    streamHead() {},
+    groupHead() {},
+    pending() {},
+    groupEnd: () => true,
+  };
   for (const { snapshot } of keyspace.shards) {
     do {
       while (snapshot.takeImage(null)) {}

@@ -61,6 +61,7 @@ t.test('no worker has more than its share and one, in bursts and after others ha
     control: control.buffer,
     workerLoad: WorkerLoad.create(workers.length),
     processControl: ControlBlock.create(),
+    logFile: '',
   };
   // Readiness is in the array of struct pollfd, which the made-up poll can't see: all are ready at all times.
   const original = DataView.prototype.getInt16;

@@ -55,6 +55,17 @@ const OWN: Family = {
     [2, (v) => ['COPY', v.key(), v.key(), 'DB', String(v.below(4)), 'REPLACE']],
     [2, (v) => ['MOVE', v.key(), String(v.below(4))]],
     [1, (v) => ['SELECT', String(v.below(4))]],
+    [
+      3,
+      (v) => [
+        'XADD',
+        v.pick(['s1', 's2', '{s}3']),
+        ...v.pick([[], ['MAXLEN', '~', '5']]),
+        '*',
+        'f',
+        v.value(),
+      ],
+    ],
     [1, (v) => ['SORT', v.key(), 'ALPHA', 'STORE', v.key()]],
     [1, (v) => ['SORT', v.key(), 'BY', 'nosort', 'STORE', v.key()]],
     [1, (v) => [v.pick(['LMPOP', 'ZMPOP']), '2', v.key(), v.key(), 'LEFT', 'COUNT', '2']],
@@ -77,7 +88,7 @@ const OWN: Family = {
 
 const FAMILIES = [
   ...familiesByName(
-    'strings,bitmaps,hyperloglogs,geo,keys,sets,sorted-sets,hashes,lists,sort,dumps,transactions',
+    'strings,bitmaps,hyperloglogs,geo,keys,sets,sorted-sets,hashes,lists,sort,streams,streams,dumps,transactions',
   ),
   OWN,
   OWN,

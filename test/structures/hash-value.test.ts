@@ -20,6 +20,8 @@ const limits: ValueLimits = {
   setPackedValueBytes: 0,
   sortedSetPackedEntries: 0,
   sortedSetPackedValueBytes: 0,
+  streamNodeBytes: 4096,
+  streamNodeEntries: 100,
 };
 
 type Bytes = [Uint8Array, DataView, number, number];

@@ -20,6 +20,8 @@ function limitsOf(listPackedSize: number, listCompressDepth: number): ValueLimit
     setPackedValueBytes: 0,
     sortedSetPackedEntries: 0,
     sortedSetPackedValueBytes: 0,
+    streamNodeBytes: 4096,
+    streamNodeEntries: 100,
   };
 }
 

@@ -19,6 +19,8 @@ const limits: ValueLimits = {
   setPackedValueBytes: 20,
   sortedSetPackedEntries: 0,
   sortedSetPackedValueBytes: 0,
+  streamNodeBytes: 4096,
+  streamNodeEntries: 100,
 };
 
 const INTEGERS = [

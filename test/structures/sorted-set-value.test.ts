@@ -22,6 +22,8 @@ function limits(entries: number, valueBytes: number): ValueLimits {
     setPackedValueBytes: 64,
     sortedSetPackedEntries: entries,
     sortedSetPackedValueBytes: valueBytes,
+    streamNodeBytes: 4096,
+    streamNodeEntries: 100,
   };
 }
 

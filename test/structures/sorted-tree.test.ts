@@ -100,6 +100,8 @@ class Subject {
       index = 0;
     }
     if (rank !== model.length) throw new Error('walk ended early');
+    tree.seekLast(root);
+    if (tree.recordAt(tree.seekLeaf, tree.seekIndex) !== model.at(-1)!.record) throw new Error('last');
     for (let probe = 0; probe < 3; probe++) {
       const chosen = random.below(model.length);
       const { score, record } = model[chosen]!;

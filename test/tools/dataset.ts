@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Random } from './random.js';
 
-export type DataType = 'string' | 'list' | 'set' | 'zset' | 'hash';
-export const DATA_TYPES: readonly DataType[] = ['string', 'list', 'set', 'zset', 'hash'];
+export type DataType = 'string' | 'list' | 'set' | 'zset' | 'hash' | 'stream';
+export const DATA_TYPES: readonly DataType[] = ['string', 'list', 'set', 'zset', 'hash', 'stream'];
 
 /** Elements sent with one command. */
 const ELEMENTS_PER_COMMAND = 200;
@@ -67,12 +67,42 @@ function elements(random: Random, type: DataType, count: number, isOfIntegers: b
   return args;
 }
 
-const ADD_COMMANDS: Readonly<Record<Exclude<DataType, 'string'>, string>> = {
+const ADD_COMMANDS: Readonly<Record<Exclude<DataType, 'string' | 'stream'>, string>> = {
   list: 'RPUSH',
   set: 'SADD',
   zset: 'ZADD',
   hash: 'HSET',
 };
+
+const GROUPS = ['g1', 'group two'];
+const CONSUMERS = ['c1', 'c2', 'consumer three'];
+
+/** A stream with entries, some of them deleted, and groups that have read and acknowledged some of the others. */
+async function fillStream(client: Redis, random: Random, key: Buffer): Promise<void> {
+  const ids: string[] = [];
+  const pipeline = client.pipeline();
+  let ms = random.pick([1, 1_795_958_974_818]);
+  for (let left = size(random); left > 0; left--) {
+    ms += random.below(3);
+    const id = `${ms}-${ids.length}`;
+    ids.push(id);
+    const fields = random.chance(0.9) ? ['field', 'g'] : ['other', 'field', '12'];
+    pipeline.call('XADD', key, id, ...fields.flatMap((field) => [field, randomText(random)]));
+  }
+  for (const group of random.chance(0.7) ? GROUPS : []) {
+    pipeline.call('XGROUP', 'CREATE', key, group, random.chance(0.7) ? '0' : random.pick(ids));
+    for (const consumer of CONSUMERS) {
+      const count = String(1 + random.below(40));
+      pipeline.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', key, '>');
+    }
+    pipeline.call('XACK', key, group, ...Array.from({ length: 10 }, () => random.pick(ids)));
+    pipeline.call('XCLAIM', key, group, 'c1', '0', random.pick(ids), 'RETRYCOUNT', '7');
+    pipeline.call('XGROUP', 'CREATECONSUMER', key, group, 'idle');
+  }
+  if (random.chance(0.5)) pipeline.call('XDEL', key, ...Array.from({ length: 5 }, () => random.pick(ids)));
+  if (random.chance(0.3)) pipeline.call('XTRIM', key, 'MAXLEN', String(random.below(ids.length)));
+  await pipeline.exec();
+}
 
 /** Creates `count` keys in a few databases. */
 export async function fillRandomly(
@@ -90,6 +120,8 @@ export async function fillRandomly(
         ? Buffer.alloc(200_000, randomText(random).toString('latin1') || 'x')
         : randomText(random);
       await client.set(key, value);
+    } else if (type === 'stream') {
+      await fillStream(client, random, key);
     } else {
       const isOfIntegers = random.chance(0.4);
       for (let left = size(random); left > 0; left -= ELEMENTS_PER_COMMAND) {
@@ -121,6 +153,8 @@ async function valueText(client: Redis, key: Buffer, type: string): Promise<stri
         .join(',');
     case 'zset':
       return hex((await client.callBuffer('ZRANGE', key, '0', '-1', 'WITHSCORES')) as Buffer[]).join(',');
+    case 'stream':
+      return streamText(client, key);
     default: {
       const flat = hex((await client.callBuffer('HGETALL', key)) as Buffer[]);
       const pairs: string[] = [];
@@ -128,6 +162,46 @@ async function valueText(client: Redis, key: Buffer, type: string): Promise<stri
       return pairs.sort().join(',');
     }
   }
+}
+
+type Reply = Buffer | number | null | Reply[];
+
+/** The values of a map that is a flat array in RESP2, by name. */
+function mapOf(reply: Reply): Map<string, Reply> {
+  const flat = reply as Reply[];
+  return new Map(flat.flatMap((name, at) => (at % 2 === 0 ? [[String(name), flat[at + 1]!] as const] : [])));
+}
+
+function textOf(reply: Reply | undefined): string {
+  if (Array.isArray(reply)) return `[${reply.map(textOf).join(' ')}]`;
+  return Buffer.isBuffer(reply) ? reply.toString('hex') : String(reply);
+}
+
+/**
+ * A stream with its groups. What is pending but deleted is left out, since commands that make a stream can't tell it, and so
+ * are the times when consumers were seen.
+ */
+async function streamText(client: Redis, key: Buffer): Promise<string> {
+  const info = mapOf((await client.callBuffer('XINFO', 'STREAM', key, 'FULL', 'COUNT', '0')) as Reply);
+  const parts = [
+    'last-generated-id',
+    'max-deleted-entry-id',
+    'entries-added',
+    'recorded-first-entry-id',
+    'entries',
+  ];
+  const lines = parts.map((part) => textOf(info.get(part)));
+  const ids = new Set((info.get('entries') as Reply[]).map((entry) => textOf((entry as Reply[])[0])));
+  for (const reply of info.get('groups') as Reply[]) {
+    const group = mapOf(reply);
+    lines.push(
+      ['name', 'last-delivered-id', 'entries-read'].map((part) => textOf(group.get(part))).join(' '),
+    );
+    const pending = group.get('pending') as Reply[];
+    lines.push(...pending.filter((entry) => ids.has(textOf((entry as Reply[])[0]))).map(textOf));
+    lines.push(...(group.get('consumers') as Reply[]).map((consumer) => textOf(mapOf(consumer).get('name'))));
+  }
+  return lines.join(',');
 }
 
 async function describeKey(client: Redis, key: Buffer): Promise<string> {

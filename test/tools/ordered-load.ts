@@ -2,17 +2,19 @@
  * Load whose traces tell, after a crash, exactly which commands have survived: clients write in ways that number what
  * they do, and remember when they sent each command and when it was acknowledged.
  *
- * Half of the clients run transactions. Number n of client c counts itself in two counters that all share, and writes
+ * A third of the clients runs transactions. Number n of client c counts itself in two counters that all share, and writes
  * n to two strings and a list of its own, all of them on different shards; the first counter's reply is the
- * transaction's place in the order of all. The others SET n to key n mod KEYS of their own. So the state after n
- * commands is known for each client, and whatever is found must be such a state.
+ * transaction's place in the order of all. Another third SETs n to key n mod KEYS of its own. The last one adds
+ * elements to a collection of each type, and removes every third one again. So the state after n commands is known
+ * for each client, and whatever is found must be such a state.
  */
 
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Random } from './random.js';
-import { RawClient, type RawClientAddress } from './raw-client.js';
+import { encodeCommand, RawClient, type RawClientAddress } from './raw-client.js';
+import { type Command, differenceOf, mixedNames, VALUE_TYPES } from './value-types.js';
 
 const KEYS = 16;
 const PIPELINE_MAX = 24;
@@ -30,6 +32,8 @@ interface Operation {
 interface Found {
   /** So many of the client's operations are there: 1 to `count`. */
   count: number;
+  /** How many keys these have made. */
+  keys: number;
   /** What contradicts that. */
   problems: string[];
 }
@@ -39,6 +43,9 @@ abstract class LoadClient {
   operations: Operation[] = [];
   /** How many operations were acknowledged. */
   acknowledged = 0;
+  isStopped = false;
+  /** Operations that are sent first, all at once. */
+  firstOperations = 0;
   protected readonly name: string;
   protected readonly random: Random;
 
@@ -47,19 +54,20 @@ abstract class LoadClient {
     this.random = random;
   }
 
-  /** Sends pipelines, one after another, until the connection ends. */
+  /** Sends pipelines, one after another, until it is stopped or the connection ends. */
   async run(client: RawClient): Promise<void> {
     try {
-      for (;;) {
+      while (!this.isStopped) {
         const first = this.operations.length + 1;
-        const count = this.random.between(1, PIPELINE_MAX);
-        const commands: string[][] = [];
+        const count = Math.max(this.firstOperations, this.random.between(1, PIPELINE_MAX));
+        this.firstOperations = 0;
+        const commands: Command[] = [];
         const sentAt = performance.now();
         for (let number = first; number < first + count; number++) {
           commands.push(...this.commandsOf(number));
           this.operations.push({ sentAt, acknowledgedAt: Number.POSITIVE_INFINITY, place: 0 });
         }
-        for (const command of commands) client.send(...command);
+        client.write(Buffer.concat(commands.map(encoded)));
         for (let number = first; number < first + count; number++) {
           const place = await this.readReplies(client);
           const operation = this.operations[number - 1]!;
@@ -83,10 +91,15 @@ abstract class LoadClient {
     return 'x'.repeat(this.random.below(PADDING_MAX));
   }
 
-  protected abstract commandsOf(number: number): string[][];
+  protected abstract commandsOf(number: number): Command[];
   /** Returns the operation's place in the order of all, or 0. */
   protected abstract readReplies(client: RawClient): Promise<number>;
   abstract find(client: Redis): Promise<Found>;
+}
+
+/** Text of commands is latin1. */
+function encoded(command: Command): Buffer {
+  return encodeCommand(command.map((arg) => (typeof arg === 'string' ? Buffer.from(arg, 'latin1') : arg)));
 }
 
 async function expectReply(client: RawClient, pattern: RegExp): Promise<RegExpExecArray> {
@@ -97,7 +110,7 @@ async function expectReply(client: RawClient, pattern: RegExp): Promise<RegExpEx
 }
 
 class TransactionClient extends LoadClient {
-  protected commandsOf(number: number): string[][] {
+  protected commandsOf(number: number): Command[] {
     const { name } = this;
     return [
       ['MULTI'],
@@ -131,12 +144,12 @@ class TransactionClient extends LoadClient {
     }
     const wrong = list.findIndex((element, index) => Number.parseInt(element, 10) !== index + 1);
     if (wrong >= 0) problems.push(`${name} has ${list[wrong]} in its list at ${wrong}`);
-    return { count, problems };
+    return { count, keys: count === 0 ? 0 : 3, problems };
   }
 }
 
 class SetClient extends LoadClient {
-  protected commandsOf(number: number): string[][] {
+  protected commandsOf(number: number): Command[] {
     return [['SET', this.key(number % KEYS), `${number} ${this.padding()}`]];
   }
 
@@ -160,7 +173,68 @@ class SetClient extends LoadClient {
         problems.push(`${this.name} has a hole: ${count} is there, but ${expected} is not (${number} is)`);
       }
     }
-    return { count, problems };
+    return { count, keys: Math.min(count, KEYS), problems };
+  }
+}
+
+/** All types but strings; those tell how far it is. */
+const COLLECTIONS = VALUE_TYPES.filter(({ name }) => name !== 'string');
+/** Operations of one turn: one of each type, and one that writes its number. */
+const TURN = COLLECTIONS.length + 1;
+
+class CollectionClient extends LoadClient {
+  protected commandsOf(number: number): Command[] {
+    const place = number % TURN;
+    if (place === 0) return [['SET', `${this.name}:number`, number]];
+    const type = COLLECTIONS[place - 1]!;
+    const key = this.key(type.name);
+    const [from, to] = this.rangeAfter(number - 1, place);
+    const [nextFrom, nextTo] = this.rangeAfter(number, place);
+    return nextFrom > from
+      ? [type.drop(key, from, nextFrom, mixedNames)!]
+      : [type.add(key, to, nextTo, mixedNames)];
+  }
+
+  private key(typeName: string): string {
+    return `${this.name}:${typeName}`;
+  }
+
+  /** The elements that a type's collection has after `count` operations. */
+  private rangeAfter(count: number, place: number): [from: number, to: number] {
+    const ordinal = count < place ? 0 : Math.floor((count - place) / TURN) + 1;
+    const removed = Math.floor(ordinal / 3);
+    return [removed, ordinal - removed];
+  }
+
+  protected async readReplies(client: RawClient): Promise<number> {
+    await expectReply(client, /^[^-]/);
+    return 0;
+  }
+
+  async find(client: Redis): Promise<Found> {
+    const last = Number((await client.get(`${this.name}:number`)) ?? 0);
+    const replies = await Promise.all(
+      COLLECTIONS.map(async (type) => {
+        const [command, ...args] = type.read(this.key(type.name)).map(String) as [string, ...string[]];
+        const reply = (await client.callBuffer(command, ...args)) as (Buffer | Buffer[])[];
+        // Elements of two parts may come as pairs.
+        return reply.flat().map((item) => item.toString('latin1'));
+      }),
+    );
+    let problems: string[] = [];
+    for (let count = last; count < last + TURN; count++) {
+      const wrong = COLLECTIONS.flatMap((type, index) => {
+        const [from, to] = this.rangeAfter(count, index + 1);
+        const difference = differenceOf(type, replies[index]!, from, to, mixedNames);
+        return difference === '' ? [] : [`${this.key(type.name)} ${difference} after ${count} operations`];
+      });
+      if (wrong.length === 0) {
+        const keys = Math.min(count, COLLECTIONS.length) + (last > 0 ? 1 : 0);
+        return { count, keys, problems: [] };
+      }
+      if (count === last || wrong.length < problems.length) problems = wrong;
+    }
+    return { count: last, keys: 0, problems };
   }
 }
 
@@ -171,23 +245,39 @@ export interface Survival {
   lostMs: number;
   /** Operations that are there although nobody was told. */
   unacknowledged: number;
+  /** When the latest operation was sent that is there. */
+  latestSentAt: number;
+  /** How many keys there are of the load. */
+  keys: number;
   problems: string[];
 }
 
 export class OrderedLoad {
   private readonly clients: LoadClient[] = [];
+  private connections: RawClient[] = [];
   private running: Promise<void>[] = [];
 
-  constructor(random: Random, clientCount: number) {
+  /** @param firstElements about so many elements the collections have before anything else is done */
+  constructor(random: Random, clientCount: number, firstElements = 0) {
+    const kinds = [TransactionClient, SetClient, CollectionClient];
     for (let index = 0; index < clientCount; index++) {
-      const kind = index % 2 === 0 ? TransactionClient : SetClient;
-      this.clients.push(new kind(`client${index}`, random));
+      const client = new kinds[index % kinds.length]!(`client${index}`, random);
+      if (client instanceof CollectionClient) client.firstOperations = firstElements * 3 * TURN;
+      this.clients.push(client);
     }
   }
 
   async start(address: RawClientAddress): Promise<void> {
-    const connections = await Promise.all(this.clients.map(() => RawClient.connect(address)));
-    this.running = this.clients.map((client, index) => client.run(connections[index]!));
+    this.connections = await Promise.all(this.clients.map(() => RawClient.connect(address)));
+    for (const client of this.clients) client.isStopped = false;
+    this.running = this.clients.map((client, index) => client.run(this.connections[index]!));
+  }
+
+  /** Ends it in good order: whatever was sent is acknowledged. */
+  async stop(): Promise<void> {
+    for (const client of this.clients) client.isStopped = true;
+    await this.ended();
+    await Promise.all(this.connections.map((connection) => connection.close()));
   }
 
   /** Settles when all connections have ended; rejects if a write was refused. */
@@ -204,18 +294,28 @@ export class OrderedLoad {
   /** Holds what a server has against what was sent to the one that crashed at `crashedAt`. */
   async examine(client: Redis, crashedAt: number): Promise<Survival> {
     const found = await Promise.all(this.clients.map((load) => load.find(client)));
-    const result: Survival = { acknowledged: 0, lost: 0, lostMs: 0, unacknowledged: 0, problems: [] };
+    const result: Survival = {
+      acknowledged: 0,
+      lost: 0,
+      lostMs: 0,
+      unacknowledged: 0,
+      latestSentAt: Number.NEGATIVE_INFINITY,
+      keys: 0,
+      problems: [],
+    };
     result.problems.push(...found.flatMap(({ problems }) => problems));
     const [places, again] = (await client.mget('places', 'again')).map(Number) as [number, number];
     let transactions = 0;
-    /** The latest moment at which something was sent that is there. */
-    let latestSentAt = Number.NEGATIVE_INFINITY;
     for (const [index, { operations }] of this.clients.entries()) {
       const { count } = found[index]!;
       if (this.clients[index] instanceof TransactionClient) transactions += count;
       if (count > operations.length) result.problems.push(`client${index} has more than it sent`);
-      else if (count > 0) latestSentAt = Math.max(latestSentAt, operations[count - 1]!.sentAt);
+      else if (count > 0) {
+        result.latestSentAt = Math.max(result.latestSentAt, operations[count - 1]!.sentAt);
+      }
+      result.keys += found[index]!.keys;
     }
+    if (transactions > 0) result.keys += 2;
     if (places !== again || places !== transactions) {
       result.problems.push(`${places} and ${again} transactions are counted, ${transactions} are there`);
     }
@@ -229,7 +329,7 @@ export class OrderedLoad {
         if (isAcknowledged && !isThere) {
           result.lost++;
           result.lostMs = Math.max(result.lostMs, crashedAt - acknowledgedAt);
-          if (acknowledgedAt < latestSentAt) {
+          if (acknowledgedAt < result.latestSentAt) {
             result.problems.push(`client${index} lost ${at + 1}, but something sent later is there`);
           }
         }

@@ -369,6 +369,78 @@ function inOrder(scored: readonly Buffer[]): Buffer[] {
   return pairs.flat();
 }
 
+function double(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleLE(value);
+  return bytes;
+}
+
+/** A form of collections whose elements come one by one. */
+export interface ElementForm {
+  readonly name: string;
+  readonly type: number;
+  /** The first version of files that has it. */
+  readonly version: number;
+  /** What precedes the count of the elements. */
+  readonly head: Buffer;
+  readonly element: (number: number) => Buffer;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+export const ELEMENT_FORMS: readonly ElementForm[] = [
+  {
+    name: 'list',
+    type: 1,
+    version: 10,
+    head: NOTHING,
+    element: (number) => rdbString(`element ${number}`),
+  },
+  {
+    name: 'set',
+    type: 2,
+    version: 10,
+    head: NOTHING,
+    element: (number) => rdbString(`element ${number}`),
+  },
+  {
+    name: 'hash',
+    type: 4,
+    version: 10,
+    head: NOTHING,
+    element: (number) => Buffer.concat([rdbString(`field ${number}`), rdbString('value')]),
+  },
+  {
+    name: 'sorted set',
+    type: 5,
+    version: 10,
+    head: NOTHING,
+    element: (number) => Buffer.concat([rdbString(`member ${number}`), double(number % 100)]),
+  },
+  {
+    name: 'list of chunks',
+    type: 18,
+    version: 10,
+    head: NOTHING,
+    element: (number) =>
+      Buffer.concat([rdbLength(2), rdbString(listpack([Buffer.from(`element ${number}`)]))]),
+  },
+  {
+    name: 'hash with fields that expire',
+    type: 24,
+    version: 12,
+    head: littleEndian(4_000_000_000_000n, 8),
+    element: (number) =>
+      Buffer.concat([rdbLength(1 + number), rdbString(`field ${number}`), rdbString('value')]),
+  },
+];
+
+/** A collection with some elements that declares another number of them. */
+export function rdbCollection(form: ElementForm, count: number, declared = count): Buffer {
+  const elements = Array.from({ length: count }, (_, number) => form.element(number));
+  return Buffer.concat([form.head, rdbLength(declared), ...elements]);
+}
+
 /** The body of a file with `count` values of each type that a version has. */
 export function rdbBody(random: Random, version: number, count: number, types?: readonly number[]): Buffer {
   const parts: Buffer[] = [];

@@ -46,6 +46,8 @@ export interface ServerOptions {
   environment?: Record<string, string>;
   /** Options of node itself, Damselfly only. */
   nodeOptions?: readonly string[];
+  /** `ulimit -n` of the process. */
+  descriptorsMax?: number;
   /** Default: a free port. 0: no TCP, then `directives.unixsocket` must be given. */
   port?: number;
 }
@@ -110,6 +112,10 @@ export function serverCommandLine(options: ServerOptions, port: number, director
   }
   for (const [name, value] of Object.entries({ ...directives, ...options.directives })) {
     line.push(`--${name}`, ...(typeof value === 'object' ? value : [String(value)]));
+  }
+  const { descriptorsMax } = options;
+  if (descriptorsMax !== undefined) {
+    return ['sh', '-c', `ulimit -n ${descriptorsMax} && exec "$@"`, 'sh', ...line];
   }
   return line;
 }

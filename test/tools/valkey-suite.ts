@@ -35,6 +35,8 @@ const UNITS = [
   'unit/type/zset',
   'unit/type/hash',
   'unit/type/set',
+  'unit/type/stream',
+  'unit/type/stream-cgroups',
   'unit/dump',
   'unit/aofrw',
   'unit/shutdown',

@@ -7,6 +7,7 @@ import { HugePages } from '../../src/worker/huge-pages.js';
 import { Random } from '../tools/random.js';
 
 const PAGE_BYTES = 2 << 20;
+const SMALL_PAGE_BYTES = 4096;
 const MIB = 1 << 20;
 const SHARD_BYTES = 192 * MIB;
 
@@ -23,11 +24,18 @@ class Kernel {
   readonly advised = new Set<number>();
   readonly withdrawn = new Set<number>();
   refusal = 0;
+  givenBackBytes = 0;
 
   constructor(private readonly start: number) {}
 
   madvise(address: number, lengthBytes: number, advice: Advice): number {
-    if (advice === Advice.DontNeed) return 0;
+    if (advice === Advice.DontNeed) {
+      if (address % SMALL_PAGE_BYTES !== 0) throw new Error('not the start of a page');
+      if (address < this.start || address + lengthBytes > this.start + SHARD_BYTES)
+        throw new Error('not ours');
+      this.givenBackBytes += lengthBytes;
+      return 0;
+    }
     if (address % PAGE_BYTES !== 0 || lengthBytes % PAGE_BYTES !== 0) throw new Error('no whole pages');
     for (let page = address; page < address + lengthBytes; page += PAGE_BYTES) {
       if (page + PAGE_BYTES > this.start + SHARD_BYTES) throw new Error('behind the shard');
@@ -116,6 +124,14 @@ t.test('while a dataset is loaded, what it will need is advised, and no more', a
   while (pages.step());
   t.equal(kernel.refusal, 0);
   t.ok(kernel.collapsed.size >= 15);
+});
+
+t.test('a shard that does not begin with a page gives back the pages within', async (t) => {
+  const { memory, kernel, pages } = newShard(64);
+  pages.release(memory, 0, MIB);
+  t.equal(kernel.givenBackBytes, MIB - SMALL_PAGE_BYTES);
+  pages.release(memory, 64, SMALL_PAGE_BYTES);
+  t.equal(kernel.givenBackBytes, MIB - SMALL_PAGE_BYTES, 'no page is all within');
 });
 
 t.test('pages given back are put on large pages again', async (t) => {

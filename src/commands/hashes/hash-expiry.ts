@@ -202,7 +202,7 @@ function setExpiries(
   const { reply, argCount } = context;
   const { hashes } = context.shard;
   if (!promiseExpiries(context, reference, first, argCount - first)) return;
-  const start = reply.length;
+  const start = reply.hold();
   reply.array(argCount - first);
   changes.begin(reference);
   let hasMemory = true;
@@ -302,7 +302,7 @@ function hgetex(context: CommandContext): void {
   const { hashes } = context.shard;
   const mayChange = reference !== 0 && (unit !== null || persists);
   if (mayChange && !promiseExpiries(context, reference, first, argCount - first)) return;
-  const start = reply.length;
+  const start = reply.hold();
   reply.array(argCount - first);
   changes.begin(reference);
   let hasMemory = true;

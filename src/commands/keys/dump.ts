@@ -13,11 +13,18 @@ import { setEntryAccess, ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import type { Shard } from '../../keyspace/shard.js';
 import { Crc64 } from '../../persistence/crc64.js';
-import { isKnownVersion, payloadVersion, RdbError, rdbTypeOf } from '../../persistence/rdb-format.js';
+import { IncompleteSnapshotError } from '../../persistence/key-tally.js';
+import {
+  isKnownVersion,
+  payloadVersion,
+  RdbError,
+  RdbMemoryError,
+  rdbTypeOf,
+} from '../../persistence/rdb-format.js';
 import { RdbInput } from '../../persistence/rdb-input.js';
 import { RdbOutput } from '../../persistence/rdb-output.js';
 import { setLoadedAccess } from '../../persistence/rdb-reader.js';
-import { RdbMemoryError, ValueLoader, valueTypeOf } from '../../persistence/value-loader.js';
+import { ValueLoader, valueTypeOf } from '../../persistence/value-loader.js';
 import { ValueWriter } from '../../persistence/value-writer.js';
 import { copyBytes } from '../../structures/copy.js';
 
@@ -41,13 +48,22 @@ function emptyOutput(): RdbOutput {
   return output;
 }
 
-/** Writes a key's payload. Its shard is locked. The buffer is the next payload's, too. */
-export function writePayload(shard: Shard, entry: number, compresses: boolean): RdbOutput {
+/**
+ * Writes a key's payload. Its shard is locked. The buffer is the next payload's, too. Replies with an error and returns null
+ * if the value has not as many elements as it should: whoever takes the payload may delete the key.
+ */
+export function writePayload(context: CommandContext, shard: Shard, entry: number): RdbOutput | null {
   const payload = emptyOutput();
-  payload.compresses = compresses;
+  payload.compresses = context.services.config.rdbCompression;
   const type = values.typeOf(shard, entry);
   payload.byte(type);
-  values.write(shard, entry);
+  try {
+    values.write(shard, entry);
+  } catch (error) {
+    if (!(error instanceof IncompleteSnapshotError)) throw error;
+    context.reply.error(`ERR the value is damaged: ${error.problem}`);
+    return null;
+  }
   payload.byte(payloadVersion(type));
   payload.byte(0);
   payload.addToChecksum();
@@ -56,13 +72,14 @@ export function writePayload(shard: Shard, entry: number, compresses: boolean): 
 }
 
 function dump(context: CommandContext): void {
-  const { reply, services } = context;
+  const { reply } = context;
   const entry = context.findRead(1);
   if (entry === 0) {
     reply.nullBulk();
     return;
   }
-  const payload = writePayload(context.shard, entry, services.config.rdbCompression);
+  const payload = writePayload(context, context.shard, entry);
+  if (payload === null) return;
   reply.bulkCopy(payload.bytes, payload.view, 0, payload.length);
 }
 

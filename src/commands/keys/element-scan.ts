@@ -42,7 +42,7 @@ export function scanElements<Collection extends Scannable>(
   if (options === null) return;
   const [collection, name] = select(context.shard);
   const { pattern } = options;
-  const position = reply.length;
+  const position = reply.hold();
   let cursor = start % SCAN_CURSORS;
   let visited = 0;
   let count = 0;

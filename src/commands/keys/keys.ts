@@ -337,7 +337,7 @@ function scan(context: CommandContext): void {
   if (start < 0) return;
   const options = readScanOptions(context, 2, 'TYPE');
   if (options === null) return;
-  const position = reply.length;
+  const position = reply.hold();
   let shardIndex = Math.floor(start / SHARD_CURSORS);
   let cursor = start % SHARD_CURSORS;
   let count = 0;

@@ -157,7 +157,15 @@ function send(context: CommandContext, migration: Migration, keys: readonly numb
   const isAgain = migration.rounds++ > 0;
   const holdsLocks = context.inTransaction || migration.rounds === ROUNDS_MAX;
   const commands = new CommandBytes();
-  migration.sent = keys.map((key) => sendKey(context, options, key, isAgain, commands));
+  migration.sent = [];
+  for (const key of keys) {
+    const sent = sendKey(context, options, key, isAgain, commands);
+    if (sent === null) {
+      unwatch(migration.sent);
+      return;
+    }
+    migration.sent.push(sent);
+  }
   const preamble = new CommandBytes();
   let preambleReplies = 0;
   const { credentials, database } = options;
@@ -187,14 +195,17 @@ function send(context: CommandContext, migration: Migration, keys: readonly numb
   }
 }
 
-/** Adds what brings the other server's key to the state of this one, and watches this one unless it stays. */
+/**
+ * Adds what brings the other server's key to the state of this one, and watches this one unless it stays. Replies with an
+ * error and returns null if the value is damaged.
+ */
 function sendKey(
   context: CommandContext,
   { copies, replaces }: MigrateOptions,
   argument: number,
   isAgain: boolean,
   commands: CommandBytes,
-): SentKey {
+): SentKey | null {
   const entry = context.peek(argument);
   const { shard, keyDatabase, hash, nowMs, expiresAtMs } = context;
   const key = context.argCopy(argument);
@@ -203,7 +214,8 @@ function sendKey(
     return { argument, shard, slot: NOT_WATCHED, version: 0 };
   }
   const ttl = expiresAtMs < 0 ? 0 : Math.max(1, expiresAtMs - nowMs);
-  const payload = writePayload(shard, entry, context.services.config.rdbCompression);
+  const payload = writePayload(context, shard, entry);
+  if (payload === null) return null;
   const value = payload.bytes.slice(0, payload.length);
   commands.command(['RESTORE', key, String(ttl), value, ...(replaces || isAgain ? ['REPLACE'] : [])]);
   // What stays need not be watched, nor what nobody can change meanwhile.

@@ -30,6 +30,22 @@ function listenElsewhere(services: ServerServices, changed: readonly string[]): 
     : { name: 'bind', reason: 'Failed to bind to specified addresses.' };
 }
 
+/** Has the process be able to serve as many clients as the new configuration says. */
+function makeRoomForClients(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
+  if (!changed.includes('maxclients')) return null;
+  const { maxClients } = services.config;
+  const possible = services.roomForClients(maxClients);
+  if (possible >= maxClients) return null;
+  return {
+    name: 'maxclients',
+    reason: `The operating system is not able to handle the specified number of clients, try with ${possible}`,
+  };
+}
+
+function carryOut(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
+  return makeRoomForClients(services, changed) ?? listenElsewhere(services, changed);
+}
+
 function set(context: CommandContext): void {
   const { reply, services, session, keyspace } = context;
   if (context.argCount % 2 === 1) {
@@ -49,7 +65,7 @@ function set(context: CommandContext): void {
     config.adopt(JSON.parse(json));
     failure = config.set(pairs, protectedAllowed, (changed) => {
       setsPassword = changed.includes('requirepass');
-      return listenElsewhere(services, changed);
+      return carryOut(services, changed);
     });
     if (failure !== null) return json;
     keyspace.journal.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);

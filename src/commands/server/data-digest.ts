@@ -10,7 +10,10 @@ import { hash as hashOf } from 'node:crypto';
 import { entryType, hasExpiry, ValueType, valueLength, valueOffset } from '../../keyspace/entry.js';
 import type { Shard } from '../../keyspace/shard.js';
 import { formatDouble17 } from '../../memory/numbers.js';
+import { ElementReader } from '../../structures/packed-element.js';
 import { SortedSetCursor } from '../../structures/sorted-set-value.js';
+import { StreamId } from '../../structures/stream-id.js';
+import { StreamRange } from '../../structures/stream-value.js';
 
 const DIGEST_BYTES = 20;
 const EXPIRES_MARK = new TextEncoder().encode('!!expire!!');
@@ -57,6 +60,7 @@ export class Digest {
     else if (type === ValueType.Set) this.addSet(shard, value);
     else if (type === ValueType.SortedSet) this.addSortedSet(shard, value);
     else if (type === ValueType.Hash) this.addHash(shard, value);
+    else if (type === ValueType.Stream) this.mixStream(shard, value);
     else throw new Error(`no digest of type ${type}`);
     if (hasExpiry(words, entry)) this.add(EXPIRES_MARK);
   }
@@ -94,6 +98,28 @@ export class Digest {
       }
       if (hashes.expiresAt(reference, hashes.handle) >= 0) pair.add(FIELD_EXPIRES_MARK);
       this.addDigest(pair);
+    }
+  }
+
+  /** Entries only: groups are no part of the digest. */
+  private mixStream(shard: Shard, reference: number): void {
+    const { streams } = shard;
+    const range = new StreamRange();
+    const id = new StreamId();
+    const reader = new ElementReader(shard.memory);
+    range.end.setMax();
+    for (streams.begin(range, reference, false); streams.next(range); ) {
+      const { entry } = range;
+      entry.copyIdTo(id);
+      this.mixText(id.toString().replace('-', '.'));
+      let field = entry.fieldsAt;
+      let value = entry.valuesAt;
+      for (let left = entry.fieldCount; left > 0; left--) {
+        field = reader.read(entry.hasMasterFields ? field : value);
+        this.mix(reader.bytes.subarray(reader.offset, reader.offset + reader.lengthBytes));
+        value = reader.read(entry.hasMasterFields ? value : field);
+        this.mix(reader.bytes.subarray(reader.offset, reader.offset + reader.lengthBytes));
+      }
     }
   }
 

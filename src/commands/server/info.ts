@@ -10,6 +10,7 @@ import { KeyspaceCounter } from '../../keyspace/counters.js';
 import { ChannelKind } from '../../pubsub/channel-registry.js';
 import { AppendOnlyMode } from '../../state/append-only-state.js';
 import { InstantaneousMetric, ServerCounter } from '../../state/command-statistics.js';
+import { wallMicroseconds } from '../../system/clock.js';
 import { availableMemoryBytes } from '../../system/memory-limit.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../../system/version.js';
 import { memoryFigures } from './memory-figures.js';
@@ -37,7 +38,7 @@ export function humanBytes(bytes: number): string {
 function server(context: CommandContext): Fields {
   const { services, nowMs } = context;
   const { control } = services.state;
-  const uptimeSeconds = Math.max(0, Math.floor((nowMs - control.startMs) / 1000));
+  const uptimeSeconds = Math.floor(control.uptimeMs / 1000);
   return [
     ['redis_version', REDIS_VERSION],
     ['redis_git_sha1', '00000000'],
@@ -54,7 +55,7 @@ function server(context: CommandContext): Fields {
     ['process_supervised', services.config.isUnderSystemd ? 'systemd' : 'no'],
     ['run_id', control.runId],
     ['tcp_port', services.config.value('port')],
-    ['server_time_usec', Math.floor((performance.timeOrigin + performance.now()) * 1000)],
+    ['server_time_usec', wallMicroseconds()],
     ['uptime_in_seconds', uptimeSeconds],
     ['uptime_in_days', Math.floor(uptimeSeconds / 86_400)],
     ['hz', services.config.value('hz')],
@@ -144,7 +145,7 @@ function memory(context: CommandContext): Fields {
     ['rss_overhead_bytes', 0],
     ['mem_fragmentation_ratio', ratio(residentBytes, allocatedBytes)],
     ['mem_fragmentation_bytes', residentBytes - allocatedBytes],
-    ['mem_not_counted_for_evict', 0],
+    ['mem_not_counted_for_evict', services.state.clients.unauthenticatedBytes()],
     ['mem_replication_backlog', 0],
     ['mem_total_replication_buffers', 0],
     ['mem_clients_slaves', 0],
@@ -198,10 +199,7 @@ function persistence(context: CommandContext): Fields {
     ['rdb_last_save_time', Math.floor(control.lastSaveMs / 1000)],
     ['rdb_last_bgsave_status', saving.hasFailed ? 'err' : 'ok'],
     ['rdb_last_bgsave_time_sec', saving.lastSeconds],
-    [
-      'rdb_current_bgsave_time_sec',
-      isSaving ? Math.max(0, Math.floor((context.nowMs - saving.startMs) / 1000)) : -1,
-    ],
+    ['rdb_current_bgsave_time_sec', isSaving ? Math.floor(saving.runningMs / 1000) : -1],
     ['rdb_saves', saving.saves],
     ['rdb_last_cow_size', 0],
     ['rdb_last_load_keys_expired', saving.keysExpired],
@@ -210,10 +208,7 @@ function persistence(context: CommandContext): Fields {
     ['aof_rewrite_in_progress', isRewriting ? 1 : 0],
     ['aof_rewrite_scheduled', appendOnly.isRewriteScheduled ? 1 : 0],
     ['aof_last_rewrite_time_sec', appendOnly.lastRewriteSeconds],
-    [
-      'aof_current_rewrite_time_sec',
-      saving.isRewriting ? Math.max(0, Math.floor((context.nowMs - appendOnly.rewriteStartMs) / 1000)) : -1,
-    ],
+    ['aof_current_rewrite_time_sec', saving.isRewriting ? Math.floor(appendOnly.rewritingMs / 1000) : -1],
     ['aof_last_bgrewrite_status', appendOnly.hasRewriteFailed ? 'err' : 'ok'],
     ['aof_rewrites', appendOnly.rewrites],
     ['aof_rewrites_consecutive_failures', appendOnly.rewriteFailuresInRow],
@@ -227,9 +222,9 @@ function persistence(context: CommandContext): Fields {
 }
 
 /** How far loading at start is. */
-function loading({ services, keyspace, nowMs }: CommandContext): Fields {
-  const { loadStartMs, loadTotalBytes, loadedBytes } = services.state.persistence;
-  const elapsedSeconds = Math.floor((nowMs - loadStartMs) / 1000);
+function loading({ services, keyspace }: CommandContext): Fields {
+  const { loadStartMs, loadingMs, loadTotalBytes, loadedBytes } = services.state.persistence;
+  const elapsedSeconds = Math.floor(loadingMs / 1000);
   // Within the first second nothing can be told.
   const leftSeconds =
     elapsedSeconds < 1

@@ -7,6 +7,7 @@
  */
 
 import type { CommandContext } from '../../execution/context.js';
+import { residentBytes } from '../../system/resident-memory.js';
 
 export interface MemoryFigures {
   readonly usedBytes: number;
@@ -54,7 +55,7 @@ export function memoryFigures(context: CommandContext, tableBytes = 0): MemoryFi
     datasetBytes,
     datasetPercent: (100 * datasetBytes) / Math.max(1, usedBytes - startupBytes),
     runtimeBytes,
-    residentBytes: process.memoryUsage.rss(),
+    residentBytes: residentBytes(),
     allocatedBytes: usedBytes + runtimeBytes,
     activeBytes: usedBytes + runtimeBytes + freeBytes,
   };

@@ -44,6 +44,7 @@ function usage(context: CommandContext): void {
 
 /** Gives memory that no key uses back to the operating system. */
 function purge(context: CommandContext): void {
+  context.services.purgeBuffers();
   for (const shard of context.keyspace.shards) {
     context.lockShard(shard);
     context.services.releaseUnusedPages(shard);

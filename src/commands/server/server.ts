@@ -4,6 +4,7 @@ import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ShutdownRequest } from '../../state/control-block.js';
+import { wallMicroseconds } from '../../system/clock.js';
 import { clientLine } from '../connection/client.js';
 import { helpHandler } from '../connection/help.js';
 import { lolwut } from './lolwut.js';
@@ -11,7 +12,7 @@ import { saveInForeground } from './save.js';
 
 function time(context: CommandContext): void {
   const { reply } = context;
-  const microseconds = Math.floor((performance.timeOrigin + performance.now()) * 1000);
+  const microseconds = wallMicroseconds();
   reply.array(2);
   reply.bulkString(String(Math.floor(microseconds / 1e6)));
   reply.bulkString(String(microseconds % 1e6));
@@ -74,7 +75,7 @@ function prepareShutdown(context: CommandContext, request: ShutdownRequest, isFo
   const { log } = services;
   log(`SHUTDOWN was sent by ${clientLine(context)}`, 'warning');
   log('User requested shutdown...', 'warning');
-  if (services.state.appendOnly.isFirstBaseUnderWay && !isForced) {
+  if (services.state.appendOnly.isFirstBaseMissing && !isForced) {
     log("Writing initial AOF, can't exit.", 'warning');
     return false;
   }

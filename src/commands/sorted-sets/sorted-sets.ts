@@ -514,7 +514,7 @@ function zscan(context: CommandContext): void {
   if (start < 0) return;
   const reference = context.readCollection(1, ValueType.SortedSet);
   if (reference < 0) return;
-  const position = reply.length;
+  const position = reply.hold();
   let next = 0;
   let count = 0;
   if (reference !== 0) {

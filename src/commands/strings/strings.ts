@@ -203,7 +203,7 @@ function set(context: CommandContext): void {
   }
   if (!parseSetOptions(context) || !checkDigest(context)) return;
   const { reply } = context;
-  const replyStart = reply.length;
+  const replyStart = reply.hold();
   if (options.wantsOld) context.findReadWrite(1);
   else context.findWrite(1);
   if ((options.wantsOld || options.condition >= Condition.IfEqual) && !context.isType(ValueType.String))
@@ -254,7 +254,7 @@ function getset(context: CommandContext): void {
   const { reply } = context;
   context.findReadWrite(1);
   if (!context.isType(ValueType.String)) return;
-  const start = reply.length;
+  const start = reply.hold();
   if (context.entry === 0) reply.nullBulk();
   else replyValue(context);
   const end = reply.length;
@@ -300,7 +300,7 @@ function getex(context: CommandContext): void {
   }
   if (!context.isType(ValueType.String) || !readTime(context)) return;
   const { reply } = context;
-  const start = reply.length;
+  const start = reply.hold();
   replyValue(context);
   if (options.timeArgument !== 0) {
     if (context.isPast(options.expiresAt)) {

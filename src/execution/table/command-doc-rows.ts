@@ -595,6 +595,9 @@ pfselftest !syscmd
 xack key@0 group id*
   Marks messages of a consumer group as done
   O(1) for each message
+xackdel key@0 group references(KEEPREF|DELREF|ACKED)? IDS=ids{numids:integer id*}
+  Marks messages of a consumer group as done and deletes them
+  O(1) for each message
 xadd key@0 NOMKSTREAM?^6.2.0 trim{strategy(MAXLEN|MINID^6.2.0) operator("="/equal|"~"/approximately)? threshold LIMIT=count:integer?^6.2.0}? id_or_auto("*"/auto_id|id) field_value{field value}*
   Appends an entry to a stream
   O(1), and O(N) for trimming, N: entries removed
@@ -609,6 +612,9 @@ xclaim key@0 group consumer min-idle-time id* IDLE=ms:integer? TIME=unix-time-mi
   O(log(N)) for each message, N: messages pending in the group
 xdel key@0 id*
   Removes entries from a stream
+  O(1) for each entry
+xdelex key@0 references(KEEPREF|DELREF|ACKED)? IDS=ids{numids:integer id*}
+  Removes entries from a stream if groups don't need them, or from the groups, too
   O(1) for each entry
 xgroup
   Commands that manage consumer groups
@@ -640,6 +646,9 @@ xinfo|stream key@0 FULL=full{COUNT=count:integer?}?
   + 7.0.0 'max-deleted-entry-id', 'entries-added', 'recorded-first-entry-id', 'entries-read', 'lag'
 xlen key@0
   Counts the entries of a stream
+xnack key@0 group mode(SILENT|FAIL|FATAL) IDS=ids{numids:integer id*} RETRYCOUNT=count:integer? FORCE?
+  Gives messages of a consumer group back, for others to claim
+  O(log(N)) for each message, N: messages pending in the group
 xpending key@0 group filters{IDLE=min-idle-time:integer?^6.2.0 start end count:integer consumer?}?
   Lists messages that were delivered to a group but are not done
   O(N), N: messages returned, or looked at with IDLE

@@ -23,6 +23,7 @@
  *   needs_data    refused while the dataset is loaded, although Redis runs it
  *   while_subscribed   a client of RESP2 may send it although it is subscribed to something
  *   stoppable     refused like a write while nothing can be saved
+ *   keeps_caching   what CLIENT CACHING has said is for the command after it
  *   channels:WHAT has arguments that name channels (ChannelRule)
  *   databases:WHICH   works on other databases than that of its keys (DatabaseRule)
  *   secret:WHAT   has arguments that nobody may read in the slow log or in MONITOR (SecretRule)
@@ -241,10 +242,12 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['PFSELFTEST', 'hyperloglog', '2.8.9', 1, 'admin', 'hyperloglog', []],
   // stream
   ['XACK', 'stream', '5.0.0', -4, 'fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
+  ['XACKDEL', 'stream', '8.2.0', -6, 'fast write', 'stream', ['RW UPDATE DELETE | index 1 | range 0 1 0']],
   ['XADD', 'stream', '5.0.0', -5, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0 | UPDATE and not INSERT, since it may also trim'], 'nondeterministic_output'],
   ['XAUTOCLAIM', 'stream', '6.2.0', -6, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XCLAIM', 'stream', '5.0.0', -6, 'fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XDEL', 'stream', '5.0.0', -3, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0']],
+  ['XDELEX', 'stream', '8.2.0', -5, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0']],
   ['XGROUP', 'stream', '5.0.0', -2, '', '', []],
   ['XGROUP CREATE', 'stream', '5.0.0', -5, 'denyoom write', 'stream', ['RW INSERT | index 2 | range 0 1 0']],
   ['XGROUP CREATECONSUMER', 'stream', '6.2.0', 5, 'denyoom write', 'stream', ['RW INSERT | index 2 | range 0 1 0']],
@@ -258,6 +261,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['XINFO HELP', 'stream', '5.0.0', 2, 'loading stale', 'stream', []],
   ['XINFO STREAM', 'stream', '5.0.0', -3, 'readonly', 'stream', ['RO ACCESS | index 2 | range 0 1 0']],
   ['XLEN', 'stream', '5.0.0', 2, 'fast readonly', 'stream', ['RO | index 1 | range 0 1 0']],
+  ['XNACK', 'stream', '8.8.0', -7, 'fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
   ['XPENDING', 'stream', '5.0.0', -3, 'readonly', 'stream', ['RO ACCESS | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XRANGE', 'stream', '5.0.0', -4, 'readonly', 'stream', ['RO ACCESS | index 1 | range 0 1 0']],
   ['XREAD', 'stream', '5.0.0', -4, 'blocking readonly', 'stream', ['RO ACCESS | keyword STREAMS 1 | range -1 1 2'], '', 'keys:streams'],
@@ -289,7 +293,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['WATCH', 'transactions', '2.2.0', -2, 'allow_busy fast loading noscript stale', 'transaction', ['RO | index 1 | range -1 1 0'], '', 'immediate needs_data'],
   // connection
   ['AUTH', 'connection', '1.0.0', -2, 'allow_busy fast loading noscript no_auth sentinel stale', 'connection', [], '', 'secret:auth'],
-  ['CLIENT', 'connection', '2.4.0', -2, 'sentinel', '', []],
+  ['CLIENT', 'connection', '2.4.0', -2, 'sentinel', '', [], '', 'keeps_caching'],
   ['CLIENT CACHING', 'connection', '6.0.0', 3, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT GETNAME', 'connection', '2.6.9', 2, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT GETREDIR', 'connection', '6.0.0', 2, 'loading noscript sentinel stale', 'connection', []],

@@ -14,6 +14,7 @@ import { server } from './server.js';
 import { sets } from './sets.js';
 import { sort } from './sort.js';
 import { sortedSets } from './sorted-sets.js';
+import { streams } from './streams.js';
 import { strings } from './strings.js';
 import { transactions } from './transactions.js';
 
@@ -28,6 +29,7 @@ export const families: readonly Family[] = [
   sets,
   sortedSets,
   geo,
+  streams,
   dumps,
   transactions,
   connection,

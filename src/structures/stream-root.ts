@@ -1,0 +1,29 @@
+/**
+ * The root of a stream: a block in the shard, to which the reference points.
+ *
+ *   +------------+---------+----------+----------------+---------------+--------+------------+------+----------+
+ *   | blocks (4) | last id | first id | max deleted id | entries added | length | groups (3) | walk | past (6) |
+ *   +------------+---------+----------+----------------+---------------+--------+------------+------+----------+
+ *
+ * `blocks` is the root of a tree of the blocks of entries (stream-block.ts, key-tree.ts), `groups` a vector of the groups
+ * (stream-groups.ts). The number of entries that were ever added is an int64, low half first, since XSETID sets it at will.
+ */
+
+export const enum Stream {
+  Blocks = 0,
+  LastId = 4,
+  FirstId = 8,
+  MaxDeletedId = 12,
+  EntriesAdded = 16,
+  Length = 18,
+  Groups = 19,
+  /** The walk (element-walk.ts) that is under way, 0 for none. */
+  Walk = 22,
+  // Of what is kept for a walk: how far it is (stream-walk.ts).
+  Phase = 23,
+  Position = 24,
+  CurrentGroup = 28,
+  WORDS = 30,
+}
+
+export const STREAM_BYTES = Stream.WORDS * 4;
