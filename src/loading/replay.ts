@@ -235,7 +235,13 @@ class Replay {
 }
 
 /** There are no clients here, and no other workers. */
-const NO_OTHERS = { close: () => {}, changed: () => {}, workerIndex: 0, wakeWorker: () => {}, mayWait: () => false };
+const NO_OTHERS = {
+  close: () => {},
+  changed: () => {},
+  workerIndex: 0,
+  wakeWorker: () => {},
+  mayWait: () => false,
+};
 
 /** What handlers ask of the process, where there is nobody to serve. */
 function replayServices(config: Config, table: CommandTable): ServerServices {
