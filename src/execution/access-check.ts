@@ -2,7 +2,7 @@
 
 import { hasBit } from '../access/catalog.js';
 import { allowsChannel, allowsKey, readsAllKeys } from '../access/permission.js';
-import { KeyPermission, type Selector } from '../access/selector.js';
+import type { Selector } from '../access/selector.js';
 import type { User } from '../access/user.js';
 import { IntegerParser } from '../memory/numbers.js';
 import { KeyPositions } from './key-positions.js';
@@ -12,8 +12,7 @@ import {
   type Command,
   CommandFlag,
   DatabaseRule,
-  KeyFlag,
-  KeyRule,
+  keyPermissionOf,
   onlyKey,
 } from './table/command-table.js';
 
@@ -24,16 +23,6 @@ export const enum Refusal {
   Command = 2,
   Key = 3,
   Channel = 4,
-}
-
-const WRITES = KeyFlag.Insert | KeyFlag.Delete | KeyFlag.Update;
-
-/** The KeyPermission bits that what a command does with a key asks for. To see whether there is one asks for none. */
-function permissionFor(flags: number): number {
-  return (
-    ((flags & KeyFlag.Access) !== 0 ? KeyPermission.Read : 0) |
-    ((flags & WRITES) !== 0 ? KeyPermission.Write : 0)
-  );
 }
 
 export class AccessCheck {
@@ -95,10 +84,10 @@ export class AccessCheck {
 
   private allowsKeys(selector: Selector, command: Command, request: CommandRequest): boolean {
     const { bytes } = request;
-    const key = command.keyRule === KeyRule.Specs ? onlyKey(command, request.count) : 0;
+    const key = command.keyPermission < 0 ? 0 : onlyKey(command, request.count);
     if (key > 0) {
-      const permission = permissionFor(command.keySpecs[0].flags);
-      if (allowsKey(selector, permission, bytes, request.offset(key), request.length(key))) return true;
+      if (allowsKey(selector, command.keyPermission, bytes, request.offset(key), request.length(key)))
+        return true;
       this.refusedArgument = key;
       return false;
     }
@@ -109,7 +98,7 @@ export class AccessCheck {
     }
     for (let index = 0; index < positions.count; index++) {
       const argument = positions.indices[index];
-      const permission = permissionFor(positions.flags[index]);
+      const permission = keyPermissionOf(positions.flags[index]);
       if (allowsKey(selector, permission, bytes, request.offset(argument), request.length(argument)))
         continue;
       this.refusedArgument = argument;

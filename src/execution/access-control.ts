@@ -185,6 +185,9 @@ export class AccessControl {
   private assign(session: Session, user: User): void {
     session.user = user;
     session.isRestricted = !user.isUnrestricted;
+    const [selector] = user.selectors;
+    const isQuick = session.isRestricted && user.selectors.length === 1 && selector.databases === null;
+    session.selector = isQuick ? selector : null;
     session.authenticated = session.isIdentified || this.all.default.needsNoAuthentication;
   }
 
@@ -236,6 +239,7 @@ export class AccessControl {
   /** Checks a command that a session wants to run, or to queue. A refusal is counted and logged. */
   check(session: Session, command: Command, request: CommandRequest): Refusal {
     if (!session.isRestricted) return Refusal.None;
+    session.lastCommandId = command.id;
     if (session.queue === null) return this.checkAccess(session, command, request, DenialContext.TopLevel);
     return this.checkAccess(session, command, request, DenialContext.Multi, this.queueDatabase(session));
   }
@@ -257,7 +261,6 @@ export class AccessControl {
     if (argument > 0) object = textOf(request, argument);
     else if (refusal === Refusal.Database && command.databaseRule !== DatabaseRule.All)
       object = String(database);
-    session.lastCommandId = command.id;
     this.log(session, REASONS[refusal], context, object, session.userName);
     return refusal;
   }

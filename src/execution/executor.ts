@@ -5,6 +5,7 @@
  */
 
 import { performance } from 'node:perf_hooks';
+import { allowsKey } from '../access/permission.js';
 import type { Journal } from '../journal/journal.js';
 import type { RequestParser } from '../protocol/request-parser.js';
 import { DenialContext } from '../state/access-log.js';
@@ -129,8 +130,18 @@ export class Executor {
     if (!batch.isSimple(index)) return false;
     const { session } = context;
     if (!session.isRestricted) return true;
-    batch.select(index);
-    return context.services.access.allows(session, batch.commands[index] as Command, context.request);
+    const command = batch.commands[index] as Command;
+    const { selector } = session;
+    if (selector === null || command.keyPermission < 0) {
+      batch.select(index);
+      return context.services.access.allows(session, command, context.request);
+    }
+    const { args, commandArgStart, commandArgCount } = batch.parser;
+    const key = 2 * (commandArgStart[index] + onlyKey(command, commandArgCount[index]));
+    return (
+      selector.commands.has(command.id) &&
+      allowsKey(selector, command.keyPermission, context.bytes, args[key], args[key + 1])
+    );
   }
 
   /**

@@ -1,5 +1,6 @@
 /** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
 
+import type { Selector } from '../access/selector.js';
 import { DEFAULT_USER, type User } from '../access/user.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTracking } from '../pubsub/client-tracking.js';
@@ -74,6 +75,8 @@ export class Session {
   user: User | null = null;
   /** The user may not do everything: each command has to be checked. */
   isRestricted = false;
+  /** The user's only selector, if it is restricted but not in its databases: quick to ask. */
+  selector: Selector | null = null;
   name = '';
   libraryName = '';
   libraryVersion = '';

@@ -3,6 +3,7 @@
  * all read this one table; a row without a handler is an unknown command.
  */
 
+import { KeyPermission } from '../../access/selector.js';
 import type { Blocking } from '../blocking.js';
 import type { CommandContext } from '../context.js';
 import { COMMAND_ROWS, type CommandRow } from './command-rows.js';
@@ -203,6 +204,11 @@ export interface Command {
   readonly keyStep: number;
   /** Whether there is anything in a request that may be a key. */
   readonly hasKeys: boolean;
+  /**
+   * What a request with one key asks for with it: bits of KeyPermission (access/selector.ts), -1 if that depends on the
+   * request.
+   */
+  readonly keyPermission: number;
   /** The only key's argument index if there always is exactly one key, else 0. */
   readonly singleKey: number;
   /** Whether all arguments are keys: with one, the command has one key. */
@@ -377,6 +383,16 @@ function legacyKeyRange(specs: readonly KeySpec[]): [number, number, number] {
   return [first, last, step];
 }
 
+const WRITES = KeyFlag.Insert | KeyFlag.Delete | KeyFlag.Update;
+
+/** The KeyPermission bits that what is done with a key asks for. Only to see whether there is one asks for none. */
+export function keyPermissionOf(flags: number): number {
+  return (
+    ((flags & KeyFlag.Access) !== 0 ? KeyPermission.Read : 0) |
+    ((flags & WRITES) !== 0 ? KeyPermission.Write : 0)
+  );
+}
+
 /** The CommandFlag bits of a row's words. */
 export function flagsOfWords(text: string): number {
   return text.split(' ').reduce((flags, word) => flags | (FLAG_OF_WORD[word] ?? 0), 0);
@@ -414,6 +430,8 @@ function createCommand(
     firstKey,
     lastKey,
     keyStep,
+    keyPermission:
+      isOneKey && traits.keyRule === KeyRule.Specs ? keyPermissionOf(keySpecs[0].flags) : -1,
     hasKeys: keySpecs.some((spec) => (spec.flags & KeyFlag.NotKey) === 0),
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
     takesOnlyKeys: isOneKey && firstKey === 1 && lastKey === -1 && keyStep === 1,
