@@ -6,12 +6,16 @@ import { Random } from '../tools/random.js';
 t.test('patterns match what globs match', async (t) => {
   const random = new Random(7);
   const text = (): string =>
-    Array.from({ length: random.below(6) }, () => random.pick(['a', 'b', '*', '?', '[', ']', '\\', ':'])).join('');
+    Array.from({ length: random.below(6) }, () =>
+      random.pick(['a', 'b', '*', '?', '[', ']', '\\', ':']),
+    ).join('');
   for (let round = 0; round < 20_000; round++) {
     const pattern = text();
     const name = Buffer.from(text());
     const expected =
-      name.length === 0 ? pattern === '' : new GlobPattern(Buffer.from(pattern)).matches(name, 0, name.length);
+      name.length === 0
+        ? pattern === ''
+        : new GlobPattern(Buffer.from(pattern)).matches(name, 0, name.length);
     if (new NamePattern(pattern).matches(name, 0, name.length) !== expected) {
       t.fail(`${pattern} and ${name.toString()}`);
     }

@@ -32,7 +32,10 @@ const DESCRIPTIONS: readonly (readonly [rules: readonly string[], description: s
   [['db=1,0', 'db=3'], 'off resetchannels db=0,1,3 -@all'],
   [['db=1', 'alldbs'], 'off resetchannels -@all'],
   [['resetdbs'], 'off resetchannels resetdbs -@all'],
-  [['(+get ~a db=2)', '(allkeys)'], 'off resetchannels -@all (~a resetchannels db=2 -@all +get) (~* resetchannels -@all)'],
+  [
+    ['(+get ~a db=2)', '(allkeys)'],
+    'off resetchannels -@all (~a resetchannels db=2 -@all +get) (~* resetchannels -@all)',
+  ],
   [['(+get)', 'clearselectors'], 'off resetchannels -@all'],
   [['skip-sanitize-payload'], 'off skip-sanitize-payload resetchannels -@all'],
   [['on', '+@all', '~*', '(+get)', 'reset'], 'off sanitize-payload resetchannels -@all'],

@@ -15,14 +15,16 @@ t.test('entries', async (t) => {
   log.add(denial('set'), 2000, 10);
   log.add({ ...denial('get'), client: 'id=2' }, 3000, 10);
   t.same(
-    log.get(10).map(({ object, count, createdMs, updatedMs, id, client }) => [
-      object,
-      count,
-      createdMs,
-      updatedMs,
-      id,
-      client,
-    ]),
+    log
+      .get(10)
+      .map(({ object, count, createdMs, updatedMs, id, client }) => [
+        object,
+        count,
+        createdMs,
+        updatedMs,
+        id,
+        client,
+      ]),
     [
       ['get', 2, 1000, 3000, 0, 'id=2'],
       ['set', 1, 2000, 2000, 1, 'id=1 cmd=set'],
