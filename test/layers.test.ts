@@ -14,6 +14,7 @@ const LAYERS = [
   'src/network',
   'src/commands',
   'src/execution',
+  'src/scripting',
   'src/pubsub',
   'src/persistence',
   'src/keyspace',

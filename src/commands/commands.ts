@@ -23,6 +23,9 @@ import { blockingListHandlers, blockingLists } from './lists/blocking-lists.js';
 import { listHandlers } from './lists/lists.js';
 import { moveManyHandlers } from './lists/move-many.js';
 import { pubsubHandlers } from './pubsub/pubsub.js';
+import { evalHandlers } from './scripting/eval.js';
+import { functionHandlers } from './scripting/functions.js';
+import { scriptHandlers } from './scripting/script.js';
 import { appendOnlyHandlers } from './server/append-only.js';
 import { introspectionHandlers } from './server/command-introspection.js';
 import { commandLogHandlers } from './server/commandlog.js';
@@ -108,6 +111,9 @@ export function createCommandTable(
       ...commandLogHandlers,
       ...latencyHandlers,
       ...transactionHandlers,
+      ...evalHandlers,
+      ...scriptHandlers,
+      ...functionHandlers,
     },
     container,
     { ...blockingLists, ...blockingSortedSets, ...blockingStreams },

@@ -165,6 +165,10 @@ export class Config {
   // Observation
   /** Negative: nothing is logged. */
   slowLogSlowerThanMicroseconds = 0;
+  /** 0: scripts take as long as they take. */
+  busyReplyThresholdMs = 0;
+  /** What scripts may take in each worker. */
+  scriptMemoryBytesMax = 0;
   slowLogMaxLength = 0;
   /** Requests and replies of at least so many bytes are logged; -1: none. */
   largeRequestBytes = 0;
@@ -534,6 +538,8 @@ export class Config {
     values.sortedSetPackedValueBytes = this.limit('zset-max-listpack-value');
     values.streamNodeBytes = this.limit('stream-node-max-bytes');
     values.streamNodeEntries = this.limit('stream-node-max-entries');
+    values.streamProducerSeconds = this.limit('stream-idmp-duration');
+    values.streamProducerIds = this.limit('stream-idmp-maxsize');
   }
 
   /** A directive that is a number, as an int32. */
@@ -614,6 +620,8 @@ export class Config {
     this.lazyFreeServerDel = flag('lazyfree-lazy-server-del');
     this.lazyFreeUserDel = flag('lazyfree-lazy-user-del');
     this.lazyFreeUserFlush = flag('lazyfree-lazy-user-flush');
+    this.busyReplyThresholdMs = number('busy-reply-threshold');
+    this.scriptMemoryBytesMax = number('script-memory-limit');
     this.slowLogSlowerThanMicroseconds = number('slowlog-log-slower-than');
     this.slowLogMaxLength = number('slowlog-max-len');
     this.largeRequestBytes = number('commandlog-request-larger-than');

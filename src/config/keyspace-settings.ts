@@ -75,6 +75,8 @@ export function defaultSettings(): KeyspaceSettings {
       sortedSetPackedValueBytes: 0,
       streamNodeBytes: 0,
       streamNodeEntries: 0,
+      streamProducerSeconds: 0,
+      streamProducerIds: 0,
     },
   };
 }

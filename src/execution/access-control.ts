@@ -351,12 +351,12 @@ export function refusalErrorInExec(refusal: Refusal): string {
   );
 }
 
-/** The same for a command of a script, with "ERR" left to whoever raises it. */
+/** The same for a command of a script. */
 export function refusalErrorInScript(refusal: Refusal): string {
   const reasons: Readonly<Record<number, string>> = {
     [Refusal.Command]: "can't run this command or subcommand",
     [Refusal.Key]: "can't access at least one of the keys mentioned in the command arguments",
     [Refusal.Channel]: "can't publish to the channel mentioned in the command",
   };
-  return `The user executing the script ${reasons[refusal] ?? 'lacking the permissions for the command'}`;
+  return `ERR The user executing the script ${reasons[refusal] ?? 'lacking the permissions for the command'}`;
 }

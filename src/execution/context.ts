@@ -29,6 +29,7 @@ import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { NOT_AN_INTEGER, OUT_OF_MEMORY, WRONG_TYPE } from './errors.js';
 import { type CommandRequest, NO_REQUEST } from './request.js';
+import type { ScriptRunner } from './scripts/script-runner.js';
 import type { ServerServices } from './services.js';
 import type { Session } from './session.js';
 import { ShardLocks } from './shard-locks.js';
@@ -80,10 +81,15 @@ export class CommandContext implements KeyName {
   /** The slot of the key at `knownKeyOffset`, if that is known, until it is looked up; else 0. */
   knownSlot = 0;
 
+  /** Set by the executor. */
+  scripts!: ScriptRunner;
+
   /** Of a command on several shards, or of a transaction. */
   readonly locks: ShardLocks;
   /** A transaction runs, with all locks that it needs. */
   inTransaction = false;
+  /** The command is called by a script. */
+  isInScript = false;
   /** The transaction is partly applied; no snapshot may start. */
   isMidTransaction = false;
 

@@ -7,6 +7,9 @@
 import { performance } from 'node:perf_hooks';
 import { allowsKey } from '../access/permission.js';
 import type { Journal } from '../journal/journal.js';
+import { lockUnlessBusy } from '../keyspace/deferred-work.js';
+import type { LockOrder } from '../memory/lock-order.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import type { RequestParser } from '../protocol/request-parser.js';
 import { DenialContext } from '../state/access-log.js';
 import type { ControlBlock } from '../state/control-block.js';
@@ -19,6 +22,7 @@ import { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
 import { LogReplay } from './log-replay.js';
 import { ReadTracking } from './read-tracking.js';
+import { ScriptRunner } from './scripts/script-runner.js';
 import { ReplyMode, type Session } from './session.js';
 import type { ShardLocks } from './shard-locks.js';
 import { type Command, CommandFlag, CommandTrait, isQuick, onlyKey } from './table/command-table.js';
@@ -44,6 +48,7 @@ export class Executor {
   private readonly timer: CommandTimer;
   private readonly locks: ShardLocks;
   private readonly readTracking: ReadTracking;
+  private readonly lockOrder: LockOrder;
   /** The pauses that the running command has been checked against (`ControlBlock.pauseGeneration`). */
   private pauseGeneration = 0;
   /** After `executeBatch`: the client has got so much that others come before what is left of its commands. */
@@ -59,6 +64,8 @@ export class Executor {
     this.locks = context.locks;
     this.readTracking = new ReadTracking(context);
     this.logReplay = new LogReplay(context, this.batch);
+    this.lockOrder = context.keyspace.lockOrder;
+    context.scripts = new ScriptRunner(context, this, this.timer, this.readTracking);
   }
 
   /** Runs the commands that `parser` found in `bytes`. Returns how many were run: fewer if the session closes. */
@@ -112,6 +119,7 @@ export class Executor {
       session.tracking === null &&
       !this.timer.isEachTimed &&
       !control.mayBePaused &&
+      this.lockOrder.slowScripts === 0 &&
       control.monitorCount === 0 &&
       !persistence.hasFailed &&
       appendOnly.writeError === 0
@@ -147,7 +155,7 @@ export class Executor {
   /**
    * Runs simple commands from `first` on that are on the same shard, under one hold of its lock: many connections
    * that use one key would else pass its lock to and fro with each command. Returns the index after the last; `first`
-   * if a pause has begun.
+   * if a pause has begun, or a slow script has the lock.
    */
   private runStretch(first: number, count: number): number {
     const { context, batch, timer } = this;
@@ -158,7 +166,7 @@ export class Executor {
     const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
     let index = first;
     let argumentsDone = 0;
-    shard.lock();
+    if (!lockUnlessBusy(shard)) return first;
     if (this.control.pauseGeneration !== this.pauseGeneration) {
       shard.unlock();
       return first;
@@ -200,17 +208,23 @@ export class Executor {
     session.postponed = null;
     this.timer.beginBatch(1);
     context.select(postponed.request);
-    if (session.postponedWork !== null) this.goOn(postponed.command);
+    if (session.postponedWork !== null) this.goOn(session, postponed);
     else this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
     this.timer.endBatch();
     if (session.postponed === null) releasePages(postponed.request.bytes);
   }
 
   /** Goes on with a command that has begun: nothing may refuse it any more. */
-  private goOn(command: Command): void {
-    const { session, reply } = this.context;
+  private goOn(session: Session, postponed: QueuedCommand): void {
+    const { reply } = this.context;
     const start = reply.hold();
-    this.run(command, false);
+    try {
+      this.run(postponed.command, false);
+    } catch (error) {
+      if (!(error instanceof ScriptRunsLong)) throw error;
+      // Later, when the script has ended.
+      session.postponed = postponed;
+    }
     if (session.postponed !== null || session.replyMode === ReplyMode.On) return;
     reply.length = Math.min(start, reply.length);
     if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
@@ -287,8 +301,32 @@ export class Executor {
         queueCommand(context, command);
         return true;
       }
-      if (this.run(command, true)) return false;
+      if (this.tryToRun(command)) return false;
     }
+  }
+
+  /** `run`, unless a slow script has a lock that the command needs: then the reply is BUSY. */
+  private tryToRun(command: Command): boolean {
+    const { context } = this;
+    const start = context.reply.length;
+    try {
+      return this.run(command, true);
+    } catch (error) {
+      if (!(error instanceof ScriptRunsLong)) throw error;
+      context.reply.length = Math.min(start, context.reply.length);
+      this.journal.forget();
+      this.checks.refuseBusy(command);
+      return true;
+    }
+  }
+
+  /** Whether CLIENT PAUSE holds a command back that has the locks now; the session has it postponed then. */
+  isHeldBack(command: Command): boolean {
+    if (!this.hasPauseBegun) return false;
+    this.pauseGeneration = this.control.pauseGeneration;
+    if (!this.checks.isPaused(command)) return false;
+    this.postpone(command);
+    return true;
   }
 
   /** Keeps the command in the session until the pause is over. */
@@ -350,6 +388,10 @@ export class Executor {
       keyspace.endHold(shard, true);
       return true;
     }
+    if ((command.traits & CommandTrait.RunsScript) !== 0) {
+      command.handler(context);
+      return true;
+    }
     // What such a command waits for, a disk or a thread, shall not keep others from a shard.
     keyspace.keptLock.letGo();
     const locksAll = (command.traits & CommandTrait.LocksAll) !== 0;
@@ -393,16 +435,21 @@ export class Executor {
     const { context, locks } = this;
     const { request, command, reply } = context;
     const queue = session.queue ?? [];
-    for (const { shard } of session.watched) locks.mark(shard);
-    for (const queued of queue) locks.markKeys(queued.command, queued.request);
-    locks.lock();
-    if (this.hasPauseBegun) {
-      this.pauseGeneration = this.control.pauseGeneration;
-      if (this.checks.isPaused(command)) {
-        locks.release();
-        this.postpone(command);
-        return false;
-      }
+    // A script that is part of it may need other locks.
+    const takesRight = queue.some(({ command: { traits } }) => (traits & CommandTrait.RunsScript) !== 0);
+    if (takesRight) this.lockOrder.takeRight();
+    try {
+      for (const { shard } of session.watched) locks.mark(shard);
+      for (const queued of queue) locks.markKeys(queued.command, queued.request);
+      locks.lock();
+    } catch (error) {
+      if (takesRight) this.lockOrder.keepOrReleaseRight();
+      throw error;
+    }
+    if (this.isHeldBack(command)) {
+      locks.release();
+      if (takesRight) this.lockOrder.keepOrReleaseRight();
+      return false;
     }
     const start = reply.length;
     if (isStillValid()) {
@@ -416,6 +463,7 @@ export class Executor {
       reply.nullArray();
     }
     locks.release();
+    if (takesRight) this.lockOrder.keepOrReleaseRight();
     context.select(request);
     return true;
   }
@@ -432,7 +480,8 @@ export class Executor {
     const startedAt = performance.now();
     command.handler(context);
     // A command without keys has recorded by itself what there is to record.
-    if (command.keySpecs.length === 0) this.journal.forget();
+    if (command.keySpecs.length === 0 || (command.traits & CommandTrait.RunsScript) !== 0)
+      this.journal.forget();
     else this.settle();
     if (context.session.tracking !== null) this.readTracking.note(command);
     context.isMidTransaction = true;

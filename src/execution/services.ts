@@ -68,6 +68,8 @@ export interface ServerServices {
   purgeBuffers(): void;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
+  /** While a slow script of this client runs: serves others with BUSY, and with what may end the script, if this thread can. */
+  serveWhileBusy(session: Session): void;
   /** Runs a session's queue as one transaction; false if a pause holds it back (executor.ts). */
   executeTransaction(session: Session, isStillValid: () => boolean): boolean;
 }

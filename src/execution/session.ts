@@ -2,6 +2,7 @@
 
 import type { Selector } from '../access/selector.js';
 import { DEFAULT_USER, type User } from '../access/user.js';
+import { underLock } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTracking } from '../pubsub/client-tracking.js';
 import type { SubscribedNames } from '../pubsub/subscriptions.js';
@@ -150,9 +151,7 @@ export class Session {
   unwatchAll(): void {
     for (const { shard, slot } of this.watched) {
       if (slot < 0) continue;
-      shard.lock();
-      shard.watchedKeys.unwatch(slot);
-      shard.unlock();
+      underLock(shard, () => shard.watchedKeys.unwatch(slot));
     }
     this.watched.length = 0;
     this.watchedBytes = 0;

@@ -4,6 +4,7 @@
  * it claimed. What the client has in the queues of keys (keyspace/waiters.ts) is removed afterwards, by this worker.
  */
 
+import { underLock } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTable } from '../state/client-table.js';
 import type { ControlBlock } from '../state/control-block.js';
@@ -262,17 +263,19 @@ export class WaitRoom {
   /** Takes a client out of all queues; whoever has served it has taken it out of that of the key `servedArgument`. */
   private leave(wait: Wait, servedArgument: number): void {
     this.waits.delete(wait.session.id);
-    for (const { shard, waiter, keyArgument } of wait.places) {
-      if (keyArgument === servedArgument) continue;
-      shard.lock();
-      shard.waiters.remove(waiter);
-      shard.unlock();
+    const places = wait.places.filter(({ keyArgument }) => keyArgument !== servedArgument);
+    let left = places.length;
+    // Who waits refers to the request.
+    const freeRequest = (): void => {
+      const { requestShard, request } = wait;
+      if (left-- > 0 || requestShard === null || request === 0) return;
+      underLock(requestShard, () => requestShard.waiters.freeRequest(request));
+    };
+    for (const { shard, waiter } of places) {
+      underLock(shard, () => shard.waiters.remove(waiter));
+      freeRequest();
     }
-    const { requestShard } = wait;
-    if (requestShard === null || wait.request === 0) return;
-    requestShard.lock();
-    requestShard.waiters.freeRequest(wait.request);
-    requestShard.unlock();
+    freeRequest();
   }
 
   /** The same for one that has just begun, whose shards are locked. */

@@ -13,6 +13,7 @@ import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { WaitKind, type WaitRequest } from '../keyspace/waiters.js';
 import { keySlot } from '../memory/hash.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { type ClientTable, ClientWord } from '../state/client-table.js';
 import { MessageKind } from '../state/mail.js';
@@ -223,12 +224,18 @@ export class WaitServer {
 
   /** Serves those who wait for a key once more, with the lock of another shard. */
   private serveUnderBoth(name: NamedKey, shard: Shard, other: Shard): void {
-    const [first, second] = shard.index < other.index ? [shard, other] : [other, shard];
-    first.lock();
-    second.lock();
     const marks = new Uint8Array(this.keyspace.shards.length);
-    marks[first.index] = 1;
-    marks[second.index] = 1;
+    marks[shard.index] = 1;
+    marks[other.index] = 1;
+    try {
+      this.keyspace.lockMarked(marks);
+    } catch (error) {
+      if (!(error instanceof ScriptRunsLong)) throw error;
+      // With the next notices, when the script has ended.
+      this.deferred.push({ name, shard, other });
+      this.keyspace.gate.hasNotices = true;
+      return;
+    }
     shard.noteReady(name);
     this.keyspace.endHolds(marks);
   }

@@ -16,7 +16,8 @@
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { Journal } from '../journal/journal.js';
 import { Arena } from '../memory/arena.js';
-import { acquireLock, isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
+import { isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
+import type { LockOrder } from '../memory/lock-order.js';
 import {
   DATABASE_BYTES,
   DATABASES_START_BYTE,
@@ -120,6 +121,7 @@ export class Shard {
   private readonly counters: Float64Array;
   private readonly keptLock: KeptLock;
   private readonly gate: Gate;
+  private readonly lockOrder: LockOrder;
   /** For keys that change by themselves. */
   private readonly name: NamedKey;
 
@@ -131,9 +133,11 @@ export class Shard {
     journal: Journal,
     keptLock: KeptLock,
     gate: Gate,
+    lockOrder: LockOrder,
   ) {
     this.index = index;
     this.gate = gate;
+    this.lockOrder = lockOrder;
     this.keptLock = keptLock;
     this.journal = journal;
     this.memory = new ShardMemory(buffer);
@@ -174,8 +178,32 @@ export class Shard {
     this.counters = counters;
   }
 
+  /** Takes the lock, waiting as long as it takes. Throws `ScriptRunsLong` if this thread gives up (lock-order.ts). */
   lock(): void {
-    if (!this.keptLock.takeOver(this)) acquireLock(this.words, HeaderWord.Lock);
+    this.lockAmong(false);
+  }
+
+  /** The same with others in hand, or not; if so, returns false if they have to be let go first. */
+  lockAmong(holdsOthers: boolean): boolean {
+    if (this.keptLock.takeOver(this) || tryLock(this.words, HeaderWord.Lock)) return true;
+    return this.lockOrder.acquire(this.words, HeaderWord.Lock, holdsOthers);
+  }
+
+  /** Takes the lock if it is free, or becomes free within some microseconds. No lock is kept. */
+  lockSoon(): boolean {
+    return this.lockOrder.acquireSoon(this.words, HeaderWord.Lock);
+  }
+
+  /** Wakes those who wait for the lock, which is held, so that they look whether they have to let others go. */
+  stirWaiters(): void {
+    if (this.isWaitedFor) Atomics.notify(this.words, HeaderWord.Lock);
+  }
+
+  /** Waits for the lock to become free, for so long at most, without taking it. */
+  awaitUnlock(milliseconds: number): void {
+    const { words } = this;
+    if (Atomics.compareExchange(words, HeaderWord.Lock, 1, 2) !== 0)
+      Atomics.wait(words, HeaderWord.Lock, 2, milliseconds);
   }
 
   unlock(): void {
@@ -751,6 +779,12 @@ export class Shard {
     this.journal.changes++;
     if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key, event);
     if (gate.listener !== null) gate.listener.note(key, event);
+  }
+
+  /** Something has changed that is no key, and is recorded and saved like one. */
+  otherChange(): void {
+    this.doubles[HeaderDouble.DirtyCount]++;
+    this.journal.changes++;
   }
 
   /** Tells who waits in this shard for changes of its keys. */

@@ -287,6 +287,7 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
     isDebugAllowed: () => false,
     log: () => {},
     releaseUnusedPages: () => {},
+    serveWhileBusy: () => {},
     purgeBuffers: () => {},
     executeTransaction: () => true,
   };

@@ -6,11 +6,13 @@
  */
 
 import { writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
 import { createKeyspace } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import { SHARD_BYTES_MAX } from '../memory/shard-memory.js';
 import type { AcceptorOptions } from '../network/acceptor.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
@@ -48,6 +50,8 @@ import { notifySystemd } from './supervision.js';
 
 /** EFD_NONBLOCK | EFD_CLOEXEC */
 const EVENTFD_FLAGS = 0x80800;
+/** Between two attempts to shut down while a slow script runs. */
+const SLOW_SCRIPT_POLL_MS = 20;
 
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
@@ -242,6 +246,18 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     state: persistenceState,
     log,
   });
+  /** `saveBeforeExit` once no slow script runs, unless somebody asks for an exit without saving meanwhile. */
+  const saveWhenIdle = async (request: ShutdownRequest): Promise<boolean> => {
+    for (;;) {
+      try {
+        return saveBeforeExit(request, config, keyspace, state, log);
+      } catch (error) {
+        if (!(error instanceof ScriptRunsLong)) throw error;
+      }
+      await delay(SLOW_SCRIPT_POLL_MS);
+      if (block.shutdownRequest === ShutdownRequest.Exit) return true;
+    }
+  };
   void (async () => {
     for (;;) {
       const request = await block.waitForShutdown();
@@ -249,7 +265,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       await loading.untilInterruptible();
       await untilAllReady();
       if (request !== ShutdownRequest.Exit) log('User requested shutdown...', 'warning');
-      if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state, log)) break;
+      if (persistenceState.isLoading || (await saveWhenIdle(request))) break;
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();
     }

@@ -11,6 +11,8 @@ import { Mail, type MailHandle } from './mail.js';
 import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { PreparedReplies } from './prepared-replies.js';
+import { RunningScripts } from './running-scripts.js';
+import { ScriptCache, type ScriptCacheHandle } from './script-cache.js';
 import { SharedConfig } from './shared-config.js';
 import { SharedLines } from './shared-lines.js';
 import { WorkerLoad } from './worker-load.js';
@@ -32,6 +34,8 @@ export interface ProcessStateHandle {
   readonly users: SharedArrayBuffer;
   readonly usersFollowed: SharedArrayBuffer;
   readonly accessLog: AccessLogHandle;
+  readonly scriptCache: ScriptCacheHandle;
+  readonly runningScripts: SharedArrayBuffer;
 }
 
 /** Address space for the texts of all users: some hundred thousand of them. */
@@ -56,6 +60,8 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     users: SharedLines.create(USERS_BYTES_MAX),
     usersFollowed: new SharedArrayBuffer(4 * workers),
     accessLog: AccessLog.create(),
+    scriptCache: ScriptCache.create(),
+    runningScripts: RunningScripts.create(workers),
   };
 }
 
@@ -78,6 +84,8 @@ export class ProcessState {
   /** By worker, the version of the users that it has taken over. */
   readonly usersFollowed: Int32Array;
   readonly accessLog: AccessLog;
+  readonly scriptCache: ScriptCache;
+  readonly runningScripts: RunningScripts;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
   readonly mail: Mail;
@@ -101,6 +109,8 @@ export class ProcessState {
     this.users = new SharedLines(handle.users);
     this.usersFollowed = new Int32Array(handle.usersFollowed);
     this.accessLog = new AccessLog(handle.accessLog);
+    this.scriptCache = new ScriptCache(handle.scriptCache);
+    this.runningScripts = new RunningScripts(handle.runningScripts);
     this.counters = new WorkerStatistics(handle.statistics, worker);
     this.mail = new Mail(handle.mail, wakeWorker);
     this.outbox = new Outbox(this.mail);

@@ -24,9 +24,11 @@ import { CommandFlag } from '../execution/table/command-table.js';
 import type { QueuedCommand } from '../execution/transactions.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
+import { doDeferred } from '../keyspace/deferred-work.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
@@ -58,6 +60,7 @@ import { writeCrashReport } from '../system/crash-report.js';
 import { DescriptorLimit } from '../system/descriptors.js';
 import { loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
+import { BusyServer } from './busy-server.js';
 import { ClientLimits } from './client-limits.js';
 import { crashDetails } from './crash-details.js';
 import { HeldReplies } from './held-replies.js';
@@ -158,6 +161,8 @@ export class Worker implements ConnectionHandler {
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
+  /** Made with the first slow script. */
+  private busyServer: BusyServer | null = null;
   /** Connections that are to move once the round has ended. */
   private movers: Connection[] = [];
   private arrivals: Arrival[] = [];
@@ -184,6 +189,7 @@ export class Worker implements ConnectionHandler {
       acceptorControl === null || libc === null ? null : new AcceptorControl(acceptorControl, libc);
     const counters = this.state.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters, options.index);
+    this.keyspace.lockOrder.givesUp = true;
     const reply = new ReplyWriter();
     const table = createCommandTable(this.config.renamedCommands);
     const clientRows = new ClientRows(this.state.clients, options.index);
@@ -256,6 +262,7 @@ export class Worker implements ConnectionHandler {
         shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
           this.hugePages?.release(shard.memory, offset, lengthBytes),
         ),
+      serveWhileBusy: (session) => this.serveWhileBusy(session),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
     this.context = new CommandContext(this.keyspace, table, reply, this.services, counters);
@@ -385,6 +392,7 @@ export class Worker implements ConnectionHandler {
     const { config, services } = this;
     config.copyTo(this.settings);
     this.keyspace.settingsChanged();
+    this.context.scripts.engine.limitMemory(config.scriptMemoryBytesMax);
     services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
     this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
@@ -481,7 +489,7 @@ export class Worker implements ConnectionHandler {
   }
 
   /** What has to happen once commands of a connection have run. */
-  private afterCommands(connection: Connection, session: Session): void {
+  afterCommands(connection: Connection, session: Session): void {
     // Who has not authenticated is told nothing of the data.
     if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
@@ -513,6 +521,10 @@ export class Worker implements ConnectionHandler {
     this.keyspace.keptLock.letGo();
     if (this.roundStartMs > 0) this.placement?.noteRound(monotonicMs() - this.roundStartMs);
     this.roundStartMs = 0;
+    if (this.busyServer?.wasWoken) {
+      this.busyServer.wasWoken = false;
+      this.onWake();
+    }
     this.services.waitRoom.finishServed();
     this.messages.flush();
     this.heldReplies.commit();
@@ -665,6 +677,14 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  /** A slow script of a client runs here: sees what other clients want. */
+  private serveWhileBusy(session: Session): void {
+    const { sockets } = this;
+    if (sockets === null) return;
+    this.busyServer ??= new BusyServer(this, this.context, this.state.counters.keyspace);
+    this.busyServer.serve(sockets, this.connections.get(session.id) ?? null);
+  }
+
   /** A client as CLIENT LIST shows it, by its slot in the table. */
   private describeSlot(slot: number): string {
     if (slot < 0) return '';
@@ -746,7 +766,10 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.followLoading();
     if (this.options.index === 0 && !this.executor.checks.isLoading) {
-      followAppendOnly(this.keyspace, this.services, Date.now());
+      this.unlessBusy(() => {
+        followAppendOnly(this.keyspace, this.services, Date.now());
+        return false;
+      });
     }
   }
 
@@ -837,9 +860,11 @@ export class Worker implements ConnectionHandler {
     if (this.executor.checks.isLoading) return false;
     const { index, workerCount } = this.options;
     const arePagesLeft = this.hugePages?.step() ?? false;
-    const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
-    const mustFree = this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS);
-    return mustEvict || mustFree || arePagesLeft;
+    const hasWork = this.unlessBusy(() => {
+      const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
+      return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || mustEvict;
+    });
+    return hasWork || arePagesLeft;
   }
 
   onTick(): boolean {
@@ -865,8 +890,11 @@ export class Worker implements ConnectionHandler {
       this.hugePages?.followLoading(loadedBytes / Math.max(1, loadTotalBytes));
     } else {
       if (this.hugePages?.step()) isWorkLeft = true;
-      if (this.keepHouse(nowMs)) isWorkLeft = true;
+      if (this.unlessBusy(() => this.keepHouse(nowMs))) isWorkLeft = true;
     }
+    const { engine } = this.context.scripts;
+    engine.trim();
+    this.state.runningScripts.noteVmBytes(this.options.index, engine.usedBytes);
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(monotonicMs());
@@ -883,6 +911,20 @@ export class Worker implements ConnectionHandler {
     this.messages.flush();
     this.limits.tick(monotonicMs());
     return isWorkLeft;
+  }
+
+  /** Does something that takes locks, but not while a slow script may have them. Returns what it returns, or false. */
+  private unlessBusy(action: () => boolean): boolean {
+    if (this.keyspace.lockOrder.slowScripts !== 0) return false;
+    try {
+      doDeferred();
+      // What could not be told under the locks then.
+      if (this.keyspace.gate.hasNotices) this.keyspace.gate.holdEnd?.afterRelease();
+      return action();
+    } catch (error) {
+      if (error instanceof ScriptRunsLong) return false;
+      throw error;
+    }
   }
 
   /** What the worker does for its shards; returns whether more is to be done. */

@@ -375,8 +375,8 @@ function sort(context: CommandContext, mayStore: boolean): void {
     reply.error(WRONG_TYPE);
     return;
   }
-  // A set has no order of its own: what is stored must be the same each time.
-  if (options.isUnsorted && type === ValueType.Set && options.store !== 0) {
+  // A set has no order of its own: what is stored, or what a script gets, must be the same each time.
+  if (options.isUnsorted && type === ValueType.Set && (options.store !== 0 || context.isInScript)) {
     options.isUnsorted = false;
     options.isAlphabetic = true;
     options.by = null;

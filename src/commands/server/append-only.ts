@@ -139,6 +139,7 @@ export function reloadAppendOnly(context: CommandContext): void {
     for (const shard of keyspace.shards) {
       for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
     }
+    context.scripts.functions.flush();
     const problem = services.loadAppendOnlyAgain();
     if (isRecording) ring.turnOn();
     persistence.noteUnchanged(keyspace.dirtyCount());

@@ -22,6 +22,7 @@
  *   unlogged      in no log, whatever it changes
  *   needs_data    refused while the dataset is loaded, although Redis runs it
  *   while_subscribed   a client of RESP2 may send it although it is subscribed to something
+ *   runs_script   runs a script, which locks what it needs by itself
  *   stoppable     refused like a write while nothing can be saved
  *   keeps_caching   what CLIENT CACHING has said is for the command after it
  *   channels:WHAT has arguments that name channels (ChannelRule)
@@ -247,6 +248,8 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['XAUTOCLAIM', 'stream', '6.2.0', -6, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XCLAIM', 'stream', '5.0.0', -6, 'fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['XDEL', 'stream', '5.0.0', -3, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0']],
+  ['XCFGSET', 'stream', '8.6.0', -4, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
+  ['XIDMPRECORD', 'stream', '8.8.0', 5, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
   ['XDELEX', 'stream', '8.2.0', -5, 'fast write', 'stream', ['RW DELETE | index 1 | range 0 1 0']],
   ['XGROUP', 'stream', '5.0.0', -2, '', '', []],
   ['XGROUP CREATE', 'stream', '5.0.0', -5, 'denyoom write', 'stream', ['RW INSERT | index 2 | range 0 1 0']],
@@ -402,21 +405,21 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SYNC', 'server', '1.0.0', 1, 'admin noscript no_async_loading no_multi', '', []],
   ['TIME', 'server', '2.6.0', 1, 'fast loading stale', '', [], 'nondeterministic_output'],
   // scripting
-  ['EVAL', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand']],
-  ['EVALSHA', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1']],
-  ['EVALSHA_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1']],
-  ['EVAL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand']],
-  ['FCALL', 'scripting', '7.0.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand']],
-  ['FCALL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand']],
+  ['EVAL', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand'], '', 'runs_script'],
+  ['EVALSHA', 'scripting', '2.6.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1'], '', 'runs_script'],
+  ['EVALSHA_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1'], '', 'runs_script'],
+  ['EVAL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a script does with its keys is not known beforehand'], '', 'runs_script'],
+  ['FCALL', 'scripting', '7.0.0', -3, 'may_replicate noscript no_mandatory_keys skip_monitor stale', 'scripting', ['RW ACCESS UPDATE | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand'], '', 'runs_script'],
+  ['FCALL_RO', 'scripting', '7.0.0', -3, 'noscript no_mandatory_keys readonly skip_monitor stale', 'scripting', ['RO ACCESS | index 2 | keynum 0 1 1 | What a function does with its keys is not known beforehand'], '', 'runs_script'],
   ['FUNCTION', 'scripting', '7.0.0', -2, '', '', []],
-  ['FUNCTION DELETE', 'scripting', '7.0.0', 3, 'noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded'],
+  ['FUNCTION DELETE', 'scripting', '7.0.0', 3, 'noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
   ['FUNCTION DUMP', 'scripting', '7.0.0', 2, 'noscript', 'scripting', []],
-  ['FUNCTION FLUSH', 'scripting', '7.0.0', -2, 'noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded'],
+  ['FUNCTION FLUSH', 'scripting', '7.0.0', -2, 'noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
   ['FUNCTION HELP', 'scripting', '7.0.0', 2, 'loading stale', 'scripting', []],
   ['FUNCTION KILL', 'scripting', '7.0.0', 2, 'allow_busy noscript', 'scripting', [], 'request_policy:all_shards response_policy:one_succeeded'],
   ['FUNCTION LIST', 'scripting', '7.0.0', -2, 'noscript', 'scripting', [], 'nondeterministic_output_order'],
-  ['FUNCTION LOAD', 'scripting', '7.0.0', -3, 'denyoom noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded'],
-  ['FUNCTION RESTORE', 'scripting', '7.0.0', -3, 'denyoom noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded'],
+  ['FUNCTION LOAD', 'scripting', '7.0.0', -3, 'denyoom noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
+  ['FUNCTION RESTORE', 'scripting', '7.0.0', -3, 'denyoom noscript write', 'scripting', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
   ['FUNCTION STATS', 'scripting', '7.0.0', 2, 'allow_busy noscript', 'scripting', [], 'nondeterministic_output request_policy:all_shards response_policy:special'],
   ['SCRIPT', 'scripting', '2.6.0', -2, '', '', []],
   ['SCRIPT DEBUG', 'scripting', '3.2.0', 3, 'noscript', 'scripting', []],
@@ -425,6 +428,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SCRIPT HELP', 'scripting', '5.0.0', 2, 'loading stale', 'scripting', []],
   ['SCRIPT KILL', 'scripting', '2.6.0', 2, 'allow_busy noscript', 'scripting', [], 'request_policy:all_shards response_policy:one_succeeded'],
   ['SCRIPT LOAD', 'scripting', '2.6.0', 3, 'noscript stale', 'scripting', [], 'request_policy:all_nodes response_policy:all_succeeded'],
+  ['SCRIPT SHOW', 'scripting', '8.0.0', 3, 'noscript', 'scripting', []],
   // cluster
   ['ASKING', 'cluster', '3.0.0', 1, 'fast', 'connection', []],
   ['CLUSTER', 'cluster', '3.0.0', -2, '', '', []],

@@ -136,6 +136,7 @@ export const enum CommandTrait {
   WhileSubscribed = 1 << 10,
   QuickWithOneKey = 1 << 11,
   KeepsCaching = 1 << 12,
+  RunsScript = 1 << 13,
 }
 
 /** Which arguments of a command are secret. */
@@ -291,6 +292,7 @@ const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
   needs_data: CommandTrait.NeedsData,
   stoppable: CommandTrait.Stoppable,
   while_subscribed: CommandTrait.WhileSubscribed,
+  runs_script: CommandTrait.RunsScript,
   keeps_caching: CommandTrait.KeepsCaching,
 };
 
@@ -430,8 +432,7 @@ function createCommand(
     firstKey,
     lastKey,
     keyStep,
-    keyPermission:
-      isOneKey && traits.keyRule === KeyRule.Specs ? keyPermissionOf(keySpecs[0].flags) : -1,
+    keyPermission: isOneKey && traits.keyRule === KeyRule.Specs ? keyPermissionOf(keySpecs[0].flags) : -1,
     hasKeys: keySpecs.some((spec) => (spec.flags & KeyFlag.NotKey) === 0),
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
     takesOnlyKeys: isOneKey && firstKey === 1 && lastKey === -1 && keyStep === 1,
