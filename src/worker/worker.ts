@@ -427,7 +427,7 @@ export class Worker implements ConnectionHandler {
 
   onOpen(connection: Connection): void {
     this.followConfig();
-    this.access.follow();
+    if (this.access.follow()) this.takeRequests();
     const id = this.state.control.takeClientId();
     const session = new Session(id, connection, monotonicMs());
     this.access.begin(session);

@@ -236,6 +236,34 @@ withWorkers('subscribers that lose their channels', async (t, server) => {
   t.equal(await clients[3]!.text('PING'), '+PONG\r\n');
 });
 
+withWorkers('scripts', async (t, server) => {
+  const admin = await server.rawClient();
+  await admin.text('ACL', 'SETUSER', 'u', 'on', 'nopass', '+eval', '+get', '~a*', '+sort');
+  const [client] = await clientsOf(server, 'u', 1);
+  const run = async (script: string, ...keys: string[]): Promise<string> =>
+    client!.text('EVAL', script, String(keys.length), ...keys);
+  t.equal(await run("return redis.call('get', KEYS[1])", 'a'), '$-1\r\n');
+  t.equal(await run('return 1', 'b'), NO_KEY);
+  t.equal(
+    await run("return redis.pcall('set', 'a', 1)"),
+    "-ERR The user executing the script can't run this command or subcommand\r\n",
+  );
+  t.equal(
+    await run("return redis.pcall('get', 'b')"),
+    "-ERR The user executing the script can't access at least one of the keys mentioned in the command arguments\r\n",
+  );
+  t.match(
+    await run("return redis.pcall('sort', 'a', 'by', 'x_*')"),
+    /^-ERR BY option of SORT denied due to insufficient ACL permissions/,
+  );
+  t.equal(
+    await run("return {redis.acl_check_cmd('get', 'a'), redis.acl_check_cmd('get', 'b')}"),
+    '*2\r\n:1\r\n$-1\r\n',
+  );
+  const log = (await server.client().call('ACL', 'LOG')) as string[][];
+  t.same(log[0]!.slice(2, 10), ['reason', 'key', 'context', 'lua', 'object', 'b', 'username', 'u']);
+});
+
 withWorkers('users that go', async (t, server) => {
   const admin = await server.rawClient();
   for (const user of ['u', 'v']) await admin.text('ACL', 'SETUSER', user, 'on', 'nopass', '+@all', '~*');
