@@ -27,6 +27,7 @@ import { PersistenceState } from '../state/persistence-state.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 import { createProcessState } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
+import { SharedLines } from '../state/shared-lines.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
@@ -36,6 +37,7 @@ import { untilReady } from '../system/thread-ready.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
 import { makeRoomForClients } from './client-room.js';
 import { crash, setCrashLog, watchThread, writeReport } from './crash.js';
+import { initialUsers } from './initial-users.js';
 import { JournalThread } from './journal-thread.js';
 import { type LateThread, startLateThread } from './late-thread.js';
 import { openKeyspace } from './main-keyspace.js';
@@ -94,6 +96,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   reportAbort(() => writeReport('main thread', new Error('killed by SIGABRT')));
   logStart(config, log);
   setProcessTitle(config);
+  const users = initialUsers(config, table, log);
   if (config.unixSocket === '' && (config.port === 0 || config.bind.length === 0)) {
     throw new Error('configured to not listen anywhere');
   }
@@ -123,6 +126,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   if (calls !== null) workerLoad.begin(Math.min(config.activeWorkers || 1, threads));
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
+  new SharedLines(state.users).replace(users.serialize());
   const persistenceState = new PersistenceState(state.persistence);
   persistenceState.beginLoading(Date.now());
   const threadsReady: Promise<unknown>[] = [];

@@ -9,6 +9,8 @@ import { followAppendOnly } from '../commands/server/append-only.js';
 import { saveIfDue } from '../commands/server/save.js';
 import { Config, type Permission } from '../config/config.js';
 import { defaultSettings, type KeyspaceSettings } from '../config/keyspace-settings.js';
+import { Refusal } from '../execution/access-check.js';
+import { AccessControl, refusalError } from '../execution/access-control.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Dispatcher } from '../execution/dispatcher.js';
@@ -19,6 +21,7 @@ import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
 import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
+import type { QueuedCommand } from '../execution/transactions.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
 import { doDeferred } from '../keyspace/deferred-work.js';
@@ -48,6 +51,7 @@ import { WorkerChannel } from '../network/worker-channel.js';
 import { SnapshotImageWriter } from '../persistence/image-writer.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry, type ChannelRegistryHandle } from '../pubsub/channel-registry.js';
+import { DenialContext } from '../state/access-log.js';
 import { CLIENT_ROWS_MAX } from '../state/client-table.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
@@ -138,6 +142,7 @@ export class Worker implements ConnectionHandler {
   private readonly dispatcher: Dispatcher;
   private readonly transport: Transport;
   private readonly services: ServerServices;
+  private readonly access: AccessControl;
   private readonly settings: KeyspaceSettings;
   private hugePages: HugePages | null = null;
   /** The workers that keep house now: each for the shards whose number modulo theirs is its own. */
@@ -195,13 +200,31 @@ export class Worker implements ConnectionHandler {
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters, options.index);
     this.keyspace.lockOrder.givesUp = true;
     const reply = new ReplyWriter();
+    const table = createCommandTable(this.config.renamedCommands);
+    const clientRows = new ClientRows(this.state.clients, options.index);
+    const sessions = new Map<number, Session>();
+    this.access = new AccessControl(
+      {
+        state: this.state,
+        config: this.config,
+        clientRows,
+        sessions,
+        workerIndex: options.index,
+        close: (session) => this.closeSoon(session),
+        // The first time is before there are any clients.
+        changed: () => this.limits?.usersChanged(),
+        wakeWorker: (index) => this.channels[index].wake(),
+        mayWait: () => !this.context.locks.areHeld,
+      },
+      table,
+    );
     const log = createLog(this.config.logFile, () => this.config.logLevel);
     this.acceptFailures = new AcceptFailures(log);
     const descriptors = new DescriptorLimit(libc, options.reservedDescriptors);
     this.services = {
       state: this.state,
       config: this.config,
-      clientRows: new ClientRows(this.state.clients, options.index),
+      clientRows,
       monitors: new MonitorFeed(
         this.state,
         options.index,
@@ -220,12 +243,12 @@ export class Worker implements ConnectionHandler {
       ),
       waitRoom: new WaitRoom(this.state, options.index, (ended) => this.resumeWaiting(ended)),
       transfers: new TransferThread(options.channels[options.index], log),
-      requirePass: '',
+      access: this.access,
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
       workerCount: options.workerCount,
       multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
-      sessions: new Map(),
+      sessions,
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       roomForClients: (wanted) => descriptors.makeRoom(Math.min(wanted, CLIENT_ROWS_MAX)).clients,
@@ -251,13 +274,7 @@ export class Worker implements ConnectionHandler {
       serveWhileBusy: (session) => this.serveWhileBusy(session),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
-    this.context = new CommandContext(
-      this.keyspace,
-      createCommandTable(this.config.renamedCommands),
-      reply,
-      this.services,
-      counters,
-    );
+    this.context = new CommandContext(this.keyspace, table, reply, this.services, counters);
     this.executor = new Executor(this.context);
     const { gate } = this.keyspace;
     this.waitServer = new WaitServer(this.context);
@@ -383,7 +400,6 @@ export class Worker implements ConnectionHandler {
     config.copyTo(this.settings);
     this.keyspace.settingsChanged();
     this.context.scripts.engine.limitMemory(config.scriptMemoryBytesMax);
-    services.requirePass = config.requirePass;
     services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
     this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
@@ -427,9 +443,10 @@ export class Worker implements ConnectionHandler {
 
   onOpen(connection: Connection): void {
     this.followConfig();
+    if (this.access.follow()) this.takeRequests();
     const id = this.state.control.takeClientId();
     const session = new Session(id, connection, monotonicMs());
-    session.authenticated = this.services.requirePass === '';
+    this.access.begin(session);
     const hasRow = this.services.clientRows.open(session);
     connection.session = session;
     this.connections.set(id, connection);
@@ -441,7 +458,8 @@ export class Worker implements ConnectionHandler {
       this.transport.reply.error(TOO_MANY_CLIENTS);
       connection.closeAfterReply();
     }
-    if (this.config.protectedMode && session.authenticated && !isLoopbackAddress(connection.peerAddress())) {
+    const { needsNoPassword } = this.access.defaultUser;
+    if (this.config.protectedMode && needsNoPassword && !isLoopbackAddress(connection.peerAddress())) {
       this.state.counters.server[ServerCounter.RejectedConnections]++;
       this.transport.reply.error(PROTECTED_MODE_ERROR);
       connection.closeAfterReply();
@@ -449,6 +467,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
+    if (this.access.follow()) this.takeRequests();
     // What others have been told is done, this client is told before what it asks now.
     if (!this.state.mail.isEmpty(this.options.index)) this.state.mail.drain(this.options.index, this.receive);
     const { session } = connection;
@@ -619,13 +638,17 @@ export class Worker implements ConnectionHandler {
     reply.protocol = session.protocol;
     if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
     else if (end === WaitEnd.TimedOut) reply.nullArray();
+    else if (end === WaitEnd.Denied) this.replyDenied(session, command);
     else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
-    this.executor.countServed(
-      session,
-      command,
-      milliseconds,
-      end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
-    );
+    if (end === WaitEnd.Denied) this.executor.countDenied(session, command);
+    else {
+      this.executor.countServed(
+        session,
+        command,
+        milliseconds,
+        end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
+      );
+    }
     if (session.replyMode !== ReplyMode.On) {
       reply.drop();
       if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
@@ -638,6 +661,20 @@ export class Worker implements ConnectionHandler {
     this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
     this.transport.send(connection);
     this.transport.resumeReading(connection);
+  }
+
+  /** Replies why a client gets nothing that has waited, and has it logged. */
+  private replyDenied(session: Session, { command, request }: QueuedCommand): void {
+    const refusal = this.access.checkAccess(session, command, request, DenialContext.TopLevel);
+    // If it may again by now, what it waited for has gone to somebody else.
+    this.transport.reply.error(refusalError(refusal === Refusal.None ? Refusal.Key : refusal, command));
+  }
+
+  /** Closes a connection whose user has gone, or lost channels: the one whose command runs when it has its reply. */
+  private closeSoon(session: Session): void {
+    const { clients } = this.state;
+    if (this.isExecuting && session === this.context.session) session.closing = true;
+    else if (session.clientSlot >= 0) clients.requestKill(session.clientSlot, session.id);
   }
 
   /** Lets connections go that are to move, as far as nothing binds them to this thread now. */
@@ -677,11 +714,12 @@ export class Worker implements ConnectionHandler {
     for (const { fd, slot, input } of arrivals) {
       const connection = sockets.attach(fd);
       const session = this.services.clientRows.join(slot, connection);
+      const isUser = this.access.resume(session, this.services.clientRows.userId(slot));
       connection.session = session;
       this.connections.set(session.id, connection);
       this.services.sessions.set(session.id, session);
       this.state.counters.server[ServerCounter.ConnectionsMoved]++;
-      if (this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
+      if (!isUser || this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
       else if (input.length > 0) sockets.giveInput(connection, input);
     }
   }
@@ -768,6 +806,7 @@ export class Worker implements ConnectionHandler {
     this.keyspace.keptLock.letGo();
     this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
+    this.access.follow();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
@@ -885,6 +924,7 @@ export class Worker implements ConnectionHandler {
     const nowMs = Date.now();
     this.keyspace.keptLock.letGo();
     this.followConfig();
+    this.access.follow();
     this.context.nowMs = nowMs;
     this.measureUnsettled();
     this.limits.evictClients();

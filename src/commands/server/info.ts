@@ -323,6 +323,10 @@ function stats(context: CommandContext): Fields {
     ['io_threaded_writes_processed', 0],
     ['reply_buffer_shrinks', 0],
     ['reply_buffer_expands', 0],
+    ['acl_access_denied_auth', statistics.total(ServerCounter.AclAccessDeniedAuth)],
+    ['acl_access_denied_cmd', statistics.total(ServerCounter.AclAccessDeniedCommand)],
+    ['acl_access_denied_key', statistics.total(ServerCounter.AclAccessDeniedKey)],
+    ['acl_access_denied_channel', statistics.total(ServerCounter.AclAccessDeniedChannel)],
   ];
 }
 
