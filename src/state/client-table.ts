@@ -88,6 +88,8 @@ export const enum ClientWord {
   Redirect = 16,
   /** The version of TLS, as in the protocol; 0 without TLS. */
   TlsVersion = 17,
+  /** The id of the user that the client is. */
+  User = 20,
   /** Lengths of the texts, in the order of ClientText. */
   TextLengths = 24,
 }

@@ -62,8 +62,8 @@ export class TlsSession {
 
 export class TlsCodec {
   /** What `open` has opened, from 0 on. */
-  readonly opened = new Uint8Array(OPENED_BYTES);
-  readonly openedView = new DataView(this.opened.buffer);
+  opened = new Uint8Array(OPENED_BYTES);
+  openedView = new DataView(this.opened.buffer);
   /** Of what was opened last. */
   status: TlsStatus = TlsStatus.Open;
   /** Why `status` is Failed. */
@@ -73,7 +73,9 @@ export class TlsCodec {
   private readonly openSsl: OpenSsl;
   private readonly input: number;
   private readonly output: number;
-  private readonly openedAddress: number;
+  private openedAddress: number;
+  /** Takes the place of `opened` while that is in use. */
+  private spare: Uint8Array<ArrayBuffer> | null = null;
 
   constructor(openSsl: OpenSsl) {
     this.openSsl = openSsl;
@@ -90,6 +92,15 @@ export class TlsCodec {
     openSsl.shareBio(output);
     openSsl.setBios(session, input, output);
     return new TlsSession(session);
+  }
+
+  /** Has another buffer be `opened`, while a command runs whose bytes are in this one; and back. */
+  swapOpened(): void {
+    const { opened } = this;
+    this.opened = this.spare ?? new Uint8Array(OPENED_BYTES);
+    this.openedView = new DataView(this.opened.buffer);
+    this.openedAddress = this.openSsl.addressOf(this.opened);
+    this.spare = opened;
   }
 
   /** The version of TLS, as in the protocol. */
