@@ -313,7 +313,8 @@ export class ScriptRunner implements ScriptHost {
     }
     const { flags } = command;
     // What blocks does not block here, and does not harm.
-    if ((flags & CommandFlag.Noscript) !== 0 && (flags & CommandFlag.Blocking) === 0) {
+    const isForbidden = (flags & CommandFlag.Noscript) !== 0 && (flags & CommandFlag.Blocking) === 0;
+    if (isForbidden && !context.services.state.scriptCache.allowsAnyCommand) {
       return this.refuse('ERR This Redis command is not allowed from script', command);
     }
     if (this.isReplaying) return command;

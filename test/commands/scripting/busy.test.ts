@@ -91,10 +91,7 @@ withEach('functions are killed by FUNCTION KILL', async (t, server) => {
   t.match((await running.read()).toString(), /^-ERR Script killed by user/);
   t.equal(
     await client.text('FUNCTION', 'LOAD', '#!lua name=slow\nwhile true do end'),
-    '-ERR Error registering functions: @user_function: 2: FUNCTION LOAD timeout\r\n'.replace(
-      '@user_function: 2: ',
-      '',
-    ),
+    '-ERR Error registering functions: ERR FUNCTION LOAD timeout\r\n',
   );
 });
 
