@@ -137,6 +137,10 @@ const applied: readonly Row[] = [
   boolean('dynamic-hz', 'yes'),
   // Security
   text('requirepass'),
+  text('aclfile', '', immutable),
+  integer('acllog-max-len', 128, 0n, LONG_MAX),
+  choice('acl-pubsub-default', 'resetchannels', ['allchannels', 'resetchannels']),
+  special('user', '', { fileOnly: true, multiple: true }),
   integer('auth-timeout', 60, 0n, INT_MAX),
   choice('enable-protected-configs', 'no', enableChoices, immutable),
   choice('enable-debug-command', 'no', enableChoices, immutable),
@@ -265,11 +269,8 @@ const accepted: readonly Row[] = [
   integer('active-defrag-max-scan-fields', 1000, 1n, LONG_MAX),
   memory('stream-node-max-bytes', 4096, 0n, LONG_MAX),
   integer('stream-node-max-entries', 100, 0n, LONG_MAX),
-  // Access control
-  text('aclfile', '', { immutable: true }),
-  integer('acllog-max-len', 128, 0n, LONG_MAX),
-  choice('acl-pubsub-default', 'resetchannels', ['allchannels', 'resetchannels']),
-  special('user', '', { fileOnly: true, multiple: true }),
+  integer('stream-idmp-duration', 100, 1n, 86_400n),
+  integer('stream-idmp-maxsize', 100, 1n, 10_000n),
   // Replication
   special('replicaof', '', { alias: 'slaveof', immutable: true, multiple: true }),
   text('masteruser'),

@@ -163,6 +163,7 @@ export class CommandKeyWriter implements KeyWriter {
 
   writeEnd(shard: Shard, key: LongKey): void {
     this.selectLongKey(shard, key);
+    if (key.type === ValueType.Stream) this.streams.stepEnd(key);
     this.expiry(key.expiresAt);
   }
 

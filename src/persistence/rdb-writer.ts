@@ -141,8 +141,8 @@ export class RdbKeyWriter implements KeyWriter {
     return this.values.streams.stepGroupEnd(shard, group);
   }
 
-  writeEnd(_shard: Shard, key: LongKey): void {
-    if (key.type === ValueType.Stream) this.values.streams.stepEnd();
+  writeEnd(shard: Shard, key: LongKey): void {
+    if (key.type === ValueType.Stream) this.values.streams.stepEnd(shard, key);
   }
 
   /** Writes what comes before a key's value. */

@@ -52,6 +52,8 @@ function newSettings(): KeyspaceSettings {
       sortedSetPackedValueBytes: 64,
       streamNodeBytes: 4096,
       streamNodeEntries: 100,
+      streamProducerSeconds: 100,
+      streamProducerIds: 100,
     },
   };
 }
