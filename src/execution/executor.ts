@@ -162,6 +162,7 @@ export class Executor {
     const { session, reply, keyspace } = context;
     const { lookAhead, commands } = batch;
     const { shards, repeatsKey, keyOffsets } = lookAhead;
+    const { ready } = keyspace.gate;
     const shard = shards[first];
     const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
     let index = first;
@@ -193,6 +194,8 @@ export class Executor {
       index < end &&
       argumentsDone < STRETCH_ARGUMENTS_MAX &&
       shards[index] === shard &&
+      // Who waits for a key that has become ready comes before the next command.
+      ready.length === 0 &&
       reply.size <= FLUSH_BYTES &&
       reply.spilledBytes === 0 &&
       this.isSimple(index)
@@ -277,13 +280,16 @@ export class Executor {
     if (mode === ReplyMode.SkipNext) session.replyMode = ReplyMode.Skip;
     const resolved = this.checks.check(command);
     if (resolved !== null) this.queueOrRun(resolved);
+    if (session.tracking?.isCachingSet) this.endCaching(command);
     if (session.postponed !== null) {
       session.replyMode = mode;
       return;
     }
     // CLIENT REPLY ON is the one command whose own reply is sent.
     if (session.replyMode === ReplyMode.On) return;
-    reply.length = Math.min(start, reply.length);
+    if (resolved === null || (resolved.traits & CommandTrait.Pushes) === 0) {
+      reply.length = Math.min(start, reply.length);
+    }
     if (session.replyMode === ReplyMode.Skip) session.replyMode = ReplyMode.On;
   }
 
@@ -488,7 +494,7 @@ export class Executor {
     timer.countTimed(command, performance.now() - startedAt);
     timer.noteSizes(command, writtenBefore);
     timer.countErrors(command, errorsBefore);
-    this.takeBackIfSilent(start);
+    if ((command.traits & CommandTrait.Pushes) === 0) this.takeBackIfSilent(start);
     if (this.control.monitorCount !== 0) this.feedMonitors(command);
   }
 

@@ -61,6 +61,8 @@ interface Served {
   readonly microseconds: number;
   readonly end: WaitEnd;
   readonly reply: Uint8Array;
+  /** What it has been sent since, for after the reply. */
+  readonly messages: Uint8Array[];
 }
 
 /** The end of a wait, for whoever lets the client go on. */
@@ -76,9 +78,12 @@ export interface EndedWait {
   readonly milliseconds: number;
   /** The first word of the error that the reply is, '' for none. */
   readonly error: string;
+  /** What comes after the reply. */
+  readonly messages: readonly Uint8Array[];
 }
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
+const NO_MESSAGES: readonly Uint8Array[] = [];
 
 export class WaitRoom {
   private readonly clients: ClientTable;
@@ -87,7 +92,7 @@ export class WaitRoom {
   private readonly workerIndex: number;
   private readonly resume: (ended: EndedWait) => void;
   private readonly waits = new Map<number, Wait>();
-  private served: Served[] = [];
+  private readonly served: Served[] = [];
   private readonly deadlines = new Deadlines<Wait>();
 
   /** `resume` lets a client of this worker go on. */
@@ -206,19 +211,23 @@ export class WaitRoom {
     end: WaitEnd,
     reply: Uint8Array,
   ): void {
-    this.served.push({ clientId, keyArgument, microseconds, end, reply });
+    this.served.push({ clientId, keyArgument, microseconds, end, reply, messages: [] });
+  }
+
+  /** If a client has been served and does not know yet, keeps a message for after its reply; false if it was not. */
+  keepMessage(clientId: number, message: Uint8Array): boolean {
+    const served = this.served.find((one) => one.clientId === clientId);
+    served?.messages.push(message);
+    return served !== undefined;
   }
 
   /** Lets the clients go on that this worker has served itself. Nothing else may wait in the reply writer. */
   finishServed(): void {
     // Whoever goes on may serve others.
-    while (this.served.length > 0) {
-      const { served } = this;
-      this.served = [];
-      for (const { clientId, keyArgument, microseconds, end, reply } of served) {
-        const wait = this.waitOf(clientId);
-        this.end(wait, end, keyArgument, reply, 0, reply.length, microseconds / 1000);
-      }
+    for (let next = this.served.shift(); next !== undefined; next = this.served.shift()) {
+      const { clientId, keyArgument, microseconds, end, reply, messages } = next;
+      const wait = this.waitOf(clientId);
+      this.end(wait, end, keyArgument, reply, 0, reply.length, microseconds / 1000, messages);
     }
   }
 
@@ -241,6 +250,7 @@ export class WaitRoom {
     offset = 0,
     length = 0,
     milliseconds = 0,
+    messages = NO_MESSAGES,
   ): void {
     const { session, command } = wait;
     this.removeDeadline(wait);
@@ -250,7 +260,7 @@ export class WaitRoom {
     session.isWaiting = false;
     this.control.addBlockedClients(-1);
     const error = length > 0 && bytes[offset] === 0x2d ? firstWord(bytes, offset + 1, offset + length) : '';
-    this.resume({ session, command, end, bytes, offset, length, milliseconds, error });
+    this.resume({ session, command, end, bytes, offset, length, milliseconds, error, messages });
   }
 
   private removeDeadline(wait: Wait): void {

@@ -16,7 +16,9 @@ import { keySlot } from '../memory/hash.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { type ClientTable, ClientWord } from '../state/client-table.js';
+import { PauseKind } from '../state/control-block.js';
 import { MessageKind } from '../state/mail.js';
+import { monotonicMs } from '../system/clock.js';
 import { Refusal } from './access-check.js';
 import type { Blocking } from './blocking.js';
 import type { CommandContext } from './context.js';
@@ -55,6 +57,7 @@ export class WaitServer {
   private readonly locked: Shard[] = [];
   private deliveries: Delivery[] = [];
   private deferred: Deferred[] = [];
+  private heldBack: Deferred[] = [];
 
   constructor(context: CommandContext) {
     this.context = context;
@@ -204,12 +207,11 @@ export class WaitServer {
     return false;
   }
 
-  /** Sends what was served, when the locks are free, and serves those who have to be served under others. */
-  afterRelease(): void {
-    const { deliveries, deferred, context } = this;
-    if (deliveries.length === 0 && deferred.length === 0) return;
+  /** Sends what was served, when the locks are free. */
+  deliver(): void {
+    const { deliveries, context } = this;
+    if (deliveries.length === 0) return;
     this.deliveries = [];
-    this.deferred = [];
     const { state, workerIndex, waitRoom } = context.services;
     for (const { worker, clientId, keyArgument, microseconds, end, reply } of deliveries) {
       if (worker === workerIndex) {
@@ -219,11 +221,33 @@ export class WaitServer {
         state.outbox.send(worker, kind, clientId, keyArgument, microseconds, end, reply);
       }
     }
-    for (const { name, shard, other } of deferred) this.serveUnderBoth(name, shard, other);
+  }
+
+  /** Serves those who have to be served under other locks. */
+  serveDeferred(): void {
+    if (this.deferred.length === 0) return;
+    const { deferred } = this;
+    this.deferred = [];
+    for (const waiting of deferred) this.serveUnderBoth(waiting);
+  }
+
+  /** Serves those whom CLIENT PAUSE has held back, if it is over. No lock is held. */
+  serveHeldBack(): void {
+    if (this.heldBack.length === 0 || this.areWritesPaused) return;
+    const { heldBack } = this;
+    this.heldBack = [];
+    for (const waiting of heldBack) this.serveUnderBoth(waiting);
+  }
+
+  /** A pause that begins between the hold that has made a key ready and the next one holds back what is left to be done. */
+  private get areWritesPaused(): boolean {
+    const { control } = this.context.services.state;
+    return control.mayBePaused && control.pauseKind(monotonicMs()) !== PauseKind.Off;
   }
 
   /** Serves those who wait for a key once more, with the lock of another shard. */
-  private serveUnderBoth(name: NamedKey, shard: Shard, other: Shard): void {
+  private serveUnderBoth(waiting: Deferred): void {
+    const { name, shard, other } = waiting;
     const marks = new Uint8Array(this.keyspace.shards.length);
     marks[shard.index] = 1;
     marks[other.index] = 1;
@@ -232,11 +256,12 @@ export class WaitServer {
     } catch (error) {
       if (!(error instanceof ScriptRunsLong)) throw error;
       // With the next notices, when the script has ended.
-      this.deferred.push({ name, shard, other });
+      this.deferred.push(waiting);
       this.keyspace.gate.hasNotices = true;
       return;
     }
-    shard.noteReady(name);
+    if (this.areWritesPaused) this.heldBack.push(waiting);
+    else shard.noteReady(name);
     this.keyspace.endHolds(marks);
   }
 }

@@ -285,12 +285,18 @@ export class Keyspace {
     return false;
   }
 
+  /** Whether keys may go that no command deletes. Exact under a lock: whoever forbids it takes all of them once. */
+  private get mayDeleteByItself(): boolean {
+    return this.settings.mayDeleteByItself?.() ?? true;
+  }
+
   /**
    * Evicts the best candidate as long as it is in a shard whose lock is held, there is too little room, and there were not
    * `most`; each time the shard is sampled again. Returns whether a key was evicted.
    */
   private evictHere(shard: Shard, claimedBytes: number, most: number, nowMs: number): boolean {
     const { evictionPool } = this;
+    if (!this.mayDeleteByItself) return false;
     const usedBefore = shard.arena.usedBytes;
     let evicted = 0;
     while (evictionPool.count > 0 && evictionPool.bestShard() === shard.index) {
@@ -541,6 +547,10 @@ export class Keyspace {
         if (shard.calendarOf(database) === 0 && shard.fieldCalendarOf(database) === 0) continue;
         for (let more = true; more; ) {
           shard.lock();
+          if (!this.mayDeleteByItself) {
+            shard.unlock();
+            return false;
+          }
           const nowMs = Date.now();
           more = shard.expireDue(database, nowMs, EXPIRE_SLICE_KEYS) === EXPIRE_SLICE_KEYS;
           if (shard.expireDueFields(database, nowMs, EXPIRE_SLICE_KEYS)) more = true;

@@ -27,7 +27,7 @@ import {
   ShardMemory,
 } from '../memory/shard-memory.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
-import { copyBytes } from '../structures/copy.js';
+import { copyBytes, moveBytes } from '../structures/copy.js';
 import { DictionaryRoot, TablePosition } from '../structures/dictionary.js';
 import { ExpiringHead, expiringHead, headKeyExpiry, setHeadKeyExpiry } from '../structures/expiring-head.js';
 import { HashValue } from '../structures/hash-value.js';
@@ -438,7 +438,7 @@ export class Shard {
       if (entry === 0) return 0;
       const kept = Math.min(oldLength, lengthBytes);
       const from = valueOffset(words, old);
-      this.bytes.copyWithin(valueOffset(words, entry), from, from + kept);
+      moveBytes(this.bytes, this.view, valueOffset(words, entry), from, from + kept);
       this.freeEntry(database, old);
       words[slot] = entry;
     } else {
@@ -511,7 +511,7 @@ export class Shard {
     );
     if (moved === 0) return 0;
     words[moved >> 2] |= entryFlags(words, entry) & EntryFlag.ENCODING;
-    this.bytes.copyWithin(valueOffset(words, moved), oldValue, oldValue + valueBytes);
+    moveBytes(this.bytes, this.view, valueOffset(words, moved), oldValue, oldValue + valueBytes);
     this.freeEntry(database, entry);
     words[slot] = moved;
     return moved;
@@ -698,10 +698,10 @@ export class Shard {
       const record = this.journal.isOn ? () => this.recordDueField(database, entry) : null;
       counters[KeyspaceCounter.ExpiredFields] += hashes.removeDue(reference, limit, record);
       this.fieldsChanged(database, entry, nowMs);
-      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired);
+      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired, 0);
     } else {
       const fields = hashes.heldCount(reference);
-      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired);
+      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired, 0);
       const slot = this.dictionary.slotOf(this.root(database), hash, entry);
       this.removeByItself(database, hash, slot, KeyEvent.Delete);
       // As with keys, whoever sees the count finds them gone: DBSIZE and INFO take no lock.
@@ -763,7 +763,7 @@ export class Shard {
     this.remove(database, hash, slot);
     const { originClient } = this.gate;
     this.gate.originClient = -1;
-    this.changed(name, event);
+    this.changed(name, event, 0);
     this.gate.originClient = originClient;
     // It is recorded; a command that runs meanwhile may have changed nothing.
     journal.changes = changes;
@@ -771,11 +771,13 @@ export class Shard {
 
   /**
    * The gate: a key of this shard has changed. Called once per changed key, after the change and before
-   * the lock is released.
+   * the lock is released; what else has happened to the key meanwhile is told by `happened`. `changes` is what counts
+   * towards the save points: elements that were added or taken; 0 for a key that another one's change takes along, or
+   * that goes by itself.
    */
-  changed(key: KeyName, event: KeyEvent): void {
+  changed(key: KeyName, event: KeyEvent, changes = 1): void {
     const { words, gate } = this;
-    this.doubles[HeaderDouble.DirtyCount]++;
+    this.doubles[HeaderDouble.DirtyCount] += changes;
     this.journal.changes++;
     if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key, event);
     if (gate.listener !== null) gate.listener.note(key, event);
@@ -853,14 +855,19 @@ export class Shard {
     });
   }
 
+  /** The data has been loaded: any key may have what clients wait for, and none is what they have cached. */
+  noteLoaded(): void {
+    this.forgetCached();
+    this.noteAllReady();
+  }
+
   /** If clients wait for a key, has them served at the end of the hold. */
   noteReady(key: KeyName): void {
     const queue = this.waiters.find(key);
     if (queue !== 0) this.queueReady(queue);
   }
 
-  /** Has all clients served that wait for keys of this shard and find something: all its keys may have changed. */
-  noteAllReady(): void {
+  private noteAllReady(): void {
     for (let database = 0; database < this.databaseCount; database++) {
       this.waiters.forEachQueue(database, this.queueReady);
     }
@@ -887,7 +894,8 @@ export class Shard {
 
   /** The gate for all keys of two databases at once, before they are exchanged. */
   private swapped(left: number, right: number, nowMs: number): void {
-    this.doubles[HeaderDouble.DirtyCount]++;
+    // It is one change, of all shards.
+    if (this.index === 0) this.doubles[HeaderDouble.DirtyCount]++;
     this.journal.changes++;
     const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
     this.watchedKeys.touchWhere(left, affected);
@@ -934,7 +942,7 @@ export class Shard {
     const snapshotState = words[HeaderWord.SnapshotState];
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
     // Images for a snapshot live in the arena, too, and so does whoever waits for keys. What is tracked is gone.
-    const hasGuests = snapshotState !== SnapshotState.None || this.waiters.queueCount !== 0;
+    const hasGuests = snapshotState !== SnapshotState.None || !this.waiters.isEmpty;
     if (!hasGuests && this.isOnlyDatabase(database)) {
       this.clear();
       return count;

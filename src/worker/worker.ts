@@ -28,11 +28,13 @@ import { doDeferred } from '../keyspace/deferred-work.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { lockWaits } from '../memory/lock.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
 import { EpollTransport } from '../network/epoll-transport.js';
+import { inputBuffers } from '../network/input-buffers.js';
 import { InputGathering } from '../network/input-gathering.js';
 import { IoUringTransport } from '../network/io-uring-transport.js';
 import type { ListenOptions } from '../network/listener.js';
@@ -136,12 +138,15 @@ export class Worker implements ConnectionHandler {
   private readonly keyspace: Keyspace;
   private readonly context: CommandContext;
   private readonly executor: Executor;
+  private readonly waitServer: WaitServer;
   private readonly dispatcher: Dispatcher;
   private readonly transport: Transport;
   private readonly services: ServerServices;
   private readonly access: AccessControl;
   private readonly settings: KeyspaceSettings;
-  private readonly hugePages: HugePages | null;
+  private hugePages: HugePages | null = null;
+  /** The workers that keep house now: each for the shards whose number modulo theirs is its own. */
+  private houseKeepers = 0;
   private readonly imageWriter: SnapshotImageWriter;
   private readonly connections = new Map<number, Connection>();
   /** Connections with buffers that may grow or shrink without another command. */
@@ -181,7 +186,11 @@ export class Worker implements ConnectionHandler {
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
-    this.settings = { ...defaultSettings(), mayExpire: () => this.mayExpire() };
+    this.settings = {
+      ...defaultSettings(),
+      mayExpire: () => this.mayExpire(),
+      mayDeleteByItself: () => this.mayDeleteByItself(),
+    };
     this.channels = options.channels.map((buffer) => new WorkerChannel(buffer, libc));
     this.channel = this.channels[options.index];
     const { acceptorControl } = options;
@@ -254,7 +263,7 @@ export class Worker implements ConnectionHandler {
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(),
       purgeBuffers: () => {
-        for (let worker = 0; worker < options.workerCount; worker++) {
+        for (let worker = 0; worker < this.state.workerLoad.startedWorkers; worker++) {
           this.state.outbox.send(worker, MessageKind.Purge, 0);
         }
       },
@@ -268,16 +277,14 @@ export class Worker implements ConnectionHandler {
     this.context = new CommandContext(this.keyspace, table, reply, this.services, counters);
     this.executor = new Executor(this.context);
     const { gate } = this.keyspace;
-    gate.holdEnd = new HoldFinish(gate, new WaitServer(this.context), this.services.notices);
+    this.waitServer = new WaitServer(this.context);
+    gate.holdEnd = new HoldFinish(gate, this.waitServer, this.services.notices);
     this.executor.checks.isLoading = this.state.persistence.isLoading;
     this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
     this.applyConfig();
-    const memories = this.keyspace.shards
-      .filter((shard) => shard.index % options.workerCount === options.index)
-      .map((shard) => shard.memory);
-    this.hugePages = libc === null ? null : new HugePages(libc, memories);
+    this.takeShards();
     if (this.acceptor !== null && libc !== null) {
       const { workerLoad } = this.state;
       const processors = new ProcessorLoad();
@@ -404,10 +411,19 @@ export class Worker implements ConnectionHandler {
    * back, except by a write.
    */
   private mayExpire(): boolean {
-    const { control, appendOnly } = this.state;
-    if (appendOnly.writeError !== 0) return false;
-    if (!control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off) return true;
-    return (this.context.command.flags & CommandFlag.Write) !== 0;
+    if (this.state.appendOnly.writeError !== 0) return false;
+    return !this.areWritesPaused || (this.context.command.flags & CommandFlag.Write) !== 0;
+  }
+
+  /** The same for keys that are deleted while no command asks for them. */
+  private mayDeleteByItself(): boolean {
+    return this.state.appendOnly.writeError === 0 && !this.areWritesPaused;
+  }
+
+  /** Whether CLIENT PAUSE holds writes back. */
+  private get areWritesPaused(): boolean {
+    const { control } = this.state;
+    return control.mayBePaused && control.pauseKind(monotonicMs()) !== PauseKind.Off;
   }
 
   /** Whether an `enable-…` directive lets a client in. */
@@ -488,6 +504,30 @@ export class Worker implements ConnectionHandler {
     return position;
   }
 
+  onPart(connection: Connection): void {
+    const { session } = connection;
+    if (session === null) return;
+    session.lastInteractionMs = monotonicMs();
+    this.state.counters.server[ServerCounter.Reads]++;
+    // The tick measures what it takes.
+    this.unsettled.add(connection);
+    this.limits.inputWaits(connection, session, connection.inputLength);
+    if (!session.authenticated) this.publishBuffers(connection, session);
+  }
+
+  /** Keeps house from now on for its share of the shards, with all workers that have been started. */
+  private takeShards(): void {
+    const { index } = this.options;
+    const houseKeepers = Math.max(this.state.workerLoad.startedWorkers, index + 1);
+    if (houseKeepers === this.houseKeepers) return;
+    this.houseKeepers = houseKeepers;
+    const memories = this.keyspace.shards
+      .filter((shard) => shard.index % houseKeepers === index)
+      .map((shard) => shard.memory);
+    const libc = loadLibc();
+    this.hugePages = libc === null ? null : new HugePages(libc, memories);
+  }
+
   /** What has to happen once commands of a connection have run. */
   afterCommands(connection: Connection, session: Session): void {
     // Who has not authenticated is told nothing of the data.
@@ -539,6 +579,11 @@ export class Worker implements ConnectionHandler {
       reply.raw(writer.bytes, start, writer.length - start);
       return;
     }
+    if (
+      session.isWaiting &&
+      this.services.waitRoom.keepMessage(session.id, writer.bytes.slice(start, writer.length))
+    )
+      return;
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
     this.state.counters.server[ServerCounter.OutputBytes] += writer.length - start;
@@ -579,6 +624,7 @@ export class Worker implements ConnectionHandler {
     length,
     milliseconds,
     error,
+    messages,
   }: EndedWait): void {
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
@@ -607,6 +653,7 @@ export class Worker implements ConnectionHandler {
       reply.drop();
       if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
     }
+    for (const message of messages) reply.raw(message, 0, message.length);
     this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
     if (connection.isClosed) return;
@@ -796,6 +843,7 @@ export class Worker implements ConnectionHandler {
   /** Gives back memory that is kept for long replies: what was not used lately, or with `isForced` all of it. */
   private giveBackBuffers(isForced: boolean): void {
     outputBlocks.trim(isForced);
+    inputBuffers.trim(isForced);
     this.transport.reply.shrinkIfUnused(isForced);
   }
 
@@ -845,9 +893,14 @@ export class Worker implements ConnectionHandler {
       if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
       this.limits.afterCommands(connection, session);
       this.services.monitors.flush();
-      if (session.postponed !== null || connection.isClosed) continue;
+      if (connection.isClosed || (session.postponed !== null && !session.isWaiting)) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
+      if (session.isWaiting) {
+        // It waits for keys now, and is not read from until it is served.
+        connection.closesOnEnd = true;
+        continue;
+      }
       if (session.closing) connection.closeAfterReply();
       this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
       this.transport.send(connection);
@@ -858,11 +911,11 @@ export class Worker implements ConnectionHandler {
   onSpareTime(): boolean {
     // Whoever loads would have to wait.
     if (this.executor.checks.isLoading) return false;
-    const { index, workerCount } = this.options;
+    const { index } = this.options;
     const arePagesLeft = this.hugePages?.step() ?? false;
     const hasWork = this.unlessBusy(() => {
       const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
-      return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || mustEvict;
+      return this.keyspace.lazyFreeCycle(index, this.houseKeepers, SPARE_TIME_BUDGET_MS) || mustEvict;
     });
     return hasWork || arePagesLeft;
   }
@@ -895,6 +948,7 @@ export class Worker implements ConnectionHandler {
     const { engine } = this.context.scripts;
     engine.trim();
     this.state.runningScripts.noteVmBytes(this.options.index, engine.usedBytes);
+    this.publishLockWaits();
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(monotonicMs());
@@ -906,6 +960,7 @@ export class Worker implements ConnectionHandler {
       this.nextTrimMs = performance.now() + TRIM_MS;
       this.giveBackBuffers(false);
     }
+    this.waitServer.serveHeldBack();
     // What has expired may have served somebody, and caused messages.
     this.services.waitRoom.finishServed();
     this.messages.flush();
@@ -927,17 +982,25 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  private publishLockWaits(): void {
+    const { server } = this.state.counters;
+    server[ServerCounter.LocksContended] = lockWaits.contended;
+    server[ServerCounter.LockSleeps] = lockWaits.sleeps;
+    server[ServerCounter.LockSleepMicroseconds] = Math.round(1000 * lockWaits.sleepMs);
+  }
+
   /** What the worker does for its shards; returns whether more is to be done. */
   private keepHouse(nowMs: number): boolean {
-    const { index, workerCount } = this.options;
-    const { control, appendOnly } = this.state;
+    const { index } = this.options;
+    const { houseKeepers } = this;
+    const { control } = this.state;
     let isWorkLeft = false;
-    if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
+    if (control.isActiveExpireOn && this.mayDeleteByItself()) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
-      isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
+      isWorkLeft = this.keyspace.expireCycle(index, houseKeepers, budgetMs);
     }
-    if (this.keyspace.lazyFreeCycle(index, workerCount, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
-    if (this.keyspace.limitTracking(index, workerCount)) isWorkLeft = true;
+    if (this.keyspace.lazyFreeCycle(index, houseKeepers, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
+    if (this.keyspace.limitTracking(index, houseKeepers)) isWorkLeft = true;
     if (this.executor.checks.evictInBackground(EVICTION_BUDGET_MS, nowMs)) isWorkLeft = true;
     if (index === 0) {
       saveIfDue(this.keyspace, this.services, nowMs);

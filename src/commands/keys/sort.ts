@@ -473,7 +473,7 @@ function storeSorted(
     }
   } else if (putList(context, result)) {
     context.overwritten();
-    context.changed(KeyEvent.SortStore);
+    context.changed(KeyEvent.SortStore, result.count);
     recordList(context, result, exists);
   } else {
     return;

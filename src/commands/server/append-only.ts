@@ -141,6 +141,7 @@ export function reloadAppendOnly(context: CommandContext): void {
     }
     context.scripts.functions.flush();
     const problem = services.loadAppendOnlyAgain();
+    for (const shard of keyspace.shards) shard.noteLoaded();
     if (isRecording) ring.turnOn();
     persistence.noteUnchanged(keyspace.dirtyCount());
     return problem;

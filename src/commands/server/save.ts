@@ -155,6 +155,7 @@ export function reload(context: CommandContext): void {
       replaces: merges,
     });
     keyspace.usesReserve = false;
+    for (const shard of keyspace.shards) shard.noteLoaded();
     if (failure === '') {
       const error = context.scripts.functions.restore(
         functions,

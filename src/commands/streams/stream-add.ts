@@ -249,7 +249,7 @@ function xadd(context: CommandContext): void {
   const stream = append(context, reference);
   if (stream === 0) return;
   context.changed(KeyEvent.StreamAdd);
-  trimStream(context, stream);
+  if (trimStream(context, stream) > 0) context.happened(KeyEvent.StreamTrim);
   const isNoted = source.isGiven && noteMessage(context, stream, source, id);
   recordAdded(context, stream, idIndex);
   if (isNoted && streams.find(stream, id)) recordMessage(context, source, id);
@@ -283,7 +283,6 @@ function trimStream(context: CommandContext, reference: number): number {
   if (trim.by === Trim.None) return 0;
   if (streams.groupCount(reference) === 0) trim.references = References.Keep;
   const removed = streams.trim(reference, trim);
-  if (removed > 0) context.changed(KeyEvent.StreamTrim);
   return removed;
 }
 
@@ -309,6 +308,7 @@ function xtrim(context: CommandContext): void {
   const reference = context.writeCollection(1, ValueType.Stream);
   if (reference < 0) return;
   const removed = reference === 0 ? 0 : trimStream(context, reference);
+  if (removed > 0) context.changed(KeyEvent.StreamTrim, removed);
   if (removed > 0) {
     if (trim.deleted.count > 0) recordDeleted(context, trim.deleted);
     else if (recordKeyCommand(context, 'XTRIM', trimmingArguments()) !== null)

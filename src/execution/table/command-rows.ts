@@ -22,6 +22,7 @@
  *   unlogged      in no log, whatever it changes
  *   needs_data    refused while the dataset is loaded, although Redis runs it
  *   while_subscribed   a client of RESP2 may send it although it is subscribed to something
+ *   pushes             what it replies are messages, which CLIENT REPLY does not silence
  *   runs_script   runs a script, which locks what it needs by itself
  *   stoppable     refused like a write while nothing can be saved
  *   keeps_caching   what CLIENT CACHING has said is for the command after it
@@ -273,7 +274,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['XSETID', 'stream', '5.0.0', -3, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
   ['XTRIM', 'stream', '5.0.0', -4, 'write', 'stream', ['RW DELETE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   // pubsub
-  ['PSUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed channels:subscribe_pattern'],
+  ['PSUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes channels:subscribe_pattern'],
   ['PUBLISH', 'pubsub', '2.0.0', 3, 'fast loading may_replicate pubsub sentinel stale', '', [], '', 'channels:publish'],
   ['PUBSUB', 'pubsub', '2.8.0', -2, '', '', []],
   ['PUBSUB CHANNELS', 'pubsub', '2.8.0', -2, 'loading pubsub stale', '', []],
@@ -282,12 +283,12 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['PUBSUB NUMSUB', 'pubsub', '2.8.0', -2, 'loading pubsub stale', '', []],
   ['PUBSUB SHARDCHANNELS', 'pubsub', '7.0.0', -2, 'loading pubsub stale', '', []],
   ['PUBSUB SHARDNUMSUB', 'pubsub', '7.0.0', -2, 'loading pubsub stale', '', []],
-  ['PUNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed'],
+  ['PUNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes'],
   ['SPUBLISH', 'pubsub', '7.0.0', 3, 'fast loading may_replicate pubsub stale', '', ['NOT_KEY | index 1 | range 0 1 0'], '', 'channels:publish'],
-  ['SSUBSCRIBE', 'pubsub', '7.0.0', -2, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0'], '', 'while_subscribed channels:subscribe'],
-  ['SUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed channels:subscribe'],
-  ['SUNSUBSCRIBE', 'pubsub', '7.0.0', -1, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0'], '', 'while_subscribed'],
-  ['UNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed'],
+  ['SSUBSCRIBE', 'pubsub', '7.0.0', -2, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0'], '', 'while_subscribed pushes channels:subscribe'],
+  ['SUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes channels:subscribe'],
+  ['SUNSUBSCRIBE', 'pubsub', '7.0.0', -1, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0'], '', 'while_subscribed pushes'],
+  ['UNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes'],
   // transactions
   ['DISCARD', 'transactions', '2.0.0', 1, 'allow_busy fast loading noscript stale', 'transaction', [], '', 'immediate'],
   ['EXEC', 'transactions', '1.2.0', 1, 'loading noscript skip_slowlog stale', 'transaction', [], '', 'immediate runs_queue bracket'],

@@ -137,6 +137,7 @@ export const enum CommandTrait {
   QuickWithOneKey = 1 << 11,
   KeepsCaching = 1 << 12,
   RunsScript = 1 << 13,
+  Pushes = 1 << 14,
 }
 
 /** Which arguments of a command are secret. */
@@ -292,6 +293,7 @@ const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
   needs_data: CommandTrait.NeedsData,
   stoppable: CommandTrait.Stoppable,
   while_subscribed: CommandTrait.WhileSubscribed,
+  pushes: CommandTrait.Pushes,
   runs_script: CommandTrait.RunsScript,
   keeps_caching: CommandTrait.KeepsCaching,
 };
