@@ -193,9 +193,10 @@ await withServers(
   },
 );
 
-withServer('a reader that was told nothing reads what it has cached', async (t, server) => {
+withServer('what a reader has cached in the end is what there is', async (t, server) => {
   const keys = Array.from({ length: 20 }, (_, index) => `k${index}`);
   const writers = Array.from({ length: 3 }, () => server.client());
+  const isAlone = String(await writers[0]!.config('GET', 'threads')).endsWith(',1');
   let isOver = false;
   const writing = writers.map(async (client, index) => {
     for (let round = 0; round < 300; round++)
@@ -204,30 +205,35 @@ withServer('a reader that was told nothing reads what it has cached', async (t, 
   const reading = Array.from({ length: 4 }, async () => {
     const client = await tracking(server);
     const cache = new Map<string, string>();
+    // Replies and invalidations in the order in which they come: what is told of after a reply concerns the reply.
     const drop = () => {
       for (const push of client.pushes.splice(0)) {
         for (const key of keys) if (push.toString('latin1').includes(`\r\n${key}\r\n`)) cache.delete(key);
       }
     };
-    let round = 0;
     let stale = 0;
-    while (!isOver) {
-      const key = keys[round++ % 20]!;
+    for (let round = 0; !isOver; round++) {
+      const key = keys[round % 20]!;
       drop();
       const known = cache.get(key);
-      const value = await client.text('GET', key);
-      // An invalidation of what has changed since comes before the reply or with it.
-      drop();
-      if (known !== undefined && cache.has(key) && known !== value) stale++;
-      cache.set(key, value);
+      await client.text('GET', key).then((value) => {
+        // What has come before the reply, in the same packet, is handled before it.
+        drop();
+        if (known !== undefined && cache.has(key) && known !== value) stale++;
+        cache.set(key, value);
+      });
     }
-    t.equal(stale, 0);
-    // All are told of what changes last.
-    for (const key of keys) cache.set(key, await client.text('GET', key));
+    // With one worker nobody can read what has changed before it is told.
+    if (isAlone) t.equal(stale, 0);
+    await Promise.all(writing);
     await fence(server, client);
-    return cache.size;
+    drop();
+    for (const [key, value] of cache) {
+      const reader = await server.rawClient();
+      t.equal(value, await reader.text('GET', key), key);
+    }
   });
   await Promise.all(writing);
   isOver = true;
-  t.same(await Promise.all(reading), [20, 20, 20, 20]);
+  await Promise.all(reading);
 });

@@ -41,7 +41,7 @@ withServer('PUBLISH counts all who get it', async (t, server) => {
   for (const client of [...clients, ...patterns, shards]) await client.close();
   // The server learns of it by and by.
   while (((await control.pubsub('NUMSUB', 'news')) as unknown[])[1] !== 0);
-  while ((await control.pubsub('NUMPAT')) !== 0);
+  while (Number(await control.pubsub('NUMPAT')) !== 0);
   t.equal(await control.publish('news', 'hello'), 0);
 });
 
