@@ -29,9 +29,9 @@ const RESENT_BYTES_MAX = 16 * 1024;
 const PART_BYTES_MIN = 1024;
 
 export abstract class SocketTransport implements Transport, ConnectionEvents {
-  readonly reply: ReplyWriter;
+  reply: ReplyWriter;
   protected readonly libc: Libc;
-  protected readonly handler: ConnectionHandler;
+  protected handler: ConnectionHandler;
   protected readonly channel: WorkerChannel;
   protected readonly connections = new Map<number, Connection>();
   protected isStopped = false;
@@ -56,6 +56,13 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.reply = reply;
     this.handler = handler;
   }
+
+  /** The connection whose command runs while others are served (`serveAside`). */
+  protected running: Connection | null = null;
+  /** What it has sent meanwhile, and whether it has ended. */
+  private runningInput: Uint8Array[] = [];
+  protected runningInputBytes = 0;
+  private hasRunningFailed = false;
 
   /** Waits until something happens, at most `waitMs` from `nowMs` on, and handles it. Returns how much that was. */
   protected abstract round(waitMs: number, nowMs: number): number;
@@ -93,6 +100,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       const nowMs = monotonicMs();
       if (nowMs >= this.nextTickMs) {
         const isWorkLeft = this.handler.onTick();
+        this.endRunning();
         this.nextTickMs = nowMs + (isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
         this.isBusy = false;
         this.hasSpareWork = isWorkLeft;
@@ -101,6 +109,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       }
       const nextMs = Math.min(this.nextTickMs, this.handler.nextDeadlineMs);
       const count = this.round(this.hasSpareWork ? 0 : Math.max(0, nextMs - nowMs), nowMs);
+      this.endRunning();
       if (this.handler.nextDeadlineMs <= monotonicMs()) this.handler.onDeadline();
       if (count > 0) {
         this.isBusy = true;
@@ -110,6 +119,51 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       }
     }
   };
+
+  /**
+   * Handles what has come, from inside of a call of the handler that takes long: with another handler, and another reply
+   * buffer. `running` is the connection whose command runs: what comes from it waits.
+   */
+  serveAside(handler: ConnectionHandler, reply: ReplyWriter, running: Connection | null): void {
+    const { handler: ownHandler, reply: ownReply } = this;
+    this.running = running;
+    this.handler = handler;
+    this.reply = reply;
+    this.replyGeneration = -1;
+    this.beginAside();
+    this.round(0, monotonicMs());
+    this.endAside();
+    reply.reset();
+    this.handler = ownHandler;
+    this.reply = ownReply;
+    this.replyGeneration = -1;
+  }
+
+  /** What is being sent must have been sent, and buffers that are in use must not be used. */
+  protected abstract beginAside(): void;
+
+  protected abstract endAside(): void;
+
+  /** If a command has run for long, it has ended: hands over what its connection has sent meanwhile. */
+  private endRunning(): void {
+    const { running } = this;
+    if (running === null) return;
+    this.running = null;
+    if (this.hasRunningFailed) this.close(running, false);
+    for (const input of this.runningInput) if (!running.isClosed) running.appendInput(input, 0, input.length);
+    this.runningInput = [];
+    this.runningInputBytes = 0;
+    this.hasRunningFailed = false;
+    if (running.isClosed) return;
+    if (running.inputLength > 0) running.hasUndelivered = true;
+    this.updateInterest(running);
+  }
+
+  /** Keeps what the connection has sent whose command runs. */
+  protected keepRunningInput(bytes: Uint8Array, start: number, end: number): void {
+    this.runningInput.push(bytes.slice(start, end));
+    this.runningInputBytes += end - start;
+  }
 
   /** Another thread has woken this one. */
   protected handleWake(): void {
@@ -166,7 +220,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   /** Whether its input may be handed over now: what it sends waits as its replies do, or it could go on without end. */
   protected takesInput(connection: Connection): boolean {
-    return !connection.isOutputHeld && this.wantsInput(connection);
+    return connection !== this.running && !connection.isOutputHeld && this.wantsInput(connection);
   }
 
   protected get isInputLeft(): boolean {
@@ -428,6 +482,10 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   close(connection: Connection, afterReply: boolean): void {
     if (connection.isClosed) return;
+    if (connection === this.running) {
+      this.hasRunningFailed = true;
+      return;
+    }
     if (afterReply && connection.pendingOutputBytes > 0) {
       connection.isClosing = true;
       this.updateInterest(connection);

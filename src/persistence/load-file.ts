@@ -24,6 +24,8 @@ export interface LoadResult {
   readonly endOffset: number;
   /** When the snapshot was begun, in seconds since the epoch; -1 if the file does not say. */
   readonly savedAtSeconds: number;
+  /** The sources of libraries of functions, which whoever loads the file has to compile. */
+  readonly functions: readonly Uint8Array[];
 }
 
 /**
@@ -87,6 +89,7 @@ export function loadFile(
     keysExpired: reader?.keysExpired ?? 0,
     endOffset: reader?.offset ?? 0,
     savedAtSeconds: Number(reader?.fields.get('ctime') ?? -1),
+    functions: isFirst && reader !== null ? reader.functions : [],
   };
 }
 

@@ -6,11 +6,13 @@
  */
 
 import { writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
 import { createKeyspace } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import { SHARD_BYTES_MAX } from '../memory/shard-memory.js';
 import type { AcceptorOptions } from '../network/acceptor.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
@@ -25,6 +27,7 @@ import { PersistenceState } from '../state/persistence-state.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 import { createProcessState } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
+import { SharedLines } from '../state/shared-lines.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
@@ -34,6 +37,7 @@ import { untilReady } from '../system/thread-ready.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
 import { makeRoomForClients } from './client-room.js';
 import { crash, setCrashLog, watchThread, writeReport } from './crash.js';
+import { initialUsers } from './initial-users.js';
 import { JournalThread } from './journal-thread.js';
 import { type LateThread, startLateThread } from './late-thread.js';
 import { openKeyspace } from './main-keyspace.js';
@@ -47,6 +51,8 @@ import { notifySystemd } from './supervision.js';
 
 /** EFD_NONBLOCK | EFD_CLOEXEC */
 const EVENTFD_FLAGS = 0x80800;
+/** Between two attempts to shut down while a slow script runs. */
+const SLOW_SCRIPT_POLL_MS = 20;
 
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
@@ -90,6 +96,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   reportAbort(() => writeReport('main thread', new Error('killed by SIGABRT')));
   logStart(config, log);
   setProcessTitle(config);
+  const users = initialUsers(config, table, log);
   if (config.unixSocket === '' && (config.port === 0 || config.bind.length === 0)) {
     throw new Error('configured to not listen anywhere');
   }
@@ -119,6 +126,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   if (calls !== null) workerLoad.begin(Math.min(config.activeWorkers || 1, threads));
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
+  new SharedLines(state.users).replace(users.serialize());
   const persistenceState = new PersistenceState(state.persistence);
   persistenceState.beginLoading(Date.now());
   const threadsReady: Promise<unknown>[] = [];
@@ -265,6 +273,18 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     state: persistenceState,
     log,
   });
+  /** `saveBeforeExit` once no slow script runs, unless somebody asks for an exit without saving meanwhile. */
+  const saveWhenIdle = async (request: ShutdownRequest): Promise<boolean> => {
+    for (;;) {
+      try {
+        return saveBeforeExit(request, config, keyspace, state, log);
+      } catch (error) {
+        if (!(error instanceof ScriptRunsLong)) throw error;
+      }
+      await delay(SLOW_SCRIPT_POLL_MS);
+      if (block.shutdownRequest === ShutdownRequest.Exit) return true;
+    }
+  };
   void (async () => {
     for (;;) {
       const request = await block.waitForShutdown();
@@ -272,7 +292,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       await loading.untilInterruptible();
       await untilAllReady();
       if (request !== ShutdownRequest.Exit) log('User requested shutdown...', 'warning');
-      if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state, log)) break;
+      if (persistenceState.isLoading || (await saveWhenIdle(request))) break;
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();
     }

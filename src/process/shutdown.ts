@@ -25,7 +25,7 @@ export function shutdownRequestFor(flags: readonly string[]): ShutdownRequest {
 
 /**
  * Saves if a signal asks for it; nothing can change, or be recorded, any more then. (SHUTDOWN has saved already.)
- * Returns whether the process may end.
+ * Returns whether the process may end. Throws `ScriptRunsLong` while a slow script runs.
  */
 export function saveBeforeExit(
   request: ShutdownRequest,
@@ -45,6 +45,7 @@ export function saveBeforeExit(
     if (!isForced) return false;
   }
   const keyspace = openKeyspace(handle, config);
+  keyspace.lockOrder.givesUp = true;
   keyspace.lockAll();
   if (!saves) return true;
   const persistence = new PersistenceState(state.persistence);

@@ -1,7 +1,7 @@
 /** Small commands about the server itself: TIME, LASTSAVE, ROLE, SHUTDOWN, LOLWUT, MODULE. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { SYNTAX_ERROR } from '../../execution/errors.js';
+import { busyError, SYNTAX_ERROR } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ShutdownRequest } from '../../state/control-block.js';
 import { wallMicroseconds } from '../../system/clock.js';
@@ -62,7 +62,9 @@ function shutdown(context: CommandContext): void {
   if (isAbort && context.argCount > 2) reply.error(SYNTAX_ERROR);
   else if (isAbort && services.state.control.abortShutdown()) reply.ok();
   else if (isAbort) reply.error('ERR No shutdown in progress.');
-  else if (prepareShutdown(context, request, isForced)) {
+  else if (context.keyspace.lockOrder.slowScripts !== 0 && request !== ShutdownRequest.NoSave) {
+    reply.error(busyError(services.state.runningScripts));
+  } else if (prepareShutdown(context, request, isForced)) {
     services.state.control.requestShutdown(ShutdownRequest.Exit);
   } else {
     reply.error(CANNOT_EXIT);
@@ -95,6 +97,8 @@ function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): 
   if (services.state.persistence.isLoading) return true;
   const saves = request === ShutdownRequest.Save || (request === ShutdownRequest.Default && hasSavePoints);
   // Nothing may be recorded any more once the rest of the journal is brought to the disk.
+  // A slow script may have locks; what it does is not recorded before it has ended.
+  if (keyspace.lockOrder.slowScripts !== 0) return true;
   if (saves || keyspace.journal.isOn) keyspace.lockAll();
   if (!saves) return true;
   if (services.state.persistence.isSaving) {
