@@ -249,6 +249,11 @@ export class NodeTransport implements Transport, ConnectionEvents {
       const connection = new NodeConnection(fd, this, socket);
       connection.tlsVersion = TLS_VERSIONS[socket.getProtocol() ?? ''] ?? 0;
       socket.on('data', (data) => this.takeOpened(connection, data));
+      // Of a socket that no tls.Server has made, node:tls reports what is wrong with records only this way.
+      socket.on('_tlsError', (error: Error) => {
+        if (!connection.isClosed) this.handler.onTlsFailure(connection, error.message);
+        this.close(connection, false);
+      });
       this.open(connection);
     });
   }
