@@ -153,7 +153,7 @@ export class JournalWriter {
     const { ring } = this;
     if ((requests & JournalRequest.Install) !== 0) this.install();
     ring.lockFile();
-    if ((requests & JournalRequest.Close) !== 0 && !ring.isOn) this.close();
+    if ((requests & JournalRequest.Close) !== 0 && !ring.isFileOn) this.close();
     if ((requests & JournalRequest.Stop) !== 0) this.finish();
     ring.unlockFile();
     ring.wakeWaiting(this.workerCount, this.wakeWorker);
@@ -367,6 +367,7 @@ export class JournalWriter {
     }
     this.isDamaged = false;
     this.state.writeError = 0;
+    ring.fileClosed();
   }
 
   /** The process ends: nobody appends any more. */

@@ -132,6 +132,11 @@ export class Journal {
     this.isSettled = false;
   }
 
+  /** What has been recorded last is nothing that Redis 7.0 would understand. */
+  noteNewer(): void {
+    this.ring.nextIsNewer = true;
+  }
+
   /** Records a request: `count` pairs [offset, length] from pair `start` on. */
   request(
     database: number,
