@@ -22,6 +22,7 @@ import { blockingListHandlers, blockingLists } from './lists/blocking-lists.js';
 import { listHandlers } from './lists/lists.js';
 import { moveManyHandlers } from './lists/move-many.js';
 import { pubsubHandlers } from './pubsub/pubsub.js';
+import { replicationHandlers } from './replication/replication.js';
 import { appendOnlyHandlers } from './server/append-only.js';
 import { introspectionHandlers } from './server/command-introspection.js';
 import { commandLogHandlers } from './server/commandlog.js';
@@ -95,6 +96,7 @@ export function createCommandTable(
       ...configHandlers,
       ...connectionHandlers,
       ...serverHandlers,
+      ...replicationHandlers,
       ...saveHandlers,
       ...appendOnlyHandlers,
       ...infoHandlers,

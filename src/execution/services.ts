@@ -52,6 +52,8 @@ export interface ServerServices {
   readonly sessions: Map<number, Session>;
   /** Whether an `enable-…` directive lets a client in, by where the client is. */
   isAllowed(permission: Permission, session: Session): boolean;
+  /** Whether connections can be handed to the replication thread. */
+  readonly hasReplication: boolean;
   /** Has the server listen elsewhere; false if it can't, and listens where it did. Blocks shortly. */
   listenOn(bind: readonly string[], port: number): boolean;
   /** Makes room for so many clients at a time; returns for how many there is, which may be fewer. */
@@ -65,6 +67,8 @@ export interface ServerServices {
   readonly log: Log;
   /** Has all workers give back the buffers that they keep for later. */
   purgeBuffers(): void;
+  /** Wakes the replication thread. */
+  wakeReplication(): void;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
   /** Runs a session's queue as one transaction; false if a pause holds it back (executor.ts). */

@@ -22,6 +22,7 @@
  *    1064 how long the last fsync took (ms)
  *    1072 sent: what replication has taken   1080 boundary: a record ends there, and the file is written so far
  *    1088 newer: where the last record begins that Redis 7.0 would not understand, -1 for none
+ *    1096 snapshot: the position at the moment of the last one
  *    1152... gaps: pairs of positions between which is what only replicas want
  *   bytes from RING_OFFSET: the ring
  *
@@ -49,6 +50,7 @@ const enum Word {
   IsReplica = 6,
   FileReads = 7,
   ReplicationReads = 8,
+  SnapshotDatabase = 9,
   Lock = 16,
   Database = 17,
   TimestampSeconds = 18,
@@ -80,6 +82,7 @@ const enum Wide {
   Sent = 518,
   Boundary = 519,
   Newer = 520,
+  Snapshot = 521,
   /** Pairs. */
   Gaps = 528,
 }
@@ -260,6 +263,22 @@ export class JournalRing {
     const { words } = this;
     const isWanted = words[Word.FileWants] !== 0 || words[Word.ReplicasWant] !== 0;
     Atomics.store(words, Word.On, isWanted && words[Word.IsReplica] === 0 ? 1 : 0);
+  }
+
+  /** A snapshot of this moment is taken. The locks of all shards are held. */
+  noteSnapshot(): void {
+    this.doubles[Wide.Snapshot] = this.doubles[Wide.Head];
+    this.words[Word.SnapshotDatabase] = this.words[Word.Database];
+  }
+
+  /** The position at the moment of the last snapshot. */
+  get snapshotPosition(): number {
+    return this.doubles[Wide.Snapshot];
+  }
+
+  /** The database of the record before it. */
+  get snapshotDatabase(): number {
+    return this.words[Word.SnapshotDatabase];
   }
 
   // What the replication thread calls.

@@ -266,6 +266,8 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     maxBulkLengthBytes: 2 ** 31 - 1,
     workerIndex: 0,
     sessions: new Map(),
+    hasReplication: false,
+    wakeReplication: () => {},
     isAllowed: () => false,
     listenOn: () => false,
     roomForClients: () => 0,

@@ -5,11 +5,13 @@ import path from 'node:path';
 import type { Config } from '../config/config.js';
 import { rewriteFileName } from '../journal/aof-manifest.js';
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
-import { backgroundFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
+import { backgroundFileName, replicaFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
+import { historyNow } from '../persistence/snapshot-history.js';
 import { AppendOnlyState } from '../state/append-only-state.js';
 import { ShutdownRequest } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
+import { ReplicationState } from '../state/replication-state.js';
 import type { Log } from '../system/log.js';
 import { openKeyspace } from './main-keyspace.js';
 
@@ -52,7 +54,8 @@ export function saveBeforeExit(
   log('Saving the final RDB snapshot before exiting.');
   persistence.cancel();
   try {
-    saveKeyspace(keyspace, snapshotOptions(config), Date.now());
+    const history = historyNow(new ReplicationState(state.replication), keyspace.journal.ring);
+    saveKeyspace(keyspace, snapshotOptions(config, history), Date.now());
     log('DB saved on disk');
   } catch (error) {
     log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
@@ -65,7 +68,7 @@ export function saveBeforeExit(
 
 /** What a background job that was given up, or cut off, may have left. */
 export function removeTemporaryFiles(config: Config): void {
-  for (const name of [backgroundFileName(), rewriteFileName()]) {
+  for (const name of [backgroundFileName(), rewriteFileName(), replicaFileName()]) {
     rmSync(path.join(config.dir, name), { force: true });
   }
 }

@@ -10,6 +10,7 @@ import { Mail, type MailHandle } from './mail.js';
 import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { PreparedReplies } from './prepared-replies.js';
+import { ReplicationState } from './replication-state.js';
 import { SharedConfig } from './shared-config.js';
 import { WorkerLoad } from './worker-load.js';
 
@@ -27,15 +28,16 @@ export interface ProcessStateHandle {
   readonly workerLoad: SharedArrayBuffer;
   readonly mail: MailHandle;
   readonly preparedReplies: SharedArrayBuffer;
+  readonly replication: SharedArrayBuffer;
 }
 
-/** Makes the shared state of a new process. */
+/** Makes the shared state of a new process. The replication thread is one more beside the workers, behind them. */
 export function createProcessState(workers: number, commands: number): ProcessStateHandle {
   return {
     control: ControlBlock.create(),
     config: SharedConfig.create(),
     clients: ClientTable.create(),
-    statistics: Statistics.create(workers, commands),
+    statistics: Statistics.create(workers + 1, commands),
     slowLog: CommandLog.create(),
     largeRequestLog: CommandLog.create(),
     largeReplyLog: CommandLog.create(),
@@ -43,8 +45,9 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     persistence: PersistenceState.create(),
     appendOnly: AppendOnlyState.create(),
     workerLoad: WorkerLoad.create(workers),
-    mail: Mail.create(workers),
+    mail: Mail.create(workers + 1),
     preparedReplies: PreparedReplies.create(),
+    replication: ReplicationState.create(),
   };
 }
 
@@ -62,6 +65,7 @@ export class ProcessState {
   readonly appendOnly: AppendOnlyState;
   readonly workerLoad: WorkerLoad;
   readonly preparedReplies: PreparedReplies;
+  readonly replication: ReplicationState;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
   readonly mail: Mail;
@@ -82,6 +86,7 @@ export class ProcessState {
     this.appendOnly = new AppendOnlyState(handle.appendOnly);
     this.workerLoad = new WorkerLoad(handle.workerLoad);
     this.preparedReplies = new PreparedReplies(handle.preparedReplies);
+    this.replication = new ReplicationState(handle.replication);
     this.counters = new WorkerStatistics(handle.statistics, worker);
     this.mail = new Mail(handle.mail, wakeWorker);
     this.outbox = new Outbox(this.mail);

@@ -17,7 +17,7 @@ import { HoldFinish } from '../execution/hold-finish.js';
 import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
-import { ReplyMode, Session } from '../execution/session.js';
+import { type Handover, ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
@@ -97,7 +97,7 @@ export interface WorkerOptions {
   readonly keyspace: KeyspaceHandle;
   readonly state: ProcessStateHandle;
   readonly channelRegistry: ChannelRegistryHandle;
-  /** The channels of all workers, by index. */
+  /** The channels of all workers, by index, and behind them that of the replication thread. */
   readonly channels: readonly SharedArrayBuffer[];
   readonly transport: TransportKind;
   /** How to reach the acceptor; null if workers accept by themselves, over node:net. */
@@ -153,6 +153,8 @@ export class Worker implements ConnectionHandler {
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
+  /** Connections that are to go to the replication thread. */
+  private handovers: Connection[] = [];
   /** Connections that are to move once the round has ended. */
   private movers: Connection[] = [];
   private arrivals: Arrival[] = [];
@@ -211,6 +213,8 @@ export class Worker implements ConnectionHandler {
       workerCount: options.workerCount,
       multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
       sessions: new Map(),
+      hasReplication: options.transport !== 'node',
+      wakeReplication: () => this.channels[options.workerCount].wake(),
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       roomForClients: (wanted) => descriptors.makeRoom(Math.min(wanted, CLIENT_ROWS_MAX)).clients,
@@ -243,6 +247,7 @@ export class Worker implements ConnectionHandler {
       counters,
     );
     this.executor = new Executor(this.context);
+    this.keyspace.journal.ring.wakeReplication = () => this.wakeReplication();
     const { gate } = this.keyspace;
     gate.holdEnd = new HoldFinish(gate, new WaitServer(this.context), this.services.notices);
     this.executor.checks.isLoading = this.state.persistence.isLoading;
@@ -359,9 +364,9 @@ export class Worker implements ConnectionHandler {
     this.limits.configurationChanged();
   }
 
-  /** Looks whether the dataset is loaded, until it is. */
+  /** Looks whether the dataset is being loaded: at start, or because a primary has sent another. */
   private followLoading(): void {
-    if (this.executor.checks.isLoading) this.executor.checks.isLoading = this.state.persistence.isLoading;
+    this.executor.checks.isLoading = this.state.persistence.isLoading;
   }
 
   private applyConfig(): void {
@@ -382,6 +387,8 @@ export class Worker implements ConnectionHandler {
   private mayExpire(): boolean {
     const { control, appendOnly } = this.state;
     if (appendOnly.writeError !== 0) return false;
+    // Its primary says when keys go.
+    if (this.state.replication.isReplica) return false;
     if (!control.mayBePaused || control.pauseKind(Date.now()) === PauseKind.Off) return true;
     return (this.context.command.flags & CommandFlag.Write) !== 0;
   }
@@ -430,6 +437,8 @@ export class Worker implements ConnectionHandler {
     if (!this.state.mail.isEmpty(this.options.index)) this.state.mail.drain(this.options.index, this.receive);
     const { session } = connection;
     if (session === null) return end;
+    // Its input goes along with it.
+    if (session.handover !== null) return start;
     const nowMs = Date.now();
     this.followConfig();
     this.followLoading();
@@ -467,6 +476,11 @@ export class Worker implements ConnectionHandler {
     // Who has not authenticated is told nothing of the data.
     if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
+    if (session.handover !== null) {
+      session.postponed = null;
+      this.handovers.push(connection);
+      return;
+    }
     if (this.state.outbox.takeCongestion() && session.postponed === null) {
       this.heldBack.add(connection);
       this.transport.pauseReading(connection);
@@ -499,6 +513,26 @@ export class Worker implements ConnectionHandler {
     this.messages.flush();
     this.heldReplies.commit();
     if (this.movers.length > 0) this.moveAway();
+    if (this.handovers.length > 0) this.handOver();
+    this.wakeReplication();
+  }
+
+  /** Has what was recorded go to replicas. */
+  private wakeReplication(): void {
+    if (this.keyspace.journal.ring.wakesReplication) this.channels[this.options.workerCount].wake();
+  }
+
+  /** Lets connections of replicas go, once their replies have gone. */
+  private handOver(): void {
+    const connections = this.handovers;
+    this.handovers = [];
+    for (const connection of connections) {
+      if (connection.isClosed) continue;
+      // It may not be let go at once, or not this time.
+      this.handovers.push(connection);
+      if (connection.isOutputHeld || connection.pendingOutputBytes > 0) continue;
+      this.sockets?.detach(connection);
+    }
   }
 
   /** Has a client sent a message, or a part of one that more clients get. */
@@ -530,12 +564,18 @@ export class Worker implements ConnectionHandler {
   }
 
   get nextDeadlineMs(): number {
-    return this.services.waitRoom.nextDeadlineMs;
+    let nextMs = this.services.waitRoom.nextDeadlineMs;
+    for (const { session } of this.postponed) {
+      const deadlineMs = session?.postponedWork?.deadlineMs;
+      if (deadlineMs !== undefined && deadlineMs < nextMs) nextMs = deadlineMs;
+    }
+    return nextMs;
   }
 
   onDeadline(): void {
     this.keyspace.keptLock.letGo();
     this.services.waitRoom.expire(monotonicMs());
+    this.resumePostponed();
     this.onRoundEnd();
   }
 
@@ -604,6 +644,10 @@ export class Worker implements ConnectionHandler {
     const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
     this.forget(connection, session);
     connection.abandon();
+    if (session.handover !== null) {
+      this.sendReplica(session, session.handover, fd, input);
+      return;
+    }
     const target = input.length > MOVED_INPUT_BYTES_MAX ? index : (this.placement?.takeTarget() ?? index);
     const slot = this.services.clientRows.leave(session, target);
     if (target !== index) {
@@ -614,6 +658,16 @@ export class Worker implements ConnectionHandler {
     }
     this.arrivals.push({ fd, slot, input });
     this.takeArrivals();
+  }
+
+  /** Gives a replica's connection to the replication thread. */
+  private sendReplica(session: Session, handover: Handover, fd: number, input: Uint8Array): void {
+    const { workerCount } = this.options;
+    const slot = this.services.clientRows.leave(session, workerCount);
+    const head = Buffer.from(JSON.stringify(handover));
+    const payload = Buffer.concat([head, input]);
+    this.state.outbox.send(workerCount, MessageKind.Replica, session.id, fd, slot, head.length, payload);
+    this.channel.connectionClosed();
   }
 
   /** Takes over the connections that have moved here. */
@@ -853,15 +907,16 @@ export class Worker implements ConnectionHandler {
     this.services.waitRoom.finishServed();
     this.messages.flush();
     this.limits.tick(nowMs);
+    this.wakeReplication();
     return isWorkLeft;
   }
 
   /** What the worker does for its shards; returns whether more is to be done. */
   private keepHouse(nowMs: number): boolean {
     const { index, workerCount } = this.options;
-    const { control, appendOnly } = this.state;
+    const { control, appendOnly, replication } = this.state;
     let isWorkLeft = false;
-    if (control.isActiveExpireOn && !control.mayBePaused && appendOnly.writeError === 0) {
+    if (control.isActiveExpireOn && !replication.isReplica && !control.mayBePaused && appendOnly.writeError === 0) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
       isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
     }

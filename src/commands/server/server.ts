@@ -21,14 +21,6 @@ function lastSave(context: CommandContext): void {
   context.reply.integer(Math.floor(context.services.state.control.lastSaveMs / 1000));
 }
 
-function role(context: CommandContext): void {
-  const { reply } = context;
-  reply.array(3);
-  reply.bulkString('master');
-  reply.integer(0);
-  reply.array(0);
-}
-
 const CANNOT_EXIT = 'ERR Errors trying to SHUTDOWN. Check logs.';
 
 /** Gets no reply if it succeeds: the process ends and with it the connection. */
@@ -169,7 +161,6 @@ export const serverHandlers: Readonly<Record<string, Handler>> = {
   ...moduleHandlers,
   LASTSAVE: lastSave,
   LOLWUT: lolwut,
-  ROLE: role,
   SHUTDOWN: shutdown,
   TIME: time,
 };
