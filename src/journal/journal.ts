@@ -159,6 +159,17 @@ export class Journal {
     this.argument(bytes, view, keyOffset, keyLength);
   }
 
+  /** Appends a request that changes nothing, for replicas alone. No lock needs to be held. */
+  appendMessage(bytes: Uint8Array, view: DataView, pairs: Int32Array, start: number, count: number): void {
+    const { length } = this;
+    this.header(ARRAY, count);
+    for (let pair = 2 * start; pair < 2 * (start + count); pair += 2) {
+      this.argument(bytes, view, pairs[pair], pairs[pair + 1]);
+    }
+    this.ring.appendRaw(this.bytes, this.view, length, this.length - length, true);
+    this.length = length;
+  }
+
   /**
    * Appends what has been recorded to the ring; call it before the locks are released. `isWhole`: all of it happens
    * at once or not at all.

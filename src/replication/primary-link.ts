@@ -209,8 +209,11 @@ export class PrimaryLink {
       steps.push(optional);
     }
     this.command('REPLCONF', 'capa', 'eof', 'capa', 'psync2', 'capa', 'damselfly');
-    steps.push(optional);
-    this.ask();
+    // Redis refuses PSYNC while it has replies to send.
+    steps.push((line) => {
+      optional(line);
+      this.ask();
+    });
   }
 
   private ask(): void {
@@ -448,6 +451,12 @@ export class PrimaryLink {
     const { socket } = this;
     const examined = examineFile(keyspace, options);
     const held = this.keyCount();
+    const { replication } = examined;
+    if (this.newId === '' && replication !== null) {
+      // An answer to SYNC says nothing of the history; the snapshot may.
+      this.newId = replication.id;
+      this.newOffset = replication.offset;
+    }
     if (examined.failure !== '') {
       rmSync(transfer.fileName, { force: true });
       this.lost(`Failed trying to load the MASTER synchronization DB from disk: ${examined.failure}`);

@@ -186,7 +186,7 @@ export class Replication {
     setInterval(() => this.tick(), TICK_MS);
     const { replicaOf } = this.config;
     const { state } = this.core;
-    if (replicaOf !== null) {
+    if (replicaOf !== null && state.isReplica) {
       this.keyspace.lockAll();
       if (state.hasLoadedHistory) {
         const offset = state.offsetAt(this.ring.head);
