@@ -42,7 +42,13 @@ import { type LateThread, startLateThread } from './late-thread.js';
 import { openKeyspace } from './main-keyspace.js';
 import { prepareReplies } from './prepare-replies.js';
 import { setProcessTitle } from './process-title.js';
-import { removeOwnFiles, removeTemporaryFiles, saveBeforeExit, shutdownRequestFor } from './shutdown.js';
+import {
+  removeOwnFiles,
+  removeTemporaryFiles,
+  saveBeforeExit,
+  shutdownRequestFor,
+  untilReplicasHaveAll,
+} from './shutdown.js';
 import { reportAbort } from './signals.js';
 import { logStart, warnOfMemory } from './start-log.js';
 import { notifySystemd } from './supervision.js';
@@ -129,6 +135,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     }
   };
   let isExiting = false;
+  /** The signal that ends the process is not to wait for replicas. */
+  let isNow = false;
   const startLate = (late: LateThread): void => {
     void startLateThread(late, threadsReady, log).then((thread) => {
       if (thread !== null) watchThread(thread, late.name);
@@ -245,6 +253,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       log(`Received ${signal} scheduling shutdown...`, 'warning');
       followConfig();
       const flags = signal === 'SIGTERM' ? config.shutdownOnSigterm : config.shutdownOnSigint;
+      isNow = flags.includes('now');
       block.requestShutdown(shutdownRequestFor(flags));
     });
   }
@@ -271,6 +280,12 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       await loading.untilInterruptible();
       await untilAllReady();
       if (request !== ShutdownRequest.Exit) log('User requested shutdown...', 'warning');
+      if (request !== ShutdownRequest.Exit && !isNow && !persistenceState.isLoading) {
+        if (!(await untilReplicasHaveAll(config, keyspace, state, log))) {
+          block.abortShutdown();
+          continue;
+        }
+      }
       if (persistenceState.isLoading || saveBeforeExit(request, config, keyspace, state, log)) break;
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();

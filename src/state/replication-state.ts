@@ -7,7 +7,8 @@
  *                 7 replicas are to say how far they are   8 there is a backlog   9 port of the primary   10 requests served
  *                11 the offset counts what is recorded   12 full syncs   13 partial ones   14 partial ones that were refused
  *                15 database of the stream from the primary, -1 for none   16 replicas   17 requests made
- *                18 the file that was loaded is a replica's, and of this history   19 syncs that the primary sends, now
+ *                20 shutdowns that wait for replicas   21 shutdowns that were called off so far
+ *                18 the file that was loaded is a replica's, and of this history
  *   float64 from byte 128, by Wide
  *   texts from byte 512: ids of the histories, address of the primary
  *   rows from byte 2048: replicas
@@ -37,7 +38,8 @@ const enum Word {
   Replicas = 16,
   Requested = 17,
   HasLoadedHistory = 18,
-  SyncInProgress = 19,
+  ShutdownWaits = 20,
+  ShutdownAborts = 21,
 }
 
 /** Indices in units of 8 bytes. */
@@ -341,6 +343,30 @@ export class ReplicationState {
 
   addWaiters(delta: number): void {
     Atomics.add(this.words, Word.Waiters, delta);
+  }
+
+  /** Shutdowns that wait for replicas. */
+  get shutdownWaits(): number {
+    return Atomics.load(this.words, Word.ShutdownWaits);
+  }
+
+  addShutdownWaits(delta: number): void {
+    Atomics.add(this.words, Word.ShutdownWaits, delta);
+  }
+
+  /** How often shutdowns were called off; compare it with what it was. */
+  get shutdownAborts(): number {
+    return Atomics.load(this.words, Word.ShutdownAborts);
+  }
+
+  abortShutdown(): void {
+    Atomics.add(this.words, Word.ShutdownAborts, 1);
+  }
+
+  /** Replicas that are online and have not acknowledged an offset, and how many are online. */
+  behind(offset: number): { readonly behind: number; readonly online: number } {
+    const online = this.replicas().filter(({ state }) => state === ReplicaState.Online);
+    return { behind: online.filter(({ ackOffset }) => ackOffset < offset).length, online: online.length };
   }
 
   // Replicas.

@@ -39,7 +39,7 @@ export async function untilCaughtUp(primary: Redis, replica: Redis): Promise<voi
   });
 }
 
-const COMPARE_MS_MAX = 10_000;
+const COMPARE_MS_MAX = 60_000;
 
 /** What differs between two servers once the second has caught up, and keys that were about to expire have gone. */
 export async function compare(primary: Redis, replica: Redis): Promise<string[]> {
