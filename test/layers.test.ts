@@ -15,6 +15,7 @@ const LAYERS = [
   'src/network',
   'src/commands',
   'src/execution',
+  'src/scripting',
   'src/pubsub',
   'src/persistence',
   'src/keyspace',

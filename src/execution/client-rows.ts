@@ -30,7 +30,7 @@ export class ClientRows {
   }
 
   /** Gives a new session its row. Returns false, and leaves `clientSlot` at -1, if the table is full. */
-  open(session: Session, nowMs: number): boolean {
+  open(session: Session): boolean {
     const { connection } = session;
     const slot = this.table.open(
       session.id,
@@ -38,7 +38,7 @@ export class ClientRows {
       connection.fd,
       connection.peerAddress(),
       connection.localAddress(),
-      nowMs,
+      session.createdMs,
     );
     session.clientSlot = slot;
     if (slot < 0) return false;
@@ -49,7 +49,7 @@ export class ClientRows {
     this.memory[slot] = 0;
     this.evictableMemory[slot] = 0;
     this.unauthenticatedMemory[slot] = 0;
-    this.publish(session, nowMs, 0, 0);
+    this.publish(session, 0, 0);
     return true;
   }
 
@@ -103,7 +103,7 @@ export class ClientRows {
    * `inputBytes`: what has arrived and waits to be run; `freeBytes`: the room for what is to follow it; `readBytes`:
    * what has been run.
    */
-  publish(session: Session, nowMs: number, inputBytes: number, freeBytes: number, readBytes = 0): void {
+  publish(session: Session, inputBytes: number, freeBytes: number, readBytes = 0): void {
     const { clientSlot: slot, connection } = session;
     if (slot < 0) return;
     const { words, figures } = this.table;
@@ -121,12 +121,16 @@ export class ClientRows {
     words[word + ClientWord.ShardSubscriptions] = subscribed?.count(ChannelKind.Shard) ?? 0;
     words[word + ClientWord.LastCommandId] = session.lastCommandId;
     words[word + ClientWord.ReplyMode] = session.replyMode;
-    figures[figure + ClientFigure.LastInteractionMs] = nowMs;
+    figures[figure + ClientFigure.LastInteractionMs] = session.lastInteractionMs;
     figures[figure + ClientFigure.ArgumentMemory] = 0;
     figures[figure + ClientFigure.MultiMemory] = session.queuedBytes;
     this.publishBuffers(session, inputBytes, freeBytes);
     const bufferBytes = readBytes + inputBytes + freeBytes;
-    this.table.noteBuffers(Math.floor(nowMs / 1000), bufferBytes, connection.pendingOutputBytes);
+    this.table.noteBuffers(
+      Math.floor(session.lastInteractionMs / 1000),
+      bufferBytes,
+      connection.pendingOutputBytes,
+    );
     if (this.names[slot] !== session.name) {
       this.names[slot] = session.name;
       this.table.setText(slot, ClientText.Name, session.name);

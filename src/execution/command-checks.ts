@@ -2,6 +2,7 @@
 
 import type { ClientTable } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
+import { monotonicMs } from '../system/clock.js';
 import { KEY_OVERHEAD_BYTES } from './batch.js';
 import type { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
@@ -168,7 +169,7 @@ export class CommandChecks {
   isPaused(command: Command): boolean {
     const { control } = this.context.services.state;
     if (!control.mayBePaused) return false;
-    const kind = control.pauseKind(this.context.nowMs);
+    const kind = control.pauseKind(monotonicMs());
     return kind === PauseKind.All || (kind === PauseKind.Write && this.has(command, MAY_WRITE));
   }
 
@@ -211,7 +212,7 @@ export class CommandChecks {
     const { control, appendOnly, replication } = this.context.services.state;
     if (this.isLoading || appendOnly.writeError !== 0) return false;
     if (replication.isReplica) return false;
-    return !control.mayBePaused || control.pauseKind(this.context.nowMs) === PauseKind.Off;
+    return !control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off;
   }
 
   /** Whether the command is refused while nothing can be saved. */

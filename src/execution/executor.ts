@@ -230,10 +230,8 @@ export class Executor {
   /** What CLIENT CACHING has said is for one command, or for one transaction. */
   private endCaching(command: Command | null): void {
     const { session } = this.context;
-    const isClientCommand = command?.fullName.startsWith('client');
-    if (session.tracking !== null && session.queue === null && !isClientCommand) {
-      session.tracking.isCachingSet = false;
-    }
+    if (command !== null && (command.traits & CommandTrait.KeepsCaching) !== 0) return;
+    if (session.tracking !== null && session.queue === null) session.tracking.isCachingSet = false;
   }
 
   /** CLIENT REPLY OFF and SKIP: what a command replies is taken back. */

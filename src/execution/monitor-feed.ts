@@ -10,6 +10,7 @@ import type { ClientTable } from '../state/client-table.js';
 import type { ControlBlock } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
 import type { ProcessState } from '../state/process-state.js';
+import { wallMicroseconds } from '../system/clock.js';
 import { secretArguments } from './command-logs.js';
 import type { CommandContext } from './context.js';
 import type { Session } from './session.js';
@@ -78,7 +79,7 @@ export class MonitorFeed {
    */
   append(context: CommandContext, command: Command, client = ''): void {
     const { session } = context;
-    const microseconds = Math.floor((performance.timeOrigin + performance.now()) * 1000);
+    const microseconds = wallMicroseconds();
     const fraction = String(microseconds % 1_000_000).padStart(6, '0');
     this.appendText(
       `+${Math.floor(microseconds / 1_000_000)}.${fraction} [${session.database} ${client || clientName(context)}]`,

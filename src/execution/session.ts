@@ -87,6 +87,7 @@ export interface PostponedWork {
 export class Session {
   readonly id: number;
   readonly connection: ClientConnection;
+  /** Monotonic ms, as all times of a session. */
   readonly createdMs: number;
   database = 0;
   protocol: 2 | 3 = 2;

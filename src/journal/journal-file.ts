@@ -9,6 +9,7 @@
 import { fdatasyncSync, fstatSync, ftruncateSync, writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { AppendOnlyState } from '../state/append-only-state.js';
+import { monotonicMs } from '../system/clock.js';
 import type { JournalRing } from './journal-ring.js';
 
 /** What one system call writes at most, so that room comes free while a lot is written. */
@@ -39,7 +40,7 @@ export class JournalFile {
       if (annotation !== null) this.annotate(annotation);
       const bytes = ring.peek(Math.min(WRITE_BYTES_MAX, ring.untilBoundary));
       if (bytes.length === 0) break;
-      ring.taking(Date.now());
+      ring.taking(monotonicMs());
       const wrote = writeSync(ring.fileDescriptor, bytes);
       ring.taken(wrote);
       state.totalBytes += wrote;

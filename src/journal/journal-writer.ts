@@ -20,6 +20,7 @@ import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { PersistenceState, SnapshotForm } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
+import { monotonicMs } from '../system/clock.js';
 import { makeFolder, syncFolder } from '../system/files.js';
 import { createLog, type Log } from '../system/log.js';
 import {
@@ -167,11 +168,11 @@ export class JournalWriter {
     }
     const isSynced = this.ring.synced === this.ring.takenPosition;
     if (isSynced || this.config.appendFsync === 'no') return FOREVER_MS;
-    return Math.max(0, this.lastSyncMs + SYNC_INTERVAL_MS - Date.now());
+    return Math.max(0, this.lastSyncMs + SYNC_INTERVAL_MS - monotonicMs());
   }
 
   private mayTry(): boolean {
-    return this.state.writeError === 0 || Date.now() >= this.retryAtMs;
+    return this.state.writeError === 0 || monotonicMs() >= this.retryAtMs;
   }
 
   /** Writes what the ring has, as far as the present file goes. */
@@ -192,7 +193,7 @@ export class JournalWriter {
 
   private failed(error: unknown, what: keyof typeof FAILURES): void {
     const { errno, message } = error as NodeJS.ErrnoException;
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     this.retryAtMs = nowMs + RETRY_MS;
     this.state.writeError = Math.abs(errno ?? 5);
     if (nowMs < this.nextLogMs) return;
@@ -211,7 +212,7 @@ export class JournalWriter {
     const { ring, config } = this;
     const position = ring.takenPosition;
     if (position === ring.synced || this.isDamaged) return;
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     const { appendFsync } = config;
     // Replies wait from the moment on that the policy changes, before this thread has read of it.
     const isDue =
@@ -223,7 +224,7 @@ export class JournalWriter {
   }
 
   private sync(): boolean {
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     try {
       this.file.sync();
     } catch (error) {
@@ -245,7 +246,7 @@ export class JournalWriter {
   /** Asks for the rewrite that replaces damaged increments, unless it is under way. */
   private repair(): void {
     const { state, snapshots } = this;
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     if (this.fd < 0 || nowMs < this.nextRepairMs || state.isRewriteScheduled) return;
     if (this.ring.isSwitchPending || (this.isDamageBehind && snapshots.isRewriting)) return;
     this.nextRepairMs = nowMs + REPAIR_RETRY_MS;

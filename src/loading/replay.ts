@@ -160,7 +160,7 @@ class Replay {
   private replayFile(source: FileSource, { path, offset }: ReplayFile, doneBytes: number): AofInput {
     const { context, executor, progress } = this;
     const input = new AofInput(source, offset, this.request.untilSeconds);
-    const session = new Session(0, NO_CONNECTION, Date.now());
+    const session = new Session(0, NO_CONNECTION, 0);
     let nextProgress = 0;
     while (input.next()) {
       context.nowMs = Date.now();

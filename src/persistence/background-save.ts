@@ -120,14 +120,13 @@ export class BackgroundSave {
     this.visitAll();
     if (file !== null) this.finish(file);
     this.writer = null;
-    const nowMs = Date.now();
     const isGood = this.failure === '' && !state.isCancelled;
     this.logEnd(log, isGood);
-    if (purpose === SnapshotPurpose.AofBase) this.rewriteEnded(isGood, nowMs);
+    if (purpose === SnapshotPurpose.AofBase) this.rewriteEnded(isGood);
     else if (purpose === SnapshotPurpose.Replicas) state.noteReplicaSnapshot(isGood);
-    else if (isGood) this.control.lastSaveMs = nowMs;
+    else if (isGood) this.control.noteSave();
     if (file instanceof SnapshotPipe) file.close();
-    state.finish(isGood, nowMs);
+    state.finish(isGood);
   }
 
   private logEnd(log: Log, isGood: boolean): void {
@@ -165,9 +164,9 @@ export class BackgroundSave {
     }
   }
 
-  private rewriteEnded(isGood: boolean, nowMs: number): void {
+  private rewriteEnded(isGood: boolean): void {
     const { appendOnly } = this;
-    appendOnly.rewriteEnded(isGood || this.state.isCancelled, nowMs);
+    appendOnly.rewriteEnded(isGood || this.state.isCancelled);
     // What is recorded is of no use before it has a base.
     if (!isGood && appendOnly.mode === AppendOnlyMode.WaitsForBase) appendOnly.isRewriteScheduled = true;
   }

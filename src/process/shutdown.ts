@@ -14,6 +14,7 @@ import { ControlBlock, PauseKind, ShutdownRequest } from '../state/control-block
 import { PersistenceState } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { ReplicationState } from '../state/replication-state.js';
+import { monotonicMs } from '../system/clock.js';
 import type { Log } from '../system/log.js';
 import { openKeyspace } from './main-keyspace.js';
 
@@ -44,8 +45,9 @@ export async function untilReplicasHaveAll(
   if (timeoutMs === 0 || replication.isReplica || replication.replicaCount === 0) return true;
   const ring = new JournalRing(handle.journal);
   const control = new ControlBlock(state.control);
-  const endMs = Date.now() + timeoutMs;
-  control.pause(endMs, PauseKind.Write, Date.now());
+  const startMs = monotonicMs();
+  const endMs = startMs + timeoutMs;
+  control.pause(endMs, PauseKind.Write, startMs);
   const keyspace = openKeyspace(handle, config);
   keyspace.lockAll();
   const offset = replication.offsetAt(ring.head);
@@ -54,7 +56,7 @@ export async function untilReplicasHaveAll(
   if (replication.behind(offset).behind > 0) {
     log('Waiting for replicas before shutting down.');
     replication.addShutdownWaits(1);
-    while (Date.now() < endMs && replication.shutdownAborts === aborts) {
+    while (monotonicMs() < endMs && replication.shutdownAborts === aborts) {
       if (replication.behind(offset).behind === 0) break;
       replication.wantAcks();
       await delay(ACK_POLL_MS);

@@ -17,6 +17,7 @@ import { JournalRequest } from '../journal/journal-ring.js';
 import { examineFile, loadFile } from '../persistence/load-file.js';
 import { AppendOnlyMode } from '../state/append-only-state.js';
 import { LinkState, NO_ID, ReplicationFigure } from '../state/replication-state.js';
+import { monotonicMs } from '../system/clock.js';
 import type { ReplicationCore } from './core.js';
 import type { Primary } from './primary.js';
 import { StreamApplier } from './stream-applier.js';
@@ -126,7 +127,7 @@ export class PrimaryLink {
     const socket = net.connect({ host, port, ...(source === '' ? {} : { localAddress: source }) });
     void bind;
     this.socket = socket;
-    this.lastIoMs = Date.now();
+    this.lastIoMs = monotonicMs();
     core.state.linkState = LinkState.Connecting;
     core.log('MASTER <-> REPLICA sync started');
     socket.setNoDelay(true);
@@ -162,8 +163,8 @@ export class PrimaryLink {
     if (!this.isOn) return;
     state.linkState = LinkState.Connect;
     if (state.figures[ReplicationFigure.LinkDownMs] === 0)
-      state.figures[ReplicationFigure.LinkDownMs] = Date.now();
-    this.nextConnectMs = wasConnected ? 0 : Date.now() + RECONNECT_MS;
+      state.figures[ReplicationFigure.LinkDownMs] = monotonicMs();
+    this.nextConnectMs = wasConnected ? 0 : monotonicMs() + RECONNECT_MS;
     if (this.isTakingOver) this.onTakeOver(false);
   }
 
@@ -283,7 +284,7 @@ export class PrimaryLink {
     const { core } = this;
     const { state, control } = core;
     const socket = this.socket as net.Socket;
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     const address = `${this.host}:${this.port}`;
     const connection: ClientConnection = {
       closeAfterReply: () => {},
@@ -297,7 +298,7 @@ export class PrimaryLink {
     };
     const session = new Session(control.takeClientId(), connection, nowMs);
     session.isPrimary = true;
-    this.rows.open(session, nowMs);
+    this.rows.open(session);
     this.session = session;
     this.hasHistory = true;
     this.applier = new StreamApplier(core.context, session, state, core.log, () => this.acknowledge());
@@ -318,7 +319,7 @@ export class PrimaryLink {
   private acknowledge(): void {
     const { core, socket } = this;
     if (socket === null || core.state.linkState !== LinkState.Connected) return;
-    this.nextAckMs = Date.now() + ACK_INTERVAL_MS;
+    this.nextAckMs = monotonicMs() + ACK_INTERVAL_MS;
     const offset = String(core.state.offsetAt(core.ring.head));
     const { ring } = core;
     if (!ring.isFileOn) {
@@ -331,7 +332,7 @@ export class PrimaryLink {
   // What comes.
 
   private receive(bytes: Buffer): void {
-    this.lastIoMs = Date.now();
+    this.lastIoMs = monotonicMs();
     this.core.state.figures[ReplicationFigure.LastIoMs] = this.lastIoMs;
     if (this.applier !== null) {
       this.apply(bytes);
@@ -397,13 +398,13 @@ export class PrimaryLink {
     const { figures } = core.state;
     figures[ReplicationFigure.SyncTotalBytes] = lengthBytes;
     figures[ReplicationFigure.SyncReadBytes] = 0;
-    figures[ReplicationFigure.SyncLastIoMs] = Date.now();
+    figures[ReplicationFigure.SyncLastIoMs] = monotonicMs();
     core.state.linkState = LinkState.Transfer;
   }
 
   private receiveSnapshot(transfer: Transfer, bytes: Buffer): void {
     const { figures } = this.core.state;
-    figures[ReplicationFigure.SyncLastIoMs] = Date.now();
+    figures[ReplicationFigure.SyncLastIoMs] = monotonicMs();
     const { mark } = transfer;
     if (mark === null) {
       const length = Math.min(bytes.length, transfer.lengthBytes - transfer.received);
@@ -535,7 +536,7 @@ export class PrimaryLink {
     const { failure, keysLoaded, keysExpired } = loadFile(keyspace, options, log, {
       onProgress: (offset) => {
         persistence.loadedBytes = offset;
-        const nowMs = Date.now();
+        const nowMs = monotonicMs();
         if (nowMs < nextMs || fd < 0) return;
         nextMs = nowMs + KEEP_ALIVE_MS;
         try {
@@ -581,7 +582,7 @@ export class PrimaryLink {
     if (linkState !== LinkState.Connected) return;
     if (session !== null) {
       session.lastInteractionMs = this.lastIoMs;
-      this.rows.publish(session, this.lastIoMs, 0, 0);
+      this.rows.publish(session, 0, 0);
     }
     if (nowMs >= this.nextAckMs) this.acknowledge();
   }

@@ -18,6 +18,7 @@ import { RDB_MAGIC, RDB_VERSION, RdbOpcode } from '../persistence/rdb-format.js'
 import { replicaFileName } from '../persistence/snapshot-file.js';
 import { SnapshotPurpose } from '../state/persistence-state.js';
 import { NO_ID, newReplicationId, ReplicaState, ReplicationFigure } from '../state/replication-state.js';
+import { monotonicMs } from '../system/clock.js';
 import { Backlog } from './backlog.js';
 import { Replica, type ReplicaEvents } from './replica.js';
 import type { ReplicationCore } from './core.js';
@@ -46,7 +47,7 @@ export class Primary implements ReplicaEvents {
   private waitsSinceMs = 0;
   private nextPingMs = 0;
   private nextPresyncPingMs = 0;
-  private lastReplicaMs = Date.now();
+  private lastReplicaMs = monotonicMs();
   private nextLogMs = 0;
   /** Called when a replica has acknowledged something. */
   onAck: () => void = () => {};
@@ -111,7 +112,7 @@ export class Primary implements ReplicaEvents {
     const { log } = this.core;
     const replica = new Replica(fd, slot, handover.traits, addresses, this.rows, this);
     this.replicas.add(replica);
-    this.lastReplicaMs = Date.now();
+    this.lastReplicaMs = monotonicMs();
     replica.socket.setNoDelay(!this.core.config.delaysSmallPackets);
     if (handover.traits.wantsNoKeys) {
       this.sendEmpty(replica, handover);
@@ -124,8 +125,8 @@ export class Primary implements ReplicaEvents {
       return;
     }
     log(`Full resync requested by replica ${replica.name}`);
-    replica.ackMs = Date.now();
-    if (this.waitsSinceMs === 0) this.waitsSinceMs = Date.now();
+    replica.ackMs = monotonicMs();
+    if (this.waitsSinceMs === 0) this.waitsSinceMs = monotonicMs();
     if (!handover.isPartial) replica.traits.knowsIds = false;
     this.handshakes.set(replica, handover);
     if (input.length > 0) replica.receive(input);
@@ -162,7 +163,7 @@ export class Primary implements ReplicaEvents {
     replica.send(replica.traits.knowsIds ? `+CONTINUE ${state.id}\r\n` : '+CONTINUE\r\n');
     replica.position = position;
     replica.state = ReplicaState.Online;
-    replica.ackMs = Date.now();
+    replica.ackMs = monotonicMs();
     replica.ackOffset = offset - 1;
     state.countPartialSync(true);
     log(
@@ -195,7 +196,7 @@ export class Primary implements ReplicaEvents {
   }
 
   private complain(text: string): void {
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     if (nowMs < this.nextLogMs) return;
     this.nextLogMs = nowMs + LOG_INTERVAL_MS;
     this.core.log(text, 'warning');
@@ -225,7 +226,7 @@ export class Primary implements ReplicaEvents {
     const isDiskless = config.isDiskless && waiting.every(({ traits }) => traits.knowsEnd);
     if (isDiskless && config.disklessDelaySeconds > 0) {
       const isFull = config.disklessReplicasMax > 0 && waiting.length >= config.disklessReplicasMax;
-      if (!isFull && Date.now() - this.waitsSinceMs < config.disklessDelaySeconds * 1000) return;
+      if (!isFull && monotonicMs() - this.waitsSinceMs < config.disklessDelaySeconds * 1000) return;
     }
     if (persistence.isBusy) return;
     const { keyspace, ring, state } = this.core;
@@ -352,7 +353,7 @@ export class Primary implements ReplicaEvents {
     }
     replica.state = ReplicaState.Online;
     replica.waitsForAck = waitsForAck;
-    replica.ackMs = Date.now();
+    replica.ackMs = monotonicMs();
     replica.ackOffset = 0;
     log(
       waitsForAck
@@ -378,7 +379,7 @@ export class Primary implements ReplicaEvents {
     const offset = Number(value);
     if (!Number.isSafeInteger(offset)) return;
     if (offset > replica.ackOffset) replica.ackOffset = offset;
-    replica.ackMs = Date.now();
+    replica.ackMs = monotonicMs();
     if (replica.state === ReplicaState.Online && replica.waitsForAck) {
       replica.waitsForAck = false;
       this.core.log(`Synchronization with replica ${replica.name} succeeded`);
@@ -392,7 +393,7 @@ export class Primary implements ReplicaEvents {
   onClose(replica: Replica): void {
     const { log } = this.core;
     if (!this.replicas.delete(replica)) return;
-    this.lastReplicaMs = Date.now();
+    this.lastReplicaMs = monotonicMs();
     if (replica.state === ReplicaState.Online) log(`Connection with replica ${replica.name} lost.`, 'warning');
     const { sync } = this;
     if (sync?.pipe != null && sync.replicas.every(({ isClosed }) => isClosed)) sync.pipe.destroy();
@@ -495,7 +496,7 @@ export class Primary implements ReplicaEvents {
     const { hardBytes, softBytes, softSeconds } = config.replicaOutputLimit;
     const hard = hardBytes === 0 ? Number.POSITIVE_INFINITY : Math.max(hardBytes, this.backlogBytes);
     for (const replica of [...this.replicas]) {
-      replica.publish(nowMs);
+      replica.publish();
       if (this.core.clients.isKillRequested(replica.session.clientSlot)) {
         replica.close();
         continue;
@@ -523,7 +524,7 @@ export class Primary implements ReplicaEvents {
 
   private publish(): void {
     const { state, config } = this.core;
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     const maxLagMs = config.minReplicasMaxLagSeconds * 1000;
     let good = 0;
     for (const replica of this.replicas)

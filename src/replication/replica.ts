@@ -4,6 +4,7 @@ import net from 'node:net';
 import type { ClientRows } from '../execution/client-rows.js';
 import type { ClientConnection, ReplicaTraits, Session } from '../execution/session.js';
 import { type ReplicaRow, ReplicaState } from '../state/replication-state.js';
+import { monotonicMs } from '../system/clock.js';
 import type { Backlog } from './backlog.js';
 import { LinkInput } from './link-input.js';
 
@@ -27,7 +28,7 @@ export class Replica {
   waitsForAck = false;
   ackOffset = 0;
   fileOffset = 0;
-  ackMs = Date.now();
+  ackMs = monotonicMs();
   /** Since when its lag is over the soft limit, 0 if it is not. */
   overSoftSinceMs = 0;
   isClosed = false;
@@ -105,8 +106,8 @@ export class Replica {
     });
   }
 
-  publish(nowMs: number): void {
-    this.rows.publish(this.session, nowMs, 0, 0);
+  publish(): void {
+    this.rows.publish(this.session, 0, 0);
   }
 
   get row(): ReplicaRow {

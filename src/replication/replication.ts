@@ -31,6 +31,7 @@ import { PauseKind } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
 import { ProcessState, type ProcessStateHandle } from '../state/process-state.js';
 import { FailoverState, LinkState, newReplicationId, ReplicaState } from '../state/replication-state.js';
+import { monotonicMs } from '../system/clock.js';
 import { type Libc, loadLibc, Socket } from '../system/libc.js';
 import { createLog, type Log } from '../system/log.js';
 import type { Pipe, ReplicationCore } from './core.js';
@@ -126,7 +127,7 @@ export class Replication {
     };
     this.primary = new Primary(this.core, this.services.clientRows);
     this.link = new PrimaryLink(this.core, this.primary, this.services.clientRows);
-    this.primary.onAck = () => this.followFailover(Date.now());
+    this.primary.onAck = () => this.followFailover(monotonicMs());
     this.link.onTakeOver = (isDone) => this.tookOver(isDone);
     this.applyConfig();
   }
@@ -231,7 +232,7 @@ export class Replication {
   };
 
   private tick(): void {
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     this.followConfig();
     this.wake();
     this.primary.tick(nowMs);
@@ -363,7 +364,7 @@ export class Replication {
 
   private beginFailover(request: FailoverRequest): void {
     const { state, control } = this.core;
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     const endMs = request.timeoutMs === 0 ? Number.POSITIVE_INFINITY : nowMs + request.timeoutMs;
     control.pause(FOREVER_MS, PauseKind.Write, nowMs);
     // Whoever writes now has done so when all locks were held once.

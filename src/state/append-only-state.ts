@@ -10,6 +10,7 @@
  *    11 seconds that the last one took (-1: none yet)   12 the last attempt (ms)   13 times that fsync was late
  */
 
+import { monotonicMs } from '../system/clock.js';
 import { waitForChange } from '../system/wait.js';
 
 const enum Word {
@@ -105,16 +106,17 @@ export class AppendOnlyState {
     Atomics.store(this.words, Word.Scheduled, isScheduled ? 1 : 0);
   }
 
-  rewriteStarted(nowMs: number): void {
+  rewriteStarted(): void {
+    const nowMs = monotonicMs();
     Atomics.store(this.words, Word.Scheduled, 0);
     Atomics.store(this.words, Word.Install, InstallOutcome.Pending);
     this.doubles[Wide.RewriteStartMs] = nowMs;
     this.doubles[Wide.LastAttemptMs] = nowMs;
   }
 
-  rewriteEnded(isGood: boolean, nowMs: number): void {
+  rewriteEnded(isGood: boolean): void {
     const { words, doubles } = this;
-    doubles[Wide.LastRewriteSeconds] = Math.floor((nowMs - doubles[Wide.RewriteStartMs]) / 1000);
+    doubles[Wide.LastRewriteSeconds] = Math.floor(this.rewritingMs / 1000);
     Atomics.store(words, Word.RewriteFailed, isGood ? 0 : 1);
     if (isGood) {
       Atomics.store(words, Word.FailuresInRow, 0);
@@ -139,19 +141,20 @@ export class AppendOnlyState {
   }
 
   /** Whether the next rewrite that nobody asked for has to wait, since the last ones failed. */
-  mustDelayRewrite(nowMs: number): boolean {
+  mustDelayRewrite(): boolean {
     const failures = Atomics.load(this.words, Word.FailuresInRow) - FAILURES_UNTIL_DELAY;
     if (failures < 0) return false;
     const delayMs = Math.min(RETRY_DELAY_MS * 2 ** failures, RETRY_DELAY_MS_MAX);
-    return nowMs - this.doubles[Wide.LastAttemptMs] < delayMs;
+    return monotonicMs() - this.doubles[Wide.LastAttemptMs] < delayMs;
   }
 
   get hasRewriteFailed(): boolean {
     return Atomics.load(this.words, Word.RewriteFailed) !== 0;
   }
 
-  get rewriteStartMs(): number {
-    return this.doubles[Wide.RewriteStartMs];
+  /** How long ago the last rewrite began. */
+  get rewritingMs(): number {
+    return monotonicMs() - this.doubles[Wide.RewriteStartMs];
   }
 
   /** Seconds that the last rewrite took, -1 if there was none. */

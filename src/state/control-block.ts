@@ -9,8 +9,9 @@
  *     5 lock of the pause words    6 clients blocked       7 clients that track
  *     8 active expiry is off   9 pauses begun so far   10 clients that wait until some time
  *   float64 from byte 64
- *     8 pause ends (ms)            9 process start (ms)   10 peak of used memory (bytes)
+ *     8 pause ends (ms, monotonic) 9 process start (ms, monotonic)   10 peak of used memory (bytes)
  *    11 last save (ms)            12 memory of the runtime (bytes)   13 connections rejected
+ *    14 last save (ms, monotonic)
  *   int64 from byte 128
  *    16 next client id
  *   bytes 192...231               run id, 40 hexadecimal digits
@@ -19,6 +20,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { acquireLock, releaseLock } from '../memory/lock.js';
+import { monotonicMs } from '../system/clock.js';
 import { waitForChange } from '../system/wait.js';
 
 const enum Word {
@@ -43,6 +45,7 @@ const enum Wide {
   LastSaveMs = 11,
   RuntimeMemoryBytes = 12,
   RejectedConnections = 13,
+  SavedAtMs = 14,
   NextClientId = 16,
 }
 
@@ -87,10 +90,10 @@ export class ControlBlock {
   }
 
   /** Made once by the main thread. */
-  static create(startMs = Date.now()): SharedArrayBuffer {
+  static create(): SharedArrayBuffer {
     const block = new ControlBlock(new SharedArrayBuffer(BLOCK_BYTES));
-    block.doubles[Wide.StartMs] = startMs;
-    block.doubles[Wide.LastSaveMs] = startMs;
+    block.doubles[Wide.StartMs] = monotonicMs();
+    block.noteSave();
     block.longs[Wide.NextClientId] = 1n;
     const runId = randomBytes(RUN_ID_BYTES / 2).toString('hex');
     for (let at = 0; at < RUN_ID_BYTES; at++) {
@@ -104,8 +107,9 @@ export class ControlBlock {
     return String.fromCharCode(...new Uint8Array(this.handle, RUN_ID_OFFSET, RUN_ID_BYTES));
   }
 
-  get startMs(): number {
-    return this.doubles[Wide.StartMs];
+  /** How long the process has run. */
+  get uptimeMs(): number {
+    return monotonicMs() - this.doubles[Wide.StartMs];
   }
 
   /** A client id that no other connection of this process has had: 1, 2, 3 … */
@@ -198,7 +202,7 @@ export class ControlBlock {
     return this.words[Word.PauseGeneration];
   }
 
-  /** The pause in force now; ends one that is over. */
+  /** The pause in force now (monotonic ms); ends one that is over. */
   pauseKind(nowMs: number): PauseKind {
     const { words, doubles } = this;
     if (Atomics.load(words, Word.PauseKind) === PauseKind.Off) return PauseKind.Off;
@@ -209,11 +213,7 @@ export class ControlBlock {
     return kind;
   }
 
-  get pauseUntilMs(): number {
-    return this.doubles[Wide.PauseUntilMs];
-  }
-
-  /** A pause on top of another keeps the stricter kind and the later end of the two. */
+  /** Times are monotonic ms. A pause on top of another keeps the stricter kind and the later end of the two. */
   pause(untilMs: number, kind: PauseKind, nowMs: number): void {
     const { words, doubles } = this;
     acquireLock(words, Word.PauseLock);
@@ -285,11 +285,19 @@ export class ControlBlock {
     this.doubles[Wide.RejectedConnections] = count;
   }
 
+  /** When the dataset was last saved, since the epoch. */
   get lastSaveMs(): number {
     return this.doubles[Wide.LastSaveMs];
   }
 
-  set lastSaveMs(nowMs: number) {
-    this.doubles[Wide.LastSaveMs] = nowMs;
+  /** How long that is ago. */
+  get sinceSaveMs(): number {
+    return monotonicMs() - this.doubles[Wide.SavedAtMs];
+  }
+
+  /** The dataset has been saved. */
+  noteSave(): void {
+    this.doubles[Wide.LastSaveMs] = Date.now();
+    this.doubles[Wide.SavedAtMs] = monotonicMs();
   }
 }

@@ -8,12 +8,13 @@
  *    12 loading   13 threads that load   14 of these, what a primary has sent
  *   float64 from byte 64
  *     8 changes at the last save   9 changes at the start of the running save   10 start of it (ms)
- *    11 seconds that the last one took (-1: none yet)   12 last attempt (ms)   13 keys loaded   14 keys expired
- *    15 keys written so far   16 keys to write
- *    20 loading began (ms)   21 bytes to load   22 bytes loaded
+ *    11 seconds that the last one took (-1: none yet)   12 last attempt (ms, monotonic)   13 keys loaded   14 keys expired
+ *    15 keys written so far   16 keys to write   17 start of the running save (ms, monotonic)
+ *    20 loading began (ms)   23 the same (ms, monotonic)   21 bytes to load   22 bytes loaded
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
+import { monotonicMs } from '../system/clock.js';
 import { waitForChange } from '../system/wait.js';
 
 const enum Word {
@@ -57,9 +58,11 @@ const enum Wide {
   KeysExpired = 14,
   KeysWritten = 15,
   KeysTotal = 16,
+  StartedAtMs = 17,
   LoadStartMs = 20,
   LoadTotalBytes = 21,
   LoadedBytes = 22,
+  LoadStartedAtMs = 23,
 }
 
 const BLOCK_BYTES = 192;
@@ -126,10 +129,11 @@ export class PersistenceState {
     const { words, doubles } = this;
     words[Word.Form] = form;
     doubles[Wide.StartMs] = nowMs;
+    doubles[Wide.StartedAtMs] = monotonicMs();
     if (this.purpose === SnapshotPurpose.Save) {
       Atomics.store(words, Word.Scheduled, 0);
       doubles[Wide.StartChanges] = changes;
-      doubles[Wide.LastAttemptMs] = nowMs;
+      doubles[Wide.LastAttemptMs] = monotonicMs();
     }
     doubles[Wide.KeysWritten] = 0;
     doubles[Wide.KeysTotal] = keys;
@@ -173,14 +177,14 @@ export class PersistenceState {
   }
 
   /** The background job has ended. */
-  finish(isGood: boolean, nowMs: number): void {
-    if (this.purpose === SnapshotPurpose.Save) this.noteBackgroundSave(isGood, nowMs);
+  finish(isGood: boolean): void {
+    if (this.purpose === SnapshotPurpose.Save) this.noteBackgroundSave(isGood);
     Atomics.store(this.words, Word.Background, 0);
   }
 
-  private noteBackgroundSave(isGood: boolean, nowMs: number): void {
+  private noteBackgroundSave(isGood: boolean): void {
     const { words, doubles } = this;
-    doubles[Wide.LastSeconds] = Math.max(0, Math.floor((nowMs - doubles[Wide.StartMs]) / 1000));
+    doubles[Wide.LastSeconds] = Math.floor(this.runningMs / 1000);
     if (isGood) {
       doubles[Wide.SavedChanges] = doubles[Wide.StartChanges];
       Atomics.store(words, Word.HasFailed, 0);
@@ -251,8 +255,14 @@ export class PersistenceState {
     return this.doubles[Wide.LastSeconds];
   }
 
-  get lastAttemptMs(): number {
-    return this.doubles[Wide.LastAttemptMs];
+  /** How long ago the last background save began. */
+  get sinceAttemptMs(): number {
+    return monotonicMs() - this.doubles[Wide.LastAttemptMs];
+  }
+
+  /** How long ago the snapshot began that is running. */
+  get runningMs(): number {
+    return monotonicMs() - this.doubles[Wide.StartedAtMs];
   }
 
   get keysWritten(): number {
@@ -274,6 +284,7 @@ export class PersistenceState {
 
   beginLoading(nowMs: number): void {
     this.doubles[Wide.LoadStartMs] = nowMs;
+    this.doubles[Wide.LoadStartedAtMs] = monotonicMs();
     Atomics.store(this.words, Word.Loading, 1);
   }
 
@@ -283,6 +294,11 @@ export class PersistenceState {
 
   get loadStartMs(): number {
     return this.doubles[Wide.LoadStartMs];
+  }
+
+  /** How long ago loading began. */
+  get loadingMs(): number {
+    return monotonicMs() - this.doubles[Wide.LoadStartedAtMs];
   }
 
   get loadTotalBytes(): number {

@@ -10,13 +10,16 @@ import { IntegerParser, writeInteger } from '../memory/numbers.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { copyBytes } from './copy.js';
 
-const INTEGER_13 = 0xc0;
-const STRING_12 = 0xe0;
-const STRING_32 = 0xf0;
-const INTEGER_16 = 0xf1;
-const INTEGER_24 = 0xf2;
-const INTEGER_32 = 0xf3;
-const INTEGER_64 = 0xf4;
+/** The first byte of an element, with the integer's or the length's bits in the lower ones (packed-list.ts has the whole). */
+export const enum Encoding {
+  Integer13 = 0xc0,
+  String12 = 0xe0,
+  String32 = 0xf0,
+  Integer16 = 0xf1,
+  Integer24 = 0xf2,
+  Integer32 = 0xf3,
+  Integer64 = 0xf4,
+}
 
 /** The longest text of an int64. */
 const TEXT_BYTES_MAX = 20;
@@ -65,24 +68,24 @@ export function writeIntegerElement(
       bytes[at] = low;
       break;
     case 2:
-      bytes[at] = INTEGER_13 | ((low >> 8) & 31);
+      bytes[at] = Encoding.Integer13 | ((low >> 8) & 31);
       bytes[at + 1] = low;
       break;
     case 3:
-      bytes[at] = INTEGER_16;
+      bytes[at] = Encoding.Integer16;
       view.setInt16(at + 1, low, true);
       break;
     case 4:
-      bytes[at] = INTEGER_24;
+      bytes[at] = Encoding.Integer24;
       view.setInt16(at + 1, low, true);
       bytes[at + 3] = low >> 16;
       break;
     case 5:
-      bytes[at] = INTEGER_32;
+      bytes[at] = Encoding.Integer32;
       view.setInt32(at + 1, low, true);
       break;
     default:
-      bytes[at] = INTEGER_64;
+      bytes[at] = Encoding.Integer64;
       view.setInt32(at + 1, low, true);
       view.setInt32(at + 5, high, true);
   }
@@ -93,10 +96,10 @@ export function elementBytesAt(bytes: Uint8Array, view: DataView, at: number): n
   const first = bytes[at];
   if ((first & 0xc0) === 0x80) return 1 + (first & 63);
   if (first < 0x80) return 1;
-  if (first < STRING_12) return 2;
-  if (first < STRING_32) return 2 + (((first & 15) << 8) | bytes[at + 1]);
-  if (first === STRING_32) return 5 + view.getInt32(at + 1, true);
-  return first === INTEGER_64 ? 9 : first - INTEGER_16 + 3;
+  if (first < Encoding.String12) return 2;
+  if (first < Encoding.String32) return 2 + (((first & 15) << 8) | bytes[at + 1]);
+  if (first === Encoding.String32) return 5 + view.getInt32(at + 1, true);
+  return first === Encoding.Integer64 ? 9 : first - Encoding.Integer16 + 3;
 }
 
 /** What a text is kept as. */
@@ -154,11 +157,11 @@ export class ElementForm {
     if (lengthBytes <= 63) {
       target[at] = 0x80 | lengthBytes;
     } else if (lengthBytes <= 4095) {
-      target[at] = STRING_12 | (lengthBytes >> 8);
+      target[at] = Encoding.String12 | (lengthBytes >> 8);
       target[at + 1] = lengthBytes;
       text = at + 2;
     } else {
-      target[at] = STRING_32;
+      target[at] = Encoding.String32;
       targetView.setInt32(at + 1, lengthBytes, true);
       text = at + 5;
     }
@@ -199,12 +202,12 @@ export class ElementReader {
       this.setInteger(first);
       return at + 1;
     }
-    if ((first & 0xf0) === STRING_12) {
+    if ((first & 0xf0) === Encoding.String12) {
       const lengthBytes = ((first & 15) << 8) | shardBytes[at + 1];
       this.setString(at + 2, lengthBytes);
       return at + 2 + lengthBytes;
     }
-    if (first === STRING_32) {
+    if (first === Encoding.String32) {
       const lengthBytes = this.shardView.getInt32(at + 1, true);
       this.setString(at + 5, lengthBytes);
       return at + 5 + lengthBytes;
@@ -228,20 +231,20 @@ export class ElementReader {
 
   private readInteger(at: number, first: number): number {
     const { shardView } = this;
-    if ((first & 0xe0) === INTEGER_13) {
+    if ((first & 0xe0) === Encoding.Integer13) {
       const value = ((first & 31) << 8) | this.shardBytes[at + 1];
       this.setInteger(value >= 4096 ? value - 8192 : value);
       return at + 2;
     }
-    if (first === INTEGER_16) {
+    if (first === Encoding.Integer16) {
       this.setInteger(shardView.getInt16(at + 1, true));
       return at + 3;
     }
-    if (first === INTEGER_24) {
+    if (first === Encoding.Integer24) {
       this.setInteger((shardView.getInt8(at + 3) << 16) | shardView.getUint16(at + 1, true));
       return at + 4;
     }
-    if (first === INTEGER_32) {
+    if (first === Encoding.Integer32) {
       this.setInteger(shardView.getInt32(at + 1, true));
       return at + 5;
     }

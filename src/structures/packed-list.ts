@@ -29,6 +29,7 @@ import type { Arena } from '../memory/arena.js';
 import { IntegerParser, writeInteger } from '../memory/numbers.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { copyBytes, equalBytes, moveBytes } from './copy.js';
+import { backLengthBytes, Encoding, writeBackLength, writeIntegerElement } from './packed-element.js';
 
 const HEADER_BYTES = 6;
 /** The byte behind the last element. */
@@ -37,14 +38,6 @@ export const PACKED_END = 0xff;
 export const COUNT_UNKNOWN = 0xffff;
 /** Length of an empty list. */
 export const EMPTY_LIST_BYTES = HEADER_BYTES + 1;
-
-const INTEGER_13 = 0xc0;
-const STRING_12 = 0xe0;
-const STRING_32 = 0xf0;
-const INTEGER_16 = 0xf1;
-const INTEGER_24 = 0xf2;
-const INTEGER_32 = 0xf3;
-const INTEGER_64 = 0xf4;
 
 /** No list grows beyond this, whatever a command adds. */
 export const PACKED_LIST_BYTES_MAX = 1 << 30;
@@ -56,13 +49,6 @@ function capacity(totalBytes: number): number {
   if (totalBytes <= 128) return (totalBytes + 7) & ~7;
   const step = 1 << (28 - Math.clz32(totalBytes - 1));
   return (totalBytes + step - 1) & -step;
-}
-
-function backLengthBytes(lengthBytes: number): number {
-  if (lengthBytes <= 127) return 1;
-  if (lengthBytes < 16383) return 2;
-  if (lengthBytes < 2097151) return 3;
-  return lengthBytes < 268435455 ? 4 : 5;
 }
 
 export class PackedList {
@@ -264,9 +250,9 @@ export class PackedList {
       this.setString(at + 1, first & 63);
     } else if (first < 0x80) {
       this.setInteger(first);
-    } else if ((first & 0xf0) === STRING_12) {
+    } else if ((first & 0xf0) === Encoding.String12) {
       this.setString(at + 2, ((first & 15) << 8) | shardBytes[at + 1]);
-    } else if (first === STRING_32) {
+    } else if (first === Encoding.String32) {
       this.setString(at + 5, this.shardView.getInt32(at + 1, true));
     } else {
       this.setInteger(this.integerAt(at, first));
@@ -314,30 +300,31 @@ export class PackedList {
   protected integerAt(at: number, first: number): number {
     const { shardView } = this;
     if (first < 0x80) return first;
-    if ((first & 0xe0) === INTEGER_13) {
+    if ((first & 0xe0) === Encoding.Integer13) {
       const value = ((first & 31) << 8) | this.shardBytes[at + 1];
       return value >= 4096 ? value - 8192 : value;
     }
-    if (first === INTEGER_16) return shardView.getInt16(at + 1, true);
-    if (first === INTEGER_24) return (shardView.getInt8(at + 3) << 16) | shardView.getUint16(at + 1, true);
-    if (first === INTEGER_32) return shardView.getInt32(at + 1, true);
+    if (first === Encoding.Integer16) return shardView.getInt16(at + 1, true);
+    if (first === Encoding.Integer24)
+      return (shardView.getInt8(at + 3) << 16) | shardView.getUint16(at + 1, true);
+    if (first === Encoding.Integer32) return shardView.getInt32(at + 1, true);
     return shardView.getInt32(at + 5, true) * 0x100000000 + shardView.getUint32(at + 1, true);
   }
 
   /** Whether an element is kept as an integer. */
   protected isIntegerAt(first: number): boolean {
-    return first < 0x80 || (first & 0xe0) === INTEGER_13 || first > STRING_32;
+    return first < 0x80 || (first & 0xe0) === Encoding.Integer13 || first > Encoding.String32;
   }
 
   /** Bytes of the element at `at`, which begins with `first` and is no short string, without its back length. */
   private elementBytes(at: number, first: number): number {
     if (first < 0x80) return 1;
-    if (first < STRING_12) return 2;
-    if (first < STRING_32) return 2 + (((first & 15) << 8) | this.shardBytes[at + 1]);
-    if (first === STRING_32) return 5 + this.shardView.getInt32(at + 1, true);
-    if (first === INTEGER_16) return 3;
-    if (first === INTEGER_24) return 4;
-    return first === INTEGER_32 ? 5 : 9;
+    if (first < Encoding.String12) return 2;
+    if (first < Encoding.String32) return 2 + (((first & 15) << 8) | this.shardBytes[at + 1]);
+    if (first === Encoding.String32) return 5 + this.shardView.getInt32(at + 1, true);
+    if (first === Encoding.Integer16) return 3;
+    if (first === Encoding.Integer24) return 4;
+    return first === Encoding.Integer32 ? 5 : 9;
   }
 
   /** Bytes of the element at `at`. */
@@ -398,7 +385,7 @@ export class PackedList {
       } else {
         if (isInteger) {
           if (this.isIntegerAt(first) && this.integerAt(at, first) === integer) return at;
-        } else if ((first & 0xf0) === STRING_12 || first === STRING_32) {
+        } else if ((first & 0xf0) === Encoding.String12 || first === Encoding.String32) {
           if (this.equals(at, bytes, view, offset, lengthBytes)) return at;
         }
         at += this.spanBytes(at);
@@ -622,9 +609,14 @@ export class PackedList {
 
   /** Writes the element of the value that `addedBytes` has looked at last. */
   writeElement(at: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): void {
-    if (this.valueIsInteger) this.writeIntegerElement(at);
-    else this.writeStringElement(at, bytes, view, offset, lengthBytes);
-    this.writeBackLength(at + this.valueBytes, this.valueBytes);
+    const { shardBytes, shardView, valueBytes, valueInteger } = this;
+    if (this.valueIsInteger) {
+      const high = Math.floor(valueInteger / 2 ** 32);
+      writeIntegerElement(shardBytes, shardView, at, valueBytes, high, valueInteger | 0);
+    } else {
+      this.writeStringElement(at, bytes, view, offset, lengthBytes);
+    }
+    writeBackLength(shardBytes, at + valueBytes, valueBytes);
   }
 
   private writeStringElement(
@@ -639,53 +631,15 @@ export class PackedList {
     if (lengthBytes <= 63) {
       shardBytes[at] = 0x80 | lengthBytes;
     } else if (lengthBytes <= 4095) {
-      shardBytes[at] = STRING_12 | (lengthBytes >> 8);
+      shardBytes[at] = Encoding.String12 | (lengthBytes >> 8);
       shardBytes[at + 1] = lengthBytes;
       target = at + 2;
     } else {
-      shardBytes[at] = STRING_32;
+      shardBytes[at] = Encoding.String32;
       shardView.setInt32(at + 1, lengthBytes, true);
       target = at + 5;
     }
     copyBytes(shardBytes, shardView, target, bytes, view, offset, lengthBytes);
-  }
-
-  private writeIntegerElement(at: number): void {
-    const { shardBytes, shardView, valueInteger } = this;
-    switch (this.valueBytes) {
-      case 1:
-        shardBytes[at] = valueInteger;
-        break;
-      case 2:
-        shardBytes[at] = INTEGER_13 | ((valueInteger >> 8) & 31);
-        shardBytes[at + 1] = valueInteger;
-        break;
-      case 3:
-        shardBytes[at] = INTEGER_16;
-        shardView.setInt16(at + 1, valueInteger, true);
-        break;
-      case 4:
-        shardBytes[at] = INTEGER_24;
-        shardView.setInt16(at + 1, valueInteger, true);
-        shardBytes[at + 3] = valueInteger >> 16;
-        break;
-      case 5:
-        shardBytes[at] = INTEGER_32;
-        shardView.setInt32(at + 1, valueInteger, true);
-        break;
-      default:
-        shardBytes[at] = INTEGER_64;
-        shardView.setUint32(at + 1, valueInteger >>> 0, true);
-        shardView.setInt32(at + 5, Math.floor(valueInteger / 0x100000000), true);
-    }
-  }
-
-  private writeBackLength(at: number, lengthBytes: number): void {
-    const { shardBytes } = this;
-    let last = at + backLengthBytes(lengthBytes) - 1;
-    for (let rest = lengthBytes; last >= at; last--, rest >>>= 7) {
-      shardBytes[last] = (rest & 127) | (last > at ? 128 : 0);
-    }
   }
 
   /** Throws if an invariant is broken. For tests. */
@@ -697,7 +651,7 @@ export class PackedList {
     let before = 0;
     while (at < end) {
       const first = this.shardBytes[at];
-      if (first > INTEGER_64) throw new Error(`packed list: no element begins with ${first}`);
+      if (first > Encoding.Integer64) throw new Error(`packed list: no element begins with ${first}`);
       if (this.previous(block, at) !== before) throw new Error('packed list: wrong back length');
       before = at;
       at += this.spanBytes(at);

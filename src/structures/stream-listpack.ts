@@ -13,6 +13,7 @@ import type { ShardMemory } from '../memory/shard-memory.js';
 import { copyBytes } from './copy.js';
 import {
   backLengthBytes,
+  Encoding,
   elementBytesAt,
   integerElementBytes,
   writeBackLength,
@@ -34,13 +35,6 @@ const COUNT_MAX = 0xffff;
 
 /** A block takes at most so many bytes more than its listpack. */
 const BLOCK_OVERHEAD_BYTES_MAX = BLOCK_HEADER_BYTES;
-
-const INTEGER_13 = 0xc0;
-const STRING_12 = 0xe0;
-const STRING_32 = 0xf0;
-const INTEGER_16 = 0xf1;
-const INTEGER_32 = 0xf3;
-const INTEGER_64 = 0xf4;
 
 /** Instead of a block: there is no memory, or the listpack is damaged. */
 export const enum LoadedBlock {
@@ -290,13 +284,19 @@ export class StreamListpackReader {
     const first = source[at];
     // The widest head of an element is 5 bytes, the widest integer 9.
     const headBytes =
-      first < 0x80 || (first & 0xc0) === 0x80 ? 1 : first < STRING_32 ? 2 : first === STRING_32 ? 5 : 1;
-    if (first > INTEGER_64 || at + headBytes > end) return false;
+      first < 0x80 || (first & 0xc0) === 0x80
+        ? 1
+        : first < Encoding.String32
+          ? 2
+          : first === Encoding.String32
+            ? 5
+            : 1;
+    if (first > Encoding.Integer64 || at + headBytes > end) return false;
     const elementBytes = elementBytesAt(source, sourceView, at);
     if (elementBytes <= 0 || elementBytes > end - at) return false;
     this.elementAt = at;
     this.elementBytes = elementBytes;
-    this.isInteger = first < 0x80 || (first & 0xe0) === INTEGER_13 || first > STRING_32;
+    this.isInteger = first < 0x80 || (first & 0xe0) === Encoding.Integer13 || first > Encoding.String32;
     if (this.isInteger) this.readInteger(first);
     return this.passBackLength();
   }
@@ -315,19 +315,19 @@ export class StreamListpackReader {
 
   private readInteger(first: number): void {
     const { source, sourceView, elementAt: at } = this;
-    if (first === INTEGER_64) {
+    if (first === Encoding.Integer64) {
       this.low = sourceView.getInt32(at + 1, true);
       this.high = sourceView.getInt32(at + 5, true);
       return;
     }
     if (first < 0x80) {
       this.low = first;
-    } else if (first < STRING_12) {
+    } else if (first < Encoding.String12) {
       const value = ((first & 31) << 8) | source[at + 1];
       this.low = value >= 4096 ? value - 8192 : value;
-    } else if (first === INTEGER_16) {
+    } else if (first === Encoding.Integer16) {
       this.low = sourceView.getInt16(at + 1, true);
-    } else if (first === INTEGER_32) {
+    } else if (first === Encoding.Integer32) {
       this.low = sourceView.getInt32(at + 1, true);
     } else {
       this.low = (sourceView.getInt8(at + 3) << 16) | sourceView.getUint16(at + 1, true);

@@ -10,3 +10,19 @@ const threadOriginMs = Number(process.hrtime.bigint()) / 1e6 - performance.now()
 export function monotonicMs(): number {
   return threadOriginMs + performance.now();
 }
+
+/** The wall clock minus the monotonic one, as it was last looked at. */
+let wallOriginMs = Date.now() - monotonicMs();
+
+/**
+ * The wall clock in microseconds since the epoch. `Date.now` tells whole milliseconds; what is between them comes from the
+ * monotonic clock, as long as the two agree: once the wall clock has been set, this one follows.
+ */
+export function wallMicroseconds(): number {
+  const nowMs = Date.now();
+  const monotonic = monotonicMs();
+  const guess = wallOriginMs + monotonic;
+  // Date.now cuts off what is less than a millisecond.
+  if (guess < nowMs || guess >= nowMs + 1) wallOriginMs = nowMs - monotonic;
+  return Math.floor((wallOriginMs + monotonic) * 1000);
+}

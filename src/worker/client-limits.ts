@@ -209,10 +209,10 @@ export class ClientLimits {
     }
   }
 
-  /** Looks at the limits that depend on time. Call it often. */
+  /** Looks at the limits that depend on time (monotonic ms). Call it often. */
   tick(nowMs: number): void {
     this.closeSurplusUnauthenticated();
-    if (nowMs >= this.nextCheckMs || this.nextCheckMs - nowMs > CHECK_MS) {
+    if (nowMs >= this.nextCheckMs) {
       this.nextCheckMs = nowMs + CHECK_MS;
       this.checkSoftLimits();
       this.checkAuthentication();

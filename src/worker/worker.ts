@@ -389,7 +389,7 @@ export class Worker implements ConnectionHandler {
     if (appendOnly.writeError !== 0) return false;
     // Its primary says when keys go.
     if (this.state.replication.isReplica) return false;
-    if (!control.mayBePaused || control.pauseKind(Date.now()) === PauseKind.Off) return true;
+    if (!control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off) return true;
     return (this.context.command.flags & CommandFlag.Write) !== 0;
   }
 
@@ -410,11 +410,10 @@ export class Worker implements ConnectionHandler {
 
   onOpen(connection: Connection): void {
     this.followConfig();
-    const nowMs = Date.now();
     const id = this.state.control.takeClientId();
-    const session = new Session(id, connection, nowMs);
+    const session = new Session(id, connection, monotonicMs());
     session.authenticated = this.services.requirePass === '';
-    const hasRow = this.services.clientRows.open(session, nowMs);
+    const hasRow = this.services.clientRows.open(session);
     connection.session = session;
     this.connections.set(id, connection);
     this.services.sessions.set(id, session);
@@ -443,9 +442,9 @@ export class Worker implements ConnectionHandler {
     this.followConfig();
     this.followLoading();
     this.context.nowMs = nowMs;
-    if (this.roundStartMs === 0) this.roundStartMs = nowMs;
+    if (this.roundStartMs === 0) this.roundStartMs = monotonicMs();
     if (this.placement?.noteInput(connection)) this.movers.push(connection);
-    session.lastInteractionMs = nowMs;
+    session.lastInteractionMs = this.roundStartMs;
     const { journal } = this.keyspace;
     if (journal.isOn && !journal.ring.isReady) this.waitForJournal();
     this.heldReplies.beforeCommands();
@@ -507,7 +506,7 @@ export class Worker implements ConnectionHandler {
 
   onRoundEnd(): void {
     this.keyspace.keptLock.letGo();
-    if (this.roundStartMs > 0) this.placement?.noteRound(Date.now() - this.roundStartMs);
+    if (this.roundStartMs > 0) this.placement?.noteRound(monotonicMs() - this.roundStartMs);
     this.roundStartMs = 0;
     this.services.waitRoom.finishServed();
     this.messages.flush();
@@ -596,7 +595,7 @@ export class Worker implements ConnectionHandler {
     session.postponed = null;
     connection.closesOnEnd = false;
     this.context.nowMs = Date.now();
-    session.lastInteractionMs = this.context.nowMs;
+    session.lastInteractionMs = monotonicMs();
     this.heldReplies.beforeCommands();
     this.limits.beforeCommands(session);
     reply.protocol = session.protocol;
@@ -617,12 +616,7 @@ export class Worker implements ConnectionHandler {
     this.limits.afterCommands(connection, session);
     if (connection.isClosed) return;
     this.state.counters.server[ServerCounter.OutputBytes] += reply.size;
-    this.services.clientRows.publish(
-      session,
-      this.context.nowMs,
-      connection.queryBufferBytes,
-      connection.queryBufferFreeBytes,
-    );
+    this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
     this.transport.send(connection);
     this.transport.resumeReading(connection);
   }
@@ -690,14 +684,14 @@ export class Worker implements ConnectionHandler {
   /** A client as CLIENT LIST shows it, by its slot in the table. */
   private describeSlot(slot: number): string {
     if (slot < 0) return '';
-    return this.state.clients.formatLine(slot, Date.now(), (id) => this.context.table.byId(id).fullName);
+    return this.state.clients.formatLine(slot, monotonicMs(), (id) => this.context.table.byId(id).fullName);
   }
 
   private describe(session: Session): string {
     const connection = this.connections.get(session.id);
     if (connection !== undefined) {
       const { queryBufferBytes, queryBufferFreeBytes } = connection;
-      this.services.clientRows.publish(session, Date.now(), queryBufferBytes, queryBufferFreeBytes);
+      this.services.clientRows.publish(session, queryBufferBytes, queryBufferFreeBytes);
     }
     return this.describeSlot(session.clientSlot);
   }
@@ -713,7 +707,7 @@ export class Worker implements ConnectionHandler {
     counters.server[ServerCounter.Writes]++;
     // The connection gets a buffer for what is cut only after this; `unsettled` has it measured later.
     const freeBytes = keptBytes === 0 ? 0 : Math.max(this.bytesNeeded, connection.queryBufferFreeBytes);
-    this.services.clientRows.publish(session, this.context.nowMs, keptBytes, freeBytes, readBytes);
+    this.services.clientRows.publish(session, keptBytes, freeBytes, readBytes);
     if (keptBytes > 0) this.unsettled.add(connection);
   }
 
@@ -822,7 +816,7 @@ export class Worker implements ConnectionHandler {
     if (this.postponed.size === 0) return;
     this.services.transfers.collect();
     const nowMs = Date.now();
-    if (this.state.control.pauseKind(nowMs) === PauseKind.All) return;
+    if (this.state.control.pauseKind(monotonicMs()) === PauseKind.All) return;
     for (const connection of [...this.postponed]) {
       const { session } = connection;
       if (session === null || session.postponed === null) continue;
@@ -847,12 +841,7 @@ export class Worker implements ConnectionHandler {
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
       if (session.closing) connection.closeAfterReply();
-      this.services.clientRows.publish(
-        session,
-        nowMs,
-        connection.queryBufferBytes,
-        connection.queryBufferFreeBytes,
-      );
+      this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
       this.transport.send(connection);
       this.transport.resumeReading(connection);
     }
@@ -873,7 +862,7 @@ export class Worker implements ConnectionHandler {
     this.keyspace.keptLock.letGo();
     this.followConfig();
     this.context.nowMs = nowMs;
-    this.measureUnsettled(nowMs);
+    this.measureUnsettled();
     this.limits.evictClients();
     let isWorkLeft = false;
     this.keyspace.journal.ring.drain();
@@ -894,8 +883,8 @@ export class Worker implements ConnectionHandler {
     }
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
-      this.state.statistics.sample(nowMs);
-      this.state.clients.forgetOldPeaks(Math.floor(nowMs / 1000));
+      this.state.statistics.sample(monotonicMs());
+      this.state.clients.forgetOldPeaks(Math.floor(monotonicMs() / 1000));
     }
     // With `always`, nobody has woken the journal thread for what has expired.
     this.keyspace.journal.ring.wakeIfPending();
@@ -906,7 +895,7 @@ export class Worker implements ConnectionHandler {
     // What has expired may have served somebody, and caused messages.
     this.services.waitRoom.finishServed();
     this.messages.flush();
-    this.limits.tick(nowMs);
+    this.limits.tick(monotonicMs());
     this.wakeReplication();
     return isWorkLeft;
   }
@@ -931,7 +920,9 @@ export class Worker implements ConnectionHandler {
   }
 
   /** Keeps the rows up to date of clients with buffers, and gives back what idle ones do not need. */
-  private measureUnsettled(nowMs: number): void {
+  private measureUnsettled(): void {
+    if (this.unsettled.size === 0) return;
+    const nowMs = monotonicMs();
     for (const connection of this.unsettled) {
       const { session } = connection;
       if (session === null) continue;

@@ -2,13 +2,13 @@ import t from 'tap';
 import { ControlBlock, PauseKind, ShutdownRequest } from '../../src/state/control-block.js';
 
 t.test('ids, versions and run id are the same through every view', async (t) => {
-  const handle = ControlBlock.create(1234);
+  const handle = ControlBlock.create();
   const one = new ControlBlock(handle);
   const other = new ControlBlock(handle);
   t.equal(one.takeClientId(), 1);
   t.equal(other.takeClientId(), 2);
   t.equal(one.nextClientId, 3);
-  t.equal(other.startMs, 1234);
+  t.ok(other.uptimeMs >= 0);
   t.match(one.runId, /^[0-9a-f]{40}$/);
   t.equal(one.runId, other.runId);
   t.not(one.runId, new ControlBlock(ControlBlock.create()).runId);
@@ -29,7 +29,6 @@ t.test('a pause keeps the stricter kind and the later end', async (t) => {
   block.pause(2000, PauseKind.All, 1000);
   block.pause(1500, PauseKind.Write, 1000);
   t.equal(block.pauseKind(1999), PauseKind.All);
-  t.equal(block.pauseUntilMs, 2000);
   t.equal(block.pauseKind(2000), PauseKind.Off);
   t.notOk(block.mayBePaused);
   block.pause(2500, PauseKind.Write, 2000);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the programs that tests compare with and drive: redis-server, its tools and tclsh.
+# Installs the programs that tests compare with and drive: redis-server, its tools, tclsh and libfaketime.
 # Does nothing where they are present. Where they cannot be installed, tests that need them are
 # skipped; with CI=true that is an error, because CI must not pass by skipping.
 set -u
@@ -8,6 +8,7 @@ missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null || missing+=(redis-tools)
 command -v tclsh >/dev/null || missing+=(tcl)
+ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing+=(libfaketime)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 give_up() {

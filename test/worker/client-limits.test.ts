@@ -10,6 +10,7 @@ import { ReplyWriter } from '../../src/protocol/reply-writer.js';
 import { SubscribedNames } from '../../src/pubsub/subscriptions.js';
 import { ClientTable } from '../../src/state/client-table.js';
 import { ServerCounter } from '../../src/state/command-statistics.js';
+import { monotonicMs } from '../../src/system/clock.js';
 import { ClientLimits } from '../../src/worker/client-limits.js';
 
 const addresses = { peerAddress: () => '1.2.3.4:5', localAddress: () => '1.2.3.4:6' };
@@ -58,14 +59,14 @@ class Clients {
   open(kind: Kind, isAuthenticated = true): Connection {
     const id = ++this.lastId;
     const connection = new Connection(id, addresses);
-    const session = new Session(id, connection, Date.now());
+    const session = new Session(id, connection, monotonicMs());
     session.authenticated = isAuthenticated;
     session.isReplica = kind === 'replica';
     session.subscribed = kind === 'pubsub' ? new SubscribedNames() : null;
     session.isMonitor = kind === 'monitor';
     connection.session = session;
     this.connections.set(id, connection);
-    this.rows.open(session, Date.now());
+    this.rows.open(session);
     this.limits.opened(connection, session);
     return connection;
   }
@@ -77,7 +78,7 @@ class Clients {
   }
 
   publish(connection: Connection): void {
-    this.rows.publish(connection.session as Session, Date.now(), 0, 0);
+    this.rows.publish(connection.session as Session, 0, 0);
   }
 }
 
@@ -183,7 +184,7 @@ t.test('the soft output limit is that of the class, and lasts', async (t) => {
 });
 
 t.test('timeout spares who listens, waits or reads', async (t) => {
-  const idle = (clients: Clients) => clients.limits.tick(Date.now() + 11_000);
+  const idle = (clients: Clients) => clients.limits.tick(monotonicMs() + 11_000);
   t.equal(closedKinds([['timeout', '10']], idle), 'normal');
   t.equal(closedKinds([['timeout', '0']], idle), '');
   t.equal(closedKinds([['timeout', '12']], idle), '');
@@ -192,7 +193,7 @@ t.test('timeout spares who listens, waits or reads', async (t) => {
   blocked.postponed = { command: {} as never, request: NO_REQUEST };
   const reading = clients.open('normal');
   reading.hasTakenOutput = true;
-  const nowMs = Date.now();
+  const nowMs = monotonicMs();
   clients.limits.tick(nowMs + 11_000);
   t.equal(clients.closed.length, 0);
   clients.limits.tick(nowMs + 20_000);
@@ -271,7 +272,7 @@ t.test(
     for (let index = 0; index < 17; index++) {
       const connection = clients.open('normal', false);
       filling.push(connection);
-      clients.rows.publish(connection.session as Session, Date.now(), 1_000_000, 0);
+      clients.rows.publish(connection.session as Session, 1_000_000, 0);
     }
     const last = clients.open('normal', false);
     clients.limits.inputWaits(last, last.session as Session, 10);

@@ -4,6 +4,7 @@ import type { CommandContext } from '../../execution/context.js';
 import { OUT_OF_MEMORY, SYNTAX_ERROR } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ClientTracking, TrackingMode } from '../../pubsub/client-tracking.js';
+import { monotonicMs } from '../../system/clock.js';
 
 interface TrackingOptions {
   redirectId: number;
@@ -53,7 +54,7 @@ function readRedirect(context: CommandContext, index: number, options: TrackingO
   }
   if (!context.integer(index)) return false;
   options.redirectId = context.number.value;
-  const [slot = -1] = clients.select({ ids: new Set([options.redirectId]) }, context.nowMs);
+  const [slot = -1] = clients.select({ ids: new Set([options.redirectId]) }, monotonicMs());
   options.redirectSlot = slot;
   if (slot < 0) reply.error('ERR The client ID you want redirect to does not exist');
   return slot >= 0;

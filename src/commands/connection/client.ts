@@ -11,6 +11,7 @@ import type { Handler } from '../../execution/table/command-table.js';
 import { WaitEnd } from '../../execution/wait-room.js';
 import type { ClientFilter } from '../../state/client-table.js';
 import { PauseKind } from '../../state/control-block.js';
+import { monotonicMs } from '../../system/clock.js';
 import { type FilterRules, isInteger, readClientFilter } from './client-filters.js';
 import { isValidClientName } from './connection.js';
 import { helpHandler } from './help.js';
@@ -63,7 +64,7 @@ function publishSelf(context: CommandContext): void {
   let argumentBytes = 0;
   for (let index = 0; index < argCount; index++) argumentBytes += context.argLength(index);
   const requestBytes = requestSize(context);
-  services.clientRows.publish(session, context.nowMs, 0, 0);
+  services.clientRows.publish(session, 0, 0);
   const freeBytes = Math.max(0, QUERY_BUFFER_BYTES - requestBytes);
   services.clientRows.publishRequest(session, requestBytes, argumentBytes, freeBytes);
 }
@@ -76,7 +77,7 @@ function commandNames(context: CommandContext): (id: number) => string {
 export function clientLine(context: CommandContext): string {
   publishSelf(context);
   const { clients } = context.services.state;
-  return clients.formatLine(context.session.clientSlot, context.nowMs, commandNames(context));
+  return clients.formatLine(context.session.clientSlot, monotonicMs(), commandNames(context));
 }
 
 function info(context: CommandContext): void {
@@ -97,7 +98,7 @@ const KILL_RULES: FilterRules = {
 };
 
 function list(context: CommandContext): void {
-  const { reply, nowMs } = context;
+  const { reply } = context;
   const { clients } = context.services.state;
   if (context.argCount === 3) {
     reply.error(SYNTAX_ERROR);
@@ -108,7 +109,7 @@ function list(context: CommandContext): void {
   publishSelf(context);
   const ids = readOnlyIds(context);
   const names = commandNames(context);
-  if (ids === null) reply.verbatim(clients.formatList(filter, nowMs, names), 'txt');
+  if (ids === null) reply.verbatim(clients.formatList(filter, monotonicMs(), names), 'txt');
   else reply.verbatim(listInOrder(context, ids), 'txt');
 }
 
@@ -126,12 +127,12 @@ function readOnlyIds(context: CommandContext): number[] | null {
 function listInOrder(context: CommandContext, ids: readonly number[]): string {
   const { clients } = context.services.state;
   const slots = new Map(
-    clients.select({ ids: new Set(ids) }, context.nowMs).map((slot) => [clients.id(slot), slot]),
+    clients.select({ ids: new Set(ids) }, monotonicMs()).map((slot) => [clients.id(slot), slot]),
   );
   let text = '';
   for (const id of ids) {
     const slot = slots.get(id);
-    const line = slot === undefined ? '' : clients.formatLine(slot, context.nowMs, commandNames(context));
+    const line = slot === undefined ? '' : clients.formatLine(slot, monotonicMs(), commandNames(context));
     if (line !== '') text += `${line}\n`;
   }
   return text;
@@ -142,9 +143,9 @@ function killClients(context: CommandContext, filter: ClientFilter): number {
   const { services, session } = context;
   const { clients } = services.state;
   // The filter must see this session as it is now.
-  services.clientRows.publish(session, context.nowMs, 0, 0);
+  services.clientRows.publish(session, 0, 0);
   let killed = 0;
-  for (const slot of clients.select(filter, context.nowMs)) {
+  for (const slot of clients.select(filter, monotonicMs())) {
     if (slot === session.clientSlot) {
       session.closing = true;
       killed++;
@@ -179,7 +180,7 @@ function wrongArguments(context: CommandContext): void {
 
 /** The locks of all shards are held, so what other threads do afterwards they do knowing of the pause. */
 function pause(context: CommandContext): void {
-  const { reply, nowMs, services } = context;
+  const { reply, services } = context;
   let kind = PauseKind.All;
   if (context.argCount > 4) {
     wrongArguments(context);
@@ -198,6 +199,7 @@ function pause(context: CommandContext): void {
     reply.error('ERR timeout is negative');
     return;
   }
+  const nowMs = monotonicMs();
   services.state.control.pause(nowMs + context.number.value, kind, nowMs);
   reply.ok();
 }
@@ -255,7 +257,7 @@ function unblock(context: CommandContext): void {
   if (!context.integer(2)) return;
   const clientId = context.number.value;
   const { clients } = services.state;
-  for (const slot of clients.select({ ids: new Set([clientId]) }, context.nowMs)) {
+  for (const slot of clients.select({ ids: new Set([clientId]) }, monotonicMs())) {
     if (!services.waitRoom.unblock(clientId, slot, end)) continue;
     reply.integer(1);
     return;

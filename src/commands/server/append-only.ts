@@ -8,6 +8,7 @@ import { JournalRequest } from '../../journal/journal-ring.js';
 import type { Keyspace } from '../../keyspace/keyspace.js';
 import { AppendOnlyMode } from '../../state/append-only-state.js';
 import { SnapshotForm, SnapshotPurpose } from '../../state/persistence-state.js';
+import { monotonicMs } from '../../system/clock.js';
 import { beginBackgroundSave, cancelBackgroundJob } from './save.js';
 
 /** Replies wait if what was written so long ago is not on the disk. */
@@ -21,7 +22,7 @@ function beginRewrite(keyspace: Keyspace, services: ServerServices, nowMs: numbe
   const { persistence, appendOnly } = services.state;
   if (!persistence.reserve(SnapshotPurpose.AofBase)) return false;
   appendOnly.wantThread();
-  appendOnly.rewriteStarted(nowMs);
+  appendOnly.rewriteStarted();
   if (appendOnly.mode !== AppendOnlyMode.Off) keyspace.journal.ring.switchFile();
   const form = services.config.aofUseRdbPreamble ? SnapshotForm.Rdb : SnapshotForm.Commands;
   persistence.start(0, keyspace.beginSnapshot(), nowMs, form);
@@ -72,13 +73,13 @@ function turnOff(keyspace: Keyspace, services: ServerServices): void {
 }
 
 /** Whether the append-only file has grown enough since its last rewrite. */
-function hasGrown(services: ServerServices, nowMs: number): boolean {
+function hasGrown(services: ServerServices): boolean {
   const { config, state } = services;
   const { appendOnly } = state;
   if (appendOnly.mode !== AppendOnlyMode.On || config.autoAofRewritePercentage === 0) return false;
   if (appendOnly.totalBytes <= config.autoAofRewriteMinBytes) return false;
   const growth = (100 * appendOnly.totalBytes) / Math.max(1, appendOnly.baseBytes) - 100;
-  return growth >= config.autoAofRewritePercentage && !appendOnly.mustDelayRewrite(nowMs);
+  return growth >= config.autoAofRewritePercentage && !appendOnly.mustDelayRewrite();
 }
 
 /**
@@ -90,13 +91,13 @@ export function followAppendOnly(keyspace: Keyspace, services: ServerServices, n
   const { appendOnly, persistence } = state;
   if (config.appendOnly && appendOnly.mode === AppendOnlyMode.Off) turnOn(services);
   else if (!config.appendOnly && appendOnly.mode !== AppendOnlyMode.Off) turnOff(keyspace, services);
-  if (config.appendFsync === 'everysec' && keyspace.journal.ring.noteIfBehind(nowMs, BEHIND_MS)) {
+  if (config.appendFsync === 'everysec' && keyspace.journal.ring.noteIfBehind(monotonicMs(), BEHIND_MS)) {
     appendOnly.noteDelayedSync();
     log('Asynchronous AOF fsync is taking too long (disk is busy?). Replies wait for it.');
   }
   if (persistence.isBusy) return;
-  const wantsRewrite = appendOnly.isRewriteScheduled && !appendOnly.mustDelayRewrite(nowMs);
-  if (!wantsRewrite && !persistence.isSaveScheduled && !hasGrown(services, nowMs)) return;
+  const wantsRewrite = appendOnly.isRewriteScheduled && !appendOnly.mustDelayRewrite();
+  if (!wantsRewrite && !persistence.isSaveScheduled && !hasGrown(services)) return;
   keyspace.lockAll();
   if (persistence.isSaveScheduled && !wantsRewrite) beginBackgroundSave(keyspace, persistence, nowMs);
   else beginRewrite(keyspace, services, nowMs);

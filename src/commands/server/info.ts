@@ -17,6 +17,7 @@ import {
   ReplicaState,
   ReplicationFigure,
 } from '../../state/replication-state.js';
+import { monotonicMs, wallMicroseconds } from '../../system/clock.js';
 import { availableMemoryBytes } from '../../system/memory-limit.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../../system/version.js';
 import { memoryFigures } from './memory-figures.js';
@@ -44,7 +45,7 @@ export function humanBytes(bytes: number): string {
 function server(context: CommandContext): Fields {
   const { services, nowMs } = context;
   const { control } = services.state;
-  const uptimeSeconds = Math.max(0, Math.floor((nowMs - control.startMs) / 1000));
+  const uptimeSeconds = Math.floor(control.uptimeMs / 1000);
   return [
     ['redis_version', REDIS_VERSION],
     ['redis_git_sha1', '00000000'],
@@ -61,7 +62,7 @@ function server(context: CommandContext): Fields {
     ['process_supervised', services.config.isUnderSystemd ? 'systemd' : 'no'],
     ['run_id', control.runId],
     ['tcp_port', services.config.value('port')],
-    ['server_time_usec', Math.floor((performance.timeOrigin + performance.now()) * 1000)],
+    ['server_time_usec', wallMicroseconds()],
     ['uptime_in_seconds', uptimeSeconds],
     ['uptime_in_days', Math.floor(uptimeSeconds / 86_400)],
     ['hz', services.config.value('hz')],
@@ -206,10 +207,7 @@ function persistence(context: CommandContext): Fields {
     ['rdb_last_save_time', Math.floor(control.lastSaveMs / 1000)],
     ['rdb_last_bgsave_status', saving.hasFailed ? 'err' : 'ok'],
     ['rdb_last_bgsave_time_sec', saving.lastSeconds],
-    [
-      'rdb_current_bgsave_time_sec',
-      isSaving ? Math.max(0, Math.floor((context.nowMs - saving.startMs) / 1000)) : -1,
-    ],
+    ['rdb_current_bgsave_time_sec', isSaving ? Math.floor(saving.runningMs / 1000) : -1],
     ['rdb_saves', saving.saves],
     ['rdb_last_cow_size', 0],
     ['rdb_last_load_keys_expired', saving.keysExpired],
@@ -218,10 +216,7 @@ function persistence(context: CommandContext): Fields {
     ['aof_rewrite_in_progress', isRewriting ? 1 : 0],
     ['aof_rewrite_scheduled', appendOnly.isRewriteScheduled ? 1 : 0],
     ['aof_last_rewrite_time_sec', appendOnly.lastRewriteSeconds],
-    [
-      'aof_current_rewrite_time_sec',
-      saving.isRewriting ? Math.max(0, Math.floor((context.nowMs - appendOnly.rewriteStartMs) / 1000)) : -1,
-    ],
+    ['aof_current_rewrite_time_sec', saving.isRewriting ? Math.floor(appendOnly.rewritingMs / 1000) : -1],
     ['aof_last_bgrewrite_status', appendOnly.hasRewriteFailed ? 'err' : 'ok'],
     ['aof_rewrites', appendOnly.rewrites],
     ['aof_rewrites_consecutive_failures', appendOnly.rewriteFailuresInRow],
@@ -235,9 +230,9 @@ function persistence(context: CommandContext): Fields {
 }
 
 /** How far loading at start is. */
-function loading({ services, keyspace, nowMs }: CommandContext): Fields {
-  const { loadStartMs, loadTotalBytes, loadedBytes } = services.state.persistence;
-  const elapsedSeconds = Math.floor((nowMs - loadStartMs) / 1000);
+function loading({ services, keyspace }: CommandContext): Fields {
+  const { loadStartMs, loadingMs, loadTotalBytes, loadedBytes } = services.state.persistence;
+  const elapsedSeconds = Math.floor(loadingMs / 1000);
   // Within the first second nothing can be told.
   const leftSeconds =
     elapsedSeconds < 1
@@ -322,7 +317,8 @@ function stats(context: CommandContext): Fields {
 }
 
 function replication(context: CommandContext): Fields {
-  const { services, keyspace, nowMs } = context;
+  const { services, keyspace } = context;
+  const nowMs = monotonicMs();
   const { config, state } = services;
   const { replication: repl } = state;
   const { figures } = repl;
@@ -361,7 +357,8 @@ const FAILOVER_NAMES: Readonly<Record<FailoverState, string>> = {
 
 /** What INFO tells of the link to the primary. */
 function replicaFields(context: CommandContext, offset: number): Fields {
-  const { services, nowMs } = context;
+  const { services } = context;
+  const nowMs = monotonicMs();
   const { config } = services;
   const { replication: repl } = services.state;
   const { figures, linkState } = repl;

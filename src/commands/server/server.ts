@@ -6,6 +6,7 @@ import { AckWork } from '../../execution/replication-requests.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { PauseKind, ShutdownRequest } from '../../state/control-block.js';
 import type { ReplicationState } from '../../state/replication-state.js';
+import { monotonicMs, wallMicroseconds } from '../../system/clock.js';
 import { clientLine } from '../connection/client.js';
 import { helpHandler } from '../connection/help.js';
 import { lolwut } from './lolwut.js';
@@ -13,7 +14,7 @@ import { saveInForeground } from './save.js';
 
 function time(context: CommandContext): void {
   const { reply } = context;
-  const microseconds = Math.floor((performance.timeOrigin + performance.now()) * 1000);
+  const microseconds = wallMicroseconds();
   reply.array(2);
   reply.bulkString(String(Math.floor(microseconds / 1e6)));
   reply.bulkString(String(microseconds % 1e6));
@@ -40,11 +41,12 @@ class ShutdownWork extends AckWork {
  * whether it waits.
  */
 function waitForReplicas(context: CommandContext): boolean {
-  const { services, session, keyspace, nowMs } = context;
+  const { services, session, keyspace } = context;
   const { replication, control, persistence } = services.state;
   const timeoutMs = services.config.shutdownTimeoutSeconds * 1000;
   if (timeoutMs === 0 || persistence.isLoading || replication.isReplica || context.inTransaction) return false;
   if (replication.replicaCount === 0) return false;
+  const nowMs = monotonicMs();
   control.pause(nowMs + timeoutMs, PauseKind.Write, nowMs);
   keyspace.lockAll();
   const offset = replication.offsetAt(keyspace.journal.ring.head);

@@ -23,6 +23,7 @@
  *   needs_data    refused while the dataset is loaded, although Redis runs it
  *   while_subscribed   a client of RESP2 may send it although it is subscribed to something
  *   stoppable     refused like a write while nothing can be saved
+ *   keeps_caching   what CLIENT CACHING has said is for the command after it
  *   secret:WHAT   has arguments that nobody may read in the slow log or in MONITOR (SecretRule)
  */
 
@@ -290,7 +291,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['WATCH', 'transactions', '2.2.0', -2, 'allow_busy fast loading noscript stale', 'transaction', ['RO | index 1 | range -1 1 0'], '', 'immediate needs_data'],
   // connection
   ['AUTH', 'connection', '1.0.0', -2, 'allow_busy fast loading noscript no_auth sentinel stale', 'connection', [], '', 'secret:auth'],
-  ['CLIENT', 'connection', '2.4.0', -2, 'sentinel', '', []],
+  ['CLIENT', 'connection', '2.4.0', -2, 'sentinel', '', [], '', 'keeps_caching'],
   ['CLIENT CACHING', 'connection', '6.0.0', 3, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT GETNAME', 'connection', '2.6.9', 2, 'loading noscript sentinel stale', 'connection', []],
   ['CLIENT GETREDIR', 'connection', '6.0.0', 2, 'loading noscript sentinel stale', 'connection', []],

@@ -134,6 +134,7 @@ export const enum CommandTrait {
   Stoppable = 1 << 9,
   WhileSubscribed = 1 << 10,
   QuickWithOneKey = 1 << 11,
+  KeepsCaching = 1 << 12,
 }
 
 /** Which arguments of a command are secret. */
@@ -234,6 +235,7 @@ const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
   needs_data: CommandTrait.NeedsData,
   stoppable: CommandTrait.Stoppable,
   while_subscribed: CommandTrait.WhileSubscribed,
+  keeps_caching: CommandTrait.KeepsCaching,
 };
 
 /** What the last column of a row says. */
