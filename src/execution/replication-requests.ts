@@ -24,7 +24,7 @@ export interface FailoverRequest {
 }
 
 /** Whoever can't be put off waits for the replication thread at most so long. */
-const WAIT_MS_MAX = 2000;
+const WAIT_MS_MAX = 10_000;
 
 /** A command that waits until the replication thread has done what it asks. */
 export class ReplicationWork implements PostponedWork {
@@ -52,6 +52,8 @@ export function requestReplication(context: CommandContext, request: Replication
   const ticket = replication.takeTicket();
   outbox.send(workerCount, MessageKind.Replication, ticket, 0, 0, 0, Buffer.from(JSON.stringify(request)));
   if (context.inTransaction) {
+    // The replication thread wants all locks.
+    context.keyspace.keptLock.letGo();
     replication.waitUntilServed(ticket, WAIT_MS_MAX);
     return;
   }
