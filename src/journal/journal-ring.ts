@@ -464,7 +464,13 @@ export class JournalRing {
   }
 
   /** Puts bytes at `head`; what the ring has no room for becomes overflow. Returns the position behind. The ring's lock is held. */
-  private copyIn(head: number, source: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
+  private copyIn(
+    head: number,
+    source: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
     const done = this.put(head, source, view, offset, lengthBytes);
     if (done < lengthBytes) this.keepOverflow(head + done, source.slice(offset + done, offset + lengthBytes));
     return head + lengthBytes;
@@ -482,7 +488,8 @@ export class JournalRing {
     const { words, doubles, ringBytes } = this;
     let room = ringBytes;
     if (words[Word.FileReads] !== 0) room = Math.min(room, ringBytes - (position - doubles[Wide.Taken]));
-    if (words[Word.ReplicationReads] !== 0) room = Math.min(room, ringBytes - (position - doubles[Wide.Sent]));
+    if (words[Word.ReplicationReads] !== 0)
+      room = Math.min(room, ringBytes - (position - doubles[Wide.Sent]));
     return room;
   }
 

@@ -142,7 +142,10 @@ export class BackgroundSave {
     } else if (state.isCancelled) {
       log(`${name} cancelled`, 'warning');
     } else {
-      log(`${name} ${purpose === SnapshotPurpose.AofBase ? 'terminated with error' : 'error'}: ${this.failure}`, 'warning');
+      log(
+        `${name} ${purpose === SnapshotPurpose.AofBase ? 'terminated with error' : 'error'}: ${this.failure}`,
+        'warning',
+      );
     }
   }
 

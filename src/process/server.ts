@@ -147,7 +147,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     const workerData: PersistenceOptions = { keyspace, state };
     startLate({
       name: 'persistence',
-      start: () => startThread(new URL('../../workers/persistence.js', import.meta.url), {
+      start: () =>
+        startThread(new URL('../../workers/persistence.js', import.meta.url), {
           workerData,
           // It closes pipes that others have opened.
           trackUnmanagedFds: false,

@@ -7,7 +7,12 @@ import type { Config } from '../config/config.js';
 import { rewriteFileName } from '../journal/aof-manifest.js';
 import { JournalRing } from '../journal/journal-ring.js';
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
-import { backgroundFileName, replicaFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
+import {
+  backgroundFileName,
+  replicaFileName,
+  saveKeyspace,
+  snapshotOptions,
+} from '../persistence/snapshot-file.js';
 import { historyNow } from '../persistence/snapshot-history.js';
 import { AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock, PauseKind, ShutdownRequest } from '../state/control-block.js';

@@ -10,7 +10,7 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { ClientRows } from '../execution/client-rows.js';
+import type { ClientRows } from '../execution/client-rows.js';
 import type { ClientConnection } from '../execution/session.js';
 import { Session } from '../execution/session.js';
 import { JournalRequest } from '../journal/journal-ring.js';
@@ -244,7 +244,7 @@ export class PrimaryLink {
       this.tookOver();
       this.goOn(/^\+CONTINUE ([0-9a-zA-Z]{40})/.exec(line)?.[1]?.toLowerCase() ?? '');
     } else if (/^-(NOMASTERLINK|LOADING)/.test(line)) {
-      core.log('Master is currently unable to PSYNC but should be in the future: ' + line);
+      core.log(`Master is currently unable to PSYNC but should be in the future: ${line}`);
       this.lost('');
     } else if (this.isTakingOver) {
       this.lost(`The replica does not take over: ${line}`);
@@ -507,7 +507,8 @@ export class PrimaryLink {
   private keyCount(): number {
     const { keyspace } = this.core;
     let count = 0;
-    for (let database = 0; database < keyspace.databaseCount; database++) count += keyspace.keyCount(database);
+    for (let database = 0; database < keyspace.databaseCount; database++)
+      count += keyspace.keyCount(database);
     return count;
   }
 

@@ -8,20 +8,20 @@
 
 import { randomBytes } from 'node:crypto';
 import { createReadStream, openSync, rmSync, statSync } from 'node:fs';
-import net from 'node:net';
+import type net from 'node:net';
 import path from 'node:path';
 import type { ClientRows } from '../execution/client-rows.js';
 import type { Handover } from '../execution/session.js';
 import { commandBytes } from '../journal/journal-ring.js';
-import { RdbOutput } from '../persistence/rdb-output.js';
 import { RDB_MAGIC, RDB_VERSION, RdbOpcode } from '../persistence/rdb-format.js';
+import { RdbOutput } from '../persistence/rdb-output.js';
 import { replicaFileName } from '../persistence/snapshot-file.js';
 import { SnapshotPurpose } from '../state/persistence-state.js';
 import { NO_ID, newReplicationId, ReplicaState, ReplicationFigure } from '../state/replication-state.js';
 import { monotonicMs } from '../system/clock.js';
 import { Backlog } from './backlog.js';
-import { Replica, type ReplicaEvents } from './replica.js';
 import type { ReplicationCore } from './core.js';
+import { Replica, type ReplicaEvents } from './replica.js';
 
 const MARK_BYTES = 40;
 const LOG_INTERVAL_MS = 10_000;
@@ -155,7 +155,9 @@ export class Primary implements ReplicaEvents {
     }
     const kept = Math.max(backlog.start, backlog.end - this.backlogBytes);
     if (position < kept || position > backlog.end) {
-      log(`Unable to partial resync with replica ${replica.name} for lack of backlog (Replica request was: ${offset}).`);
+      log(
+        `Unable to partial resync with replica ${replica.name} for lack of backlog (Replica request was: ${offset}).`,
+      );
       state.countPartialSync(false);
       return false;
     }
@@ -190,7 +192,9 @@ export class Primary implements ReplicaEvents {
       `Replica ${replica.name} is refused: there are hashes whose fields expire, which only a Damselfly can replicate. Delete these hashes, or HPERSIST their fields, to let it come`,
     );
     if (replica.state === ReplicaState.WaitStart) {
-      replica.send('-ERR the primary has hashes whose fields expire, which this replica would not understand\r\n');
+      replica.send(
+        '-ERR the primary has hashes whose fields expire, which this replica would not understand\r\n',
+      );
     }
     replica.socket.destroySoon();
   }
@@ -394,7 +398,8 @@ export class Primary implements ReplicaEvents {
     const { log } = this.core;
     if (!this.replicas.delete(replica)) return;
     this.lastReplicaMs = monotonicMs();
-    if (replica.state === ReplicaState.Online) log(`Connection with replica ${replica.name} lost.`, 'warning');
+    if (replica.state === ReplicaState.Online)
+      log(`Connection with replica ${replica.name} lost.`, 'warning');
     const { sync } = this;
     if (sync?.pipe != null && sync.replicas.every(({ isClosed }) => isClosed)) sync.pipe.destroy();
     this.publish();

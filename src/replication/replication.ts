@@ -84,7 +84,8 @@ export class Replication {
   private readonly primary: Primary;
   private readonly link: PrimaryLink;
   private readonly core: ReplicationCore;
-  private failover: (FailoverRequest & { endMs: number; offset: number; target: Replica | null }) | null = null;
+  private failover: (FailoverRequest & { endMs: number; offset: number; target: Replica | null }) | null =
+    null;
 
   constructor(options: ReplicationOptions) {
     const libc = loadLibc();
@@ -196,7 +197,12 @@ export class Replication {
       }
       this.becomeReplicaLocked(replicaOf.host, replicaOf.port);
       this.keyspace.unlockAll();
-      this.link.follow(replicaOf.host, replicaOf.port, state.hasLoadedHistory, Math.max(0, state.streamDatabase));
+      this.link.follow(
+        replicaOf.host,
+        replicaOf.port,
+        state.hasLoadedHistory,
+        Math.max(0, state.streamDatabase),
+      );
     }
     this.wake();
   }
@@ -251,7 +257,10 @@ export class Replication {
     const type = Socket.SOCK_STREAM | Socket.SOCK_CLOEXEC;
     if (libc.socketPair(Socket.AF_UNIX, type, 0, libc.addressOf(bytes)) < 0)
       throw new Error(`can't open a pipe: ${libc.errorText(libc.errno())}`);
-    return { writer: numbers[0], reader: new net.Socket({ fd: numbers[1], readable: true, writable: false }) };
+    return {
+      writer: numbers[0],
+      reader: new net.Socket({ fd: numbers[1], readable: true, writable: false }),
+    };
   }
 
   private readonly receive = (message: Message): void => {
@@ -265,7 +274,13 @@ export class Replication {
         peer: clients.text(message.second, ClientText.Address),
         local: clients.text(message.second, ClientText.LocalAddress),
       };
-      this.primary.accept(message.first, message.second, handover, addresses, payload.subarray(message.third));
+      this.primary.accept(
+        message.first,
+        message.second,
+        handover,
+        addresses,
+        payload.subarray(message.third),
+      );
     } else if (kind === MessageKind.Replication) {
       const request = JSON.parse(Buffer.from(bytes.slice(offset, offset + length)).toString());
       const ticket = message.id;
@@ -338,7 +353,9 @@ export class Replication {
     this.ring.isReplica = false;
     state.isReplica = false;
     this.keyspace.unlockAll();
-    this.log(`Setting secondary replication ID to ${id}, valid up to offset: ${offset + 1}. New replication ID is ${state.id}`);
+    this.log(
+      `Setting secondary replication ID to ${id}, valid up to offset: ${offset + 1}. New replication ID is ${state.id}`,
+    );
     this.log('Discarding previously cached master state.');
     this.primary.take();
     this.primary.closeAll();
@@ -383,13 +400,13 @@ export class Replication {
     const { state } = this.core;
     if (failover === null) return;
     if (state.failoverState === FailoverState.InProgress) {
-      if (nowMs >= failover.endMs && !failover.isForced) this.endFailover('Failover target rejected psync request');
+      if (nowMs >= failover.endMs && !failover.isForced)
+        this.endFailover('Failover target rejected psync request');
       return;
     }
     const candidates = [...this.primary.replicas].filter(
       (replica) =>
-        replica.state === ReplicaState.Online &&
-        (failover.host === '' || this.isTarget(replica, failover)),
+        replica.state === ReplicaState.Online && (failover.host === '' || this.isTarget(replica, failover)),
     );
     const offset = failover.offset;
     const ready = candidates.find((replica) => replica.ackOffset >= offset);

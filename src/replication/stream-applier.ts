@@ -102,7 +102,8 @@ export class StreamApplier {
     this.bytes.copyWithin(0, this.start, this.end);
     this.start = 0;
     this.end = held;
-    if (held + lengthBytes > this.bytes.length) this.resize(Math.max(2 * this.bytes.length, held + lengthBytes));
+    if (held + lengthBytes > this.bytes.length)
+      this.resize(Math.max(2 * this.bytes.length, held + lengthBytes));
   }
 
   private resize(lengthBytes: number): void {
@@ -183,12 +184,20 @@ export class StreamApplier {
     this.state.streamDatabase = this.session.database;
     if (reply.errors !== errorsBefore) {
       const text = Buffer.from(reply.bytes.subarray(0, reply.length)).toString('latin1');
-      this.complain(`the command '${command.fullName}' of the primary failed: ${/^-(.*)\r$/m.exec(text)?.[1] ?? ''}`);
+      this.complain(
+        `the command '${command.fullName}' of the primary failed: ${/^-(.*)\r$/m.exec(text)?.[1] ?? ''}`,
+      );
     }
     reply.reset();
   }
 
-  private record(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number, isGap: boolean): void {
+  private record(
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+    isGap: boolean,
+  ): void {
     this.context.keyspace.journal.ring.appendRaw(bytes, view, offset, lengthBytes, isGap);
   }
 

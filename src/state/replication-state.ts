@@ -200,9 +200,7 @@ export class ReplicationState {
   /** The offset of a position in the journal. */
   offsetAt(position: number): number {
     const { figures } = this;
-    return this.counts
-      ? position + figures[ReplicationFigure.Base]
-      : figures[ReplicationFigure.FrozenOffset];
+    return this.counts ? position + figures[ReplicationFigure.Base] : figures[ReplicationFigure.FrozenOffset];
   }
 
   positionOf(offset: number): number {

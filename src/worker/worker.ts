@@ -905,7 +905,12 @@ export class Worker implements ConnectionHandler {
     const { index, workerCount } = this.options;
     const { control, appendOnly, replication } = this.state;
     let isWorkLeft = false;
-    if (control.isActiveExpireOn && !replication.isReplica && !control.mayBePaused && appendOnly.writeError === 0) {
+    if (
+      control.isActiveExpireOn &&
+      !replication.isReplica &&
+      !control.mayBePaused &&
+      appendOnly.writeError === 0
+    ) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
       isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
     }

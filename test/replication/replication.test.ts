@@ -1,9 +1,8 @@
-/** Primaries and replicas, Damselfly and redis-server in all pairs: equal data and offsets, under writes and cut links. */
+/** Replication: chains, failover, restarts, what clients are told, what is refused. */
 
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import t from 'tap';
-import { fillRandomly } from '../tools/dataset.js';
 import { Random } from '../tools/random.js';
 import { type ServerKind, type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
 import { compare, follow, info, until, untilCaughtUp, untilLinked, writeRandomly } from './pairs.js';
@@ -20,55 +19,6 @@ function start(kind: ServerKind, directives: ServerOptions['directives'] = {}): 
     threads: 3,
     directives: { 'repl-diskless-sync-delay': 0, 'repl-ping-replica-period': 1, ...directives },
   });
-}
-
-const PAIRS: readonly (readonly [ServerKind, ServerKind])[] = [
-  ['damselfly', 'redis'],
-  ['redis', 'damselfly'],
-  ['damselfly', 'damselfly'],
-];
-
-for (const [primaryKind, replicaKind] of PAIRS) {
-  for (const isDiskless of ['yes', 'no']) {
-    await t.test(
-      `${primaryKind} to ${replicaKind}, diskless ${isDiskless}`,
-      { skip: skipWithoutRedis() },
-      async (t) => {
-        const primary = await start(primaryKind, { 'repl-diskless-sync': isDiskless });
-        const replica = await start(replicaKind);
-        t.teardown(() => Promise.all([primary.stop(), replica.stop()]));
-        const there = primary.client();
-        const here = replica.client();
-        await fillRandomly(there, random, 300, ['string', 'list', 'set', 'zset', 'hash', 'stream']);
-        let isOver = false;
-        const writers = Array.from({ length: 3 }, () =>
-          writeRandomly(primary.client(), new Random(random.below(1e9)), () => isOver),
-        );
-        await follow(here, primary);
-        await untilLinked(here);
-        const end = Date.now() + 1500;
-        for (let cuts = 0; Date.now() < end; cuts++) {
-          await there.call('CLIENT', 'KILL', 'TYPE', 'replica');
-          await untilLinked(here);
-        }
-        isOver = true;
-        await Promise.all(writers);
-        t.same(await compare(there, here), []);
-        const stats = await info(there, 'stats');
-        t.equal(stats.get('sync_full'), '1', 'cut links need no other full sync');
-        t.ok(Number(stats.get('sync_partial_ok')) > 0);
-        t.equal((await info(there)).get('connected_slaves'), '1');
-        await there.set('last', '1');
-        t.equal(await there.wait(1, 10_000), 1);
-        t.equal(await here.get('last'), '1');
-        const rows = (await there.call('ROLE')) as unknown[];
-        t.equal(rows[0], 'master');
-        t.match(rows[2], [['127.0.0.1', String(replica.port), /^\d+$/]]);
-        t.match(await here.call('ROLE'), ['slave', '127.0.0.1', primary.port, 'connected', Number]);
-        await t.rejects(here.set('a', '1'), /^READONLY You can't write against a read only replica\.$/);
-      },
-    );
-  }
 }
 
 t.test('a chain, and a failover within it', { skip: skipWithoutRedis() }, async (t) => {
@@ -89,7 +39,9 @@ t.test('a chain, and a failover within it', { skip: skipWithoutRedis() }, async 
     await writer;
     t.same(await compare(a!, b!), []);
     t.same(await compare(b!, c!), []);
-    const ids = await Promise.all([a, b, c].map(async (client) => (await info(client!)).get('master_replid')));
+    const ids = await Promise.all(
+      [a, b, c].map(async (client) => (await info(client!)).get('master_replid')),
+    );
     t.equal(new Set(ids).size, 1, 'one history along the chain');
     await b!.call('REPLICAOF', 'NO', 'ONE');
     const promoted = await info(b!);
@@ -149,7 +101,10 @@ t.test('what clients of primaries and replicas are told', async (t) => {
   t.equal(await here.get('a'), '1');
   t.equal(await there.wait(2, 50), 1, 'the time is over');
   t.match(await there.client('LIST', 'TYPE', 'REPLICA'), /flags=S .*cmd=psync/);
-  t.match(await here.client('LIST', 'TYPE', 'MASTER'), new RegExp(`addr=127.0.0.1:${primary.port} .*flags=M`));
+  t.match(
+    await here.client('LIST', 'TYPE', 'MASTER'),
+    new RegExp(`addr=127.0.0.1:${primary.port} .*flags=M`),
+  );
   await t.rejects(here.wait(1, 0), /^ERR WAIT cannot be used with replica instances/);
   const subscriber = replica.client();
   const message = new Promise((resolve) => subscriber.on('message', (...args) => resolve(args)));
@@ -165,7 +120,10 @@ t.test('what clients of primaries and replicas are told', async (t) => {
   await until('the key has gone', async () => (await here.get('short')) === null);
   await primary.stop();
   await until('the link is down', async () => (await info(here)).get('master_link_status') === 'down');
-  await t.rejects(here.get('a'), /^MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'\.$/);
+  await t.rejects(
+    here.get('a'),
+    /^MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'\.$/,
+  );
   await here.call('REPLICAOF', 'NO', 'ONE');
   t.equal(await here.get('a'), '1');
   t.equal(await here.set('a', '2'), 'OK');
@@ -178,7 +136,9 @@ t.test('a full sync that brings less is refused, if that is wanted', async (t) =
   await replica.client().mset('a', '1', 'b', '2');
   await primary.client().set('c', '3');
   await follow(replica.client(), primary);
-  await replica.untilLogged('The full sync is refused: it brings 1 keys in the place of 2 (replica-full-sync-guard)');
+  await replica.untilLogged(
+    'The full sync is refused: it brings 1 keys in the place of 2 (replica-full-sync-guard)',
+  );
   t.equal(await replica.client().dbsize(), 2);
   await replica.client().config('SET', 'replica-full-sync-guard', 'no');
   await untilCaughtUp(primary.client(), replica.client());
@@ -232,6 +192,9 @@ t.test('redis-cli --rdb', { skip: skipWithoutRedis() }, async (t) => {
   execFileSync('redis-cli', ['-p', String(primary.port), '--rdb', file], { stdio: 'pipe', timeout: 60_000 });
   t.match(execFileSync('redis-check-rdb', [file]).toString(), /RDB looks OK/);
   const functions = path.join(primary.directory, 'functions.rdb');
-  execFileSync('redis-cli', ['-p', String(primary.port), '--functions-rdb', functions], { stdio: 'pipe', timeout: 60_000 });
+  execFileSync('redis-cli', ['-p', String(primary.port), '--functions-rdb', functions], {
+    stdio: 'pipe',
+    timeout: 60_000,
+  });
   t.match(execFileSync('redis-check-rdb', [functions]).toString(), /RDB looks OK/);
 });

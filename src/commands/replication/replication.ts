@@ -57,7 +57,7 @@ function replconf(context: CommandContext): void {
       const words = context.argLatin1(value).toLowerCase().split(' ').filter(Boolean);
       const unknown = words.find((word) => word !== 'functions');
       if (unknown !== undefined) {
-        reply.error('ERR Unsupported rdb-filter-only option: ' + unknown);
+        reply.error(`ERR Unsupported rdb-filter-only option: ${unknown}`);
         return;
       }
       traits.wantsNoKeys = true;
@@ -88,9 +88,9 @@ function sync(context: CommandContext): void {
       reply.error(SYNTAX_ERROR);
       return;
     }
-    services.log('Failover request received for replid ' + context.argLatin1(1) + '.', 'warning');
+    services.log(`Failover request received for replid ${context.argLatin1(1)}.`, 'warning');
     if (!replication.isReplica) {
-      reply.error('ERR PSYNC FAILOVER can\'t be sent to a master.');
+      reply.error("ERR PSYNC FAILOVER can't be sent to a master.");
       return;
     }
     if (context.argLatin1(1) !== replication.id) {
@@ -152,7 +152,9 @@ function replicaOf(context: CommandContext): void {
     host = context.argText(1);
     const { replicaOf: current } = config;
     if (current !== null && current.host.toLowerCase() === host.toLowerCase() && current.port === port) {
-      log('REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.');
+      log(
+        'REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.',
+      );
       reply.simple('OK Already connected to specified master');
       return;
     }
@@ -164,9 +166,7 @@ function replicaOf(context: CommandContext): void {
   });
   services.followConfig();
   const by = `user request from '${session.connection.peerAddress()}'`;
-  log(
-    isNoOne ? `MASTER MODE enabled (${by})` : `REPLICAOF ${host}:${port} enabled (${by})`,
-  );
+  log(isNoOne ? `MASTER MODE enabled (${by})` : `REPLICAOF ${host}:${port} enabled (${by})`);
   requestReplication(context, { kind: 'replicaof', host, port });
   if (session.postponedWork === null) reply.ok();
 }
@@ -244,7 +244,9 @@ function failover(context: CommandContext): void {
       return;
     }
   }
-  services.log('FAILOVER requested to ' + (target === null ? 'any replica.' : `${target.host}:${target.port}.`));
+  services.log(
+    `FAILOVER requested to ${target === null ? 'any replica' : `${target.host}:${target.port}`}.`,
+  );
   const request: FailoverRequest = { host: target?.host ?? '', port: target?.port ?? 0, timeoutMs, isForced };
   requestReplication(context, { kind: 'failover', failover: request });
   if (session.postponedWork === null) reply.ok();
@@ -309,7 +311,12 @@ function readTimeout(context: CommandContext, index: number): number {
 }
 
 /** Puts the command off until something is so, or the time is over; `answer` replies. */
-function waitFor(context: CommandContext, timeoutMs: number, isDone: () => boolean, answer: () => void): void {
+function waitFor(
+  context: CommandContext,
+  timeoutMs: number,
+  isDone: () => boolean,
+  answer: () => void,
+): void {
   const { services, session } = context;
   const { replication } = services.state;
   if (session.postponedWork instanceof AckWork) {
@@ -383,7 +390,8 @@ function waitAof(context: CommandContext): void {
   }
   const position = Math.max(session.writtenUntil, keyspace.journal.recordedUntil);
   const offset = writtenOffset(context);
-  const localNow = (): number => (services.config.appendOnly && ring.isFileOn && ring.synced >= position ? 1 : 0);
+  const localNow = (): number =>
+    services.config.appendOnly && ring.isFileOn && ring.synced >= position ? 1 : 0;
   const isDone = (): boolean =>
     replication.isReplica || (localNow() >= local && replication.acknowledged(offset, true) >= wanted);
   waitFor(context, timeoutMs, isDone, () => {

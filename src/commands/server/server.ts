@@ -44,7 +44,8 @@ function waitForReplicas(context: CommandContext): boolean {
   const { services, session, keyspace } = context;
   const { replication, control, persistence } = services.state;
   const timeoutMs = services.config.shutdownTimeoutSeconds * 1000;
-  if (timeoutMs === 0 || persistence.isLoading || replication.isReplica || context.inTransaction) return false;
+  if (timeoutMs === 0 || persistence.isLoading || replication.isReplica || context.inTransaction)
+    return false;
   if (replication.replicaCount === 0) return false;
   const nowMs = monotonicMs();
   control.pause(nowMs + timeoutMs, PauseKind.Write, nowMs);
