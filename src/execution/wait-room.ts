@@ -14,6 +14,7 @@ import type { CommandContext } from './context.js';
 import { type Deadline, Deadlines } from './deadlines.js';
 import { OUT_OF_MEMORY } from './errors.js';
 import type { Session } from './session.js';
+import { CommandFlag } from './table/command-table.js';
 import type { QueuedCommand } from './transactions.js';
 
 /** How a wait ended, as messages tell it. */
@@ -23,6 +24,8 @@ export const enum WaitEnd {
   TimedOut = 1,
   /** By CLIENT UNBLOCK ERROR. */
   Unblocked = 2,
+  /** The server has become a replica. */
+  Demoted = 3,
 }
 
 /** A client's place in the queue of one key. */
@@ -172,6 +175,14 @@ export class WaitRoom {
     for (let wait = this.deadlines.takeDue(nowMs); wait !== null; wait = this.deadlines.takeDue(nowMs)) {
       // If it was claimed, what ended it is on its way.
       if (this.clients.claimWait(wait.session.clientSlot, wait.ticket)) this.end(wait, WaitEnd.TimedOut);
+    }
+  }
+
+  /** Ends the waits of those who would change keys: the server is a replica now. */
+  endWrites(): void {
+    for (const wait of [...this.waits.values()]) {
+      if ((wait.command.command.flags & CommandFlag.Write) === 0) continue;
+      if (this.clients.claimWait(wait.session.clientSlot, wait.ticket)) this.end(wait, WaitEnd.Demoted);
     }
   }
 

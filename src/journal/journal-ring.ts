@@ -6,6 +6,7 @@
  *       0 on: workers record changes   1 replies wait for the disk (`appendfsync always`)
  *       2 the disk is far behind: replies wait until it has caught up   3 timestamps are wanted
  *       4 the append-only file wants records   5 replicas do   6 the server is a replica: workers record nothing
+ *       9, 10 the database before the last snapshot, and where the next file begins
  *       7 the append-only file is a reader: it may have something to take   8 replication is
  *      16 lock of whoever appends   17 database of the last record, -1 for none   18 second of the last timestamp
  *      32 the journal thread sleeps   33 requests to it (JournalRequest)   34 moves on whenever there is more room
@@ -51,6 +52,7 @@ const enum Word {
   FileReads = 7,
   ReplicationReads = 8,
   SnapshotDatabase = 9,
+  SwitchDatabase = 10,
   Lock = 16,
   Database = 17,
   TimestampSeconds = 18,
@@ -207,7 +209,9 @@ export class JournalRing {
     const { words } = this;
     acquireLock(words, Word.Lock);
     this.readForFile();
-    words[Word.Database] = -1;
+    words[Word.SwitchDatabase] = words[Word.IsReplica] === 0 ? -1 : words[Word.Database];
+    // Of a primary's stream nothing can be left out, and nothing put in.
+    if (words[Word.IsReplica] === 0) words[Word.Database] = -1;
     this.doubles[Wide.Switch] = this.doubles[Wide.Head];
     releaseLock(words, Word.Lock);
     this.wake();
@@ -313,6 +317,16 @@ export class JournalRing {
     this.words[Word.IsReplica] = isReplica ? 1 : 0;
     this.words[Word.Database] = -1;
     this.decide();
+  }
+
+  /** A replica's stream has selected a database. */
+  set streamDatabase(database: number) {
+    this.words[Word.Database] = database;
+  }
+
+  /** Of a replica: the database in which the stream goes on in the next file; else -1. */
+  get switchDatabase(): number {
+    return this.words[Word.SwitchDatabase];
   }
 
   get isReplica(): boolean {

@@ -11,8 +11,7 @@ export function historyAt(
   database: number,
 ): SnapshotHistory | null {
   if (!state.counts) return null;
-  const selected = state.isReplica ? state.streamDatabase : database;
-  return { id: state.id, offset: state.offsetAt(position), database: Math.max(0, selected) };
+  return { id: state.id, offset: state.offsetAt(position), database: Math.max(0, database) };
 }
 
 /** The history now. The locks of all shards are held. */

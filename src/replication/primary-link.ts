@@ -471,6 +471,7 @@ export class PrimaryLink {
       );
       return;
     }
+    const database = replication?.database ?? 0;
     core.persistence.loadTotalBytes = transfer.received;
     core.persistence.loadedBytes = 0;
     core.persistence.beginLoading(Date.now());
@@ -488,6 +489,7 @@ export class PrimaryLink {
     if (failure === '') {
       state.setHistory(this.newId === '' ? NO_ID : this.newId, NO_ID, -1);
       state.countFrom(ring.head, this.newOffset);
+      ring.streamDatabase = database;
     }
     this.primary.forgetBacklog();
     keyspace.unlockAll();
@@ -500,7 +502,7 @@ export class PrimaryLink {
       return;
     }
     log('MASTER <-> REPLICA sync: Finished with success');
-    this.online(examined.replication?.database ?? 0);
+    this.online(database);
     socket.resume();
   }
 

@@ -161,7 +161,8 @@ export class Primary implements ReplicaEvents {
       state.countPartialSync(false);
       return false;
     }
-    if (!this.understands(replica, position)) return true;
+    // A snapshot is another matter: these hashes may be gone by now.
+    if (!this.isUnderstood(replica, position)) return false;
     replica.send(replica.traits.knowsIds ? `+CONTINUE ${state.id}\r\n` : '+CONTINUE\r\n');
     replica.position = position;
     replica.state = ReplicaState.Online;
@@ -182,9 +183,13 @@ export class Primary implements ReplicaEvents {
 
   /** Whether a replica can have the stream from a position on; closes it, with a line in the log, if not. */
   private understands(replica: Replica, position: number): boolean {
-    if (replica.traits.isDamselfly || this.core.ring.newerPosition < position) return true;
+    if (this.isUnderstood(replica, position)) return true;
     this.refuse(replica);
     return false;
+  }
+
+  private isUnderstood(replica: Replica, position: number): boolean {
+    return replica.traits.isDamselfly || this.core.ring.newerPosition < position;
   }
 
   private refuse(replica: Replica): void {

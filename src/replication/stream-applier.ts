@@ -66,6 +66,7 @@ export class StreamApplier {
     this.parseState.clear();
     this.session.database = database;
     this.state.streamDatabase = database;
+    this.context.keyspace.journal.ring.streamDatabase = database;
   }
 
   /** Applies what has come. Throws a StreamError if it makes no sense. */
@@ -182,6 +183,7 @@ export class StreamApplier {
     context.inTransaction = false;
     context.keyspace.journal.forget();
     this.state.streamDatabase = this.session.database;
+    context.keyspace.journal.ring.streamDatabase = this.session.database;
     if (reply.errors !== errorsBefore) {
       const text = Buffer.from(reply.bytes.subarray(0, reply.length)).toString('latin1');
       this.complain(

@@ -75,6 +75,8 @@ const EVICTION_BUDGET_MS = 10;
 const SPARE_TIME_BUDGET_MS = 1;
 /** A connection that brings more input than this stays where it is. */
 const MOVED_INPUT_BYTES_MAX = 64 * 1024;
+const DEMOTED =
+  'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
 /** As the acceptor says it. */
 const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
 /** Buffers that were not needed for so long are given back. */
@@ -153,6 +155,7 @@ export class Worker implements ConnectionHandler {
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
+  private wasReplica = false;
   /** Connections that are to go to the replication thread. */
   private handovers: Connection[] = [];
   /** Connections that are to move once the round has ended. */
@@ -387,8 +390,8 @@ export class Worker implements ConnectionHandler {
   private mayExpire(): boolean {
     const { control, appendOnly } = this.state;
     if (appendOnly.writeError !== 0) return false;
-    // Its primary says when keys go.
-    if (this.state.replication.isReplica) return false;
+    // Its primary says when keys go, unless clients write to a replica.
+    if (this.state.replication.isReplica) return (this.context.command.flags & CommandFlag.Write) !== 0;
     if (!control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off) return true;
     return (this.context.command.flags & CommandFlag.Write) !== 0;
   }
@@ -601,12 +604,13 @@ export class Worker implements ConnectionHandler {
     reply.protocol = session.protocol;
     if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
     else if (end === WaitEnd.TimedOut) reply.nullArray();
+    else if (end === WaitEnd.Demoted) reply.error(DEMOTED);
     else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
     this.executor.countServed(
       session,
       command,
       milliseconds,
-      end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
+      end === WaitEnd.Unblocked || end === WaitEnd.Demoted ? 'UNBLOCKED' : error,
     );
     if (session.replyMode !== ReplyMode.On) {
       reply.drop();
@@ -753,6 +757,7 @@ export class Worker implements ConnectionHandler {
   onWake(): void {
     // What follows may wait for a disk.
     this.keyspace.keptLock.letGo();
+    this.followRole();
     this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
     this.readMailbox();
@@ -763,6 +768,13 @@ export class Worker implements ConnectionHandler {
     if (this.options.index === 0 && !this.executor.checks.isLoading) {
       followAppendOnly(this.keyspace, this.services, Date.now());
     }
+  }
+
+  /** Who waits to change keys does so in vain on a replica. */
+  private followRole(): void {
+    const { isReplica } = this.state.replication;
+    if (isReplica && !this.wasReplica) this.services.waitRoom.endWrites();
+    this.wasReplica = isReplica;
   }
 
   private readMailbox(): void {

@@ -6,7 +6,7 @@ import { differences, readDataset } from '../tools/dataset.js';
 import type { Random } from '../tools/random.js';
 import type { TestServer } from '../tools/server.js';
 
-const WAIT_MS_MAX = 60_000;
+const WAIT_MS_MAX = 240_000;
 
 /** Settles once something is so. */
 export async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {

@@ -173,7 +173,7 @@ function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): 
   if (services.state.persistence.isLoading) return true;
   const saves = request === ShutdownRequest.Save || (request === ShutdownRequest.Default && hasSavePoints);
   // Nothing may be recorded any more once the rest of the journal is brought to the disk.
-  if (saves || keyspace.journal.isOn) keyspace.lockAll();
+  if (saves || keyspace.journal.isOn || keyspace.journal.ring.isFileOn) keyspace.lockAll();
   if (!saves) return true;
   if (services.state.persistence.isSaving) {
     services.log('There is a child saving an .rdb. Killing it!', 'warning');
