@@ -116,8 +116,6 @@ export class Config {
   primaryPassword = '';
   replicaServesStaleData = true;
   replicaReadOnly = true;
-  replicaIgnoresMaxMemory = true;
-  replicaIgnoresDiskErrors = false;
   isReplicaAnnounced = true;
   replicaAnnounceIp = '';
   replicaAnnouncePort = 0;
@@ -596,8 +594,6 @@ export class Config {
     this.primaryPassword = text('masterauth');
     this.replicaServesStaleData = flag('replica-serve-stale-data');
     this.replicaReadOnly = flag('replica-read-only');
-    this.replicaIgnoresMaxMemory = flag('replica-ignore-maxmemory');
-    this.replicaIgnoresDiskErrors = flag('replica-ignore-disk-write-errors');
     this.isReplicaAnnounced = flag('replica-announced');
     this.replicaAnnounceIp = fromByteString(text('replica-announce-ip'));
     this.replicaAnnouncePort = number('replica-announce-port');

@@ -198,8 +198,6 @@ const applied: readonly Row[] = [
   boolean('replica-serve-stale-data', 'yes', { alias: 'slave-serve-stale-data' }),
   boolean('replica-read-only', 'yes', { alias: 'slave-read-only' }),
   boolean('replica-lazy-flush', 'no', { alias: 'slave-lazy-flush' }),
-  boolean('replica-ignore-maxmemory', 'yes', { alias: 'slave-ignore-maxmemory' }),
-  boolean('replica-ignore-disk-write-errors', 'no'),
   boolean('replica-announced', 'yes'),
   text('replica-announce-ip', '', { alias: 'slave-announce-ip' }),
   integer('replica-announce-port', 0, 0n, PORT_MAX, { alias: 'slave-announce-port' }),
@@ -295,6 +293,8 @@ const accepted: readonly Row[] = [
   special('user', '', { fileOnly: true, multiple: true }),
   // Replication
   boolean('tls-replication', 'no'),
+  boolean('replica-ignore-maxmemory', 'yes', { alias: 'slave-ignore-maxmemory' }),
+  boolean('replica-ignore-disk-write-errors', 'no'),
   choice('repl-diskless-load', 'disabled', ['disabled', 'on-empty-db', 'swapdb']),
   choice('propagation-error-behavior', 'ignore', ['ignore', 'panic', 'panic-on-replicas']),
   integer('rdb-key-save-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
