@@ -849,13 +849,17 @@ export class Worker implements ConnectionHandler {
       if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
       this.limits.afterCommands(connection, session);
       this.services.monitors.flush();
+      if (session.handover !== null && !connection.isClosed) {
+        session.postponed = null;
+        this.handovers.push(connection);
+      }
       if (session.postponed !== null || connection.isClosed) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
       if (session.closing) connection.closeAfterReply();
       this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
       this.transport.send(connection);
-      this.transport.resumeReading(connection);
+      if (session.handover === null) this.transport.resumeReading(connection);
     }
   }
 
