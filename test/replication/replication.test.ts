@@ -184,6 +184,49 @@ t.test('FAILOVER', async (t) => {
   t.equal((await info(b, 'stats')).get('sync_full'), '0', 'without a full sync');
 });
 
+t.test('a replica with an append-only file, and a shutdown that waits', async (t) => {
+  const primary = await start('damselfly');
+  const replica = await start('damselfly', { appendonly: 'yes' });
+  t.teardown(() => Promise.all([primary.stop(), replica.stop()]));
+  const there = primary.client();
+  const here = replica.client();
+  await there.select(5);
+  await there.set('a', '1');
+  await follow(here, primary);
+  await untilLinked(here);
+  await until('the file has begun anew', async () => {
+    const fields = await info(here, 'persistence');
+    return fields.get('aof_rewrite_in_progress') === '0' && fields.get('aof_enabled') === '1';
+  });
+  await there.set('b', '2');
+  await there.publish('channel', 'no part of the file');
+  await there.call('BGSAVE');
+  await here.call('BGREWRITEAOF');
+  await until('it is rewritten', async () => {
+    const fields = await info(here, 'persistence');
+    return fields.get('aof_rewrite_in_progress') === '0' && fields.get('aof_rewrite_scheduled') === '0';
+  });
+  await there.set('c', '3');
+  t.equal(await there.wait(1, 0), 1);
+  t.same(await there.call('WAITAOF', '0', '1', '0'), [0, 1]);
+  await there.set('d', '4');
+  await primary.stop();
+  await until('all is here', async () => {
+    await here.select(5);
+    return (await here.get('d')) === '4';
+  });
+  replica.process.kill('SIGTERM');
+  await replica.exited;
+  const again = await TestServer.start({
+    kind: 'damselfly',
+    directives: { dir: replica.directory, appendonly: 'yes' },
+  });
+  t.teardown(() => again.stop());
+  const loaded = again.client();
+  await loaded.select(5);
+  t.same(await loaded.mget('a', 'b', 'c', 'd'), ['1', '2', '3', '4']);
+});
+
 t.test('redis-cli --rdb', { skip: skipWithoutRedis() }, async (t) => {
   const primary = await start('damselfly');
   t.teardown(() => primary.stop());

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { Redis } from 'ioredis';
 import t from 'tap';
 import { freePort, hasProgram, TestServer } from '../tools/server.js';
-import { follow, info, until, untilCaughtUp, untilLinked } from './pairs.js';
+import { follow, info, until, untilLinked } from './pairs.js';
 
 t.setTimeout(0);
 
@@ -37,6 +37,27 @@ async function startSentinel(primary: TestServer): Promise<Sentinel> {
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Sentinel closes connections of servers whose role it changes: tries again, with another connection. */
+async function again<T>(action: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await action();
+    } catch (error) {
+      if (!/Connection is closed|UNBLOCKED/.test((error as Error).message)) throw error;
+    }
+  }
+}
+
+async function untilCaughtUp(primary: TestServer, replica: TestServer): Promise<void> {
+  await until('the replica has caught up', () =>
+    again(async () => {
+      const [there, here] = await Promise.all([info(primary.client()), info(replica.client())]);
+      const isUp = here.get('master_link_status') === 'up';
+      return isUp && there.get('master_repl_offset') === here.get('slave_repl_offset');
+    }),
+  );
 }
 
 async function primaryPort(sentinel: Sentinel): Promise<number> {
@@ -78,27 +99,27 @@ t.test(
       const port = await primaryPort(sentinel);
       return servers.find((server) => server.port === port)!;
     };
-    await primary.client().set('k', '1');
-    await untilCaughtUp(primary.client(), one.client());
-    await untilCaughtUp(primary.client(), two.client());
+    await again(() => primary.client().set('k', '1'));
+    await untilCaughtUp(primary, one);
+    await untilCaughtUp(primary, two);
     // The Damselfly is to be preferred.
-    await two.client().config('SET', 'replica-priority', '200');
+    await again(() => two.client().config('SET', 'replica-priority', '200'));
     await until('the sentinel knows it', async () => {
       const rows = (await sentinel.client.call('SENTINEL', 'REPLICAS', 'group')) as string[][];
       return rows.some((row) => row[row.indexOf('slave-priority') + 1] === '200');
     });
     t.equal(await sentinel.client.call('SENTINEL', 'FAILOVER', 'group'), 'OK');
     t.equal(await promoted(primary.port), one);
-    t.equal(await one.client().set('k', '2'), 'OK');
+    t.equal(await again(() => one.client().set('k', '2')), 'OK');
     await until('the old primary follows', async () => {
-      const fields = await info(primary.client());
+      const fields = await again(() => info(primary.client()));
       return fields.get('role') === 'slave' && fields.get('master_port') === String(one.port);
     });
-    await untilCaughtUp(one.client(), primary.client());
-    t.equal(await primary.client().get('k'), '2');
-    await untilCaughtUp(one.client(), two.client());
+    await untilCaughtUp(one, primary);
+    t.equal(await again(() => primary.client().get('k')), '2');
+    await untilCaughtUp(one, two);
     // The redis-server takes over now, from a primary that is gone.
-    await two.client().config('SET', 'replica-priority', '1');
+    await again(() => two.client().config('SET', 'replica-priority', '1'));
     await until('the sentinels know it', async () => {
       const known = await Promise.all(
         sentinels.map(async ({ client }) => {
@@ -110,8 +131,8 @@ t.test(
     });
     one.process.kill('SIGKILL');
     t.equal(await promoted(one.port), two);
-    t.equal(await two.client().set('k', '3'), 'OK');
-    await untilCaughtUp(two.client(), primary.client());
-    t.equal(await primary.client().get('k'), '3', 'a Damselfly follows the redis-server');
+    t.equal(await again(() => two.client().set('k', '3')), 'OK');
+    await untilCaughtUp(two, primary);
+    t.equal(await again(() => primary.client().get('k')), '3', 'a Damselfly follows the redis-server');
   },
 );
