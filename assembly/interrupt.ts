@@ -49,6 +49,11 @@ export function collect(L: State): void {
   setPressure();
 }
 
+/** The host wants to be asked at once. */
+export function askNow(L: State): void {
+  ask(L);
+}
+
 function ask(L: State): void {
   resetSteps();
   if (ended === 0) ended = hostInterrupt();

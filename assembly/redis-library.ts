@@ -2,7 +2,7 @@
 import { append, buffer, bufferTop, keep, reserve } from './buffer';
 import { pushError, pushErrorText, raiseErrorText } from './errors';
 import { hostAclCheck, hostCall, hostLog, hostSetProtocol, hostSetReplication } from './host';
-import { spend } from './interrupt';
+import { askNow, spend } from './interrupt';
 import {
   LUA_TNUMBER,
   LUA_TSTRING,
@@ -45,12 +45,12 @@ const LIMIT = text('reached lua stack limit');
 
 const LOG_LEVEL_MAX = 3;
 const REPLICATION_FLAGS = 3;
-/** Lua's stack has no more values for one function, so a command has no more arguments. */
-const ARGUMENTS_MAX = 8000;
+/** `unpack` makes so many values at most, besides those that a function may have otherwise. */
+const ARGUMENTS_MAX = 8000 + 256;
 /** What a command costs at least, in steps of `interrupt.ts`. */
 const CALL_STEPS = 8;
 
-const pairs = memory.data(8 * 8000, 8);
+const pairs = memory.data(8 * 8256, 8);
 const lengthCell = memory.data(4, 4);
 
 /** The protocol in which commands reply to the running script. */
@@ -114,6 +114,7 @@ function redisCall(L: State): i32 {
   hostCall(pairs, count);
   lua_settop(L, 0);
   const reply = replyStart();
+  if (load<u8>(reply) === 0) askNow(L);
   readReply(L, reply);
   if (load<u8>(reply) === 0x2d /* - */) return lua_error(L);
   return 1;
@@ -125,6 +126,7 @@ function redisPcall(L: State): i32 {
   spend(L, CALL_STEPS);
   hostCall(pairs, count);
   lua_settop(L, 0);
+  if (load<u8>(replyStart()) === 0) askNow(L);
   readReply(L, replyStart());
   return 1;
 }

@@ -25,6 +25,8 @@ export function listRows(operations = 1_000_000): EngineRow[] {
     sortedSetPackedValueBytes: 0,
     streamNodeBytes: 4096,
     streamNodeEntries: 100,
+    streamProducerSeconds: 100,
+    streamProducerIds: 100,
   });
   const reference = HeaderWord.DraftReference << 2;
   const reply = new ReplyWriter();

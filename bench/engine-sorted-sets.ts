@@ -30,6 +30,8 @@ const LIMITS: ValueLimits = {
   sortedSetPackedValueBytes: 64,
   streamNodeBytes: 4096,
   streamNodeEntries: 100,
+  streamProducerSeconds: 100,
+  streamProducerIds: 100,
 };
 
 /** Processor time of this process in ms: other processes do not disturb it as they do a clock. */

@@ -4,6 +4,7 @@ import type { CommandContext } from '../execution/context.js';
 import { wrongArity } from '../execution/errors.js';
 import { COMMAND_ROWS } from '../execution/table/command-rows.js';
 import { CommandTable } from '../execution/table/command-table.js';
+import { aclHandlers } from './access/acl.js';
 import { clientHandlers } from './connection/client.js';
 import { clientTrackingHandlers } from './connection/client-tracking.js';
 import { connectionHandlers } from './connection/connection.js';
@@ -23,6 +24,9 @@ import { listHandlers } from './lists/lists.js';
 import { moveManyHandlers } from './lists/move-many.js';
 import { pubsubHandlers } from './pubsub/pubsub.js';
 import { replicationHandlers } from './replication/replication.js';
+import { evalHandlers } from './scripting/eval.js';
+import { functionHandlers } from './scripting/functions.js';
+import { scriptHandlers } from './scripting/script.js';
 import { appendOnlyHandlers } from './server/append-only.js';
 import { introspectionHandlers } from './server/command-introspection.js';
 import { commandLogHandlers } from './server/commandlog.js';
@@ -91,6 +95,7 @@ export function createCommandTable(
       ...dumpHandlers,
       ...migrateHandlers,
       ...debugHandlers,
+      ...aclHandlers,
       ...clientHandlers,
       ...clientTrackingHandlers,
       ...configHandlers,
@@ -108,6 +113,9 @@ export function createCommandTable(
       ...commandLogHandlers,
       ...latencyHandlers,
       ...transactionHandlers,
+      ...evalHandlers,
+      ...scriptHandlers,
+      ...functionHandlers,
     },
     container,
     { ...blockingLists, ...blockingSortedSets, ...blockingStreams },

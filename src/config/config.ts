@@ -10,6 +10,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { GlobPattern } from '../structures/glob.js';
+import { systemReason } from '../system/files.js';
 import type { LogLevel } from '../system/log.js';
 import {
   ConfigError,
@@ -154,8 +155,15 @@ export class Config {
   dir = '';
   hz = 0;
   dynamicHz = true;
-  // Security; a byte string
+  // Security; byte strings
   requirePass = '';
+  /** The `user` lines of the configuration, without that word. Only the main thread has them. */
+  readonly userLines: (readonly string[])[] = [];
+  /** Path of the file that has the users, '' if there is none. */
+  accessFile = '';
+  accessLogMaxLength = 0;
+  /** `acl-pubsub-default`: whether a new user may use all channels. */
+  allowsChannelsByDefault = false;
   /** How long a client may take to authenticate; 0: forever. */
   authTimeoutSeconds = 0;
   enableProtectedConfigs: Permission = 'no';
@@ -180,6 +188,10 @@ export class Config {
   // Observation
   /** Negative: nothing is logged. */
   slowLogSlowerThanMicroseconds = 0;
+  /** 0: scripts take as long as they take. */
+  busyReplyThresholdMs = 0;
+  /** What scripts may take in each worker. */
+  scriptMemoryBytesMax = 0;
   slowLogMaxLength = 0;
   /** Requests and replies of at least so many bytes are logged; -1: none. */
   largeRequestBytes = 0;
@@ -260,7 +272,7 @@ export class Config {
           `'${file}' is a directory: the argument is a configuration file, such as redis.conf`,
         );
       }
-      throw new ConfigError(`can't open the configuration file '${file}': ${describeSystemError(error)}`);
+      throw new ConfigError(`can't open the configuration file '${file}': ${systemReason(error)}`);
     }
     this.configFile = path.resolve(file);
     this.loadText(text, file);
@@ -284,7 +296,7 @@ export class Config {
     try {
       closeSync(openSync(path.resolve(this.dir, this.logFile), 'a'));
     } catch (error) {
-      throw new ConfigError(`can't open the log file '${this.logFile}': ${describeSystemError(error)}`);
+      throw new ConfigError(`can't open the log file '${this.logFile}': ${systemReason(error)}`);
     }
   }
 
@@ -299,6 +311,7 @@ export class Config {
     if (!directive.fileOnly) this.load(line, index, directive, args);
     else if (directive.name === 'include') this.include(line, args, depth);
     else if (directive.name === 'rename-command') this.renameCommand(line, args);
+    else if (directive.name === 'user') this.addUser(line, args);
     if (!directive.applies && (directive.fileOnly || this.values[index] !== directive.defaultValue)) {
       this.ignoredDirectives.add(directive.name);
     }
@@ -358,10 +371,15 @@ export class Config {
       try {
         text = readFileSync(path.resolve(directory, file), 'latin1');
       } catch (error) {
-        throw lineError(line, `can't open '${file}': ${describeSystemError(error)}`);
+        throw lineError(line, `can't open '${file}': ${systemReason(error)}`);
       }
       for (const included of parseConfigText(text, file)) this.apply(included, depth + 1);
     }
+  }
+
+  private addUser(line: DirectiveLine, args: readonly string[]): void {
+    if (args.length === 0) throw lineError({ ...line, text: 'user' }, 'wrong number of arguments');
+    this.userLines.push(args);
   }
 
   private renameCommand(line: DirectiveLine, args: readonly string[]): void {
@@ -484,16 +502,17 @@ export class Config {
 
   /**
    * CONFIG REWRITE: brings the file up to date, with its comments and its order.
+   * @param userLines the `user` lines that it has afterwards, byte strings
    * @returns the error reply (without "-"), null on success
    */
-  rewrite(writesAll = false): string | null {
+  rewrite(writesAll = false, userLines: readonly string[] = []): string | null {
     if (this.configFile === null) return 'ERR The server is running without a config file';
     try {
       const read = (directive: Directive): string => this.values[directives.indexOf(directive)];
-      rewriteConfigFile(this.configFile, read, writesAll);
+      rewriteConfigFile(this.configFile, read, writesAll, userLines);
       return null;
     } catch (error) {
-      return `ERR Rewriting config file: ${describeSystemError(error)}`;
+      return `ERR Rewriting config file: ${systemReason(error)}`;
     }
   }
 
@@ -549,6 +568,8 @@ export class Config {
     values.sortedSetPackedValueBytes = this.limit('zset-max-listpack-value');
     values.streamNodeBytes = this.limit('stream-node-max-bytes');
     values.streamNodeEntries = this.limit('stream-node-max-entries');
+    values.streamProducerSeconds = this.limit('stream-idmp-duration');
+    values.streamProducerIds = this.limit('stream-idmp-maxsize');
   }
 
   /** A directive that is a number, as an int32. */
@@ -626,6 +647,10 @@ export class Config {
     this.hz = number('hz');
     this.dynamicHz = flag('dynamic-hz');
     this.requirePass = text('requirepass');
+    const accessFile = fromByteString(text('aclfile'));
+    this.accessFile = accessFile === '' ? '' : path.resolve(this.dir, accessFile);
+    this.accessLogMaxLength = number('acllog-max-len');
+    this.allowsChannelsByDefault = text('acl-pubsub-default') === 'allchannels';
     this.authTimeoutSeconds = number('auth-timeout');
     this.enableProtectedConfigs = text('enable-protected-configs') as Permission;
     this.enableDebugCommand = text('enable-debug-command') as Permission;
@@ -646,6 +671,8 @@ export class Config {
     this.lazyFreeServerDel = flag('lazyfree-lazy-server-del');
     this.lazyFreeUserDel = flag('lazyfree-lazy-user-del');
     this.lazyFreeUserFlush = flag('lazyfree-lazy-user-flush');
+    this.busyReplyThresholdMs = number('busy-reply-threshold');
+    this.scriptMemoryBytesMax = number('script-memory-limit');
     this.slowLogSlowerThanMicroseconds = number('slowlog-log-slower-than');
     this.slowLogMaxLength = number('slowlog-max-len');
     this.largeRequestBytes = number('commandlog-request-larger-than');
@@ -705,14 +732,6 @@ function setFailure(name: string, reason: string): string {
   const { alias } = directives[index];
   const known = name.toLowerCase() === alias ? alias : directives[index].name;
   return `ERR CONFIG SET failed (possibly related to argument '${known}') - ${reason}`;
-}
-
-/** The reason in a system error, e.g. "No such file or directory". */
-function describeSystemError(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  const match = /^\w+: ([^,]+)/.exec(text);
-  if (match === null) return text;
-  return match[1][0].toUpperCase() + match[1].slice(1);
 }
 
 /** A directive as the command line gives it, for messages. */

@@ -137,6 +137,10 @@ const applied: readonly Row[] = [
   boolean('dynamic-hz', 'yes'),
   // Security
   text('requirepass'),
+  text('aclfile', '', immutable),
+  integer('acllog-max-len', 128, 0n, LONG_MAX),
+  choice('acl-pubsub-default', 'resetchannels', ['allchannels', 'resetchannels']),
+  special('user', '', { fileOnly: true, multiple: true }),
   integer('auth-timeout', 60, 0n, INT_MAX),
   choice('enable-protected-configs', 'no', enableChoices, immutable),
   choice('enable-debug-command', 'no', enableChoices, immutable),
@@ -217,6 +221,8 @@ const applied: readonly Row[] = [
   // Observation
   special('notify-keyspace-events', ''),
   integer('slowlog-log-slower-than', 10000, -1n, LONG_MAX, { alias: 'commandlog-execution-slower-than' }),
+  integer('busy-reply-threshold', 5000, 0n, LONG_MAX, { alias: 'lua-time-limit' }),
+  memory('script-memory-limit', 64 << 20, 16n << 20n, 1n << 30n),
   integer('slowlog-max-len', 128, 0n, LONG_MAX, { alias: 'commandlog-slow-execution-max-len' }),
   integer('commandlog-request-larger-than', 1_048_576, -1n, LONG_MAX),
   integer('commandlog-large-request-max-len', 128, 0n, LONG_MAX),
@@ -269,7 +275,6 @@ const accepted: readonly Row[] = [
   boolean('io-threads-do-reads', 'no', { immutable: true }),
   boolean('jemalloc-bg-thread', 'yes'),
   integer('watchdog-period', 0, 0n, INT_MAX, { hidden: true }),
-  integer('busy-reply-threshold', 5000, 0n, LONG_MAX, { alias: 'lua-time-limit' }),
   boolean('lua-enable-deprecated-api', 'no', { immutable: true, hidden: true }),
   text('bind-source-addr'),
   integer('socket-mark-id', 0, 0n, UINT_MAX, immutable),
@@ -286,11 +291,8 @@ const accepted: readonly Row[] = [
   integer('active-defrag-max-scan-fields', 1000, 1n, LONG_MAX),
   memory('stream-node-max-bytes', 4096, 0n, LONG_MAX),
   integer('stream-node-max-entries', 100, 0n, LONG_MAX),
-  // Access control
-  text('aclfile', '', { immutable: true }),
-  integer('acllog-max-len', 128, 0n, LONG_MAX),
-  choice('acl-pubsub-default', 'resetchannels', ['allchannels', 'resetchannels']),
-  special('user', '', { fileOnly: true, multiple: true }),
+  integer('stream-idmp-duration', 100, 1n, 86_400n),
+  integer('stream-idmp-maxsize', 100, 1n, 10_000n),
   // Replication
   boolean('tls-replication', 'no'),
   boolean('replica-ignore-maxmemory', 'yes', { alias: 'slave-ignore-maxmemory' }),

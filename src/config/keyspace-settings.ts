@@ -39,6 +39,8 @@ export interface KeyspaceSettings {
    * key is only as good as gone.
    */
   mayExpire?: () => boolean;
+  /** Asked under the lock before keys go by themselves, in the background or to make room; absent for always. */
+  mayDeleteByItself?: () => boolean;
   /** Commands of a log are run again: keys do not expire, since the log says when they went. */
   isReplaying?: boolean;
   /** DEL and what replaces a value leave large values to the background, as UNLINK does. */
@@ -75,6 +77,8 @@ export function defaultSettings(): KeyspaceSettings {
       sortedSetPackedValueBytes: 0,
       streamNodeBytes: 0,
       streamNodeEntries: 0,
+      streamProducerSeconds: 0,
+      streamProducerIds: 0,
     },
   };
 }

@@ -43,8 +43,6 @@ const WITHOUT_EFFECT: Readonly<Record<string, string | null>> = {
   'key-memory-histograms': 'no',
   lookahead: '16',
   'replica-full-sync-buffer-limit': '0',
-  'stream-idmp-duration': '100',
-  'stream-idmp-maxsize': '100',
   'tls-auth-clients-user': 'off',
   'vset-force-single-threaded-execution': 'no',
   // Redis 8.8 to 8.12

@@ -3,10 +3,13 @@
 import type { ClientTable } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
 import { monotonicMs } from '../system/clock.js';
+import { Refusal } from './access-check.js';
+import { refusalError } from './access-control.js';
 import { KEY_OVERHEAD_BYTES } from './batch.js';
 import type { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
 import {
+  busyError,
   LOADING,
   NOT_AUTHENTICATED,
   NOT_ENOUGH_REPLICAS,
@@ -15,8 +18,9 @@ import {
   READ_ONLY_REPLICA,
   wrongArity,
 } from './errors.js';
+import type { CommandRequest } from './request.js';
 import { type Command, CommandFlag, CommandTrait } from './table/command-table.js';
-import { flagsOf, MAY_WRITE } from './transactions.js';
+import { MAY_WRITE } from './transactions.js';
 import { whyWritesAreStopped } from './write-stops.js';
 
 /** A client in MONITOR, which Redis counts among the replicas, may not run these. */
@@ -59,7 +63,14 @@ export class CommandChecks {
     if (session.queue !== null && (command.flags & CommandFlag.NoMulti) !== 0) {
       return this.refuse('ERR Command not allowed inside a transaction', command);
     }
+    if (session.isRestricted) {
+      const refusal = context.services.access.check(session, command, context.request);
+      if (refusal !== Refusal.None) return this.refuse(refusalError(refusal, command), command);
+    }
     if (this.isLoading && this.needsData(command)) return this.refuse(LOADING, command);
+    if (context.keyspace.lockOrder.slowScripts !== 0 && (command.flags & CommandFlag.AllowBusy) === 0) {
+      return this.refuseBusy(command);
+    }
     if (context.keyspace.settings.maxMemoryBytes !== 0 && this.mayEvict()) {
       const hasRoom = context.keyspace.makeRoom(this.clientBytes(), this.neededBytes(command), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
@@ -175,22 +186,32 @@ export class CommandChecks {
 
   /** Whether a command, or one in the queue that it runs, has one of some flags. */
   private has(command: Command, flags: number): boolean {
-    const { queue } = this.context.session;
-    const runsQueue = (command.traits & CommandTrait.RunsQueue) !== 0 && queue !== null;
-    return ((command.flags | (runsQueue ? flagsOf(queue) : 0)) & flags) !== 0;
+    const { request, session } = this.context;
+    const { queue } = session;
+    if ((this.flagsOf(command, request) & flags) !== 0) return true;
+    if ((command.traits & CommandTrait.RunsQueue) === 0 || queue === null) return false;
+    return queue.some((queued) => (this.flagsOf(queued.command, queued.request) & flags) !== 0);
+  }
+
+  /** A script may say what it does. */
+  private flagsOf(command: Command, request: CommandRequest): number {
+    const runsScript = (command.traits & CommandTrait.RunsScript) !== 0;
+    return runsScript ? this.context.scripts.flagsOf(command, request) : command.flags;
   }
 
   /**
-   * What clients take, without that for which no key has to go: what those take that have not authenticated, and what
-   * exceeds maxmemory-clients, since clients go for it.
+   * What clients and scripts take, without that for which no key has to go: what those take that have not authenticated, and
+   * what exceeds maxmemory-clients, since clients go for it.
    */
   private clientBytes(): number {
     const { clients } = this;
-    const limitBytes = this.context.services.config.maxMemoryClientsBytes;
+    const { services, keyspace } = this.context;
+    const limitBytes = services.config.maxMemoryClientsBytes;
     const strangerBytes = clients.unauthenticatedBytes();
     const excessBytes =
       limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - strangerBytes - limitBytes);
-    return clients.memoryBytes() - strangerBytes - excessBytes;
+    const scriptBytes = services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
+    return clients.memoryBytes() + scriptBytes - strangerBytes - excessBytes;
   }
 
   /** Whether a command is refused when memory is full; what would be queued takes memory, too. */
@@ -210,14 +231,20 @@ export class CommandChecks {
    */
   private mayEvict(): boolean {
     const { control, appendOnly, replication } = this.context.services.state;
-    if (this.isLoading || appendOnly.writeError !== 0) return false;
     if (replication.isReplica) return false;
+    if (this.isLoading || this.context.keyspace.lockOrder.slowScripts !== 0 || appendOnly.writeError !== 0)
+      return false;
     return !control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off;
   }
 
   /** Whether the command is refused while nothing can be saved. */
   private isStoppable(command: Command): boolean {
     return (command.traits & CommandTrait.Stoppable) !== 0 || this.has(command, CommandFlag.Write);
+  }
+
+  /** A slow script runs. */
+  refuseBusy(command: Command): null {
+    return this.refuse(busyError(this.context.services.state.runningScripts), command);
   }
 
   private refuse(error: string, command: Command | null): null {

@@ -100,6 +100,18 @@ export class CommandTimer {
     noteSizes(context, command, replyBytes);
   }
 
+  /** Counts a script's calls of a command. */
+  countCalls(id: number, calls: number, milliseconds: number): void {
+    this.statistics.recordCalls(id, calls, milliseconds * 1e6);
+    this.statistics.server[ServerCounter.CommandsProcessed] += calls;
+  }
+
+  /** The error that a script has replied with was counted where it came from; the script has failed all the same. */
+  countScriptFailure(command: Command): void {
+    this.errorsCounted = this.context.reply.errors;
+    this.statistics.failedCalls[command.id]++;
+  }
+
   /** Leaves so much time out of what the quick commands of the batch share. */
   leaveOut(milliseconds: number): void {
     this.timedMs += milliseconds;

@@ -29,6 +29,7 @@ import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
 import { NOT_AN_INTEGER, OUT_OF_MEMORY, WRONG_TYPE } from './errors.js';
 import { type CommandRequest, NO_REQUEST } from './request.js';
+import type { ScriptRunner } from './scripts/script-runner.js';
 import type { ServerServices } from './services.js';
 import type { Session } from './session.js';
 import { ShardLocks } from './shard-locks.js';
@@ -80,10 +81,15 @@ export class CommandContext implements KeyName {
   /** The slot of the key at `knownKeyOffset`, if that is known, until it is looked up; else 0. */
   knownSlot = 0;
 
+  /** Set by the executor. */
+  scripts!: ScriptRunner;
+
   /** Of a command on several shards, or of a transaction. */
   readonly locks: ShardLocks;
   /** A transaction runs, with all locks that it needs. */
   inTransaction = false;
+  /** The command is called by a script. */
+  isInScript = false;
   /** The transaction is partly applied; no snapshot may start. */
   isMidTransaction = false;
 
@@ -420,6 +426,11 @@ export class CommandContext implements KeyName {
     return this.referenceOf(this.findWrite(index), type);
   }
 
+  /** The same for one that also counts as a read of it. */
+  readWriteCollection(index: number, type: ValueType): number {
+    return this.referenceOf(this.findReadWrite(index), type);
+  }
+
   private referenceOf(entry: number, type: ValueType): number {
     if (entry === 0) return 0;
     const { words } = this.shard;
@@ -474,9 +485,9 @@ export class CommandContext implements KeyName {
    * Tells the gate that elements were taken from the selected collection, and deletes it if they were the
    * last ones.
    */
-  elementsRemoved(event: KeyEvent): void {
-    this.changed(event);
-    if (this.dropIfEmpty()) this.changed(KeyEvent.Delete);
+  elementsRemoved(event: KeyEvent, count = 1): void {
+    this.changed(event, count);
+    if (this.dropIfEmpty()) this.happened(KeyEvent.Delete);
   }
 
   /**
@@ -615,9 +626,9 @@ export class CommandContext implements KeyName {
     promisedShards.length = 0;
   }
 
-  /** Tells the gate that the selected key has changed. */
-  changed(event: KeyEvent): void {
-    this.shard.changed(this, event);
+  /** Tells the gate that the selected key has changed, once; `changes` is what counts towards the save points. */
+  changed(event: KeyEvent, changes = 1): void {
+    this.shard.changed(this, event, changes);
   }
 
   /** Tells the gate of something that has happened to the selected key and is no change, or not the whole of one. */
@@ -638,12 +649,16 @@ export class CommandContext implements KeyName {
   }
 
   /** Tells the gate that another key has changed that an argument names. Its shard's lock is held. */
-  argumentChanged(argument: number, database: number, event: KeyEvent): void {
+  argumentChanged(argument: number, database: number, event: KeyEvent, changes = 1): void {
     const { bytes, view, keyspace } = this;
     const offset = this.argOffset(argument);
     const length = this.argLength(argument);
     this.setOtherKey(bytes, view, database, hashBytes(view, offset, length), offset, length);
-    keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask].changed(this.otherKey, event);
+    keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask].changed(
+      this.otherKey,
+      event,
+      changes,
+    );
   }
 
   private setOtherKey(

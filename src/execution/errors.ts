@@ -1,6 +1,7 @@
 /** The error replies that several commands share; clients and their test suites compare them word by word. */
 
 import { getSystemErrorMap } from 'node:util';
+import { type RunningScripts, ScriptKind } from '../state/running-scripts.js';
 
 export const SYNTAX_ERROR = 'ERR syntax error';
 export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
@@ -16,6 +17,11 @@ export const STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-m
 export const OVERFLOW = 'ERR increment or decrement would overflow';
 export const NOT_AUTHENTICATED = 'NOAUTH Authentication required.';
 export const LOADING = 'LOADING Redis is loading the dataset in memory';
+/** The reply to all but a few commands while a slow script runs. */
+export function busyError(scripts: RunningScripts): string {
+  const command = scripts.first()?.kind === ScriptKind.Function ? 'FUNCTION KILL' : 'SCRIPT KILL';
+  return `BUSY Redis is busy running a script. You can only call ${command} or SHUTDOWN NOSAVE.`;
+}
 export const INVALID_CURSOR = 'ERR invalid cursor';
 
 /** What the C library, and so Redis, calls some errors otherwise than Node.js does. */

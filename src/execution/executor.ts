@@ -5,16 +5,24 @@
  */
 
 import { performance } from 'node:perf_hooks';
+import { allowsKey } from '../access/permission.js';
 import type { Journal } from '../journal/journal.js';
+import { lockUnlessBusy } from '../keyspace/deferred-work.js';
+import type { LockOrder } from '../memory/lock-order.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import type { RequestParser } from '../protocol/request-parser.js';
+import { DenialContext } from '../state/access-log.js';
 import type { ControlBlock } from '../state/control-block.js';
 import { releasePages } from '../system/page-release.js';
+import { Refusal } from './access-check.js';
+import { refusalErrorInExec } from './access-control.js';
 import { Batch } from './batch.js';
 import { CommandChecks } from './command-checks.js';
 import { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
 import { LogReplay } from './log-replay.js';
 import { ReadTracking } from './read-tracking.js';
+import { ScriptRunner } from './scripts/script-runner.js';
 import { ReplyMode, type Session } from './session.js';
 import type { ShardLocks } from './shard-locks.js';
 import { type Command, CommandFlag, CommandTrait, isQuick, onlyKey } from './table/command-table.js';
@@ -40,6 +48,7 @@ export class Executor {
   private readonly timer: CommandTimer;
   private readonly locks: ShardLocks;
   private readonly readTracking: ReadTracking;
+  private readonly lockOrder: LockOrder;
   /** The pauses that the running command has been checked against (`ControlBlock.pauseGeneration`). */
   private pauseGeneration = 0;
   /** After `executeBatch`: the client has got so much that others come before what is left of its commands. */
@@ -55,6 +64,8 @@ export class Executor {
     this.locks = context.locks;
     this.readTracking = new ReadTracking(context);
     this.logReplay = new LogReplay(context, this.batch);
+    this.lockOrder = context.keyspace.lockOrder;
+    context.scripts = new ScriptRunner(context, this, this.timer, this.readTracking);
   }
 
   /** Runs the commands that `parser` found in `bytes`. Returns how many were run: fewer if the session closes. */
@@ -68,7 +79,7 @@ export class Executor {
     this.mustPause = false;
     let index = 0;
     while (index < count) {
-      if (isUnhindered && batch.isSimple(index) && this.hasRoom(index, count)) {
+      if (isUnhindered && this.isSimple(index) && this.hasRoom(index, count)) {
         const next = this.runStretch(index, count);
         if (next === index) isUnhindered = false;
         index = next;
@@ -111,6 +122,7 @@ export class Executor {
       session.tracking === null &&
       !this.timer.isEachTimed &&
       !control.mayBePaused &&
+      this.lockOrder.slowScripts === 0 &&
       control.monitorCount === 0 &&
       !persistence.hasFailed &&
       appendOnly.writeError === 0
@@ -123,21 +135,42 @@ export class Executor {
     return this.checks.hasRoom(this.batch.neededBytes(first, Math.min(count, first + STRETCH_COMMANDS_MAX)));
   }
 
+  /** Whether a command of the batch is simple, and the user may run it. */
+  private isSimple(index: number): boolean {
+    const { batch, context } = this;
+    if (!batch.isSimple(index)) return false;
+    const { session } = context;
+    if (!session.isRestricted) return true;
+    const command = batch.commands[index] as Command;
+    const { selector } = session;
+    if (selector === null || command.keyPermission < 0) {
+      batch.select(index);
+      return context.services.access.allows(session, command, context.request);
+    }
+    const { args, commandArgStart, commandArgCount } = batch.parser;
+    const key = 2 * (commandArgStart[index] + onlyKey(command, commandArgCount[index]));
+    return (
+      selector.commands.has(command.id) &&
+      allowsKey(selector, command.keyPermission, context.bytes, args[key], args[key + 1])
+    );
+  }
+
   /**
    * Runs simple commands from `first` on that are on the same shard, under one hold of its lock: many connections
    * that use one key would else pass its lock to and fro with each command. Returns the index after the last; `first`
-   * if a pause has begun.
+   * if a pause has begun, or a slow script has the lock.
    */
   private runStretch(first: number, count: number): number {
     const { context, batch, timer } = this;
     const { session, reply, keyspace } = context;
     const { lookAhead, commands } = batch;
     const { shards, repeatsKey, keyOffsets } = lookAhead;
+    const { ready } = keyspace.gate;
     const shard = shards[first];
     const end = Math.min(count, first + STRETCH_COMMANDS_MAX);
     let index = first;
     let argumentsDone = 0;
-    shard.lock();
+    if (!lockUnlessBusy(shard)) return first;
     if (this.control.pauseGeneration !== this.pauseGeneration) {
       shard.unlock();
       return first;
@@ -164,9 +197,11 @@ export class Executor {
       index < end &&
       argumentsDone < STRETCH_ARGUMENTS_MAX &&
       shards[index] === shard &&
+      // Who waits for a key that has become ready comes before the next command.
+      ready.length === 0 &&
       reply.size <= FLUSH_BYTES &&
       reply.spilledBytes === 0 &&
-      batch.isSimple(index)
+      this.isSimple(index)
     );
     keyspace.endStretch(shard, argumentsDone);
     return index;
@@ -179,17 +214,23 @@ export class Executor {
     session.postponed = null;
     this.timer.beginBatch(1);
     context.select(postponed.request);
-    if (session.postponedWork !== null) this.goOn(postponed.command);
+    if (session.postponedWork !== null) this.goOn(session, postponed);
     else this.execute(context.table.lookup(context.bytes, context.argOffset(0), context.argLength(0)));
     this.timer.endBatch();
     if (session.postponed === null) releasePages(postponed.request.bytes);
   }
 
   /** Goes on with a command that has begun: nothing may refuse it any more. */
-  private goOn(command: Command): void {
-    const { session, reply } = this.context;
+  private goOn(session: Session, postponed: QueuedCommand): void {
+    const { reply } = this.context;
     const start = reply.hold();
-    this.run(command, false);
+    try {
+      this.run(postponed.command, false);
+    } catch (error) {
+      if (!(error instanceof ScriptRunsLong)) throw error;
+      // Later, when the script has ended.
+      session.postponed = postponed;
+    }
     if (session.postponed !== null || session.replyMode === ReplyMode.On) return;
     reply.length = Math.min(start, reply.length);
     if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
@@ -242,13 +283,16 @@ export class Executor {
     if (mode === ReplyMode.SkipNext) session.replyMode = ReplyMode.Skip;
     const resolved = this.checks.check(command);
     if (resolved !== null) this.queueOrRun(resolved);
+    if (session.tracking?.isCachingSet) this.endCaching(command);
     if (session.postponed !== null) {
       session.replyMode = mode;
       return;
     }
     // CLIENT REPLY ON is the one command whose own reply is sent.
     if (session.replyMode === ReplyMode.On) return;
-    reply.length = Math.min(start, reply.length);
+    if (resolved === null || (resolved.traits & CommandTrait.Pushes) === 0) {
+      reply.length = Math.min(start, reply.length);
+    }
     if (session.replyMode === ReplyMode.Skip) session.replyMode = ReplyMode.On;
   }
 
@@ -266,8 +310,32 @@ export class Executor {
         queueCommand(context, command);
         return true;
       }
-      if (this.run(command, true)) return false;
+      if (this.tryToRun(command)) return false;
     }
+  }
+
+  /** `run`, unless a slow script has a lock that the command needs: then the reply is BUSY. */
+  private tryToRun(command: Command): boolean {
+    const { context } = this;
+    const start = context.reply.length;
+    try {
+      return this.run(command, true);
+    } catch (error) {
+      if (!(error instanceof ScriptRunsLong)) throw error;
+      context.reply.length = Math.min(start, context.reply.length);
+      this.journal.forget();
+      this.checks.refuseBusy(command);
+      return true;
+    }
+  }
+
+  /** Whether CLIENT PAUSE holds a command back that has the locks now; the session has it postponed then. */
+  isHeldBack(command: Command): boolean {
+    if (!this.hasPauseBegun) return false;
+    this.pauseGeneration = this.control.pauseGeneration;
+    if (!this.checks.isPaused(command)) return false;
+    this.postpone(command);
+    return true;
   }
 
   /** Keeps the command in the session until the pause is over. */
@@ -329,6 +397,10 @@ export class Executor {
       keyspace.endHold(shard, true);
       return true;
     }
+    if ((command.traits & CommandTrait.RunsScript) !== 0) {
+      command.handler(context);
+      return true;
+    }
     // What such a command waits for, a disk or a thread, shall not keep others from a shard.
     keyspace.keptLock.letGo();
     const locksAll = (command.traits & CommandTrait.LocksAll) !== 0;
@@ -372,16 +444,21 @@ export class Executor {
     const { context, locks } = this;
     const { request, command, reply } = context;
     const queue = session.queue ?? [];
-    for (const { shard } of session.watched) locks.mark(shard);
-    for (const queued of queue) locks.markKeys(queued.command, queued.request);
-    locks.lock();
-    if (this.hasPauseBegun) {
-      this.pauseGeneration = this.control.pauseGeneration;
-      if (this.checks.isPaused(command)) {
-        locks.release();
-        this.postpone(command);
-        return false;
-      }
+    // A script that is part of it may need other locks.
+    const takesRight = queue.some(({ command: { traits } }) => (traits & CommandTrait.RunsScript) !== 0);
+    if (takesRight) this.lockOrder.takeRight();
+    try {
+      for (const { shard } of session.watched) locks.mark(shard);
+      for (const queued of queue) locks.markKeys(queued.command, queued.request);
+      locks.lock();
+    } catch (error) {
+      if (takesRight) this.lockOrder.keepOrReleaseRight();
+      throw error;
+    }
+    if (this.isHeldBack(command)) {
+      locks.release();
+      if (takesRight) this.lockOrder.keepOrReleaseRight();
+      return false;
     }
     const start = reply.length;
     if (isStillValid()) {
@@ -395,6 +472,7 @@ export class Executor {
       reply.nullArray();
     }
     locks.release();
+    if (takesRight) this.lockOrder.keepOrReleaseRight();
     context.select(request);
     return true;
   }
@@ -404,21 +482,43 @@ export class Executor {
     const { reply } = context;
     context.select(request);
     context.command = command;
+    if (context.session.isRestricted && this.isDeniedNow(command)) return;
     const start = reply.length;
     const writtenBefore = reply.written;
     const errorsBefore = reply.errors;
     const startedAt = performance.now();
     command.handler(context);
     // A command without keys has recorded by itself what there is to record.
-    if (command.keySpecs.length === 0) this.journal.forget();
+    if (command.keySpecs.length === 0 || (command.traits & CommandTrait.RunsScript) !== 0)
+      this.journal.forget();
     else this.settle();
     if (context.session.tracking !== null) this.readTracking.note(command);
     context.isMidTransaction = true;
     timer.countTimed(command, performance.now() - startedAt);
     timer.noteSizes(command, writtenBefore);
     timer.countErrors(command, errorsBefore);
-    this.takeBackIfSilent(start);
+    if ((command.traits & CommandTrait.Pushes) === 0) this.takeBackIfSilent(start);
     if (this.control.monitorCount !== 0) this.feedMonitors(command);
+  }
+
+  /** Whether the user may not run a queued command any more; then that is replied. */
+  private isDeniedNow(command: Command): boolean {
+    const { session, request, reply, services } = this.context;
+    const refusal = services.access.checkAccess(session, command, request, DenialContext.Multi);
+    if (refusal === Refusal.None) return false;
+    const start = reply.length;
+    reply.error(refusalErrorInExec(refusal));
+    this.timer.countRefused(null);
+    this.takeBackIfSilent(start);
+    return true;
+  }
+
+  /** Counts a command whose client has waited for keys, and may not have them any more. */
+  countDenied(session: Session, { command, request }: QueuedCommand): void {
+    const { context } = this;
+    context.session = session;
+    context.select(request);
+    this.timer.countRefused(command);
   }
 
   /** Takes back what was replied since `start` if CLIENT REPLY wants none now. */

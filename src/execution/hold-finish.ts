@@ -21,8 +21,10 @@ export class HoldFinish implements HoldEnd {
 
   afterRelease(): void {
     this.gate.hasNotices = false;
+    // A client that was served gets its reply before it is told of what that has changed.
+    this.waitServer.deliver();
     this.notices.publish();
     // Serving under other locks ends other holds.
-    this.waitServer.afterRelease();
+    this.waitServer.serveDeferred();
   }
 }

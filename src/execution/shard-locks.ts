@@ -56,13 +56,33 @@ export class ShardLocks {
     }
   }
 
-  /** Takes the locks of all marked shards. */
+  /** Takes the locks of all marked shards. Throws `ScriptRunsLong`, with none of them held or marked. */
   lock(): void {
     if (this.isLocked) throw new Error('the locks of another command are held');
+    try {
+      this.keyspace.lockMarked(this.marks);
+    } catch (error) {
+      this.marks.fill(0);
+      throw error;
+    }
+    this.isLocked = true;
+  }
+
+  /** Whether a shard is marked: its lock is held, or will be taken. */
+  has(shard: Shard): boolean {
+    return this.marks[shard.index] !== 0;
+  }
+
+  /** Adds a shard whose lock the holder has taken by itself (scripts/script-hold.ts). */
+  add(shard: Shard): void {
+    this.marks[shard.index] = 1;
+  }
+
+  /** Wakes those who wait for a lock that is held. */
+  stirWaiters(): void {
     const { marks } = this;
     const { shards } = this.keyspace;
-    for (let index = 0; index < marks.length; index++) if (marks[index] !== 0) shards[index].lock();
-    this.isLocked = true;
+    for (let index = 0; index < marks.length; index++) if (marks[index] !== 0) shards[index].stirWaiters();
   }
 
   /** Whether the lock of a shard is held. While any are, throws for one that is not: to wait for it could be for ever. */

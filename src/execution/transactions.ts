@@ -17,12 +17,5 @@ export function queueCommand(context: CommandContext, command: Command): void {
   context.session.queuedBytes += request.bytes.length;
 }
 
-/** The CommandFlag bits that any of these commands has. */
-export function flagsOf(queue: readonly QueuedCommand[]): number {
-  let flags = 0;
-  for (const { command } of queue) flags |= command.flags;
-  return flags;
-}
-
 /** Whether a command may change keys, or what it has to tell replicas. */
 export const MAY_WRITE = CommandFlag.Write | CommandFlag.MayReplicate;

@@ -4,6 +4,7 @@
  * it claimed. What the client has in the queues of keys (keyspace/waiters.ts) is removed afterwards, by this worker.
  */
 
+import { underLock } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTable } from '../state/client-table.js';
 import type { ControlBlock } from '../state/control-block.js';
@@ -24,8 +25,10 @@ export const enum WaitEnd {
   TimedOut = 1,
   /** By CLIENT UNBLOCK ERROR. */
   Unblocked = 2,
+  /** The user may not do any more what the client waits for. */
+  Denied = 3,
   /** The server has become a replica. */
-  Demoted = 3,
+  Demoted = 4,
 }
 
 /** A client's place in the queue of one key. */
@@ -59,7 +62,10 @@ interface Served {
   readonly clientId: number;
   readonly keyArgument: number;
   readonly microseconds: number;
+  readonly end: WaitEnd;
   readonly reply: Uint8Array;
+  /** What it has been sent since, for after the reply. */
+  readonly messages: Uint8Array[];
 }
 
 /** The end of a wait, for whoever lets the client go on. */
@@ -75,9 +81,12 @@ export interface EndedWait {
   readonly milliseconds: number;
   /** The first word of the error that the reply is, '' for none. */
   readonly error: string;
+  /** What comes after the reply. */
+  readonly messages: readonly Uint8Array[];
 }
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
+const NO_MESSAGES: readonly Uint8Array[] = [];
 
 export class WaitRoom {
   private readonly clients: ClientTable;
@@ -86,7 +95,7 @@ export class WaitRoom {
   private readonly workerIndex: number;
   private readonly resume: (ended: EndedWait) => void;
   private readonly waits = new Map<number, Wait>();
-  private served: Served[] = [];
+  private readonly served: Served[] = [];
   private readonly deadlines = new Deadlines<Wait>();
 
   /** `resume` lets a client of this worker go on. */
@@ -206,20 +215,30 @@ export class WaitRoom {
   }
 
   /** A client of this worker was served; `finishServed` lets it go on. */
-  noteServed(clientId: number, keyArgument: number, microseconds: number, reply: Uint8Array): void {
-    this.served.push({ clientId, keyArgument, microseconds, reply });
+  noteServed(
+    clientId: number,
+    keyArgument: number,
+    microseconds: number,
+    end: WaitEnd,
+    reply: Uint8Array,
+  ): void {
+    this.served.push({ clientId, keyArgument, microseconds, end, reply, messages: [] });
+  }
+
+  /** If a client has been served and does not know yet, keeps a message for after its reply; false if it was not. */
+  keepMessage(clientId: number, message: Uint8Array): boolean {
+    const served = this.served.find((one) => one.clientId === clientId);
+    served?.messages.push(message);
+    return served !== undefined;
   }
 
   /** Lets the clients go on that this worker has served itself. Nothing else may wait in the reply writer. */
   finishServed(): void {
     // Whoever goes on may serve others.
-    while (this.served.length > 0) {
-      const { served } = this;
-      this.served = [];
-      for (const { clientId, keyArgument, microseconds, reply } of served) {
-        const wait = this.waitOf(clientId);
-        this.end(wait, WaitEnd.Served, keyArgument, reply, 0, reply.length, microseconds / 1000);
-      }
+    for (let next = this.served.shift(); next !== undefined; next = this.served.shift()) {
+      const { clientId, keyArgument, microseconds, end, reply, messages } = next;
+      const wait = this.waitOf(clientId);
+      this.end(wait, end, keyArgument, reply, 0, reply.length, microseconds / 1000, messages);
     }
   }
 
@@ -242,6 +261,7 @@ export class WaitRoom {
     offset = 0,
     length = 0,
     milliseconds = 0,
+    messages = NO_MESSAGES,
   ): void {
     const { session, command } = wait;
     this.removeDeadline(wait);
@@ -251,7 +271,7 @@ export class WaitRoom {
     session.isWaiting = false;
     this.control.addBlockedClients(-1);
     const error = length > 0 && bytes[offset] === 0x2d ? firstWord(bytes, offset + 1, offset + length) : '';
-    this.resume({ session, command, end, bytes, offset, length, milliseconds, error });
+    this.resume({ session, command, end, bytes, offset, length, milliseconds, error, messages });
   }
 
   private removeDeadline(wait: Wait): void {
@@ -264,17 +284,19 @@ export class WaitRoom {
   /** Takes a client out of all queues; whoever has served it has taken it out of that of the key `servedArgument`. */
   private leave(wait: Wait, servedArgument: number): void {
     this.waits.delete(wait.session.id);
-    for (const { shard, waiter, keyArgument } of wait.places) {
-      if (keyArgument === servedArgument) continue;
-      shard.lock();
-      shard.waiters.remove(waiter);
-      shard.unlock();
+    const places = wait.places.filter(({ keyArgument }) => keyArgument !== servedArgument);
+    let left = places.length;
+    // Who waits refers to the request.
+    const freeRequest = (): void => {
+      const { requestShard, request } = wait;
+      if (left-- > 0 || requestShard === null || request === 0) return;
+      underLock(requestShard, () => requestShard.waiters.freeRequest(request));
+    };
+    for (const { shard, waiter } of places) {
+      underLock(shard, () => shard.waiters.remove(waiter));
+      freeRequest();
     }
-    const { requestShard } = wait;
-    if (requestShard === null || wait.request === 0) return;
-    requestShard.lock();
-    requestShard.waiters.freeRequest(wait.request);
-    requestShard.unlock();
+    freeRequest();
   }
 
   /** The same for one that has just begun, whose shards are locked. */

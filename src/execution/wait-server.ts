@@ -13,9 +13,13 @@ import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { WaitKind, type WaitRequest } from '../keyspace/waiters.js';
 import { keySlot } from '../memory/hash.js';
+import { ScriptRunsLong } from '../memory/lock-order.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { type ClientTable, ClientWord } from '../state/client-table.js';
+import { PauseKind } from '../state/control-block.js';
 import { MessageKind } from '../state/mail.js';
+import { monotonicMs } from '../system/clock.js';
+import { Refusal } from './access-check.js';
 import type { Blocking } from './blocking.js';
 import type { CommandContext } from './context.js';
 import { NO_CONNECTION } from './no-connection.js';
@@ -30,8 +34,11 @@ interface Delivery {
   readonly clientId: number;
   readonly keyArgument: number;
   readonly microseconds: number;
+  readonly end: WaitEnd;
   readonly reply: Uint8Array;
 }
+
+const NO_REPLY = new Uint8Array(0);
 
 /** A key whose first waiter needs the lock of another shard. */
 interface Deferred {
@@ -50,6 +57,7 @@ export class WaitServer {
   private readonly locked: Shard[] = [];
   private deliveries: Delivery[] = [];
   private deferred: Deferred[] = [];
+  private heldBack: Deferred[] = [];
 
   constructor(context: CommandContext) {
     this.context = context;
@@ -111,8 +119,28 @@ export class WaitServer {
     const slot = waiters.clientSlot(waiter);
     if (!this.clients.claimWait(slot, waiters.ticket(waiter))) return true;
     waiters.remove(waiter);
+    if (this.isDenied(slot, command)) {
+      const { worker, clientId } = request;
+      this.deliveries.push({
+        worker,
+        clientId,
+        keyArgument,
+        microseconds: 0,
+        end: WaitEnd.Denied,
+        reply: NO_REPLY,
+      });
+      return true;
+    }
     this.run(blocking, keyArgument, request.worker, request.clientId);
     return true;
+  }
+
+  /** Whether the user of a client that waits may not do any more what it waits for. */
+  private isDenied(slot: number, command: Command): boolean {
+    const { context, clients, session } = this;
+    const userId = clients.words[clients.wordBase(slot) + ClientWord.User];
+    const { access } = context.services;
+    return access.checkWaiter(userId, command, context.request, session.database) !== Refusal.None;
   }
 
   private run(blocking: Blocking, keyArgument: number, worker: number, clientId: number): void {
@@ -128,6 +156,7 @@ export class WaitServer {
       clientId,
       keyArgument,
       microseconds: Math.round((performance.now() - startedAt) * 1000),
+      end: WaitEnd.Served,
       reply: reply.bytes.slice(0, reply.length),
     });
   }
@@ -180,33 +209,61 @@ export class WaitServer {
     return false;
   }
 
-  /** Sends what was served, when the locks are free, and serves those who have to be served under others. */
-  afterRelease(): void {
-    const { deliveries, deferred, context } = this;
-    if (deliveries.length === 0 && deferred.length === 0) return;
+  /** Sends what was served, when the locks are free. */
+  deliver(): void {
+    const { deliveries, context } = this;
+    if (deliveries.length === 0) return;
     this.deliveries = [];
-    this.deferred = [];
     const { state, workerIndex, waitRoom } = context.services;
-    for (const { worker, clientId, keyArgument, microseconds, reply } of deliveries) {
+    for (const { worker, clientId, keyArgument, microseconds, end, reply } of deliveries) {
       if (worker === workerIndex) {
-        waitRoom.noteServed(clientId, keyArgument, microseconds, reply);
+        waitRoom.noteServed(clientId, keyArgument, microseconds, end, reply);
       } else {
         const kind = MessageKind.WaitEnded;
-        state.outbox.send(worker, kind, clientId, keyArgument, microseconds, WaitEnd.Served, reply);
+        state.outbox.send(worker, kind, clientId, keyArgument, microseconds, end, reply);
       }
     }
-    for (const { name, shard, other } of deferred) this.serveUnderBoth(name, shard, other);
+  }
+
+  /** Serves those who have to be served under other locks. */
+  serveDeferred(): void {
+    if (this.deferred.length === 0) return;
+    const { deferred } = this;
+    this.deferred = [];
+    for (const waiting of deferred) this.serveUnderBoth(waiting);
+  }
+
+  /** Serves those whom CLIENT PAUSE has held back, if it is over. No lock is held. */
+  serveHeldBack(): void {
+    if (this.heldBack.length === 0 || this.areWritesPaused) return;
+    const { heldBack } = this;
+    this.heldBack = [];
+    for (const waiting of heldBack) this.serveUnderBoth(waiting);
+  }
+
+  /** A pause that begins between the hold that has made a key ready and the next one holds back what is left to be done. */
+  private get areWritesPaused(): boolean {
+    const { control } = this.context.services.state;
+    return control.mayBePaused && control.pauseKind(monotonicMs()) !== PauseKind.Off;
   }
 
   /** Serves those who wait for a key once more, with the lock of another shard. */
-  private serveUnderBoth(name: NamedKey, shard: Shard, other: Shard): void {
-    const [first, second] = shard.index < other.index ? [shard, other] : [other, shard];
-    first.lock();
-    second.lock();
+  private serveUnderBoth(waiting: Deferred): void {
+    const { name, shard, other } = waiting;
     const marks = new Uint8Array(this.keyspace.shards.length);
-    marks[first.index] = 1;
-    marks[second.index] = 1;
-    shard.noteReady(name);
+    marks[shard.index] = 1;
+    marks[other.index] = 1;
+    try {
+      this.keyspace.lockMarked(marks);
+    } catch (error) {
+      if (!(error instanceof ScriptRunsLong)) throw error;
+      // With the next notices, when the script has ended.
+      this.deferred.push(waiting);
+      this.keyspace.gate.hasNotices = true;
+      return;
+    }
+    if (this.areWritesPaused) this.heldBack.push(waiting);
+    else shard.noteReady(name);
     this.keyspace.endHolds(marks);
   }
 }

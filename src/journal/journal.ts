@@ -40,9 +40,12 @@ export class Journal {
     this.ring = new JournalRing(handle, worker);
   }
 
+  /** What happens now is not to be recorded (redis.set_repl). */
+  isMuted = false;
+
   /** Whether changes are recorded; ask under the lock of a shard. */
   get isOn(): boolean {
-    return this.ring.isOn;
+    return this.ring.isOn && !this.isMuted;
   }
 
   /** Begins a command of `argCount` arguments, its name among them, on keys of a database. */

@@ -72,6 +72,8 @@ export const enum KeyEvent {
   StreamGroupSetId = 67,
   /** Entries were delivered, claimed or acknowledged: no notification. */
   StreamDelivery = 68,
+  /** What is known of producers. */
+  StreamProducers = 69,
 }
 
 /**
@@ -79,7 +81,7 @@ export const enum KeyEvent {
  * key is not disturbed.
  */
 export function isOfGroupsOnly(event: KeyEvent): boolean {
-  return event >= KeyEvent.StreamSetId && event <= KeyEvent.StreamDelivery;
+  return event >= KeyEvent.StreamSetId && event <= KeyEvent.StreamProducers;
 }
 
 /** The names under which keyspace notifications report the events; '' is not reported. */
@@ -152,6 +154,7 @@ export const EVENT_NAMES: readonly string[] = [
   'xgroup-delconsumer',
   'xgroup-destroy',
   'xgroup-setid',
+  '',
   '',
 ];
 

@@ -10,6 +10,7 @@
  * before it waits.
  */
 
+import type { LockOrder } from '../memory/lock-order.js';
 import type { Shard } from './shard.js';
 
 /** How often a lock is kept before others have it, and for commands of how many arguments in all. */
@@ -17,9 +18,15 @@ const KEEPS_MAX = 16;
 const ARGUMENTS_MAX = 2048;
 
 export class KeptLock {
+  private readonly order: LockOrder | null;
   private shard: Shard | null = null;
   private keeps = 0;
   private argumentsDone = 0;
+
+  /** `order`: the right that scripts may keep is let go with the lock. */
+  constructor(order: LockOrder | null = null) {
+    this.order = order;
+  }
 
   /** Whether `wanted` is the shard whose lock is kept; the caller has the lock then. No lock is kept any more. */
   takeOver(wanted: Shard): boolean {
@@ -47,8 +54,14 @@ export class KeptLock {
     }
   }
 
-  /** Releases the lock that is kept, if there is one. */
+  /** Releases what is kept, if there is something. */
   letGo(): void {
+    this.order?.letRightGo();
+    this.letLockGo();
+  }
+
+  /** Releases the lock that is kept, if there is one, but not the right. */
+  letLockGo(): void {
     const { shard } = this;
     this.startAnew();
     if (shard === null) return;

@@ -7,8 +7,10 @@ import { EvictionPolicy, type KeyspaceSettings } from '../config/keyspace-settin
 import { Journal } from '../journal/journal.js';
 import { JournalRing } from '../journal/journal-ring.js';
 import { type HashSecret, ownHashSecret, setHashSecret } from '../memory/hash.js';
+import { LockOrder } from '../memory/lock-order.js';
 import { BIN_HEADS_START_BYTE, DATABASE_BYTES, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { EvictionPool } from './eviction-pool.js';
+import { FunctionStore } from './function-store.js';
 import { Gate } from './gate.js';
 import { KeptLock } from './kept-lock.js';
 import { Shard } from './shard.js';
@@ -50,6 +52,10 @@ export interface KeyspaceHandle {
   /** What clients track (tracking-totals.ts). */
   readonly tracking: SharedArrayBuffer;
   readonly journal: SharedArrayBuffer;
+  /** memory/lock-order.ts */
+  readonly lockOrder: SharedArrayBuffer;
+  /** Libraries of functions (function-store.ts). */
+  readonly functions: SharedArrayBuffer;
   readonly databaseCount: number;
   /** With which all threads hash. */
   readonly hashSecret: HashSecret;
@@ -80,6 +86,8 @@ export function createKeyspace(
     totals: new SharedArrayBuffer(64),
     tracking: TrackingTotals.create(),
     journal: JournalRing.create(),
+    lockOrder: LockOrder.create(),
+    functions: FunctionStore.create(),
     databaseCount,
     hashSecret: ownHashSecret(),
   };
@@ -92,10 +100,12 @@ export class Keyspace {
   readonly settings: KeyspaceSettings;
   readonly journal: Journal;
   readonly gate: Gate;
+  readonly lockOrder: LockOrder;
+  readonly functions: FunctionStore;
   /** What the shards take without any key: their headers. Part of used memory. */
   readonly startupBytes: number;
   /** The lock that this thread keeps for what comes next. */
-  readonly keptLock = new KeptLock();
+  readonly keptLock: KeptLock;
   private readonly totals: Int32Array;
   private readonly unitLog2: number;
   private readonly evictionPool = new EvictionPool();
@@ -117,8 +127,12 @@ export class Keyspace {
     this.databaseCount = handle.databaseCount;
     this.journal = new Journal(handle.journal, worker);
     this.gate = new Gate(new TrackingTotals(handle.tracking));
+    this.lockOrder = new LockOrder(handle.lockOrder);
+    this.functions = new FunctionStore(handle.functions);
+    this.keptLock = new KeptLock(this.lockOrder);
     this.shards = handle.shards.map(
-      (buffer, index) => new Shard(index, buffer, settings, counters, this.journal, this.keptLock, this.gate),
+      (buffer, index) =>
+        new Shard(index, buffer, settings, counters, this.journal, this.keptLock, this.gate, this.lockOrder),
     );
     this.shardMask = this.shards.length - 1;
     this.allMarks = new Uint8Array(this.shards.length).fill(1);
@@ -271,12 +285,18 @@ export class Keyspace {
     return false;
   }
 
+  /** Whether keys may go that no command deletes. Exact under a lock: whoever forbids it takes all of them once. */
+  private get mayDeleteByItself(): boolean {
+    return this.settings.mayDeleteByItself?.() ?? true;
+  }
+
   /**
    * Evicts the best candidate as long as it is in a shard whose lock is held, there is too little room, and there were not
    * `most`; each time the shard is sampled again. Returns whether a key was evicted.
    */
   private evictHere(shard: Shard, claimedBytes: number, most: number, nowMs: number): boolean {
     const { evictionPool } = this;
+    if (!this.mayDeleteByItself) return false;
     const usedBefore = shard.arena.usedBytes;
     let evicted = 0;
     while (evictionPool.count > 0 && evictionPool.bestShard() === shard.index) {
@@ -348,6 +368,7 @@ export class Keyspace {
   beginSnapshot(): number {
     let keys = 0;
     this.journal.ring.noteSnapshot();
+    this.functions.pin();
     for (const shard of this.shards) {
       shard.snapshot.begin();
       for (let database = 0; database < this.databaseCount; database++) keys += shard.keyCount(database);
@@ -361,7 +382,36 @@ export class Keyspace {
   }
 
   lockAll(): void {
-    for (const shard of this.shards) shard.lock();
+    this.lockMarked(this.allMarks);
+  }
+
+  /** Takes the locks of all shards, by index, whose marks are not 0. Throws `ScriptRunsLong`, with none of them held. */
+  lockMarked(marks: Uint8Array): void {
+    const { shards } = this;
+    let index = 0;
+    let isFirst = true;
+    try {
+      while (index < marks.length) {
+        if (marks[index] === 0) {
+          index++;
+        } else if (shards[index].lockAmong(!isFirst)) {
+          isFirst = false;
+          index++;
+        } else {
+          this.unlockBefore(marks, index);
+          index = 0;
+          isFirst = true;
+          this.lockOrder.waitForClaim();
+        }
+      }
+    } catch (error) {
+      this.unlockBefore(marks, index);
+      throw error;
+    }
+  }
+
+  private unlockBefore(marks: Uint8Array, end: number): void {
+    for (let index = 0; index < end; index++) if (marks[index] !== 0) this.shards[index].unlock();
   }
 
   unlockAll(): void {
@@ -474,6 +524,11 @@ export class Keyspace {
     });
   }
 
+  /** Libraries of functions have changed. The locks of all shards are held. */
+  functionsChanged(): void {
+    this.shards[0].otherChange();
+  }
+
   /** Changes so far, over all shards. */
   dirtyCount(): number {
     let dirty = 0;
@@ -493,6 +548,10 @@ export class Keyspace {
         if (shard.calendarOf(database) === 0 && shard.fieldCalendarOf(database) === 0) continue;
         for (let more = true; more; ) {
           shard.lock();
+          if (!this.mayDeleteByItself) {
+            shard.unlock();
+            return false;
+          }
           const nowMs = Date.now();
           more = shard.expireDue(database, nowMs, EXPIRE_SLICE_KEYS) === EXPIRE_SLICE_KEYS;
           if (shard.expireDueFields(database, nowMs, EXPIRE_SLICE_KEYS)) more = true;

@@ -16,7 +16,8 @@
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { Journal } from '../journal/journal.js';
 import { Arena } from '../memory/arena.js';
-import { acquireLock, isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
+import { isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
+import type { LockOrder } from '../memory/lock-order.js';
 import {
   DATABASE_BYTES,
   DATABASES_START_BYTE,
@@ -26,7 +27,7 @@ import {
   ShardMemory,
 } from '../memory/shard-memory.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
-import { copyBytes } from '../structures/copy.js';
+import { copyBytes, moveBytes } from '../structures/copy.js';
 import { DictionaryRoot, TablePosition } from '../structures/dictionary.js';
 import { ExpiringHead, expiringHead, headKeyExpiry, setHeadKeyExpiry } from '../structures/expiring-head.js';
 import { HashValue } from '../structures/hash-value.js';
@@ -120,6 +121,7 @@ export class Shard {
   private readonly counters: Float64Array;
   private readonly keptLock: KeptLock;
   private readonly gate: Gate;
+  private readonly lockOrder: LockOrder;
   /** For keys that change by themselves. */
   private readonly name: NamedKey;
 
@@ -131,9 +133,11 @@ export class Shard {
     journal: Journal,
     keptLock: KeptLock,
     gate: Gate,
+    lockOrder: LockOrder,
   ) {
     this.index = index;
     this.gate = gate;
+    this.lockOrder = lockOrder;
     this.keptLock = keptLock;
     this.journal = journal;
     this.memory = new ShardMemory(buffer);
@@ -174,8 +178,32 @@ export class Shard {
     this.counters = counters;
   }
 
+  /** Takes the lock, waiting as long as it takes. Throws `ScriptRunsLong` if this thread gives up (lock-order.ts). */
   lock(): void {
-    if (!this.keptLock.takeOver(this)) acquireLock(this.words, HeaderWord.Lock);
+    this.lockAmong(false);
+  }
+
+  /** The same with others in hand, or not; if so, returns false if they have to be let go first. */
+  lockAmong(holdsOthers: boolean): boolean {
+    if (this.keptLock.takeOver(this) || tryLock(this.words, HeaderWord.Lock)) return true;
+    return this.lockOrder.acquire(this.words, HeaderWord.Lock, holdsOthers);
+  }
+
+  /** Takes the lock if it is free, or becomes free within some microseconds. No lock is kept. */
+  lockSoon(): boolean {
+    return this.lockOrder.acquireSoon(this.words, HeaderWord.Lock);
+  }
+
+  /** Wakes those who wait for the lock, which is held, so that they look whether they have to let others go. */
+  stirWaiters(): void {
+    if (this.isWaitedFor) Atomics.notify(this.words, HeaderWord.Lock);
+  }
+
+  /** Waits for the lock to become free, for so long at most, without taking it. */
+  awaitUnlock(milliseconds: number): void {
+    const { words } = this;
+    if (Atomics.compareExchange(words, HeaderWord.Lock, 1, 2) !== 0)
+      Atomics.wait(words, HeaderWord.Lock, 2, milliseconds);
   }
 
   unlock(): void {
@@ -410,7 +438,7 @@ export class Shard {
       if (entry === 0) return 0;
       const kept = Math.min(oldLength, lengthBytes);
       const from = valueOffset(words, old);
-      this.bytes.copyWithin(valueOffset(words, entry), from, from + kept);
+      moveBytes(this.bytes, this.view, valueOffset(words, entry), from, from + kept);
       this.freeEntry(database, old);
       words[slot] = entry;
     } else {
@@ -483,7 +511,7 @@ export class Shard {
     );
     if (moved === 0) return 0;
     words[moved >> 2] |= entryFlags(words, entry) & EntryFlag.ENCODING;
-    this.bytes.copyWithin(valueOffset(words, moved), oldValue, oldValue + valueBytes);
+    moveBytes(this.bytes, this.view, valueOffset(words, moved), oldValue, oldValue + valueBytes);
     this.freeEntry(database, entry);
     words[slot] = moved;
     return moved;
@@ -670,10 +698,10 @@ export class Shard {
       const record = this.journal.isOn ? () => this.recordDueField(database, entry) : null;
       counters[KeyspaceCounter.ExpiredFields] += hashes.removeDue(reference, limit, record);
       this.fieldsChanged(database, entry, nowMs);
-      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired);
+      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired, 0);
     } else {
       const fields = hashes.heldCount(reference);
-      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired);
+      this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired, 0);
       const slot = this.dictionary.slotOf(this.root(database), hash, entry);
       this.removeByItself(database, hash, slot, KeyEvent.Delete);
       // As with keys, whoever sees the count finds them gone: DBSIZE and INFO take no lock.
@@ -735,7 +763,7 @@ export class Shard {
     this.remove(database, hash, slot);
     const { originClient } = this.gate;
     this.gate.originClient = -1;
-    this.changed(name, event);
+    this.changed(name, event, 0);
     this.gate.originClient = originClient;
     // It is recorded; a command that runs meanwhile may have changed nothing.
     journal.changes = changes;
@@ -743,14 +771,22 @@ export class Shard {
 
   /**
    * The gate: a key of this shard has changed. Called once per changed key, after the change and before
-   * the lock is released.
+   * the lock is released; what else has happened to the key meanwhile is told by `happened`. `changes` is what counts
+   * towards the save points: elements that were added or taken; 0 for a key that another one's change takes along, or
+   * that goes by itself.
    */
-  changed(key: KeyName, event: KeyEvent): void {
+  changed(key: KeyName, event: KeyEvent, changes = 1): void {
     const { words, gate } = this;
-    this.doubles[HeaderDouble.DirtyCount]++;
+    this.doubles[HeaderDouble.DirtyCount] += changes;
     this.journal.changes++;
     if (words[HeaderWord.Listeners] !== 0) this.tellListeners(key, event);
     if (gate.listener !== null) gate.listener.note(key, event);
+  }
+
+  /** Something has changed that is no key, and is recorded and saved like one. */
+  otherChange(): void {
+    this.doubles[HeaderDouble.DirtyCount]++;
+    this.journal.changes++;
   }
 
   /** Tells who waits in this shard for changes of its keys. */
@@ -819,14 +855,19 @@ export class Shard {
     });
   }
 
+  /** The data has been loaded: any key may have what clients wait for, and none is what they have cached. */
+  noteLoaded(): void {
+    this.forgetCached();
+    this.noteAllReady();
+  }
+
   /** If clients wait for a key, has them served at the end of the hold. */
   noteReady(key: KeyName): void {
     const queue = this.waiters.find(key);
     if (queue !== 0) this.queueReady(queue);
   }
 
-  /** Has all clients served that wait for keys of this shard and find something: all its keys may have changed. */
-  noteAllReady(): void {
+  private noteAllReady(): void {
     for (let database = 0; database < this.databaseCount; database++) {
       this.waiters.forEachQueue(database, this.queueReady);
     }
@@ -853,7 +894,8 @@ export class Shard {
 
   /** The gate for all keys of two databases at once, before they are exchanged. */
   private swapped(left: number, right: number, nowMs: number): void {
-    this.doubles[HeaderDouble.DirtyCount]++;
+    // It is one change, of all shards.
+    if (this.index === 0) this.doubles[HeaderDouble.DirtyCount]++;
     this.journal.changes++;
     const affected = (hash: number) => this.hasHash(left, hash, nowMs) || this.hasHash(right, hash, nowMs);
     this.watchedKeys.touchWhere(left, affected);
@@ -900,7 +942,7 @@ export class Shard {
     const snapshotState = words[HeaderWord.SnapshotState];
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
     // Images for a snapshot live in the arena, too, and so does whoever waits for keys. What is tracked is gone.
-    const hasGuests = snapshotState !== SnapshotState.None || this.waiters.queueCount !== 0;
+    const hasGuests = snapshotState !== SnapshotState.None || !this.waiters.isEmpty;
     if (!hasGuests && this.isOnlyDatabase(database)) {
       this.clear();
       return count;

@@ -128,6 +128,11 @@ export class Waiters {
     return this.table.count(HeaderWord.WaitQueues);
   }
 
+  /** Whether there is nothing here: no queue, nor a request of a client that was served and does not know yet. */
+  get isEmpty(): boolean {
+    return this.queueCount === 0 && this.words[HeaderWord.WaitRequests] === 0;
+  }
+
   /** Keys for which somebody waits whom their absence concerns. */
   get queuesOnNoKey(): number {
     return this.words[HeaderWord.WaitQueuesOnNoKey];
@@ -150,6 +155,7 @@ export class Waiters {
     for (let index = start; index < start + count; index++) total += pairs[2 * index + 1];
     const block = arena.allocate(total);
     if (block === 0) return 0;
+    words[HeaderWord.WaitRequests]++;
     const at = block >> 2;
     words[at + RequestWord.Bytes] = total;
     words[at + RequestWord.CommandId] = request.commandId;
@@ -184,6 +190,7 @@ export class Waiters {
   }
 
   freeRequest(block: number): void {
+    this.words[HeaderWord.WaitRequests]--;
     this.arena.free(block, this.words[(block >> 2) + RequestWord.Bytes]);
   }
 

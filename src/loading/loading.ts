@@ -24,6 +24,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Piscina } from 'piscina';
 import type { Config } from '../config/config.js';
 import { defaultSettings } from '../config/keyspace-settings.js';
+import { loadFunctions } from '../execution/scripts/load-functions.js';
 import { AofEnd } from '../journal/aof-input.js';
 import {
   AofManifest,
@@ -159,6 +160,8 @@ export class Loading {
     const results = await this.jobs(loadPart, parts);
     const failure = earliestFailure(results);
     if (failure !== '') throw new Error(failure);
+    const problem = loadFunctions(keyspace, results[0].functions);
+    if (problem !== '') throw new Error(`${fileName}: ${problem}`);
     const sum = (values: readonly number[]): number => values.reduce((left, right) => left + right, 0);
     const result = {
       ...results[0],
@@ -351,6 +354,8 @@ export function loadAppendOnlyAgain(options: Omit<LoadingOptions, 'state' | 'log
       const request: LoadRequest = { ...shared, ...read, loadedBytes: 0 };
       const snapshot = loadPart({ request, part: 0, partCount: 1 });
       if (snapshot.failure !== '') return snapshot.failure;
+      const problem = loadFunctions(keyspace, snapshot.functions);
+      if (problem !== '') return problem;
       files[0] = { path: names[0], offset: snapshot.endOffset };
     }
     return replayFiles({

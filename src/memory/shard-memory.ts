@@ -52,9 +52,10 @@ export const enum HeaderWord {
   SnapshotLongKeys = 77,
   /** Who has to know of changes of this shard's keys, as ShardListener bits. */
   Listeners = 78,
-  // The clients that wait for keys (keyspace/waiters.ts): four words of a dictionary's root, and a count.
+  // The clients that wait for keys (keyspace/waiters.ts): four words of a dictionary's root, and two counts.
   WaitQueues = 80,
   WaitQueuesOnNoKey = 84,
+  WaitRequests = 85,
   /** Four words of a dictionary's root: the keys that clients have cached (keyspace/tracked-keys.ts). */
   TrackedKeys = 88,
   // 92, 93: HeaderDouble.DirtyCount

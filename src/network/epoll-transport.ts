@@ -20,6 +20,21 @@ const SMALL_ROUND_EVENTS = 8;
 /** Reads of one connection before the others have their turn. */
 const READS_PER_TURN_MAX = 4;
 
+/** What a round of the loop puts events and input into. */
+class EventBuffers {
+  readonly events = new Uint8Array(EVENTS_MAX * EPOLL_EVENT_BYTES);
+  readonly view = new DataView(this.events.buffer);
+  eventsAddress = 0;
+  readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
+  readonly readView = new DataView(this.readBuffer.buffer);
+  readAddress = 0;
+
+  findAddresses(libc: Libc): void {
+    this.eventsAddress = libc.addressOf(this.events);
+    this.readAddress = libc.addressOf(this.readBuffer);
+  }
+}
+
 class EpollConnection extends Connection {
   /** Events that the poller watches for. */
   interest = 0;
@@ -27,23 +42,19 @@ class EpollConnection extends Connection {
 
 export class EpollTransport extends SocketTransport {
   private readonly epoll: number;
-  private readonly events = new Uint8Array(EVENTS_MAX * EPOLL_EVENT_BYTES);
-  private readonly eventsView = new DataView(this.events.buffer);
-  private readonly eventsAddress: number;
+  private events = new EventBuffers();
+  /** Those that are not in use, for what is served aside. */
+  private spareEvents: EventBuffers | null = null;
   private readonly control = new Uint8Array(EPOLL_EVENT_BYTES);
   private readonly controlView = new DataView(this.control.buffer);
   private readonly controlAddress: number;
-  private readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
-  private readonly readView = new DataView(this.readBuffer.buffer);
-  private readonly readAddress: number;
   private lastCount = 0;
 
   /** `channel`: where new connections come from, with an eventfd. */
   constructor(libc: Libc, channel: WorkerChannel, reply: ReplyWriter, handler: ConnectionHandler) {
     super(libc, channel, reply, handler);
-    this.eventsAddress = libc.addressOf(this.events);
+    this.events.findAddresses(libc);
     this.controlAddress = libc.addressOf(this.control);
-    this.readAddress = libc.addressOf(this.readBuffer);
     this.epoll = libc.epollCreate(Socket.SOCK_CLOEXEC);
     if (this.epoll < 0) throw new Error(`can't wait for events: ${libc.errorText(libc.errno())}`);
     this.changeInterest(Epoll.CTL_ADD, channel.wakeFd, Epoll.IN);
@@ -76,28 +87,46 @@ export class EpollTransport extends SocketTransport {
   }
 
   protected round(waitMs: number): number {
-    const { libc, eventsView, isInputLeft } = this;
+    const { libc, events, isInputLeft } = this;
     if (isInputLeft) this.deliverLeft();
     if (this.lastCount > 0 && this.lastCount < SMALL_ROUND_EVENTS) libc.yieldProcessor();
     const timeoutMs = isInputLeft ? 0 : Math.ceil(waitMs);
-    const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, timeoutMs);
+    const count = libc.epollWait(this.epoll, events.eventsAddress, EVENTS_MAX, timeoutMs);
     this.lastCount = count;
     for (let index = 0; index < count && !this.isStopped; index++) {
       const at = index * EPOLL_EVENT_BYTES;
-      this.handleEvent(eventsView.getInt32(at + EPOLL_DATA_OFFSET, true), eventsView.getUint32(at, true));
+      this.handleEvent(events.view.getInt32(at + EPOLL_DATA_OFFSET, true), events.view.getUint32(at, true));
     }
     return isInputLeft ? count + 1 : count;
   }
 
+  protected beginAside(): void {
+    if (this.spareEvents === null) {
+      this.spareEvents = new EventBuffers();
+      this.spareEvents.findAddresses(this.libc);
+    }
+    this.swapEvents();
+  }
+
+  protected endAside(): void {
+    this.swapEvents();
+  }
+
+  private swapEvents(): void {
+    const { events } = this;
+    this.events = this.spareEvents as EventBuffers;
+    this.spareEvents = events;
+  }
+
   private handleEvent(fd: number, events: number): void {
     if (fd === this.channel.wakeFd) {
-      this.libc.read(fd, this.readAddress, 8);
+      this.libc.read(fd, this.events.readAddress, 8);
       this.handleWake();
       return;
     }
     // A connection closed earlier in this round is not in the map any more.
     const connection = this.connections.get(fd) as EpollConnection | undefined;
-    if (connection === undefined) return;
+    if (connection === undefined || connection === this.running) return;
     if ((events & Epoll.OUT) !== 0) this.writePending(connection);
     if (connection.isClosed) return;
     if ((events & (Epoll.IN | Epoll.HUP | Epoll.ERR | Epoll.RDHUP)) === 0) return;
@@ -122,13 +151,10 @@ export class EpollTransport extends SocketTransport {
         // A read into no room at all would look like the end of the stream.
         if (input.length === connection.inputLength) connection.growInput();
         room = (connection.input as Uint8Array).length - connection.inputLength;
-        if (connection.inputAddress === 0) {
-          connection.inputAddress = this.libc.addressOf(connection.input as Uint8Array);
-        }
-        got = this.libc.read(connection.fd, connection.inputAddress + connection.inputLength, room);
+        got = this.libc.read(connection.fd, connection.addressBehindInput(this.libc), room);
       } else {
         room = READ_BUFFER_BYTES;
-        got = this.libc.read(connection.fd, this.readAddress, room);
+        got = this.libc.read(connection.fd, this.events.readAddress, room);
       }
       if (got <= 0) {
         if (got < 0) {
@@ -138,8 +164,9 @@ export class EpollTransport extends SocketTransport {
         this.close(connection, false);
         return;
       }
-      if (connection.inputLength > 0) this.deliverOwn(connection, got);
-      else this.deliverShared(connection, this.readBuffer, this.readView, 0, got);
+      if (connection.inputLength + got < connection.inputWanted) this.notePart(connection, got);
+      else if (connection.inputLength > 0) this.deliverOwn(connection, got);
+      else this.deliverShared(connection, this.events.readBuffer, this.events.readView, 0, got);
       if (got < room || connection.isClosed || connection.isReadingPaused || connection.isClosing) return;
       if (connection.isOutputHeld || connection.hasUndelivered) return;
     }

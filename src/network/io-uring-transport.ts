@@ -137,7 +137,8 @@ export class IoUringTransport extends SocketTransport {
     if (isInputLeft) this.deliverLeft();
     this.submitAndWait(isInputLeft ? 0 : waitMs);
     const count = ring.completed;
-    for (let handled = 0; handled < count; handled++) {
+    // What is served aside takes some of them.
+    for (let handled = 0; handled < count && ring.completed > 0; handled++) {
       const kind: Kind = ring.tagHigh(0);
       const slot = ring.tagLow(0);
       const result = ring.result(0);
@@ -226,6 +227,14 @@ export class IoUringTransport extends SocketTransport {
     this.handler.onOutputPending(connection);
   }
 
+  protected beginAside(): void {
+    this.submitNow();
+  }
+
+  protected endAside(): void {
+    this.submitNow();
+  }
+
   private awaitWake(): void {
     this.queue(
       Operation.Read,
@@ -290,7 +299,7 @@ export class IoUringTransport extends SocketTransport {
     ) {
       this.close(connection, false);
     }
-    if (!isOver || connection.isClosed) return;
+    if (!isOver || connection.isClosed || connection === this.running) return;
     if (connection.isLeaving) this.leave(connection);
     else this.updateInterest(connection);
   }
@@ -318,9 +327,19 @@ export class IoUringTransport extends SocketTransport {
   /** Bytes have come for a connection, into the worker's buffers. */
   private take(connection: RingConnection, start: number, end: number): void {
     const { bytes, view } = this.buffers;
+    if (connection === this.running) {
+      this.keepRunningInput(bytes, start, end);
+      if (this.runningInputBytes > UNDELIVERED_BYTES_MAX && !connection.isReceivingCancelled)
+        this.cancelAll(connection);
+      return;
+    }
     if (this.takesInput(connection) && !connection.hasUndelivered) {
       if (connection.inputLength === 0) {
         this.deliverShared(connection, bytes, view, start, end);
+        return;
+      }
+      if (connection.inputLength + end - start < connection.inputWanted) {
+        this.notePart(connection, connection.addInput(bytes, start, end));
         return;
       }
       connection.appendInput(bytes, start, end);

@@ -25,11 +25,13 @@ import type { WorkerChannel } from './worker-channel.js';
 const WRITTEN_PER_TURN_BYTES_MAX = 1024 * 1024;
 /** Output that was held and is sent like a reply that was just written. */
 const RESENT_BYTES_MAX = 16 * 1024;
+/** When so much more is needed for an argument to be complete, the handler is not asked before it is there. */
+const PART_BYTES_MIN = 1024;
 
 export abstract class SocketTransport implements Transport, ConnectionEvents {
-  readonly reply: ReplyWriter;
+  reply: ReplyWriter;
   protected readonly libc: Libc;
-  protected readonly handler: ConnectionHandler;
+  protected handler: ConnectionHandler;
   protected readonly channel: WorkerChannel;
   protected readonly connections = new Map<number, Connection>();
   protected isStopped = false;
@@ -54,6 +56,13 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.reply = reply;
     this.handler = handler;
   }
+
+  /** The connection whose command runs while others are served (`serveAside`). */
+  protected running: Connection | null = null;
+  /** What it has sent meanwhile, and whether it has ended. */
+  private runningInput: Uint8Array[] = [];
+  protected runningInputBytes = 0;
+  private hasRunningFailed = false;
 
   /** Waits until something happens, at most `waitMs` from `nowMs` on, and handles it. Returns how much that was. */
   protected abstract round(waitMs: number, nowMs: number): number;
@@ -91,6 +100,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       const nowMs = monotonicMs();
       if (nowMs >= this.nextTickMs) {
         const isWorkLeft = this.handler.onTick();
+        this.endRunning();
         this.nextTickMs = nowMs + (isWorkLeft || this.isBusy ? TICK_MS : IDLE_TICK_MS);
         this.isBusy = false;
         this.hasSpareWork = isWorkLeft;
@@ -99,6 +109,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       }
       const nextMs = Math.min(this.nextTickMs, this.handler.nextDeadlineMs);
       const count = this.round(this.hasSpareWork ? 0 : Math.max(0, nextMs - nowMs), nowMs);
+      this.endRunning();
       if (this.handler.nextDeadlineMs <= monotonicMs()) this.handler.onDeadline();
       if (count > 0) {
         this.isBusy = true;
@@ -108,6 +119,51 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       }
     }
   };
+
+  /**
+   * Handles what has come, from inside of a call of the handler that takes long: with another handler, and another reply
+   * buffer. `running` is the connection whose command runs: what comes from it waits.
+   */
+  serveAside(handler: ConnectionHandler, reply: ReplyWriter, running: Connection | null): void {
+    const { handler: ownHandler, reply: ownReply } = this;
+    this.running = running;
+    this.handler = handler;
+    this.reply = reply;
+    this.replyGeneration = -1;
+    this.beginAside();
+    this.round(0, monotonicMs());
+    this.endAside();
+    reply.reset();
+    this.handler = ownHandler;
+    this.reply = ownReply;
+    this.replyGeneration = -1;
+  }
+
+  /** What is being sent must have been sent, and buffers that are in use must not be used. */
+  protected abstract beginAside(): void;
+
+  protected abstract endAside(): void;
+
+  /** If a command has run for long, it has ended: hands over what its connection has sent meanwhile. */
+  private endRunning(): void {
+    const { running } = this;
+    if (running === null) return;
+    this.running = null;
+    if (this.hasRunningFailed) this.close(running, false);
+    for (const input of this.runningInput) if (!running.isClosed) running.appendInput(input, 0, input.length);
+    this.runningInput = [];
+    this.runningInputBytes = 0;
+    this.hasRunningFailed = false;
+    if (running.isClosed) return;
+    if (running.inputLength > 0) running.hasUndelivered = true;
+    this.updateInterest(running);
+  }
+
+  /** Keeps what the connection has sent whose command runs. */
+  protected keepRunningInput(bytes: Uint8Array, start: number, end: number): void {
+    this.runningInput.push(bytes.slice(start, end));
+    this.runningInputBytes += end - start;
+  }
 
   /** Another thread has woken this one. */
   protected handleWake(): void {
@@ -164,7 +220,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   /** Whether its input may be handed over now: what it sends waits as its replies do, or it could go on without end. */
   protected takesInput(connection: Connection): boolean {
-    return !connection.isOutputHeld && this.wantsInput(connection);
+    return connection !== this.running && !connection.isOutputHeld && this.wantsInput(connection);
   }
 
   protected get isInputLeft(): boolean {
@@ -204,7 +260,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     const input = connection.input as Uint8Array;
     const { handler } = this;
     const consumed = handler.onData(connection, input, connection.inputView as DataView, 0, end);
-    if (!connection.isClosed) connection.keepInput(input, consumed, end, handler.bytesNeeded);
+    if (!connection.isClosed) this.keep(connection, input, consumed, end);
     this.afterData(connection, end - consumed);
   }
 
@@ -218,9 +274,22 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   ): void {
     const { handler } = this;
     const consumed = handler.onData(connection, bytes, view, start, end);
-    if (consumed < end && !connection.isClosed)
-      connection.keepInput(bytes, consumed, end, handler.bytesNeeded);
+    if (consumed < end && !connection.isClosed) this.keep(connection, bytes, consumed, end);
     this.afterData(connection, end - consumed);
+  }
+
+  /** Keeps what the handler has left of bytes[start, end). */
+  private keep(connection: Connection, bytes: Uint8Array, start: number, end: number): void {
+    const { bytesNeeded } = this.handler;
+    connection.keepInput(bytes, start, end, bytesNeeded);
+    if (bytesNeeded >= PART_BYTES_MIN) connection.inputWanted = connection.inputLength + bytesNeeded;
+  }
+
+  /** `got` more bytes have come, behind what is there already, of a long argument that is still not complete. */
+  protected notePart(connection: Connection, got: number): void {
+    connection.inputLength += got;
+    this.handler.onPart(connection);
+    if (connection.isClosing) this.send(connection);
   }
 
   /** Input has been handed over, and so much of it is left. */
@@ -413,6 +482,10 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   close(connection: Connection, afterReply: boolean): void {
     if (connection.isClosed) return;
+    if (connection === this.running) {
+      this.hasRunningFailed = true;
+      return;
+    }
     if (afterReply && connection.pendingOutputBytes > 0) {
       connection.isClosing = true;
       this.updateInterest(connection);

@@ -189,6 +189,7 @@ export class BackgroundSave {
         flush: (bytes) => file.write(bytes),
       });
       this.writer.begin(this.state.startMs, this.keyspace.usedBytes(), this.keyspace.hasExpiringHashes);
+      this.writer.functions(this.keyspace.functions.pinnedSources());
       return file;
     } catch (error) {
       this.failure = (error as Error).message;

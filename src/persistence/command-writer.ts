@@ -163,6 +163,7 @@ export class CommandKeyWriter implements KeyWriter {
 
   writeEnd(shard: Shard, key: LongKey): void {
     this.selectLongKey(shard, key);
+    if (key.type === ValueType.Stream) this.streams.stepEnd(key);
     this.expiry(key.expiresAt);
   }
 
@@ -358,6 +359,15 @@ export class CommandWriter implements SnapshotWriter {
 
   begin(nowMs: number): void {
     if (this.options.hasTimestamp) this.output.rawText(`#TS:${Math.floor(nowMs / 1000)}\r\n`);
+  }
+
+  functions(sources: readonly Uint8Array[]): void {
+    const { output } = this;
+    for (const source of sources) {
+      output.command('FUNCTION', 2);
+      output.text('LOAD');
+      output.argument(source, new DataView(source.buffer, source.byteOffset), 0, source.length);
+    }
   }
 
   database(database: number): void {

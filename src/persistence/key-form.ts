@@ -43,6 +43,8 @@ export interface SnapshotWriter {
   readonly keys: KeyWriter;
   /** `hasExpiringFields`: some hash may have fields that expire, which not every reader knows. */
   begin(nowMs: number, usedBytes: number, hasExpiringFields: boolean): void;
+  /** Libraries of functions. */
+  functions(sources: readonly Uint8Array[]): void;
   /** Begins a database. The two numbers are hints for whoever loads it. */
   database(database: number, keys: number, volatileKeys: number): void;
   /** Goes on with a database that was begun before. */

@@ -29,6 +29,8 @@ export interface LoadResult {
   readonly savedAtSeconds: number;
   /** What the file says of replication (snapshot-history.ts); null if it says nothing. */
   readonly replication: SnapshotHistory | null;
+  /** The sources of libraries of functions, which whoever loads the file has to compile. */
+  readonly functions: readonly Uint8Array[];
 }
 
 /**
@@ -74,6 +76,7 @@ export function examineFile(keyspace: Keyspace, options: LoadOptions): LoadResul
     endOffset: reader?.offset ?? 0,
     savedAtSeconds: -1,
     replication: historyOf(reader?.fields ?? new Map()),
+    functions: [],
   };
 }
 
@@ -130,6 +133,7 @@ export function loadFile(
     endOffset: reader?.offset ?? 0,
     savedAtSeconds: Number(reader?.fields.get('ctime') ?? -1),
     replication: historyOf(reader?.fields ?? new Map()),
+    functions: isFirst && reader !== null ? reader.functions : [],
   };
 }
 

@@ -18,6 +18,8 @@
 export const RDB_VERSION = 10;
 /** The one that is written if there are hashes with fields that expire, which Redis reads since 7.4. */
 export const RDB_VERSION_FIELD_EXPIRY = 12;
+/** That of a payload with a stream that has producers, which Redis reads since 8.6. */
+export const RDB_VERSION_PRODUCERS = 13;
 /** That of a payload with a stream of which something was given back, which Redis reads since 8.8. */
 export const RDB_VERSION_GIVEN_BACK = 14;
 /** The newest version of Redis whose opcodes and types are known: that of 8.8. */
@@ -125,7 +127,8 @@ export const enum RdbModuleOpcode {
 
 /** The version that a payload with a value of this type has. */
 export function payloadVersion(type: RdbType): number {
-  if (type >= RdbType.StreamListpacks4) return RDB_VERSION_GIVEN_BACK;
+  if (type === RdbType.StreamListpacks4) return RDB_VERSION_PRODUCERS;
+  if (type >= RdbType.StreamListpacks5) return RDB_VERSION_GIVEN_BACK;
   return type >= RdbType.HashMetadataPreRelease ? RDB_VERSION_FIELD_EXPIRY : RDB_VERSION;
 }
 

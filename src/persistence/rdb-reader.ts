@@ -12,6 +12,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
 import { copyBytes } from '../structures/copy.js';
+import { readFunctionSource } from './function-form.js';
 import { KeyTally } from './key-tally.js';
 import { LoadLookAhead } from './load-look-ahead.js';
 import {
@@ -84,6 +85,8 @@ export class RdbReader {
   private readonly lookAhead: LoadLookAhead;
   private readonly key = new RdbString();
   private readonly text = new RdbString();
+  /** The sources of libraries of functions. */
+  readonly functions: Uint8Array[] = [];
   private database = 0;
   private hasLeftOutMetadata = false;
   // What precedes the key that comes next; -1: nothing.
@@ -198,10 +201,7 @@ export class RdbReader {
         this.field();
         break;
       case RdbOpcode.Function2:
-        input.skipString();
-        this.options.warn(
-          'the file has a library of functions, which is left out: functions are not supported',
-        );
+        this.functions.push(readFunctionSource(input));
         break;
       case RdbOpcode.FunctionPreRelease:
         input.fail('functions in the form of a release candidate of Redis 7 are not supported', at);

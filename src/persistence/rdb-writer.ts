@@ -7,6 +7,7 @@ import type { LongKey } from '../keyspace/long-key.js';
 import type { Shard } from '../keyspace/shard.js';
 import { REDIS_VERSION } from '../system/version.js';
 import { FLUSH_BYTES } from './byte-output.js';
+import { writeFunctions } from './function-form.js';
 import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-form.js';
 import { RDB_MAGIC, RDB_VERSION, RDB_VERSION_FIELD_EXPIRY, RdbOpcode } from './rdb-format.js';
 import { RdbOutput } from './rdb-output.js';
@@ -45,6 +46,10 @@ export class RdbWriter implements SnapshotWriter {
       this.field('repl-offset', String(replication.offset));
     }
     this.field('aof-base', this.options.isAofBase ? '1' : '0');
+  }
+
+  functions(sources: readonly Uint8Array[]): void {
+    writeFunctions(this.output, sources);
   }
 
   private field(name: string, value: string): void {
@@ -142,8 +147,8 @@ export class RdbKeyWriter implements KeyWriter {
     return this.values.streams.stepGroupEnd(shard, group);
   }
 
-  writeEnd(_shard: Shard, key: LongKey): void {
-    if (key.type === ValueType.Stream) this.values.streams.stepEnd();
+  writeEnd(shard: Shard, key: LongKey): void {
+    if (key.type === ValueType.Stream) this.values.streams.stepEnd(shard, key);
   }
 
   /** Writes what comes before a key's value. */

@@ -139,6 +139,7 @@ export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs
     const tally = new KeyTally();
     tally.begin(keyspace.databaseCount);
     writer.begin(nowMs, keyspace.usedBytes(), keyspace.hasExpiringHashes);
+    writer.functions(keyspace.functions.sources());
     for (let database = 0; database < keyspace.databaseCount; database++) {
       const keys = keyspace.keyCount(database);
       if (keys === 0) continue;

@@ -1,7 +1,7 @@
 /**
  * Writes streams as the commands that make them, as Redis 7.0 does: XADD for each entry, XSETID, and for each group
  * XGROUP CREATE, XCLAIM for what is pending and XGROUP CREATECONSUMER for consumers without any of that. What was given
- * back with XNACK takes an XNACK, which Redis knows since 8.8. Whoever runs these commands does not get what is pending but
+ * back with XNACK takes an XNACK, which Redis knows since 8.8, what is known of producers XCFGSET and XIDMPRECORD of 8.6 and 8.8. Whoever runs these commands does not get what is pending but
  * deleted from the stream.
  */
 
@@ -10,6 +10,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { StreamEntry } from '../structures/stream-block.js';
 import { Consumer, Group, Pending } from '../structures/stream-groups.js';
 import { ID_TEXT_BYTES_MAX, StreamId, uint64ToBigInt } from '../structures/stream-id.js';
+import { nameOf } from '../structures/stream-producers.js';
 import { Stream } from '../structures/stream-root.js';
 import type { CommandOutput } from './command-output.js';
 
@@ -97,6 +98,38 @@ export class StreamCommandWriter {
       const tree = (group >> 2) + Group.ById;
       for (let pending = groups.byId.first(tree); pending !== 0; pending = groups.byId.next()) {
         this.writePending(group, pending, groups.consumerOf(pending));
+      }
+    }
+    this.writeProducers(reference, streams.root(reference));
+  }
+
+  /**
+   * Writes what is known of producers: as far as the entries are there, up to the last id in the root of the stream, or of what
+   * is kept of it for a walk.
+   */
+  private writeProducers(reference: number, root: number): void {
+    const { output, shard, id } = this;
+    const { words, bytes, view, streams } = shard;
+    const { producers } = streams;
+    const known = words[root + Stream.Producers];
+    if (known === 0) return;
+    this.command('XCFGSET', 4);
+    output.text('IDMP-DURATION');
+    output.integer(producers.seconds(known));
+    output.text('IDMP-MAXSIZE');
+    output.integer(producers.idsMax(known));
+    const vector = producers.vector(known);
+    for (let index = 0; index < producers.producers.count(vector); index++) {
+      const producer = producers.producers.recordAt(vector, index);
+      const name = nameOf(producers.producers, producer, bytes, view);
+      for (let message = producers.oldest(producer); message !== 0; message = producers.newer(message)) {
+        id.read(words, producers.entryIdOf(message));
+        if (id.compareTo(words, root + Stream.LastId) > 0 || !streams.find(reference, id)) continue;
+        this.command('XIDMPRECORD', 3);
+        output.argument(bytes, view, name.offset, name.lengthBytes);
+        const own = nameOf(producers.messages, message, bytes, view);
+        output.argument(bytes, view, own.offset, own.lengthBytes);
+        this.idArgument(id);
       }
     }
   }
@@ -200,6 +233,11 @@ export class StreamCommandWriter {
       const consumer = groups.consumers.recordAt(vector, number);
       if (words[(consumer >> 2) + Consumer.PendingThen] === 0) this.writeConsumer(group, consumer);
     }
+  }
+
+  stepEnd(key: LongKey): void {
+    const { streams } = this.shard;
+    this.writeProducers(key.reference, streams.walk.past(streams.root(key.reference)));
   }
 
   stepPending(group: number, pending: Int32Array, count: number): void {

@@ -1,17 +1,24 @@
 /**
  * Builds streams from RDB's forms of them (stream-writer.ts). Those of Redis 5 have no first id, no largest id deleted and no
  * numbers of entries added and read; since Redis 7.2 consumers have the time when they were last active, since 8.6 streams
- * have what is known of producers, which is passed over, and since 8.8 groups have what was given back.
+ * have what is known of producers, and since 8.8 groups have what was given back.
  */
 
 import type { Shard } from '../keyspace/shard.js';
 import { Pending } from '../structures/stream-groups.js';
 import { StreamId } from '../structures/stream-id.js';
 import { LoadedBlock, StreamListpackReader } from '../structures/stream-listpack.js';
+import type { ProducerName } from '../structures/stream-producers.js';
+import { Stream } from '../structures/stream-root.js';
 import { RdbMemoryError, RdbType } from './rdb-format.js';
 import { type RdbInput, RdbString } from './rdb-input.js';
 
 const ID_BYTES = 16;
+/** Limits of what XCFGSET sets, and Redis's defaults. */
+const SECONDS_MAX = 86_400;
+const IDS_MAX = 10_000;
+const DEFAULT_SECONDS = 100;
+const DEFAULT_IDS = 100;
 /** An id, a time and a number of deliveries. */
 const PENDING_BYTES_MIN = ID_BYTES + 9;
 
@@ -41,7 +48,7 @@ export class StreamLoader {
     }
     this.ids(shard, type);
     for (let groups = this.input.count(4); groups > 0; groups--) this.group(shard, type);
-    if (type >= RdbType.StreamListpacks4) this.skipProducers();
+    if (type >= RdbType.StreamListpacks4) this.producers(shard);
   }
 
   private block(shard: Shard): void {
@@ -160,6 +167,54 @@ export class StreamLoader {
         input.fail('an entry was given back but is pending for a consumer', at);
       if (!groups.giveBack(group, pending)) noMemory();
     }
+  }
+
+  /** Reads what is known of producers. Those of a stream that never had any are not kept. */
+  private producers(shard: Shard): void {
+    const { input, id } = this;
+    const { streams, draft, words } = shard;
+    const { producers } = streams;
+    const at = input.offset;
+    const seconds = input.length();
+    const ids = input.length();
+    if (seconds < 1 || seconds > SECONDS_MAX || ids < 1 || ids > IDS_MAX) {
+      input.fail('the limits for producers of a stream make no sense', at);
+    }
+    const count = input.count(2);
+    const root = streams.root(draft);
+    const known = producers.create(seconds, ids);
+    if (known === 0) noMemory();
+    words[root + Stream.Producers] = known;
+    for (let left = count; left > 0; left--) {
+      const producer = this.name();
+      for (let messages = input.count(3); messages > 0; messages--) {
+        const messageAt = input.offset;
+        const message = this.name();
+        this.readId(id);
+        if (producers.find(known, producer, message) !== 0) {
+          input.fail('a producer of a stream has an id twice', messageAt);
+        }
+        if (!producers.add(known, producer, message, id)) noMemory();
+      }
+    }
+    const added = BigInt.asUintN(64, input.length64());
+    const duplicates = BigInt.asUintN(64, input.length64());
+    producers.setCounts(known, added, duplicates);
+    const isUsed =
+      count > 0 || added > 0n || duplicates > 0n || seconds !== DEFAULT_SECONDS || ids !== DEFAULT_IDS;
+    if (isUsed) return;
+    producers.releaseSome(known, 1);
+    words[root + Stream.Producers] = 0;
+  }
+
+  /** Reads a name, which is not empty, and keeps it. */
+  private name(): ProducerName {
+    const { input, text } = this;
+    const at = input.offset;
+    input.string(text);
+    if (text.lengthBytes === 0) input.fail('a producer of a stream has an empty id', at);
+    const bytes = text.bytes.slice(text.offset, text.offset + text.lengthBytes);
+    return { bytes, view: new DataView(bytes.buffer), offset: 0, lengthBytes: bytes.length };
   }
 
   /** Passes over what is known of producers. */

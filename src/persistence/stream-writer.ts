@@ -9,11 +9,13 @@
  *     number of consumers, for each: name, when it was seen (8 bytes), number of pending entries, their ids
  *
  * When a consumer was last active has no place there; Redis takes the time when it was seen for it. If something was
- * given back by its consumer, that of Redis 8.8 is taken (type 27): there a consumer has the time when it was active, behind
- * the consumers of a group come the number and the ids of what was given back, and behind all groups what is known of
- * producers (none):
+ * given back by its consumer, that of Redis 8.8 is taken (type 27), and if the stream has producers, at least that of 8.6 (type 26):
+ * there a consumer has the time when it was active, and behind all groups comes what is known of producers. In type 27 the
+ * number and the ids of what was given back come behind the consumers of a group.
  *
- *   seconds and number for which their ids are kept, number of producers, ids ever added, duplicates
+ *   seconds and number for which ids of producers are kept
+ *   number of producers, for each: name, number of its ids, for each: name, id of the entry
+ *   ids ever added, duplicates
  *
  * A stream is written at once, or in the steps of a walk. Then what is pending comes once, in any order, and the ids of
  * each consumer are gathered here until its group ends.
@@ -22,8 +24,9 @@
 import type { LongKey } from '../keyspace/long-key.js';
 import type { Shard } from '../keyspace/shard.js';
 import { Consumer, Group, Pending } from '../structures/stream-groups.js';
-import { ID_WORDS } from '../structures/stream-id.js';
+import { ID_WORDS, StreamId } from '../structures/stream-id.js';
 import { StreamListpackWriter } from '../structures/stream-listpack.js';
+import { nameOf } from '../structures/stream-producers.js';
 import { Stream } from '../structures/stream-root.js';
 import { RdbType } from './rdb-format.js';
 import type { RdbOutput } from './rdb-output.js';
@@ -34,10 +37,12 @@ const PART_IDS = 8192;
 /** Of what is gathered, so much is written under one hold of a lock. */
 const IDS_PER_STEP = 1024;
 const KEPT_BYTES_MAX = 1 << 20;
+const lastId = new StreamId();
 
-/** The form of a stream, by whether something of it was given back. */
-export function streamType(hasGivenBack: boolean): RdbType {
-  return hasGivenBack ? RdbType.StreamListpacks5 : RdbType.StreamListpacks2;
+/** The form of a stream, by whether something of it was given back, and whether it has producers. */
+export function streamType(hasGivenBack: boolean, hasProducers: boolean): RdbType {
+  if (hasGivenBack) return RdbType.StreamListpacks5;
+  return hasProducers ? RdbType.StreamListpacks4 : RdbType.StreamListpacks2;
 }
 
 /** For how long, in seconds, and how many ids of producers Redis keeps by default. */
@@ -187,7 +192,7 @@ export class StreamWriter {
       this.beginGivenBack();
       for (let place = 0; place < givenBack.count; place++) this.writeGivenBack(place);
     }
-    this.writeProducers();
+    this.writeProducers(shard, streams.root(reference));
   }
 
   private beginGivenBack(): void {
@@ -204,14 +209,47 @@ export class StreamWriter {
     }
   }
 
-  private writeProducers(): void {
+  /**
+   * Writes what is known of producers, if the form has it. `root` is that of the stream, or of what is kept of it for a walk:
+   * messages that have come since then are left out.
+   */
+  private writeProducers(shard: Shard, root: number): void {
     const { output } = this;
     if (this.type < RdbType.StreamListpacks4) return;
-    output.lengthField(PRODUCERS_SECONDS);
-    output.lengthField(PRODUCERS_IDS);
-    output.lengthField(0);
-    output.lengthField(0);
-    output.lengthField(0);
+    const { words, bytes, view } = shard;
+    const { producers } = shard.streams;
+    const known = words[root + Stream.Producers];
+    if (known === 0) {
+      for (const value of [PRODUCERS_SECONDS, PRODUCERS_IDS, 0, 0, 0]) output.lengthField(value);
+      return;
+    }
+    lastId.read(words, root + Stream.LastId);
+    output.lengthField(producers.seconds(known));
+    output.lengthField(producers.idsMax(known));
+    const vector = producers.vector(known);
+    const count = producers.producers.count(vector);
+    output.lengthField(count);
+    for (let index = 0; index < count; index++) {
+      const producer = producers.producers.recordAt(vector, index);
+      const { offset, lengthBytes } = nameOf(producers.producers, producer, bytes, view);
+      output.string(bytes, view, offset, lengthBytes);
+      let ids = 0;
+      let message = producers.oldest(producer);
+      for (; message !== 0; message = producers.newer(message)) {
+        if (lastId.compareTo(words, producers.entryIdOf(message)) >= 0) ids++;
+      }
+      output.lengthField(ids);
+      message = producers.oldest(producer);
+      for (; ids > 0; ids--) {
+        const name = nameOf(producers.messages, message, bytes, view);
+        output.string(bytes, view, name.offset, name.lengthBytes);
+        this.idFields(words, producers.entryIdOf(message));
+        message = producers.newer(message);
+      }
+    }
+    for (const total of [producers.added(known), producers.duplicates(known)]) {
+      output.lengthField64(Number(BigInt.asIntN(32, total >> 32n)), Number(BigInt.asIntN(32, total)));
+    }
   }
 
   /** Writes a block of entries. */
@@ -297,8 +335,9 @@ export class StreamWriter {
   stepHead(shard: Shard, key: LongKey): void {
     const { streams } = shard;
     const root = streams.root(key.reference);
-    this.type = streamType(streams.walk.hadGivenBack(root));
-    this.writeRoot(shard, streams.walk.past(root));
+    const past = streams.walk.past(root);
+    this.type = streamType(streams.walk.hadGivenBack(root), shard.words[past + Stream.Producers] !== 0);
+    this.writeRoot(shard, past);
   }
 
   stepGroupHead(shard: Shard, group: number): void {
@@ -356,7 +395,8 @@ export class StreamWriter {
   }
 
   /** Ends a stream that was written in steps. */
-  stepEnd(): void {
-    this.writeProducers();
+  stepEnd(shard: Shard, key: LongKey): void {
+    const { walk } = shard.streams;
+    this.writeProducers(shard, walk.past(shard.streams.root(key.reference)));
   }
 }

@@ -48,10 +48,14 @@ export class ValueWriter {
       case ValueType.Hash:
         return this.hashType(shard, valueOffset(shard.words, entry), encoding);
       case ValueType.Stream:
-        return streamType(shard.streams.hasGivenBack(valueOffset(shard.words, entry)));
+        return this.streamType(shard, valueOffset(shard.words, entry));
       default:
         throw new Error(`no RDB type for type ${type}`);
     }
+  }
+
+  private streamType({ streams }: Shard, reference: number): RdbType {
+    return streamType(streams.hasGivenBack(reference), streams.producersOf(reference) !== 0);
   }
 
   private hashType({ hashes }: Shard, reference: number, encoding: Encoding): RdbType {
@@ -98,6 +102,7 @@ export class ValueWriter {
         this.hashWithExpiries(shard, reference);
         break;
       case RdbType.StreamListpacks2:
+      case RdbType.StreamListpacks4:
       case RdbType.StreamListpacks5:
         this.streams.write(shard, reference, type);
         break;

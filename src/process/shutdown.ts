@@ -80,7 +80,7 @@ export async function untilReplicasHaveAll(
 
 /**
  * Saves if a signal asks for it; nothing can change, or be recorded, any more then. (SHUTDOWN has saved already.)
- * Returns whether the process may end.
+ * Returns whether the process may end. Throws `ScriptRunsLong` while a slow script runs.
  */
 export function saveBeforeExit(
   request: ShutdownRequest,
@@ -100,6 +100,7 @@ export function saveBeforeExit(
     if (!isForced) return false;
   }
   const keyspace = openKeyspace(handle, config);
+  keyspace.lockOrder.givesUp = true;
   keyspace.lockAll();
   if (!saves) return true;
   const persistence = new PersistenceState(state.persistence);

@@ -49,6 +49,11 @@ const enum Type {
 
 const textEncoder = new TextEncoder();
 
+/** A buffer that is not cleared: to do that costs as much as to fill it, and what is never used takes no memory. */
+function bufferOf(lengthBytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
+}
+
 export class ReplyWriter {
   bytes: Uint8Array;
   view: DataView;
@@ -72,11 +77,13 @@ export class ReplyWriter {
   spilledBytes = 0;
   /** A position in the buffer is still needed, so nothing leaves it. */
   private isHeld = false;
+  /** A buffer that belongs to somebody else. */
+  private lent: Uint8Array | null = null;
   /** The most that the buffer has held since the last `shrinkIfUnused`. */
   private lengthMax = 0;
 
   constructor(initialBytes = INITIAL_BYTES) {
-    this.bytes = new Uint8Array(initialBytes);
+    this.bytes = bufferOf(initialBytes);
     this.view = new DataView(this.bytes.buffer);
   }
 
@@ -149,6 +156,16 @@ export class ReplyWriter {
     this.spilledBytes = 0;
   }
 
+  /** Writes a reply into a part of somebody else's memory; if it is too long for that, into a buffer of its own. */
+  lend(bytes: Uint8Array, view: DataView): void {
+    this.bytes = bytes;
+    this.view = view;
+    this.lent = bytes;
+    this.length = 0;
+    this.start = 0;
+    this.isHeld = false;
+  }
+
   /** Makes room for `lengthBytes` more. */
   reserve(lengthBytes: number): void {
     if (this.length + lengthBytes > this.bytes.length) this.grow(lengthBytes);
@@ -172,7 +189,7 @@ export class ReplyWriter {
     this.replaceBuffer(capacity);
     this.bytes.set(old.subarray(0, this.length));
     // What is being sent is sent from the old one.
-    if (this.start === 0) releasePages(old);
+    if (this.start === 0 && old !== this.lent) releasePages(old);
   }
 
   /** Gives what has been written to the outlet; returns whether it was possible. */
@@ -185,7 +202,7 @@ export class ReplyWriter {
   }
 
   private replaceBuffer(capacity: number): void {
-    this.bytes = new Uint8Array(capacity);
+    this.bytes = bufferOf(capacity);
     this.view = new DataView(this.bytes.buffer);
     this.generation++;
   }
@@ -410,6 +427,22 @@ export class ReplyWriter {
       this.length,
     );
     this.length += lengthBytes;
+  }
+
+  /** A whole reply that is somewhere else. */
+  rawCopy(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
+    this.reserve(lengthBytes + 4);
+    copyBytes(this.bytes, this.view, this.length, source, sourceView, offset, lengthBytes);
+    this.length += lengthBytes;
+  }
+
+  /** The next raw reply is an error, whose text begins at `offset`. */
+  noteError(source: Uint8Array, offset: number): void {
+    this.errors++;
+    this.lastError = '';
+    for (let at = offset; source[at] !== 0x20 && source[at] !== CR && at < source.length; at++) {
+      this.lastError += String.fromCharCode(source[at]);
+    }
   }
 
   /**

@@ -6,7 +6,7 @@
  *   payload of MessageKind.Invalidated: rows of the client table, two bytes each, then the name of the key
  *   payload of MessageKind.InvalidatedPrefix: the prefix, then a key list
  *   payload of MessageKind.InvalidatedFor: a key list; nothing for all keys
- *   key list: for each key the row of the client that has changed it, or -1; the length of the name, both int32; the name
+ *   key list: for each key the row of the client that has changed it, -1 if there are several or none; the length of the name, both int32; the name
  */
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
@@ -52,13 +52,21 @@ class KeyList {
   private view = new DataView(this.bytes.buffer);
   length = 0;
 
-  add(origin: number, source: Uint8Array, offset: number, lengthBytes: number): void {
-    const end = this.length + KEY_HEAD_BYTES + lengthBytes;
+  /** Adds a key that a client has changed; returns where it is. */
+  add(origin: number, source: Uint8Array, offset: number, lengthBytes: number): number {
+    const start = this.length;
+    const end = start + KEY_HEAD_BYTES + lengthBytes;
     this.reserve(end);
     this.view.setInt32(this.length, origin, true);
     this.view.setInt32(this.length + 4, lengthBytes, true);
-    this.bytes.set(source.subarray(offset, offset + lengthBytes), this.length + KEY_HEAD_BYTES);
+    this.bytes.set(source.subarray(offset, offset + lengthBytes), start + KEY_HEAD_BYTES);
     this.length = end;
+    return start;
+  }
+
+  /** One more client has changed a key that is in the list at `start`. */
+  changedBy(origin: number, start: number): void {
+    if (this.view.getInt32(start, true) !== origin) this.view.setInt32(start, -1, true);
   }
 
   append(source: Uint8Array): void {
@@ -80,8 +88,8 @@ class KeyList {
 interface KnownPrefix {
   readonly channel: RegisteredChannel;
   readonly list: KeyList;
-  /** Those in the list, one character per byte. */
-  readonly names: Set<string>;
+  /** Where those in the list are, by name, one character per byte. */
+  readonly names: Map<string, number>;
 }
 
 export class Invalidations<Client extends TrackingClient> {
@@ -187,10 +195,13 @@ export class Invalidations<Client extends TrackingClient> {
     const text = textOf(bytes, offset, lengthBytes);
     this.prefixes.match(text, (prefix) => {
       const { channel, list, names } = prefix;
-      if (names.has(text)) return;
-      names.add(text);
+      const known = names.get(text);
+      if (known !== undefined) {
+        list.changedBy(origin, known);
+        return;
+      }
       if (list.length === channel.name.length) this.touched.push(prefix);
-      list.add(origin, bytes, offset, lengthBytes);
+      names.set(text, list.add(origin, bytes, offset, lengthBytes));
       if (list.length > KEY_LIST_BYTES_MAX) this.flushPrefix(prefix);
     });
   }
@@ -204,7 +215,7 @@ export class Invalidations<Client extends TrackingClient> {
     for (const channel of registry.list(ChannelKind.Prefix)) {
       const list = new KeyList();
       list.append(channel.name);
-      this.prefixes.add(textOf(channel.name, 0, channel.name.length), { channel, list, names: new Set() });
+      this.prefixes.add(textOf(channel.name, 0, channel.name.length), { channel, list, names: new Map() });
     }
   }
 

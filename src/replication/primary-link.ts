@@ -12,6 +12,7 @@ import net from 'node:net';
 import path from 'node:path';
 import type { ClientRows } from '../execution/client-rows.js';
 import type { ClientConnection } from '../execution/session.js';
+import { RestorePolicy } from '../execution/scripts/known-functions.js';
 import { Session } from '../execution/session.js';
 import { JournalRequest } from '../journal/journal-ring.js';
 import { examineFile, loadFile } from '../persistence/load-file.js';
@@ -536,7 +537,9 @@ export class PrimaryLink {
     keyspace.usesReserve = true;
     const fd = descriptorOf(socket);
     let nextMs = 0;
-    const { failure, keysLoaded, keysExpired } = loadFile(keyspace, options, log, {
+    const { functions: libraries } = this.core.context.scripts;
+    libraries.flush();
+    const { failure, keysLoaded, keysExpired, functions } = loadFile(keyspace, options, log, {
       onProgress: (offset) => {
         persistence.loadedBytes = offset;
         const nowMs = monotonicMs();
@@ -550,7 +553,10 @@ export class PrimaryLink {
       },
     });
     keyspace.usesReserve = false;
+    for (const shard of keyspace.shards) shard.noteLoaded();
     if (failure === '') {
+      const problem = libraries.restore(functions, RestorePolicy.Append);
+      if (problem !== '') return problem;
       persistence.noteLoaded(keysLoaded, keysExpired);
       log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
     }

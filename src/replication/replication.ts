@@ -7,14 +7,17 @@ import net from 'node:net';
 import { createReplayTable } from '../commands/commands.js';
 import { Config } from '../config/config.js';
 import { defaultSettings, type KeyspaceSettings } from '../config/keyspace-settings.js';
+import { AccessControl } from '../execution/access-control.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
+import { Executor } from '../execution/executor.js';
 import { HoldFinish } from '../execution/hold-finish.js';
 import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { FailoverRequest, ReplicationRequest } from '../execution/replication-requests.js';
 import type { ServerServices } from '../execution/services.js';
 import type { Handover, Session } from '../execution/session.js';
+import type { CommandTable } from '../execution/table/command-table.js';
 import { TransferFailure, type Transfers } from '../execution/transfers.js';
 import { WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
@@ -105,9 +108,11 @@ export class Replication {
     const counters = process.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters, workerCount);
     this.ring = this.keyspace.journal.ring;
-    this.services = this.createServices();
     const table = createReplayTable(this.config.renamedCommands);
+    this.services = this.createServices(table);
     const context = new CommandContext(this.keyspace, table, new ReplyWriter(), this.services, counters);
+    // It brings what keeps functions, which a primary may have.
+    new Executor(context);
     const { gate } = this.keyspace;
     gate.holdEnd = new HoldFinish(gate, new WaitServer(context), this.services.notices);
     this.imageWriter = new SnapshotImageWriter(this.settings, process.persistence);
@@ -133,13 +138,29 @@ export class Replication {
     this.applyConfig();
   }
 
-  private createServices(): ServerServices {
+  private createServices(table: CommandTable): ServerServices {
     const { options, process, config, log } = this;
     const { workerCount } = options;
+    const clientRows = new ClientRows(process.clients, workerCount);
+    const sessions = new Map<number, Session>();
     return {
       state: process,
       config,
-      clientRows: new ClientRows(process.clients, workerCount),
+      clientRows,
+      access: new AccessControl(
+        {
+          state: process,
+          config,
+          clientRows,
+          sessions,
+          workerIndex: workerCount,
+          close: () => {},
+          changed: () => {},
+          wakeWorker: (worker) => this.channels[worker].wake(),
+          mayWait: () => false,
+        },
+        table,
+      ),
       monitors: new MonitorFeed(
         process,
         workerCount,
@@ -162,10 +183,9 @@ export class Replication {
       wakeWorker: (worker) => this.channels[worker].wake(),
       workerCount,
       multiplexingApi: '',
-      requirePass: '',
       maxBulkLengthBytes: 2 ** 31 - 1,
       workerIndex: workerCount,
-      sessions: new Map(),
+      sessions,
       isAllowed: () => false,
       listenOn: () => false,
       hasReplication: false,
@@ -177,6 +197,7 @@ export class Replication {
       log,
       purgeBuffers: () => {},
       releaseUnusedPages: () => {},
+      serveWhileBusy: () => {},
       executeTransaction: () => true,
     };
   }

@@ -234,8 +234,9 @@ export class ControlBlock {
     return Atomics.load(this.words, Word.ShutdownRequest);
   }
 
-  /** Asks the main thread to shut the process down; the first request counts. Wakes `waitForShutdown`. */
+  /** Asks the main thread to shut the process down; the first request counts, but for `Exit`. Wakes `waitForShutdown`. */
   requestShutdown(request: ShutdownRequest): void {
+    if (request === ShutdownRequest.Exit) Atomics.store(this.words, Word.ShutdownRequest, request);
     Atomics.compareExchange(this.words, Word.ShutdownRequest, ShutdownRequest.None, request);
     Atomics.notify(this.words, Word.ShutdownRequest);
   }

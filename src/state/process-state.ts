@@ -1,5 +1,6 @@
 /** All shared state of the process in one place: handles to pass to a thread, objects to use in it. */
 
+import { AccessLog, type AccessLogHandle } from './access-log.js';
 import { AppendOnlyState } from './append-only-state.js';
 import { ClientTable, type ClientTableHandle } from './client-table.js';
 import { CommandLog } from './command-log.js';
@@ -11,7 +12,10 @@ import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { PreparedReplies } from './prepared-replies.js';
 import { ReplicationState } from './replication-state.js';
+import { RunningScripts } from './running-scripts.js';
+import { ScriptCache, type ScriptCacheHandle } from './script-cache.js';
 import { SharedConfig } from './shared-config.js';
+import { SharedLines } from './shared-lines.js';
 import { WorkerLoad } from './worker-load.js';
 
 export interface ProcessStateHandle {
@@ -29,7 +33,15 @@ export interface ProcessStateHandle {
   readonly mail: MailHandle;
   readonly preparedReplies: SharedArrayBuffer;
   readonly replication: SharedArrayBuffer;
+  readonly users: SharedArrayBuffer;
+  readonly usersFollowed: SharedArrayBuffer;
+  readonly accessLog: AccessLogHandle;
+  readonly scriptCache: ScriptCacheHandle;
+  readonly runningScripts: SharedArrayBuffer;
 }
+
+/** Address space for the texts of all users: some hundred thousand of them. */
+const USERS_BYTES_MAX = 64 << 20;
 
 /** Makes the shared state of a new process. The replication thread is one more beside the workers, behind them. */
 export function createProcessState(workers: number, commands: number): ProcessStateHandle {
@@ -48,6 +60,11 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     mail: Mail.create(workers + 1),
     preparedReplies: PreparedReplies.create(),
     replication: ReplicationState.create(),
+    users: SharedLines.create(USERS_BYTES_MAX),
+    usersFollowed: new SharedArrayBuffer(4 * (workers + 1)),
+    accessLog: AccessLog.create(),
+    scriptCache: ScriptCache.create(),
+    runningScripts: RunningScripts.create(workers + 1),
   };
 }
 
@@ -66,6 +83,13 @@ export class ProcessState {
   readonly workerLoad: WorkerLoad;
   readonly preparedReplies: PreparedReplies;
   readonly replication: ReplicationState;
+  /** The users, as text (execution/access-control.ts). */
+  readonly users: SharedLines;
+  /** By worker, the version of the users that it has taken over. */
+  readonly usersFollowed: Int32Array;
+  readonly accessLog: AccessLog;
+  readonly scriptCache: ScriptCache;
+  readonly runningScripts: RunningScripts;
   /** This worker's own counters. */
   readonly counters: WorkerStatistics;
   readonly mail: Mail;
@@ -87,6 +111,11 @@ export class ProcessState {
     this.workerLoad = new WorkerLoad(handle.workerLoad);
     this.preparedReplies = new PreparedReplies(handle.preparedReplies);
     this.replication = new ReplicationState(handle.replication);
+    this.users = new SharedLines(handle.users);
+    this.usersFollowed = new Int32Array(handle.usersFollowed);
+    this.accessLog = new AccessLog(handle.accessLog);
+    this.scriptCache = new ScriptCache(handle.scriptCache);
+    this.runningScripts = new RunningScripts(handle.runningScripts);
     this.counters = new WorkerStatistics(handle.statistics, worker);
     this.mail = new Mail(handle.mail, wakeWorker);
     this.outbox = new Outbox(this.mail);

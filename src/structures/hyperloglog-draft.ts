@@ -28,6 +28,8 @@ export class HyperLogLogDraft {
   private readonly maxima: RegisterMaxima;
   private sparseBytes = 0;
   private isDense = false;
+  /** Registers that were raised one by one. */
+  raisedCount = 0;
 
   /** `maxima` serves for the registers of a draft that becomes dense; nobody else may use it meanwhile. */
   constructor(maxima: RegisterMaxima) {
@@ -41,6 +43,7 @@ export class HyperLogLogDraft {
   /** Begins with an empty one. */
   beginEmpty(): void {
     this.isDense = false;
+    this.raisedCount = 0;
     writeHeader(this.bytes, this.view, 0, Form.Sparse);
     this.sparseBytes = writeEmptyRuns(this.bytes, HEADER_BYTES);
     this.sparse.beginSeries();
@@ -50,6 +53,7 @@ export class HyperLogLogDraft {
   beginWith(bytes: Uint8Array, view: DataView, start: number, lengthBytes: number): boolean {
     if (lengthBytes > SPARSE_BYTES_MAX) return false;
     this.isDense = false;
+    this.raisedCount = 0;
     copyBytes(this.bytes, this.view, 0, bytes, view, start, lengthBytes);
     this.sparseBytes = lengthBytes;
     this.sparse.beginSeries();
@@ -63,13 +67,16 @@ export class HyperLogLogDraft {
       if (rank <= SPARSE_RANK_MAX) {
         const plan = this.sparse.plan(this.bytes, HEADER_BYTES, this.sparseBytes, index, rank);
         if (plan !== Plan.Changes) return plan === Plan.Unchanged;
-        if (this.applyWithin(sparseBytesMax)) return true;
+        if (this.applyWithin(sparseBytesMax)) {
+          this.raisedCount++;
+          return true;
+        }
       }
       maxima.clear();
       this.isDense = true;
       if (!mergeSparse(maxima, this.bytes, HEADER_BYTES, this.sparseBytes)) return false;
     }
-    maxima.raise(index, rank);
+    if (maxima.raise(index, rank)) this.raisedCount++;
     return true;
   }
 

@@ -1,12 +1,12 @@
 /**
  * The root of a stream: a block in the shard, to which the reference points.
  *
- *   +------------+---------+----------+----------------+---------------+--------+------------+------+----------+
- *   | blocks (4) | last id | first id | max deleted id | entries added | length | groups (3) | walk | past (6) |
- *   +------------+---------+----------+----------------+---------------+--------+------------+------+----------+
+ *   +------------+---------+----------+----------------+---------------+--------+------------+------+-----------+----------+
+ *   | blocks (4) | last id | first id | max deleted id | entries added | length | groups (3) | walk | producers | past (8) |
+ *   +------------+---------+----------+----------------+---------------+--------+------------+------+-----------+----------+
  *
  * `blocks` is the root of a tree of the blocks of entries (stream-block.ts, key-tree.ts), `groups` a vector of the groups
- * (stream-groups.ts). The number of entries that were ever added is an int64, low half first, since XSETID sets it at will.
+ * (stream-groups.ts), `producers` what is known of producers (stream-producers.ts), 0: nothing. The number of entries that were ever added is an int64, low half first, since XSETID sets it at will.
  */
 
 export const enum Stream {
@@ -19,11 +19,12 @@ export const enum Stream {
   Groups = 19,
   /** The walk (element-walk.ts) that is under way, 0 for none. */
   Walk = 22,
+  Producers = 23,
   // Of what is kept for a walk: how far it is (stream-walk.ts).
-  Phase = 23,
-  Position = 24,
-  CurrentGroup = 28,
-  WORDS = 30,
+  Phase = 24,
+  Position = 25,
+  CurrentGroup = 29,
+  WORDS = 32,
 }
 
 export const STREAM_BYTES = Stream.WORDS * 4;

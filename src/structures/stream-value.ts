@@ -18,6 +18,7 @@ import { RadixNodes } from './radix-nodes.js';
 import { StreamBlocks, StreamEntry } from './stream-block.js';
 import { Group, Pending, StreamGroups } from './stream-groups.js';
 import { ID_WORDS, StreamId, uint64ToBigInt } from './stream-id.js';
+import { StreamProducers } from './stream-producers.js';
 import { STREAM_BYTES, Stream } from './stream-root.js';
 import { StreamTrim, type TrimOptions } from './stream-trim.js';
 import { StreamWalk } from './stream-walk.js';
@@ -56,6 +57,7 @@ export class StreamRange {
 export class StreamValue extends CollectionValue {
   readonly blocks: StreamBlocks;
   readonly groups: StreamGroups;
+  readonly producers: StreamProducers;
   readonly walk: StreamWalk;
   private readonly tree: KeyTree;
   private readonly trimmer: StreamTrim;
@@ -72,6 +74,7 @@ export class StreamValue extends CollectionValue {
     this.elements = new ElementReader(memory);
     this.tree = new KeyTree(memory, arena, 0, ID_WORDS);
     this.groups = new StreamGroups(memory, arena);
+    this.producers = new StreamProducers(memory, arena);
     this.walk = new StreamWalk(memory, arena, this.blocks, this.tree, this.groups, this.stepped);
     this.groups.keeper = this.walk;
     this.trimmer = new StreamTrim(
@@ -106,6 +109,20 @@ export class StreamValue extends CollectionValue {
     this.words.fill(0, block >> 2, (block + STREAM_BYTES) >> 2);
     this.setReference(reference, Encoding.Stream, block);
     return true;
+  }
+
+  /** What is known of a stream's producers (stream-producers.ts), 0 if there were none. */
+  producersOf(reference: number): number {
+    return this.words[this.root(reference) + Stream.Producers];
+  }
+
+  /** The same, which is made if it is not there; 0 if there is no memory. */
+  producersFor(reference: number): number {
+    const { words, limits } = this;
+    const at = this.root(reference) + Stream.Producers;
+    if (words[at] === 0)
+      words[at] = this.producers.create(limits.streamProducerSeconds, limits.streamProducerIds);
+    return words[at];
   }
 
   /** Number of entries. */
@@ -606,6 +623,8 @@ export class StreamValue extends CollectionValue {
       if (!this.groups.releaseSome(group, steps)) return false;
       groups.removeLast(vector);
     }
+    const known = this.producersOf(reference);
+    if (known !== 0 && !this.producers.releaseSome(known, steps)) return false;
     this.arena.free(root << 2, STREAM_BYTES);
     return true;
   }
@@ -633,14 +652,16 @@ export class StreamValue extends CollectionValue {
     for (let index = 0; index < this.groupCount(reference); index++) {
       steps += this.groups.releaseSteps(this.groupAt(reference, index));
     }
-    return steps;
+    const known = this.producersOf(reference);
+    return known === 0 ? steps : steps + this.producers.idCount(known);
   }
 
   override copy(reference: number, source: this, sourceReference: number): boolean {
     if (!this.create(reference)) return false;
     if (
       this.copyBlocks(reference, source, sourceReference) &&
-      this.copyGroups(reference, source, sourceReference)
+      this.copyGroups(reference, source, sourceReference) &&
+      this.copyProducers(reference, source, sourceReference)
     ) {
       return true;
     }
@@ -712,6 +733,14 @@ export class StreamValue extends CollectionValue {
     return true;
   }
 
+  private copyProducers(reference: number, source: this, sourceReference: number): boolean {
+    const known = source.producersOf(sourceReference);
+    if (known === 0) return true;
+    const copy = this.producers.copy(source.producers, known, source.bytes, source.view, this.id);
+    this.words[this.root(reference) + Stream.Producers] = copy;
+    return copy !== 0;
+  }
+
   /** Copies the consumers of a group; returns which one each has become, null if there is no memory. */
   private copyConsumers(copy: number, source: this, group: number): Map<number, number> | null {
     const copies = new Map<number, number>();
@@ -752,7 +781,8 @@ export class StreamValue extends CollectionValue {
     for (let index = 0; index < this.groupCount(reference); index++) {
       total += groups.usedBytes(this.groupAt(reference, index));
     }
-    return total;
+    const known = this.producersOf(reference);
+    return known === 0 ? total : total + this.producers.usedBytes(known);
   }
 
   /** How many entries are pending in all groups. */
@@ -813,5 +843,7 @@ export class StreamValue extends CollectionValue {
     for (let index = 0; index < this.groupCount(reference); index++) {
       this.groups.verify(this.groupAt(reference, index));
     }
+    const known = this.producersOf(reference);
+    if (known !== 0) this.producers.verify(known);
   }
 }

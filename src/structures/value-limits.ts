@@ -13,4 +13,7 @@ export interface ValueLimits {
   /** `stream-node-max-bytes` and `stream-node-max-entries`; 0: no limit. */
   streamNodeBytes: number;
   streamNodeEntries: number;
+  /** `stream-idmp-duration` and `stream-idmp-maxsize`: of streams whose producers are new. */
+  streamProducerSeconds: number;
+  streamProducerIds: number;
 }

@@ -26,7 +26,7 @@ if (skipWithoutRedis()) {
       commands: COMMANDS,
       seed,
       families: familiesByName(
-        'strings,bitmaps,hyperloglogs,geo,keys,sets,sorted-sets,hashes,lists,sort,dumps,transactions,connection,server,protocol',
+        'strings,bitmaps,hyperloglogs,geo,keys,sets,sorted-sets,hashes,lists,sort,streams,dumps,transactions,connection,server,protocol',
       ),
       failuresMax: FAILURES_MAX,
     });

@@ -12,6 +12,8 @@ import { skipWithoutRedis, TestServer } from '../tools/server.js';
 const OWN = new Set([
   'active-workers',
   'auth-timeout',
+  'stream-idmp-duration',
+  'stream-idmp-maxsize',
   'commandlog-large-reply-max-len',
   'commandlog-large-request-max-len',
   'commandlog-reply-larger-than',

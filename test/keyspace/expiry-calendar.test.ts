@@ -32,6 +32,8 @@ class Model {
   readonly filed = new Map<number, number>();
   readonly entries: number[] = [];
   nowMs = START_MS;
+  /** The clock was set back since the calendar was asked for what is due. */
+  private wasSetBack = false;
 
   constructor(arenaBytes: number) {
     this.memory = ShardMemory.create(arenaBytes + (4 << 20), 1);
@@ -70,6 +72,7 @@ class Model {
     const entry = this.entries[index]!;
     this.arena.free(entry, ENTRY_BYTES);
     this.times.delete(entry);
+    this.filed.delete(entry);
     this.entries[index] = this.entries[this.entries.length - 1]!;
     this.entries.pop();
   }
@@ -96,6 +99,7 @@ class Model {
     this.times.set(entry, this.times.get(old)!);
     this.times.delete(old);
     this.filed.set(entry, this.filed.get(old)!);
+    this.filed.delete(old);
     this.entries[index] = entry;
     this.arena.free(old, ENTRY_BYTES);
   }
@@ -103,12 +107,17 @@ class Model {
   /** The clock is set back; the calendar learns of it when it is asked for what is due. */
   goBack(milliseconds: number): void {
     this.nowMs -= milliseconds;
-    for (const [entry, filedMs] of this.filed) this.filed.set(entry, Math.min(filedMs, this.nowMs));
+    this.wasSetBack = true;
   }
 
   /** Takes out all that is due; fails if something comes too early or stays too long. */
   expire(): void {
     const steps = { left: NO_LIMIT };
+    if (this.wasSetBack) {
+      // Only now are entries filed anew, those that are due among what is due later in this tick.
+      for (const entry of this.filed.keys()) this.filed.set(entry, this.nowMs);
+      this.wasSetBack = false;
+    }
     for (;;) {
       const entry = this.calendar.nextDue(this.root, this.nowMs, steps);
       if (entry === 0) break;

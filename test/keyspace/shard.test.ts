@@ -20,6 +20,7 @@ import { Gate, NamedKey } from '../../src/keyspace/gate.js';
 import { KeptLock } from '../../src/keyspace/kept-lock.js';
 import { Shard } from '../../src/keyspace/shard.js';
 import { hashBytes, ownHashSecret } from '../../src/memory/hash.js';
+import { LockOrder } from '../../src/memory/lock-order.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
 import { Random } from '../tools/random.js';
 
@@ -51,6 +52,8 @@ function newSettings(): KeyspaceSettings {
       sortedSetPackedValueBytes: 64,
       streamNodeBytes: 4096,
       streamNodeEntries: 100,
+      streamProducerSeconds: 100,
+      streamProducerIds: 100,
     },
   };
 }
@@ -90,6 +93,7 @@ class Model {
       journal,
       new KeptLock(),
       new Gate(),
+      new LockOrder(LockOrder.create()),
     );
     this.random = random;
   }

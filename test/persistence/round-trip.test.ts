@@ -50,6 +50,8 @@ function settings(): KeyspaceSettings {
       sortedSetPackedValueBytes: 30,
       streamNodeBytes: 4096,
       streamNodeEntries: 100,
+      streamProducerSeconds: 100,
+      streamProducerIds: 100,
     },
   };
 }

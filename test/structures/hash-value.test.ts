@@ -22,6 +22,8 @@ const limits: ValueLimits = {
   sortedSetPackedValueBytes: 0,
   streamNodeBytes: 4096,
   streamNodeEntries: 100,
+  streamProducerSeconds: 100,
+  streamProducerIds: 100,
 };
 
 type Bytes = [Uint8Array, DataView, number, number];

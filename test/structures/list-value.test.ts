@@ -22,6 +22,8 @@ function limitsOf(listPackedSize: number, listCompressDepth: number): ValueLimit
     sortedSetPackedValueBytes: 0,
     streamNodeBytes: 4096,
     streamNodeEntries: 100,
+    streamProducerSeconds: 100,
+    streamProducerIds: 100,
   };
 }
 

@@ -21,6 +21,8 @@ const limits: ValueLimits = {
   sortedSetPackedValueBytes: 0,
   streamNodeBytes: 4096,
   streamNodeEntries: 100,
+  streamProducerSeconds: 100,
+  streamProducerIds: 100,
 };
 
 const INTEGERS = [

@@ -24,6 +24,8 @@ function limits(entries: number, valueBytes: number): ValueLimits {
     sortedSetPackedValueBytes: valueBytes,
     streamNodeBytes: 4096,
     streamNodeEntries: 100,
+    streamProducerSeconds: 100,
+    streamProducerIds: 100,
   };
 }
 

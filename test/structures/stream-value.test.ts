@@ -27,6 +27,8 @@ function limits(streamNodeBytes: number, streamNodeEntries: number): ValueLimits
     sortedSetPackedValueBytes: 0,
     streamNodeBytes,
     streamNodeEntries,
+    streamProducerSeconds: 100,
+    streamProducerIds: 100,
   };
 }
 

@@ -5,7 +5,7 @@
  *
  * CHECKOUT is a checkout of Valkey 7.2 (tag 7.2.7 is the closest to Redis 7.0); it stays outside of this
  * repository, is not built and not changed: the suite runs from a copy, with links to Redis's programs where
- * it asks for its own. The copy does without FUNCTION FLUSH, which the suite sends ahead of every unit. Every unit gets a fresh server. `valkey-skip.txt` names the tests that are left
+ * it asks for its own. Every unit gets a fresh server. `valkey-skip.txt` names the tests that are left
  * out and why; `--no-skip` runs them too, `--server redis` shows what fails even with redis-server.
  */
 
@@ -64,6 +64,8 @@ const UNITS = [
   'unit/obuf-limits',
   'unit/client-eviction',
   'unit/pause',
+  'unit/scripting',
+  'unit/functions',
 ];
 
 /** Units that the suite leaves out with an external server although nothing in them needs one of its own. */
@@ -165,9 +167,6 @@ const scratch = mkdtempSync(path.join(tmpdir(), 'damselfly-valkey-'));
 function prepareSuite(): void {
   cpSync(path.join(checkout, 'runtest'), path.join(scratch, 'runtest'));
   cpSync(path.join(checkout, 'tests'), path.join(scratch, 'tests'), { recursive: true });
-  const helper = path.join(scratch, 'tests', 'support', 'server.tcl');
-  const source = readFileSync(helper, 'utf8');
-  writeFileSync(helper, source.replace(/^(\s*)r function flush$/m, '$1catch {r function flush}'));
   for (const unit of NOT_REALLY_INTERNAL) {
     const file = path.join(scratch, 'tests', 'unit', `${unit}.tcl`);
     const text = readFileSync(file, 'utf8').replaceAll('external:skip', '');

@@ -89,7 +89,7 @@ function searchPlaces(context: CommandContext, form: Form, mayStore = false): vo
     deleteTarget(context);
   } else if (draftFound(context, source, wanted)) {
     const isSearch = form === Form.SearchStore;
-    storeDraft(context, isSearch ? KeyEvent.GeoSearchStore : KeyEvent.GeoRadiusStore);
+    storeDraft(context, isSearch ? KeyEvent.GeoSearchStore : KeyEvent.GeoRadiusStore, wanted);
   } else {
     context.reply.error(OUT_OF_MEMORY);
   }

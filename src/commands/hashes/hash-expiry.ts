@@ -124,8 +124,13 @@ class FieldChanges {
   /** Tells calendar and gate of all changes. */
   finish(context: CommandContext, event: KeyEvent): void {
     if (this.changed.length > 0 || this.deleted.length > 0) context.fieldsChanged();
-    if (this.changed.length > 0) context.changed(event);
-    if (this.deleted.length > 0) context.elementsRemoved(KeyEvent.HashDelete);
+    const { changed, deleted } = this;
+    if (deleted.length === 0) {
+      if (changed.length > 0) context.changed(event, changed.length);
+      return;
+    }
+    if (changed.length > 0) context.happened(event);
+    context.elementsRemoved(KeyEvent.HashDelete, changed.length + deleted.length);
   }
 
   /** Records all changes; fields that do not expire any more have `expiresAt` -1. */
@@ -444,13 +449,14 @@ function hsetex(context: CommandContext): void {
     context.dropIfEmpty();
   } else {
     context.fieldsChanged();
-    context.changed(KeyEvent.HashSet);
-    if (changed.length > 0) context.changed(KeyEvent.HashExpire);
+    if (deleted.length === 0) context.changed(KeyEvent.HashSet, (end - first) >> 1);
+    else context.happened(KeyEvent.HashSet);
+    if (changed.length > 0) context.happened(KeyEvent.HashExpire);
     if (!isPast) recordSet(context, options, end);
     if (deleted.length > 0) {
       // Whether they were there before or not, they are gone now.
       recordFields(context, 'HDEL', deleted);
-      context.elementsRemoved(KeyEvent.HashDelete);
+      context.elementsRemoved(KeyEvent.HashDelete, deleted.length);
     }
   }
   if (end === argCount) reply.integer(1);

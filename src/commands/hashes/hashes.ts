@@ -106,7 +106,7 @@ function setPairs(context: CommandContext): number {
   }
   context.endPromises();
   if (hashes.isExpiring(reference)) context.fieldsChanged();
-  if (index > 2) context.changed(KeyEvent.HashSet);
+  if (index > 2) context.changed(KeyEvent.HashSet, (index - 2) >> 1);
   else context.dropIfEmpty();
   if (index === argCount) return added;
   if (index > 2) recordBeginning(context, index);
@@ -188,7 +188,7 @@ function hdel(context: CommandContext): void {
         removed++;
     }
     if (removed > 0 && hashes.isExpiring(reference)) context.fieldsChanged();
-    if (removed > 0) context.elementsRemoved(KeyEvent.HashDelete);
+    if (removed > 0) context.elementsRemoved(KeyEvent.HashDelete, removed);
   }
   context.reply.integer(removed);
 }

@@ -28,7 +28,7 @@ import { ValueLoader, valueTypeOf } from '../../persistence/value-loader.js';
 import { ValueWriter } from '../../persistence/value-writer.js';
 import { copyBytes } from '../../structures/copy.js';
 
-const FOOTER_BYTES = 10;
+export const FOOTER_BYTES = 10;
 const FREQUENCY_MAX = 255;
 
 /** A buffer that a large value has made longer is not kept. */
@@ -125,7 +125,7 @@ function readOptions(context: CommandContext): RestoreOptions | null {
 }
 
 /** The version that an argument ends with; -1 if it can't be read, or if the checksum is wrong. */
-function versionOfPayload(context: CommandContext, index: number): number {
+export function versionOfPayload(context: CommandContext, index: number): number {
   const { bytes, view } = context;
   const lengthBytes = context.argLength(index);
   if (lengthBytes < FOOTER_BYTES) return -1;

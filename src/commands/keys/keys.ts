@@ -79,7 +79,7 @@ function renameKey(context: CommandContext, onlyIfAbsent: boolean): boolean {
   }
   if (!context.takeValue(source, context.database, sourceHash, sourceEntry)) return false;
   context.recreated();
-  context.argumentChanged(1, context.database, KeyEvent.RenameFrom);
+  context.argumentChanged(1, context.database, KeyEvent.RenameFrom, 0);
   context.changed(KeyEvent.RenameTo);
   context.overwritten();
   return true;
@@ -166,7 +166,7 @@ function move(context: CommandContext): void {
     return;
   }
   if (!context.takeValue(source, context.database, sourceHash, sourceEntry)) return;
-  context.argumentChanged(1, context.database, KeyEvent.MoveFrom);
+  context.argumentChanged(1, context.database, KeyEvent.MoveFrom, 0);
   context.changed(KeyEvent.MoveTo);
   reply.integer(1);
 }

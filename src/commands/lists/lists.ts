@@ -76,7 +76,7 @@ function push(context: CommandContext, atTail: boolean, mustExist: boolean): voi
   const list = context.shard.lists;
   if (pushArguments(context, list, reference, 2, atTail)) {
     reply.integer(list.count(reference));
-    context.changed(pushEvent(atTail));
+    context.changed(pushEvent(atTail), context.argCount - 2);
   } else if (!exists) {
     context.dropIfEmpty();
   }
@@ -107,12 +107,12 @@ function replyElements(
 }
 
 /** Tells the gate that elements were taken from the selected list, and gives back what it no longer needs. */
-export function elementsTaken(context: CommandContext, event: KeyEvent): void {
+export function elementsTaken(context: CommandContext, event: KeyEvent, count: number): void {
   const list = context.shard.lists;
   const reference = context.valueOffset;
-  context.changed(event);
+  context.changed(event, count);
   if (list.count(reference) !== 0) list.shrink(reference);
-  else if (context.dropIfEmpty()) context.changed(KeyEvent.Delete);
+  else if (context.dropIfEmpty()) context.happened(KeyEvent.Delete);
 }
 
 /** Takes one element from an end of the selected list, which has some, and replies with it. */
@@ -121,7 +121,7 @@ export function popOne(context: CommandContext, reference: number, fromTail: boo
   const position = list.seek(reference, fromTail ? list.count(reference) - 1 : 0);
   replyElement(context, list, position);
   list.drop(reference, fromTail, 1);
-  elementsTaken(context, popEvent(fromTail));
+  elementsTaken(context, popEvent(fromTail), 1);
 }
 
 /** Takes up to `count` elements from an end of the selected list, which has some, and replies with an array of them. */
@@ -140,7 +140,7 @@ export function popMany(context: CommandContext, reference: number, fromTail: bo
     replyElements(context, list, reference, 0, taken);
   }
   list.drop(reference, fromTail, taken);
-  elementsTaken(context, popEvent(fromTail));
+  elementsTaken(context, popEvent(fromTail), taken);
 }
 
 function pop(context: CommandContext, fromTail: boolean): void {
@@ -248,7 +248,7 @@ function ltrim(context: CommandContext): void {
       list.drop(reference, false, range.start);
       list.drop(reference, true, length - range.start - kept);
     }
-    elementsTaken(context, KeyEvent.ListTrim);
+    elementsTaken(context, KeyEvent.ListTrim, length - kept);
   }
   reply.ok();
 }
@@ -371,7 +371,7 @@ function lrem(context: CommandContext): void {
   reply.integer(removed);
   list.compact(reference);
   if (removed === 0) return;
-  elementsTaken(context, KeyEvent.ListRemove);
+  elementsTaken(context, KeyEvent.ListRemove, removed);
 }
 
 /** Options of LPOS. */
@@ -513,7 +513,7 @@ export function move(context: CommandContext, fromTail: boolean, toTail: boolean
   context.changed(pushEvent(toTail));
   const reference = context.writeCollection(1, ValueType.List);
   context.shard.lists.drop(reference, fromTail, 1);
-  elementsTaken(context, popEvent(fromTail));
+  elementsTaken(context, popEvent(fromTail), 0);
   reply.bulkCopy(carried, carriedView, 0, carriedBytes);
 }
 

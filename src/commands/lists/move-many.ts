@@ -102,8 +102,8 @@ function moveWithin(context: CommandContext, reference: number, request: MoveReq
   if (!arena.hasRoom(2 * totalBytes + count * ELEMENT_ROOM_BYTES + LIST_ROOM_BYTES)) return false;
   lists.drop(reference, fromTail, count);
   if (!pushCarried(lists, reference, toTail)) throw new Error('arena: promised room is missing');
-  context.changed(pushEvent(toTail));
-  context.changed(popEvent(fromTail));
+  context.changed(pushEvent(toTail), count);
+  context.happened(popEvent(fromTail));
   if (fromTail === toTail) recordOrder(context, toTail);
   else {
     recordPush(context, toTail);
@@ -136,12 +136,12 @@ function moveAcross(context: CommandContext, request: MoveRequest): boolean {
     if (!exists) context.dropIfEmpty();
     return false;
   }
-  context.changed(pushEvent(toTail));
+  context.changed(pushEvent(toTail), carried.count);
   recordPush(context, toTail);
   const source = context.writeCollection(1, ValueType.List);
   context.shard.lists.drop(source, fromTail, carried.count);
   recordPop(context, fromTail ? 'RPOP' : 'LPOP', carried.count);
-  elementsTaken(context, popEvent(fromTail));
+  elementsTaken(context, popEvent(fromTail), 0);
   return true;
 }
 

@@ -139,7 +139,9 @@ export function reloadAppendOnly(context: CommandContext): void {
     for (const shard of keyspace.shards) {
       for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
     }
+    context.scripts.functions.flush();
     const problem = services.loadAppendOnlyAgain();
+    for (const shard of keyspace.shards) shard.noteLoaded();
     if (isRecording) ring.turnOn();
     persistence.noteUnchanged(keyspace.dirtyCount());
     return problem;

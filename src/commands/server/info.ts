@@ -75,6 +75,21 @@ function server(context: CommandContext): Fields {
     ['node_version', process.version],
     ['worker_threads', services.workerCount],
     ['active_workers', services.state.workerLoad.activeWorkers],
+    ['started_workers', services.state.workerLoad.startedWorkers],
+  ];
+}
+
+/** What Redis has no fields for. */
+function damselfly({ services }: CommandContext): Fields {
+  const { statistics, workerLoad } = services.state;
+  return [
+    ['worker_threads', services.workerCount],
+    ['started_workers', workerLoad.startedWorkers],
+    ['active_workers', workerLoad.activeWorkers],
+    ['moved_connections', statistics.total(ServerCounter.ConnectionsMoved)],
+    ['locks_contended', statistics.total(ServerCounter.LocksContended)],
+    ['lock_sleeps', statistics.total(ServerCounter.LockSleeps)],
+    ['lock_sleep_usec', statistics.total(ServerCounter.LockSleepMicroseconds)],
   ];
 }
 
@@ -103,7 +118,9 @@ function clients(context: CommandContext): Fields {
 
 function memory(context: CommandContext): Fields {
   const { keyspace, services } = context;
-  const { statistics } = services.state;
+  const { statistics, scriptCache, runningScripts } = services.state;
+  const { functions } = keyspace;
+  const { vmBytes } = runningScripts;
   const figures = memoryFigures(context);
   const { usedBytes, peakBytes, residentBytes, allocatedBytes, activeBytes } = figures;
   const { maxMemoryBytes } = keyspace.settings;
@@ -129,19 +146,19 @@ function memory(context: CommandContext): Fields {
     ['total_system_memory', total],
     ['total_system_memory_human', humanBytes(total)],
     ['free_system_memory', freemem()],
-    ['used_memory_lua', 0],
-    ['used_memory_vm_eval', 0],
-    ['used_memory_lua_human', '0B'],
-    ['used_memory_scripts_eval', 0],
-    ['number_of_cached_scripts', 0],
-    ['number_of_functions', 0],
-    ['number_of_libraries', 0],
+    ['used_memory_lua', vmBytes],
+    ['used_memory_vm_eval', vmBytes],
+    ['used_memory_lua_human', humanBytes(vmBytes)],
+    ['used_memory_scripts_eval', scriptCache.usedBytes],
+    ['number_of_cached_scripts', scriptCache.count],
+    ['number_of_functions', functions.functionCount],
+    ['number_of_libraries', functions.libraryCount],
     ['used_memory_vm_functions', 0],
-    ['used_memory_vm_total', 0],
-    ['used_memory_vm_total_human', '0B'],
-    ['used_memory_functions', 0],
-    ['used_memory_scripts', 0],
-    ['used_memory_scripts_human', '0B'],
+    ['used_memory_vm_total', vmBytes],
+    ['used_memory_vm_total_human', humanBytes(vmBytes)],
+    ['used_memory_functions', functions.usedBytes],
+    ['used_memory_scripts', scriptCache.usedBytes + functions.usedBytes],
+    ['used_memory_scripts_human', humanBytes(scriptCache.usedBytes + functions.usedBytes)],
     ['maxmemory', maxMemoryBytes],
     ['maxmemory_human', humanBytes(maxMemoryBytes)],
     ['maxmemory_policy', services.config.value('maxmemory-policy')],
@@ -284,6 +301,7 @@ function stats(context: CommandContext): Fields {
     ],
     ['evicted_keys', statistics.keyspaceTotal(KeyspaceCounter.EvictedKeys)],
     ['evicted_clients', statistics.total(ServerCounter.EvictedClients)],
+    ['evicted_scripts', context.services.state.scriptCache.evictedCount],
     ['total_eviction_exceeded_time', 0],
     ['current_eviction_exceeded_time', 0],
     ['keyspace_hits', statistics.keyspaceTotal(KeyspaceCounter.Hits)],
@@ -313,6 +331,10 @@ function stats(context: CommandContext): Fields {
     ['io_threaded_writes_processed', 0],
     ['reply_buffer_shrinks', 0],
     ['reply_buffer_expands', 0],
+    ['acl_access_denied_auth', statistics.total(ServerCounter.AclAccessDeniedAuth)],
+    ['acl_access_denied_cmd', statistics.total(ServerCounter.AclAccessDeniedCommand)],
+    ['acl_access_denied_key', statistics.total(ServerCounter.AclAccessDeniedKey)],
+    ['acl_access_denied_channel', statistics.total(ServerCounter.AclAccessDeniedChannel)],
   ];
 }
 
@@ -531,6 +553,7 @@ const SECTIONS: readonly Section[] = [
   { name: 'latencystats', title: 'Latencystats', isDefault: false, fields: latencyStats },
   { name: 'cluster', title: 'Cluster', isDefault: true, fields: () => [['cluster_enabled', 0]] },
   { name: 'keyspace', title: 'Keyspace', isDefault: true, fields: keyspaceSection },
+  { name: 'damselfly', title: 'Damselfly', isDefault: false, fields: damselfly },
 ];
 
 /** The sections asked for, by lower-case name; `default`, `all` and `everything` stand for several. */

@@ -38,8 +38,9 @@ export function memoryFigures(context: CommandContext, tableBytes = 0): MemoryFi
   const clientBytes = clients.memoryBytes();
   const startupBytes = keyspace.startupBytes;
   const journalBytes = keyspace.journal.ring.pendingBytes;
-  const usedBytes = keyspace.usedBytes() + clientBytes;
-  const overheadBytes = startupBytes + clientBytes + tableBytes;
+  const scriptBytes = services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
+  const usedBytes = keyspace.usedBytes() + clientBytes + scriptBytes;
+  const overheadBytes = startupBytes + clientBytes + scriptBytes + tableBytes;
   const datasetBytes = Math.max(0, usedBytes - overheadBytes);
   control.notePeakMemory(usedBytes);
   const runtimeBytes = control.runtimeMemoryBytes;

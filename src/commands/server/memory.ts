@@ -91,7 +91,7 @@ function tableBytesByDatabase(context: CommandContext): [database: number, bytes
 }
 
 function stats(context: CommandContext): void {
-  const { reply, keyspace } = context;
+  const { reply, keyspace, services } = context;
   const databases = tableBytesByDatabase(context);
   let tableBytes = 0;
   let keys = 0;
@@ -121,8 +121,8 @@ function stats(context: CommandContext): void {
     ['clients.normal', figures.clientBytes],
     ['cluster.links', 0],
     ['aof.buffer', figures.journalBytes],
-    ['lua.caches', 0],
-    ['functions.caches', 0],
+    ['lua.caches', services.state.scriptCache.usedBytes],
+    ['functions.caches', keyspace.functions.usedBytes],
   );
   for (const [database, bytes] of databases) {
     reply.bulkString(`db.${database}`);

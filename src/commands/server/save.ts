@@ -2,6 +2,7 @@
 
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
+import { RestorePolicy } from '../../execution/scripts/known-functions.js';
 import type { ServerServices } from '../../execution/services.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import type { Keyspace } from '../../keyspace/keyspace.js';
@@ -150,10 +151,22 @@ export function reload(context: CommandContext): void {
       nowMs,
       dropsExpired: true,
     };
+    if (flushes) context.scripts.functions.flush();
     keyspace.usesReserve = true;
-    const { failure, keysLoaded, keysExpired } = loadFile(keyspace, options, log, { replaces: merges });
+    const { failure, keysLoaded, keysExpired, functions } = loadFile(keyspace, options, log, {
+      replaces: merges,
+    });
     keyspace.usesReserve = false;
+    for (const shard of keyspace.shards) shard.noteLoaded();
     if (failure === '') {
+      const error = context.scripts.functions.restore(
+        functions,
+        merges ? RestorePolicy.Replace : RestorePolicy.Append,
+      );
+      if (error !== '') {
+        log(`${config.snapshotFile}: ${error}`, 'warning');
+        return 'ERR Error trying to load the RDB dump, check server logs';
+      }
       log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
       persistence.noteUnchanged(keyspace.dirtyCount());
       log('DB reloaded by DEBUG RELOAD', 'warning');

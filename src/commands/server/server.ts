@@ -1,7 +1,7 @@
 /** Small commands about the server itself: TIME, LASTSAVE, ROLE, SHUTDOWN, LOLWUT, MODULE. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { SYNTAX_ERROR } from '../../execution/errors.js';
+import { busyError, SYNTAX_ERROR } from '../../execution/errors.js';
 import { AckWork } from '../../execution/replication-requests.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { PauseKind, ShutdownRequest } from '../../state/control-block.js';
@@ -122,6 +122,10 @@ function shutdown(context: CommandContext): void {
     else reply.error('ERR No shutdown in progress.');
     return;
   }
+  if (context.keyspace.lockOrder.slowScripts !== 0 && request !== ShutdownRequest.NoSave) {
+    reply.error(busyError(services.state.runningScripts));
+    return;
+  }
   const { postponedWork } = context.session;
   if (postponedWork instanceof ShutdownWork) {
     if (!endWaiting(context, postponedWork)) return;
@@ -173,6 +177,8 @@ function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): 
   if (services.state.persistence.isLoading) return true;
   const saves = request === ShutdownRequest.Save || (request === ShutdownRequest.Default && hasSavePoints);
   // Nothing may be recorded any more once the rest of the journal is brought to the disk.
+  // A slow script may have locks; what it does is not recorded before it has ended.
+  if (keyspace.lockOrder.slowScripts !== 0) return true;
   if (saves || keyspace.journal.isOn || keyspace.journal.ring.isFileOn) keyspace.lockAll();
   if (!saves) return true;
   if (services.state.persistence.isSaving) {

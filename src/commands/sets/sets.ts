@@ -83,7 +83,7 @@ function sadd(context: CommandContext): void {
     if (result === SetAdd.Added) added++;
   }
   context.endPromises();
-  if (added > 0) context.changed(KeyEvent.SetAdd);
+  if (added > 0) context.changed(KeyEvent.SetAdd, added);
   else context.dropIfEmpty();
   if (index === argCount) {
     context.reply.integer(added);
@@ -103,7 +103,7 @@ function srem(context: CommandContext): void {
     for (let index = 2; index < context.argCount; index++) {
       if (sets.remove(reference, bytes, view, context.argOffset(index), context.argLength(index))) removed++;
     }
-    if (removed > 0) context.elementsRemoved(KeyEvent.SetRemove);
+    if (removed > 0) context.elementsRemoved(KeyEvent.SetRemove, removed);
   }
   context.reply.integer(removed);
 }
@@ -213,11 +213,12 @@ function spop(context: CommandContext): void {
     return;
   }
   const { sets } = context.shard;
-  if (count >= sets.count(reference)) {
+  const members = sets.count(reference);
+  if (count >= members) {
     replyAll(context, sets, reference);
     context.remove();
-    context.changed(KeyEvent.SetPop);
-    context.changed(KeyEvent.Delete);
+    context.changed(KeyEvent.SetPop, members);
+    context.happened(KeyEvent.Delete);
     recordDelete(context);
     return;
   }
@@ -232,7 +233,7 @@ function spop(context: CommandContext): void {
   // From the greatest on: in a small set, removing a member moves those after it.
   handles.sort((left, right) => right - left);
   for (const handle of handles) sets.removeHandle(reference, handle);
-  context.changed(KeyEvent.SetPop);
+  context.changed(KeyEvent.SetPop, handles.length);
 }
 
 function srandmember(context: CommandContext): void {

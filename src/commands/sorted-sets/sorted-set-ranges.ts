@@ -345,7 +345,7 @@ function draftRange(context: CommandContext, source: SortedSetValue, reference: 
  * Ends a command that stores a sorted set: makes the draft the value of argument 1, in place of any other, or
  * deletes that key if the draft is empty; replies with the number of elements.
  */
-export function storeDraft(context: CommandContext, event: KeyEvent): void {
+export function storeDraft(context: CommandContext, event: KeyEvent, changes = 1): void {
   const { sortedSets, draft } = context.shard;
   const count = sortedSets.count(draft);
   if (count === 0) {
@@ -355,7 +355,7 @@ export function storeDraft(context: CommandContext, event: KeyEvent): void {
   }
   if (!context.putDraft(ValueType.SortedSet, -1)) return;
   context.overwritten();
-  context.changed(event);
+  context.changed(event, changes);
   context.reply.integer(count);
 }
 
@@ -411,7 +411,7 @@ function removeRange(context: CommandContext, by: By, event: KeyEvent): void {
   const removed = end - start;
   if (removed > 0) {
     sortedSets.removeRange(reference, start, removed);
-    context.elementsRemoved(event);
+    context.elementsRemoved(event, removed);
   }
   context.reply.integer(removed);
 }

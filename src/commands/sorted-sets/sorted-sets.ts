@@ -210,7 +210,7 @@ export function addScored(
   context.endPromises();
   const hasChanged = added + updated > 0;
   if (hasChanged) {
-    context.changed(increments ? KeyEvent.SortedSetIncrement : KeyEvent.SortedSetAdd);
+    context.changed(increments ? KeyEvent.SortedSetIncrement : KeyEvent.SortedSetAdd, added + updated);
   } else if (outcome === AddOutcome.NoMemory) {
     context.dropIfEmpty();
   }
@@ -307,7 +307,7 @@ function zrem(context: CommandContext): void {
         removed++;
       }
     }
-    if (removed > 0) context.elementsRemoved(KeyEvent.SortedSetRemove);
+    if (removed > 0) context.elementsRemoved(KeyEvent.SortedSetRemove, removed);
   }
   context.reply.integer(removed);
 }
@@ -338,7 +338,7 @@ export function popElements(
     else sortedSets.next(cursor);
   }
   sortedSets.removeRange(reference, isMax ? length - popped : 0, popped);
-  context.elementsRemoved(isMax ? KeyEvent.SortedSetPopMax : KeyEvent.SortedSetPopMin);
+  context.elementsRemoved(isMax ? KeyEvent.SortedSetPopMax : KeyEvent.SortedSetPopMin, popped);
 }
 
 function zpop(context: CommandContext, isMax: boolean): void {

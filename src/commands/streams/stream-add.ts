@@ -11,6 +11,7 @@ import { compareUint64, StreamId } from '../../structures/stream-id.js';
 import { References, Trim, TrimOptions } from '../../structures/stream-trim.js';
 import { INVALID_STREAM_ID, isCharacter, readId, readReferences, replyId } from './stream-arguments.js';
 import { recordDeleted, recordId } from './stream-effects.js';
+import { isDuplicate, MessageSource, noteMessage, recordMessage } from './stream-producers.js';
 
 const ID_TOO_SMALL = 'ERR The ID specified in XADD is equal or smaller than the target stream top item';
 const IDS_EXHAUSTED = 'ERR The stream has exhausted the last possible ID, unable to add more items';
@@ -32,6 +33,7 @@ const maxDeletedId = new StreamId();
 let makesNoStream = false;
 let isIdGiven = false;
 let hasLimit = false;
+const source = new MessageSource();
 
 /**
  * Reads MAXLEN or MINID at an argument, with what follows. Returns the index of its last argument, or 0 after replying an
@@ -89,6 +91,7 @@ function readOptions(context: CommandContext, isAdd: boolean): number {
   makesNoStream = false;
   isIdGiven = false;
   hasLimit = false;
+  source.clear();
   let hasReferences = false;
   let index = 2;
   for (; index < argCount; index++) {
@@ -108,6 +111,8 @@ function readOptions(context: CommandContext, isAdd: boolean): number {
     else if (hasNext && context.argIs(index, 'MINID')) index = readThreshold(context, index, Trim.MinId);
     else if (hasNext && context.argIs(index, 'LIMIT')) index = readLimit(context, index);
     else if (isAdd && context.argIs(index, 'NOMKSTREAM')) makesNoStream = true;
+    else if (isAdd && context.argIs(index, 'IDMP')) index = source.read(context, index, false);
+    else if (isAdd && context.argIs(index, 'IDMPAUTO')) index = source.read(context, index, true);
     else if (isAdd) {
       if (!id.parse(context.bytes, context.argOffset(index), context.argLength(index), false, true)) {
         reply.error(INVALID_STREAM_ID);
@@ -127,6 +132,10 @@ function readOptions(context: CommandContext, isAdd: boolean): number {
 /** Whether the options make sense together; replies with an error if not. Sets the limit where none was given. */
 function checkOptions(context: CommandContext, isAdd: boolean): boolean {
   const { reply } = context;
+  if (source.isGiven && isIdGiven) {
+    reply.error('ERR IDMP and IDMPAUTO need an ID that is generated: *');
+    return false;
+  }
   if (trim.limit !== 0 && trim.by === Trim.None) {
     reply.error('ERR syntax error, LIMIT cannot be used without specifying a trimming strategy');
     return false;
@@ -223,6 +232,13 @@ function xadd(context: CommandContext): void {
   } else {
     streams.lastId(reference, lastId);
   }
+  if (source.isGiven) {
+    source.digest(context, first);
+    if (reference !== 0 && isDuplicate(context, reference, source, id)) {
+      replyId(context, id);
+      return;
+    }
+  }
   if (!chooseId(context)) return;
   const { bytes, view, pairs, start } = context.request;
   streams.blocks.take(bytes, view, pairs, start + first, texts >> 1);
@@ -233,8 +249,10 @@ function xadd(context: CommandContext): void {
   const stream = append(context, reference);
   if (stream === 0) return;
   context.changed(KeyEvent.StreamAdd);
-  trimStream(context, stream);
+  if (trimStream(context, stream) > 0) context.happened(KeyEvent.StreamTrim);
+  const isNoted = source.isGiven && noteMessage(context, stream, source, id);
   recordAdded(context, stream, idIndex);
+  if (isNoted && streams.find(stream, id)) recordMessage(context, source, id);
   replyId(context, id);
 }
 
@@ -265,7 +283,6 @@ function trimStream(context: CommandContext, reference: number): number {
   if (trim.by === Trim.None) return 0;
   if (streams.groupCount(reference) === 0) trim.references = References.Keep;
   const removed = streams.trim(reference, trim);
-  if (removed > 0) context.changed(KeyEvent.StreamTrim);
   return removed;
 }
 
@@ -291,6 +308,7 @@ function xtrim(context: CommandContext): void {
   const reference = context.writeCollection(1, ValueType.Stream);
   if (reference < 0) return;
   const removed = reference === 0 ? 0 : trimStream(context, reference);
+  if (removed > 0) context.changed(KeyEvent.StreamTrim, removed);
   if (removed > 0) {
     if (trim.deleted.count > 0) recordDeleted(context, trim.deleted);
     else if (recordKeyCommand(context, 'XTRIM', trimmingArguments()) !== null)

@@ -31,9 +31,14 @@ const deleted = new IdList();
  * stream's reference is in `groupStream`.
  */
 export function selectGroup(context: CommandContext, isWrite: boolean): number {
-  const reference = isWrite
-    ? context.writeCollection(1, ValueType.Stream)
-    : context.readCollection(1, ValueType.Stream);
+  return groupOf(
+    context,
+    isWrite ? context.readWriteCollection(1, ValueType.Stream) : context.readCollection(1, ValueType.Stream),
+  );
+}
+
+/** The same for the key that is selected; a negative reference stands for an error that was replied. */
+function groupOf(context: CommandContext, reference: number): number {
   if (reference < 0) return 0;
   groupStream = reference;
   const group = reference === 0 ? 0 : findGroup(context, reference, 2);
@@ -309,11 +314,13 @@ function readAutoclaimOptions(context: CommandContext): number {
 
 function xautoclaim(context: CommandContext): void {
   const { reply, nowMs } = context;
+  // A lookup counts whatever is wrong with the arguments.
+  context.query(1);
   const minIdleMs = readMinIdle(context, 'XAUTOCLAIM');
   if (minIdleMs < 0 || !readLimit(context, 5, start, false)) return;
   let count = readAutoclaimOptions(context);
   if (count === 0) return;
-  const group = selectGroup(context, true);
+  const group = groupOf(context, context.writeCollection(1, ValueType.Stream));
   if (group === 0) return;
   if (count > AUTOCLAIM_COUNT_ROOM) {
     reply.error('ERR Insufficient memory, failed allocating transient memory, COUNT too high.');

@@ -7,6 +7,7 @@ import { streamDeleteHandlers } from './stream-delete.js';
 import { streamGiveBackHandlers } from './stream-give-back.js';
 import { streamGroupHandlers } from './stream-groups.js';
 import { streamInfoHandlers } from './stream-info.js';
+import { streamProducerHandlers } from './stream-producers.js';
 import { streamRangeHandlers } from './stream-ranges.js';
 import { streamReadHandlers } from './stream-reads.js';
 
@@ -17,6 +18,7 @@ export const streamHandlers: Readonly<Record<string, Handler>> = {
   ...streamGiveBackHandlers,
   ...streamGroupHandlers,
   ...streamInfoHandlers,
+  ...streamProducerHandlers,
   ...streamRangeHandlers,
   ...streamReadHandlers,
 };

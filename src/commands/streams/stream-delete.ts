@@ -34,7 +34,7 @@ function xdel(context: CommandContext): void {
     ids.read(index, id);
     if (streams.delete(reference, id)) deleted++;
   }
-  if (deleted > 0) context.changed(KeyEvent.StreamDelete);
+  if (deleted > 0) context.changed(KeyEvent.StreamDelete, deleted);
   reply.integer(deleted);
 }
 
@@ -135,7 +135,7 @@ function xackdel(context: CommandContext): void {
 
 /** Tells the gate of entries that were deleted, and of references that went. */
 function tellChanges(context: CommandContext, deleted: number, released: number): void {
-  if (deleted > 0) context.changed(KeyEvent.StreamDelete);
+  if (deleted > 0) context.changed(KeyEvent.StreamDelete, deleted);
   else if (released > 0) context.changed(KeyEvent.StreamDelivery);
 }
 

@@ -166,9 +166,9 @@ function createWithStream(context: CommandContext): void {
     return;
   }
   if (!context.putDraft(ValueType.Stream, -1)) return;
-  // To whoever watches it, the key is new.
-  context.changed(KeyEvent.New);
-  context.changed(KeyEvent.StreamGroupCreate);
+  // To whoever watches it, more has changed than the groups.
+  context.changed(KeyEvent.Unnamed);
+  context.happened(KeyEvent.StreamGroupCreate);
   reply.ok();
 }
 
@@ -245,7 +245,7 @@ function deleteConsumer(context: CommandContext): void {
 
 function xack(context: CommandContext): void {
   const { reply } = context;
-  const reference = context.writeCollection(1, ValueType.Stream);
+  const reference = context.readWriteCollection(1, ValueType.Stream);
   if (reference < 0) return;
   const group = reference === 0 ? 0 : findGroup(context, reference, 2);
   if (group === 0) {
@@ -262,7 +262,7 @@ function xack(context: CommandContext): void {
     groups.remove(group, pending);
     acknowledged++;
   }
-  if (acknowledged > 0) context.changed(KeyEvent.StreamDelivery);
+  if (acknowledged > 0) context.changed(KeyEvent.StreamDelivery, acknowledged);
   reply.integer(acknowledged);
 }
 

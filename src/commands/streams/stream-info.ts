@@ -14,6 +14,7 @@ import { findGroup, noGroupOfKey, subcommandSyntaxError } from './stream-groups.
 
 /** Entries that XINFO STREAM FULL shows without COUNT. */
 const FULL_COUNT = 10;
+const PRODUCER_FIELDS = 6;
 
 const id = new StreamId();
 
@@ -65,6 +66,25 @@ function replyStream(context: CommandContext, reference: number): void {
   replyId(context, id);
 }
 
+/** What is known of producers; Redis 8.6 has these fields for each stream. */
+function replyProducers(context: CommandContext, known: number): void {
+  const { reply } = context;
+  const { producers } = context.shard.streams;
+  for (const [name, value] of [
+    ['idmp-duration', producers.seconds(known)],
+    ['idmp-maxsize', producers.idsMax(known)],
+    ['pids-tracked', producers.producers.count(producers.vector(known))],
+    ['iids-tracked', producers.idCount(known)],
+  ] as const) {
+    reply.bulkString(name);
+    reply.integer(value);
+  }
+  reply.bulkString('iids-added');
+  reply.integerBig(producers.added(known));
+  reply.bulkString('iids-duplicates');
+  reply.integerBig(producers.duplicates(known));
+}
+
 function stream(context: CommandContext): void {
   const { argCount, reply, number } = context;
   const isFull = argCount > 3;
@@ -85,8 +105,10 @@ function stream(context: CommandContext): void {
       count = number.value < 0 ? FULL_COUNT : number.value;
     }
   }
-  reply.map(isFull ? 9 : 10);
+  const known = context.shard.streams.producersOf(reference);
+  reply.map((isFull ? 9 : 10) + (known === 0 ? 0 : PRODUCER_FIELDS));
   replyStream(context, reference);
+  if (known !== 0) replyProducers(context, known);
   if (isFull) replyInFull(context, reference, count);
   else replyEnds(context, reference);
 }

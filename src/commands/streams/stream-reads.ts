@@ -2,10 +2,11 @@
 
 import { type Blocking, waitForKeys } from '../../execution/blocking.js';
 import type { CommandContext } from '../../execution/context.js';
-import { OUT_OF_MEMORY, SYNTAX_ERROR } from '../../execution/errors.js';
+import { OUT_OF_MEMORY, SYNTAX_ERROR, WRONG_TYPE } from '../../execution/errors.js';
 import { CommandRequest } from '../../execution/request.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
+import { KeyEvent } from '../../keyspace/events.js';
 import { WaitKind } from '../../keyspace/waiters.js';
 import { ID_TEXT_BYTES_MAX, IdList, StreamId } from '../../structures/stream-id.js';
 import { isCharacter, readId } from './stream-arguments.js';
@@ -154,6 +155,14 @@ function readTimeout(context: CommandContext, index: number): boolean {
   return true;
 }
 
+function replyNoGroup(context: CommandContext, keyIndex: number): void {
+  const key = context.argQuoted(keyIndex);
+  const group = context.argQuoted(request.groupArg);
+  context.reply.error(
+    `NOGROUP No such key '${key}' or consumer group '${group}' in XREADGROUP with GROUP option`,
+  );
+}
+
 /** Finds out from where each stream is read; replies with an error and returns false if that can't be. */
 function readPositions(context: CommandContext): boolean {
   if (request.keyCount > request.from.length) request.from = new Uint8Array(2 * request.keyCount);
@@ -165,11 +174,7 @@ function readPositions(context: CommandContext): boolean {
       request.groupArg !== 0 &&
       (reference === 0 || findGroup(context, reference, request.groupArg) === 0)
     ) {
-      const key = context.argQuoted(keyIndex);
-      const group = context.argQuoted(request.groupArg);
-      context.reply.error(
-        `NOGROUP No such key '${key}' or consumer group '${group}' in XREADGROUP with GROUP option`,
-      );
+      replyNoGroup(context, keyIndex);
       return false;
     }
     const from = readPosition(context, stream, reference);
@@ -218,7 +223,11 @@ function selectStream(context: CommandContext, stream: number): number {
   request.ids.read(stream, demand.after);
   // With several, another one was selected last.
   if (request.keyCount > 1) context.peek(request.firstKey + stream);
-  if (context.entry === 0) return 0;
+  if (context.entry === 0) {
+    // Redis looks for it a second time.
+    context.happened(KeyEvent.KeyMiss);
+    return 0;
+  }
   if (demand.isGroup) context.shard.preserve(context.keyDatabase, context.entry);
   return context.valueOffset;
 }
@@ -308,7 +317,8 @@ function serveWaiting(context: CommandContext, keyArgument: number, isGroup: boo
   const reference = readWaiting(context, keyArgument, isGroup);
   const { demand } = request;
   if (reference === 0) {
-    reply.error('UNBLOCKED the stream key no longer exists');
+    if (context.entry !== 0) reply.error(WRONG_TYPE);
+    else replyNoGroup(context, keyArgument);
     return;
   }
   if (isGroup) context.shard.preserve(context.keyDatabase, context.entry);
@@ -320,7 +330,7 @@ function serveWaiting(context: CommandContext, keyArgument: number, isGroup: boo
   if (outcome === Served.Entries) return;
   reply.length = start;
   if (outcome === Served.NoGroup) {
-    reply.error('NOGROUP the consumer group this client was blocked on no longer exists');
+    replyNoGroup(context, keyArgument);
   } else {
     reply.error(OUT_OF_MEMORY);
   }

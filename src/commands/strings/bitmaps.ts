@@ -509,7 +509,7 @@ function bitfield(context: CommandContext, isReadOnly: boolean): void {
   reply.array(replies);
   // As in Redis, a string that only grew because all that was to be written failed does not count as changed; but it
   // is recorded.
-  let hasChanged = false;
+  let changes = 0;
   step.overflow = Overflow.Wrap;
   for (let index = 2; index < argCount; ) {
     index = readStep(context, index);
@@ -522,9 +522,9 @@ function bitfield(context: CommandContext, isReadOnly: boolean): void {
     const outcome = isNarrow
       ? changeField(context, bytes, start, lengthBytes)
       : changeWideField(context, bytes, start, lengthBytes);
-    if (outcome === Outcome.Changed || (outcome === Outcome.Same && resized > 0)) hasChanged = true;
+    if (outcome === Outcome.Changed || (outcome === Outcome.Same && resized > 0)) changes++;
   }
-  if (hasChanged) context.changed(KeyEvent.SetBit);
+  if (changes > 0) context.changed(KeyEvent.SetBit, changes);
   else if (resized > 0) recordRequest(context);
 }
 

@@ -85,17 +85,17 @@ function putDraft(context: CommandContext, isOutdated = true): boolean {
 function addToDense(context: CommandContext): void {
   const { bytes, view, argCount, shard } = context;
   const start = context.valueOffset;
-  let hasChanged = false;
+  let raised = 0;
   for (let index = 2; index < argCount; index++) {
     const place = placeOf(bytes, view, context.argOffset(index), context.argLength(index));
-    if (raiseDense(shard.bytes, start, indexOf(place), rankOf(place))) hasChanged = true;
+    if (raiseDense(shard.bytes, start, indexOf(place), rankOf(place))) raised++;
   }
   context.markRaw();
-  if (hasChanged) {
+  if (raised > 0) {
     outdateEstimate(shard.bytes, start);
-    context.changed(KeyEvent.HyperLogLogAdd);
+    context.changed(KeyEvent.HyperLogLogAdd, raised);
   }
-  context.reply.integer(hasChanged ? 1 : 0);
+  context.reply.integer(raised > 0 ? 1 : 0);
 }
 
 /** The first element that changes the selected sparse HyperLogLog, `argCount` if none does, -1 if it is damaged. */
@@ -119,7 +119,8 @@ function addToSparse(context: CommandContext): void {
   const { bytes, view, argCount, shard, reply } = context;
   let index = 2;
   let isDamaged = false;
-  if (context.entry === 0) {
+  const isNew = context.entry === 0;
+  if (isNew) {
     draft.beginEmpty();
   } else {
     index = firstChange(context);
@@ -141,7 +142,7 @@ function addToSparse(context: CommandContext): void {
     return;
   }
   if (!putDraft(context)) return;
-  context.changed(KeyEvent.HyperLogLogAdd);
+  context.changed(KeyEvent.HyperLogLogAdd, draft.raisedCount + (isNew ? 1 : 0));
   reply.integer(1);
 }
 

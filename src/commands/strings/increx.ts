@@ -322,8 +322,8 @@ function store(context: CommandContext, expiresAt: number): boolean {
   }
   if (options.isFloat) context.markText();
   context.changed(options.isFloat ? KeyEvent.IncrementByFloat : KeyEvent.IncrementBy);
-  if (changesExpiry) context.changed(KeyEvent.Expire);
-  else if (options.persists && present >= 0) context.changed(KeyEvent.Persist);
+  if (changesExpiry) context.happened(KeyEvent.Expire);
+  else if (options.persists && present >= 0) context.happened(KeyEvent.Persist);
   recordString(context);
   return true;
 }

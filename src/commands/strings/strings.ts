@@ -223,7 +223,7 @@ function set(context: CommandContext): void {
   reply.length = oldLength;
   context.overwritten();
   context.changed(KeyEvent.Set);
-  if (options.timeArgument !== 0) context.changed(KeyEvent.Expire);
+  if (options.timeArgument !== 0) context.happened(KeyEvent.Expire);
   recordString(context);
   if (!options.wantsOld) reply.ok();
 }
@@ -245,7 +245,7 @@ function setWithExpiry(context: CommandContext, unit: string): void {
   if (!context.putString(3, expiresAt)) return;
   context.overwritten();
   context.changed(KeyEvent.Set);
-  context.changed(KeyEvent.Expire);
+  context.happened(KeyEvent.Expire);
   recordString(context);
   context.reply.ok();
 }

@@ -1066,6 +1066,8 @@ script|kill
 script|load script
   Lets the server know a script
   O(N), N: bytes of the script
+script|show sha1
+  Shows a script that the server knows
 asking
   Allows the next command on a slot that is moved here
 cluster

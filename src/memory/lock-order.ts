@@ -1,0 +1,155 @@
+/**
+ * What keeps threads that hold locks of several shards from waiting for each other, and clients from waiting for a script
+ * that does not end.
+ *
+ * Whoever needs several locks takes them in ascending order, and has changed nothing before it has all of them. The one
+ * exception is a script whose keys nobody knows beforehand: it may have changed something already when it needs the lock of
+ * another shard. So that two of them can't wait for each other, a script of that kind takes the *right* before its first
+ * change, which one thread at a time may hold. While the holder of the right waits for a lock, it says so (`isClaimed`), and
+ * whoever else waits for a lock with others in hand lets these go and begins anew. So what the holder waits for is released by
+ * somebody who waits for nothing, and there is no deadlock.
+ *
+ *   int32 words
+ *     0 the right: 0 free, 1 held, 2 held and waited for
+ *     1 its holder waits for a lock      2 slow scripts that run now
+ */
+
+import { releaseLock, tryLock } from './lock.js';
+
+const enum Word {
+  Right = 0,
+  Claimed = 1,
+  SlowScripts = 2,
+  COUNT = 16,
+}
+
+const SPINS_MAX = 200;
+/** State of a lock that somebody waits for. */
+const WAITED_FOR = 2;
+/** How often, and for how long, the right is kept while others wait. */
+const KEEPS_MAX = 16;
+const KEPT_MS_MAX = 1;
+/** A sleeper looks again after this long, whether somebody wakes it or not. */
+const SLEEP_MS_MAX = 20;
+
+/** A lock was not waited for to the end: a slow script runs (BUSY), and may have it. */
+export class ScriptRunsLong extends Error {
+  constructor() {
+    super('a slow script runs');
+  }
+}
+
+export class LockOrder {
+  private readonly words: Int32Array;
+  /** This thread gives up waiting while a slow script runs: it has clients to serve. */
+  givesUp = false;
+  /** This thread has the right, but no use for it now. */
+  private keepsRight = false;
+  private keeps = 0;
+  private takenMs = 0;
+
+  constructor(handle: SharedArrayBuffer) {
+    this.words = new Int32Array(handle);
+  }
+
+  static create(): SharedArrayBuffer {
+    return new SharedArrayBuffer(4 * Word.COUNT);
+  }
+
+  /** Slow scripts that run now. A plain load, for every command. */
+  get slowScripts(): number {
+    return this.words[Word.SlowScripts];
+  }
+
+  addSlowScripts(delta: number): void {
+    Atomics.add(this.words, Word.SlowScripts, delta);
+  }
+
+  /**
+   * Takes the lock at `words[index]`, waiting as long as it takes. Throws `ScriptRunsLong` if this thread gives up, and
+   * returns false if `holdsOthers` and the holder of the right waits for a lock.
+   */
+  acquire(words: Int32Array, index: number, holdsOthers: boolean): boolean {
+    for (let spin = 0; spin < SPINS_MAX; spin++) {
+      if (Atomics.load(words, index) === 0 && Atomics.compareExchange(words, index, 0, 1) === 0) return true;
+    }
+    while (Atomics.exchange(words, index, 2) !== 0) {
+      if (holdsOthers && this.isClaimed) return false;
+      if (this.givesUp && Atomics.load(this.words, Word.SlowScripts) !== 0) throw new ScriptRunsLong();
+      Atomics.wait(words, index, 2, SLEEP_MS_MAX);
+    }
+    return true;
+  }
+
+  /** Takes the lock if it is free, or becomes free within some microseconds. */
+  acquireSoon(words: Int32Array, index: number): boolean {
+    for (let spin = 0; spin < SPINS_MAX; spin++) if (tryLock(words, index)) return true;
+    return false;
+  }
+
+  /** Whether the holder of the right waits for a lock. */
+  get isClaimed(): boolean {
+    return Atomics.load(this.words, Word.Claimed) !== 0;
+  }
+
+  /** Waits until the holder of the right has the lock that it wants. Nobody may do so who holds a lock. */
+  waitForClaim(): void {
+    while (this.isClaimed) {
+      if (this.givesUp && Atomics.load(this.words, Word.SlowScripts) !== 0) throw new ScriptRunsLong();
+      Atomics.wait(this.words, Word.Claimed, 1, SLEEP_MS_MAX);
+    }
+  }
+
+  /** The holder of the right begins to wait for a lock, or has it. */
+  claim(waits: boolean): void {
+    Atomics.store(this.words, Word.Claimed, waits ? 1 : 0);
+    if (!waits) Atomics.notify(this.words, Word.Claimed);
+  }
+
+  /** Takes the right; nobody may wait for it who holds the lock of a shard. Throws as `acquire`. */
+  takeRight(): void {
+    if (this.tryTakeRight()) return;
+    this.acquire(this.words, Word.Right, false);
+    this.startKeeping();
+  }
+
+  /** Takes the right if it is free, or kept. */
+  tryTakeRight(): boolean {
+    if (this.keepsRight) {
+      this.keepsRight = false;
+      return true;
+    }
+    if (!tryLock(this.words, Word.Right)) return false;
+    this.startKeeping();
+    return true;
+  }
+
+  private startKeeping(): void {
+    this.keeps = 0;
+    this.takenMs = performance.now();
+  }
+
+  /**
+   * Has no use for the right any more. If others wait for it, it is kept for the scripts that this thread runs next, up to a
+   * limit, since to wake somebody costs more than a script. No thread keeps it while it waits for something else.
+   */
+  keepOrReleaseRight(): void {
+    const { words } = this;
+    if (
+      Atomics.load(words, Word.Right) === WAITED_FOR &&
+      this.keeps++ < KEEPS_MAX &&
+      performance.now() - this.takenMs < KEPT_MS_MAX
+    ) {
+      this.keepsRight = true;
+    } else {
+      releaseLock(words, Word.Right);
+    }
+  }
+
+  /** Releases the right if it is kept. */
+  letRightGo(): void {
+    if (!this.keepsRight) return;
+    this.keepsRight = false;
+    releaseLock(this.words, Word.Right);
+  }
+}
