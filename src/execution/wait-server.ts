@@ -108,7 +108,8 @@ export class WaitServer {
     );
     const command = context.table.byId(request.commandId);
     // On a replica only the primary changes keys; the client's wait is about to be ended.
-    if ((command.flags & CommandFlag.Write) !== 0 && context.services.state.replication.isReplica) return true;
+    if ((command.flags & CommandFlag.Write) !== 0 && context.services.state.replication.isReplica)
+      return true;
     const blocking = command.blocking as Blocking;
     if (entry !== 0 && kind !== WaitKind.StreamGroup && entryType(shard.words, entry) !== blocking.type)
       return true;

@@ -244,9 +244,7 @@ function failover(context: CommandContext): void {
       return;
     }
   }
-  services.log(
-    `FAILOVER requested to ${target === null ? 'any replica' : `${target.host}:${target.port}`}.`,
-  );
+  services.log(`FAILOVER requested to ${target === null ? 'any replica' : `${target.host}:${target.port}`}.`);
   const request: FailoverRequest = { host: target?.host ?? '', port: target?.port ?? 0, timeoutMs, isForced };
   requestReplication(context, { kind: 'failover', failover: request });
   if (session.postponedWork === null) reply.ok();
