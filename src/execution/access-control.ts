@@ -108,7 +108,7 @@ export class AccessControl {
 
   /**
    * Waits until all workers have taken over a change: so whoever has made it, and is told so, will find no client with
-   * rights that it does not have any more.
+   * rights that it does not have any more. A worker that has not been started has no clients yet.
    */
   private awaitOthers(version: number): void {
     const { state, workerIndex } = this.owner;
