@@ -20,6 +20,7 @@ const LAYERS = [
   'src/keyspace',
   'src/journal',
   'src/protocol',
+  'src/access',
   'src/config',
   'src/state',
   'src/structures',

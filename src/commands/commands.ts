@@ -4,6 +4,7 @@ import type { CommandContext } from '../execution/context.js';
 import { wrongArity } from '../execution/errors.js';
 import { COMMAND_ROWS } from '../execution/table/command-rows.js';
 import { CommandTable } from '../execution/table/command-table.js';
+import { aclHandlers } from './access/acl.js';
 import { clientHandlers } from './connection/client.js';
 import { clientTrackingHandlers } from './connection/client-tracking.js';
 import { connectionHandlers } from './connection/connection.js';
@@ -93,6 +94,7 @@ export function createCommandTable(
       ...dumpHandlers,
       ...migrateHandlers,
       ...debugHandlers,
+      ...aclHandlers,
       ...clientHandlers,
       ...clientTrackingHandlers,
       ...configHandlers,

@@ -4,21 +4,8 @@
  * added at the end if it differs from the default.
  */
 
-import {
-  closeSync,
-  existsSync,
-  fchmodSync,
-  fchownSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  type Stats,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { replaceFile } from '../system/files.js';
 import { type Directive, directiveIndex, directives } from './directives.js';
 import { nameInRedis7 } from './other-versions.js';
 import { quoteArgument, splitArguments } from './quoting.js';
@@ -109,34 +96,11 @@ export function rewriteConfigFile(
   file: string,
   read: (directive: Directive) => string,
   writesAll = false,
+  userLines: readonly string[] = [],
 ): void {
   const source = existsSync(file) ? readFileSync(file, 'latin1') : '';
-  const content = rewriteConfigText(source, read, writesAll);
-  // A file that is a link stays one, and keeps its mode and, if that is possible, its owner.
-  const target = existsSync(file) ? realpathSync(file) : file;
-  const status = existsSync(target) ? statSync(target) : null;
-  const temporary = `${target}.${process.pid}.tmp`;
-  const fd = openSync(temporary, 'w', 0o644);
-  try {
-    if (status !== null) keepAttributes(fd, status);
-    writeFileSync(fd, content, 'latin1');
-    fsyncSync(fd);
-  } catch (error) {
-    closeSync(fd);
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-  closeSync(fd);
-  renameSync(temporary, target);
-}
-
-function keepAttributes(fd: number, { mode, uid, gid }: Stats): void {
-  try {
-    fchownSync(fd, uid, gid);
-  } catch {
-    // Only root may give a file away.
-  }
-  fchmodSync(fd, mode & 0o7777);
+  const content = rewriteConfigText(source, read, writesAll, userLines);
+  replaceFile(file, Buffer.from(content, 'latin1'));
 }
 
 /** The same for texts (byte strings). */
@@ -144,6 +108,7 @@ export function rewriteConfigText(
   source: string,
   read: (directive: Directive) => string,
   writesAll = false,
+  userLines: readonly string[] = [],
 ): string {
   const lines = source.split('\n');
   if (lines.at(-1) === '') lines.pop();
@@ -156,16 +121,21 @@ export function rewriteConfigText(
     if (trimmed === SIGNATURE) hasSignature = true;
     if (trimmed === '' || trimmed.startsWith('#')) return;
     const index = directiveIndex(nameInRedis7(splitArguments(trimmed)?.[0] ?? ''));
-    if (index < 0 || directives[index].fileOnly) return;
+    if (index < 0) return;
     const directive = directives[index];
+    if (directive.fileOnly && directive.name !== 'user') return;
     const numbers = places.get(directive);
     if (numbers === undefined) places.set(directive, [number]);
     else numbers.unshift(number);
   });
   for (const directive of directives) {
-    if (directive.fileOnly) continue;
+    if (directive.fileOnly && directive.name !== 'user') continue;
     const numbers = places.get(directive) ?? [];
-    for (const { text, isNeeded } of linesFor(directive, read(directive))) {
+    const written =
+      directive.name === 'user'
+        ? userLines.map((text) => ({ text, isNeeded: true }))
+        : linesFor(directive, read(directive));
+    for (const { text, isNeeded } of written) {
       const number = numbers.pop();
       if (number !== undefined) {
         lines[number] = text;

@@ -10,6 +10,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { GlobPattern } from '../structures/glob.js';
+import { systemReason } from '../system/files.js';
 import type { LogLevel } from '../system/log.js';
 import {
   ConfigError,
@@ -131,8 +132,15 @@ export class Config {
   dir = '';
   hz = 0;
   dynamicHz = true;
-  // Security; a byte string
+  // Security; byte strings
   requirePass = '';
+  /** The `user` lines of the configuration, without that word. Only the main thread has them. */
+  readonly userLines: (readonly string[])[] = [];
+  /** Path of the file that has the users, '' if there is none. */
+  accessFile = '';
+  accessLogMaxLength = 0;
+  /** `acl-pubsub-default`: whether a new user may use all channels. */
+  allowsChannelsByDefault = false;
   /** How long a client may take to authenticate; 0: forever. */
   authTimeoutSeconds = 0;
   enableProtectedConfigs: Permission = 'no';
@@ -241,7 +249,7 @@ export class Config {
           `'${file}' is a directory: the argument is a configuration file, such as redis.conf`,
         );
       }
-      throw new ConfigError(`can't open the configuration file '${file}': ${describeSystemError(error)}`);
+      throw new ConfigError(`can't open the configuration file '${file}': ${systemReason(error)}`);
     }
     this.configFile = path.resolve(file);
     this.loadText(text, file);
@@ -265,7 +273,7 @@ export class Config {
     try {
       closeSync(openSync(path.resolve(this.dir, this.logFile), 'a'));
     } catch (error) {
-      throw new ConfigError(`can't open the log file '${this.logFile}': ${describeSystemError(error)}`);
+      throw new ConfigError(`can't open the log file '${this.logFile}': ${systemReason(error)}`);
     }
   }
 
@@ -280,6 +288,7 @@ export class Config {
     if (!directive.fileOnly) this.load(line, index, directive, args);
     else if (directive.name === 'include') this.include(line, args, depth);
     else if (directive.name === 'rename-command') this.renameCommand(line, args);
+    else if (directive.name === 'user') this.addUser(line, args);
     if (!directive.applies && (directive.fileOnly || this.values[index] !== directive.defaultValue)) {
       this.ignoredDirectives.add(directive.name);
     }
@@ -339,10 +348,15 @@ export class Config {
       try {
         text = readFileSync(path.resolve(directory, file), 'latin1');
       } catch (error) {
-        throw lineError(line, `can't open '${file}': ${describeSystemError(error)}`);
+        throw lineError(line, `can't open '${file}': ${systemReason(error)}`);
       }
       for (const included of parseConfigText(text, file)) this.apply(included, depth + 1);
     }
+  }
+
+  private addUser(line: DirectiveLine, args: readonly string[]): void {
+    if (args.length === 0) throw lineError({ ...line, text: 'user' }, 'wrong number of arguments');
+    this.userLines.push(args);
   }
 
   private renameCommand(line: DirectiveLine, args: readonly string[]): void {
@@ -458,16 +472,17 @@ export class Config {
 
   /**
    * CONFIG REWRITE: brings the file up to date, with its comments and its order.
+   * @param userLines the `user` lines that it has afterwards, byte strings
    * @returns the error reply (without "-"), null on success
    */
-  rewrite(writesAll = false): string | null {
+  rewrite(writesAll = false, userLines: readonly string[] = []): string | null {
     if (this.configFile === null) return 'ERR The server is running without a config file';
     try {
       const read = (directive: Directive): string => this.values[directives.indexOf(directive)];
-      rewriteConfigFile(this.configFile, read, writesAll);
+      rewriteConfigFile(this.configFile, read, writesAll, userLines);
       return null;
     } catch (error) {
-      return `ERR Rewriting config file: ${describeSystemError(error)}`;
+      return `ERR Rewriting config file: ${systemReason(error)}`;
     }
   }
 
@@ -581,6 +596,10 @@ export class Config {
     this.hz = number('hz');
     this.dynamicHz = flag('dynamic-hz');
     this.requirePass = text('requirepass');
+    const accessFile = fromByteString(text('aclfile'));
+    this.accessFile = accessFile === '' ? '' : path.resolve(this.dir, accessFile);
+    this.accessLogMaxLength = number('acllog-max-len');
+    this.allowsChannelsByDefault = text('acl-pubsub-default') === 'allchannels';
     this.authTimeoutSeconds = number('auth-timeout');
     this.enableProtectedConfigs = text('enable-protected-configs') as Permission;
     this.enableDebugCommand = text('enable-debug-command') as Permission;
@@ -662,14 +681,6 @@ function setFailure(name: string, reason: string): string {
   const { alias } = directives[index];
   const known = name.toLowerCase() === alias ? alias : directives[index].name;
   return `ERR CONFIG SET failed (possibly related to argument '${known}') - ${reason}`;
-}
-
-/** The reason in a system error, e.g. "No such file or directory". */
-function describeSystemError(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  const match = /^\w+: ([^,]+)/.exec(text);
-  if (match === null) return text;
-  return match[1][0].toUpperCase() + match[1].slice(1);
 }
 
 /** A directive as the command line gives it, for messages. */

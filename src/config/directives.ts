@@ -137,6 +137,10 @@ const applied: readonly Row[] = [
   boolean('dynamic-hz', 'yes'),
   // Security
   text('requirepass'),
+  text('aclfile', '', immutable),
+  integer('acllog-max-len', 128, 0n, LONG_MAX),
+  choice('acl-pubsub-default', 'resetchannels', ['allchannels', 'resetchannels']),
+  special('user', '', { fileOnly: true, multiple: true }),
   integer('auth-timeout', 60, 0n, INT_MAX),
   choice('enable-protected-configs', 'no', enableChoices, immutable),
   choice('enable-debug-command', 'no', enableChoices, immutable),
@@ -267,11 +271,6 @@ const accepted: readonly Row[] = [
   integer('stream-node-max-entries', 100, 0n, LONG_MAX),
   integer('stream-idmp-duration', 100, 1n, 86_400n),
   integer('stream-idmp-maxsize', 100, 1n, 10_000n),
-  // Access control
-  text('aclfile', '', { immutable: true }),
-  integer('acllog-max-len', 128, 0n, LONG_MAX),
-  choice('acl-pubsub-default', 'resetchannels', ['allchannels', 'resetchannels']),
-  special('user', '', { fileOnly: true, multiple: true }),
   // Replication
   special('replicaof', '', { alias: 'slaveof', immutable: true, multiple: true }),
   text('masteruser'),

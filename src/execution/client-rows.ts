@@ -61,6 +61,11 @@ export class ClientRows {
     return slot;
   }
 
+  /** The id of the user that a client is. */
+  userId(slot: number): number {
+    return this.table.words[this.table.wordBase(slot) + ClientWord.User];
+  }
+
   /** The session of another worker's connection that has moved to this one, as its row tells it. */
   join(slot: number, connection: ClientConnection): Session {
     const { table } = this;
@@ -81,7 +86,7 @@ export class ClientRows {
     session.lastCommandId = words[word + ClientWord.LastCommandId];
     session.lastInteractionMs = figures[figure + ClientFigure.LastInteractionMs];
     session.name = this.names[slot] = table.text(slot, ClientText.Name);
-    session.userName = this.users[slot] = table.text(slot, ClientText.User);
+    this.users[slot] = table.text(slot, ClientText.User);
     session.libraryName = this.libraryNames[slot] = table.text(slot, ClientText.LibraryName);
     session.libraryVersion = this.libraryVersions[slot] = table.text(slot, ClientText.LibraryVersion);
     this.memory[slot] = 0;
@@ -135,9 +140,10 @@ export class ClientRows {
       this.names[slot] = session.name;
       this.table.setText(slot, ClientText.Name, session.name);
     }
+    words[word + ClientWord.User] = session.user?.id ?? 0;
     if (this.users[slot] !== session.userName) {
       this.users[slot] = session.userName;
-      this.table.setText(slot, ClientText.User, session.userName);
+      this.table.setText(slot, ClientText.User, Buffer.from(session.userName, 'latin1').toString());
     }
     if (this.libraryNames[slot] !== session.libraryName) {
       this.libraryNames[slot] = session.libraryName;

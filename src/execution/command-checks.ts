@@ -3,6 +3,8 @@
 import type { ClientTable } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
 import { monotonicMs } from '../system/clock.js';
+import { Refusal } from './access-check.js';
+import { refusalError } from './access-control.js';
 import { KEY_OVERHEAD_BYTES } from './batch.js';
 import type { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
@@ -51,6 +53,10 @@ export class CommandChecks {
     }
     if (session.queue !== null && (command.flags & CommandFlag.NoMulti) !== 0) {
       return this.refuse('ERR Command not allowed inside a transaction', command);
+    }
+    if (session.isRestricted) {
+      const refusal = context.services.access.check(session, command, context.request);
+      if (refusal !== Refusal.None) return this.refuse(refusalError(refusal, command), command);
     }
     if (this.isLoading && this.needsData(command)) return this.refuse(LOADING, command);
     if (context.keyspace.lockOrder.slowScripts !== 0 && (command.flags & CommandFlag.AllowBusy) === 0) {

@@ -91,6 +91,9 @@ export function secretArguments(context: CommandContext, command: Command): numb
     case SecretRule.Auth:
       for (let index = 1; index < argCount; index++) secrets.push(index);
       break;
+    case SecretRule.User:
+      for (let index = 2; index < argCount; index++) secrets.push(index);
+      break;
     case SecretRule.Hello:
       for (let index = 2; index + 2 < argCount; index++) {
         if (context.argIs(index, 'AUTH')) secrets.push(index + 1, index + 2);

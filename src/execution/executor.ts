@@ -5,13 +5,17 @@
  */
 
 import { performance } from 'node:perf_hooks';
+import { allowsKey } from '../access/permission.js';
 import type { Journal } from '../journal/journal.js';
 import { lockUnlessBusy } from '../keyspace/deferred-work.js';
 import type { LockOrder } from '../memory/lock-order.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import type { RequestParser } from '../protocol/request-parser.js';
+import { DenialContext } from '../state/access-log.js';
 import type { ControlBlock } from '../state/control-block.js';
 import { releasePages } from '../system/page-release.js';
+import { Refusal } from './access-check.js';
+import { refusalErrorInExec } from './access-control.js';
 import { Batch } from './batch.js';
 import { CommandChecks } from './command-checks.js';
 import { CommandTimer } from './command-timer.js';
@@ -75,7 +79,7 @@ export class Executor {
     this.mustPause = false;
     let index = 0;
     while (index < count) {
-      if (isUnhindered && batch.isSimple(index) && this.hasRoom(index, count)) {
+      if (isUnhindered && this.isSimple(index) && this.hasRoom(index, count)) {
         const next = this.runStretch(index, count);
         if (next === index) isUnhindered = false;
         index = next;
@@ -128,6 +132,26 @@ export class Executor {
     return this.checks.hasRoom(this.batch.neededBytes(first, Math.min(count, first + STRETCH_COMMANDS_MAX)));
   }
 
+  /** Whether a command of the batch is simple, and the user may run it. */
+  private isSimple(index: number): boolean {
+    const { batch, context } = this;
+    if (!batch.isSimple(index)) return false;
+    const { session } = context;
+    if (!session.isRestricted) return true;
+    const command = batch.commands[index] as Command;
+    const { selector } = session;
+    if (selector === null || command.keyPermission < 0) {
+      batch.select(index);
+      return context.services.access.allows(session, command, context.request);
+    }
+    const { args, commandArgStart, commandArgCount } = batch.parser;
+    const key = 2 * (commandArgStart[index] + onlyKey(command, commandArgCount[index]));
+    return (
+      selector.commands.has(command.id) &&
+      allowsKey(selector, command.keyPermission, context.bytes, args[key], args[key + 1])
+    );
+  }
+
   /**
    * Runs simple commands from `first` on that are on the same shard, under one hold of its lock: many connections
    * that use one key would else pass its lock to and fro with each command. Returns the index after the last; `first`
@@ -174,7 +198,7 @@ export class Executor {
       ready.length === 0 &&
       reply.size <= FLUSH_BYTES &&
       reply.spilledBytes === 0 &&
-      batch.isSimple(index)
+      this.isSimple(index)
     );
     keyspace.endStretch(shard, argumentsDone);
     return index;
@@ -455,6 +479,7 @@ export class Executor {
     const { reply } = context;
     context.select(request);
     context.command = command;
+    if (context.session.isRestricted && this.isDeniedNow(command)) return;
     const start = reply.length;
     const writtenBefore = reply.written;
     const errorsBefore = reply.errors;
@@ -471,6 +496,26 @@ export class Executor {
     timer.countErrors(command, errorsBefore);
     if ((command.traits & CommandTrait.Pushes) === 0) this.takeBackIfSilent(start);
     if (this.control.monitorCount !== 0) this.feedMonitors(command);
+  }
+
+  /** Whether the user may not run a queued command any more; then that is replied. */
+  private isDeniedNow(command: Command): boolean {
+    const { session, request, reply, services } = this.context;
+    const refusal = services.access.checkAccess(session, command, request, DenialContext.Multi);
+    if (refusal === Refusal.None) return false;
+    const start = reply.length;
+    reply.error(refusalErrorInExec(refusal));
+    this.timer.countRefused(null);
+    this.takeBackIfSilent(start);
+    return true;
+  }
+
+  /** Counts a command whose client has waited for keys, and may not have them any more. */
+  countDenied(session: Session, { command, request }: QueuedCommand): void {
+    const { context } = this;
+    context.session = session;
+    context.select(request);
+    this.timer.countRefused(command);
   }
 
   /** Takes back what was replied since `start` if CLIENT REPLY wants none now. */

@@ -7,6 +7,7 @@ import type { Publisher } from '../pubsub/publisher.js';
 import type { Subscriptions } from '../pubsub/subscriptions.js';
 import type { ProcessState } from '../state/process-state.js';
 import type { Log } from '../system/log.js';
+import type { AccessControl } from './access-control.js';
 import type { ClientRows } from './client-rows.js';
 import type { MonitorFeed } from './monitor-feed.js';
 import type { Notices } from './notices.js';
@@ -43,8 +44,8 @@ export interface ServerServices {
   readonly workerCount: number;
   /** How connections are read, as INFO tells it. */
   multiplexingApi: string;
-  /** The password that clients must give, '' for none. */
-  requirePass: string;
+  /** Who the clients are, and what they may do. */
+  readonly access: AccessControl;
   /** `proto-max-bulk-len`: no string grows longer. */
   maxBulkLengthBytes: number;
   readonly workerIndex: number;

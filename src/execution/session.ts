@@ -1,5 +1,7 @@
 /** What the command layer keeps per connection: database, protocol, name, transaction, watched keys. */
 
+import type { Selector } from '../access/selector.js';
+import { DEFAULT_USER, type User } from '../access/user.js';
 import { underLock } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTracking } from '../pubsub/client-tracking.js';
@@ -66,8 +68,16 @@ export class Session {
   readonly createdMs: number;
   database = 0;
   protocol: 2 | 3 = 2;
+  /** The client may run commands: it has said who it is, or need not. */
   authenticated = true;
-  userName = 'default';
+  /** The client has said who it is, or needed not when it came: it stays this user. */
+  isIdentified = true;
+  /** null: nobody's commands are checked. */
+  user: User | null = null;
+  /** The user may not do everything: each command has to be checked. */
+  isRestricted = false;
+  /** The user's only selector, if it is restricted but not in its databases: quick to ask. */
+  selector: Selector | null = null;
   name = '';
   libraryName = '';
   libraryVersion = '';
@@ -122,6 +132,7 @@ export class Session {
     return (
       this.clientSlot >= 0 &&
       this.authenticated &&
+      this.isIdentified &&
       this.replyMode === ReplyMode.On &&
       this.queue === null &&
       this.watched.length === 0 &&
@@ -131,6 +142,10 @@ export class Session {
       this.tracking === null &&
       !this.closing
     );
+  }
+
+  get userName(): string {
+    return this.user?.name ?? DEFAULT_USER;
   }
 
   unwatchAll(): void {

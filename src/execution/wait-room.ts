@@ -24,6 +24,8 @@ export const enum WaitEnd {
   TimedOut = 1,
   /** By CLIENT UNBLOCK ERROR. */
   Unblocked = 2,
+  /** The user may not do any more what the client waits for. */
+  Denied = 3,
 }
 
 /** A client's place in the queue of one key. */
@@ -57,6 +59,7 @@ interface Served {
   readonly clientId: number;
   readonly keyArgument: number;
   readonly microseconds: number;
+  readonly end: WaitEnd;
   readonly reply: Uint8Array;
   /** What it has been sent since, for after the reply. */
   readonly messages: Uint8Array[];
@@ -201,8 +204,14 @@ export class WaitRoom {
   }
 
   /** A client of this worker was served; `finishServed` lets it go on. */
-  noteServed(clientId: number, keyArgument: number, microseconds: number, reply: Uint8Array): void {
-    this.served.push({ clientId, keyArgument, microseconds, reply, messages: [] });
+  noteServed(
+    clientId: number,
+    keyArgument: number,
+    microseconds: number,
+    end: WaitEnd,
+    reply: Uint8Array,
+  ): void {
+    this.served.push({ clientId, keyArgument, microseconds, end, reply, messages: [] });
   }
 
   /** If a client has been served and does not know yet, keeps a message for after its reply; false if it was not. */
@@ -216,9 +225,9 @@ export class WaitRoom {
   finishServed(): void {
     // Whoever goes on may serve others.
     for (let next = this.served.shift(); next !== undefined; next = this.served.shift()) {
-      const { clientId, keyArgument, microseconds, reply, messages } = next;
+      const { clientId, keyArgument, microseconds, end, reply, messages } = next;
       const wait = this.waitOf(clientId);
-      this.end(wait, WaitEnd.Served, keyArgument, reply, 0, reply.length, microseconds / 1000, messages);
+      this.end(wait, end, keyArgument, reply, 0, reply.length, microseconds / 1000, messages);
     }
   }
 

@@ -19,6 +19,7 @@ import { type ClientTable, ClientWord } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
 import { MessageKind } from '../state/mail.js';
 import { monotonicMs } from '../system/clock.js';
+import { Refusal } from './access-check.js';
 import type { Blocking } from './blocking.js';
 import type { CommandContext } from './context.js';
 import { NO_CONNECTION } from './no-connection.js';
@@ -33,8 +34,11 @@ interface Delivery {
   readonly clientId: number;
   readonly keyArgument: number;
   readonly microseconds: number;
+  readonly end: WaitEnd;
   readonly reply: Uint8Array;
 }
+
+const NO_REPLY = new Uint8Array(0);
 
 /** A key whose first waiter needs the lock of another shard. */
 interface Deferred {
@@ -116,8 +120,28 @@ export class WaitServer {
     const slot = waiters.clientSlot(waiter);
     if (!this.clients.claimWait(slot, waiters.ticket(waiter))) return true;
     waiters.remove(waiter);
+    if (this.isDenied(slot, command)) {
+      const { worker, clientId } = request;
+      this.deliveries.push({
+        worker,
+        clientId,
+        keyArgument,
+        microseconds: 0,
+        end: WaitEnd.Denied,
+        reply: NO_REPLY,
+      });
+      return true;
+    }
     this.run(blocking, keyArgument, request.worker, request.clientId);
     return true;
+  }
+
+  /** Whether the user of a client that waits may not do any more what it waits for. */
+  private isDenied(slot: number, command: Command): boolean {
+    const { context, clients, session } = this;
+    const userId = clients.words[clients.wordBase(slot) + ClientWord.User];
+    const { access } = context.services;
+    return access.checkWaiter(userId, command, context.request, session.database) !== Refusal.None;
   }
 
   private run(blocking: Blocking, keyArgument: number, worker: number, clientId: number): void {
@@ -133,6 +157,7 @@ export class WaitServer {
       clientId,
       keyArgument,
       microseconds: Math.round((performance.now() - startedAt) * 1000),
+      end: WaitEnd.Served,
       reply: reply.bytes.slice(0, reply.length),
     });
   }
@@ -191,12 +216,12 @@ export class WaitServer {
     if (deliveries.length === 0) return;
     this.deliveries = [];
     const { state, workerIndex, waitRoom } = context.services;
-    for (const { worker, clientId, keyArgument, microseconds, reply } of deliveries) {
+    for (const { worker, clientId, keyArgument, microseconds, end, reply } of deliveries) {
       if (worker === workerIndex) {
-        waitRoom.noteServed(clientId, keyArgument, microseconds, reply);
+        waitRoom.noteServed(clientId, keyArgument, microseconds, end, reply);
       } else {
         const kind = MessageKind.WaitEnded;
-        state.outbox.send(worker, kind, clientId, keyArgument, microseconds, WaitEnd.Served, reply);
+        state.outbox.send(worker, kind, clientId, keyArgument, microseconds, end, reply);
       }
     }
   }

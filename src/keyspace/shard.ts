@@ -27,7 +27,7 @@ import {
   ShardMemory,
 } from '../memory/shard-memory.js';
 import { type CollectionValue, REFERENCE_BYTES } from '../structures/collection-value.js';
-import { copyBytes } from '../structures/copy.js';
+import { copyBytes, moveBytes } from '../structures/copy.js';
 import { DictionaryRoot, TablePosition } from '../structures/dictionary.js';
 import { ExpiringHead, expiringHead, headKeyExpiry, setHeadKeyExpiry } from '../structures/expiring-head.js';
 import { HashValue } from '../structures/hash-value.js';
@@ -438,7 +438,7 @@ export class Shard {
       if (entry === 0) return 0;
       const kept = Math.min(oldLength, lengthBytes);
       const from = valueOffset(words, old);
-      this.bytes.copyWithin(valueOffset(words, entry), from, from + kept);
+      moveBytes(this.bytes, this.view, valueOffset(words, entry), from, from + kept);
       this.freeEntry(database, old);
       words[slot] = entry;
     } else {
@@ -511,7 +511,7 @@ export class Shard {
     );
     if (moved === 0) return 0;
     words[moved >> 2] |= entryFlags(words, entry) & EntryFlag.ENCODING;
-    this.bytes.copyWithin(valueOffset(words, moved), oldValue, oldValue + valueBytes);
+    moveBytes(this.bytes, this.view, valueOffset(words, moved), oldValue, oldValue + valueBytes);
     this.freeEntry(database, entry);
     words[slot] = moved;
     return moved;

@@ -7,6 +7,7 @@
 import { createReplayTable } from '../commands/commands.js';
 import { Config, type ConfigSnapshot } from '../config/config.js';
 import { defaultSettings } from '../config/keyspace-settings.js';
+import { AccessControl } from '../execution/access-control.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Executor } from '../execution/executor.js';
@@ -15,6 +16,7 @@ import { MonitorFeed } from '../execution/monitor-feed.js';
 import { NO_CONNECTION } from '../execution/no-connection.js';
 import type { ServerServices } from '../execution/services.js';
 import { Session } from '../execution/session.js';
+import type { CommandTable } from '../execution/table/command-table.js';
 import { TransferFailure, type Transfers } from '../execution/transfers.js';
 import { WaitRoom } from '../execution/wait-room.js';
 import { AofEnd, AofError, AofInput } from '../journal/aof-input.js';
@@ -126,7 +128,7 @@ class Replay {
     this.keyspace = new Keyspace(request.keyspace, settings, counters);
     this.keyspace.usesReserve = true;
     const table = createReplayTable(config.renamedCommands);
-    const services = replayServices(config, table.size);
+    const services = replayServices(config, table);
     this.context = new CommandContext(this.keyspace, table, new ReplyWriter(), services, counters);
     // Nobody else uses the shards, or whoever has asked for this holds their locks: handlers must not take them.
     this.context.locks.assumeAll();
@@ -232,13 +234,25 @@ class Replay {
   }
 }
 
+/** There are no clients here, and no other workers. */
+const NO_OTHERS = {
+  close: () => {},
+  changed: () => {},
+  workerIndex: 0,
+  wakeWorker: () => {},
+  mayWait: () => false,
+};
+
 /** What handlers ask of the process, where there is nobody to serve. */
-function replayServices(config: Config, commandCount: number): ServerServices {
-  const state = new ProcessState(createProcessState(1, commandCount), 0, () => {});
+function replayServices(config: Config, table: CommandTable): ServerServices {
+  const state = new ProcessState(createProcessState(1, table.size), 0, () => {});
+  const clientRows = new ClientRows(state.clients, 0);
+  const sessions = new Map<number, Session>();
   return {
     state,
     config,
-    clientRows: new ClientRows(state.clients, 0),
+    clientRows,
+    access: new AccessControl({ state, config, clientRows, sessions, ...NO_OTHERS }, table),
     monitors: new MonitorFeed(
       state,
       0,
@@ -261,11 +275,10 @@ function replayServices(config: Config, commandCount: number): ServerServices {
     wakeWorker: () => {},
     workerCount: 1,
     multiplexingApi: '',
-    requirePass: '',
     // A string was allowed when it was made.
     maxBulkLengthBytes: 2 ** 31 - 1,
     workerIndex: 0,
-    sessions: new Map(),
+    sessions,
     isAllowed: () => false,
     listenOn: () => false,
     roomForClients: () => 0,

@@ -12,6 +12,9 @@
 
 const SPINS_MAX = 200;
 
+/** What this thread had to wait for locks, since it was started: how often, how often asleep, and how long that was. */
+export const lockWaits = { contended: 0, sleeps: 0, sleepMs: 0 };
+
 /** A sleeper looks again after this long, so that a lost wake-up could only ever cost a delay. */
 const SLEEP_MS_MAX = 50;
 
@@ -34,10 +37,17 @@ export function acquireLockWithin(words: Int32Array, index: number, timeoutMs: n
 }
 
 function acquireContended(words: Int32Array, index: number): void {
+  lockWaits.contended++;
   for (let spin = 0; spin < SPINS_MAX; spin++) {
     if (Atomics.load(words, index) === 0 && Atomics.compareExchange(words, index, 0, 1) === 0) return;
   }
-  while (Atomics.exchange(words, index, 2) !== 0) Atomics.wait(words, index, 2, SLEEP_MS_MAX);
+  if (Atomics.exchange(words, index, 2) === 0) return;
+  const startedAt = performance.now();
+  do {
+    lockWaits.sleeps++;
+    Atomics.wait(words, index, 2, SLEEP_MS_MAX);
+  } while (Atomics.exchange(words, index, 2) !== 0);
+  lockWaits.sleepMs += performance.now() - startedAt;
 }
 
 /** Takes the lock at `words[index]` if it is free; returns whether it was. */

@@ -3,7 +3,8 @@
 import type { Session } from '../execution/session.js';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import type { ParseState } from '../protocol/request-parser.js';
-import { releasePages } from '../system/page-release.js';
+import type { Libc } from '../system/libc.js';
+import { type InputBuffer, inputBuffers } from './input-buffers.js';
 import { OutputQueue } from './output-queue.js';
 
 const INPUT_BYTES_MIN = 16 * 1024;
@@ -19,8 +20,11 @@ export class Connection {
   /** Bytes not consumed yet; null while there are none. */
   input: Uint8Array | null = null;
   inputView: DataView | null = null;
-  inputAddress = 0;
   inputLength = 0;
+  /** What `input` is of. */
+  private inputBuffer: InputBuffer | null = null;
+  /** How long the input has to be before its command can be complete; 0 if that is not known. */
+  inputWanted = 0;
 
   /** Output that the socket did not take. */
   readonly output = new OutputQueue();
@@ -81,10 +85,25 @@ export class Connection {
     if (input === null || inputLength === 0) {
       this.dropInput();
     } else if (input.length > Math.max(INPUT_BYTES_MIN, inputLength)) {
-      this.input = null;
-      this.keepInput(input, 0, inputLength, 0);
-      releasePages(input);
+      this.inputWanted = 0;
+      const old = this.inputBuffer as InputBuffer;
+      this.useBuffer(inputBuffers.take(Math.max(INPUT_BYTES_MIN, inputLength)));
+      (this.input as unknown as Uint8Array).set(input.subarray(0, inputLength));
+      inputBuffers.give(old);
     }
+  }
+
+  private useBuffer(buffer: InputBuffer): void {
+    this.inputBuffer = buffer;
+    this.input = buffer.bytes;
+    this.inputView = buffer.view;
+  }
+
+  /** Where the room behind its input begins in memory. There must be a buffer. */
+  addressBehindInput(libc: Libc): number {
+    const buffer = this.inputBuffer as InputBuffer;
+    if (buffer.address === 0) buffer.address = libc.addressOf(buffer.bytes);
+    return buffer.address + this.inputLength;
   }
 
   /** Whether nothing of it waits here. */
@@ -125,6 +144,7 @@ export class Connection {
   /** Keeps bytes[start, end) as the beginning of what comes next, with room for `bytesNeeded` more. */
   keepInput(bytes: Uint8Array, start: number, end: number, bytesNeeded: number): void {
     const length = end - start;
+    this.inputWanted = 0;
     if (length === 0) {
       this.inputLength = 0;
       if (this.input !== null && this.input.length > INPUT_BYTES_KEPT_MAX) this.dropInput();
@@ -132,19 +152,17 @@ export class Connection {
     }
     const wanted = length + bytesNeeded;
     if (this.input === null || this.input.length < wanted) {
-      const old = this.input;
+      const old = this.inputBuffer;
       // Doubling keeps the cost of a command that comes in many pieces linear.
       const capacity = Math.max(
         INPUT_BYTES_MIN,
         wanted,
-        old === null ? 0 : Math.min(old.length * 2, wanted * 2),
+        old === null ? 0 : Math.min(old.bytes.length * 2, wanted * 2),
       );
-      const larger = new Uint8Array(capacity);
-      larger.set(bytes.subarray(start, end));
-      if (old !== null) releasePages(old);
-      this.input = larger;
-      this.inputView = new DataView(larger.buffer);
-      this.inputAddress = 0;
+      const larger = inputBuffers.take(capacity);
+      larger.bytes.set(bytes.subarray(start, end));
+      this.useBuffer(larger);
+      if (old !== null) inputBuffers.give(old);
     } else if (bytes === this.input) {
       if (start > 0) this.input.copyWithin(0, start, end);
     } else {
@@ -163,6 +181,12 @@ export class Connection {
     this.keepInput(this.input as Uint8Array, 0, this.inputLength, end - start);
     (this.input as Uint8Array).set(bytes.subarray(start, end), this.inputLength);
     this.inputLength += end - start;
+  }
+
+  /** Copies bytes[start, end) into the room behind the input, which must be there. Returns how many they are. */
+  addInput(bytes: Uint8Array, start: number, end: number): number {
+    (this.input as Uint8Array).set(bytes.subarray(start, end), this.inputLength);
+    return end - start;
   }
 
   /** Doubles the room for input that is not consumed yet. */
@@ -203,11 +227,12 @@ export class Connection {
 
   /** Forgets the input: nobody reads it any more. */
   dropInput(): void {
-    if (this.input !== null) releasePages(this.input);
+    if (this.inputBuffer !== null) inputBuffers.give(this.inputBuffer);
+    this.inputBuffer = null;
     this.input = null;
     this.inputView = null;
-    this.inputAddress = 0;
     this.inputLength = 0;
+    this.inputWanted = 0;
   }
 }
 

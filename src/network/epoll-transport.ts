@@ -151,10 +151,7 @@ export class EpollTransport extends SocketTransport {
         // A read into no room at all would look like the end of the stream.
         if (input.length === connection.inputLength) connection.growInput();
         room = (connection.input as Uint8Array).length - connection.inputLength;
-        if (connection.inputAddress === 0) {
-          connection.inputAddress = this.libc.addressOf(connection.input as Uint8Array);
-        }
-        got = this.libc.read(connection.fd, connection.inputAddress + connection.inputLength, room);
+        got = this.libc.read(connection.fd, connection.addressBehindInput(this.libc), room);
       } else {
         room = READ_BUFFER_BYTES;
         got = this.libc.read(connection.fd, this.events.readAddress, room);
@@ -167,7 +164,8 @@ export class EpollTransport extends SocketTransport {
         this.close(connection, false);
         return;
       }
-      if (connection.inputLength > 0) this.deliverOwn(connection, got);
+      if (connection.inputLength + got < connection.inputWanted) this.notePart(connection, got);
+      else if (connection.inputLength > 0) this.deliverOwn(connection, got);
       else this.deliverShared(connection, this.events.readBuffer, this.events.readView, 0, got);
       if (got < room || connection.isClosed || connection.isReadingPaused || connection.isClosing) return;
       if (connection.isOutputHeld || connection.hasUndelivered) return;

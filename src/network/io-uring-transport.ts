@@ -338,6 +338,10 @@ export class IoUringTransport extends SocketTransport {
         this.deliverShared(connection, bytes, view, start, end);
         return;
       }
+      if (connection.inputLength + end - start < connection.inputWanted) {
+        this.notePart(connection, connection.addInput(bytes, start, end));
+        return;
+      }
       connection.appendInput(bytes, start, end);
       this.deliverOwn(connection, 0);
       return;

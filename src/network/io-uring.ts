@@ -268,8 +268,10 @@ export class BufferGroup {
 
   constructor(libc: Libc, count: number, bytesEach: number) {
     this.bytesEach = bytesEach;
-    this.bytes = new Uint8Array(count * bytesEach);
-    this.view = new DataView(this.bytes.buffer);
+    // Not cleared: what no bytes have come into takes no memory.
+    const { buffer } = Buffer.allocUnsafeSlow(count * bytesEach);
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
     this.address = libc.addressOf(this.bytes);
     this.mask = count - 1;
     // The kernel wants whole pages.

@@ -25,6 +25,8 @@ import type { WorkerChannel } from './worker-channel.js';
 const WRITTEN_PER_TURN_BYTES_MAX = 1024 * 1024;
 /** Output that was held and is sent like a reply that was just written. */
 const RESENT_BYTES_MAX = 16 * 1024;
+/** When so much more is needed for an argument to be complete, the handler is not asked before it is there. */
+const PART_BYTES_MIN = 1024;
 
 export abstract class SocketTransport implements Transport, ConnectionEvents {
   reply: ReplyWriter;
@@ -258,7 +260,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     const input = connection.input as Uint8Array;
     const { handler } = this;
     const consumed = handler.onData(connection, input, connection.inputView as DataView, 0, end);
-    if (!connection.isClosed) connection.keepInput(input, consumed, end, handler.bytesNeeded);
+    if (!connection.isClosed) this.keep(connection, input, consumed, end);
     this.afterData(connection, end - consumed);
   }
 
@@ -272,9 +274,22 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   ): void {
     const { handler } = this;
     const consumed = handler.onData(connection, bytes, view, start, end);
-    if (consumed < end && !connection.isClosed)
-      connection.keepInput(bytes, consumed, end, handler.bytesNeeded);
+    if (consumed < end && !connection.isClosed) this.keep(connection, bytes, consumed, end);
     this.afterData(connection, end - consumed);
+  }
+
+  /** Keeps what the handler has left of bytes[start, end). */
+  private keep(connection: Connection, bytes: Uint8Array, start: number, end: number): void {
+    const { bytesNeeded } = this.handler;
+    connection.keepInput(bytes, start, end, bytesNeeded);
+    if (bytesNeeded >= PART_BYTES_MIN) connection.inputWanted = connection.inputLength + bytesNeeded;
+  }
+
+  /** `got` more bytes have come, behind what is there already, of a long argument that is still not complete. */
+  protected notePart(connection: Connection, got: number): void {
+    connection.inputLength += got;
+    this.handler.onPart(connection);
+    if (connection.isClosing) this.send(connection);
   }
 
   /** Input has been handed over, and so much of it is left. */

@@ -17,6 +17,11 @@ export interface ConnectionHandler {
    */
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number;
   readonly bytesNeeded: number;
+  /**
+   * Bytes have come that do not yet make up what is needed; they are with the connection, which is closed if it is
+   * marked so then.
+   */
+  onPart(connection: Connection): void;
   /** After `onData`: what was not consumed is to come again in the next round, without waiting for more. */
   readonly isPaused: boolean;
   /** `maxclients` and `tcp-keepalive` (seconds, 0 for off), for a transport that accepts by itself. */

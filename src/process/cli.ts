@@ -2,6 +2,7 @@
 /** The command line: reads the configuration and starts the server. */
 
 import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
 import { Command, Option } from 'commander';
 import { loadConfig, parseCommandLine } from '../config/command-line.js';
 import type { Config } from '../config/config.js';
@@ -105,7 +106,11 @@ function warn(config: Config): void {
   if (parts.length > 0) process.stderr.write(`damselfly: warning: ${parts.join('; ')}\n`);
 }
 
+/** As with the other threads (system/thread.ts): the young generation of the heap does not grow. */
+const HEAP_FLAGS = '--semi-space-growth-factor=1';
+
 async function main(): Promise<void> {
+  setFlagsFromString(HEAP_FLAGS);
   ignoreSignals();
   const line = parseCommandLine(process.argv.slice(2));
   const program = createProgram().parse([...line.others], { from: 'user' });

@@ -27,6 +27,7 @@ import { PersistenceState } from '../state/persistence-state.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 import { createProcessState } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
+import { SharedLines } from '../state/shared-lines.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createLog } from '../system/log.js';
@@ -36,6 +37,7 @@ import { untilReady } from '../system/thread-ready.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
 import { makeRoomForClients } from './client-room.js';
 import { crash, setCrashLog, watchThread, writeReport } from './crash.js';
+import { initialUsers } from './initial-users.js';
 import { JournalThread } from './journal-thread.js';
 import { type LateThread, startLateThread } from './late-thread.js';
 import { openKeyspace } from './main-keyspace.js';
@@ -44,6 +46,7 @@ import { setProcessTitle } from './process-title.js';
 import { removeOwnFiles, removeTemporaryFiles, saveBeforeExit, shutdownRequestFor } from './shutdown.js';
 import { reportAbort } from './signals.js';
 import { logStart, warnOfMemory } from './start-log.js';
+import { giveBackStartMemory } from './start-memory.js';
 import { notifySystemd } from './supervision.js';
 
 /** EFD_NONBLOCK | EFD_CLOEXEC */
@@ -53,6 +56,9 @@ const SLOW_SCRIPT_POLL_MS = 20;
 
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
+
+/** So long after the start, nothing is being started any more. */
+const START_MEMORY_MS = 3000;
 
 let log = createLog('', () => 'notice');
 
@@ -90,6 +96,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   reportAbort(() => writeReport('main thread', new Error('killed by SIGABRT')));
   logStart(config, log);
   setProcessTitle(config);
+  const users = initialUsers(config, table, log);
   if (config.unixSocket === '' && (config.port === 0 || config.bind.length === 0)) {
     throw new Error('configured to not listen anywhere');
   }
@@ -114,11 +121,12 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   const channelRegistry = ChannelRegistry.create();
   const block = new ControlBlock(state.control);
   block.runtimeMemoryBytes = process.memoryUsage.rss();
+  const workerLoad = new WorkerLoad(state.workerLoad);
   // Over node:net each worker accepts by itself, and keeps what it has accepted.
-  if (calls !== null)
-    new WorkerLoad(state.workerLoad).activeWorkers = Math.min(config.activeWorkers || 1, threads);
+  if (calls !== null) workerLoad.begin(Math.min(config.activeWorkers || 1, threads));
   const sharedConfig = new SharedConfig(state.config);
   let configVersion = sharedConfig.publish(JSON.stringify(config));
+  new SharedLines(state.users).replace(users.serialize());
   const persistenceState = new PersistenceState(state.persistence);
   persistenceState.beginLoading(Date.now());
   const threadsReady: Promise<unknown>[] = [];
@@ -130,15 +138,14 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     }
   };
   let isExiting = false;
-  const startLate = (late: LateThread): void => {
-    void startLateThread(late, threadsReady, log).then((thread) => {
-      if (thread !== null) watchThread(thread, late.name);
-    });
+  const startLate = async (late: LateThread): Promise<void> => {
+    const thread = await startLateThread(late, threadsReady, log);
+    if (thread !== null) watchThread(thread, late.name);
   };
   void persistenceState.untilStarted().then(() => {
     if (isExiting) return;
     const workerData: PersistenceOptions = { keyspace, state };
-    startLate({
+    void startLate({
       name: 'persistence',
       start: () => startThread(new URL('../../workers/persistence.js', import.meta.url), { workerData }),
       isGivenUp: () => isExiting,
@@ -158,10 +165,9 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   const journal = new JournalThread(keyspace, state, config, (outcome) => {
     const options = { ring: keyspace.journal, state, workerCount: threads };
     const start = (): Thread => JournalThread.start(options, channelBuffers);
-    startLate({ name: 'journal', start, isGivenUp: () => isExiting, ...outcome });
+    void startLate({ name: 'journal', start, isGivenUp: () => isExiting, ...outcome });
   });
-  const workers: Thread[] = [];
-  for (let index = 0; index < threads; index++) {
+  const startWorker = (index: number): Thread => {
     const workerData: WorkerOptions = {
       index,
       workerCount: threads,
@@ -173,11 +179,35 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       acceptorControl: acceptor === null ? null : acceptor.buffer,
       reservedDescriptors: descriptors.reserved,
     };
-    const thread = startThread(new URL('../../workers/worker.js', import.meta.url), { workerData });
+    return startThread(new URL('../../workers/worker.js', import.meta.url), { workerData });
+  };
+  const workers: Thread[] = [];
+  for (let index = 0; index < workerLoad.startedWorkers; index++) {
+    const thread = startWorker(index);
     watchThread(thread, `worker ${index}`);
     threadsReady.push(untilReady(thread));
     workers.push(thread);
   }
+  const giveBackMemory = (): void => {
+    if (libc !== null) setTimeout(giveBackStartMemory, START_MEMORY_MS, libc).unref();
+  };
+  const startMoreWorkers = async (): Promise<void> => {
+    for (;;) {
+      const started = workerLoad.startedWorkers;
+      const wanted = await workerLoad.untilMoreWanted(started);
+      if (isExiting) return;
+      const more = Array.from({ length: wanted - started }, (_, index) => started + index);
+      await Promise.all(
+        more.map((index) =>
+          startLate({ name: `worker ${index}`, start: () => startWorker(index), isGivenUp: () => isExiting }),
+        ),
+      );
+      if (isExiting) return;
+      workerLoad.startedWorkers = wanted;
+      giveBackMemory();
+    }
+  };
+  void startMoreWorkers();
   if (acceptor === null) {
     await untilAllReady();
     await listenInWorkers(workers, listen);
@@ -227,6 +257,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     });
   }
   void untilAllReady().then(() => {
+    giveBackMemory();
     const usedBytes = openKeyspace(keyspace, config).usedBytes();
     block.runtimeMemoryBytes = Math.max(0, process.memoryUsage.rss() - usedBytes);
   });

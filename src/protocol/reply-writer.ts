@@ -49,6 +49,11 @@ const enum Type {
 
 const textEncoder = new TextEncoder();
 
+/** A buffer that is not cleared: to do that costs as much as to fill it, and what is never used takes no memory. */
+function bufferOf(lengthBytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
+}
+
 export class ReplyWriter {
   bytes: Uint8Array;
   view: DataView;
@@ -78,7 +83,7 @@ export class ReplyWriter {
   private lengthMax = 0;
 
   constructor(initialBytes = INITIAL_BYTES) {
-    this.bytes = new Uint8Array(initialBytes);
+    this.bytes = bufferOf(initialBytes);
     this.view = new DataView(this.bytes.buffer);
   }
 
@@ -197,7 +202,7 @@ export class ReplyWriter {
   }
 
   private replaceBuffer(capacity: number): void {
-    this.bytes = new Uint8Array(capacity);
+    this.bytes = bufferOf(capacity);
     this.view = new DataView(this.bytes.buffer);
     this.generation++;
   }

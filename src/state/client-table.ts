@@ -83,6 +83,8 @@ export const enum ClientWord {
   WaitTicket = 15,
   /** Client id that tracking redirects to, -1 for none. */
   Redirect = 16,
+  /** The id of the user that the client is. */
+  User = 20,
   /** Lengths of the texts, in the order of ClientText. */
   TextLengths = 24,
 }

@@ -56,6 +56,10 @@ export const enum ServerCounter {
   AclAccessDeniedChannel = 17,
   /** Connections that another worker has given to this one. */
   ConnectionsMoved = 18,
+  /** Locks that another thread held: how often, how often this one slept for them, and how long. */
+  LocksContended = 19,
+  LockSleeps = 20,
+  LockSleepMicroseconds = 21,
 }
 
 export const enum InstantaneousMetric {

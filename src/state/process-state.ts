@@ -1,5 +1,6 @@
 /** All shared state of the process in one place: handles to pass to a thread, objects to use in it. */
 
+import { AccessLog, type AccessLogHandle } from './access-log.js';
 import { AppendOnlyState } from './append-only-state.js';
 import { ClientTable, type ClientTableHandle } from './client-table.js';
 import { CommandLog } from './command-log.js';
@@ -13,6 +14,7 @@ import { PreparedReplies } from './prepared-replies.js';
 import { RunningScripts } from './running-scripts.js';
 import { ScriptCache, type ScriptCacheHandle } from './script-cache.js';
 import { SharedConfig } from './shared-config.js';
+import { SharedLines } from './shared-lines.js';
 import { WorkerLoad } from './worker-load.js';
 
 export interface ProcessStateHandle {
@@ -29,9 +31,15 @@ export interface ProcessStateHandle {
   readonly workerLoad: SharedArrayBuffer;
   readonly mail: MailHandle;
   readonly preparedReplies: SharedArrayBuffer;
+  readonly users: SharedArrayBuffer;
+  readonly usersFollowed: SharedArrayBuffer;
+  readonly accessLog: AccessLogHandle;
   readonly scriptCache: ScriptCacheHandle;
   readonly runningScripts: SharedArrayBuffer;
 }
+
+/** Address space for the texts of all users: some hundred thousand of them. */
+const USERS_BYTES_MAX = 64 << 20;
 
 /** Makes the shared state of a new process. */
 export function createProcessState(workers: number, commands: number): ProcessStateHandle {
@@ -49,6 +57,9 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     workerLoad: WorkerLoad.create(workers),
     mail: Mail.create(workers),
     preparedReplies: PreparedReplies.create(),
+    users: SharedLines.create(USERS_BYTES_MAX),
+    usersFollowed: new SharedArrayBuffer(4 * workers),
+    accessLog: AccessLog.create(),
     scriptCache: ScriptCache.create(),
     runningScripts: RunningScripts.create(workers),
   };
@@ -68,6 +79,11 @@ export class ProcessState {
   readonly appendOnly: AppendOnlyState;
   readonly workerLoad: WorkerLoad;
   readonly preparedReplies: PreparedReplies;
+  /** The users, as text (execution/access-control.ts). */
+  readonly users: SharedLines;
+  /** By worker, the version of the users that it has taken over. */
+  readonly usersFollowed: Int32Array;
+  readonly accessLog: AccessLog;
   readonly scriptCache: ScriptCache;
   readonly runningScripts: RunningScripts;
   /** This worker's own counters. */
@@ -90,6 +106,9 @@ export class ProcessState {
     this.appendOnly = new AppendOnlyState(handle.appendOnly);
     this.workerLoad = new WorkerLoad(handle.workerLoad);
     this.preparedReplies = new PreparedReplies(handle.preparedReplies);
+    this.users = new SharedLines(handle.users);
+    this.usersFollowed = new Int32Array(handle.usersFollowed);
+    this.accessLog = new AccessLog(handle.accessLog);
     this.scriptCache = new ScriptCache(handle.scriptCache);
     this.runningScripts = new RunningScripts(handle.runningScripts);
     this.counters = new WorkerStatistics(handle.statistics, worker);

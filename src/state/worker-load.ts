@@ -1,16 +1,26 @@
 /**
- * How busy each worker is and how many connections keep it so, in shared memory; and how many workers have connections
- * at all (worker-placement.ts).
+ * How busy each worker is and how many connections keep it so, in shared memory; how many workers have connections
+ * at all (worker/placement.ts), and how many have been started: those that nobody needs yet take no memory.
  *
  *   int32 words
  *     0              active workers: new connections go to those with a lower number
+ *     1              workers that have been started, 0 ... n - 1
+ *     2              as many are wanted; the main thread waits here
  *     16 * (1 + w)   a cache line for worker w, as of its last tick:
  *       +0  how busy it was, in thousandths of a processor
  *       +1  connections that had sent something
  *       +2  the longest round, in ms
  */
 
+import { waitForChange } from '../system/wait.js';
+
 const WORDS_PER_LINE = 16;
+
+const enum Word {
+  Active = 0,
+  Started = 1,
+  Wanted = 2,
+}
 
 const enum LineWord {
   Busy = 0,
@@ -30,16 +40,47 @@ export class WorkerLoad {
   /** All workers are active at first. */
   static create(workerCount: number): SharedArrayBuffer {
     const handle = new SharedArrayBuffer((1 + workerCount) * WORDS_PER_LINE * 4);
-    new WorkerLoad(handle).activeWorkers = workerCount;
+    new WorkerLoad(handle).begin(workerCount);
     return handle;
   }
 
+  /** So many workers are started at first, and are active. */
+  begin(workers: number): void {
+    this.startedWorkers = workers;
+    this.activeWorkers = workers;
+    Atomics.store(this.words, Word.Wanted, workers);
+  }
+
   get activeWorkers(): number {
-    return Atomics.load(this.words, 0);
+    return Atomics.load(this.words, Word.Active);
   }
 
   set activeWorkers(count: number) {
-    Atomics.store(this.words, 0, count);
+    Atomics.store(this.words, Word.Active, count);
+  }
+
+  get startedWorkers(): number {
+    return Atomics.load(this.words, Word.Started);
+  }
+
+  set startedWorkers(count: number) {
+    Atomics.store(this.words, Word.Started, count);
+  }
+
+  /** Has the main thread start so many workers in all. */
+  want(workers: number): void {
+    if (Atomics.load(this.words, Word.Wanted) >= workers) return;
+    Atomics.store(this.words, Word.Wanted, workers);
+    Atomics.notify(this.words, Word.Wanted);
+  }
+
+  /** Resolves with how many workers are wanted once these are more than `known`. */
+  async untilMoreWanted(known: number): Promise<number> {
+    for (;;) {
+      const wanted = Atomics.load(this.words, Word.Wanted);
+      if (wanted > known) return wanted;
+      await waitForChange(this.words, Word.Wanted, wanted);
+    }
   }
 
   private line(worker: number): number {

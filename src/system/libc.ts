@@ -103,6 +103,10 @@ export interface Libc {
   getResourceLimit(resource: number, limits: Address): number;
   setResourceLimit(resource: number, limits: Address): number;
   madvise(address: Address, lengthBytes: number, advice: number): number;
+  /** Gives what the C library keeps of freed memory back to the system, except for so much. */
+  mallocTrim(keptBytes: number): void;
+  /** Moves bytes; the ranges may overlap. */
+  memmove(target: Address, source: Address, lengthBytes: number): void;
   ioUringSetup(entries: number, parameters: Address): number;
   ioUringEnter(
     fd: number,
@@ -152,6 +156,14 @@ function bindCalls(): Libc | null {
     const library = koffi.load(null);
     const bind = (name: string, result: string, parameters: string[]) =>
       library.func(name, result, parameters);
+    const bindIfThere = (name: string, result: string, parameters: string[]) => {
+      try {
+        return bind(name, result, parameters);
+      } catch {
+        // Not all C libraries have it.
+        return null;
+      }
+    };
     const systemCall4 = bind('syscall', 'int', ['int', 'int', 'intptr_t', 'intptr_t', 'int']);
     const systemCall6 = bind('syscall', 'int', ['int', 'int', 'int', 'int', 'int', 'intptr_t', 'long']);
     const clockTime = bind('clock_gettime', 'int', ['int', 'intptr_t']);
@@ -180,6 +192,8 @@ function bindCalls(): Libc | null {
       getResourceLimit: bind('getrlimit', 'int', ['int', 'intptr_t']),
       setResourceLimit: bind('setrlimit', 'int', ['int', 'intptr_t']),
       madvise: bind('madvise', 'int', ['intptr_t', 'size_t', 'int']),
+      mallocTrim: bindIfThere('malloc_trim', 'void', ['size_t']) ?? (() => {}),
+      memmove: bind('memmove', 'void', ['intptr_t', 'intptr_t', 'size_t']),
       ioUringSetup: (entries, parameters) => systemCall4(SystemCall.IoUringSetup, entries, parameters, 0, 0),
       ioUringEnter: (fd, submitted, completedMin, flags, argument, argumentBytes) =>
         systemCall6(SystemCall.IoUringEnter, fd, submitted, completedMin, flags, argument, argumentBytes),

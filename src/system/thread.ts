@@ -11,10 +11,17 @@ import { Worker as Thread, type WorkerOptions } from 'node:worker_threads';
 export const THREAD_DESCRIPTORS = 5;
 
 /**
+ * The young generation of a thread's heap: what runs often makes no garbage, and what is made while the code is loaded would
+ * let it grow to several times that for good.
+ */
+const YOUNG_GENERATION_MB = 3;
+
+/**
  * Starts a thread with the ES module `entry`, which has no top-level await. If the thread can't be started, or its code
  * can't be loaded, it emits `error`.
  */
 export function startThread(entry: URL, options: Omit<WorkerOptions, 'eval'>): Thread {
+  const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB, ...options.resourceLimits };
   const code = `require(${JSON.stringify(fileURLToPath(entry))})`;
-  return new Thread(code, { ...options, eval: true });
+  return new Thread(code, { ...options, resourceLimits, eval: true });
 }

@@ -13,6 +13,7 @@ import type { Connection } from '../network/connection.js';
 import type { SocketTransport } from '../network/socket-transport.js';
 import type { ConnectionHandler } from '../network/transport.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
+import { monotonicMs } from '../system/clock.js';
 
 const REPLY_BYTES = 16 * 1024;
 
@@ -69,10 +70,14 @@ export class BusyServer implements ConnectionHandler {
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
     const { session } = connection;
     if (session === null) return end;
-    session.lastInteractionMs = this.context.nowMs;
+    session.lastInteractionMs = monotonicMs();
     const position = this.dispatcher.dispatch(connection, session, bytes, view, start, end);
     this.worker.afterCommands(connection, session);
     return position;
+  }
+
+  onPart(connection: Connection): void {
+    this.worker.onPart(connection);
   }
 
   onOpen(connection: Connection): void {

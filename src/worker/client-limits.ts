@@ -84,15 +84,13 @@ export class ClientLimits {
       hardBytes: hardBytes === 0 ? 0 : Math.max(hardBytes, replicationBacklogBytes),
     };
     this.outputLimits = limits;
-    if (config.requirePass === '') this.letAllIn();
   }
 
-  /** Nobody has to authenticate any more. */
-  private letAllIn(): void {
-    if (this.unauthenticated.size === 0) return;
-    for (const { session } of this.unauthenticated.keys()) if (session !== null) session.authenticated = true;
-    this.unauthenticated.clear();
-    this.publishCount();
+  /** The users have changed: nobody may have to authenticate any more. */
+  usersChanged(): void {
+    for (const connection of [...this.unauthenticated.keys()]) {
+      if (connection.session !== null) this.followAuthentication(connection, connection.session);
+    }
   }
 
   opened(connection: Connection, session: Session): void {

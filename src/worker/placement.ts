@@ -12,6 +12,8 @@
  * are active.
  *
  * `active-workers` sets the number instead.
+ *
+ * A worker is started when it is to be active for the first time; until then it takes no memory.
  */
 
 import { cpus } from 'node:os';
@@ -196,6 +198,8 @@ export class WorkerPlacement {
   private surplus = 0;
   private tickMs = 0;
   private cpuMs = 0;
+  /** So many workers are to be active once they have been started; 0: none is waited for. */
+  private awaited = 0;
 
   /**
    * @param threadCpuMs processor time that this thread has used
@@ -250,13 +254,31 @@ export class WorkerPlacement {
 
   private wanted(nowMs: number, fixed: number): number {
     const { load } = this;
-    if (fixed > 0) return Math.min(fixed, load.workerCount);
+    if (fixed > 0) {
+      this.awaited = 0;
+      const wanted = Math.min(fixed, load.workerCount);
+      load.want(wanted);
+      return Math.min(wanted, load.startedWorkers);
+    }
+    if (this.awaited > 0) return this.endAwaiting();
     const busy = load.busy();
     // To look costs something, too.
     const idleRatio = busy < IDLE_BUSY ? 1 : this.processors.idleRatio(nowMs);
     const commands = this.countCommands();
     const longestRoundMs = load.longestRoundMs();
-    return this.policy.next(load.activeWorkers, { busy, idleRatio, commands, longestRoundMs }, nowMs);
+    const next = this.policy.next(load.activeWorkers, { busy, idleRatio, commands, longestRoundMs }, nowMs);
+    if (next <= load.startedWorkers) return next;
+    load.want(next);
+    this.awaited = next;
+    return load.activeWorkers;
+  }
+
+  /** The policy is not asked while threads are being started: that takes processors, and would spoil what it measures. */
+  private endAwaiting(): number {
+    const { load, awaited } = this;
+    if (load.startedWorkers < awaited) return load.activeWorkers;
+    this.awaited = 0;
+    return awaited;
   }
 
   private countSurplus(): number {

@@ -9,6 +9,8 @@ import { followAppendOnly } from '../commands/server/append-only.js';
 import { saveIfDue } from '../commands/server/save.js';
 import { Config, type Permission } from '../config/config.js';
 import { defaultSettings, type KeyspaceSettings } from '../config/keyspace-settings.js';
+import { Refusal } from '../execution/access-check.js';
+import { AccessControl, refusalError } from '../execution/access-control.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Dispatcher } from '../execution/dispatcher.js';
@@ -19,17 +21,20 @@ import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
 import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
+import type { QueuedCommand } from '../execution/transactions.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
 import { doDeferred } from '../keyspace/deferred-work.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { lockWaits } from '../memory/lock.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
 import { EpollTransport } from '../network/epoll-transport.js';
+import { inputBuffers } from '../network/input-buffers.js';
 import { InputGathering } from '../network/input-gathering.js';
 import { IoUringTransport } from '../network/io-uring-transport.js';
 import type { ListenOptions } from '../network/listener.js';
@@ -46,6 +51,7 @@ import { WorkerChannel } from '../network/worker-channel.js';
 import { SnapshotImageWriter } from '../persistence/image-writer.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry, type ChannelRegistryHandle } from '../pubsub/channel-registry.js';
+import { DenialContext } from '../state/access-log.js';
 import { CLIENT_ROWS_MAX } from '../state/client-table.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import { PauseKind } from '../state/control-block.js';
@@ -136,8 +142,11 @@ export class Worker implements ConnectionHandler {
   private readonly dispatcher: Dispatcher;
   private readonly transport: Transport;
   private readonly services: ServerServices;
+  private readonly access: AccessControl;
   private readonly settings: KeyspaceSettings;
-  private readonly hugePages: HugePages | null;
+  private hugePages: HugePages | null = null;
+  /** The workers that keep house now: each for the shards whose number modulo theirs is its own. */
+  private houseKeepers = 0;
   private readonly imageWriter: SnapshotImageWriter;
   private readonly connections = new Map<number, Connection>();
   /** Connections with buffers that may grow or shrink without another command. */
@@ -191,13 +200,31 @@ export class Worker implements ConnectionHandler {
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters, options.index);
     this.keyspace.lockOrder.givesUp = true;
     const reply = new ReplyWriter();
+    const table = createCommandTable(this.config.renamedCommands);
+    const clientRows = new ClientRows(this.state.clients, options.index);
+    const sessions = new Map<number, Session>();
+    this.access = new AccessControl(
+      {
+        state: this.state,
+        config: this.config,
+        clientRows,
+        sessions,
+        workerIndex: options.index,
+        close: (session) => this.closeSoon(session),
+        // The first time is before there are any clients.
+        changed: () => this.limits?.usersChanged(),
+        wakeWorker: (index) => this.channels[index].wake(),
+        mayWait: () => !this.context.locks.areHeld,
+      },
+      table,
+    );
     const log = createLog(this.config.logFile, () => this.config.logLevel);
     this.acceptFailures = new AcceptFailures(log);
     const descriptors = new DescriptorLimit(libc, options.reservedDescriptors);
     this.services = {
       state: this.state,
       config: this.config,
-      clientRows: new ClientRows(this.state.clients, options.index),
+      clientRows,
       monitors: new MonitorFeed(
         this.state,
         options.index,
@@ -216,12 +243,12 @@ export class Worker implements ConnectionHandler {
       ),
       waitRoom: new WaitRoom(this.state, options.index, (ended) => this.resumeWaiting(ended)),
       transfers: new TransferThread(options.channels[options.index], log),
-      requirePass: '',
+      access: this.access,
       maxBulkLengthBytes: 512 * 1024 * 1024,
       workerIndex: options.index,
       workerCount: options.workerCount,
       multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
-      sessions: new Map(),
+      sessions,
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       roomForClients: (wanted) => descriptors.makeRoom(Math.min(wanted, CLIENT_ROWS_MAX)).clients,
@@ -236,7 +263,7 @@ export class Worker implements ConnectionHandler {
       flush: (session) => this.flush(session),
       wakeWorker: (index) => this.channels[index].wake(),
       purgeBuffers: () => {
-        for (let worker = 0; worker < options.workerCount; worker++) {
+        for (let worker = 0; worker < this.state.workerLoad.startedWorkers; worker++) {
           this.state.outbox.send(worker, MessageKind.Purge, 0);
         }
       },
@@ -247,13 +274,7 @@ export class Worker implements ConnectionHandler {
       serveWhileBusy: (session) => this.serveWhileBusy(session),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
-    this.context = new CommandContext(
-      this.keyspace,
-      createCommandTable(this.config.renamedCommands),
-      reply,
-      this.services,
-      counters,
-    );
+    this.context = new CommandContext(this.keyspace, table, reply, this.services, counters);
     this.executor = new Executor(this.context);
     const { gate } = this.keyspace;
     this.waitServer = new WaitServer(this.context);
@@ -263,10 +284,7 @@ export class Worker implements ConnectionHandler {
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
     this.applyConfig();
-    const memories = this.keyspace.shards
-      .filter((shard) => shard.index % options.workerCount === options.index)
-      .map((shard) => shard.memory);
-    this.hugePages = libc === null ? null : new HugePages(libc, memories);
+    this.takeShards();
     if (this.acceptor !== null && libc !== null) {
       const { workerLoad } = this.state;
       const processors = new ProcessorLoad();
@@ -382,7 +400,6 @@ export class Worker implements ConnectionHandler {
     config.copyTo(this.settings);
     this.keyspace.settingsChanged();
     this.context.scripts.engine.limitMemory(config.scriptMemoryBytesMax);
-    services.requirePass = config.requirePass;
     services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
     this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
@@ -426,9 +443,10 @@ export class Worker implements ConnectionHandler {
 
   onOpen(connection: Connection): void {
     this.followConfig();
+    if (this.access.follow()) this.takeRequests();
     const id = this.state.control.takeClientId();
     const session = new Session(id, connection, monotonicMs());
-    session.authenticated = this.services.requirePass === '';
+    this.access.begin(session);
     const hasRow = this.services.clientRows.open(session);
     connection.session = session;
     this.connections.set(id, connection);
@@ -440,7 +458,8 @@ export class Worker implements ConnectionHandler {
       this.transport.reply.error(TOO_MANY_CLIENTS);
       connection.closeAfterReply();
     }
-    if (this.config.protectedMode && session.authenticated && !isLoopbackAddress(connection.peerAddress())) {
+    const { needsNoPassword } = this.access.defaultUser;
+    if (this.config.protectedMode && needsNoPassword && !isLoopbackAddress(connection.peerAddress())) {
       this.state.counters.server[ServerCounter.RejectedConnections]++;
       this.transport.reply.error(PROTECTED_MODE_ERROR);
       connection.closeAfterReply();
@@ -448,6 +467,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
+    if (this.access.follow()) this.takeRequests();
     // What others have been told is done, this client is told before what it asks now.
     if (!this.state.mail.isEmpty(this.options.index)) this.state.mail.drain(this.options.index, this.receive);
     const { session } = connection;
@@ -482,6 +502,30 @@ export class Worker implements ConnectionHandler {
     this.limits.evictClients();
     this.takeRequests();
     return position;
+  }
+
+  onPart(connection: Connection): void {
+    const { session } = connection;
+    if (session === null) return;
+    session.lastInteractionMs = monotonicMs();
+    this.state.counters.server[ServerCounter.Reads]++;
+    // The tick measures what it takes.
+    this.unsettled.add(connection);
+    this.limits.inputWaits(connection, session, connection.inputLength);
+    if (!session.authenticated) this.publishBuffers(connection, session);
+  }
+
+  /** Keeps house from now on for its share of the shards, with all workers that have been started. */
+  private takeShards(): void {
+    const { index } = this.options;
+    const houseKeepers = Math.max(this.state.workerLoad.startedWorkers, index + 1);
+    if (houseKeepers === this.houseKeepers) return;
+    this.houseKeepers = houseKeepers;
+    const memories = this.keyspace.shards
+      .filter((shard) => shard.index % houseKeepers === index)
+      .map((shard) => shard.memory);
+    const libc = loadLibc();
+    this.hugePages = libc === null ? null : new HugePages(libc, memories);
   }
 
   /** What has to happen once commands of a connection have run. */
@@ -594,13 +638,17 @@ export class Worker implements ConnectionHandler {
     reply.protocol = session.protocol;
     if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
     else if (end === WaitEnd.TimedOut) reply.nullArray();
+    else if (end === WaitEnd.Denied) this.replyDenied(session, command);
     else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
-    this.executor.countServed(
-      session,
-      command,
-      milliseconds,
-      end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
-    );
+    if (end === WaitEnd.Denied) this.executor.countDenied(session, command);
+    else {
+      this.executor.countServed(
+        session,
+        command,
+        milliseconds,
+        end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
+      );
+    }
     if (session.replyMode !== ReplyMode.On) {
       reply.drop();
       if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
@@ -613,6 +661,20 @@ export class Worker implements ConnectionHandler {
     this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
     this.transport.send(connection);
     this.transport.resumeReading(connection);
+  }
+
+  /** Replies why a client gets nothing that has waited, and has it logged. */
+  private replyDenied(session: Session, { command, request }: QueuedCommand): void {
+    const refusal = this.access.checkAccess(session, command, request, DenialContext.TopLevel);
+    // If it may again by now, what it waited for has gone to somebody else.
+    this.transport.reply.error(refusalError(refusal === Refusal.None ? Refusal.Key : refusal, command));
+  }
+
+  /** Closes a connection whose user has gone, or lost channels: the one whose command runs when it has its reply. */
+  private closeSoon(session: Session): void {
+    const { clients } = this.state;
+    if (this.isExecuting && session === this.context.session) session.closing = true;
+    else if (session.clientSlot >= 0) clients.requestKill(session.clientSlot, session.id);
   }
 
   /** Lets connections go that are to move, as far as nothing binds them to this thread now. */
@@ -649,14 +711,17 @@ export class Worker implements ConnectionHandler {
     const { arrivals, sockets } = this;
     if (arrivals.length === 0 || sockets === null) return;
     this.arrivals = [];
+    // Their users may have been made a moment before.
+    this.access.follow();
     for (const { fd, slot, input } of arrivals) {
       const connection = sockets.attach(fd);
       const session = this.services.clientRows.join(slot, connection);
+      const isUser = this.access.resume(session, this.services.clientRows.userId(slot));
       connection.session = session;
       this.connections.set(session.id, connection);
       this.services.sessions.set(session.id, session);
       this.state.counters.server[ServerCounter.ConnectionsMoved]++;
-      if (this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
+      if (!isUser || this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
       else if (input.length > 0) sockets.giveInput(connection, input);
     }
   }
@@ -743,6 +808,7 @@ export class Worker implements ConnectionHandler {
     this.keyspace.keptLock.letGo();
     this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
+    this.access.follow();
     this.readMailbox();
     this.takeRequests();
     this.resumePostponed();
@@ -779,6 +845,7 @@ export class Worker implements ConnectionHandler {
   /** Gives back memory that is kept for long replies: what was not used lately, or with `isForced` all of it. */
   private giveBackBuffers(isForced: boolean): void {
     outputBlocks.trim(isForced);
+    inputBuffers.trim(isForced);
     this.transport.reply.shrinkIfUnused(isForced);
   }
 
@@ -846,11 +913,11 @@ export class Worker implements ConnectionHandler {
   onSpareTime(): boolean {
     // Whoever loads would have to wait.
     if (this.executor.checks.isLoading) return false;
-    const { index, workerCount } = this.options;
+    const { index } = this.options;
     const arePagesLeft = this.hugePages?.step() ?? false;
     const hasWork = this.unlessBusy(() => {
       const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
-      return this.keyspace.lazyFreeCycle(index, workerCount, SPARE_TIME_BUDGET_MS) || mustEvict;
+      return this.keyspace.lazyFreeCycle(index, this.houseKeepers, SPARE_TIME_BUDGET_MS) || mustEvict;
     });
     return hasWork || arePagesLeft;
   }
@@ -859,6 +926,7 @@ export class Worker implements ConnectionHandler {
     const nowMs = Date.now();
     this.keyspace.keptLock.letGo();
     this.followConfig();
+    this.access.follow();
     this.context.nowMs = nowMs;
     this.measureUnsettled();
     this.limits.evictClients();
@@ -882,6 +950,7 @@ export class Worker implements ConnectionHandler {
     const { engine } = this.context.scripts;
     engine.trim();
     this.state.runningScripts.noteVmBytes(this.options.index, engine.usedBytes);
+    this.publishLockWaits();
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
     if (this.options.index === 0) {
       this.state.statistics.sample(monotonicMs());
@@ -915,17 +984,25 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  private publishLockWaits(): void {
+    const { server } = this.state.counters;
+    server[ServerCounter.LocksContended] = lockWaits.contended;
+    server[ServerCounter.LockSleeps] = lockWaits.sleeps;
+    server[ServerCounter.LockSleepMicroseconds] = Math.round(1000 * lockWaits.sleepMs);
+  }
+
   /** What the worker does for its shards; returns whether more is to be done. */
   private keepHouse(nowMs: number): boolean {
-    const { index, workerCount } = this.options;
+    const { index } = this.options;
+    const { houseKeepers } = this;
     const { control } = this.state;
     let isWorkLeft = false;
     if (control.isActiveExpireOn && this.mayDeleteByItself()) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
-      isWorkLeft = this.keyspace.expireCycle(index, workerCount, budgetMs);
+      isWorkLeft = this.keyspace.expireCycle(index, houseKeepers, budgetMs);
     }
-    if (this.keyspace.lazyFreeCycle(index, workerCount, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
-    if (this.keyspace.limitTracking(index, workerCount)) isWorkLeft = true;
+    if (this.keyspace.lazyFreeCycle(index, houseKeepers, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
+    if (this.keyspace.limitTracking(index, houseKeepers)) isWorkLeft = true;
     if (this.executor.checks.evictInBackground(EVICTION_BUDGET_MS, nowMs)) isWorkLeft = true;
     if (index === 0) {
       saveIfDue(this.keyspace, this.services, nowMs);

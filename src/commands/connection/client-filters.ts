@@ -124,7 +124,7 @@ function readTrait(
       return 0;
     case 'USER':
       traits.user = context.argText(value);
-      if (traits.user === 'default') return 1;
+      if (context.services.access.users.get(context.argLatin1(value)) !== undefined) return 1;
       reply.error(`ERR No such user '${context.argLatin1(value)}'`);
       return 0;
     case 'FLAGS':

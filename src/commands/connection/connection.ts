@@ -1,6 +1,6 @@
 /** The commands of the connection itself: greeting, authentication, database, liveness. */
 
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { DEFAULT_USER } from '../../access/user.js';
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR, wrongArity } from '../../execution/errors.js';
 import { ReplyMode } from '../../execution/session.js';
@@ -39,35 +39,22 @@ function quit(context: CommandContext): void {
   context.session.closing = true;
 }
 
-/** Whether a user and password are right; compares in constant time. */
-function isPassword(context: CommandContext, user: string, password: string): boolean {
-  if (user !== 'default') return false;
-  const { requirePass } = context.services;
-  if (requirePass === '') return true;
-  const digest = (text: string) => createHash('sha256').update(text, 'latin1').digest();
-  return timingSafeEqual(digest(password), digest(requirePass));
-}
-
 function auth(context: CommandContext): void {
-  const { reply, session, argCount } = context;
+  const { reply, session, argCount, services } = context;
+  const { access } = services;
   if (argCount > 3) {
     reply.error(SYNTAX_ERROR);
     return;
   }
-  if (argCount === 2 && context.services.requirePass === '') {
+  if (argCount === 2 && access.defaultUser.needsNoPassword) {
     reply.error(
       'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
     );
     return;
   }
-  const user = argCount === 3 ? context.argLatin1(1) : 'default';
-  if (!isPassword(context, user, context.argLatin1(argCount - 1))) {
-    reply.error(WRONG_PASSWORD);
-    return;
-  }
-  session.authenticated = true;
-  session.userName = user;
-  reply.ok();
+  const user = argCount === 3 ? context.argLatin1(1) : DEFAULT_USER;
+  if (access.authenticate(session, user, context.argLatin1(argCount - 1), context.argLatin1(0))) reply.ok();
+  else reply.error(WRONG_PASSWORD);
 }
 
 /** Whether a client name has only printable ASCII characters without spaces. */
@@ -95,12 +82,11 @@ function hello(context: CommandContext): void {
   while (next < context.argCount) {
     if (context.argIs(next, 'AUTH') && next + 2 < context.argCount) {
       const user = context.argLatin1(next + 1);
-      if (!isPassword(context, user, context.argLatin1(next + 2))) {
+      const { access } = context.services;
+      if (!access.authenticate(session, user, context.argLatin1(next + 2), context.argLatin1(0))) {
         reply.error(WRONG_PASSWORD);
         return;
       }
-      session.authenticated = true;
-      session.userName = user;
       next += 3;
     } else if (context.argIs(next, 'SETNAME') && next + 1 < context.argCount) {
       const name = context.argLatin1(next + 1);
@@ -152,8 +138,7 @@ function reset(context: CommandContext): void {
   context.services.subscriptions.unsubscribeAll(session);
   context.services.invalidations.end(session);
   session.replyMode = ReplyMode.On;
-  session.userName = 'default';
-  session.authenticated = context.services.requirePass === '';
+  context.services.access.begin(session);
   reply.simple('RESET');
 }
 

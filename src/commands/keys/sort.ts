@@ -236,7 +236,9 @@ function parseOptions(context: CommandContext, mayStore: boolean): SortOptions |
       options.by = new Pattern(context.argCopy(++index));
       // As in Redis, one BY without a star is enough.
       if (!options.by.hasStar) options.isUnsorted = true;
+      else if (!mayReadAll(context, 'BY')) return null;
     } else if (context.argIs(index, 'GET') && following >= 1) {
+      if (!mayReadAll(context, 'GET')) return null;
       options.gets.push(new Pattern(context.argCopy(++index)));
     } else {
       context.reply.error(SYNTAX_ERROR);
@@ -244,6 +246,13 @@ function parseOptions(context: CommandContext, mayStore: boolean): SortOptions |
     }
   }
   return options;
+}
+
+/** Whether the client may read whatever key a pattern leads to; replies with an error if not. */
+function mayReadAll({ services, session, command, request, reply }: CommandContext, option: string): boolean {
+  if (services.access.mayReadAllKeys(session, command, request)) return true;
+  reply.error(`ERR ${option} option of SORT denied due to insufficient ACL permissions.`);
+  return false;
 }
 
 /** Copies `count` elements of the selected list from `start` on, counted from its end if `isBackwards`. */

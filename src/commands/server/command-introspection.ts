@@ -4,6 +4,7 @@ import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import { KeyPositions } from '../../execution/key-positions.js';
 import { CommandRequest } from '../../execution/request.js';
+import { categoriesOf as categoriesBy } from '../../execution/table/command-catalog.js';
 import { type ArgumentDoc, type CommandDoc, commandDoc } from '../../execution/table/command-docs.js';
 import {
   type Command,
@@ -33,11 +34,6 @@ const HIDDEN_FLAGS = new Set([
   'touches_arbitrary_keys',
 ]);
 
-const CATEGORY_ORDER = (
-  'keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin fast slow ' +
-  'blocking dangerous connection transaction scripting'
-).split(' ');
-
 function flagsOf(command: Command): string[] {
   const words = command.flagWords
     .filter((word) => !HIDDEN_FLAGS.has(word))
@@ -46,17 +42,8 @@ function flagsOf(command: Command): string[] {
   return words;
 }
 
-/** The ACL categories: those of the row, and those that follow from the flags. */
-function categoriesOf(command: Command): string[] {
-  const { flags } = command;
-  const categories = new Set(command.categoryWords);
-  if ((flags & CommandFlag.Write) !== 0) categories.add('write');
-  if ((flags & CommandFlag.Readonly) !== 0 && !categories.has('scripting')) categories.add('read');
-  if ((flags & CommandFlag.Admin) !== 0) categories.add('admin').add('dangerous');
-  if ((flags & CommandFlag.Pubsub) !== 0) categories.add('pubsub');
-  if ((flags & CommandFlag.Blocking) !== 0) categories.add('blocking');
-  categories.add((flags & CommandFlag.Fast) !== 0 ? 'fast' : 'slow');
-  return CATEGORY_ORDER.filter((category) => categories.has(category));
+function categoriesOf({ flags, categoryWords }: Command): string[] {
+  return categoriesBy(flags, categoryWords);
 }
 
 /** Key flags by bit, as they are reported. */

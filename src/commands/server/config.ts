@@ -59,15 +59,22 @@ function set(context: CommandContext): void {
   const { config, state } = services;
   const protectedAllowed = services.isAllowed(config.enableProtectedConfigs, session);
   let failure: string | null = null;
+  let setsPassword = false;
   // Under the lock and on the newest values, so that two workers do not undo each other's changes.
   state.config.update((json) => {
     config.adopt(JSON.parse(json));
-    failure = config.set(pairs, protectedAllowed, (changed) => carryOut(services, changed));
+    failure = config.set(pairs, protectedAllowed, (changed) => {
+      setsPassword = changed.includes('requirepass');
+      return carryOut(services, changed);
+    });
     if (failure !== null) return json;
     keyspace.journal.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
     return JSON.stringify(config);
   });
   services.followConfig();
+  if (failure === null && setsPassword) {
+    services.access.update((users) => users.setDefaultPassword(config.requirePass));
+  }
   if (failure === null) appendOnlyChanged(context);
   if (failure === null) reply.ok();
   else reply.error(failure);
@@ -83,7 +90,7 @@ function resetStat(context: CommandContext): void {
 /** CONFIG REWRITE; with `writesAll`, defaults are written, too. */
 export function rewriteConfig(context: CommandContext, writesAll: boolean): void {
   const { reply, services } = context;
-  const failure = services.config.rewrite(writesAll);
+  const failure = services.config.rewrite(writesAll, services.access.configuredLines());
   if (failure === null) {
     services.log('CONFIG REWRITE executed with success.', 'warning');
     reply.ok();

@@ -68,6 +68,21 @@ function server(context: CommandContext): Fields {
     ['node_version', process.version],
     ['worker_threads', services.workerCount],
     ['active_workers', services.state.workerLoad.activeWorkers],
+    ['started_workers', services.state.workerLoad.startedWorkers],
+  ];
+}
+
+/** What Redis has no fields for. */
+function damselfly({ services }: CommandContext): Fields {
+  const { statistics, workerLoad } = services.state;
+  return [
+    ['worker_threads', services.workerCount],
+    ['started_workers', workerLoad.startedWorkers],
+    ['active_workers', workerLoad.activeWorkers],
+    ['moved_connections', statistics.total(ServerCounter.ConnectionsMoved)],
+    ['locks_contended', statistics.total(ServerCounter.LocksContended)],
+    ['lock_sleeps', statistics.total(ServerCounter.LockSleeps)],
+    ['lock_sleep_usec', statistics.total(ServerCounter.LockSleepMicroseconds)],
   ];
 }
 
@@ -308,6 +323,10 @@ function stats(context: CommandContext): Fields {
     ['io_threaded_writes_processed', 0],
     ['reply_buffer_shrinks', 0],
     ['reply_buffer_expands', 0],
+    ['acl_access_denied_auth', statistics.total(ServerCounter.AclAccessDeniedAuth)],
+    ['acl_access_denied_cmd', statistics.total(ServerCounter.AclAccessDeniedCommand)],
+    ['acl_access_denied_key', statistics.total(ServerCounter.AclAccessDeniedKey)],
+    ['acl_access_denied_channel', statistics.total(ServerCounter.AclAccessDeniedChannel)],
   ];
 }
 
@@ -459,6 +478,7 @@ const SECTIONS: readonly Section[] = [
   { name: 'latencystats', title: 'Latencystats', isDefault: false, fields: latencyStats },
   { name: 'cluster', title: 'Cluster', isDefault: true, fields: () => [['cluster_enabled', 0]] },
   { name: 'keyspace', title: 'Keyspace', isDefault: true, fields: keyspaceSection },
+  { name: 'damselfly', title: 'Damselfly', isDefault: false, fields: damselfly },
 ];
 
 /** The sections asked for, by lower-case name; `default`, `all` and `everything` stand for several. */

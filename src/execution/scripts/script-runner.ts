@@ -12,10 +12,14 @@ import { ReplyWriter } from '../../protocol/reply-writer.js';
 import { ScriptEngine } from '../../scripting/engine.js';
 import { parseScriptHeader, ScriptFlag } from '../../scripting/flags.js';
 import type { ScriptHost, ScriptMemory } from '../../scripting/host.js';
+import { DenialContext } from '../../state/access-log.js';
 import type { ControlBlock } from '../../state/control-block.js';
 import { type RunningScripts, ScriptKind } from '../../state/running-scripts.js';
+import { wallMicroseconds } from '../../system/clock.js';
 import { releasePages } from '../../system/page-release.js';
 import { REDIS_VERSION, REDIS_VERSION_NUMBER } from '../../system/version.js';
+import { Refusal } from '../access-check.js';
+import { refusalErrorInScript } from '../access-control.js';
 import { hasArity } from '../command-checks.js';
 import type { CommandTimer } from '../command-timer.js';
 import type { CommandContext } from '../context.js';
@@ -98,6 +102,8 @@ export class ScriptRunner implements ScriptHost {
   private hasWritten = false;
   private isInTransaction = false;
   private startMs = 0;
+  /** What TIME says in this script; -1: nobody has asked yet. */
+  private frozenMicroseconds = -1;
   /** A script runs; else, when the engine asks, it loads a library. */
   private isRunning = false;
   private isSlow = false;
@@ -216,7 +222,8 @@ export class ScriptRunner implements ScriptHost {
     session.noTouch = caller.noTouch;
     session.tracking = caller.tracking;
     session.clientSlot = caller.clientSlot;
-    session.userName = caller.userName;
+    session.user = caller.user;
+    session.isRestricted = caller.isRestricted;
     reply.protocol = 2;
     context.session = session;
     context.reply = reply;
@@ -225,6 +232,7 @@ export class ScriptRunner implements ScriptHost {
     this.isRunning = true;
     if (!this.isReplaying) this.running.turn(context.services.workerIndex);
     this.hasWritten = false;
+    this.frozenMicroseconds = -1;
     this.isSlow = false;
     this.startMs = performance.now();
     const { pairs, bytes, start, count } = request;
@@ -313,10 +321,13 @@ export class ScriptRunner implements ScriptHost {
     }
     const { flags } = command;
     // What blocks does not block here, and does not harm.
-    if ((flags & CommandFlag.Noscript) !== 0 && (flags & CommandFlag.Blocking) === 0) {
+    const isForbidden = (flags & CommandFlag.Noscript) !== 0 && (flags & CommandFlag.Blocking) === 0;
+    if (isForbidden && !context.services.state.scriptCache.allowsAnyCommand) {
       return this.refuse('ERR This Redis command is not allowed from script', command);
     }
     if (this.isReplaying) return command;
+    const refusal = this.checkAccess(command);
+    if (refusal !== Refusal.None) return this.refuse(refusalErrorInScript(refusal), command);
     if (this.isReadOnly && (flags & MAY_WRITE) !== 0) {
       return this.refuse('ERR Write commands are not allowed from read-only scripts.', command);
     }
@@ -329,6 +340,13 @@ export class ScriptRunner implements ScriptHost {
       return this.refuse(OUT_OF_MEMORY, command);
     }
     return command;
+  }
+
+  /** Whether the caller may run a command of the script. */
+  private checkAccess(command: Command): Refusal {
+    const { caller, context, request, session } = this;
+    const { access } = context.services;
+    return access.checkAccess(caller, command, request, DenialContext.Script, session.database);
   }
 
   private refuse(error: string, command: Command | null): null {
@@ -436,6 +454,12 @@ export class ScriptRunner implements ScriptHost {
     return KILLED;
   }
 
+  /** Time stands still while a script runs. */
+  get startMicroseconds(): number {
+    if (this.frozenMicroseconds < 0) this.frozenMicroseconds = wallMicroseconds();
+    return this.frozenMicroseconds;
+  }
+
   /** A library is about to be loaded. */
   private beginLoading(): void {
     this.startMs = performance.now();
@@ -498,7 +522,9 @@ export class ScriptRunner implements ScriptHost {
       const pair = 2 * pairStart + 2;
       command = table.lookupSubcommand(command, memory.bytes, memory.words[pair], memory.words[pair + 1]);
     }
-    return command === null ? undefined : true;
+    if (command === null) return undefined;
+    const request = new CommandRequest(memory.bytes, memory.view, memory.words, pairStart, count);
+    return this.context.services.access.allows(this.session, command, request);
   }
 
   log(level: number, text: Uint8Array): void {

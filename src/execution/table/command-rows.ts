@@ -26,6 +26,8 @@
  *   runs_script   runs a script, which locks what it needs by itself
  *   stoppable     refused like a write while nothing can be saved
  *   keeps_caching   what CLIENT CACHING has said is for the command after it
+ *   channels:WHAT has arguments that name channels (ChannelRule)
+ *   databases:WHICH   works on other databases than that of its keys (DatabaseRule)
  *   secret:WHAT   has arguments that nobody may read in the slow log or in MONITOR (SecretRule)
  */
 
@@ -80,16 +82,16 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['GETBIT', 'bitmap', '2.2.0', 3, 'fast readonly', 'bitmap', ['RO ACCESS | index 1 | range 0 1 0']],
   ['SETBIT', 'bitmap', '2.2.0', 4, 'denyoom write', 'bitmap', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
   // generic
-  ['COPY', 'generic', '6.2.0', -3, 'denyoom write', 'keyspace', ['RO ACCESS | index 1 | range 0 1 0', 'OW UPDATE | index 2 | range 0 1 0']],
+  ['COPY', 'generic', '6.2.0', -3, 'denyoom write', 'keyspace', ['RO ACCESS | index 1 | range 0 1 0', 'OW UPDATE | index 2 | range 0 1 0'], '', 'databases:copy'],
   ['DEL', 'generic', '1.0.0', -2, 'write', 'keyspace', ['RM DELETE | index 1 | range -1 1 0'], 'request_policy:multi_shard response_policy:agg_sum'],
   ['DUMP', 'generic', '2.6.0', 2, 'readonly', 'keyspace', ['RO ACCESS | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['EXISTS', 'generic', '1.0.0', -2, 'fast readonly', 'keyspace', ['RO | index 1 | range -1 1 0'], 'request_policy:multi_shard response_policy:agg_sum'],
   ['EXPIRE', 'generic', '1.0.0', -3, 'fast write', 'keyspace', ['RW UPDATE | index 1 | range 0 1 0']],
   ['EXPIREAT', 'generic', '1.2.0', -3, 'fast write', 'keyspace', ['RW UPDATE | index 1 | range 0 1 0']],
   ['EXPIRETIME', 'generic', '7.0.0', 2, 'fast readonly', 'keyspace', ['RO ACCESS | index 1 | range 0 1 0']],
-  ['KEYS', 'generic', '1.0.0', 2, 'readonly', 'dangerous keyspace', [], 'request_policy:all_shards nondeterministic_output_order', 'all_shards'],
+  ['KEYS', 'generic', '1.0.0', 2, 'readonly', 'dangerous keyspace', [], 'request_policy:all_shards nondeterministic_output_order', 'all_shards databases:current'],
   ['MIGRATE', 'generic', '2.6.0', -6, 'write', 'dangerous keyspace', ['RW ACCESS DELETE | index 3 | range 0 1 0', 'RW ACCESS DELETE INCOMPLETE | keyword KEYS -2 | range -1 1 0'], 'nondeterministic_output', 'keys:migrate secret:migrate unlogged'],
-  ['MOVE', 'generic', '1.0.0', 3, 'fast write', 'keyspace', ['RW ACCESS UPDATE | index 1 | range 0 1 0']],
+  ['MOVE', 'generic', '1.0.0', 3, 'fast write', 'keyspace', ['RW ACCESS UPDATE | index 1 | range 0 1 0'], '', 'databases:move'],
   ['OBJECT', 'generic', '2.2.3', -2, '', '', []],
   ['OBJECT ENCODING', 'generic', '2.2.3', 3, 'readonly', 'keyspace', ['RO | index 2 | range 0 1 0'], 'nondeterministic_output'],
   ['OBJECT FREQ', 'generic', '4.0.0', 3, 'readonly', 'keyspace', ['RO | index 2 | range 0 1 0'], 'nondeterministic_output'],
@@ -101,11 +103,11 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['PEXPIREAT', 'generic', '2.6.0', -3, 'fast write', 'keyspace', ['RW UPDATE | index 1 | range 0 1 0']],
   ['PEXPIRETIME', 'generic', '7.0.0', 2, 'fast readonly', 'keyspace', ['RO ACCESS | index 1 | range 0 1 0']],
   ['PTTL', 'generic', '2.6.0', 2, 'fast readonly', 'keyspace', ['RO ACCESS | index 1 | range 0 1 0'], 'nondeterministic_output'],
-  ['RANDOMKEY', 'generic', '1.0.0', 1, 'readonly touches_arbitrary_keys', 'keyspace', [], 'request_policy:all_shards nondeterministic_output', 'all_shards'],
+  ['RANDOMKEY', 'generic', '1.0.0', 1, 'readonly touches_arbitrary_keys', 'keyspace', [], 'request_policy:all_shards nondeterministic_output', 'all_shards databases:current'],
   ['RENAME', 'generic', '1.0.0', 3, 'write', 'keyspace', ['RW ACCESS DELETE | index 1 | range 0 1 0', 'OW UPDATE | index 2 | range 0 1 0']],
   ['RENAMENX', 'generic', '1.0.0', 3, 'fast write', 'keyspace', ['RW ACCESS DELETE | index 1 | range 0 1 0', 'OW INSERT | index 2 | range 0 1 0']],
   ['RESTORE', 'generic', '2.6.0', -4, 'denyoom write', 'dangerous keyspace', ['OW UPDATE | index 1 | range 0 1 0']],
-  ['SCAN', 'generic', '2.8.0', -2, 'readonly touches_arbitrary_keys', 'keyspace', [], 'nondeterministic_output request_policy:special', 'all_shards'],
+  ['SCAN', 'generic', '2.8.0', -2, 'readonly touches_arbitrary_keys', 'keyspace', [], 'nondeterministic_output request_policy:special', 'all_shards databases:current'],
   ['SORT', 'generic', '1.0.0', -2, 'denyoom write', 'dangerous list set sortedset', ['RO ACCESS | index 1 | range 0 1 0', 'RO ACCESS | unknown | unknown | The keys that BY and GET read depend on what is sorted', 'OW UPDATE | unknown | unknown | STORE may stand anywhere among the options'], '', 'keys:sort'],
   ['SORT_RO', 'generic', '7.0.0', -2, 'readonly', 'dangerous list set sortedset', ['RO ACCESS | index 1 | range 0 1 0', 'RO ACCESS | unknown | unknown | The keys that BY and GET read depend on what is sorted'], '', 'keys:sort_ro'],
   ['TOUCH', 'generic', '3.2.1', -2, 'fast readonly', 'keyspace', ['RO | index 1 | range -1 1 0'], 'request_policy:multi_shard response_policy:agg_sum'],
@@ -272,8 +274,8 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['XSETID', 'stream', '5.0.0', -3, 'denyoom fast write', 'stream', ['RW UPDATE | index 1 | range 0 1 0']],
   ['XTRIM', 'stream', '5.0.0', -4, 'write', 'stream', ['RW DELETE | index 1 | range 0 1 0'], 'nondeterministic_output'],
   // pubsub
-  ['PSUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes'],
-  ['PUBLISH', 'pubsub', '2.0.0', 3, 'fast loading may_replicate pubsub sentinel stale', '', []],
+  ['PSUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes channels:subscribe_pattern'],
+  ['PUBLISH', 'pubsub', '2.0.0', 3, 'fast loading may_replicate pubsub sentinel stale', '', [], '', 'channels:publish'],
   ['PUBSUB', 'pubsub', '2.8.0', -2, '', '', []],
   ['PUBSUB CHANNELS', 'pubsub', '2.8.0', -2, 'loading pubsub stale', '', []],
   ['PUBSUB HELP', 'pubsub', '6.2.0', 2, 'loading stale', '', []],
@@ -282,9 +284,9 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['PUBSUB SHARDCHANNELS', 'pubsub', '7.0.0', -2, 'loading pubsub stale', '', []],
   ['PUBSUB SHARDNUMSUB', 'pubsub', '7.0.0', -2, 'loading pubsub stale', '', []],
   ['PUNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes'],
-  ['SPUBLISH', 'pubsub', '7.0.0', 3, 'fast loading may_replicate pubsub stale', '', ['NOT_KEY | index 1 | range 0 1 0']],
-  ['SSUBSCRIBE', 'pubsub', '7.0.0', -2, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0'], '', 'while_subscribed pushes'],
-  ['SUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes'],
+  ['SPUBLISH', 'pubsub', '7.0.0', 3, 'fast loading may_replicate pubsub stale', '', ['NOT_KEY | index 1 | range 0 1 0'], '', 'channels:publish'],
+  ['SSUBSCRIBE', 'pubsub', '7.0.0', -2, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0'], '', 'while_subscribed pushes channels:subscribe'],
+  ['SUBSCRIBE', 'pubsub', '2.0.0', -2, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes channels:subscribe'],
   ['SUNSUBSCRIBE', 'pubsub', '7.0.0', -1, 'loading noscript pubsub stale', '', ['NOT_KEY | index 1 | range -1 1 0'], '', 'while_subscribed pushes'],
   ['UNSUBSCRIBE', 'pubsub', '2.0.0', -1, 'loading noscript pubsub sentinel stale', '', [], '', 'while_subscribed pushes'],
   // transactions
@@ -319,7 +321,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['PING', 'connection', '1.0.0', -1, 'fast sentinel', 'connection', [], 'request_policy:all_shards response_policy:all_succeeded', 'stoppable while_subscribed'],
   ['QUIT', 'connection', '1.0.0', -1, 'allow_busy fast loading noscript no_auth stale', 'connection', [], '', 'immediate while_subscribed'],
   ['RESET', 'connection', '6.2.0', 1, 'allow_busy fast loading noscript no_auth stale', 'connection', [], '', 'immediate while_subscribed'],
-  ['SELECT', 'connection', '1.0.0', 2, 'fast loading stale', 'connection', []],
+  ['SELECT', 'connection', '1.0.0', 2, 'fast loading stale', 'connection', [], '', 'databases:select'],
   // server
   ['ACL', 'server', '6.0.0', -2, 'sentinel', '', []],
   ['ACL CAT', 'server', '6.0.0', -2, 'loading noscript sentinel stale', '', []],
@@ -332,7 +334,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['ACL LOAD', 'server', '6.0.0', 2, 'admin loading noscript sentinel stale', '', []],
   ['ACL LOG', 'server', '6.0.0', -2, 'admin loading noscript sentinel stale', '', []],
   ['ACL SAVE', 'server', '6.0.0', 2, 'admin loading noscript sentinel stale', '', []],
-  ['ACL SETUSER', 'server', '6.0.0', -3, 'admin loading noscript sentinel stale', '', []],
+  ['ACL SETUSER', 'server', '6.0.0', -3, 'admin loading noscript sentinel stale', '', [], '', 'secret:user'],
   ['ACL USERS', 'server', '6.0.0', 2, 'admin loading noscript sentinel stale', '', []],
   ['ACL WHOAMI', 'server', '6.0.0', 2, 'loading noscript sentinel stale', '', []],
   ['BGREWRITEAOF', 'server', '1.0.0', 1, 'admin noscript no_async_loading', '', [], '', 'locks_all'],
@@ -356,11 +358,11 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['CONFIG RESETSTAT', 'server', '2.0.0', 2, 'admin loading noscript stale', '', []],
   ['CONFIG REWRITE', 'server', '2.8.0', 2, 'admin loading noscript stale', '', []],
   ['CONFIG SET', 'server', '2.0.0', -4, 'admin loading noscript stale', '', [], 'request_policy:all_nodes response_policy:all_succeeded', 'secret:config'],
-  ['DBSIZE', 'server', '1.0.0', 1, 'fast readonly', 'keyspace', [], 'request_policy:all_shards response_policy:agg_sum', 'all_shards'],
+  ['DBSIZE', 'server', '1.0.0', 1, 'fast readonly', 'keyspace', [], 'request_policy:all_shards response_policy:agg_sum', 'all_shards databases:current'],
   ['DEBUG', 'server', '1.0.0', -2, 'admin loading noscript protected stale', '', [], '', 'all_shards needs_data'],
   ['FAILOVER', 'server', '6.2.0', -1, 'admin noscript stale', '', []],
-  ['FLUSHALL', 'server', '1.0.0', -1, 'write', 'dangerous keyspace', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
-  ['FLUSHDB', 'server', '1.0.0', -1, 'write', 'dangerous keyspace', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all'],
+  ['FLUSHALL', 'server', '1.0.0', -1, 'write', 'dangerous keyspace', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all databases:all'],
+  ['FLUSHDB', 'server', '1.0.0', -1, 'write', 'dangerous keyspace', [], 'request_policy:all_shards response_policy:all_succeeded', 'locks_all databases:current'],
   ['INFO', 'server', '1.0.0', -1, 'loading sentinel stale', 'dangerous', [], 'nondeterministic_output request_policy:all_shards response_policy:special', 'all_shards'],
   ['LASTSAVE', 'server', '1.0.0', 1, 'fast loading stale', 'admin dangerous', [], 'nondeterministic_output'],
   ['LATENCY', 'server', '2.8.13', -2, '', '', []],
@@ -400,7 +402,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['SLOWLOG HELP', 'server', '6.2.0', 2, 'loading stale', '', []],
   ['SLOWLOG LEN', 'server', '2.2.12', 2, 'admin loading stale', '', [], 'request_policy:all_nodes response_policy:agg_sum nondeterministic_output'],
   ['SLOWLOG RESET', 'server', '2.2.12', 2, 'admin loading stale', '', [], 'request_policy:all_nodes response_policy:all_succeeded'],
-  ['SWAPDB', 'server', '4.0.0', 3, 'fast write', 'dangerous keyspace', [], '', 'locks_all'],
+  ['SWAPDB', 'server', '4.0.0', 3, 'fast write', 'dangerous keyspace', [], '', 'locks_all databases:swap'],
   ['SYNC', 'server', '1.0.0', 1, 'admin noscript no_async_loading no_multi', '', []],
   ['TIME', 'server', '2.6.0', 1, 'fast loading stale', '', [], 'nondeterministic_output'],
   // scripting

@@ -3,6 +3,7 @@
  * all read this one table; a row without a handler is an unknown command.
  */
 
+import { KeyPermission } from '../../access/selector.js';
 import type { Blocking } from '../blocking.js';
 import type { CommandContext } from '../context.js';
 import { COMMAND_ROWS, type CommandRow } from './command-rows.js';
@@ -150,6 +151,36 @@ export const enum SecretRule {
   Migrate,
   /** Values of directives that are secret. */
   Config,
+  /** All behind the subcommand. */
+  User,
+}
+
+/** Which arguments of a command name channels. */
+export const enum ChannelRule {
+  None,
+  /** The first one, to publish to. */
+  Publish,
+  /** All, to subscribe to. */
+  Subscribe,
+  /** All, patterns to subscribe to. */
+  SubscribePattern,
+}
+
+/** Which databases a command works on. */
+export const enum DatabaseRule {
+  /** The one that the client uses, if the command names keys, else none. */
+  Keys,
+  /** The one that the client uses. */
+  Current,
+  /** The one that the first argument names, and none else. */
+  Select,
+  /** The two that the arguments name. */
+  Swap,
+  /** That of the keys, and the one that the second argument names. */
+  Move,
+  /** That of the keys, and the one behind the option DB. */
+  Copy,
+  All,
 }
 
 export interface Command {
@@ -173,6 +204,13 @@ export interface Command {
   readonly firstKey: number;
   readonly lastKey: number;
   readonly keyStep: number;
+  /** Whether there is anything in a request that may be a key. */
+  readonly hasKeys: boolean;
+  /**
+   * What a request with one key asks for with it: bits of KeyPermission (access/selector.ts), -1 if that depends on the
+   * request.
+   */
+  readonly keyPermission: number;
   /** The only key's argument index if there always is exactly one key, else 0. */
   readonly singleKey: number;
   /** Whether all arguments are keys: with one, the command has one key. */
@@ -184,6 +222,8 @@ export interface Command {
   /** CommandTrait bits. */
   readonly traits: number;
   readonly secretRule: SecretRule;
+  readonly channelRule: ChannelRule;
+  readonly databaseRule: DatabaseRule;
   readonly handler: Handler;
   /** How clients are served that the command has wait for keys; null if it does not. */
   readonly blocking: Blocking | null;
@@ -220,6 +260,22 @@ const SECRET_RULES: Readonly<Record<string, SecretRule>> = {
   hello: SecretRule.Hello,
   migrate: SecretRule.Migrate,
   config: SecretRule.Config,
+  user: SecretRule.User,
+};
+
+const CHANNEL_RULES: Readonly<Record<string, ChannelRule>> = {
+  publish: ChannelRule.Publish,
+  subscribe: ChannelRule.Subscribe,
+  subscribe_pattern: ChannelRule.SubscribePattern,
+};
+
+const DATABASE_RULES: Readonly<Record<string, DatabaseRule>> = {
+  current: DatabaseRule.Current,
+  select: DatabaseRule.Select,
+  swap: DatabaseRule.Swap,
+  move: DatabaseRule.Move,
+  copy: DatabaseRule.Copy,
+  all: DatabaseRule.All,
 };
 
 const POP_ENDS: Readonly<Record<string, PopEnd>> = { first: PopEnd.First, last: PopEnd.Last };
@@ -250,6 +306,8 @@ class Traits {
   popEnd = PopEnd.None;
   keyRule = KeyRule.Specs;
   secretRule = SecretRule.None;
+  channelRule = ChannelRule.None;
+  databaseRule = DatabaseRule.Keys;
 
   constructor(text: string, name: string) {
     for (const word of text === '' ? [] : text.split(' ')) {
@@ -273,6 +331,12 @@ class Traits {
       case 'secret':
         this.secretRule = SECRET_RULES[value];
         return this.secretRule !== undefined;
+      case 'channels':
+        this.channelRule = CHANNEL_RULES[value];
+        return this.channelRule !== undefined;
+      case 'databases':
+        this.databaseRule = DATABASE_RULES[value];
+        return this.databaseRule !== undefined;
       default:
         this.bits |= TRAIT_OF_WORD[trait];
         return TRAIT_OF_WORD[trait] !== undefined && value === '';
@@ -323,6 +387,21 @@ function legacyKeyRange(specs: readonly KeySpec[]): [number, number, number] {
   return [first, last, step];
 }
 
+const WRITES = KeyFlag.Insert | KeyFlag.Delete | KeyFlag.Update;
+
+/** The KeyPermission bits that what is done with a key asks for. Only to see whether there is one asks for none. */
+export function keyPermissionOf(flags: number): number {
+  return (
+    ((flags & KeyFlag.Access) !== 0 ? KeyPermission.Read : 0) |
+    ((flags & WRITES) !== 0 ? KeyPermission.Write : 0)
+  );
+}
+
+/** The CommandFlag bits of a row's words. */
+export function flagsOfWords(text: string): number {
+  return text.split(' ').reduce((flags, word) => flags | (FLAG_OF_WORD[word] ?? 0), 0);
+}
+
 function createCommand(
   id: number,
   row: CommandRow,
@@ -338,8 +417,7 @@ function createCommand(
   const [firstKey, lastKey, keyStep] = legacyKeyRange(keySpecs);
   const isPlain = keySpecs.every((spec) => spec.begin.kind === 'index' && spec.find.kind === 'range');
   const isOneKey = isPlain && keySpecs.length === 1 && (keySpecs[0].flags & KeyFlag.NotKey) === 0;
-  let flags = isPlain ? 0 : CommandFlag.MovableKeys;
-  for (const word of flagWords) flags |= FLAG_OF_WORD[word] ?? 0;
+  const flags = (isPlain ? 0 : CommandFlag.MovableKeys) | flagsOfWords(flagText);
   return {
     id,
     name: (parent === null ? fullRowName : fullRowName.slice(parent.name.length + 1)).toLowerCase(),
@@ -356,12 +434,16 @@ function createCommand(
     firstKey,
     lastKey,
     keyStep,
+    keyPermission: isOneKey && traits.keyRule === KeyRule.Specs ? keyPermissionOf(keySpecs[0].flags) : -1,
+    hasKeys: keySpecs.some((spec) => (spec.flags & KeyFlag.NotKey) === 0),
     singleKey: isOneKey && firstKey === lastKey ? firstKey : 0,
     takesOnlyKeys: isOneKey && firstKey === 1 && lastKey === -1 && keyStep === 1,
     memberArgument: traits.member,
     popEnd: traits.popEnd,
     traits: traits.bits | ((flags & CommandFlag.Fast) !== 0 ? CommandTrait.Quick : 0),
     secretRule: traits.secretRule,
+    channelRule: traits.channelRule,
+    databaseRule: traits.databaseRule,
     handler,
     blocking,
     parent,

@@ -1,0 +1,45 @@
+/** A pattern of names of keys or channels. Most patterns are a name, or a beginning with a star: these are quick. */
+
+import { GlobPattern } from '../structures/glob.js';
+
+const SPECIAL = /[*?[\\]/;
+
+export class NamePattern {
+  /** A byte string. */
+  readonly text: string;
+  private readonly glob: GlobPattern;
+  /** What a name begins with, or is if `isWhole`; null if only the pattern can tell. */
+  private readonly literal: Uint8Array | null;
+  private readonly isWhole: boolean;
+
+  constructor(text: string) {
+    this.text = text;
+    this.glob = new GlobPattern(Buffer.from(text, 'latin1'));
+    const isPrefix = text.endsWith('*');
+    const literal = isPrefix ? text.slice(0, -1) : text;
+    // A lone star has no beginning to compare, and what two stars mean the pattern knows.
+    this.literal = literal === '' || SPECIAL.test(literal) ? null : Buffer.from(literal, 'latin1');
+    this.isWhole = !isPrefix;
+  }
+
+  matches(bytes: Uint8Array, offset: number, lengthBytes: number): boolean {
+    const { literal } = this;
+    // As in Redis: only for KEYS a lone star matches nothing at all, too.
+    if (lengthBytes === 0) return this.text === '';
+    if (literal === null) return this.glob.matches(bytes, offset, lengthBytes);
+    const { length } = literal;
+    if (this.isWhole ? lengthBytes !== length : lengthBytes < length) return false;
+    for (let at = 0; at < length; at++) if (bytes[offset + at] !== literal[at]) return false;
+    return true;
+  }
+
+  /** Whether this is the pattern, byte for byte, up to the first zero byte. */
+  is(bytes: Uint8Array, offset: number, lengthBytes: number): boolean {
+    const { text } = this;
+    for (let at = 0; at < lengthBytes && bytes[offset + at] !== 0; at++) {
+      if (bytes[offset + at] !== text.charCodeAt(at)) return false;
+    }
+    const zero = bytes.subarray(offset, offset + lengthBytes).indexOf(0);
+    return text.length === (zero < 0 ? lengthBytes : zero);
+  }
+}

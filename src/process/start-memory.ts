@@ -1,0 +1,60 @@
+/**
+ * Memory that only the start has needed. To compile the code of all threads takes some megabytes of the C library's heap,
+ * and touches most of Node's executable and of the libraries, half of all that an empty server has in memory. Both are given
+ * back: what is needed again comes back from the page cache, a few pages at a time.
+ */
+
+import { readFileSync } from 'node:fs';
+import type { Libc } from '../system/libc.js';
+
+const MADV_DONTNEED = 4;
+const KIB = 1024;
+
+/** A piece of a file that is mapped and that nobody has written to. */
+export interface MappedFile {
+  readonly address: number;
+  readonly lengthBytes: number;
+}
+
+/** What /proc/self/smaps says is mapped of files, can't be written, has not been written, and takes memory. */
+export function unwrittenMappings(smaps: string): MappedFile[] {
+  const found: MappedFile[] = [];
+  let current: MappedFile | null = null;
+  let residentBytes = 0;
+  for (const line of smaps.split('\n')) {
+    const head = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)$/.exec(line);
+    if (head !== null) {
+      const [, from, to, protection, name] = head;
+      const address = Number.parseInt(from, 16);
+      const isWanted = name.startsWith('/') && (protection === 'r-xp' || protection === 'r--p');
+      current = isWanted ? { address, lengthBytes: Number.parseInt(to, 16) - address } : null;
+      continue;
+    }
+    if (current === null) continue;
+    const field = /^(Rss|Anonymous): +(\d+) kB$/.exec(line);
+    if (field === null) continue;
+    const bytes = Number(field[2]) * KIB;
+    if (field[1] === 'Rss') {
+      residentBytes = bytes;
+    } else {
+      // What the loader has written into it would be lost.
+      if (bytes === 0 && residentBytes > 0) found.push(current);
+      current = null;
+    }
+  }
+  return found;
+}
+
+/** Gives it back. Whatever fails, the memory is kept: nothing depends on it. */
+export function giveBackStartMemory(libc: Libc): void {
+  libc.mallocTrim(0);
+  let smaps: string;
+  try {
+    smaps = readFileSync('/proc/self/smaps', 'latin1');
+  } catch {
+    return;
+  }
+  for (const { address, lengthBytes } of unwrittenMappings(smaps)) {
+    libc.madvise(address, lengthBytes, MADV_DONTNEED);
+  }
+}

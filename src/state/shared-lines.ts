@@ -1,0 +1,143 @@
+/**
+ * Lines of text that all threads share, as a log of changes: who changes something appends lines, and each thread reads
+ * those that it has not read yet. Once in a while all of it is written anew; then everybody begins again.
+ *
+ *   int32 words   0 lock   1 version   2 length of the text in bytes   3 how often it was written anew
+ *                 4 length of what was written then
+ *   bytes 64...   UTF-8 text, each line with a line feed
+ */
+
+import { acquireLock, releaseLock } from '../memory/lock.js';
+
+const enum Word {
+  Lock = 0,
+  Version = 1,
+  LengthBytes = 2,
+  Epoch = 3,
+  BaseBytes = 4,
+}
+
+const TEXT_OFFSET = 64;
+/** With fewer changes, it is not worth to write everything anew. */
+const CHANGES_BYTES_MIN = 256 * 1024;
+
+/** What a thread has to take over. */
+export interface NewLines {
+  /** All that there is, rather than what has come since the last time. */
+  readonly isAll: boolean;
+  readonly lines: readonly string[];
+}
+
+export class SharedLines {
+  readonly handle: SharedArrayBuffer;
+  private readonly words: Int32Array;
+  private readonly bytes: Uint8Array;
+  // What this thread has read.
+  private readVersion = 0;
+  private readEpoch = 0;
+  private readBytes = 0;
+
+  constructor(handle: SharedArrayBuffer) {
+    this.handle = handle;
+    this.words = new Int32Array(handle);
+    this.bytes = new Uint8Array(handle);
+  }
+
+  /** Only what is used takes memory. */
+  static create(textBytesMax: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(TEXT_OFFSET + textBytesMax);
+  }
+
+  /** The version that this thread has read. */
+  get version(): number {
+    return this.readVersion;
+  }
+
+  /** What has come since this thread has read; null if nothing has. One load if so. */
+  read(): NewLines | null {
+    if (this.words[Word.Version] === this.readVersion) return null;
+    acquireLock(this.words, Word.Lock);
+    const lines = this.readLocked();
+    releaseLock(this.words, Word.Lock);
+    return lines;
+  }
+
+  /** All that there is, whatever this thread has read. */
+  readAgain(): NewLines {
+    acquireLock(this.words, Word.Lock);
+    this.readEpoch = -1;
+    const lines = this.readLocked();
+    releaseLock(this.words, Word.Lock);
+    return lines;
+  }
+
+  private readLocked(): NewLines {
+    const { words, bytes } = this;
+    const isAll = words[Word.Epoch] !== this.readEpoch;
+    const start = TEXT_OFFSET + (isAll ? 0 : this.readBytes);
+    this.readVersion = words[Word.Version];
+    this.readEpoch = words[Word.Epoch];
+    this.readBytes = words[Word.LengthBytes];
+    const text = new TextDecoder().decode(bytes.slice(start, TEXT_OFFSET + this.readBytes));
+    return { isAll, lines: text === '' ? [] : text.slice(0, -1).split('\n') };
+  }
+
+  /** Writes all lines, in place of what there is. Returns false, with nothing done, if there is no room. */
+  replace(lines: readonly string[]): boolean {
+    acquireLock(this.words, Word.Lock);
+    const isDone = this.replaceLocked(lines);
+    releaseLock(this.words, Word.Lock);
+    return isDone;
+  }
+
+  private replaceLocked(lines: readonly string[]): boolean {
+    const { words } = this;
+    if (!this.write(0, lines)) return false;
+    words[Word.BaseBytes] = words[Word.LengthBytes];
+    Atomics.add(words, Word.Epoch, 1);
+    this.noteWritten();
+    return true;
+  }
+
+  /** Whoever writes has read what it writes. */
+  private noteWritten(): void {
+    const { words } = this;
+    this.readVersion = Atomics.add(words, Word.Version, 1) + 1;
+    this.readEpoch = words[Word.Epoch];
+    this.readBytes = words[Word.LengthBytes];
+  }
+
+  private write(position: number, lines: readonly string[]): boolean {
+    const encoded = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(''));
+    const end = position + encoded.length;
+    if (TEXT_OFFSET + end > this.bytes.length) return false;
+    this.bytes.set(encoded, TEXT_OFFSET + position);
+    this.words[Word.LengthBytes] = end;
+    return true;
+  }
+
+  /**
+   * Changes the text under the lock. `takeOver` gets what this thread has not read yet, if there is anything; `change` then
+   * returns the lines to append, or null for none; `all` all lines, if it is time to write them anew. None may throw.
+   * Returns false if there is no room: then what this thread has changed is not what the others know.
+   */
+  update(
+    takeOver: (news: NewLines) => void,
+    change: () => readonly string[] | null,
+    all: () => readonly string[],
+  ): boolean {
+    const { words } = this;
+    acquireLock(words, Word.Lock);
+    if (words[Word.Version] !== this.readVersion) takeOver(this.readLocked());
+    const lines = change();
+    let isDone = true;
+    if (lines !== null) {
+      const position = words[Word.LengthBytes];
+      const isLong = position > 2 * words[Word.BaseBytes] + CHANGES_BYTES_MIN;
+      if (!isLong && this.write(position, lines)) this.noteWritten();
+      else isDone = this.replaceLocked(all());
+    }
+    releaseLock(words, Word.Lock);
+    return isDone;
+  }
+}
