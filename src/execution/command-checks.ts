@@ -8,7 +8,16 @@ import { refusalError } from './access-control.js';
 import { KEY_OVERHEAD_BYTES } from './batch.js';
 import type { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
-import { busyError, LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
+import {
+  busyError,
+  LOADING,
+  NOT_AUTHENTICATED,
+  NOT_ENOUGH_REPLICAS,
+  OUT_OF_MEMORY,
+  PRIMARY_IS_DOWN,
+  READ_ONLY_REPLICA,
+  wrongArity,
+} from './errors.js';
 import type { CommandRequest } from './request.js';
 import { type Command, CommandFlag, CommandTrait } from './table/command-table.js';
 import { MAY_WRITE } from './transactions.js';
@@ -66,7 +75,22 @@ export class CommandChecks {
       const hasRoom = context.keyspace.makeRoom(this.clientBytes(), this.neededBytes(command), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
-    const { persistence, appendOnly } = context.services.state;
+    const { persistence, appendOnly, replication } = context.services.state;
+    const isReplica = replication.isReplica;
+    if (!isReplica && this.needsReplicas && this.has(command, CommandFlag.Write) && this.lacksReplicas()) {
+      return this.refuse(NOT_ENOUGH_REPLICAS, command);
+    }
+    if (isReplica && context.services.config.replicaReadOnly && this.has(command, CommandFlag.Write)) {
+      return this.refuse(READ_ONLY_REPLICA, command);
+    }
+    if (
+      isReplica &&
+      replication.isStale &&
+      !context.services.config.replicaServesStaleData &&
+      this.needsFreshData(command)
+    ) {
+      return this.refuse(PRIMARY_IS_DOWN, command);
+    }
     if ((persistence.hasFailed || appendOnly.writeError !== 0) && this.isStoppable(command)) {
       const reason = whyWritesAreStopped(context.services);
       if (reason !== '') return this.refuse(reason, command);
@@ -105,6 +129,22 @@ export class CommandChecks {
     }
     if (!hasArity(command, context.argCount)) return this.refuse(wrongArity(command.fullName), command);
     return command;
+  }
+
+  /** `min-replicas-to-write`: writes need replicas that keep up. */
+  get needsReplicas(): boolean {
+    const { minReplicasToWrite, minReplicasMaxLagSeconds } = this.context.services.config;
+    return minReplicasToWrite > 0 && minReplicasMaxLagSeconds > 0;
+  }
+
+  private lacksReplicas(): boolean {
+    const { config, state } = this.context.services;
+    return state.replication.goodReplicas < config.minReplicasToWrite;
+  }
+
+  /** Whether a command needs data that is not old; of a transaction, each of its commands was asked. */
+  private needsFreshData({ flags, traits }: Command): boolean {
+    return (flags & CommandFlag.Stale) === 0 && (traits & CommandTrait.RunsQueue) === 0;
   }
 
   /** Whether memory has, or is made to have, room for so much more. Nothing forbids evictions. */
@@ -190,7 +230,8 @@ export class CommandChecks {
    * dataset is loaded.
    */
   private mayEvict(): boolean {
-    const { control, appendOnly } = this.context.services.state;
+    const { control, appendOnly, replication } = this.context.services.state;
+    if (replication.isReplica) return false;
     if (this.isLoading || this.context.keyspace.lockOrder.slowScripts !== 0 || appendOnly.writeError !== 0)
       return false;
     return !control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off;

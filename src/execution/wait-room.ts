@@ -15,6 +15,7 @@ import type { CommandContext } from './context.js';
 import { type Deadline, Deadlines } from './deadlines.js';
 import { OUT_OF_MEMORY } from './errors.js';
 import type { Session } from './session.js';
+import { CommandFlag } from './table/command-table.js';
 import type { QueuedCommand } from './transactions.js';
 
 /** How a wait ended, as messages tell it. */
@@ -26,6 +27,8 @@ export const enum WaitEnd {
   Unblocked = 2,
   /** The user may not do any more what the client waits for. */
   Denied = 3,
+  /** The server has become a replica. */
+  Demoted = 4,
 }
 
 /** A client's place in the queue of one key. */
@@ -181,6 +184,14 @@ export class WaitRoom {
     for (let wait = this.deadlines.takeDue(nowMs); wait !== null; wait = this.deadlines.takeDue(nowMs)) {
       // If it was claimed, what ended it is on its way.
       if (this.clients.claimWait(wait.session.clientSlot, wait.ticket)) this.end(wait, WaitEnd.TimedOut);
+    }
+  }
+
+  /** Ends the waits of those who would change keys: the server is a replica now. */
+  endWrites(): void {
+    for (const wait of [...this.waits.values()]) {
+      if ((wait.command.command.flags & CommandFlag.Write) === 0) continue;
+      if (this.clients.claimWait(wait.session.clientSlot, wait.ticket)) this.end(wait, WaitEnd.Demoted);
     }
   }
 

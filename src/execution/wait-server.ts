@@ -25,7 +25,7 @@ import type { CommandContext } from './context.js';
 import { NO_CONNECTION } from './no-connection.js';
 import { CommandRequest } from './request.js';
 import { Session } from './session.js';
-import type { Command } from './table/command-table.js';
+import { type Command, CommandFlag } from './table/command-table.js';
 import { WaitEnd } from './wait-room.js';
 
 /** What a client that was served gets, once the locks are free. */
@@ -110,6 +110,9 @@ export class WaitServer {
       waiters.request(waiter),
     );
     const command = context.table.byId(request.commandId);
+    // On a replica only the primary changes keys; the client's wait is about to be ended.
+    if ((command.flags & CommandFlag.Write) !== 0 && context.services.state.replication.isReplica)
+      return true;
     const blocking = command.blocking as Blocking;
     if (entry !== 0 && kind !== WaitKind.StreamGroup && entryType(shard.words, entry) !== blocking.type)
       return true;

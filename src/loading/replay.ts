@@ -279,6 +279,8 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
     maxBulkLengthBytes: 2 ** 31 - 1,
     workerIndex: 0,
     sessions,
+    hasReplication: false,
+    wakeReplication: () => {},
     isAllowed: () => false,
     listenOn: () => false,
     roomForClients: () => 0,

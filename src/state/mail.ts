@@ -64,6 +64,10 @@ export const enum MessageKind {
   InvalidatedPrefix = 6,
   InvalidatedFor = 7,
   InvalidatedAll = 8,
+  /** A connection of a replica goes to the replication thread: as Connection; the payload is JSON and, behind it, input. */
+  Replica = 10,
+  /** A request to the replication thread, as JSON; the id is its ticket. */
+  Replication = 11,
   /** Give back memory that is kept for later (MEMORY PURGE). */
   Purge = 9,
 }

@@ -19,7 +19,7 @@ import { HoldFinish } from '../execution/hold-finish.js';
 import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
-import { ReplyMode, Session } from '../execution/session.js';
+import { type Handover, ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
 import type { QueuedCommand } from '../execution/transactions.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
@@ -84,6 +84,8 @@ const EVICTION_BUDGET_MS = 10;
 const SPARE_TIME_BUDGET_MS = 1;
 /** A connection that brings more input than this stays where it is. */
 const MOVED_INPUT_BYTES_MAX = 64 * 1024;
+const DEMOTED =
+  'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
 /** As the acceptor says it. */
 const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
 /** Buffers that were not needed for so long are given back. */
@@ -106,7 +108,7 @@ export interface WorkerOptions {
   readonly keyspace: KeyspaceHandle;
   readonly state: ProcessStateHandle;
   readonly channelRegistry: ChannelRegistryHandle;
-  /** The channels of all workers, by index. */
+  /** The channels of all workers, by index, and behind them that of the replication thread. */
   readonly channels: readonly SharedArrayBuffer[];
   readonly transport: TransportKind;
   /** How to reach the acceptor; null if workers accept by themselves, over node:net. */
@@ -166,6 +168,9 @@ export class Worker implements ConnectionHandler {
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
+  private wasReplica = false;
+  /** Connections that are to go to the replication thread. */
+  private handovers: Connection[] = [];
   /** Made with the first slow script. */
   private busyServer: BusyServer | null = null;
   /** Connections that are to move once the round has ended. */
@@ -249,6 +254,8 @@ export class Worker implements ConnectionHandler {
       workerCount: options.workerCount,
       multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
       sessions,
+      hasReplication: options.transport !== 'node',
+      wakeReplication: () => this.channels[options.workerCount].wake(),
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       roomForClients: (wanted) => descriptors.makeRoom(Math.min(wanted, CLIENT_ROWS_MAX)).clients,
@@ -276,6 +283,7 @@ export class Worker implements ConnectionHandler {
     };
     this.context = new CommandContext(this.keyspace, table, reply, this.services, counters);
     this.executor = new Executor(this.context);
+    this.keyspace.journal.ring.wakeReplication = () => this.wakeReplication();
     const { gate } = this.keyspace;
     this.waitServer = new WaitServer(this.context);
     gate.holdEnd = new HoldFinish(gate, this.waitServer, this.services.notices);
@@ -390,9 +398,9 @@ export class Worker implements ConnectionHandler {
     this.limits.configurationChanged();
   }
 
-  /** Looks whether the dataset is loaded, until it is. */
+  /** Looks whether the dataset is being loaded: at start, or because a primary has sent another. */
   private followLoading(): void {
-    if (this.executor.checks.isLoading) this.executor.checks.isLoading = this.state.persistence.isLoading;
+    this.executor.checks.isLoading = this.state.persistence.isLoading;
   }
 
   private applyConfig(): void {
@@ -412,12 +420,15 @@ export class Worker implements ConnectionHandler {
    */
   private mayExpire(): boolean {
     if (this.state.appendOnly.writeError !== 0) return false;
+    // Its primary says when keys go, unless clients write to a replica.
+    if (this.state.replication.isReplica) return (this.context.command.flags & CommandFlag.Write) !== 0;
     return !this.areWritesPaused || (this.context.command.flags & CommandFlag.Write) !== 0;
   }
 
   /** The same for keys that are deleted while no command asks for them. */
   private mayDeleteByItself(): boolean {
-    return this.state.appendOnly.writeError === 0 && !this.areWritesPaused;
+    const { appendOnly, replication } = this.state;
+    return !replication.isReplica && appendOnly.writeError === 0 && !this.areWritesPaused;
   }
 
   /** Whether CLIENT PAUSE holds writes back. */
@@ -472,6 +483,8 @@ export class Worker implements ConnectionHandler {
     if (!this.state.mail.isEmpty(this.options.index)) this.state.mail.drain(this.options.index, this.receive);
     const { session } = connection;
     if (session === null) return end;
+    // Its input goes along with it.
+    if (session.handover !== null) return start;
     const nowMs = Date.now();
     this.followConfig();
     this.followLoading();
@@ -533,6 +546,11 @@ export class Worker implements ConnectionHandler {
     // Who has not authenticated is told nothing of the data.
     if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
+    if (session.handover !== null) {
+      session.postponed = null;
+      this.handovers.push(connection);
+      return;
+    }
     if (this.state.outbox.takeCongestion() && session.postponed === null) {
       this.heldBack.add(connection);
       this.transport.pauseReading(connection);
@@ -569,6 +587,26 @@ export class Worker implements ConnectionHandler {
     this.messages.flush();
     this.heldReplies.commit();
     if (this.movers.length > 0) this.moveAway();
+    if (this.handovers.length > 0) this.handOver();
+    this.wakeReplication();
+  }
+
+  /** Has what was recorded go to replicas. */
+  private wakeReplication(): void {
+    if (this.keyspace.journal.ring.wakesReplication) this.channels[this.options.workerCount].wake();
+  }
+
+  /** Lets connections of replicas go, once their replies have gone. */
+  private handOver(): void {
+    const connections = this.handovers;
+    this.handovers = [];
+    for (const connection of connections) {
+      if (connection.isClosed) continue;
+      // It may not be let go at once, or not this time.
+      this.handovers.push(connection);
+      if (connection.isOutputHeld || connection.pendingOutputBytes > 0) continue;
+      this.sockets?.detach(connection);
+    }
   }
 
   /** Has a client sent a message, or a part of one that more clients get. */
@@ -605,12 +643,18 @@ export class Worker implements ConnectionHandler {
   }
 
   get nextDeadlineMs(): number {
-    return this.services.waitRoom.nextDeadlineMs;
+    let nextMs = this.services.waitRoom.nextDeadlineMs;
+    for (const { session } of this.postponed) {
+      const deadlineMs = session?.postponedWork?.deadlineMs;
+      if (deadlineMs !== undefined && deadlineMs < nextMs) nextMs = deadlineMs;
+    }
+    return nextMs;
   }
 
   onDeadline(): void {
     this.keyspace.keptLock.letGo();
     this.services.waitRoom.expire(monotonicMs());
+    this.resumePostponed();
     this.onRoundEnd();
   }
 
@@ -639,6 +683,7 @@ export class Worker implements ConnectionHandler {
     if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
     else if (end === WaitEnd.TimedOut) reply.nullArray();
     else if (end === WaitEnd.Denied) this.replyDenied(session, command);
+    else if (end === WaitEnd.Demoted) reply.error(DEMOTED);
     else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
     if (end === WaitEnd.Denied) this.executor.countDenied(session, command);
     else {
@@ -646,7 +691,7 @@ export class Worker implements ConnectionHandler {
         session,
         command,
         milliseconds,
-        end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
+        end === WaitEnd.Unblocked || end === WaitEnd.Demoted ? 'UNBLOCKED' : error,
       );
     }
     if (session.replyMode !== ReplyMode.On) {
@@ -694,6 +739,10 @@ export class Worker implements ConnectionHandler {
     const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
     this.forget(connection, session);
     connection.abandon();
+    if (session.handover !== null) {
+      this.sendReplica(session, session.handover, fd, input);
+      return;
+    }
     const target = input.length > MOVED_INPUT_BYTES_MAX ? index : (this.placement?.takeTarget() ?? index);
     const slot = this.services.clientRows.leave(session, target);
     if (target !== index) {
@@ -704,6 +753,16 @@ export class Worker implements ConnectionHandler {
     }
     this.arrivals.push({ fd, slot, input });
     this.takeArrivals();
+  }
+
+  /** Gives a replica's connection to the replication thread. */
+  private sendReplica(session: Session, handover: Handover, fd: number, input: Uint8Array): void {
+    const { workerCount } = this.options;
+    const slot = this.services.clientRows.leave(session, workerCount);
+    const head = Buffer.from(JSON.stringify(handover));
+    const payload = Buffer.concat([head, input]);
+    this.state.outbox.send(workerCount, MessageKind.Replica, session.id, fd, slot, head.length, payload);
+    this.channel.connectionClosed();
   }
 
   /** Takes over the connections that have moved here. */
@@ -806,6 +865,7 @@ export class Worker implements ConnectionHandler {
   onWake(): void {
     // What follows may wait for a disk.
     this.keyspace.keptLock.letGo();
+    this.followRole();
     this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
     this.access.follow();
@@ -820,6 +880,13 @@ export class Worker implements ConnectionHandler {
         return false;
       });
     }
+  }
+
+  /** Who waits to change keys does so in vain on a replica. */
+  private followRole(): void {
+    const { isReplica } = this.state.replication;
+    if (isReplica && !this.wasReplica) this.services.waitRoom.endWrites();
+    this.wasReplica = isReplica;
   }
 
   private readMailbox(): void {
@@ -895,6 +962,10 @@ export class Worker implements ConnectionHandler {
       if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
       this.limits.afterCommands(connection, session);
       this.services.monitors.flush();
+      if (session.handover !== null && !connection.isClosed) {
+        session.postponed = null;
+        this.handovers.push(connection);
+      }
       if (connection.isClosed || (session.postponed !== null && !session.isWaiting)) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
@@ -906,7 +977,7 @@ export class Worker implements ConnectionHandler {
       if (session.closing) connection.closeAfterReply();
       this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
       this.transport.send(connection);
-      this.transport.resumeReading(connection);
+      if (session.handover === null) this.transport.resumeReading(connection);
     }
   }
 
@@ -967,6 +1038,7 @@ export class Worker implements ConnectionHandler {
     this.services.waitRoom.finishServed();
     this.messages.flush();
     this.limits.tick(monotonicMs());
+    this.wakeReplication();
     return isWorkLeft;
   }
 

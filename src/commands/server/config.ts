@@ -84,6 +84,7 @@ function resetStat(context: CommandContext): void {
   const { control, statistics } = context.services.state;
   statistics.reset();
   control.rejectedConnections = 0;
+  context.services.state.replication.resetCounters();
   context.reply.ok();
 }
 
