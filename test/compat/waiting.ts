@@ -188,7 +188,7 @@ class Steps {
     if (free.length > 2 && random.chance(0.5)) {
       return {
         client,
-        commands: random.chance(0.1) ? [this.blocking(), ...this.writing()] : [this.blocking()],
+        commands: random.chance(0.1) ? [this.blocking(), ['ECHO', 'afterwards']] : [this.blocking()],
       };
     }
     if (random.chance(0.25)) {
