@@ -20,7 +20,16 @@ import { KEYS, type Pipeline, type Sample, suites, type Workload } from './workl
 const CONNECTIONS = 50;
 const VALUE_BYTES = 3;
 /** Requests that show roughly how fast a server is, to size the rounds; by pipeline depth. */
-const CALIBRATION_REQUESTS: Readonly<Record<Pipeline, number>> = { 64: 400_000, 16: 200_000, 1: 30_000 };
+const CALIBRATION_REQUESTS: Readonly<Record<Pipeline, number>> = {
+  64: 400_000,
+  16: 200_000,
+  4: 60_000,
+  1: 30_000,
+};
+/** What the values of these requests, or of all that are sent ahead at once, have in all, at most. */
+const CALIBRATION_BYTES_MAX = 256 << 20;
+/** Longer values are not sent ahead by the dozen. */
+const PIPELINED_VALUE_BYTES_MAX = 1024;
 
 const COLUMNS: readonly (readonly [keyof Sample, string])[] = [
   ['requestsPerSecond', 'requests/s'],
@@ -56,7 +65,8 @@ async function measure(
 ): Promise<Sample> {
   if (workload.drive) return workload.drive(server.port, requests, () => cpuSeconds(server.pid));
   const line = ['-h', '127.0.0.1', '-p', server.port, '-n', requests, '-r', workload.range];
-  line.push('-c', CONNECTIONS, '-P', workload.pipeline, '-d', VALUE_BYTES, '--precision', 3);
+  const valueBytes = workload.valueBytes ?? VALUE_BYTES;
+  line.push('-c', CONNECTIONS, '-P', workload.pipeline, '-d', valueBytes, '--precision', 3);
   if (clientThreads > 1) line.push('--threads', clientThreads);
   const send = (load: readonly string[]) =>
     runFile('redis-benchmark', [...line.map(String), ...load], { maxBuffer: 1 << 26 });
@@ -98,31 +108,54 @@ const clientThreads = Number(options.clientThreads);
 async function start(
   kind: ServerKind,
   threads: number,
-  directives: Workload['directives'],
+  { activeWorkers, directives }: Workload,
 ): Promise<TestServer> {
   const server = await TestServer.start({
     kind,
     threads,
-    activeWorkers: 0,
+    activeWorkers: activeWorkers ?? 0,
     directives: { 'enable-debug-command': 'no', ...directives },
   });
   await preload(server.port, KEYS, VALUE_BYTES);
   return server;
 }
 
-warmMemory();
 /** What has been prepared, by server: workloads may share it. */
-const prepared = new Map<TestServer, Set<string>>();
+const prepared = new Map<TestServer, string>();
+
+async function prepare(server: TestServer, workload: Workload): Promise<void> {
+  if (!workload.prepare) return;
+  const { load, requests } = workload.prepare;
+  const { valueBytes = VALUE_BYTES, range } = workload;
+  const name = [...load, valueBytes, range].join(' ');
+  // The one before may have put other values in the place of what had been prepared before that.
+  if (prepared.get(server) === name) return;
+  const pipeline = valueBytes > PIPELINED_VALUE_BYTES_MAX ? 1 : 64;
+  await measure(
+    server,
+    { name, load, pipeline, range, valueBytes, threads: null, targets: {} },
+    requests,
+    clientThreads,
+  );
+  prepared.set(server, name);
+}
+
+function calibrationRequests({ pipeline, valueBytes = VALUE_BYTES }: Workload): number {
+  return Math.min(CALIBRATION_REQUESTS[pipeline], Math.ceil(CALIBRATION_BYTES_MAX / valueBytes));
+}
+
+warmMemory();
 /** What workloads have to agree in to share their servers. */
-const serversOf = ({ threads, directives }: Workload): string => JSON.stringify([threads, directives]);
+const serversOf = ({ threads, activeWorkers, directives }: Workload): string =>
+  JSON.stringify([threads, activeWorkers, directives]);
 const rows: string[][] = [['workload', 'server', ...COLUMNS.map(([, title]) => title), 'targets']];
 let missed = 0;
 for (const shared of new Set(chosen.map(serversOf))) {
   const workloads = chosen.filter((workload) => serversOf(workload) === shared);
-  const { threads, directives } = workloads[0]!;
+  const [first] = workloads;
   const servers = [
-    await start('redis', 1, directives),
-    await start(options.subject as ServerKind, threads ?? Number(options.threads), directives),
+    await start('redis', 1, first!),
+    await start(options.subject as ServerKind, first!.threads ?? Number(options.threads), first!),
   ];
   for (const workload of workloads) {
     process.stderr.write(`${workload.name} `);
@@ -131,12 +164,8 @@ for (const shared of new Set(chosen.map(serversOf))) {
       const client = server.client();
       for (const [name, ...words] of workload.before ?? []) await client.call(name!, ...words);
       client.disconnect();
-      if (workload.prepare && !prepared.get(server)?.has(workload.prepare.load.join(' '))) {
-        const { load, requests: count } = workload.prepare;
-        await measure(server, { ...workload, load, pipeline: 64 }, count, clientThreads);
-        prepared.set(server, (prepared.get(server) ?? new Set()).add(load.join(' ')));
-      }
-      const rough = await measure(server, workload, CALIBRATION_REQUESTS[workload.pipeline], clientThreads);
+      await prepare(server, workload);
+      const rough = await measure(server, workload, calibrationRequests(workload), clientThreads);
       requests.push(Math.ceil(rough.requestsPerSecond * seconds));
     }
     const samples: Sample[][] = [[], []];

@@ -11,7 +11,7 @@ import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { TestServer } from '../test/tools/server.js';
-import { cpuSeconds, residentBytes } from './process-cost.js';
+import { cpuSeconds, residentDataBytes } from './process-cost.js';
 import { formatTable, formatTarget } from './table.js';
 
 const MANY_DEFAULT = 10_000;
@@ -68,10 +68,10 @@ async function measure(name: string, transport: string | null, many: number): Pr
   try {
     const few = await holdConnections(server.port, FEW);
     cost.cpu = await idleCpuPercent(server.pid);
-    const before = residentBytes(server.pid);
+    const before = residentDataBytes(server.pid);
     const others = await holdConnections(server.port, many);
     await delay(1000);
-    cost.kibPerConnection = (residentBytes(server.pid) - before) / many / 1024;
+    cost.kibPerConnection = (residentDataBytes(server.pid) - before) / many / 1024;
     few.kill();
     others.kill();
   } finally {

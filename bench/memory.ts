@@ -11,15 +11,18 @@ import { Command } from 'commander';
 import { Random } from '../test/tools/random.js';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
 import { KEY_BYTES, sendSets } from './load.js';
-import { cpuSeconds, residentBytes } from './process-cost.js';
+import { cpuSeconds, residentBytes, residentDataBytes } from './process-cost.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
 
 const SETTLE_MS = 1500;
 /** The JavaScript engine tidies up after the start, too. */
 const IDLE_SETTLE_MS = 30_000;
+const MEBIBYTE = 1 << 20;
 
 interface Row {
   name: string;
+  /** Worker threads; default: as on the command line. */
+  threads?: number;
   unit: string;
   target: Target;
   /** The target is for Damselfly ÷ Redis. */
@@ -27,13 +30,55 @@ interface Row {
   measure(server: TestServer): Promise<number>;
 }
 
+/** MiB of a server that has just been started and has nothing to do. */
+async function emptyServer(server: TestServer): Promise<number> {
+  await delay(IDLE_SETTLE_MS);
+  return residentBytes(server.pid) / MEBIBYTE;
+}
+
+/**
+ * The most that is resident, in MiB, while so many random ones of 100,000 keys are set to values of 100 KB, with
+ * `maxmemory` 1 GiB and the policy allkeys-lru.
+ */
+async function comingAndGoing(server: TestServer, count: number): Promise<number> {
+  const client = await server.rawClient();
+  await client.text('CONFIG', 'SET', 'maxmemory', '1gb', 'maxmemory-policy', 'allkeys-lru');
+  const random = new Random(1);
+  let most = 0;
+  await sendSets({
+    port: server.port,
+    count,
+    valueBytesMax: 100_000,
+    next: () => ({ key: random.below(100_000), valueBytes: 100_000 }),
+    onProgress: () => {
+      most = Math.max(most, residentBytes(server.pid));
+    },
+  });
+  return most / MEBIBYTE;
+}
+
+/** MiB more than before, 10 s after a client has gone that was to read 1 GB of replies and has not. */
+async function afterReader(server: TestServer): Promise<number> {
+  const client = await server.rawClient();
+  await client.text('SET', 'large', Buffer.alloc(10_000_000, 'x'));
+  await delay(IDLE_SETTLE_MS);
+  const before = residentBytes(server.pid);
+  const reader = await server.rawClient();
+  reader.socket.pause();
+  for (let count = 0; count < 100; count++) reader.send('GET', 'large');
+  await delay(5000);
+  await reader.close();
+  await delay(10_000);
+  return (residentBytes(server.pid) - before) / MEBIBYTE;
+}
+
 async function residentPerKey(server: TestServer, keys: number, valueBytes: number): Promise<number> {
   const client = await server.rawClient();
-  const before = residentBytes(server.pid);
+  const before = residentDataBytes(server.pid);
   const reply = await client.text('DEBUG', 'POPULATE', keys, 'key', valueBytes);
   if (reply !== '+OK\r\n') throw new Error(`DEBUG POPULATE answered ${reply}`);
   await delay(SETTLE_MS);
-  return (residentBytes(server.pid) - before) / keys;
+  return (residentDataBytes(server.pid) - before) / keys;
 }
 
 /** Resident bytes ÷ live bytes (keys and values) after many overwrites with values of other sizes. */
@@ -42,7 +87,7 @@ async function overwrites(server: TestServer, count: number): Promise<number> {
   const valueBytesMax = 4096;
   const random = new Random(1);
   const sizes = new Uint16Array(keys);
-  const before = residentBytes(server.pid);
+  const before = residentDataBytes(server.pid);
   await sendSets({
     port: server.port,
     count: keys + count,
@@ -59,7 +104,7 @@ async function overwrites(server: TestServer, count: number): Promise<number> {
   });
   await delay(SETTLE_MS);
   const liveBytes = sizes.reduce((sum, size) => sum + size + KEY_BYTES, 0);
-  return (residentBytes(server.pid) - before) / liveBytes;
+  return (residentDataBytes(server.pid) - before) / liveBytes;
 }
 
 async function openIdle(port: number, count: number): Promise<net.Socket[]> {
@@ -95,10 +140,10 @@ async function kibibytesPerConnection(server: TestServer, connections: number): 
   // Whatever the first connections make the server allocate once is not theirs.
   closeAll(await openIdle(server.port, 50));
   await delay(SETTLE_MS);
-  const before = residentBytes(server.pid);
+  const before = residentDataBytes(server.pid);
   const sockets = await openIdle(server.port, connections);
   await delay(SETTLE_MS);
-  const grown = residentBytes(server.pid) - before;
+  const grown = residentDataBytes(server.pid) - before;
   closeAll(sockets);
   return grown / connections / 1024;
 }
@@ -118,7 +163,7 @@ async function residentPerElement(
   commandFor: (first: number, end: number) => string[],
 ): Promise<number> {
   const client = await server.rawClient();
-  const before = residentBytes(server.pid);
+  const before = residentDataBytes(server.pid);
   for (let at = 0; at < elements; ) {
     const commands: string[][] = [];
     for (; commands.length < 100 && at < elements; at += perCommand)
@@ -128,7 +173,7 @@ async function residentPerElement(
     if (refusal) throw new Error(refusal.toString());
   }
   await delay(SETTLE_MS);
-  return (residentBytes(server.pid) - before) / elements;
+  return (residentDataBytes(server.pid) - before) / elements;
 }
 
 function makeRows(scale: number): Row[] {
@@ -205,6 +250,17 @@ function makeRows(scale: number): Row[] {
           return words;
         }),
     },
+    { name: 'empty, 1 thread', unit: 'RSS MiB', target: { limit: 70 }, threads: 1, measure: emptyServer },
+    { name: 'empty, 2 threads', unit: 'RSS MiB', target: { limit: 79 }, threads: 2, measure: emptyServer },
+    { name: 'empty, 16 threads', unit: 'RSS MiB', target: { limit: 205 }, threads: 16, measure: emptyServer },
+    {
+      name: `${scaled(500_000)} values of 100 KB come and go, maxmemory 1 GiB`,
+      unit: 'RSS MiB at most',
+      // 1.15 GB, and what an empty server takes.
+      target: { limit: 1.15e9 / MEBIBYTE + 70 },
+      measure: (server) => comingAndGoing(server, scaled(500_000)),
+    },
+    { name: 'a reader of 1 GB has gone', unit: 'RSS MiB more', target: { limit: 64 }, measure: afterReader },
   ];
 }
 
@@ -230,7 +286,7 @@ for (const row of chosen) {
   let theirs = Number.NaN;
   for (const kind of kinds) {
     // A server of its own for each row: memory that was once used does not all go back.
-    const threads = Number(options.threads);
+    const threads = row.threads ?? Number(options.threads);
     const server = await TestServer.start({
       kind,
       threads,

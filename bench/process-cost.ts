@@ -13,9 +13,20 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
+function statusBytes(pid: number, field: string): number {
+  const match = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(
+    readFileSync(`/proc/${pid}/status`, 'latin1'),
+  );
+  if (!match) throw new Error(`process ${pid} has no ${field}`);
+  return Number(match[1]) * 1024;
+}
+
 /** Resident memory of a process, in bytes. */
 export function residentBytes(pid: number): number {
-  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  if (!match) throw new Error(`process ${pid} has no resident memory`);
-  return Number(match[1]) * 1024;
+  return statusBytes(pid, 'VmRSS');
+}
+
+/** The same but for the files that it maps, its code: how much of that is resident says nothing about data. */
+export function residentDataBytes(pid: number): number {
+  return statusBytes(pid, 'RssAnon') + statusBytes(pid, 'RssShmem');
 }

@@ -2,6 +2,7 @@
 
 import { consumeGroup } from './consumer-load.js';
 import type { Target } from './table.js';
+import { runTransactions } from './transaction-load.js';
 
 /** One round with one server. */
 export interface Sample {
@@ -12,7 +13,7 @@ export interface Sample {
   p999Ms: number;
 }
 
-export type Pipeline = 1 | 16 | 64;
+export type Pipeline = 1 | 4 | 16 | 64;
 
 export interface Workload {
   name: string;
@@ -31,6 +32,10 @@ export interface Workload {
   range: number;
   /** Worker threads of Damselfly; null: as on the command line. */
   threads: number | null;
+  /** How many of them are active; as many as the load needs if it is not given. */
+  activeWorkers?: number;
+  /** Length of redis-benchmark's values; 3 if it is not given. */
+  valueBytes?: number;
   /** What both servers are started with. */
   directives?: Readonly<Record<string, string>>;
   /** Limits for Damselfly ÷ Redis. */
@@ -212,6 +217,105 @@ const journalWorkloads: readonly Workload[] = [
   withJournal('always', 1, 1, { requestsPerSecond: { limit: 1, atLeast: true } }),
 ];
 
+/** What is to be reached with one active worker, and with two. */
+type BothLimits = readonly [one: number, two: number];
+
+const TAIL_LIMITS: BothLimits = [0.95, 1.05];
+
+/** A workload with one active worker, and with two: `/1` and `/2`. */
+function onOneAndTwo(
+  [one, two]: BothLimits,
+  workload: Omit<Workload, 'threads' | 'activeWorkers' | 'targets'>,
+): Workload[] {
+  return [1, 2].map((activeWorkers) => {
+    const index = activeWorkers - 1;
+    const tail = { limit: TAIL_LIMITS[index]! };
+    return {
+      ...workload,
+      name: `${workload.name}/${activeWorkers}`,
+      threads: activeWorkers,
+      activeWorkers,
+      targets: { cpuMicroseconds: { limit: [one, two][index]! }, p50Ms: tail, p99Ms: tail },
+    };
+  });
+}
+
+const KIB = 1024;
+/** All values of a size take about so much together. */
+const VALUES_BYTES = 128 * KIB * KIB;
+
+function ofValues(limits: BothLimits, name: string, valueBytes: number, load: readonly string[]): Workload[] {
+  const range = Math.max(50, Math.floor(VALUES_BYTES / valueBytes));
+  // After five times as many as there are keys, hardly one is missing.
+  const prepare = { load: ['-t', 'set'], requests: 5 * range };
+  return onOneAndTwo(limits, { name, load, prepare, range, valueBytes, pipeline: 1 });
+}
+
+const KEY = 'key:__rand_int__';
+
+const valueWorkloads: readonly Workload[] = [
+  ...(
+    [
+      [4, [0.75, 0.9]],
+      [16, [0.8, 0.9]],
+      [64, [0.9, 1]],
+      [1024, [0.9, 1]],
+    ] as const
+  ).flatMap(([kibibytes, limits]) => [
+    ...ofValues(limits, `set${kibibytes}k`, kibibytes * KIB, ['-t', 'set']),
+    ...ofValues(limits, `get${kibibytes}k`, kibibytes * KIB, ['-t', 'get']),
+  ]),
+  // Of values of 64 KiB. What is appended to is set anew before each round.
+  ...ofValues([0.9, 1], 'setrange16k', 64 * KIB, ['SETRANGE', KEY, '1000', 'x'.repeat(16 * KIB)]),
+  ...ofValues([0.9, 1], 'getrange16k', 64 * KIB, ['GETRANGE', KEY, '1000', String(1000 + 16 * KIB - 1)]),
+  ...ofValues([0.9, 1], 'append16k', 64 * KIB, ['APPEND', KEY, 'x'.repeat(16 * KIB)]).map((workload) => ({
+    ...workload,
+    fill: ['-t', 'set'],
+  })),
+  ...ofValues([0.9, 1], 'hset16k', 16 * KIB, ['HSET', 'hash:__rand_int__', 'field', 'x'.repeat(16 * KIB)]),
+  ...ofValues([0.9, 1], 'lpush16k', 16 * KIB, ['LPUSH', 'list:__rand_int__', 'x'.repeat(16 * KIB)]).map(
+    (workload) => ({ ...workload, fill: ['DEL', 'list:__rand_int__'] }),
+  ),
+];
+
+const FEW_KEYS_LIMITS: BothLimits = [0.75, 0.85];
+const pairs = (count: number) => numbered(count, () => [KEY, 'xxx']);
+const keys = (count: number) => numbered(count, () => [KEY]);
+const SOURCES = numbered(3, (index) => [`source:${index}`]);
+
+function ofManyKeys(name: string, pipeline: Pipeline, load: readonly string[], more: Partial<Workload> = {}) {
+  return onOneAndTwo(FEW_KEYS_LIMITS, { name, load, pipeline, range: KEYS, ...more });
+}
+
+const manyKeyWorkloads: readonly Workload[] = [
+  ...ofManyKeys('mset10', 4, ['MSET', ...pairs(10)]),
+  ...ofManyKeys('mget10', 4, ['MGET', ...keys(10)]),
+  ...ofManyKeys('mset100', 1, ['MSET', ...pairs(100)]),
+  ...ofManyKeys('mget100', 1, ['MGET', ...keys(100)]),
+  ...ofManyKeys('del10', 4, ['DEL', ...keys(10)], { fill: ['MSET', ...pairs(10)] }),
+  ...ofManyKeys('sinter3', 4, ['SINTER', ...SOURCES], {
+    before: SOURCES.flatMap((key, index) => [
+      ['DEL', key],
+      ['SADD', key, ...numbered(100, (member) => [`member:${member * (index + 1)}`])],
+    ]),
+  }),
+  ...ofManyKeys('zunionstore3', 4, ['ZUNIONSTORE', 'union:__rand_int__', '3', ...SOURCES], {
+    range: 1000,
+    before: SOURCES.flatMap((key, index) => [
+      ['DEL', key],
+      ['ZADD', key, ...numbered(100, (member) => [String(member), `member:${member * (index + 1)}`])],
+    ]),
+  }),
+  ...ofManyKeys('multi5', 1, [], { drive: runTransactions }),
+];
+
+const latencyWorkloads: readonly Workload[] = [
+  ...onOneAndTwo([0.7, 0.85], { name: 'set', load: ['-t', 'set'], pipeline: 1, range: KEYS }),
+  ...onOneAndTwo([0.7, 0.85], { name: 'get', load: ['-t', 'get'], pipeline: 1, range: KEYS }),
+  ...onOneAndTwo([0.9, 1], { name: 'hotincr', load: ['INCR', 'counter'], pipeline: 16, range: 1 }),
+  ...onOneAndTwo([0.9, 1], { name: 'hotget', load: ['GET', 'counter'], pipeline: 16, range: 1 }),
+];
+
 /** By the name that `--suite` takes. */
 export const suites: Readonly<Record<string, readonly Workload[]>> = {
   strings: stringWorkloads,
@@ -220,4 +324,7 @@ export const suites: Readonly<Record<string, readonly Workload[]>> = {
   types: typeWorkloads,
   streams: streamWorkloads,
   journal: journalWorkloads,
+  values: valueWorkloads,
+  'many-keys': manyKeyWorkloads,
+  latency: latencyWorkloads,
 };

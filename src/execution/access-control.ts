@@ -108,19 +108,19 @@ export class AccessControl {
 
   /**
    * Waits until all workers have taken over a change: so whoever has made it, and is told so, will find no client with
-   * rights that it does not have any more.
+   * rights that it does not have any more. A worker that has not been started has no clients yet.
    */
   private awaitOthers(version: number): void {
     const { state, workerIndex } = this.owner;
     const { usersFollowed } = state;
-    // The last one is the replication thread's, which has no clients whose rights could change.
+    const { startedWorkers } = state.workerLoad;
     const isBehind = (worker: number): boolean => Atomics.load(usersFollowed, worker) - version < 0;
-    for (let worker = 0; worker < usersFollowed.length - 1; worker++) {
+    for (let worker = 0; worker < startedWorkers; worker++) {
       if (worker !== workerIndex && isBehind(worker)) this.owner.wakeWorker(worker);
     }
     if (!this.owner.mayWait()) return;
     const endMs = monotonicMs() + FOLLOW_MS_MAX;
-    for (let worker = 0; worker < usersFollowed.length - 1; worker++) {
+    for (let worker = 0; worker < startedWorkers; worker++) {
       while (worker !== workerIndex && isBehind(worker) && monotonicMs() < endMs)
         Atomics.wait(usersFollowed, worker, Atomics.load(usersFollowed, worker), 1);
     }

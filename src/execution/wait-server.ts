@@ -67,14 +67,17 @@ export class WaitServer {
 
   serve(): void {
     const { context, keyspace } = this;
-    const { request, session, command, reply, inTransaction } = context;
+    const { request, session, command, reply, inTransaction, nowMs } = context;
     const { ready } = keyspace.gate;
     context.reply = this.reply;
     context.inTransaction = false;
+    // What has made the key ready may have taken a while, and the key may have expired.
+    context.nowMs = Math.max(nowMs, Date.now());
     // Serving one may make others ready.
     for (let next = ready.shift(); next !== undefined; next = ready.shift()) this.serveKey(next);
     for (const shard of this.locked) keyspace.release(shard);
     this.locked.length = 0;
+    context.nowMs = nowMs;
     context.reply = reply;
     context.session = session;
     context.command = command;

@@ -39,6 +39,7 @@ const enum CacheWord {
   EvalCount = 130,
   Evicted = 131,
   NextNumber = 132,
+  AllowsAll = 133,
 }
 
 export interface ScriptCacheHandle {
@@ -82,6 +83,15 @@ export class ScriptCache {
 
   get evictedCount(): number {
     return this.words[CacheWord.Evicted];
+  }
+
+  /** Scripts may call any command (DEBUG SET-DISABLE-DENY-SCRIPTS). */
+  get allowsAnyCommand(): boolean {
+    return this.words[CacheWord.AllowsAll] !== 0;
+  }
+
+  set allowsAnyCommand(allows: boolean) {
+    Atomics.store(this.words, CacheWord.AllowsAll, allows ? 1 : 0);
   }
 
   get usedBytes(): number {

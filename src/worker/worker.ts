@@ -770,6 +770,8 @@ export class Worker implements ConnectionHandler {
     const { arrivals, sockets } = this;
     if (arrivals.length === 0 || sockets === null) return;
     this.arrivals = [];
+    // Their users may have been made a moment before.
+    this.access.follow();
     for (const { fd, slot, input } of arrivals) {
       const connection = sockets.attach(fd);
       const session = this.services.clientRows.join(slot, connection);

@@ -24,9 +24,11 @@ async function start(t: Test, transport: string, directives = {}): Promise<TestS
   return server;
 }
 
+/** What is in memory but for files: those are given back once after the start. */
 function residentBytes(server: TestServer): number {
   const status = readFileSync(`/proc/${server.pid}/status`, 'latin1');
-  return 1024 * Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]);
+  const kibibytes = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]);
+  return 1024 * (kibibytes('RssAnon') + kibibytes('RssShmem'));
 }
 
 /** Sends a command whose reply is not read. */

@@ -309,6 +309,8 @@ const help = helpHandler('DEBUG', [
   '    Crash the server by ending the thread.',
   'SET-ACTIVE-EXPIRE <0|1>',
   '    Stop or resume deleting expired keys that nobody asks for.',
+  'SET-DISABLE-DENY-SCRIPTS <0|1>',
+  '    Let scripts call any command, or not.',
   'SLEEP <seconds>',
   '    Keep this thread busy. Fractions are allowed.',
   'STRINGMATCH-LEN <length> <pattern>',
@@ -340,7 +342,10 @@ function debug(context: CommandContext): void {
   else if (name === 'STRINGMATCH-LEN' && argCount === 4) matchRepeated(context);
   else if (name === 'OBJECT' && argCount >= 3) describeObject(context);
   else if (name === 'PROTOCOL' && argCount === 3) protocolSample(context);
-  else if (name === 'SET-ACTIVE-EXPIRE' && argCount === 3) {
+  else if (name === 'SET-DISABLE-DENY-SCRIPTS' && argCount === 3) {
+    services.state.scriptCache.allowsAnyCommand = context.argIs(2, '1');
+    reply.ok();
+  } else if (name === 'SET-ACTIVE-EXPIRE' && argCount === 3) {
     services.state.control.isActiveExpireOn = context.argText(2) !== '0';
     reply.ok();
   } else if (name === 'ERROR' && argCount === 3) reply.error(context.argLatin1(2));

@@ -14,7 +14,7 @@ import { saveInForeground } from './save.js';
 
 function time(context: CommandContext): void {
   const { reply } = context;
-  const microseconds = wallMicroseconds();
+  const microseconds = context.isInScript ? context.scripts.startMicroseconds : wallMicroseconds();
   reply.array(2);
   reply.bulkString(String(Math.floor(microseconds / 1e6)));
   reply.bulkString(String(microseconds % 1e6));

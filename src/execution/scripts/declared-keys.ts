@@ -332,7 +332,7 @@ class SourceReading {
     if (!CALLS.has(name)) return !this.is(at + 3, '=');
     if (this.is(at + 3, '(')) return this.isGoodCall(at + 3);
     // `local call = redis.call`, if that name is used for nothing else.
-    for (let start = at - 1; start > 0; start--) {
+    for (let start = at - 1; start >= 0; start--) {
       if (this.is(start, 'local')) return this.isAmongCalls(start, at);
       if (!this.is(start, '=') && !this.is(start, ',') && !this.is(start, '.') && this.nameAt(start) === '')
         return false;

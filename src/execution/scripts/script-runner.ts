@@ -15,6 +15,7 @@ import type { ScriptHost, ScriptMemory } from '../../scripting/host.js';
 import { DenialContext } from '../../state/access-log.js';
 import type { ControlBlock } from '../../state/control-block.js';
 import { type RunningScripts, ScriptKind } from '../../state/running-scripts.js';
+import { wallMicroseconds } from '../../system/clock.js';
 import { releasePages } from '../../system/page-release.js';
 import { REDIS_VERSION, REDIS_VERSION_NUMBER } from '../../system/version.js';
 import { Refusal } from '../access-check.js';
@@ -101,6 +102,8 @@ export class ScriptRunner implements ScriptHost {
   private hasWritten = false;
   private isInTransaction = false;
   private startMs = 0;
+  /** What TIME says in this script; -1: nobody has asked yet. */
+  private frozenMicroseconds = -1;
   /** A script runs; else, when the engine asks, it loads a library. */
   private isRunning = false;
   private isSlow = false;
@@ -229,6 +232,7 @@ export class ScriptRunner implements ScriptHost {
     this.isRunning = true;
     if (!this.isReplaying) this.running.turn(context.services.workerIndex);
     this.hasWritten = false;
+    this.frozenMicroseconds = -1;
     this.isSlow = false;
     this.startMs = performance.now();
     const { pairs, bytes, start, count } = request;
@@ -317,7 +321,8 @@ export class ScriptRunner implements ScriptHost {
     }
     const { flags } = command;
     // What blocks does not block here, and does not harm.
-    if ((flags & CommandFlag.Noscript) !== 0 && (flags & CommandFlag.Blocking) === 0) {
+    const isForbidden = (flags & CommandFlag.Noscript) !== 0 && (flags & CommandFlag.Blocking) === 0;
+    if (isForbidden && !context.services.state.scriptCache.allowsAnyCommand) {
       return this.refuse('ERR This Redis command is not allowed from script', command);
     }
     if (this.isReplaying) return command;
@@ -454,6 +459,12 @@ export class ScriptRunner implements ScriptHost {
     if (!this.isEnding) return undefined;
     this.context.services.log('Lua script killed by user with SCRIPT KILL.');
     return KILLED;
+  }
+
+  /** Time stands still while a script runs. */
+  get startMicroseconds(): number {
+    if (this.frozenMicroseconds < 0) this.frozenMicroseconds = wallMicroseconds();
+    return this.frozenMicroseconds;
   }
 
   /** A library is about to be loaded. */

@@ -17,18 +17,20 @@ async function begin(server: TestServer, ...script: (string | number)[]): Promis
 }
 
 const withEach = (name: string, body: (t: Test, server: TestServer) => Promise<void>): void => {
-  for (const threads of [1, 4]) {
-    for (const transport of ['io_uring', 'epoll']) {
-      t.test(`${name} (${threads} workers, ${transport})`, async (t) => {
-        const server = await TestServer.start({
-          kind: 'damselfly',
-          threads,
-          directives: { 'busy-reply-threshold': 20, transport },
-        });
-        t.teardown(() => server.stop('SIGKILL'));
-        await body(t, server);
+  for (const [threads, transport] of [
+    [1, 'epoll'],
+    [1, 'io_uring'],
+    [4, 'io_uring'],
+  ] as const) {
+    t.test(`${name} (${threads} workers, ${transport})`, async (t) => {
+      const server = await TestServer.start({
+        kind: 'damselfly',
+        threads,
+        directives: { 'busy-reply-threshold': 20, transport },
       });
-    }
+      t.teardown(() => server.stop('SIGKILL'));
+      await body(t, server);
+    });
   }
 };
 
@@ -89,10 +91,7 @@ withEach('functions are killed by FUNCTION KILL', async (t, server) => {
   t.match((await running.read()).toString(), /^-ERR Script killed by user/);
   t.equal(
     await client.text('FUNCTION', 'LOAD', '#!lua name=slow\nwhile true do end'),
-    '-ERR Error registering functions: @user_function: 2: FUNCTION LOAD timeout\r\n'.replace(
-      '@user_function: 2: ',
-      '',
-    ),
+    '-ERR Error registering functions: ERR FUNCTION LOAD timeout\r\n',
   );
 });
 

@@ -10,6 +10,7 @@ import { hyperLogLogs } from './hyperloglog.js';
 import { keys } from './keys.js';
 import { lists } from './lists.js';
 import { protocol } from './protocol.js';
+import { scripting } from './scripting.js';
 import { server } from './server.js';
 import { sets } from './sets.js';
 import { sort } from './sort.js';
@@ -32,6 +33,7 @@ export const families: readonly Family[] = [
   streams,
   dumps,
   transactions,
+  scripting,
   connection,
   server,
   protocol,
