@@ -19,6 +19,7 @@ const OWN = new Set([
   'commandlog-reply-larger-than',
   'commandlog-request-larger-than',
   'recover-until',
+  'replica-full-sync-guard',
   'set-max-listpack-entries',
   'set-max-listpack-value',
   'threads',
