@@ -113,7 +113,6 @@ class Model {
     if (known === undefined || known.expiresAt < 0 || known.expiresAt > this.nowMs) return known;
     map.delete(name);
     this.expired++;
-    this.changes++;
     return undefined;
   }
 
@@ -233,7 +232,6 @@ class Model {
     if (evicts) {
       this.shard.evict(this.database, this.hash, slot);
       this.evicted++;
-      this.changes++;
     } else {
       this.shard.remove(this.database, this.hash, slot);
       this.changed(KeyEvent.Delete);
@@ -253,7 +251,6 @@ class Model {
         if (this.shard.hasHash(database, this.hash, 0)) continue;
         map.delete(name);
         this.expired++;
-        this.changes++;
       }
     }
   }
