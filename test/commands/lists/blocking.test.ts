@@ -347,7 +347,7 @@ await withServers(t, 'clients over maxclients do not disturb those who wait', {}
 for (const threads of threadCounts()) {
   t.test(`SHUTDOWN ends all waits, ${threads} workers`, async (t: Test) => {
     const server = await TestServer.start({ threads });
-    t.teardown(() => server.stop('SIGKILL'));
+    t.teardown(() => void server.process.kill('SIGKILL'));
     const clients = await Promise.all(Array.from({ length: 50 }, () => server.rawClient()));
     for (const client of clients) client.send('BLPOP', 'q', 0);
     const control = server.client();
@@ -355,5 +355,6 @@ for (const threads of threadCounts()) {
     control.shutdown('NOSAVE').catch(() => {});
     await Promise.all(clients.map(({ closed }) => closed));
     t.equal((await server.exited).code, 0);
+    control.disconnect();
   });
 }
