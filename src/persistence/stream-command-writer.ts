@@ -1,6 +1,6 @@
 /**
  * Writes streams as the commands that make them, as Redis 7.0 does: XADD for each entry, XSETID, and for each group
- * XGROUP CREATE, XCLAIM for what is pending and XGROUP CREATECONSUMER for consumers without any of that. What was given
+ * XGROUP CREATE, XGROUP CREATECONSUMER for each consumer, and XCLAIM for what is pending. What was given
  * back with XNACK takes an XNACK, which Redis knows since 8.8, what is known of producers XCFGSET and XIDMPRECORD of 8.6 and 8.8. Whoever runs these commands does not get what is pending but
  * deleted from the stream.
  */
@@ -8,7 +8,7 @@
 import type { LongKey } from '../keyspace/long-key.js';
 import type { Shard } from '../keyspace/shard.js';
 import { StreamEntry } from '../structures/stream-block.js';
-import { Consumer, Group, Pending } from '../structures/stream-groups.js';
+import { Group, Pending } from '../structures/stream-groups.js';
 import { ID_TEXT_BYTES_MAX, StreamId, uint64ToBigInt } from '../structures/stream-id.js';
 import { nameOf } from '../structures/stream-producers.js';
 import { Stream } from '../structures/stream-root.js';
@@ -93,7 +93,7 @@ export class StreamCommandWriter {
       const vector = groups.consumersOf(group);
       for (let number = 0; number < groups.consumers.count(vector); number++) {
         const consumer = groups.consumers.recordAt(vector, number);
-        if (groups.pendingOf(consumer) === 0) this.writeConsumer(group, consumer);
+        this.writeConsumer(group, consumer);
       }
       const tree = (group >> 2) + Group.ById;
       for (let pending = groups.byId.first(tree); pending !== 0; pending = groups.byId.next()) {
@@ -225,13 +225,12 @@ export class StreamCommandWriter {
   }
 
   stepGroupHead(group: number): void {
-    const { words, streams } = this.shard;
-    const { groups } = streams;
+    const { groups } = this.shard.streams;
     this.writeGroup(group);
     const vector = groups.consumersOf(group);
     for (let number = 0; number < groups.consumers.count(vector); number++) {
       const consumer = groups.consumers.recordAt(vector, number);
-      if (words[(consumer >> 2) + Consumer.PendingThen] === 0) this.writeConsumer(group, consumer);
+      this.writeConsumer(group, consumer);
     }
   }
 

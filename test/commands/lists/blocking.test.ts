@@ -289,6 +289,7 @@ withServer('groups are told that their stream has gone', async (t, server) => {
 withServer('it counts once, when it is done', async (t, server) => {
   const control = server.client();
   await control.config('RESETSTAT');
+  await control.slowlog('RESET');
   await control.config('SET', 'slowlog-log-slower-than', '0');
   const client = await blocked(server, 1, 'BLPOP', 'q', 0);
   t.notMatch(await control.info('commandstats'), /cmdstat_blpop/);
