@@ -473,5 +473,5 @@ t.test('what is not supported is named', async (t) => {
   );
   reader.load();
   t.equal(keyspace.keyCount(0), 1);
-  t.match(warnings, [/library of functions/]);
+  t.same(warnings, [], 'functions are loaded');
 });
