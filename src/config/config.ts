@@ -522,6 +522,11 @@ export class Config {
     return supervised === 'systemd' || (supervised === 'auto' && process.env.NOTIFY_SOCKET !== undefined);
   }
 
+  /** `min-replicas-to-write`: writes need replicas that keep up. */
+  get needsReplicas(): boolean {
+    return this.minReplicasToWrite > 0 && this.minReplicasMaxLagSeconds > 0;
+  }
+
   toJSON(): ConfigSnapshot {
     return { values: this.values, configFile: this.configFile, renamedCommands: this.renamedCommands };
   }

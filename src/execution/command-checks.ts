@@ -75,20 +75,16 @@ export class CommandChecks {
       const hasRoom = context.keyspace.makeRoom(this.clientBytes(), this.neededBytes(command), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
+    const { config } = context.services;
     const { persistence, appendOnly, replication } = context.services.state;
     const isReplica = replication.isReplica;
-    if (!isReplica && this.needsReplicas && this.has(command, CommandFlag.Write) && this.lacksReplicas()) {
+    if (!isReplica && config.needsReplicas && this.has(command, CommandFlag.Write) && this.lacksReplicas()) {
       return this.refuse(NOT_ENOUGH_REPLICAS, command);
     }
-    if (isReplica && context.services.config.replicaReadOnly && this.has(command, CommandFlag.Write)) {
+    if (isReplica && config.replicaReadOnly && this.has(command, CommandFlag.Write)) {
       return this.refuse(READ_ONLY_REPLICA, command);
     }
-    if (
-      isReplica &&
-      replication.isStale &&
-      !context.services.config.replicaServesStaleData &&
-      this.needsFreshData(command)
-    ) {
+    if (isReplica && replication.isStale && !config.replicaServesStaleData && this.needsFreshData(command)) {
       return this.refuse(PRIMARY_IS_DOWN, command);
     }
     if ((persistence.hasFailed || appendOnly.writeError !== 0) && this.isStoppable(command)) {
@@ -129,12 +125,6 @@ export class CommandChecks {
     }
     if (!hasArity(command, context.argCount)) return this.refuse(wrongArity(command.fullName), command);
     return command;
-  }
-
-  /** `min-replicas-to-write`: writes need replicas that keep up. */
-  get needsReplicas(): boolean {
-    const { minReplicasToWrite, minReplicasMaxLagSeconds } = this.context.services.config;
-    return minReplicasToWrite > 0 && minReplicasMaxLagSeconds > 0;
   }
 
   private lacksReplicas(): boolean {
@@ -225,16 +215,10 @@ export class CommandChecks {
     return (flags & CommandFlag.Loading) === 0 || (traits & CommandTrait.NeedsData) !== 0;
   }
 
-  /**
-   * During a pause, and while nothing can be recorded, nothing is evicted: that would be a write, too. Nor while the
-   * dataset is loaded.
-   */
+  /** Nothing is evicted while the dataset is loaded or a slow script runs, nor when no key may go by itself. */
   private mayEvict(): boolean {
-    const { control, appendOnly, replication } = this.context.services.state;
-    if (replication.isReplica) return false;
-    if (this.isLoading || this.context.keyspace.lockOrder.slowScripts !== 0 || appendOnly.writeError !== 0)
-      return false;
-    return !control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off;
+    const { keyspace } = this.context;
+    return !this.isLoading && keyspace.lockOrder.slowScripts === 0 && keyspace.mayDeleteByItself;
   }
 
   /** Whether the command is refused while nothing can be saved. */

@@ -110,7 +110,7 @@ export class Executor {
     const { persistence, appendOnly } = this.context.services.state;
     this.pauseGeneration = control.pauseGeneration;
     const { replication } = this.context.services.state;
-    this.batch.refusesWrites = replication.isReplica || this.checks.needsReplicas;
+    this.batch.refusesWrites = replication.isReplica || this.context.services.config.needsReplicas;
     return (
       !replication.isStale &&
       !this.checks.isLoading &&

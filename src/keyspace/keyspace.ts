@@ -286,7 +286,7 @@ export class Keyspace {
   }
 
   /** Whether keys may go that no command deletes. Exact under a lock: whoever forbids it takes all of them once. */
-  private get mayDeleteByItself(): boolean {
+  get mayDeleteByItself(): boolean {
     return this.settings.mayDeleteByItself?.() ?? true;
   }
 

@@ -10,7 +10,6 @@ import type { Shard } from '../keyspace/shard.js';
 import { StreamEntry } from '../structures/stream-block.js';
 import { Group, Pending } from '../structures/stream-groups.js';
 import { ID_TEXT_BYTES_MAX, StreamId, uint64ToBigInt } from '../structures/stream-id.js';
-import { nameOf } from '../structures/stream-producers.js';
 import { Stream } from '../structures/stream-root.js';
 import type { CommandOutput } from './command-output.js';
 
@@ -111,6 +110,7 @@ export class StreamCommandWriter {
     const { output, shard, id } = this;
     const { words, bytes, view, streams } = shard;
     const { producers } = streams;
+    const { messages } = producers;
     const known = words[root + Stream.Producers];
     if (known === 0) return;
     this.command('XCFGSET', 4);
@@ -121,14 +121,14 @@ export class StreamCommandWriter {
     const vector = producers.vector(known);
     for (let index = 0; index < producers.producers.count(vector); index++) {
       const producer = producers.producers.recordAt(vector, index);
-      const name = nameOf(producers.producers, producer, bytes, view);
+      const nameAt = producers.producers.nameOffset(producer);
+      const nameBytes = producers.producers.nameLength(producer);
       for (let message = producers.oldest(producer); message !== 0; message = producers.newer(message)) {
         id.read(words, producers.entryIdOf(message));
         if (id.compareTo(words, root + Stream.LastId) > 0 || !streams.find(reference, id)) continue;
         this.command('XIDMPRECORD', 3);
-        output.argument(bytes, view, name.offset, name.lengthBytes);
-        const own = nameOf(producers.messages, message, bytes, view);
-        output.argument(bytes, view, own.offset, own.lengthBytes);
+        output.argument(bytes, view, nameAt, nameBytes);
+        output.argument(bytes, view, messages.nameOffset(message), messages.nameLength(message));
         this.idArgument(id);
       }
     }

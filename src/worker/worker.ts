@@ -422,19 +422,13 @@ export class Worker implements ConnectionHandler {
     if (this.state.appendOnly.writeError !== 0) return false;
     // Its primary says when keys go, unless clients write to a replica.
     if (this.state.replication.isReplica) return (this.context.command.flags & CommandFlag.Write) !== 0;
-    return !this.areWritesPaused || (this.context.command.flags & CommandFlag.Write) !== 0;
+    return !this.state.control.areWritesPaused || (this.context.command.flags & CommandFlag.Write) !== 0;
   }
 
   /** The same for keys that are deleted while no command asks for them. */
   private mayDeleteByItself(): boolean {
     const { appendOnly, replication } = this.state;
-    return !replication.isReplica && appendOnly.writeError === 0 && !this.areWritesPaused;
-  }
-
-  /** Whether CLIENT PAUSE holds writes back. */
-  private get areWritesPaused(): boolean {
-    const { control } = this.state;
-    return control.mayBePaused && control.pauseKind(monotonicMs()) !== PauseKind.Off;
+    return !replication.isReplica && appendOnly.writeError === 0 && !this.state.control.areWritesPaused;
   }
 
   /** Whether an `enable-…` directive lets a client in. */
@@ -680,19 +674,16 @@ export class Worker implements ConnectionHandler {
     this.heldReplies.beforeCommands();
     this.limits.beforeCommands(session);
     reply.protocol = session.protocol;
-    if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
-    else if (end === WaitEnd.TimedOut) reply.nullArray();
-    else if (end === WaitEnd.Denied) this.replyDenied(session, command);
-    else if (end === WaitEnd.Demoted) reply.error(DEMOTED);
-    else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
-    if (end === WaitEnd.Denied) this.executor.countDenied(session, command);
-    else {
-      this.executor.countServed(
-        session,
-        command,
-        milliseconds,
-        end === WaitEnd.Unblocked || end === WaitEnd.Demoted ? 'UNBLOCKED' : error,
-      );
+    if (end === WaitEnd.Denied) {
+      this.replyDenied(session, command);
+      this.executor.countDenied(session, command);
+    } else {
+      if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
+      else if (end === WaitEnd.TimedOut) reply.nullArray();
+      else if (end === WaitEnd.Demoted) reply.error(DEMOTED);
+      else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
+      const isUnblocked = end === WaitEnd.Unblocked || end === WaitEnd.Demoted;
+      this.executor.countServed(session, command, milliseconds, isUnblocked ? 'UNBLOCKED' : error);
     }
     if (session.replyMode !== ReplyMode.On) {
       reply.drop();

@@ -3,22 +3,14 @@
 import t from 'tap';
 import { fillRandomly } from '../tools/dataset.js';
 import { Random } from '../tools/random.js';
-import { type ServerKind, type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
-import { compare, follow, info, untilLinked, writeRandomly } from './pairs.js';
+import { type ServerKind, skipWithoutRedis } from '../tools/server.js';
+import { compare, follow, info, start, untilLinked, writeRandomly } from './pairs.js';
 
 t.setTimeout(0);
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const random = new Random(seed);
 t.comment(`seed ${seed}`);
-
-function start(kind: ServerKind, directives: ServerOptions['directives'] = {}): Promise<TestServer> {
-  return TestServer.start({
-    kind,
-    threads: 3,
-    directives: { 'repl-diskless-sync-delay': 0, 'repl-ping-replica-period': 1, ...directives },
-  });
-}
 
 const PAIRS: readonly (readonly [ServerKind, ServerKind])[] = [
   ['damselfly', 'redis'],

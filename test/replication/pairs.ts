@@ -4,9 +4,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { differences, readDataset } from '../tools/dataset.js';
 import type { Random } from '../tools/random.js';
-import type { TestServer } from '../tools/server.js';
+import { type ServerKind, type ServerOptions, TestServer } from '../tools/server.js';
 
 const WAIT_MS_MAX = 240_000;
+
+/** A server whose replicas sync at once and hear of it every second. */
+export function start(kind: ServerKind, directives: ServerOptions['directives'] = {}): Promise<TestServer> {
+  return TestServer.start({
+    kind,
+    threads: 3,
+    directives: { 'repl-diskless-sync-delay': 0, 'repl-ping-replica-period': 1, ...directives },
+  });
+}
 
 /** Settles once something is so. */
 export async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {

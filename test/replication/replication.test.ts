@@ -4,22 +4,14 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import t from 'tap';
 import { Random } from '../tools/random.js';
-import { type ServerKind, type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
-import { compare, follow, info, until, untilCaughtUp, untilLinked, writeRandomly } from './pairs.js';
+import { skipWithoutRedis, TestServer } from '../tools/server.js';
+import { compare, follow, info, start, until, untilCaughtUp, untilLinked, writeRandomly } from './pairs.js';
 
 t.setTimeout(0);
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const random = new Random(seed);
 t.comment(`seed ${seed}`);
-
-function start(kind: ServerKind, directives: ServerOptions['directives'] = {}): Promise<TestServer> {
-  return TestServer.start({
-    kind,
-    threads: 3,
-    directives: { 'repl-diskless-sync-delay': 0, 'repl-ping-replica-period': 1, ...directives },
-  });
-}
 
 t.test('a chain, and a failover within it', { skip: skipWithoutRedis() }, async (t) => {
   for (const kinds of [

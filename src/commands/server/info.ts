@@ -350,7 +350,7 @@ function replication(context: CommandContext): Fields {
     ['role', repl.isReplica ? 'slave' : 'master'],
     ...(repl.isReplica ? replicaFields(context, offset) : []),
     ['connected_slaves', replicas.length],
-    ...(config.minReplicasToWrite > 0 && config.minReplicasMaxLagSeconds > 0 && !repl.isReplica
+    ...(config.needsReplicas && !repl.isReplica
       ? ([['min_slaves_good_slaves', repl.goodReplicas]] as Fields)
       : []),
     ...replicas.map(({ ip, port, state: replicaState, ackOffset, ackMs }, index): [string, string] => [

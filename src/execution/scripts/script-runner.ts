@@ -334,10 +334,9 @@ export class ScriptRunner implements ScriptHost {
     if (this.hasWritten) return command;
     if ((flags & CommandFlag.Write) !== 0) {
       const { state, config } = context.services;
-      const { minReplicasToWrite, minReplicasMaxLagSeconds } = config;
       if (state.replication.isReplica) {
         if (config.replicaReadOnly) return this.refuse(READ_ONLY_REPLICA, command);
-      } else if (minReplicasMaxLagSeconds > 0 && state.replication.goodReplicas < minReplicasToWrite) {
+      } else if (config.needsReplicas && state.replication.goodReplicas < config.minReplicasToWrite) {
         return this.refuse(NOT_ENOUGH_REPLICAS, command);
       }
       const reason = whyWritesAreStopped(context.services);
