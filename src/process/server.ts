@@ -35,6 +35,7 @@ import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc, Socket } from '../system/libc.js';
 import { createLog } from '../system/log.js';
 import { availableMemoryBytes } from '../system/memory-limit.js';
+import { residentBytes } from '../system/resident-memory.js';
 import { startThread } from '../system/thread.js';
 import { untilReady } from '../system/thread-ready.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
@@ -129,7 +130,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   const state = createProcessState(threads, table.size);
   const channelRegistry = ChannelRegistry.create();
   const block = new ControlBlock(state.control);
-  block.runtimeMemoryBytes = process.memoryUsage.rss();
+  block.runtimeMemoryBytes = residentBytes();
   const workerLoad = new WorkerLoad(state.workerLoad);
   // Over node:net each worker accepts by itself, and keeps what it has accepted.
   if (calls !== null) workerLoad.begin(Math.min(config.activeWorkers || 1, threads));
@@ -295,7 +296,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   void untilAllReady().then(() => {
     giveBackMemory();
     const usedBytes = openKeyspace(keyspace, config).usedBytes();
-    block.runtimeMemoryBytes = Math.max(0, process.memoryUsage.rss() - usedBytes);
+    block.runtimeMemoryBytes = Math.max(0, residentBytes() - usedBytes);
   });
   log('Server initialized', 'warning');
   warnOfMemory(config, log);

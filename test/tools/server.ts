@@ -24,7 +24,9 @@ import { RawClient } from './raw-client.js';
 export const distDirectory = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 /** The program that `damselfly` runs. */
-export const damselflyScript = path.join(distDirectory, 'src', 'process', 'cli.js');
+export const damselflyScript = path.join(distDirectory, 'bundle', 'src', 'process', 'cli.js');
+/** The same, in modules that hooks can replace. */
+const unbundledScript = path.join(distDirectory, 'src', 'process', 'cli.js');
 
 // For servers that hang: a machine with other work takes its time.
 const START_TIMEOUT_MS = 120_000;
@@ -44,7 +46,7 @@ export interface ServerOptions {
   /** Path of a redis.conf that precedes the directives. */
   configFile?: string;
   environment?: Record<string, string>;
-  /** Options of node itself, Damselfly only. */
+  /** Options of node itself, Damselfly only, which then runs unbundled: such as hooks that replace modules. */
   nodeOptions?: readonly string[];
   /** `ulimit -n` of the process. */
   descriptorsMax?: number;
@@ -76,6 +78,9 @@ export function hasProgram(name: string): boolean {
     .some((directory) => directory !== '' && existsSync(path.join(directory, name)));
 }
 
+/** It lets a server end with the test that has started it, however that ends. */
+const hasSetpriv = hasProgram('setpriv');
+
 /** For tap's `skip` option: false if redis-server can be started, else the reason to skip. */
 export function skipWithoutRedis(): false | string {
   return hasProgram('redis-server') ? false : 'redis-server is not installed';
@@ -100,8 +105,9 @@ export function serverCommandLine(options: ServerOptions, port: number, director
     save: '',
     'enable-debug-command': 'yes',
   };
-  const line: string[] =
-    kind === 'redis' ? ['redis-server'] : [process.execPath, ...(options.nodeOptions ?? []), damselflyScript];
+  const { nodeOptions } = options;
+  const program = nodeOptions === undefined ? [damselflyScript] : [...nodeOptions, unbundledScript];
+  const line: string[] = kind === 'redis' ? ['redis-server'] : [process.execPath, ...program];
   if (options.configFile !== undefined) line.push(options.configFile);
   if (kind === 'damselfly') {
     const threads = options.threads ?? threadCounts().at(-1)!;
@@ -113,6 +119,7 @@ export function serverCommandLine(options: ServerOptions, port: number, director
   for (const [name, value] of Object.entries({ ...directives, ...options.directives })) {
     line.push(`--${name}`, ...(typeof value === 'object' ? value : [String(value)]));
   }
+  if (hasSetpriv) line.unshift('setpriv', '--pdeathsig', 'KILL');
   const { descriptorsMax } = options;
   if (descriptorsMax !== undefined) {
     return ['sh', '-c', `ulimit -n ${descriptorsMax} && exec "$@"`, 'sh', ...line];
