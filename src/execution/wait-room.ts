@@ -214,7 +214,7 @@ export class WaitRoom {
     return true;
   }
 
-  /** A client of this worker was served; `finishServed` lets it go on. */
+  /** The wait of a client of this worker has ended; `finishServed` lets it go on. */
   noteServed(
     clientId: number,
     keyArgument: number,
@@ -225,14 +225,14 @@ export class WaitRoom {
     this.served.push({ clientId, keyArgument, microseconds, end, reply, messages: [] });
   }
 
-  /** If a client has been served and does not know yet, keeps a message for after its reply; false if it was not. */
+  /** If a client's wait has ended and it does not know yet, keeps a message for after its reply; false if it was not. */
   keepMessage(clientId: number, message: Uint8Array): boolean {
     const served = this.served.find((one) => one.clientId === clientId);
     served?.messages.push(message);
     return served !== undefined;
   }
 
-  /** Lets the clients go on that this worker has served itself. Nothing else may wait in the reply writer. */
+  /** Lets the clients go on whose wait has ended. Nothing else may wait in the reply writer. */
   finishServed(): void {
     // Whoever goes on may serve others.
     for (let next = this.served.shift(); next !== undefined; next = this.served.shift()) {
@@ -248,9 +248,12 @@ export class WaitRoom {
     return wait;
   }
 
-  /** Takes a message of kind WaitEnded: its first number is the argument that names the key that served the client. */
+  /**
+   * Takes a message of kind WaitEnded: its first number is the argument that names the key that served the client. The
+   * client goes on when all messages have been taken: it may have sent more commands, and these take messages.
+   */
   receive({ id, first, second, third, bytes, offset, length }: Message): void {
-    this.end(this.waitOf(id), third, first, bytes, offset, length, second / 1000);
+    this.noteServed(id, first, second, third, bytes.slice(offset, offset + length));
   }
 
   private end(

@@ -45,6 +45,13 @@ const CLEARING = [
   ['SLOWLOG', 'RESET'],
   ['ACL', 'LOG', 'RESET'],
   ['CONFIG', 'RESETSTAT'],
+  ['DEBUG', 'SET-ACTIVE-EXPIRE', '1'],
+];
+/** Those whose reply differs with what there was, or that Redis does not know. */
+const CLEARING_LOGS = [
+  ['LATENCY', 'RESET'],
+  ['COMMANDLOG', 'RESET', 'large-request'],
+  ['COMMANDLOG', 'RESET', 'large-reply'],
 ];
 
 export type ServerKind = 'damselfly' | 'redis';
@@ -288,6 +295,7 @@ export class TestServer {
   async clear(): Promise<void> {
     await this.closeClients();
     const client = await this.rawClient();
+    for (const command of CLEARING_LOGS) await client.command(...command);
     for (const command of CLEARING) {
       const reply = await client.text(...command);
       if (reply !== '+OK\r\n') throw new Error(`${command.join(' ')}: ${reply}`);
@@ -308,8 +316,9 @@ export class TestServer {
     const { exitCode, signalCode } = this.process;
     if (exitCode !== null || signalCode !== null) return false;
     try {
-      await this.clear();
+      await this.closeClients();
       if (this.settingsAtStart?.equals(await this.settings()) !== true) return false;
+      await this.clear();
     } catch {
       return false;
     }
@@ -321,6 +330,7 @@ export class TestServer {
   /** Notes how it is set up, for {@link reset}. */
   async rememberSettings(): Promise<void> {
     this.settingsAtStart = await this.settings();
+    await this.clear();
   }
 
   /** All that a client can configure. */
