@@ -20,6 +20,8 @@ const withEach = (name: string, body: (t: Test, server: TestServer) => Promise<v
   for (const [threads, transport] of [
     [1, 'epoll'],
     [1, 'io_uring'],
+    [4, 'io_uring'],
+    [4, 'epoll'],
   ] as const) {
     t.test(`${name} (${threads} workers, ${transport})`, async (t) => {
       const server = await TestServer.start({
