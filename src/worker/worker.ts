@@ -484,7 +484,9 @@ export class Worker implements ConnectionHandler {
     this.followLoading();
     this.context.nowMs = nowMs;
     if (this.roundStartMs === 0) this.roundStartMs = monotonicMs();
-    if (this.placement?.noteInput(connection)) this.movers.push(connection);
+    // Not while a slow script runs: the worker that is to have it may be the script's.
+    if (this.placement?.noteInput(connection) && this.keyspace.lockOrder.slowScripts === 0)
+      this.movers.push(connection);
     session.lastInteractionMs = this.roundStartMs;
     const { journal } = this.keyspace;
     if (journal.isOn && !journal.ring.isReady) this.waitForJournal();
@@ -882,9 +884,13 @@ export class Worker implements ConnectionHandler {
 
   private readMailbox(): void {
     this.state.outbox.flush();
+    this.takeMail();
+    this.releaseHeldBack();
+  }
+
+  takeMail(): void {
     this.state.mail.drain(this.options.index, this.receive);
     this.takeArrivals();
-    this.releaseHeldBack();
   }
 
   private readonly receive = (message: Message): void => {
