@@ -42,16 +42,16 @@ const CLEARING = [
   ['FLUSHALL'],
   ['FUNCTION', 'FLUSH'],
   ['SCRIPT', 'FLUSH'],
-  ['SLOWLOG', 'RESET'],
   ['ACL', 'LOG', 'RESET'],
-  ['CONFIG', 'RESETSTAT'],
   ['DEBUG', 'SET-ACTIVE-EXPIRE', '1'],
 ];
-/** Those whose reply differs with what there was, or that Redis does not know. */
+/** What is noted of commands. Replies differ with what there was; Redis does not know all of them. */
 const CLEARING_LOGS = [
   ['LATENCY', 'RESET'],
   ['COMMANDLOG', 'RESET', 'large-request'],
   ['COMMANDLOG', 'RESET', 'large-reply'],
+  ['SLOWLOG', 'RESET'],
+  ['CONFIG', 'RESETSTAT'],
 ];
 
 export type ServerKind = 'damselfly' | 'redis';
@@ -71,6 +71,8 @@ export interface ServerOptions {
   nodeOptions?: readonly string[];
   /** `ulimit -n` of the process. */
   descriptorsMax?: number;
+  /** For `withServers`: not a server that an earlier test has had. */
+  isFresh?: boolean;
   /** Default: a free port. 0: no TCP, then `directives.unixsocket` must be given. */
   port?: number;
 }
@@ -295,7 +297,6 @@ export class TestServer {
   async clear(): Promise<void> {
     await this.closeClients();
     const client = await this.rawClient();
-    for (const command of CLEARING_LOGS) await client.command(...command);
     for (const command of CLEARING) {
       const reply = await client.text(...command);
       if (reply !== '+OK\r\n') throw new Error(`${command.join(' ')}: ${reply}`);
@@ -305,6 +306,7 @@ export class TestServer {
       if (performance.now() > deadline) throw new Error('clients of an earlier test are still there');
       await delay(5);
     }
+    await client.pipeline(CLEARING_LOGS);
     await this.closeClients();
   }
 
@@ -322,6 +324,7 @@ export class TestServer {
     } catch {
       return false;
     }
+    rmSync(path.join(this.directory, 'dump.rdb'), { force: true });
     this.stdout = '';
     this.stderr = '';
     return true;
@@ -330,7 +333,9 @@ export class TestServer {
   /** Notes how it is set up, for {@link reset}. */
   async rememberSettings(): Promise<void> {
     this.settingsAtStart = await this.settings();
-    await this.clear();
+    const client = await this.rawClient();
+    await client.pipeline(CLEARING_LOGS);
+    await this.closeClients();
   }
 
   /** All that a client can configure. */
@@ -432,11 +437,11 @@ class ServerPool {
     if (text !== this.options) await this.stop();
     this.options = text;
     const kept = this.servers.get(threads);
-    if (kept !== undefined && (await kept.reset())) return kept;
+    if (kept !== undefined && !options.isFresh && (await kept.reset())) return kept;
     await kept?.stop('SIGKILL');
     const server = await TestServer.start(options);
     this.servers.set(threads, server);
-    await server.rememberSettings();
+    if (!options.isFresh) await server.rememberSettings();
     return server;
   }
 
