@@ -18,7 +18,7 @@ import { PersistenceState, SnapshotPurpose } from '../state/persistence-state.js
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { ReplicationState } from '../state/replication-state.js';
 import { SharedConfig } from '../state/shared-config.js';
-import { createLog, type Log } from '../system/log.js';
+import { createLog, type LineLevel } from '../system/log.js';
 import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
 import { KeyTally } from './key-tally.js';
@@ -121,32 +121,32 @@ export class BackgroundSave {
     if (file !== null) this.finish(file);
     this.writer = null;
     const isGood = this.failure === '' && !state.isCancelled;
-    this.logEnd(log, isGood);
+    const lines = this.endOf(isGood);
     if (purpose === SnapshotPurpose.AofBase) this.rewriteEnded(isGood);
     else if (purpose === SnapshotPurpose.Replicas) state.noteReplicaSnapshot(isGood);
     else if (isGood) this.control.noteSave();
     if (file instanceof SnapshotPipe) file.close();
     state.finish(isGood);
+    // Whoever sees a line sees what it tells of in INFO, too.
+    for (const [line, level] of lines) log(line, level);
   }
 
-  private logEnd(log: Log, isGood: boolean): void {
+  /** What the log is to have of the end of the snapshot. */
+  private endOf(isGood: boolean): [line: string, level: LineLevel][] {
     const { state } = this;
     const { purpose } = state;
     const isSave = purpose === SnapshotPurpose.Save;
+    const isBase = purpose === SnapshotPurpose.AofBase;
     const name = ENDED[purpose];
-    if (isGood) {
-      if (isSave) log('DB saved on disk');
-      log(`${name} terminated with success`);
-      if (purpose === SnapshotPurpose.AofBase) log(`${name} finished successfully`);
-      else if (isSave && state.hasFailed) log('Background saving works again', 'warning');
-    } else if (state.isCancelled) {
-      log(`${name} cancelled`, 'warning');
-    } else {
-      log(
-        `${name} ${purpose === SnapshotPurpose.AofBase ? 'terminated with error' : 'error'}: ${this.failure}`,
-        'warning',
-      );
+    if (state.isCancelled) return [[`${name} cancelled`, 'warning']];
+    if (!isGood) {
+      return [[`${name} ${isBase ? 'terminated with error' : 'error'}: ${this.failure}`, 'warning']];
     }
+    const lines: [string, LineLevel][] = [[`${name} terminated with success`, 'notice']];
+    if (isSave) lines.unshift(['DB saved on disk', 'notice']);
+    if (isBase) lines.push([`${name} finished successfully`, 'notice']);
+    if (isSave && state.hasFailed) lines.push(['Background saving works again', 'warning']);
+    return lines;
   }
 
   /** Notes how many keys each database had at the snapshot's moment. */
