@@ -29,11 +29,10 @@ RUN groupadd --system --gid 999 damselfly \
 WORKDIR /app
 COPY --from=build /build/package.json /build/LICENSE ./
 COPY --from=build /build/node_modules ./node_modules
-COPY --from=build /build/dist/src ./dist/src
-COPY --from=build /build/dist/workers ./dist/workers
+COPY --from=build /build/dist/bundle ./dist/bundle
 COPY --chmod=755 docker/entrypoint.sh docker/healthcheck.sh /app/docker/
 RUN for name in damselfly redis-server valkey-server; do \
-    ln -s /app/dist/src/process/cli.js /usr/local/bin/$name; \
+    ln -s /app/dist/bundle/src/process/cli.js /usr/local/bin/$name; \
   done \
   && ln -s /usr/bin/redis-cli /usr/local/bin/valkey-cli
 

@@ -4,6 +4,7 @@ import { Arena } from '../src/memory/arena.js';
 import { HeaderWord, ShardMemory } from '../src/memory/shard-memory.js';
 import { ReplyWriter } from '../src/protocol/reply-writer.js';
 import { ListValue } from '../src/structures/list-value.js';
+import { valueLimits } from '../test/tools/value-limits.js';
 import type { EngineRow } from './engine-protocol.js';
 import { measure } from './engine-protocol.js';
 
@@ -13,21 +14,7 @@ const RANGE = 100;
 export function listRows(operations = 1_000_000): EngineRow[] {
   const memory = ShardMemory.create(1 << 28, 1);
   const arena = new Arena(memory);
-  const lists = new ListValue(memory, arena, {
-    hashPackedEntries: 0,
-    hashPackedValueBytes: 0,
-    listPackedSize: -2,
-    listCompressDepth: 0,
-    setIntegerEntries: 0,
-    setPackedEntries: 0,
-    setPackedValueBytes: 0,
-    sortedSetPackedEntries: 0,
-    sortedSetPackedValueBytes: 0,
-    streamNodeBytes: 4096,
-    streamNodeEntries: 100,
-    streamProducerSeconds: 100,
-    streamProducerIds: 100,
-  });
+  const lists = new ListValue(memory, arena, valueLimits());
   const reference = HeaderWord.DraftReference << 2;
   const reply = new ReplyWriter();
   const value = Buffer.from('element:00000001');

@@ -8,8 +8,8 @@ import { ownHashSecret } from '../src/memory/hash.js';
 import { ShardMemory } from '../src/memory/shard-memory.js';
 import { SortedSetCursor, SortedSetValue } from '../src/structures/sorted-set-value.js';
 import { SortedTree, TreeRoot } from '../src/structures/sorted-tree.js';
-import type { ValueLimits } from '../src/structures/value-limits.js';
 import { Random } from '../test/tools/random.js';
+import { valueLimits } from '../test/tools/value-limits.js';
 import type { EngineRow } from './engine-protocol.js';
 
 ownHashSecret();
@@ -18,21 +18,7 @@ const HEADER_BYTES = 12;
 const MEMBER_BYTES = 16;
 const ARENA_BYTES = 512 << 20;
 
-const LIMITS: ValueLimits = {
-  hashPackedEntries: 128,
-  hashPackedValueBytes: 64,
-  listPackedSize: -2,
-  listCompressDepth: 0,
-  setIntegerEntries: 512,
-  setPackedEntries: 128,
-  setPackedValueBytes: 64,
-  sortedSetPackedEntries: 128,
-  sortedSetPackedValueBytes: 64,
-  streamNodeBytes: 4096,
-  streamNodeEntries: 100,
-  streamProducerSeconds: 100,
-  streamProducerIds: 100,
-};
+const LIMITS = valueLimits();
 
 /** Processor time of this process in ms: other processes do not disturb it as they do a clock. */
 function processorMs(): number {

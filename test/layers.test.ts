@@ -10,6 +10,7 @@ const LAYERS = [
   'workers',
   'src/process',
   'src/worker',
+  'src/replication',
   'src/loading',
   'src/network',
   'src/commands',

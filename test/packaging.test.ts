@@ -22,8 +22,9 @@ t.test('the package has the program, and is built first', async (t) => {
   const files = (JSON.parse(output)[0].files as { path: string }[]).map((file) => file.path);
   for (const file of [
     packageJson.bin.damselfly,
-    'dist/workers/worker.js',
-    'dist/workers/journal.js',
+    'dist/bundle/workers/worker.js',
+    'dist/bundle/workers/journal.js',
+    'dist/bundle/src/scripting/engine.wasm',
     'systemd/damselfly.service',
     'README.md',
     'CHANGELOG.md',
@@ -32,7 +33,7 @@ t.test('the package has the program, and is built first', async (t) => {
     t.ok(files.includes(file), file);
   }
   t.notOk(
-    files.some((file) => /^(dist\/(test|bench)|src|test)\//.test(file)),
+    files.some((file) => /^(dist\/(?!bundle)|src|test)/.test(file)),
     'neither tests nor sources',
   );
 });

@@ -23,6 +23,7 @@ import { blockingListHandlers, blockingLists } from './lists/blocking-lists.js';
 import { listHandlers } from './lists/lists.js';
 import { moveManyHandlers } from './lists/move-many.js';
 import { pubsubHandlers } from './pubsub/pubsub.js';
+import { replicationHandlers } from './replication/replication.js';
 import { evalHandlers } from './scripting/eval.js';
 import { functionHandlers } from './scripting/functions.js';
 import { scriptHandlers } from './scripting/script.js';
@@ -100,6 +101,7 @@ export function createCommandTable(
       ...configHandlers,
       ...connectionHandlers,
       ...serverHandlers,
+      ...replicationHandlers,
       ...saveHandlers,
       ...appendOnlyHandlers,
       ...infoHandlers,

@@ -113,6 +113,29 @@ export class Config {
   replicaOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
   pubSubOutputLimit: OutputBufferLimit = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
   replicationBacklogBytes = 0;
+  // Replication
+  /** The primary that this server is a replica of; null: it is none. */
+  replicaOf: { readonly host: string; readonly port: number } | null = null;
+  primaryUser = '';
+  primaryPassword = '';
+  replicaServesStaleData = true;
+  replicaReadOnly = true;
+  isReplicaAnnounced = true;
+  replicaAnnounceIp = '';
+  replicaAnnouncePort = 0;
+  replicaPriority = 100;
+  /** A full sync that would replace more than it brings is refused. */
+  guardsFullSync = false;
+  isDiskless = true;
+  disklessDelaySeconds = 0;
+  disklessReplicasMax = 0;
+  delaysSmallPackets = false;
+  backlogTtlSeconds = 0;
+  pingPeriodSeconds = 10;
+  replicationTimeoutSeconds = 60;
+  minReplicasToWrite = 0;
+  minReplicasMaxLagSeconds = 10;
+  shutdownTimeoutSeconds = 10;
   // Threads
   /** Workers, at least 1. */
   threads = 1;
@@ -459,6 +482,13 @@ export class Config {
     return setFailure(failure.name, failure.reason);
   }
 
+  /** Follows REPLICAOF: CONFIG GET and REWRITE show the primary. */
+  setReplicaOf(host: string, port: number): void {
+    const values = [...this.values];
+    values[directiveIndex('replicaof')] = host === '' ? '' : `${toByteString(host)} ${port}`;
+    this.replace(values);
+  }
+
   private checkActiveWorkers(count: number): void {
     if (count > this.threads)
       throw new InvalidValue(`there are not so many worker threads (${this.threads})`);
@@ -493,6 +523,11 @@ export class Config {
   get isUnderSystemd(): boolean {
     const { supervised } = this;
     return supervised === 'systemd' || (supervised === 'auto' && process.env.NOTIFY_SOCKET !== undefined);
+  }
+
+  /** `min-replicas-to-write`: writes need replicas that keep up. */
+  get needsReplicas(): boolean {
+    return this.minReplicasToWrite > 0 && this.minReplicasMaxLagSeconds > 0;
   }
 
   toJSON(): ConfigSnapshot {
@@ -584,6 +619,27 @@ export class Config {
     this.replicaOutputLimit = outputLimit(limits, 5);
     this.pubSubOutputLimit = outputLimit(limits, 9);
     this.replicationBacklogBytes = number('repl-backlog-size');
+    const [host, port] = list('replicaof');
+    this.replicaOf = host === undefined ? null : { host: fromByteString(host), port: Number(port) };
+    this.primaryUser = fromByteString(text('masteruser'));
+    this.primaryPassword = text('masterauth');
+    this.replicaServesStaleData = flag('replica-serve-stale-data');
+    this.replicaReadOnly = flag('replica-read-only');
+    this.isReplicaAnnounced = flag('replica-announced');
+    this.replicaAnnounceIp = fromByteString(text('replica-announce-ip'));
+    this.replicaAnnouncePort = number('replica-announce-port');
+    this.replicaPriority = number('replica-priority');
+    this.guardsFullSync = flag('replica-full-sync-guard');
+    this.isDiskless = flag('repl-diskless-sync');
+    this.disklessDelaySeconds = number('repl-diskless-sync-delay');
+    this.disklessReplicasMax = number('repl-diskless-sync-max-replicas');
+    this.delaysSmallPackets = flag('repl-disable-tcp-nodelay');
+    this.backlogTtlSeconds = number('repl-backlog-ttl');
+    this.pingPeriodSeconds = number('repl-ping-replica-period');
+    this.replicationTimeoutSeconds = number('repl-timeout');
+    this.minReplicasToWrite = number('min-replicas-to-write');
+    this.minReplicasMaxLagSeconds = number('min-replicas-max-lag');
+    this.shutdownTimeoutSeconds = number('shutdown-timeout');
     this.threads = number('threads') || availableParallelism();
     this.activeWorkers = number('active-workers');
     this.transport = text('transport') as Config['transport'];

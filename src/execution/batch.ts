@@ -21,6 +21,8 @@ export class Batch {
   readonly commands: (Command | null)[] = new Array(MAX_BATCH_COMMANDS).fill(null);
   readonly lookAhead: LookAhead;
   parser!: RequestParser;
+  /** No write is simple: it may be refused. */
+  refusesWrites = false;
   private readonly context: CommandContext;
   /** That of the command that is selected. */
   private readonly request: CommandRequest;
@@ -96,6 +98,7 @@ export class Batch {
     const command = this.commands[index];
     const count = this.parser.commandArgCount[index];
     if (command === null || onlyKey(command, count) === 0 || !isQuick(command, count)) return false;
+    if (this.refusesWrites && (command.flags & CommandFlag.Write) !== 0) return false;
     const { arity } = command;
     return arity >= 0 ? count === arity : count >= -arity;
   }

@@ -208,6 +208,7 @@ function flagsOf(session: Session): number {
     (session.queue === null ? 0 : ClientFlag.Multi) |
     (session.isMonitor ? ClientFlag.Monitor : 0) |
     (session.isReplica ? ClientFlag.Replica : 0) |
+    (session.isPrimary ? ClientFlag.Master : 0) |
     (session.subscribed === null ? 0 : ClientFlag.PubSub) |
     trackingFlags(session.tracking) |
     (session.postponed === null ? 0 : ClientFlag.Blocked) |

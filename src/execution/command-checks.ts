@@ -8,7 +8,16 @@ import { refusalError } from './access-control.js';
 import { KEY_OVERHEAD_BYTES } from './batch.js';
 import type { CommandTimer } from './command-timer.js';
 import type { CommandContext } from './context.js';
-import { busyError, LOADING, NOT_AUTHENTICATED, OUT_OF_MEMORY, wrongArity } from './errors.js';
+import {
+  busyError,
+  LOADING,
+  NOT_AUTHENTICATED,
+  NOT_ENOUGH_REPLICAS,
+  OUT_OF_MEMORY,
+  PRIMARY_IS_DOWN,
+  READ_ONLY_REPLICA,
+  wrongArity,
+} from './errors.js';
 import type { CommandRequest } from './request.js';
 import { type Command, CommandFlag, CommandTrait } from './table/command-table.js';
 import { MAY_WRITE } from './transactions.js';
@@ -66,7 +75,18 @@ export class CommandChecks {
       const hasRoom = context.keyspace.makeRoom(this.clientBytes(), this.neededBytes(command), context.nowMs);
       if (!hasRoom && this.needsMemory(command)) return this.refuse(OUT_OF_MEMORY, command);
     }
-    const { persistence, appendOnly } = context.services.state;
+    const { config } = context.services;
+    const { persistence, appendOnly, replication } = context.services.state;
+    const isReplica = replication.isReplica;
+    if (!isReplica && config.needsReplicas && this.has(command, CommandFlag.Write) && this.lacksReplicas()) {
+      return this.refuse(NOT_ENOUGH_REPLICAS, command);
+    }
+    if (isReplica && config.replicaReadOnly && this.has(command, CommandFlag.Write)) {
+      return this.refuse(READ_ONLY_REPLICA, command);
+    }
+    if (isReplica && replication.isStale && !config.replicaServesStaleData && this.needsFreshData(command)) {
+      return this.refuse(PRIMARY_IS_DOWN, command);
+    }
     if ((persistence.hasFailed || appendOnly.writeError !== 0) && this.isStoppable(command)) {
       const reason = whyWritesAreStopped(context.services);
       if (reason !== '') return this.refuse(reason, command);
@@ -105,6 +125,16 @@ export class CommandChecks {
     }
     if (!hasArity(command, context.argCount)) return this.refuse(wrongArity(command.fullName), command);
     return command;
+  }
+
+  private lacksReplicas(): boolean {
+    const { config, state } = this.context.services;
+    return state.replication.goodReplicas < config.minReplicasToWrite;
+  }
+
+  /** Whether a command needs data that is not old; of a transaction, each of its commands was asked. */
+  private needsFreshData({ flags, traits }: Command): boolean {
+    return (flags & CommandFlag.Stale) === 0 && (traits & CommandTrait.RunsQueue) === 0;
   }
 
   /** Whether memory has, or is made to have, room for so much more. Nothing forbids evictions. */
@@ -185,15 +215,10 @@ export class CommandChecks {
     return (flags & CommandFlag.Loading) === 0 || (traits & CommandTrait.NeedsData) !== 0;
   }
 
-  /**
-   * During a pause, and while nothing can be recorded, nothing is evicted: that would be a write, too. Nor while the
-   * dataset is loaded.
-   */
+  /** Nothing is evicted while the dataset is loaded or a slow script runs, nor when no key may go by itself. */
   private mayEvict(): boolean {
-    const { control, appendOnly } = this.context.services.state;
-    if (this.isLoading || this.context.keyspace.lockOrder.slowScripts !== 0 || appendOnly.writeError !== 0)
-      return false;
-    return !control.mayBePaused || control.pauseKind(monotonicMs()) === PauseKind.Off;
+    const { keyspace } = this.context;
+    return !this.isLoading && keyspace.lockOrder.slowScripts === 0 && keyspace.mayDeleteByItself;
   }
 
   /** Whether the command is refused while nothing can be saved. */

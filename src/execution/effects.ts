@@ -69,6 +69,7 @@ export function recordFieldExpiries(
 ): void {
   const journal = recordKeyCommand(context, 'HPEXPIREAT', 3 + fields.length);
   if (journal === null) return;
+  journal.noteNewer();
   journal.integer(expiresAt);
   journal.word('FIELDS');
   journal.integer(fields.length);
@@ -79,6 +80,7 @@ export function recordFieldExpiries(
 export function recordPersistedFields(context: CommandContext, fields: readonly number[]): void {
   const journal = recordKeyCommand(context, 'HPERSIST', 2 + fields.length);
   if (journal === null) return;
+  journal.noteNewer();
   journal.word('FIELDS');
   journal.integer(fields.length);
   recordArguments(context, journal, fields);

@@ -44,3 +44,8 @@ export function journalFails(errno: number): string {
 export function wrongArity(fullName: string): string {
   return `ERR wrong number of arguments for '${fullName}' command`;
 }
+
+export const READ_ONLY_REPLICA = "READONLY You can't write against a read only replica.";
+export const PRIMARY_IS_DOWN =
+  "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+export const NOT_ENOUGH_REPLICAS = 'NOREPLICAS Not enough good replicas to write.';

@@ -109,7 +109,10 @@ export class Executor {
     const { control } = this;
     const { persistence, appendOnly } = this.context.services.state;
     this.pauseGeneration = control.pauseGeneration;
+    const { replication } = this.context.services.state;
+    this.batch.refusesWrites = replication.isReplica || this.context.services.config.needsReplicas;
     return (
+      !replication.isStale &&
       !this.checks.isLoading &&
       session.queue === null &&
       session.authenticated &&

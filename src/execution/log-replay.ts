@@ -64,6 +64,8 @@ export class LogReplay {
     }
     if (command === null) {
       this.problem = `Unknown command '${context.argQuoted(0).slice(0, QUOTED_BYTES_MAX)}'`;
+    } else if ((command.traits & CommandTrait.Bracket) !== 0) {
+      return command;
     } else if ((command.flags & CommandFlag.Admin) !== 0 || (command.traits & CommandTrait.Unlogged) !== 0) {
       this.problem = `Command '${command.fullName}', which no log has,`;
     } else if (!hasArity(command, context.argCount)) {

@@ -1,5 +1,6 @@
 /** The connection of a session that nobody is connected to: of a log that is replayed, or a client of another worker. */
 
+import type { TlsControl } from './services.js';
 import type { ClientConnection } from './session.js';
 
 export const NO_CONNECTION: ClientConnection = {
@@ -14,4 +15,12 @@ export const NO_CONNECTION: ClientConnection = {
   tlsVersion: 0,
   tlsSession: 0,
   tlsBytes: 0,
+};
+
+/** Of threads that no client configures. */
+export const NO_TLS_CONTROL: TlsControl = {
+  isReady: false,
+  prepare: () => false,
+  publish: () => {},
+  discard: () => {},
 };

@@ -65,6 +65,8 @@ export interface ServerServices {
   readonly sessions: Map<number, Session>;
   /** Whether an `enable-…` directive lets a client in, by where the client is. */
   isAllowed(permission: Permission, session: Session): boolean;
+  /** Whether connections can be handed to the replication thread. */
+  readonly hasReplication: boolean;
   /** Has the server listen elsewhere; false if it can't, and listens where it did. Blocks shortly. */
   listenOn(bind: readonly string[], port: number, tlsPort: number): boolean;
   readonly tls: TlsControl;
@@ -79,6 +81,8 @@ export interface ServerServices {
   readonly log: Log;
   /** Has all workers give back the buffers that they keep for later. */
   purgeBuffers(): void;
+  /** Wakes the replication thread. */
+  wakeReplication(): void;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
   /** While a slow script of this client runs: serves others with BUSY, and with what may end the script, if this thread can. */

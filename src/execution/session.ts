@@ -57,10 +57,36 @@ export interface ClientConnection {
   readonly tlsBytes: number;
 }
 
+/** What a replica has said of itself with REPLCONF. */
+export interface ReplicaTraits {
+  port: number;
+  ip: string;
+  /** It finds the end of a snapshot by itself, and knows histories with two ids. */
+  knowsEnd: boolean;
+  knowsIds: boolean;
+  /** It is a Damselfly: it knows what Redis 7.0 does not. */
+  isDamselfly: boolean;
+  /** It wants a snapshot and nothing more; without keys. */
+  wantsSnapshotOnly: boolean;
+  wantsNoKeys: boolean;
+  version: string;
+}
+
+/** A connection that becomes a replica's: it goes to the replication thread. */
+export interface Handover {
+  readonly traits: ReplicaTraits;
+  /** Of PSYNC: which history it has, and the first offset that it lacks; SYNC has none. */
+  readonly id: string;
+  readonly offset: number;
+  readonly isPartial: boolean;
+}
+
 /** Work of a postponed command that goes on elsewhere. */
 export interface PostponedWork {
   /** The command may go on. */
   readonly isReady: boolean;
+  /** When it is ready in any case, in ms of the monotonic clock. */
+  readonly deadlineMs?: number;
   /** The client has gone, and with it the command. */
   abandon(): void;
 }
@@ -91,6 +117,13 @@ export class Session {
   isMonitor = false;
   /** What it is sent is the replication stream. */
   isReplica = false;
+  /** The session is that of the link to the primary. */
+  isPrimary = false;
+  replicaTraits: ReplicaTraits | null = null;
+  /** It is to be handed to the replication thread, which replies. */
+  handover: Handover | null = null;
+  /** Up to which position of the journal this client has written: what WAIT waits for. */
+  writtenUntil = 0;
   closing = false;
   lastCommandId = -1;
   lastInteractionMs: number;

@@ -15,6 +15,7 @@ import type { CommandContext } from './context.js';
 import { type Deadline, Deadlines } from './deadlines.js';
 import { OUT_OF_MEMORY } from './errors.js';
 import type { Session } from './session.js';
+import { CommandFlag } from './table/command-table.js';
 import type { QueuedCommand } from './transactions.js';
 
 /** How a wait ended, as messages tell it. */
@@ -26,6 +27,8 @@ export const enum WaitEnd {
   Unblocked = 2,
   /** The user may not do any more what the client waits for. */
   Denied = 3,
+  /** The server has become a replica. */
+  Demoted = 4,
 }
 
 /** A client's place in the queue of one key. */
@@ -184,6 +187,14 @@ export class WaitRoom {
     }
   }
 
+  /** Ends the waits of those who would change keys: the server is a replica now. */
+  endWrites(): void {
+    for (const wait of [...this.waits.values()]) {
+      if ((wait.command.command.flags & CommandFlag.Write) === 0) continue;
+      if (this.clients.claimWait(wait.session.clientSlot, wait.ticket)) this.end(wait, WaitEnd.Demoted);
+    }
+  }
+
   /** The client's connection has ended. */
   abandon(session: Session): void {
     const wait = this.waits.get(session.id);
@@ -203,7 +214,7 @@ export class WaitRoom {
     return true;
   }
 
-  /** A client of this worker was served; `finishServed` lets it go on. */
+  /** The wait of a client of this worker has ended; `finishServed` lets it go on. */
   noteServed(
     clientId: number,
     keyArgument: number,
@@ -214,14 +225,14 @@ export class WaitRoom {
     this.served.push({ clientId, keyArgument, microseconds, end, reply, messages: [] });
   }
 
-  /** If a client has been served and does not know yet, keeps a message for after its reply; false if it was not. */
+  /** If a client's wait has ended and it does not know yet, keeps a message for after its reply; false if it was not. */
   keepMessage(clientId: number, message: Uint8Array): boolean {
     const served = this.served.find((one) => one.clientId === clientId);
     served?.messages.push(message);
     return served !== undefined;
   }
 
-  /** Lets the clients go on that this worker has served itself. Nothing else may wait in the reply writer. */
+  /** Lets the clients go on whose wait has ended. Nothing else may wait in the reply writer. */
   finishServed(): void {
     // Whoever goes on may serve others.
     for (let next = this.served.shift(); next !== undefined; next = this.served.shift()) {
@@ -237,9 +248,12 @@ export class WaitRoom {
     return wait;
   }
 
-  /** Takes a message of kind WaitEnded: its first number is the argument that names the key that served the client. */
+  /**
+   * Takes a message of kind WaitEnded: its first number is the argument that names the key that served the client. The
+   * client goes on when all messages have been taken: it may have sent more commands, and these take messages.
+   */
   receive({ id, first, second, third, bytes, offset, length }: Message): void {
-    this.end(this.waitOf(id), third, first, bytes, offset, length, second / 1000);
+    this.noteServed(id, first, second, third, bytes.slice(offset, offset + length));
   }
 
   private end(

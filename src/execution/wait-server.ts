@@ -16,16 +16,14 @@ import { keySlot } from '../memory/hash.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { type ClientTable, ClientWord } from '../state/client-table.js';
-import { PauseKind } from '../state/control-block.js';
 import { MessageKind } from '../state/mail.js';
-import { monotonicMs } from '../system/clock.js';
 import { Refusal } from './access-check.js';
 import type { Blocking } from './blocking.js';
 import type { CommandContext } from './context.js';
 import { NO_CONNECTION } from './no-connection.js';
 import { CommandRequest } from './request.js';
 import { Session } from './session.js';
-import type { Command } from './table/command-table.js';
+import { type Command, CommandFlag } from './table/command-table.js';
 import { WaitEnd } from './wait-room.js';
 
 /** What a client that was served gets, once the locks are free. */
@@ -110,6 +108,9 @@ export class WaitServer {
       waiters.request(waiter),
     );
     const command = context.table.byId(request.commandId);
+    // On a replica only the primary changes keys; the client's wait is about to be ended.
+    if ((command.flags & CommandFlag.Write) !== 0 && context.services.state.replication.isReplica)
+      return true;
     const blocking = command.blocking as Blocking;
     if (entry !== 0 && kind !== WaitKind.StreamGroup && entryType(shard.words, entry) !== blocking.type)
       return true;
@@ -121,18 +122,10 @@ export class WaitServer {
     if (!this.clients.claimWait(slot, waiters.ticket(waiter))) return true;
     waiters.remove(waiter);
     if (this.isDenied(slot, command)) {
-      const { worker, clientId } = request;
-      this.deliveries.push({
-        worker,
-        clientId,
-        keyArgument,
-        microseconds: 0,
-        end: WaitEnd.Denied,
-        reply: NO_REPLY,
-      });
+      this.note(request, keyArgument, 0, WaitEnd.Denied, NO_REPLY);
       return true;
     }
-    this.run(blocking, keyArgument, request.worker, request.clientId);
+    this.run(blocking, keyArgument, request);
     return true;
   }
 
@@ -144,7 +137,7 @@ export class WaitServer {
     return access.checkWaiter(userId, command, context.request, session.database) !== Refusal.None;
   }
 
-  private run(blocking: Blocking, keyArgument: number, worker: number, clientId: number): void {
+  private run(blocking: Blocking, keyArgument: number, request: WaitRequest): void {
     const { context, reply } = this;
     const { journal } = this.keyspace;
     const startedAt = performance.now();
@@ -152,14 +145,19 @@ export class WaitServer {
     blocking.serve(context, keyArgument);
     journal.forget();
     journal.commit(true);
-    this.deliveries.push({
-      worker,
-      clientId,
-      keyArgument,
-      microseconds: Math.round((performance.now() - startedAt) * 1000),
-      end: WaitEnd.Served,
-      reply: reply.bytes.slice(0, reply.length),
-    });
+    const microseconds = Math.round((performance.now() - startedAt) * 1000);
+    this.note(request, keyArgument, microseconds, WaitEnd.Served, reply.bytes.slice(0, reply.length));
+  }
+
+  /** Notes how a wait has ended, for `deliver`. */
+  private note(
+    { worker, clientId }: WaitRequest,
+    keyArgument: number,
+    microseconds: number,
+    end: WaitEnd,
+    reply: Uint8Array,
+  ): void {
+    this.deliveries.push({ worker, clientId, keyArgument, microseconds, end, reply });
   }
 
   /** Makes the context that of a client that waits. */
@@ -236,16 +234,10 @@ export class WaitServer {
 
   /** Serves those whom CLIENT PAUSE has held back, if it is over. No lock is held. */
   serveHeldBack(): void {
-    if (this.heldBack.length === 0 || this.areWritesPaused) return;
+    if (this.heldBack.length === 0 || this.context.services.state.control.areWritesPaused) return;
     const { heldBack } = this;
     this.heldBack = [];
     for (const waiting of heldBack) this.serveUnderBoth(waiting);
-  }
-
-  /** A pause that begins between the hold that has made a key ready and the next one holds back what is left to be done. */
-  private get areWritesPaused(): boolean {
-    const { control } = this.context.services.state;
-    return control.mayBePaused && control.pauseKind(monotonicMs()) !== PauseKind.Off;
   }
 
   /** Serves those who wait for a key once more, with the lock of another shard. */
@@ -263,7 +255,8 @@ export class WaitServer {
       this.keyspace.gate.hasNotices = true;
       return;
     }
-    if (this.areWritesPaused) this.heldBack.push(waiting);
+    // A pause that has begun since the key became ready holds back what is left to be done.
+    if (this.context.services.state.control.areWritesPaused) this.heldBack.push(waiting);
     else shard.noteReady(name);
     this.keyspace.endHolds(marks);
   }

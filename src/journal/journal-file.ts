@@ -6,7 +6,7 @@
  * one leaves it in the ring, and nobody syncs until the journal thread has seen to it.
  */
 
-import { fdatasyncSync, writeSync } from 'node:fs';
+import { fdatasyncSync, fstatSync, ftruncateSync, writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { AppendOnlyState } from '../state/append-only-state.js';
 import { monotonicMs } from '../system/clock.js';
@@ -36,7 +36,9 @@ export class JournalFile {
     const { ring, state } = this;
     const before = ring.takenPosition;
     while (ring.takenPosition < position) {
-      const bytes = ring.peek(WRITE_BYTES_MAX);
+      const annotation = ring.takeTimestamp();
+      if (annotation !== null) this.annotate(annotation);
+      const bytes = ring.peek(Math.min(WRITE_BYTES_MAX, ring.untilBoundary));
       if (bytes.length === 0) break;
       ring.taking(monotonicMs());
       const wrote = writeSync(ring.fileDescriptor, bytes);
@@ -44,6 +46,21 @@ export class JournalFile {
       state.totalBytes += wrote;
     }
     return ring.takenPosition > before;
+  }
+
+  /** Writes an annotation, which is no part of the journal: all of it or nothing. */
+  private annotate(annotation: Uint8Array): void {
+    const { ring, state } = this;
+    const fd = ring.fileDescriptor;
+    let wrote = 0;
+    try {
+      while (wrote < annotation.length) wrote += writeSync(fd, annotation, wrote);
+    } catch (error) {
+      if (wrote > 0) ftruncateSync(fd, fstatSync(fd).size - wrote);
+      ring.forgetTimestamp();
+      throw error;
+    }
+    state.totalBytes += wrote;
   }
 
   /** Has the disk keep all that was written. Throws what fsync does. */

@@ -1,14 +1,19 @@
 /**
- * The journal's ring in shared memory: what threads have written and the journal thread has not taken yet.
+ * The journal's ring in shared memory: what threads have written and its readers have not taken yet. There are two readers:
+ * the append-only file, and replication, whose stream to replicas has the same bytes (replication/backlog.ts).
  *
  *   int32 words, a cache line for each of
- *       0 on: changes are recorded   1 replies wait for the disk (`appendfsync always`)
+ *       0 on: workers record changes   1 replies wait for the disk (`appendfsync always`)
  *       2 the disk is far behind: replies wait until it has caught up   3 timestamps are wanted
+ *       4 the append-only file wants records   5 replicas do   6 the server is a replica: workers record nothing
+ *       9, 10 the database before the last snapshot, and where the next file begins
+ *       7 the append-only file is a reader: it may have something to take   8 replication is
  *      16 lock of whoever appends   17 database of the last record, -1 for none   18 second of the last timestamp
  *      32 the journal thread sleeps   33 requests to it (JournalRequest)   34 moves on whenever there is more room
  *      40 the head's low 32 bits
  *      48 lock of the file   49 its descriptor, -1 for none   50 the error of an fsync that a worker has seen fail
  *      56 workers with overflow (see below)
+ *      57 the replication thread sleeps   58 gaps: the next one to come, 59 the first that was not passed
  *      64... by worker: it waits for the disk, with replies or with overflow
  *    2048... by worker, two words: it has overflow; the low 32 bits of the position where that begins
  *   float64, positions: bytes since the process began
@@ -16,10 +21,15 @@
  *    1040 synced: what is on the disk   1048 switch: where the next file begins, -1 for nowhere
  *    1056 since when something is to be taken, or is taken and not synced (ms); 0 if nothing is
  *    1064 how long the last fsync took (ms)
+ *    1072 sent: what replication has taken   1080 boundary: a record ends there, and the file is written so far
+ *    1088 newer: where the last record begins that Redis 7.0 would not understand, -1 for none
+ *    1096 snapshot: the position at the moment of the last one
+ *    1152... gaps: pairs of positions between which is what only replicas want
  *   bytes from RING_OFFSET: the ring
  *
  * A writer holds the locks of the shards that it has changed while it appends, so the ring has the changes of
- * every shard in their order, and a transaction in one piece. It never waits then: a record for which the ring has no room
+ * every shard in their order, and a transaction in one piece. (What replicas want besides changes, such as a PING, is a gap: the
+ * append-only file leaves it out as far as gaps are remembered; to replay it would have no effect.) It never waits then: a record for which the ring has no room
  * gets its place in the order all the same, the positions that follow the head. Its bytes are the writer's overflow: the
  * writer keeps them and copies them into the ring as room comes free, when it holds no lock (`drain`). The thread that takes
  * stops where the first overflow begins.
@@ -36,6 +46,13 @@ const enum Word {
   Synchronous = 1,
   Behind = 2,
   Timestamps = 3,
+  FileWants = 4,
+  ReplicasWant = 5,
+  IsReplica = 6,
+  FileReads = 7,
+  ReplicationReads = 8,
+  SnapshotDatabase = 9,
+  SwitchDatabase = 10,
   Lock = 16,
   Database = 17,
   TimestampSeconds = 18,
@@ -47,6 +64,9 @@ const enum Word {
   FileDescriptor = 49,
   SyncFailure = 50,
   Overflows = 56,
+  ReplicationSleeping = 57,
+  GapHead = 58,
+  GapTail = 59,
   WaitingWorkers = 64,
   /** By worker: whether it has overflow, and where that begins. */
   HasOverflow = 2048,
@@ -61,9 +81,17 @@ const enum Wide {
   Switch = 515,
   UnsyncedSinceMs = 516,
   SyncMs = 517,
+  Sent = 518,
+  Boundary = 519,
+  Newer = 520,
+  Snapshot = 521,
+  /** Pairs. */
+  Gaps = 528,
 }
 
 const WORKERS_MAX = 960;
+/** A power of two. */
+const GAPS_MAX = 128;
 const RING_OFFSET = 16384;
 /** A power of two. Half a second of what a disk of average speed takes. */
 const RING_BYTES = 64 << 20;
@@ -123,6 +151,10 @@ export class JournalRing {
   private readonly worker: number;
   /** What this worker has appended and the ring has no room for, in the order of positions. */
   private readonly overflow: Overflow[] = [];
+  /** Wakes the replication thread, for who waits for room; null in threads that don't. */
+  wakeReplication: (() => void) | null = null;
+  /** What is appended next has something that Redis 7.0 would not understand. */
+  nextIsNewer = false;
 
   /** @param worker the worker that appends and waits; -1: this thread does neither */
   constructor(handle: SharedArrayBuffer, worker = -1) {
@@ -140,6 +172,7 @@ export class JournalRing {
     ring.words[Word.Database] = -1;
     ring.words[Word.FileDescriptor] = -1;
     ring.doubles[Wide.Switch] = -1;
+    ring.doubles[Wide.Newer] = -1;
     return ring.words.buffer as unknown as SharedArrayBuffer;
   }
 
@@ -153,6 +186,7 @@ export class JournalRing {
     const { words } = this;
     return (
       (words[Word.Synchronous] | words[Word.Behind]) !== 0 &&
+      words[Word.FileReads] !== 0 &&
       this.doubles[Wide.Head] > this.doubles[Wide.Synced]
     );
   }
@@ -174,9 +208,10 @@ export class JournalRing {
   switchFile(): void {
     const { words } = this;
     acquireLock(words, Word.Lock);
-    words[Word.On] = 1;
-    words[Word.Database] = -1;
-    words[Word.TimestampSeconds] = 0;
+    this.readForFile();
+    words[Word.SwitchDatabase] = words[Word.IsReplica] === 0 ? -1 : words[Word.Database];
+    // Of a primary's stream nothing can be left out, and nothing put in.
+    if (words[Word.IsReplica] === 0) words[Word.Database] = -1;
     this.doubles[Wide.Switch] = this.doubles[Wide.Head];
     releaseLock(words, Word.Lock);
     this.wake();
@@ -184,13 +219,215 @@ export class JournalRing {
 
   /** Records from now on, behind what the present file has. Nobody else uses the keyspace yet. */
   turnOn(): void {
-    this.words[Word.On] = 1;
+    const { words } = this;
+    acquireLock(words, Word.Lock);
+    this.readForFile();
+    words[Word.Database] = -1;
+    releaseLock(words, Word.Lock);
+  }
+
+  /** The append-only file takes what is recorded from now on. */
+  private readForFile(): void {
+    const { words, doubles } = this;
+    words[Word.FileWants] = 1;
+    words[Word.TimestampSeconds] = 0;
+    this.decide();
+    if (words[Word.FileReads] !== 0) return;
+    doubles[Wide.Taken] = doubles[Wide.Head];
+    doubles[Wide.Synced] = doubles[Wide.Head];
+    doubles[Wide.Boundary] = doubles[Wide.Head];
+    words[Word.FileReads] = 1;
+  }
+
+  /** Records nothing for the file from now on. The locks of all shards are held. */
+  turnOff(): void {
+    this.words[Word.FileWants] = 0;
+    this.decide();
+  }
+
+  /** Whether the append-only file wants what is recorded. */
+  get isFileOn(): boolean {
+    return this.words[Word.FileWants] !== 0;
+  }
+
+  /** The append-only file is closed: what is recorded goes past it. */
+  fileClosed(): void {
+    const { words } = this;
+    acquireLock(words, Word.Lock);
+    if (words[Word.FileWants] === 0) words[Word.FileReads] = 0;
+    releaseLock(words, Word.Lock);
+    this.roomChanged();
+  }
+
+  private get fileReads(): boolean {
+    return this.words[Word.FileReads] !== 0;
+  }
+
+  private decide(): void {
+    const { words } = this;
+    const isWanted = words[Word.FileWants] !== 0 || words[Word.ReplicasWant] !== 0;
+    Atomics.store(words, Word.On, isWanted && words[Word.IsReplica] === 0 ? 1 : 0);
+  }
+
+  /** A snapshot of this moment is taken. The locks of all shards are held. */
+  noteSnapshot(): void {
+    this.doubles[Wide.Snapshot] = this.doubles[Wide.Head];
+    this.words[Word.SnapshotDatabase] = this.words[Word.Database];
+  }
+
+  /** The position at the moment of the last snapshot. */
+  get snapshotPosition(): number {
+    return this.doubles[Wide.Snapshot];
+  }
+
+  /** The database of the record before it. */
+  get snapshotDatabase(): number {
+    return this.words[Word.SnapshotDatabase];
+  }
+
+  // What the replication thread calls.
+
+  /** From now on replicas want what is recorded; returns the position from which on. The locks of all shards are held. */
+  turnOnReplication(): number {
+    const { words, doubles } = this;
+    acquireLock(words, Word.Lock);
+    words[Word.ReplicasWant] = 1;
+    words[Word.Database] = -1;
+    doubles[Wide.Sent] = doubles[Wide.Head];
+    words[Word.ReplicationReads] = 1;
+    this.decide();
+    releaseLock(words, Word.Lock);
+    return doubles[Wide.Head];
+  }
+
+  /** Replicas want nothing any more. The locks of all shards are held. */
+  turnOffReplication(): void {
+    this.words[Word.ReplicasWant] = 0;
+    this.words[Word.ReplicationReads] = 0;
+    this.decide();
+    this.roomChanged();
+  }
+
+  get isReplicationOn(): boolean {
+    return this.words[Word.ReplicasWant] !== 0;
+  }
+
+  /** Whether the server is a replica: the replication thread records for all. The locks of all shards are held. */
+  set isReplica(isReplica: boolean) {
+    this.words[Word.IsReplica] = isReplica ? 1 : 0;
+    this.words[Word.Database] = -1;
+    this.decide();
+  }
+
+  /** A replica's stream has selected a database. */
+  set streamDatabase(database: number) {
+    this.words[Word.Database] = database;
+  }
+
+  /** Of a replica: the database in which the stream goes on in the next file; else -1. */
+  get switchDatabase(): number {
+    return this.words[Word.SwitchDatabase];
+  }
+
+  get isReplica(): boolean {
+    return this.words[Word.IsReplica] !== 0;
+  }
+
+  /** The next record begins with SELECT: whoever reads from here on does not know the database. All locks are held. */
+  forgetDatabase(): void {
     this.words[Word.Database] = -1;
   }
 
-  /** Records nothing from now on. The locks of all shards are held. */
-  turnOff(): void {
-    this.words[Word.On] = 0;
+  /** The database of the last record, -1 if the next one says it in any case. */
+  get database(): number {
+    return this.words[Word.Database];
+  }
+
+  /** Up to where replication has taken what was written. */
+  get sentPosition(): number {
+    return this.doubles[Wide.Sent];
+  }
+
+  /** What replication can take in one piece; empty if there is nothing. The bytes stay until `sent`. */
+  peekForReplicas(): Uint8Array {
+    const sent = this.doubles[Wide.Sent];
+    const at = sent & (this.ringBytes - 1);
+    return this.ring.subarray(at, at + Math.min(this.writtenSince(sent), this.ringBytes - at));
+  }
+
+  sent(lengthBytes: number): void {
+    this.doubles[Wide.Sent] += lengthBytes;
+    this.roomChanged();
+  }
+
+  /** Says that the replication thread is about to sleep; false if there is something to take. */
+  sleepForReplicas(): boolean {
+    const { words } = this;
+    Atomics.store(words, Word.ReplicationSleeping, 1);
+    if (words[Word.ReplicationReads] === 0 || this.writtenSince(this.doubles[Wide.Sent]) === 0) return true;
+    Atomics.store(words, Word.ReplicationSleeping, 0);
+    return false;
+  }
+
+  /** Whether the replication thread is to be woken: it sleeps, and there is something to take. For the one who does so. */
+  get wakesReplication(): boolean {
+    const { words } = this;
+    if (words[Word.ReplicationSleeping] === 0 || words[Word.ReplicationReads] === 0) return false;
+    if (this.doubles[Wide.Head] === this.doubles[Wide.Sent]) return false;
+    return Atomics.exchange(words, Word.ReplicationSleeping, 0) !== 0;
+  }
+
+  /** Where the last record begins that Redis 7.0 would not understand; -1: there was none. */
+  get newerPosition(): number {
+    return this.doubles[Wide.Newer];
+  }
+
+  /**
+   * Appends bytes as they are. `isGap`: they are no change, and the append-only file leaves them out. Otherwise the locks of the
+   * shards that they changed are held.
+   */
+  appendRaw(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number, isGap: boolean): void {
+    const { words, doubles } = this;
+    acquireLock(words, Word.Lock);
+    const head = doubles[Wide.Head];
+    this.copyIn(head, bytes, view, offset, lengthBytes);
+    if (isGap && words[Word.FileReads] !== 0) this.addGap(head, head + lengthBytes);
+    this.moveHead(head + lengthBytes);
+    releaseLock(words, Word.Lock);
+    if (words[Word.Synchronous] === 0) this.wake();
+  }
+
+  /** Remembers what the file is to leave out; if too much is remembered, the file has it. */
+  private addGap(start: number, end: number): void {
+    const { words, doubles } = this;
+    const head = words[Word.GapHead];
+    const tail = Atomics.load(words, Word.GapTail);
+    const last = Wide.Gaps + 2 * ((head - 1) & (GAPS_MAX - 1));
+    if (head !== tail && doubles[last + 1] === start) {
+      doubles[last + 1] = end;
+      return;
+    }
+    if (((head - tail) | 0) >= GAPS_MAX) return;
+    const at = Wide.Gaps + 2 * (head & (GAPS_MAX - 1));
+    doubles[at] = start;
+    doubles[at + 1] = end;
+    Atomics.store(words, Word.GapHead, (head + 1) | 0);
+  }
+
+  /** Takes what the file leaves out and comes next; returns where the next gap begins. */
+  private passGaps(): number {
+    const { words, doubles } = this;
+    for (;;) {
+      const tail = words[Word.GapTail];
+      if (tail === Atomics.load(words, Word.GapHead)) return Number.POSITIVE_INFINITY;
+      const at = Wide.Gaps + 2 * (tail & (GAPS_MAX - 1));
+      const taken = doubles[Wide.Taken];
+      if (doubles[at] > taken) return doubles[at];
+      const end = Math.min(doubles[at + 1], taken + this.available);
+      if (end > taken) this.taken(end - taken);
+      if (end < doubles[at + 1]) return end;
+      Atomics.store(words, Word.GapTail, (tail + 1) | 0);
+    }
   }
 
   // What writers call.
@@ -210,37 +447,29 @@ export class JournalRing {
   ): void {
     const { words } = this;
     acquireLock(words, Word.Lock);
-    if (words[Word.Timestamps] !== 0) this.appendTimestamp();
-    if (words[Word.Database] !== firstDatabase) this.appendSelect(firstDatabase);
+    let head = this.doubles[Wide.Head];
+    if (this.nextIsNewer) this.doubles[Wide.Newer] = head;
+    this.nextIsNewer = false;
+    if (words[Word.Database] !== firstDatabase) head = this.appendSelect(head, firstDatabase);
     const isTransaction = isWhole && commandCount > 1;
-    if (isTransaction) this.copyIn(MULTI, MULTI_VIEW, MULTI.length);
-    this.copyIn(commands, view, lengthBytes);
-    if (isTransaction) this.copyIn(EXEC, EXEC_VIEW, EXEC.length);
+    if (isTransaction) head = this.copyIn(head, MULTI, MULTI_VIEW, 0, MULTI.length);
+    head = this.copyIn(head, commands, view, 0, lengthBytes);
+    if (isTransaction) head = this.copyIn(head, EXEC, EXEC_VIEW, 0, EXEC.length);
     words[Word.Database] = lastDatabase;
+    this.moveHead(head);
     releaseLock(words, Word.Lock);
     // Whoever writes with `always` wakes the journal thread for all commands of a round together.
     if (words[Word.Synchronous] === 0) this.wake();
   }
 
-  private appendSelect(database: number): void {
+  private appendSelect(head: number, database: number): number {
     const { scratch } = this;
     let at = this.scratchText(SELECT, 0);
     at += writeInteger(scratch, at, integerLength(database));
     at = this.scratchText('\r\n', at);
     at += writeInteger(scratch, at, database);
     at = this.scratchText('\r\n', at);
-    this.copyIn(scratch, this.scratchView, at);
-  }
-
-  private appendTimestamp(): void {
-    const seconds = Math.floor(Date.now() / 1000);
-    // As int32, which is enough to tell it from the last one.
-    if ((seconds | 0) === this.words[Word.TimestampSeconds]) return;
-    this.words[Word.TimestampSeconds] = seconds;
-    let at = this.scratchText(TIMESTAMP, 0);
-    at += writeInteger(this.scratch, at, seconds);
-    at = this.scratchText('\r\n', at);
-    this.copyIn(this.scratch, this.scratchView, at);
+    return this.copyIn(head, scratch, this.scratchView, 0, at);
   }
 
   private scratchText(text: string, at: number): number {
@@ -248,15 +477,34 @@ export class JournalRing {
     return at;
   }
 
-  /** Adds bytes behind the head; what the ring has no room for becomes overflow. The ring's lock is held. */
-  private copyIn(source: Uint8Array, view: DataView, lengthBytes: number): void {
-    const { words, doubles } = this;
-    const head = doubles[Wide.Head];
-    const done = this.put(head, source, view, 0, lengthBytes);
-    if (done < lengthBytes) this.keepOverflow(head + done, source.slice(done, lengthBytes));
-    doubles[Wide.Head] = head + lengthBytes;
+  /** Puts bytes at `head`; what the ring has no room for becomes overflow. Returns the position behind. The ring's lock is held. */
+  private copyIn(
+    head: number,
+    source: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+  ): number {
+    const done = this.put(head, source, view, offset, lengthBytes);
+    if (done < lengthBytes) this.keepOverflow(head + done, source.slice(offset + done, offset + lengthBytes));
+    return head + lengthBytes;
+  }
+
+  /** Records end at `head`: readers see what is before. The ring's lock is held. */
+  private moveHead(head: number): void {
+    this.doubles[Wide.Head] = head;
     // Whoever reads this in turn sees the bytes, or where they are missing, on every processor.
-    Atomics.store(words, Word.HeadLow, (head + lengthBytes) | 0);
+    Atomics.store(this.words, Word.HeadLow, head | 0);
+  }
+
+  /** Bytes that no reader needs any more, or that were never written. */
+  private roomAt(position: number): number {
+    const { words, doubles, ringBytes } = this;
+    let room = ringBytes;
+    if (words[Word.FileReads] !== 0) room = Math.min(room, ringBytes - (position - doubles[Wide.Taken]));
+    if (words[Word.ReplicationReads] !== 0)
+      room = Math.min(room, ringBytes - (position - doubles[Wide.Sent]));
+    return room;
   }
 
   /** Copies bytes to a position, as far as there is room; returns how many. */
@@ -268,7 +516,7 @@ export class JournalRing {
     lengthBytes: number,
   ): number {
     const { ringBytes } = this;
-    const fitting = Math.min(lengthBytes, ringBytes - (position - this.doubles[Wide.Taken]));
+    const fitting = Math.min(lengthBytes, this.roomAt(position));
     for (let done = 0; done < fitting; ) {
       const at = (position + done) & (ringBytes - 1);
       const length = Math.min(fitting - done, ringBytes - at);
@@ -330,13 +578,20 @@ export class JournalRing {
     const { words } = this;
     const room = Atomics.load(words, Word.Room);
     this.wake();
-    if (this.doubles[Wide.Taken] === taken) Atomics.wait(words, Word.Room, room, WAIT_MS_MAX);
+    this.wakeReplication?.();
+    if (this.slowestPosition === taken) Atomics.wait(words, Word.Room, room, WAIT_MS_MAX);
+  }
+
+  /** What every reader has taken. */
+  private get slowestPosition(): number {
+    const { doubles, words } = this;
+    const sent = words[Word.ReplicationReads] === 0 ? doubles[Wide.Head] : doubles[Wide.Sent];
+    return Math.min(this.takenPosition, sent);
   }
 
   /** Whether half of the ring is free. */
   get hasRoom(): boolean {
-    const { doubles } = this;
-    return doubles[Wide.Head] - doubles[Wide.Taken] <= this.ringBytes / 2;
+    return this.roomAt(this.doubles[Wide.Head]) >= this.ringBytes / 2;
   }
 
   /** Whether this worker may append without waiting first: half of the ring is free, and there is no overflow. */
@@ -361,15 +616,14 @@ export class JournalRing {
   }
 
   private waitUntil(isOver: () => boolean): boolean {
-    const { doubles } = this;
-    let taken = doubles[Wide.Taken];
+    let taken = this.slowestPosition;
     let sinceMs = performance.now();
     for (;;) {
       this.drain();
       if (isOver()) return true;
       this.waitForTaken(taken);
-      if (doubles[Wide.Taken] !== taken) {
-        taken = doubles[Wide.Taken];
+      if (this.slowestPosition !== taken) {
+        taken = this.slowestPosition;
         sinceMs = performance.now();
       } else if (performance.now() - sinceMs > STALL_MS) {
         return false;
@@ -394,7 +648,7 @@ export class JournalRing {
 
   /** Bytes that are not in the file yet. */
   get pendingBytes(): number {
-    return this.doubles[Wide.Head] - this.doubles[Wide.Taken];
+    return this.fileReads ? this.doubles[Wide.Head] - this.doubles[Wide.Taken] : 0;
   }
 
   /** A worker has replies that wait; it is woken when more is on the disk. */
@@ -456,13 +710,21 @@ export class JournalRing {
 
   /** Bytes that can be taken, up to where the next file begins. */
   private get available(): number {
-    const { words, doubles } = this;
-    const taken = doubles[Wide.Taken];
-    let written = (Atomics.load(words, Word.HeadLow) - (taken | 0)) >>> 0;
-    // Behind the head: what overflows, or switches, between the two is not before it.
-    if (Atomics.load(words, Word.Overflows) !== 0) written = Math.min(written, this.untilOverflow(taken));
-    const next = doubles[Wide.Switch];
+    if (!this.fileReads) return 0;
+    const taken = this.doubles[Wide.Taken];
+    const written = this.writtenSince(taken);
+    const next = this.doubles[Wide.Switch];
     return next < 0 ? written : Math.min(written, next - taken);
+  }
+
+  /** Bytes behind a position that can be read. */
+  private writtenSince(position: number): number {
+    const { words } = this;
+    const written = (Atomics.load(words, Word.HeadLow) - (position | 0)) >>> 0;
+    // Read behind the head: an overflow, or a switch, that comes between the two is not before it.
+    return Atomics.load(words, Word.Overflows) === 0
+      ? written
+      : Math.min(written, this.untilOverflow(position));
   }
 
   /** Bytes from a position to the first overflow. */
@@ -479,7 +741,7 @@ export class JournalRing {
 
   /** Whether everything before the next file has been taken, and there is to be one. */
   get isSwitchDue(): boolean {
-    return this.doubles[Wide.Switch] >= 0 && this.doubles[Wide.Switch] === this.doubles[Wide.Taken];
+    return this.doubles[Wide.Switch] >= 0 && this.doubles[Wide.Switch] === this.takenPosition;
   }
 
   get isSwitchPending(): boolean {
@@ -488,14 +750,49 @@ export class JournalRing {
 
   /** The next file is open. */
   switched(): void {
-    this.doubles[Wide.Switch] = -1;
+    const { doubles } = this;
+    doubles[Wide.Switch] = -1;
+    doubles[Wide.Boundary] = doubles[Wide.Taken];
+    this.forgetTimestamp();
+  }
+
+  /** The next annotation is due, whatever the last one was. */
+  forgetTimestamp(): void {
+    this.words[Word.TimestampSeconds] = 0;
+    this.doubles[Wide.Boundary] = this.doubles[Wide.Taken];
   }
 
   /** What can be taken in one piece; empty if there is nothing. The bytes stay until `taken`. */
   peek(lengthBytesMax: number): Uint8Array {
-    const at = this.doubles[Wide.Taken] & (this.ringBytes - 1);
-    const length = Math.min(this.available, this.ringBytes - at, lengthBytesMax);
+    const gap = this.passGaps();
+    const taken = this.doubles[Wide.Taken];
+    const at = taken & (this.ringBytes - 1);
+    const length = Math.min(this.available, this.ringBytes - at, lengthBytesMax, gap - taken);
     return this.ring.subarray(at, at + length);
+  }
+
+  /**
+   * An annotation that is to be written before what comes next: a second has begun, and a record. Null if none is. Call it
+   * before `peek`; up to the next boundary, what is peeked at does not end one.
+   */
+  takeTimestamp(): Uint8Array | null {
+    const { words, doubles } = this;
+    if (words[Word.Timestamps] === 0) return null;
+    this.passGaps();
+    if (doubles[Wide.Taken] < doubles[Wide.Boundary] || this.available === 0) return null;
+    doubles[Wide.Boundary] = doubles[Wide.Head];
+    const seconds = Math.floor(Date.now() / 1000);
+    // As int32, which is enough to tell it from the last one.
+    if ((seconds | 0) === words[Word.TimestampSeconds]) return null;
+    words[Word.TimestampSeconds] = seconds;
+    return Buffer.from(`${TIMESTAMP}${seconds}\r\n`);
+  }
+
+  /** How far what comes next may be written before `takeTimestamp` is asked again. */
+  get untilBoundary(): number {
+    const { words, doubles } = this;
+    if (words[Word.Timestamps] === 0) return Number.POSITIVE_INFINITY;
+    return doubles[Wide.Boundary] - doubles[Wide.Taken];
   }
 
   /** Something is about to be brought to the file: from now on it counts how long it is not on the disk. */
@@ -505,10 +802,13 @@ export class JournalRing {
   }
 
   taken(lengthBytes: number): void {
-    const { doubles, words } = this;
-    doubles[Wide.Taken] += lengthBytes;
-    Atomics.add(words, Word.Room, 1);
-    Atomics.notify(words, Word.Room);
+    this.doubles[Wide.Taken] += lengthBytes;
+    this.roomChanged();
+  }
+
+  private roomChanged(): void {
+    Atomics.add(this.words, Word.Room, 1);
+    Atomics.notify(this.words, Word.Room);
   }
 
   /** Takes what there is without bringing it anywhere. */
@@ -517,13 +817,13 @@ export class JournalRing {
   }
 
   get takenPosition(): number {
-    return this.doubles[Wide.Taken];
+    return this.fileReads ? this.doubles[Wide.Taken] : this.doubles[Wide.Head];
   }
 
   /** Everything up to `position` is on the disk. */
   markSynced(position: number): void {
     const { doubles, words } = this;
-    if (position === doubles[Wide.Taken]) doubles[Wide.UnsyncedSinceMs] = 0;
+    if (position === this.takenPosition) doubles[Wide.UnsyncedSinceMs] = 0;
     doubles[Wide.Synced] = position;
     Atomics.store(words, Word.Behind, 0);
   }

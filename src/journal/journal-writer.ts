@@ -12,7 +12,7 @@
  * increment counts as damaged, whatever later calls say, until a rewrite that began afterwards has taken its place.
  */
 
-import { closeSync, openSync, renameSync, unlinkSync } from 'node:fs';
+import { closeSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { Config } from '../config/config.js';
@@ -33,7 +33,7 @@ import {
   writeManifest,
 } from './aof-manifest.js';
 import { JournalFile } from './journal-file.js';
-import { JournalRequest, JournalRing } from './journal-ring.js';
+import { commandBytes, JournalRequest, JournalRing } from './journal-ring.js';
 
 /** Without `always`, what comes in so much time is written together. */
 const GATHER_MS = 2;
@@ -154,7 +154,7 @@ export class JournalWriter {
     const { ring } = this;
     if ((requests & JournalRequest.Install) !== 0) this.install();
     ring.lockFile();
-    if ((requests & JournalRequest.Close) !== 0 && !ring.isOn) this.close();
+    if ((requests & JournalRequest.Close) !== 0 && !ring.isFileOn) this.close();
     if ((requests & JournalRequest.Stop) !== 0) this.finish();
     ring.unlockFile();
     ring.wakeWaiting(this.workerCount, this.wakeWorker);
@@ -273,6 +273,8 @@ export class JournalWriter {
       unlinkIfThere(aofPath(place, file));
       const fd = openSync(aofPath(place, file), 'a', 0o644);
       try {
+        const { switchDatabase } = ring;
+        if (switchDatabase > 0) writeFileSync(fd, commandBytes('SELECT', String(switchDatabase)));
         // Until there is a base, what is recorded follows nothing.
         if (this.state.mode === AppendOnlyMode.On) writeManifest(place, manifest);
       } catch (error) {
@@ -368,6 +370,7 @@ export class JournalWriter {
     }
     this.isDamaged = false;
     this.state.writeError = 0;
+    ring.fileClosed();
   }
 
   /** The process ends: nobody appends any more. */

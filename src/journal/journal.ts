@@ -135,6 +135,11 @@ export class Journal {
     this.isSettled = false;
   }
 
+  /** What has been recorded last is nothing that Redis 7.0 would understand. */
+  noteNewer(): void {
+    this.ring.nextIsNewer = true;
+  }
+
   /** Records a request: `count` pairs [offset, length] from pair `start` on. */
   request(
     database: number,
@@ -155,6 +160,17 @@ export class Journal {
     this.begin(database, 2);
     this.word('DEL');
     this.argument(bytes, view, keyOffset, keyLength);
+  }
+
+  /** Appends a request that changes nothing, for replicas alone. No lock needs to be held. */
+  appendMessage(bytes: Uint8Array, view: DataView, pairs: Int32Array, start: number, count: number): void {
+    const { length } = this;
+    this.header(ARRAY, count);
+    for (let pair = 2 * start; pair < 2 * (start + count); pair += 2) {
+      this.argument(bytes, view, pairs[pair], pairs[pair + 1]);
+    }
+    this.ring.appendRaw(this.bytes, this.view, length, this.length - length, true);
+    this.length = length;
   }
 
   /**

@@ -286,7 +286,7 @@ export class Keyspace {
   }
 
   /** Whether keys may go that no command deletes. Exact under a lock: whoever forbids it takes all of them once. */
-  private get mayDeleteByItself(): boolean {
+  get mayDeleteByItself(): boolean {
     return this.settings.mayDeleteByItself?.() ?? true;
   }
 
@@ -367,6 +367,7 @@ export class Keyspace {
   /** Takes the moment of a snapshot; returns how many keys it has. The locks of all shards are held. */
   beginSnapshot(): number {
     let keys = 0;
+    this.journal.ring.noteSnapshot();
     this.functions.pin();
     for (const shard of this.shards) {
       shard.snapshot.begin();

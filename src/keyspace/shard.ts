@@ -799,7 +799,7 @@ export class Shard {
       return;
     }
     if ((listeners & ShardListener.Watchers) !== 0) this.watchedKeys.touch(key.keyDatabase, key.hash);
-    if ((listeners & ShardListener.Waiters) !== 0) this.noteReady(key);
+    if ((listeners & ShardListener.Waiters) !== 0) this.noteIfReady(key);
     if ((listeners & (ShardListener.Tracked | ShardListener.Broadcast)) !== 0)
       this.noteCached(key, listeners);
   }
@@ -865,6 +865,19 @@ export class Shard {
   noteReady(key: KeyName): void {
     const queue = this.waiters.find(key);
     if (queue !== 0) this.queueReady(queue);
+  }
+
+  /**
+   * The same if the key has something for those who wait, or its absence has. The keys of a transaction are served in the
+   * order in which they became ready, and one that was deleted before is not ready.
+   */
+  private noteIfReady(key: KeyName): void {
+    const queue = this.waiters.find(key);
+    if (queue === 0) return;
+    const { keyDatabase, hash, bytes, view, keyOffset, keyLength } = key;
+    const slot = this.find(keyDatabase, hash, bytes, view, keyOffset, keyLength, 0);
+    const isThere = slot !== 0 && entryType(this.words, this.words[slot]) !== ValueType.String;
+    if (isThere || this.waiters.hasWaitersOnNoKey(queue)) this.queueReady(queue);
   }
 
   private noteAllReady(): void {

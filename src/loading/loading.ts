@@ -36,6 +36,7 @@ import {
   readManifest,
 } from '../journal/aof-manifest.js';
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
+import type { SnapshotHistory } from '../persistence/key-form.js';
 import { earliestFailure, type LoadResult } from '../persistence/load-file.js';
 import { RDB_HEADER_BYTES } from '../persistence/rdb-format.js';
 import type { PersistenceState } from '../state/persistence-state.js';
@@ -69,6 +70,8 @@ export interface LoadedDataset {
   /** Lengths of the base, and of all files that were loaded. */
   readonly baseBytes: number;
   readonly totalBytes: number;
+  /** What the snapshot says of replication. */
+  readonly replication: SnapshotHistory | null;
 }
 
 type Job = LoadPart | ReplayRequest;
@@ -117,11 +120,14 @@ export class Loading {
   private async snapshot(): Promise<LoadedDataset> {
     const fileName = this.options.config.snapshotFile;
     const totalBytes = lengthOf(fileName);
+    let replication: SnapshotHistory | null = null;
     if (totalBytes >= 0) {
       this.options.state.loadTotalBytes = totalBytes;
-      await this.loadSnapshot(fileName, totalBytes, 0, true);
+      // Of a replica, its primary says when keys went.
+      const dropsExpired = this.options.config.replicaOf === null;
+      ({ replication } = await this.loadSnapshot(fileName, totalBytes, 0, dropsExpired));
     }
-    return { manifest: null, needsNewBase: false, baseBytes: 0, totalBytes: 0 };
+    return { manifest: null, needsNewBase: false, baseBytes: 0, totalBytes: 0, replication };
   }
 
   /** Loads a snapshot, or what a file begins with that is one. Returns the offset behind it. */
@@ -210,6 +216,7 @@ export class Loading {
       needsNewBase: false,
       baseBytes: manifest.base === null ? 0 : lengths[0],
       totalBytes,
+      replication: null,
     };
     if (manifest.isEmpty) return loaded;
     const startedMs = performance.now();

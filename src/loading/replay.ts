@@ -13,7 +13,7 @@ import { CommandContext } from '../execution/context.js';
 import { Executor } from '../execution/executor.js';
 import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
-import { NO_CONNECTION } from '../execution/no-connection.js';
+import { NO_CONNECTION, NO_TLS_CONTROL } from '../execution/no-connection.js';
 import type { ServerServices } from '../execution/services.js';
 import { Session } from '../execution/session.js';
 import type { CommandTable } from '../execution/table/command-table.js';
@@ -279,9 +279,11 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
     maxBulkLengthBytes: 2 ** 31 - 1,
     workerIndex: 0,
     sessions,
+    hasReplication: false,
+    wakeReplication: () => {},
     isAllowed: () => false,
     listenOn: () => false,
-    tls: { isReady: false, prepare: () => false, publish: () => {}, discard: () => {} },
+    tls: NO_TLS_CONTROL,
     roomForClients: () => 0,
     loadAppendOnlyAgain: () => '',
     followConfig: () => {},

@@ -8,7 +8,6 @@
 
 import { createRequire } from 'node:module';
 import net from 'node:net';
-import tls from 'node:tls';
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Config } from '../config/config.js';
 import { readTlsSettings, type TlsSettings } from '../config/tls-settings.js';
@@ -22,7 +21,7 @@ import {
 import { loadLibc } from '../system/libc.js';
 import type { Log } from '../system/log.js';
 import { startThread } from '../system/thread.js';
-import { clientContextOptions } from './tls/node-context.js';
+import { connectTls } from './tls/client-socket.js';
 import { WorkerChannel } from './worker-channel.js';
 
 interface TransferMessage {
@@ -228,7 +227,7 @@ function runTransfer(
   });
   try {
     socket =
-      settings === null ? net.connect({ host, port, noDelay: true }) : connectTls(host, port, settings);
+      settings === null ? net.connect({ host, port, noDelay: true }) : connectTls({ host, port }, settings);
   } catch {
     // A port that is no port, or a certificate that can't be read.
     fail();
@@ -245,16 +244,4 @@ function runTransfer(
     isConnected = true;
     socket?.write(preambleLeft > 0 ? preamble : commands);
   });
-}
-
-/** Connects to a server whose certificate one of our authorities has signed, as Redis does: its name is not looked at. */
-function connectTls(host: string, port: number, settings: TlsSettings): tls.TLSSocket {
-  const socket = tls.connect({
-    host,
-    port,
-    ...clientContextOptions(settings),
-    checkServerIdentity: () => undefined,
-  });
-  socket.setNoDelay(true);
-  return socket;
 }

@@ -16,17 +16,31 @@ import { AppendOnlyMode, AppendOnlyState } from '../state/append-only-state.js';
 import { ControlBlock } from '../state/control-block.js';
 import { PersistenceState, SnapshotPurpose } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
+import { ReplicationState } from '../state/replication-state.js';
 import { SharedConfig } from '../state/shared-config.js';
-import { createLog, type Log } from '../system/log.js';
+import { createLog, type LineLevel } from '../system/log.js';
 import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
 import { KeyTally } from './key-tally.js';
 import { ProcessorShare, type Scheduler } from './processor-share.js';
-import { backgroundFileName, SnapshotFile } from './snapshot-file.js';
+import { backgroundFileName, replicaFileName, SnapshotFile, SnapshotPipe } from './snapshot-file.js';
+import { historyAt } from './snapshot-history.js';
 
 /** What is done under one hold of a lock: so many lines of a table, or until so many bytes have come together. */
 const LINES_PER_HOLD = 8;
 const BYTES_PER_HOLD = 8 * 1024;
+
+const STARTED: Readonly<Record<SnapshotPurpose, string>> = {
+  [SnapshotPurpose.Save]: 'Background saving',
+  [SnapshotPurpose.AofBase]: 'Background append only file rewriting',
+  [SnapshotPurpose.Replicas]: 'Background RDB transfer',
+};
+
+const ENDED: Readonly<Record<SnapshotPurpose, string>> = {
+  [SnapshotPurpose.Save]: 'Background saving',
+  [SnapshotPurpose.AofBase]: 'Background AOF rewrite',
+  [SnapshotPurpose.Replicas]: 'Background transfer',
+};
 
 /** What the persistence thread is started with. */
 export interface PersistenceOptions {
@@ -40,6 +54,7 @@ export class BackgroundSave {
   private readonly state: PersistenceState;
   private readonly appendOnly: AppendOnlyState;
   private readonly ring: JournalRing;
+  private readonly replication: ReplicationState;
   /** For the heads of long keys. */
   private readonly imageWriter: SnapshotImageWriter;
   private readonly control: ControlBlock;
@@ -67,6 +82,7 @@ export class BackgroundSave {
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.appendOnly = new AppendOnlyState(options.state.appendOnly);
     this.ring = new JournalRing(options.keyspace.journal);
+    this.replication = new ReplicationState(options.state.replication);
     this.control = new ControlBlock(options.state.control);
     this.sharedConfig = new SharedConfig(options.state.config);
     this.config = this.readConfig();
@@ -93,9 +109,8 @@ export class BackgroundSave {
     keyspace.settingsChanged();
     this.imageWriter.setCompression(this.config.rdbCompression);
     const log = createLog(this.config.logFile, () => this.config.logLevel);
-    const isSave = state.purpose === SnapshotPurpose.Save;
-    const name = isSave ? 'Background saving' : 'Background append only file rewriting';
-    log(`${name} started by pid ${process.pid}`);
+    const { purpose } = state;
+    log(`${STARTED[purpose]} started by pid ${process.pid}`);
     this.failure = '';
     this.database = -1;
     this.begunDatabases.clear();
@@ -106,26 +121,32 @@ export class BackgroundSave {
     if (file !== null) this.finish(file);
     this.writer = null;
     const isGood = this.failure === '' && !state.isCancelled;
-    this.logEnd(log, isGood);
-    if (!isSave) this.rewriteEnded(isGood);
+    const lines = this.endOf(isGood);
+    if (purpose === SnapshotPurpose.AofBase) this.rewriteEnded(isGood);
+    else if (purpose === SnapshotPurpose.Replicas) state.noteReplicaSnapshot(isGood);
     else if (isGood) this.control.noteSave();
+    if (file instanceof SnapshotPipe) file.close();
     state.finish(isGood);
+    // Whoever sees a line sees what it tells of in INFO, too.
+    for (const [line, level] of lines) log(line, level);
   }
 
-  private logEnd(log: Log, isGood: boolean): void {
+  /** What the log is to have of the end of the snapshot. */
+  private endOf(isGood: boolean): [line: string, level: LineLevel][] {
     const { state } = this;
-    const isSave = state.purpose === SnapshotPurpose.Save;
-    const name = isSave ? 'Background saving' : 'Background AOF rewrite';
-    if (isGood) {
-      if (isSave) log('DB saved on disk');
-      log(`${name} terminated with success`);
-      if (!isSave) log(`${name} finished successfully`);
-      else if (state.hasFailed) log('Background saving works again', 'warning');
-    } else if (state.isCancelled) {
-      log(`${name} cancelled`, 'warning');
-    } else {
-      log(`${name} ${isSave ? 'error' : 'terminated with error'}: ${this.failure}`, 'warning');
+    const { purpose } = state;
+    const isSave = purpose === SnapshotPurpose.Save;
+    const isBase = purpose === SnapshotPurpose.AofBase;
+    const name = ENDED[purpose];
+    if (state.isCancelled) return [[`${name} cancelled`, 'warning']];
+    if (!isGood) {
+      return [[`${name} ${isBase ? 'terminated with error' : 'error'}: ${this.failure}`, 'warning']];
     }
+    const lines: [string, LineLevel][] = [[`${name} terminated with success`, 'notice']];
+    if (isSave) lines.unshift(['DB saved on disk', 'notice']);
+    if (isBase) lines.push([`${name} finished successfully`, 'notice']);
+    if (isSave && state.hasFailed) lines.push(['Background saving works again', 'warning']);
+    return lines;
   }
 
   /** Notes how many keys each database had at the snapshot's moment. */
@@ -154,16 +175,14 @@ export class BackgroundSave {
   }
 
   /** Opens the file; null, with `failure` set, if that can't be done. */
-  private open(): SnapshotFile | null {
+  private open(): SnapshotFile | SnapshotPipe | null {
     const { config } = this;
     try {
-      const isSave = this.state.purpose === SnapshotPurpose.Save;
-      const file = new SnapshotFile(
-        isSave ? config.snapshotFile : path.join(config.dir, rewriteFileName()),
-        isSave ? backgroundFileName() : rewriteFileName(),
-      );
+      const { purpose } = this.state;
+      const file = this.openFile();
       this.writer = createSnapshotWriter(this.state.form, this.settings, {
-        isAofBase: !isSave,
+        isAofBase: purpose === SnapshotPurpose.AofBase,
+        replication: historyAt(this.replication, this.ring.snapshotPosition, this.ring.snapshotDatabase),
         hasTimestamp: config.aofTimestampEnabled,
         compresses: config.rdbCompression,
         hasChecksum: config.rdbChecksum,
@@ -178,7 +197,22 @@ export class BackgroundSave {
     }
   }
 
-  private finish(file: SnapshotFile): void {
+  private openFile(): SnapshotFile | SnapshotPipe {
+    const { config, state } = this;
+    switch (state.purpose) {
+      case SnapshotPurpose.Save:
+        return new SnapshotFile(config.snapshotFile, backgroundFileName());
+      case SnapshotPurpose.AofBase:
+        return new SnapshotFile(path.join(config.dir, rewriteFileName()), rewriteFileName());
+      case SnapshotPurpose.Replicas: {
+        const { replicaDescriptor } = state;
+        if (replicaDescriptor >= 0) return new SnapshotPipe(replicaDescriptor);
+        return new SnapshotFile(path.join(config.dir, replicaFileName()), `${replicaFileName()}.part`);
+      }
+    }
+  }
+
+  private finish(file: SnapshotFile | SnapshotPipe): void {
     try {
       if (this.failure === '' && !this.state.isCancelled) {
         this.tally.check();

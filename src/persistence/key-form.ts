@@ -56,6 +56,14 @@ export interface SnapshotWriter {
   end(): void;
 }
 
+/** The moment of a snapshot in the history of replication. */
+export interface SnapshotHistory {
+  readonly id: string;
+  readonly offset: number;
+  /** The database that the stream has selected. */
+  readonly database: number;
+}
+
 export interface SnapshotWriterOptions {
   /** It is the base of the append-only file. */
   readonly isAofBase: boolean;
@@ -65,6 +73,8 @@ export interface SnapshotWriterOptions {
   readonly hasChecksum: boolean;
   /** `aof-timestamp-enabled`: a file of commands begins with its time. */
   readonly hasTimestamp?: boolean;
+  /** Where in which history the data is, for whoever goes on with a stream from there. */
+  readonly replication?: SnapshotHistory | null;
   /** Takes what has gathered; the bytes are void afterwards. */
   readonly flush: (bytes: Uint8Array) => void;
 }

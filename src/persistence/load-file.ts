@@ -3,6 +3,7 @@
 import type { Keyspace } from '../keyspace/keyspace.js';
 import { FileSource } from '../system/files.js';
 import type { Log } from '../system/log.js';
+import type { SnapshotHistory } from './key-form.js';
 import { RdbInput } from './rdb-input.js';
 import { describeRdbFailure, RdbReader } from './rdb-reader.js';
 
@@ -20,10 +21,14 @@ export interface LoadResult {
   readonly failure: string;
   readonly keysLoaded: number;
   readonly keysExpired: number;
+  /** Keys that the file has. */
+  readonly keysSeen: number;
   /** Offset in the file of what comes after the snapshot: its end, or commands. Of a failure: where it was found. */
   readonly endOffset: number;
   /** When the snapshot was begun, in seconds since the epoch; -1 if the file does not say. */
   readonly savedAtSeconds: number;
+  /** What the file says of replication (snapshot-history.ts); null if it says nothing. */
+  readonly replication: SnapshotHistory | null;
   /** The sources of libraries of functions, which whoever loads the file has to compile. */
   readonly functions: readonly Uint8Array[];
 }
@@ -36,6 +41,43 @@ export function earliestFailure(results: readonly LoadResult[]): string {
   const failed = results.filter(({ failure }) => failure !== '');
   failed.sort((one, other) => one.endOffset - other.endOffset);
   return failed.length === 0 ? '' : failed[0].failure;
+}
+
+/**
+ * Reads a file from its beginning to its end without building anything: whether it can be loaded, as far as that can be told
+ * without its values, and how many keys it has.
+ */
+export function examineFile(keyspace: Keyspace, options: LoadOptions): LoadResult {
+  // The keys of no shard.
+  const part = { part: keyspace.shards.length, partCount: 2 * keyspace.shards.length };
+  let source: FileSource | null = null;
+  let reader: RdbReader | null = null;
+  let failure = '';
+  try {
+    source = new FileSource(options.fileName);
+    reader = new RdbReader(RdbInput.fromSource(source, options.hasChecksum), keyspace, {
+      ...part,
+      nowMs: options.nowMs,
+      dropsExpired: false,
+      replaces: false,
+      warn: () => {},
+      onProgress: null,
+    });
+    reader.load();
+  } catch (error) {
+    failure = describeRdbFailure(options.fileName, error);
+  }
+  source?.close();
+  return {
+    failure,
+    keysLoaded: 0,
+    keysExpired: 0,
+    keysSeen: reader?.keysSeen ?? 0,
+    endOffset: reader?.offset ?? 0,
+    savedAtSeconds: -1,
+    replication: historyOf(reader?.fields ?? new Map()),
+    functions: [],
+  };
 }
 
 /** Loads a file, or a thread's part of it: the keys of every `partCount`-th shard. */
@@ -87,10 +129,20 @@ export function loadFile(
     failure,
     keysLoaded: reader?.keysLoaded ?? 0,
     keysExpired: reader?.keysExpired ?? 0,
+    keysSeen: reader?.keysSeen ?? 0,
     endOffset: reader?.offset ?? 0,
     savedAtSeconds: Number(reader?.fields.get('ctime') ?? -1),
+    replication: historyOf(reader?.fields ?? new Map()),
     functions: isFirst && reader !== null ? reader.functions : [],
   };
+}
+
+function historyOf(fields: ReadonlyMap<string, string>): SnapshotHistory | null {
+  const id = fields.get('repl-id') ?? '';
+  const offset = Number(fields.get('repl-offset') ?? Number.NaN);
+  const database = Number(fields.get('repl-stream-db') ?? -1);
+  if (id.length !== 40 || !Number.isSafeInteger(offset) || offset < 0 || database < 0) return null;
+  return { id, offset, database };
 }
 
 /** Tells, in Redis's words, what a file says of itself. */

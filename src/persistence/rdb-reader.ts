@@ -76,6 +76,8 @@ export class RdbReader {
   version = 0;
   keysLoaded = 0;
   keysExpired = 0;
+  /** Keys that the file has, whether or not they are loaded. */
+  keysSeen = 0;
   private readonly input: RdbInput;
   private readonly keyspace: Keyspace;
   private readonly options: RdbReaderOptions;
@@ -352,6 +354,7 @@ export class RdbReader {
     }
     this.lastKeyAt = at;
     this.tally.add(this.database);
+    this.keysSeen++;
     this.expiresAt = -1;
     this.idleSeconds = -1;
     this.frequency = -1;

@@ -39,6 +39,12 @@ export class RdbWriter implements SnapshotWriter {
     this.field('redis-bits', '64');
     this.field('ctime', String(Math.floor(nowMs / 1000)));
     this.field('used-mem', String(usedBytes));
+    const { replication } = this.options;
+    if (replication !== undefined && replication !== null) {
+      this.field('repl-stream-db', String(replication.database));
+      this.field('repl-id', replication.id);
+      this.field('repl-offset', String(replication.offset));
+    }
     this.field('aof-base', this.options.isAofBase ? '1' : '0');
   }
 

@@ -10,7 +10,7 @@ import type { Keyspace } from '../keyspace/keyspace.js';
 import { SnapshotForm } from '../state/persistence-state.js';
 import { TablePosition } from '../structures/dictionary.js';
 import { syncFolder } from '../system/files.js';
-import { createSnapshotWriter } from './key-form.js';
+import { createSnapshotWriter, type SnapshotHistory } from './key-form.js';
 import { KeyTally } from './key-tally.js';
 
 export interface SnapshotOptions {
@@ -23,16 +23,18 @@ export interface SnapshotOptions {
   readonly hasTimestamp?: boolean;
   readonly compresses: boolean;
   readonly hasChecksum: boolean;
+  readonly replication?: SnapshotHistory | null;
 }
 
 /** Of the snapshot that SAVE writes. */
-export function snapshotOptions(config: Config): SnapshotOptions {
+export function snapshotOptions(config: Config, replication: SnapshotHistory | null = null): SnapshotOptions {
   return {
     fileName: config.snapshotFile,
     form: SnapshotForm.Rdb,
     isAofBase: false,
     compresses: config.rdbCompression,
     hasChecksum: config.rdbChecksum,
+    replication,
   };
 }
 
@@ -86,6 +88,35 @@ export class SnapshotFile {
     } catch {
       // It was renamed already, or somebody else has removed it.
     }
+  }
+}
+
+/** The name of what a snapshot for replicas is sent from, if it goes to the disk first. */
+export function replicaFileName(): string {
+  return `temp-replicas-${process.pid}.rdb`;
+}
+
+/** A snapshot that goes to a pipe instead of a file. */
+export class SnapshotPipe {
+  private readonly fd: number;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /** Waits until all is taken. Throws a system error. */
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at, bytes.length - at);
+  }
+
+  sync(): void {}
+
+  rename(): void {}
+
+  discard(): void {}
+
+  close(): void {
+    closeSync(this.fd);
   }
 }
 

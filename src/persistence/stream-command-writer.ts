@@ -1,6 +1,6 @@
 /**
  * Writes streams as the commands that make them, as Redis 7.0 does: XADD for each entry, XSETID, and for each group
- * XGROUP CREATE, XCLAIM for what is pending and XGROUP CREATECONSUMER for consumers without any of that. What was given
+ * XGROUP CREATE, XGROUP CREATECONSUMER for each consumer, and XCLAIM for what is pending. What was given
  * back with XNACK takes an XNACK, which Redis knows since 8.8, what is known of producers XCFGSET and XIDMPRECORD of 8.6 and 8.8. Whoever runs these commands does not get what is pending but
  * deleted from the stream.
  */
@@ -8,9 +8,8 @@
 import type { LongKey } from '../keyspace/long-key.js';
 import type { Shard } from '../keyspace/shard.js';
 import { StreamEntry } from '../structures/stream-block.js';
-import { Consumer, Group, Pending } from '../structures/stream-groups.js';
+import { Group, Pending } from '../structures/stream-groups.js';
 import { ID_TEXT_BYTES_MAX, StreamId, uint64ToBigInt } from '../structures/stream-id.js';
-import { nameOf } from '../structures/stream-producers.js';
 import { Stream } from '../structures/stream-root.js';
 import type { CommandOutput } from './command-output.js';
 
@@ -93,7 +92,7 @@ export class StreamCommandWriter {
       const vector = groups.consumersOf(group);
       for (let number = 0; number < groups.consumers.count(vector); number++) {
         const consumer = groups.consumers.recordAt(vector, number);
-        if (groups.pendingOf(consumer) === 0) this.writeConsumer(group, consumer);
+        this.writeConsumer(group, consumer);
       }
       const tree = (group >> 2) + Group.ById;
       for (let pending = groups.byId.first(tree); pending !== 0; pending = groups.byId.next()) {
@@ -111,6 +110,7 @@ export class StreamCommandWriter {
     const { output, shard, id } = this;
     const { words, bytes, view, streams } = shard;
     const { producers } = streams;
+    const { messages } = producers;
     const known = words[root + Stream.Producers];
     if (known === 0) return;
     this.command('XCFGSET', 4);
@@ -121,14 +121,14 @@ export class StreamCommandWriter {
     const vector = producers.vector(known);
     for (let index = 0; index < producers.producers.count(vector); index++) {
       const producer = producers.producers.recordAt(vector, index);
-      const name = nameOf(producers.producers, producer, bytes, view);
+      const nameAt = producers.producers.nameOffset(producer);
+      const nameBytes = producers.producers.nameLength(producer);
       for (let message = producers.oldest(producer); message !== 0; message = producers.newer(message)) {
         id.read(words, producers.entryIdOf(message));
         if (id.compareTo(words, root + Stream.LastId) > 0 || !streams.find(reference, id)) continue;
         this.command('XIDMPRECORD', 3);
-        output.argument(bytes, view, name.offset, name.lengthBytes);
-        const own = nameOf(producers.messages, message, bytes, view);
-        output.argument(bytes, view, own.offset, own.lengthBytes);
+        output.argument(bytes, view, nameAt, nameBytes);
+        output.argument(bytes, view, messages.nameOffset(message), messages.nameLength(message));
         this.idArgument(id);
       }
     }
@@ -225,13 +225,12 @@ export class StreamCommandWriter {
   }
 
   stepGroupHead(group: number): void {
-    const { words, streams } = this.shard;
-    const { groups } = streams;
+    const { groups } = this.shard.streams;
     this.writeGroup(group);
     const vector = groups.consumersOf(group);
     for (let number = 0; number < groups.consumers.count(vector); number++) {
       const consumer = groups.consumers.recordAt(vector, number);
-      if (words[(consumer >> 2) + Consumer.PendingThen] === 0) this.writeConsumer(group, consumer);
+      this.writeConsumer(group, consumer);
     }
   }
 

@@ -8,17 +8,17 @@ import type { Shard } from '../keyspace/shard.js';
 import { Pending } from '../structures/stream-groups.js';
 import { StreamId } from '../structures/stream-id.js';
 import { LoadedBlock, StreamListpackReader } from '../structures/stream-listpack.js';
-import type { ProducerName } from '../structures/stream-producers.js';
+import {
+  PRODUCER_IDS_DEFAULT,
+  PRODUCER_IDS_MAX,
+  PRODUCER_SECONDS_DEFAULT,
+  PRODUCER_SECONDS_MAX,
+} from '../structures/stream-producers.js';
 import { Stream } from '../structures/stream-root.js';
 import { RdbMemoryError, RdbType } from './rdb-format.js';
 import { type RdbInput, RdbString } from './rdb-input.js';
 
 const ID_BYTES = 16;
-/** Limits of what XCFGSET sets, and Redis's defaults. */
-const SECONDS_MAX = 86_400;
-const IDS_MAX = 10_000;
-const DEFAULT_SECONDS = 100;
-const DEFAULT_IDS = 100;
 /** An id, a time and a number of deliveries. */
 const PENDING_BYTES_MIN = ID_BYTES + 9;
 
@@ -29,6 +29,7 @@ function noMemory(): never {
 export class StreamLoader {
   private readonly input: RdbInput;
   private readonly text = new RdbString();
+  private readonly otherText = new RdbString();
   private readonly id = new StreamId();
   private readonly lastId = new StreamId();
   private readonly otherId = new StreamId();
@@ -171,13 +172,13 @@ export class StreamLoader {
 
   /** Reads what is known of producers. Those of a stream that never had any are not kept. */
   private producers(shard: Shard): void {
-    const { input, id } = this;
+    const { input, id, text: producer, otherText: message } = this;
     const { streams, draft, words } = shard;
     const { producers } = streams;
     const at = input.offset;
     const seconds = input.length();
     const ids = input.length();
-    if (seconds < 1 || seconds > SECONDS_MAX || ids < 1 || ids > IDS_MAX) {
+    if (seconds < 1 || seconds > PRODUCER_SECONDS_MAX || ids < 1 || ids > PRODUCER_IDS_MAX) {
       input.fail('the limits for producers of a stream make no sense', at);
     }
     const count = input.count(2);
@@ -186,10 +187,10 @@ export class StreamLoader {
     if (known === 0) noMemory();
     words[root + Stream.Producers] = known;
     for (let left = count; left > 0; left--) {
-      const producer = this.name();
+      this.readName(producer);
       for (let messages = input.count(3); messages > 0; messages--) {
         const messageAt = input.offset;
-        const message = this.name();
+        this.readName(message);
         this.readId(id);
         if (producers.find(known, producer, message) !== 0) {
           input.fail('a producer of a stream has an id twice', messageAt);
@@ -201,20 +202,23 @@ export class StreamLoader {
     const duplicates = BigInt.asUintN(64, input.length64());
     producers.setCounts(known, added, duplicates);
     const isUsed =
-      count > 0 || added > 0n || duplicates > 0n || seconds !== DEFAULT_SECONDS || ids !== DEFAULT_IDS;
+      count > 0 ||
+      added > 0n ||
+      duplicates > 0n ||
+      seconds !== PRODUCER_SECONDS_DEFAULT ||
+      ids !== PRODUCER_IDS_DEFAULT;
     if (isUsed) return;
     producers.releaseSome(known, 1);
     words[root + Stream.Producers] = 0;
   }
 
-  /** Reads a name, which is not empty, and keeps it. */
-  private name(): ProducerName {
-    const { input, text } = this;
+  /** Reads the name of a producer or a message, which is not empty. */
+  private readName(text: RdbString): void {
+    const { input } = this;
     const at = input.offset;
     input.string(text);
     if (text.lengthBytes === 0) input.fail('a producer of a stream has an empty id', at);
-    const bytes = text.bytes.slice(text.offset, text.offset + text.lengthBytes);
-    return { bytes, view: new DataView(bytes.buffer), offset: 0, lengthBytes: bytes.length };
+    text.keep();
   }
 
   /** Passes over what is known of producers. */

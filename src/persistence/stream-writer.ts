@@ -26,7 +26,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { Consumer, Group, Pending } from '../structures/stream-groups.js';
 import { ID_WORDS, StreamId } from '../structures/stream-id.js';
 import { StreamListpackWriter } from '../structures/stream-listpack.js';
-import { nameOf } from '../structures/stream-producers.js';
+import { PRODUCER_IDS_DEFAULT, PRODUCER_SECONDS_DEFAULT } from '../structures/stream-producers.js';
 import { Stream } from '../structures/stream-root.js';
 import { RdbType } from './rdb-format.js';
 import type { RdbOutput } from './rdb-output.js';
@@ -44,10 +44,6 @@ export function streamType(hasGivenBack: boolean, hasProducers: boolean): RdbTyp
   if (hasGivenBack) return RdbType.StreamListpacks5;
   return hasProducers ? RdbType.StreamListpacks4 : RdbType.StreamListpacks2;
 }
-
-/** For how long, in seconds, and how many ids of producers Redis keeps by default. */
-const PRODUCERS_SECONDS = 100;
-const PRODUCERS_IDS = 100;
 
 /** Ids of more entries that were given back are not sorted. */
 const SORTED_MAX = 2 ** 21;
@@ -218,9 +214,11 @@ export class StreamWriter {
     if (this.type < RdbType.StreamListpacks4) return;
     const { words, bytes, view } = shard;
     const { producers } = shard.streams;
+    const { messages } = producers;
     const known = words[root + Stream.Producers];
     if (known === 0) {
-      for (const value of [PRODUCERS_SECONDS, PRODUCERS_IDS, 0, 0, 0]) output.lengthField(value);
+      for (const value of [PRODUCER_SECONDS_DEFAULT, PRODUCER_IDS_DEFAULT, 0, 0, 0])
+        output.lengthField(value);
       return;
     }
     lastId.read(words, root + Stream.LastId);
@@ -231,8 +229,8 @@ export class StreamWriter {
     output.lengthField(count);
     for (let index = 0; index < count; index++) {
       const producer = producers.producers.recordAt(vector, index);
-      const { offset, lengthBytes } = nameOf(producers.producers, producer, bytes, view);
-      output.string(bytes, view, offset, lengthBytes);
+      const nameAt = producers.producers.nameOffset(producer);
+      output.string(bytes, view, nameAt, producers.producers.nameLength(producer));
       let ids = 0;
       let message = producers.oldest(producer);
       for (; message !== 0; message = producers.newer(message)) {
@@ -241,8 +239,7 @@ export class StreamWriter {
       output.lengthField(ids);
       message = producers.oldest(producer);
       for (; ids > 0; ids--) {
-        const name = nameOf(producers.messages, message, bytes, view);
-        output.string(bytes, view, name.offset, name.lengthBytes);
+        output.string(bytes, view, messages.nameOffset(message), messages.nameLength(message));
         this.idFields(words, producers.entryIdOf(message));
         message = producers.newer(message);
       }

@@ -119,7 +119,7 @@ async function main(): Promise<void> {
   if (config.daemonize && !config.isUnderSystemd) {
     await startDaemon(config);
   } else {
-    // By `require`, which has one file open at a time (see system/thread.ts): a low limit of descriptors is told in words.
+    // By `require`, so that it stays a bundle of its own: not all that is started is a server.
     const { startServer } = createRequire(import.meta.url)('./server.js') as typeof import('./server.js');
     await startServer(config);
   }

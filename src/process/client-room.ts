@@ -14,6 +14,8 @@ const WORKER_DESCRIPTORS = THREAD_DESCRIPTORS + 2;
 /** The persistence thread, and the journal thread, with their files and folders. */
 const PERSISTENCE_DESCRIPTORS = THREAD_DESCRIPTORS + 2;
 const JOURNAL_DESCRIPTORS = THREAD_DESCRIPTORS + 4;
+/** The replication thread, the pair of sockets that wakes it, a pipe, a file, the link to the primary. */
+const REPLICATION_DESCRIPTORS = THREAD_DESCRIPTORS + 6;
 /** Connections that are being refused or closed, files that are open for a moment. */
 const SPARE_DESCRIPTORS = 16;
 
@@ -30,6 +32,7 @@ function reservedDescriptors(config: Config): number {
     helpers +
     PERSISTENCE_DESCRIPTORS +
     JOURNAL_DESCRIPTORS +
+    REPLICATION_DESCRIPTORS +
     SPARE_DESCRIPTORS
   );
 }

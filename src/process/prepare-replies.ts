@@ -5,6 +5,9 @@ import type { CommandTable } from '../execution/table/command-table.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 
+/** While the server starts, the processors have other work. */
+const DELAY_MS = 1000;
+
 /** Makes them one at a time, so that signals are heeded in between. */
 export function prepareReplies(table: CommandTable, replies: PreparedReplies): void {
   const wanted = [...PreparedReplies.wanted()];
@@ -17,5 +20,5 @@ export function prepareReplies(table: CommandTable, replies: PreparedReplies): v
     replies.put(first.kind, first.protocol, reply.bytes.subarray(0, reply.length));
     setImmediate(next);
   };
-  setImmediate(next);
+  setTimeout(next, DELAY_MS).unref();
 }

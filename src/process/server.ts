@@ -23,19 +23,23 @@ import { ServerTls } from '../network/tls/server-tls.js';
 import type { TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import type { PersistenceOptions } from '../persistence/background-save.js';
+import type { SnapshotHistory } from '../persistence/key-form.js';
 import { ChannelRegistry } from '../pubsub/channel-registry.js';
+import type { ReplicationOptions } from '../replication/replication.js';
 import { ControlBlock, ShutdownRequest } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 import { createProcessState } from '../state/process-state.js';
+import { NO_ID, ReplicationState } from '../state/replication-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { SharedLines } from '../state/shared-lines.js';
 import { TlsState } from '../state/tls-state.js';
 import { WorkerLoad } from '../state/worker-load.js';
-import { type Libc, loadLibc } from '../system/libc.js';
+import { type Libc, loadLibc, Socket } from '../system/libc.js';
 import { createLog } from '../system/log.js';
 import { availableMemoryBytes } from '../system/memory-limit.js';
 import { loadOpenSsl } from '../system/openssl.js';
+import { residentBytes } from '../system/resident-memory.js';
 import { startThread } from '../system/thread.js';
 import { untilReady } from '../system/thread-ready.js';
 import type { ListenAnswer, ListenMessage, WorkerOptions } from '../worker/worker.js';
@@ -49,7 +53,13 @@ import { type LateThread, startLateThread } from './late-thread.js';
 import { openKeyspace } from './main-keyspace.js';
 import { prepareReplies } from './prepare-replies.js';
 import { setProcessTitle } from './process-title.js';
-import { removeOwnFiles, removeTemporaryFiles, saveBeforeExit, shutdownRequestFor } from './shutdown.js';
+import {
+  removeOwnFiles,
+  removeTemporaryFiles,
+  saveBeforeExit,
+  shutdownRequestFor,
+  untilReplicasHaveAll,
+} from './shutdown.js';
 import { reportAbort } from './signals.js';
 import { logStart, warnOfMemory } from './start-log.js';
 import { giveBackStartMemory } from './start-memory.js';
@@ -127,7 +137,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   configureTls(config, transport, state.tls);
   const channelRegistry = ChannelRegistry.create();
   const block = new ControlBlock(state.control);
-  block.runtimeMemoryBytes = process.memoryUsage.rss();
+  block.runtimeMemoryBytes = residentBytes();
   const workerLoad = new WorkerLoad(state.workerLoad);
   // Over node:net each worker accepts by itself, and keeps what it has accepted.
   if (calls !== null) workerLoad.begin(Math.min(config.activeWorkers || 1, threads));
@@ -145,6 +155,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     }
   };
   let isExiting = false;
+  /** The signal that ends the process is not to wait for replicas. */
+  let isNow = false;
   const startLate = async (late: LateThread): Promise<void> => {
     const thread = await startLateThread(late, threadsReady, log);
     if (thread !== null) watchThread(thread, late.name);
@@ -154,7 +166,12 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     const workerData: PersistenceOptions = { keyspace, state };
     void startLate({
       name: 'persistence',
-      start: () => startThread(new URL('../../workers/persistence.js', import.meta.url), { workerData }),
+      start: () =>
+        startThread(new URL('../../workers/persistence.js', import.meta.url), {
+          workerData,
+          // It closes pipes that others have opened.
+          trackUnmanagedFds: false,
+        }),
       isGivenUp: () => isExiting,
     });
   });
@@ -177,7 +194,26 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     handshakers.stop();
     for (const channel of channels) channel.stop();
   });
+  const wakePipe = calls === null ? null : openWakePipe(calls);
   const channelBuffers = channels.map((channel) => channel.buffer);
+  const allChannels = [...channelBuffers, WorkerChannel.create(wakePipe?.writer ?? -1, calls).buffer];
+  const replicationState = new ReplicationState(state.replication);
+  void replicationState.untilThreadWanted().then(() => {
+    if (isExiting || wakePipe === null) return;
+    const workerData: ReplicationOptions = {
+      keyspace,
+      state,
+      channelRegistry,
+      channels: allChannels,
+      workerCount: threads,
+      wakeDescriptor: wakePipe.reader,
+    };
+    void startLate({
+      name: 'replication',
+      start: () => startThread(new URL('../../workers/replication.js', import.meta.url), { workerData }),
+      isGivenUp: () => isExiting,
+    });
+  });
   const journal = new JournalThread(keyspace, state, config, (outcome) => {
     const options = { ring: keyspace.journal, state, workerCount: threads };
     const start = (): Thread => JournalThread.start(options, channelBuffers);
@@ -190,7 +226,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       keyspace,
       state,
       channelRegistry,
-      channels: channelBuffers,
+      channels: allChannels,
       transport,
       acceptorControl: acceptor === null ? null : acceptor.buffer,
       reservedDescriptors: descriptors.reserved,
@@ -270,13 +306,14 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       log(`Received ${signal} scheduling shutdown...`, 'warning');
       followConfig();
       const flags = signal === 'SIGTERM' ? config.shutdownOnSigterm : config.shutdownOnSigint;
+      isNow = flags.includes('now');
       block.requestShutdown(shutdownRequestFor(flags));
     });
   }
   void untilAllReady().then(() => {
     giveBackMemory();
     const usedBytes = openKeyspace(keyspace, config).usedBytes();
-    block.runtimeMemoryBytes = Math.max(0, process.memoryUsage.rss() - usedBytes);
+    block.runtimeMemoryBytes = Math.max(0, residentBytes() - usedBytes);
   });
   log('Server initialized', 'warning');
   warnOfMemory(config, log);
@@ -309,6 +346,12 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       await loading.untilInterruptible();
       await untilAllReady();
       if (request !== ShutdownRequest.Exit) log('User requested shutdown...', 'warning');
+      if (request !== ShutdownRequest.Exit && !isNow && !persistenceState.isLoading) {
+        if (!(await untilReplicasHaveAll(config, keyspace, state, log))) {
+          block.abortShutdown();
+          continue;
+        }
+      }
       if (persistenceState.isLoading || (await saveWhenIdle(request))) break;
       log("Error trying to save the DB, can't exit.", 'warning');
       block.abortShutdown();
@@ -325,7 +368,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     process.exit(0);
   })();
   try {
-    const { manifest, needsNewBase } = await loading.run();
+    const { manifest, needsNewBase, replication } = await loading.run();
+    if (config.replicaOf !== null) beginAsReplica(config, replicationState, replication, wakePipe !== null);
     if (manifest !== null) journal.resume(config, openKeyspace(keyspace, config), needsNewBase);
   } catch (error) {
     await loading.untilInterruptible();
@@ -347,6 +391,35 @@ function configureTls(config: Config, transport: TransportKind, state: SharedArr
   const tls = new ServerTls(transport === 'node', new TlsState(state), config, log);
   if (!tls.prepare()) throw new Error('Failed to configure TLS. Check logs for more info.');
   tls.publish();
+}
+
+/** The server is a replica before clients can change anything; the replication thread then connects to the primary. */
+function beginAsReplica(
+  config: Config,
+  state: ReplicationState,
+  loaded: SnapshotHistory | null,
+  isPossible: boolean,
+): void {
+  if (config.replicaOf === null) return;
+  if (!isPossible) throw new Error('replicaof needs the transport io_uring or epoll');
+  state.setPrimary(config.replicaOf.host, config.replicaOf.port);
+  if (loaded !== null) {
+    state.setHistory(loaded.id, NO_ID, -1);
+    state.countFrom(0, loaded.offset);
+    state.streamDatabase = loaded.database;
+    state.hasLoadedHistory = true;
+  }
+  state.isReplica = true;
+  state.wantThread();
+}
+
+/** What is written to the one descriptor comes out of the other. */
+function openWakePipe(libc: Libc): { reader: number; writer: number } {
+  const numbers = new Int32Array(2);
+  const type = Socket.SOCK_STREAM | Socket.SOCK_CLOEXEC | Socket.SOCK_NONBLOCK;
+  if (libc.socketPair(Socket.AF_UNIX, type, 0, libc.addressOf(new Uint8Array(numbers.buffer))) < 0)
+    throw new Error(`can't open a pair of sockets: ${libc.errorText(libc.errno())}`);
+  return { reader: numbers[0], writer: numbers[1] };
 }
 
 /** As with Redis, a server does without the file if it can't be written. */

@@ -2,18 +2,30 @@
 
 import { rmSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.js';
 import { rewriteFileName } from '../journal/aof-manifest.js';
+import { JournalRing } from '../journal/journal-ring.js';
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
-import { backgroundFileName, saveKeyspace, snapshotOptions } from '../persistence/snapshot-file.js';
+import {
+  backgroundFileName,
+  replicaFileName,
+  saveKeyspace,
+  snapshotOptions,
+} from '../persistence/snapshot-file.js';
+import { historyNow } from '../persistence/snapshot-history.js';
 import { AppendOnlyState } from '../state/append-only-state.js';
-import { ShutdownRequest } from '../state/control-block.js';
+import { ControlBlock, PauseKind, ShutdownRequest } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import type { ProcessStateHandle } from '../state/process-state.js';
+import { ReplicationState } from '../state/replication-state.js';
+import { monotonicMs } from '../system/clock.js';
 import type { Log } from '../system/log.js';
 import { openKeyspace } from './main-keyspace.js';
 
-/** What `shutdown-on-sigterm` asks for; `now` is about replicas, of which there are none. */
+const ACK_POLL_MS = 50;
+
+/** What `shutdown-on-sigterm` asks for; `now` is about replicas (untilReplicasHaveAll). */
 export function shutdownRequestFor(flags: readonly string[]): ShutdownRequest {
   const request = flags.includes('save')
     ? ShutdownRequest.Save
@@ -21,6 +33,49 @@ export function shutdownRequestFor(flags: readonly string[]): ShutdownRequest {
       ? ShutdownRequest.NoSave
       : ShutdownRequest.Default;
   return flags.includes('force') ? request | ShutdownRequest.Forced : request;
+}
+
+/**
+ * Waits until the replicas have all that was written, for at most `shutdown-timeout`; nobody writes meanwhile. Returns false
+ * if SHUTDOWN ABORT has called the shutdown off.
+ */
+export async function untilReplicasHaveAll(
+  config: Config,
+  handle: KeyspaceHandle,
+  state: ProcessStateHandle,
+  log: Log,
+): Promise<boolean> {
+  const replication = new ReplicationState(state.replication);
+  const timeoutMs = config.shutdownTimeoutSeconds * 1000;
+  if (timeoutMs === 0 || replication.isReplica || replication.replicaCount === 0) return true;
+  const ring = new JournalRing(handle.journal);
+  const control = new ControlBlock(state.control);
+  const startMs = monotonicMs();
+  const endMs = startMs + timeoutMs;
+  control.pause(endMs, PauseKind.Write, startMs);
+  const keyspace = openKeyspace(handle, config);
+  keyspace.lockAll();
+  const offset = replication.offsetAt(ring.head);
+  keyspace.unlockAll();
+  const aborts = replication.shutdownAborts;
+  if (replication.behind(offset).behind > 0) {
+    log('Waiting for replicas before shutting down.');
+    replication.addShutdownWaits(1);
+    while (monotonicMs() < endMs && replication.shutdownAborts === aborts) {
+      if (replication.behind(offset).behind === 0) break;
+      replication.wantAcks();
+      await delay(ACK_POLL_MS);
+    }
+    replication.addShutdownWaits(-1);
+  }
+  if (replication.shutdownAborts !== aborts) {
+    control.unpause();
+    log('Shutdown manually aborted.', 'warning');
+    return false;
+  }
+  const { behind, online } = replication.behind(offset);
+  log(`${online - behind} of ${online} replicas are in sync when shutting down.`);
+  return true;
 }
 
 /**
@@ -53,7 +108,8 @@ export function saveBeforeExit(
   log('Saving the final RDB snapshot before exiting.');
   persistence.cancel();
   try {
-    saveKeyspace(keyspace, snapshotOptions(config), Date.now());
+    const history = historyNow(new ReplicationState(state.replication), keyspace.journal.ring);
+    saveKeyspace(keyspace, snapshotOptions(config, history), Date.now());
     log('DB saved on disk');
   } catch (error) {
     log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
@@ -66,7 +122,7 @@ export function saveBeforeExit(
 
 /** What a background job that was given up, or cut off, may have left. */
 export function removeTemporaryFiles(config: Config): void {
-  for (const name of [backgroundFileName(), rewriteFileName()]) {
+  for (const name of [backgroundFileName(), rewriteFileName(), replicaFileName()]) {
     rmSync(path.join(config.dir, name), { force: true });
   }
 }

@@ -202,6 +202,11 @@ export class ControlBlock {
     return this.words[Word.PauseGeneration];
   }
 
+  /** Whether CLIENT PAUSE holds writes back now, as a pause of either kind does. */
+  get areWritesPaused(): boolean {
+    return this.mayBePaused && this.pauseKind(monotonicMs()) !== PauseKind.Off;
+  }
+
   /** The pause in force now (monotonic ms); ends one that is over. */
   pauseKind(nowMs: number): PauseKind {
     const { words, doubles } = this;

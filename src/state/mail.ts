@@ -64,6 +64,10 @@ export const enum MessageKind {
   InvalidatedPrefix = 6,
   InvalidatedFor = 7,
   InvalidatedAll = 8,
+  /** A connection of a replica goes to the replication thread: as Connection; the payload is JSON and, behind it, input. */
+  Replica = 10,
+  /** A request to the replication thread, as JSON; the id is its ticket. */
+  Replication = 11,
   /** Give back memory that is kept for later (MEMORY PURGE). */
   Purge = 9,
 }
@@ -99,6 +103,7 @@ export class Mail {
   private readonly message: Message;
   /** Messages that were handed over, to be freed together. */
   private taken = new Int32Array(256);
+  private isDraining = false;
 
   /** `wakeWorker` makes a worker look into its box. */
   constructor(handle: MailHandle, wakeWorker: (worker: number) => void) {
@@ -152,7 +157,8 @@ export class Mail {
     if (last === 0) boxes[box + Box.First] = message;
     else words[(last >> 2) + MessageWord.Next] = message;
     boxes[box + Box.Last] = message;
-    boxes[box + Box.Bytes] += HEADER_BYTES + length;
+    // The owner counts what it has taken without the lock.
+    Atomics.add(boxes, box + Box.Bytes, HEADER_BYTES + length);
     releaseLock(boxes, box + Box.Lock);
     if (Atomics.exchange(boxes, box + Box.Signalled, 1) === 0) this.wakeWorker(worker);
     return true;
@@ -186,10 +192,12 @@ export class Mail {
 
   /**
    * Hands the messages of the worker that calls it to `receive`, oldest first, until there is none. Returns how many
-   * there were.
+   * there were. `receive` must not call it again: newer messages would overtake those that it has still to get.
    */
   drain(worker: number, receive: (message: Message) => void): number {
     const { boxes } = this;
+    if (this.isDraining) throw new Error('mail: messages are taken while others are being received');
+    this.isDraining = true;
     const box = worker * Box.WORDS;
     Atomics.store(boxes, box + Box.Signalled, 0);
     let count = 0;
@@ -203,6 +211,7 @@ export class Mail {
       this.free(taken, box);
       count += taken;
     }
+    this.isDraining = false;
     if (boxes[box + Box.AwaitsRoom] !== 0 && !this.isCongested(worker)) {
       Atomics.store(boxes, box + Box.AwaitsRoom, 0);
       for (let other = 0; other < boxes.length / Box.WORDS; other++)

@@ -4,7 +4,8 @@
  *
  *   int32 words   0 background save   1 cancelled   2 last one failed   3 saves done   4 lock of the file's name
  *                 5 form of the running snapshot   6 its purpose   7 a save is scheduled
- *    12 loading at start   13 threads that load
+ *     8 descriptor that a snapshot for replicas goes to (-1: a file)   9 how the last one of these ended (1: well)
+ *    12 loading   13 threads that load   14 of these, what a primary has sent
  *   float64 from byte 64
  *     8 changes at the last save   9 changes at the start of the running save   10 start of it (ms)
  *    11 seconds that the last one took (-1: none yet)   12 last attempt (ms, monotonic)   13 keys loaded   14 keys expired
@@ -25,6 +26,8 @@ const enum Word {
   Form = 5,
   Purpose = 6,
   Scheduled = 7,
+  ReplicaDescriptor = 8,
+  ReplicaOutcome = 9,
   Loading = 12,
   LoadingThreads = 13,
 }
@@ -34,6 +37,8 @@ export const enum SnapshotPurpose {
   Save = 0,
   /** To be the base of the append-only file. */
   AofBase = 1,
+  /** For replicas. */
+  Replicas = 2,
 }
 
 /** How a snapshot has its keys. */
@@ -136,6 +141,25 @@ export class PersistenceState {
     Atomics.store(words, Word.Cancelled, 0);
     Atomics.store(words, Word.Background, 2);
     Atomics.notify(words, Word.Background);
+  }
+
+  /** Where the snapshot for replicas goes: a descriptor, or -1 for a file. Set it before `start`. */
+  get replicaDescriptor(): number {
+    return this.words[Word.ReplicaDescriptor];
+  }
+
+  set replicaDescriptor(descriptor: number) {
+    this.words[Word.ReplicaDescriptor] = descriptor;
+    Atomics.store(this.words, Word.ReplicaOutcome, 0);
+  }
+
+  /** Whether the last snapshot for replicas is whole. */
+  get isReplicaSnapshotGood(): boolean {
+    return Atomics.load(this.words, Word.ReplicaOutcome) !== 0;
+  }
+
+  noteReplicaSnapshot(isGood: boolean): void {
+    Atomics.store(this.words, Word.ReplicaOutcome, isGood ? 1 : 0);
   }
 
   /** The form of the running snapshot. */

@@ -11,6 +11,7 @@ import { Mail, type MailHandle } from './mail.js';
 import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { PreparedReplies } from './prepared-replies.js';
+import { ReplicationState } from './replication-state.js';
 import { RunningScripts } from './running-scripts.js';
 import { ScriptCache, type ScriptCacheHandle } from './script-cache.js';
 import { SharedConfig } from './shared-config.js';
@@ -33,6 +34,7 @@ export interface ProcessStateHandle {
   readonly mail: MailHandle;
   readonly preparedReplies: SharedArrayBuffer;
   readonly tls: SharedArrayBuffer;
+  readonly replication: SharedArrayBuffer;
   readonly users: SharedArrayBuffer;
   readonly usersFollowed: SharedArrayBuffer;
   readonly accessLog: AccessLogHandle;
@@ -43,13 +45,13 @@ export interface ProcessStateHandle {
 /** Address space for the texts of all users: some hundred thousand of them. */
 const USERS_BYTES_MAX = 64 << 20;
 
-/** Makes the shared state of a new process. */
+/** Makes the shared state of a new process. The replication thread is one more beside the workers, behind them. */
 export function createProcessState(workers: number, commands: number): ProcessStateHandle {
   return {
     control: ControlBlock.create(),
     config: SharedConfig.create(),
     clients: ClientTable.create(),
-    statistics: Statistics.create(workers, commands),
+    statistics: Statistics.create(workers + 1, commands),
     slowLog: CommandLog.create(),
     largeRequestLog: CommandLog.create(),
     largeReplyLog: CommandLog.create(),
@@ -57,14 +59,15 @@ export function createProcessState(workers: number, commands: number): ProcessSt
     persistence: PersistenceState.create(),
     appendOnly: AppendOnlyState.create(),
     workerLoad: WorkerLoad.create(workers),
-    mail: Mail.create(workers),
+    mail: Mail.create(workers + 1),
     preparedReplies: PreparedReplies.create(),
     tls: TlsState.create(),
+    replication: ReplicationState.create(),
     users: SharedLines.create(USERS_BYTES_MAX),
-    usersFollowed: new SharedArrayBuffer(4 * workers),
+    usersFollowed: new SharedArrayBuffer(4 * (workers + 1)),
     accessLog: AccessLog.create(),
     scriptCache: ScriptCache.create(),
-    runningScripts: RunningScripts.create(workers),
+    runningScripts: RunningScripts.create(workers + 1),
   };
 }
 
@@ -83,6 +86,7 @@ export class ProcessState {
   readonly workerLoad: WorkerLoad;
   readonly preparedReplies: PreparedReplies;
   readonly tls: TlsState;
+  readonly replication: ReplicationState;
   /** The users, as text (execution/access-control.ts). */
   readonly users: SharedLines;
   /** By worker, the version of the users that it has taken over. */
@@ -111,6 +115,7 @@ export class ProcessState {
     this.workerLoad = new WorkerLoad(handle.workerLoad);
     this.preparedReplies = new PreparedReplies(handle.preparedReplies);
     this.tls = new TlsState(handle.tls);
+    this.replication = new ReplicationState(handle.replication);
     this.users = new SharedLines(handle.users);
     this.usersFollowed = new Int32Array(handle.usersFollowed);
     this.accessLog = new AccessLog(handle.accessLog);

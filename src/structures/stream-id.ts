@@ -50,6 +50,20 @@ export function uint64ToBigInt(high: number, low: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }
 
+/** Sets an int64 in shared memory, low half first, at a word index. */
+export function setInt64(words: Int32Array, at: number, value: bigint): void {
+  words[at] = Number(BigInt.asIntN(32, value));
+  words[at + 1] = Number(BigInt.asIntN(32, value >> 32n));
+}
+
+/** Adds to an int64 in shared memory, low half first, at a word index. */
+export function addInt64(words: Int32Array, at: number, added: number): void {
+  const sum = (words[at] >>> 0) + added;
+  words[at] = sum | 0;
+  if (sum >= TWO_32) words[at + 1]++;
+  else if (sum < 0) words[at + 1]--;
+}
+
 /** Writes a number of 64 bits in decimal; returns its length. */
 export function writeUint64(bytes: Uint8Array, offset: number, high: number, low: number): number {
   if (high >>> 0 < SAFE_HIGH) return writeInteger(bytes, offset, (high >>> 0) * TWO_32 + (low >>> 0));

@@ -24,8 +24,9 @@
 import type { Arena } from '../memory/arena.js';
 import { blockBytes } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
+import { ByteRange } from './byte-range.js';
 import { NamedRecords, Vector } from './named-records.js';
-import { type StreamId, uint64ToBigInt } from './stream-id.js';
+import { addInt64, type StreamId, setInt64, uint64ToBigInt } from './stream-id.js';
 
 const enum Known {
   Seconds = 0,
@@ -51,15 +52,12 @@ const enum Message {
 }
 
 const KNOWN_BYTES = Known.WORDS * 4;
-const TWO_32 = 0x100000000;
 
-/** A name in some memory. */
-export interface ProducerName {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  readonly offset: number;
-  readonly lengthBytes: number;
-}
+/** For how long, in seconds, and how many ids of a producer can be kept, and are by Redis's defaults. */
+export const PRODUCER_SECONDS_MAX = 86_400;
+export const PRODUCER_IDS_MAX = 10_000;
+export const PRODUCER_SECONDS_DEFAULT = 100;
+export const PRODUCER_IDS_DEFAULT = 100;
 
 export class StreamProducers {
   private readonly arena: Arena;
@@ -150,37 +148,23 @@ export class StreamProducers {
   }
 
   setCounts(known: number, added: bigint, duplicates: bigint): void {
-    const { words } = this;
     const at = known >> 2;
-    for (const [word, value] of [
-      [Known.Added, added],
-      [Known.Duplicates, duplicates],
-    ] as const) {
-      words[at + word] = Number(BigInt.asIntN(32, value));
-      words[at + word + 1] = Number(BigInt.asIntN(32, value >> 32n));
-    }
+    setInt64(this.words, at + Known.Added, added);
+    setInt64(this.words, at + Known.Duplicates, duplicates);
   }
 
   noteDuplicate(known: number): void {
-    this.increment(known, Known.Duplicates);
-  }
-
-  private increment(known: number, word: number): void {
-    const { words } = this;
-    const at = (known >> 2) + word;
-    const sum = (words[at] >>> 0) + 1;
-    words[at] = sum | 0;
-    if (sum === TWO_32) words[at + 1]++;
+    addInt64(this.words, (known >> 2) + Known.Duplicates, 1);
   }
 
   /** The record of a message that a producer has sent before, 0 if it is new or was forgotten. */
-  find(known: number, producer: ProducerName, message: ProducerName): number {
+  find(known: number, producer: ByteRange, message: ByteRange): number {
     const found = this.findProducer(known, producer);
     if (found === 0) return 0;
     return this.messages.find(this.idsOf(found), message.bytes, message.offset, message.lengthBytes);
   }
 
-  private findProducer(known: number, { bytes, offset, lengthBytes }: ProducerName): number {
+  private findProducer(known: number, { bytes, offset, lengthBytes }: ByteRange): number {
     return this.producers.find(this.vector(known), bytes, offset, lengthBytes);
   }
 
@@ -188,7 +172,7 @@ export class StreamProducers {
    * Notes that a producer's message, which `find` has not found, has become an entry; the oldest one goes if there are too
    * many. False, with nothing changed, if there is no memory.
    */
-  add(known: number, producer: ProducerName, message: ProducerName, id: StreamId): boolean {
+  add(known: number, producer: ByteRange, message: ByteRange, id: StreamId): boolean {
     const { words } = this;
     let record = this.findProducer(known, producer);
     const isNew = record === 0;
@@ -210,15 +194,15 @@ export class StreamProducers {
     else words[(newest >> 2) + Message.Newer] = made;
     words[at + Producer.Newest] = made;
     if (this.messages.count(this.idsOf(record)) > this.idsMax(known)) this.forgetOldest(record);
-    this.increment(known, Known.Added);
+    addInt64(words, (known >> 2) + Known.Added, 1);
     return true;
   }
 
   /** Forgets what is too old of a producer, and of another one. */
-  expire(known: number, { bytes, offset, lengthBytes }: ProducerName, nowMs: number): void {
+  expire(known: number, producer: ByteRange, nowMs: number): void {
     const { words } = this;
     const vector = this.vector(known);
-    const record = this.producers.find(vector, bytes, offset, lengthBytes);
+    const record = this.findProducer(known, producer);
     if (record !== 0) this.expireOf(known, record, nowMs);
     const count = this.producers.count(vector);
     if (count === 0) return;
@@ -280,12 +264,16 @@ export class StreamProducers {
     const copy = this.create(source.seconds(known), source.idsMax(known));
     if (copy === 0) return 0;
     const vector = source.vector(known);
+    const name = new ByteRange(bytes, view);
+    const messageName = new ByteRange(bytes, view);
     for (let index = 0; index < source.producers.count(vector); index++) {
       const producer = source.producers.recordAt(vector, index);
-      const name = nameOf(source.producers, producer, bytes, view);
+      const { producers, messages } = source;
+      name.set(bytes, view, producers.nameOffset(producer), producers.nameLength(producer));
       for (let message = source.oldest(producer); message !== 0; message = source.newer(message)) {
         id.read(source.words, source.entryIdOf(message));
-        if (this.add(copy, name, nameOf(source.messages, message, bytes, view), id)) continue;
+        messageName.set(bytes, view, messages.nameOffset(message), messages.nameLength(message));
+        if (this.add(copy, name, messageName, id)) continue;
         while (!this.releaseSome(copy, Number.MAX_SAFE_INTEGER)) {}
         return 0;
       }
@@ -330,14 +318,4 @@ export class StreamProducers {
       if (last !== words[(producer >> 2) + Producer.Newest]) throw new Error('stream: wrong newest id');
     }
   }
-}
-
-/** The name of a record in a shard's memory. */
-export function nameOf(
-  records: NamedRecords,
-  record: number,
-  bytes: Uint8Array,
-  view: DataView,
-): ProducerName {
-  return { bytes, view, offset: records.nameOffset(record), lengthBytes: records.nameLength(record) };
 }

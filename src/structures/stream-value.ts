@@ -17,7 +17,7 @@ import { ElementReader } from './packed-element.js';
 import { RadixNodes } from './radix-nodes.js';
 import { StreamBlocks, StreamEntry } from './stream-block.js';
 import { Group, Pending, StreamGroups } from './stream-groups.js';
-import { ID_WORDS, StreamId, uint64ToBigInt } from './stream-id.js';
+import { addInt64, ID_WORDS, StreamId, setInt64, uint64ToBigInt } from './stream-id.js';
 import { StreamProducers } from './stream-producers.js';
 import { STREAM_BYTES, Stream } from './stream-root.js';
 import { StreamTrim, type TrimOptions } from './stream-trim.js';
@@ -30,8 +30,6 @@ const LONG_PENDING = 1024;
 
 /** Blocks that are looked at to tell how many nodes a radix tree of all of them would have. */
 const COUNTED_BLOCKS_MAX = 1000;
-
-const TWO_32 = 0x100000000;
 
 /** A place among the entries of a stream, and the entry there. Valid until the stream changes. */
 export class StreamRange {
@@ -174,24 +172,12 @@ export class StreamValue extends CollectionValue {
   setIds(reference: number, lastId: StreamId, entriesAdded: bigint, maxDeletedId: StreamId | null): void {
     const root = this.root(reference);
     lastId.write(this.words, root + Stream.LastId);
-    if (entriesAdded >= 0n) {
-      this.words[root + Stream.EntriesAdded] = Number(BigInt.asIntN(32, entriesAdded));
-      this.words[root + Stream.EntriesAdded + 1] = Number(BigInt.asIntN(32, entriesAdded >> 32n));
-    }
+    if (entriesAdded >= 0n) setInt64(this.words, root + Stream.EntriesAdded, entriesAdded);
     maxDeletedId?.write(this.words, root + Stream.MaxDeletedId);
   }
 
   setFirstId(reference: number, id: StreamId): void {
     id.write(this.words, this.root(reference) + Stream.FirstId);
-  }
-
-  /** Adds to an int64, low half first. */
-  private addInt64(at: number, added: number): void {
-    const { words } = this;
-    const sum = (words[at] >>> 0) + added;
-    words[at] = sum | 0;
-    if (sum >= TWO_32) words[at + 1]++;
-    else if (sum < 0) words[at + 1]--;
   }
 
   /**
@@ -219,7 +205,7 @@ export class StreamValue extends CollectionValue {
       if (isWalkedOver) this.walk.markNewBlock(root, block);
       if (last !== 0) blocks.shrink(last);
     }
-    this.addInt64(root + Stream.EntriesAdded, 1);
+    addInt64(this.words, root + Stream.EntriesAdded, 1);
     id.write(words, root + Stream.LastId);
     if (++words[root + Stream.Length] === 1) id.write(words, root + Stream.FirstId);
     return true;
@@ -514,9 +500,7 @@ export class StreamValue extends CollectionValue {
   }
 
   setEntriesRead(group: number, entries: bigint): void {
-    const at = (group >> 2) + Group.EntriesRead;
-    this.words[at] = Number(BigInt.asIntN(32, entries));
-    this.words[at + 1] = Number(BigInt.asIntN(32, entries >> 32n));
+    setInt64(this.words, (group >> 2) + Group.EntriesRead, entries);
   }
 
   /**
@@ -542,7 +526,7 @@ export class StreamValue extends CollectionValue {
     const at = (group >> 2) + Group.EntriesRead;
     const isKnown = (words[at] & words[at + 1]) !== -1;
     if (isKnown && !this.hasGaps(root, id)) {
-      this.addInt64(at, 1);
+      addInt64(words, at, 1);
     } else if ((words[root + Stream.EntriesAdded] | words[root + Stream.EntriesAdded + 1]) !== 0) {
       this.setEntriesRead(group, this.estimateEntriesRead(reference, id));
     }

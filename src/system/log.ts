@@ -12,7 +12,10 @@ import { appendFileSync, writeSync } from 'node:fs';
 /** `nothing` as the least level drops all lines. */
 export type LogLevel = 'debug' | 'verbose' | 'notice' | 'warning' | 'nothing';
 
-export type Log = (text: string, level?: Exclude<LogLevel, 'nothing'>) => void;
+/** The level of a line; without it, `notice`. */
+export type LineLevel = Exclude<LogLevel, 'nothing'>;
+
+export type Log = (text: string, level?: LineLevel) => void;
 
 /** By level, the mark that its lines bear; in the order of importance. */
 const MARKS: Readonly<Record<LogLevel, string>> = {

@@ -1,10 +1,8 @@
 /**
- * Starts threads. A graph of modules that is imported has all of its files open at the same time; `require` reads one
- * after the other. So a thread that starts late, when clients have nearly all descriptors, needs no more than the
- * few of its event loop and one for the file that it reads.
+ * Starts threads. As it is installed, the code of a thread is one file (scripts/bundle.mjs): one that starts late, when
+ * clients have nearly all descriptors, needs no more than the few of its event loop and one for the file that it reads.
  */
 
-import { fileURLToPath } from 'node:url';
 import { Worker as Thread, type WorkerOptions } from 'node:worker_threads';
 
 /** Descriptors that a thread has as long as it lives: its event loop's, and one for the file that it loads or writes. */
@@ -17,11 +15,9 @@ export const THREAD_DESCRIPTORS = 5;
 const YOUNG_GENERATION_MB = 3;
 
 /**
- * Starts a thread with the ES module `entry`, which has no top-level await. If the thread can't be started, or its code
- * can't be loaded, it emits `error`.
+ * Starts a thread with the module `entry`. If the thread can't be started, or its code can't be loaded, it emits `error`.
  */
 export function startThread(entry: URL, options: Omit<WorkerOptions, 'eval'>): Thread {
   const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB, ...options.resourceLimits };
-  const code = `require(${JSON.stringify(fileURLToPath(entry))})`;
-  return new Thread(code, { ...options, resourceLimits, eval: true });
+  return new Thread(entry, { ...options, resourceLimits });
 }

@@ -21,6 +21,8 @@ const REPLY_BYTES = 16 * 1024;
 export interface BusyWorker extends ConnectionHandler {
   /** What has to happen once commands of a connection have run. */
   afterCommands(connection: Connection, session: Session): void;
+  /** Takes what other threads have sent; connections that move here among it, whose clients want answers. */
+  takeMail(): void;
 }
 
 export class BusyServer implements ConnectionHandler {
@@ -28,7 +30,7 @@ export class BusyServer implements ConnectionHandler {
   private readonly context: CommandContext;
   private readonly dispatcher: Dispatcher;
   private readonly reply = new ReplyWriter(REPLY_BYTES);
-  /** Another thread has woken this one; the worker has to look when it can. */
+  /** Another thread has woken this one; the worker has to look at the rest when it can. */
   wasWoken = false;
 
   constructor(worker: BusyWorker, { keyspace, table, services }: CommandContext, counters: Float64Array) {
@@ -101,6 +103,7 @@ export class BusyServer implements ConnectionHandler {
   }
 
   onWake(): void {
+    this.worker.takeMail();
     this.wasWoken = true;
   }
 

@@ -50,6 +50,9 @@ export class HeldReplies {
   holdIfUnsynced(connection: Connection): void {
     const { journal } = this;
     const { ring } = journal;
+    if (journal.recordedUntil !== this.recordedBefore && connection.session !== null) {
+      connection.session.writtenUntil = journal.recordedUntil;
+    }
     if (!ring.mustWait) return;
     if (journal.recordedUntil !== this.recordedBefore) connection.recordedUntil = journal.recordedUntil;
     connection.heldUntil = ring.head;

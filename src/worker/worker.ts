@@ -19,7 +19,7 @@ import { HoldFinish } from '../execution/hold-finish.js';
 import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
-import { ReplyMode, Session } from '../execution/session.js';
+import { type Handover, ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
 import type { QueuedCommand } from '../execution/transactions.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
@@ -86,6 +86,8 @@ const EVICTION_BUDGET_MS = 10;
 const SPARE_TIME_BUDGET_MS = 1;
 /** A connection that brings more input than this stays where it is. */
 const MOVED_INPUT_BYTES_MAX = 64 * 1024;
+const DEMOTED =
+  'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
 /** As the acceptor says it. */
 const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
 /** Buffers that were not needed for so long are given back. */
@@ -110,7 +112,7 @@ export interface WorkerOptions {
   readonly keyspace: KeyspaceHandle;
   readonly state: ProcessStateHandle;
   readonly channelRegistry: ChannelRegistryHandle;
-  /** The channels of all workers, by index. */
+  /** The channels of all workers, by index, and behind them that of the replication thread. */
   readonly channels: readonly SharedArrayBuffer[];
   readonly transport: TransportKind;
   /** How to reach the acceptor; null if workers accept by themselves, over node:net. */
@@ -170,6 +172,9 @@ export class Worker implements ConnectionHandler {
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
+  private wasReplica = false;
+  /** Connections that are to go to the replication thread. */
+  private handovers: Connection[] = [];
   /** Made with the first slow script. */
   private busyServer: BusyServer | null = null;
   /** Connections that are to move once the round has ended. */
@@ -180,6 +185,7 @@ export class Worker implements ConnectionHandler {
   private turnBytes = 0;
   private nextTrimMs = 0;
   private hasFailed = false;
+  private readonly nodeTls: NodeTls | null = null;
   private readonly acceptFailures: AcceptFailures;
 
   constructor(options: WorkerOptions) {
@@ -253,6 +259,8 @@ export class Worker implements ConnectionHandler {
       workerCount: options.workerCount,
       multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
       sessions,
+      hasReplication: options.transport !== 'node',
+      wakeReplication: () => this.channels[options.workerCount].wake(),
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port, tlsPort) => this.acceptor?.listenOn({ bind, port, tlsPort }) ?? false,
       tls: new ServerTls(options.transport === 'node', this.state.tls, this.config, log),
@@ -281,6 +289,7 @@ export class Worker implements ConnectionHandler {
     };
     this.context = new CommandContext(this.keyspace, table, reply, this.services, counters);
     this.executor = new Executor(this.context);
+    this.keyspace.journal.ring.wakeReplication = () => this.wakeReplication();
     const { gate } = this.keyspace;
     this.waitServer = new WaitServer(this.context);
     gate.holdEnd = new HoldFinish(gate, this.waitServer, this.services.notices);
@@ -306,13 +315,8 @@ export class Worker implements ConnectionHandler {
         );
       if (ring === null) this.services.multiplexingApi = 'epoll';
     } else {
-      const transport = new NodeTransport(
-        this.channels,
-        options.index,
-        reply,
-        this,
-        new NodeTls(this.state.tls, this.config, log),
-      );
+      this.nodeTls = new NodeTls(this.state.tls, this.config, log);
+      const transport = new NodeTransport(this.channels, options.index, reply, this, this.nodeTls);
       parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
       this.transport = transport;
     }
@@ -398,12 +402,13 @@ export class Worker implements ConnectionHandler {
     this.configVersion = published.version;
     this.config.adopt(JSON.parse(published.json));
     this.applyConfig();
+    this.nodeTls?.follow();
     this.limits.configurationChanged();
   }
 
-  /** Looks whether the dataset is loaded, until it is. */
+  /** Looks whether the dataset is being loaded: at start, or because a primary has sent another. */
   private followLoading(): void {
-    if (this.executor.checks.isLoading) this.executor.checks.isLoading = this.state.persistence.isLoading;
+    this.executor.checks.isLoading = this.state.persistence.isLoading;
   }
 
   private applyConfig(): void {
@@ -423,18 +428,15 @@ export class Worker implements ConnectionHandler {
    */
   private mayExpire(): boolean {
     if (this.state.appendOnly.writeError !== 0) return false;
-    return !this.areWritesPaused || (this.context.command.flags & CommandFlag.Write) !== 0;
+    // Its primary says when keys go, unless clients write to a replica.
+    if (this.state.replication.isReplica) return (this.context.command.flags & CommandFlag.Write) !== 0;
+    return !this.state.control.areWritesPaused || (this.context.command.flags & CommandFlag.Write) !== 0;
   }
 
   /** The same for keys that are deleted while no command asks for them. */
   private mayDeleteByItself(): boolean {
-    return this.state.appendOnly.writeError === 0 && !this.areWritesPaused;
-  }
-
-  /** Whether CLIENT PAUSE holds writes back. */
-  private get areWritesPaused(): boolean {
-    const { control } = this.state;
-    return control.mayBePaused && control.pauseKind(monotonicMs()) !== PauseKind.Off;
+    const { appendOnly, replication } = this.state;
+    return !replication.isReplica && appendOnly.writeError === 0 && !this.state.control.areWritesPaused;
   }
 
   /** Whether an `enable-…` directive lets a client in. */
@@ -483,12 +485,16 @@ export class Worker implements ConnectionHandler {
     if (!this.state.mail.isEmpty(this.options.index)) this.state.mail.drain(this.options.index, this.receive);
     const { session } = connection;
     if (session === null) return end;
+    // Its input goes along with it.
+    if (session.handover !== null) return start;
     const nowMs = Date.now();
     this.followConfig();
     this.followLoading();
     this.context.nowMs = nowMs;
     if (this.roundStartMs === 0) this.roundStartMs = monotonicMs();
-    if (this.placement?.noteInput(connection)) this.movers.push(connection);
+    // Not while a slow script runs: the worker that is to have it may be the script's.
+    if (this.placement?.noteInput(connection) && this.keyspace.lockOrder.slowScripts === 0)
+      this.movers.push(connection);
     session.lastInteractionMs = this.roundStartMs;
     if (
       session.lastCommandId < 0 &&
@@ -563,6 +569,11 @@ export class Worker implements ConnectionHandler {
     // Who has not authenticated is told nothing of the data.
     if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
+    if (session.handover !== null) {
+      session.postponed = null;
+      this.handovers.push(connection);
+      return;
+    }
     if (this.state.outbox.takeCongestion() && session.postponed === null) {
       this.heldBack.add(connection);
       this.transport.pauseReading(connection);
@@ -599,6 +610,26 @@ export class Worker implements ConnectionHandler {
     this.messages.flush();
     this.heldReplies.commit();
     if (this.movers.length > 0) this.moveAway();
+    if (this.handovers.length > 0) this.handOver();
+    this.wakeReplication();
+  }
+
+  /** Has what was recorded go to replicas. */
+  private wakeReplication(): void {
+    if (this.keyspace.journal.ring.wakesReplication) this.channels[this.options.workerCount].wake();
+  }
+
+  /** Lets connections of replicas go, once their replies have gone. */
+  private handOver(): void {
+    const connections = this.handovers;
+    this.handovers = [];
+    for (const connection of connections) {
+      if (connection.isClosed) continue;
+      // It may not be let go at once, or not this time.
+      this.handovers.push(connection);
+      if (connection.isOutputHeld || connection.pendingOutputBytes > 0) continue;
+      this.sockets?.detach(connection);
+    }
   }
 
   /** Has a client sent a message, or a part of one that more clients get. */
@@ -635,12 +666,18 @@ export class Worker implements ConnectionHandler {
   }
 
   get nextDeadlineMs(): number {
-    return this.services.waitRoom.nextDeadlineMs;
+    let nextMs = this.services.waitRoom.nextDeadlineMs;
+    for (const { session } of this.postponed) {
+      const deadlineMs = session?.postponedWork?.deadlineMs;
+      if (deadlineMs !== undefined && deadlineMs < nextMs) nextMs = deadlineMs;
+    }
+    return nextMs;
   }
 
   onDeadline(): void {
     this.keyspace.keptLock.letGo();
     this.services.waitRoom.expire(monotonicMs());
+    this.resumePostponed();
     this.onRoundEnd();
   }
 
@@ -666,18 +703,16 @@ export class Worker implements ConnectionHandler {
     this.heldReplies.beforeCommands();
     this.limits.beforeCommands(session);
     reply.protocol = session.protocol;
-    if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
-    else if (end === WaitEnd.TimedOut) reply.nullArray();
-    else if (end === WaitEnd.Denied) this.replyDenied(session, command);
-    else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
-    if (end === WaitEnd.Denied) this.executor.countDenied(session, command);
-    else {
-      this.executor.countServed(
-        session,
-        command,
-        milliseconds,
-        end === WaitEnd.Unblocked ? 'UNBLOCKED' : error,
-      );
+    if (end === WaitEnd.Denied) {
+      this.replyDenied(session, command);
+      this.executor.countDenied(session, command);
+    } else {
+      if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
+      else if (end === WaitEnd.TimedOut) reply.nullArray();
+      else if (end === WaitEnd.Demoted) reply.error(DEMOTED);
+      else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
+      const isUnblocked = end === WaitEnd.Unblocked || end === WaitEnd.Demoted;
+      this.executor.countServed(session, command, milliseconds, isUnblocked ? 'UNBLOCKED' : error);
     }
     if (session.replyMode !== ReplyMode.On) {
       reply.drop();
@@ -724,6 +759,10 @@ export class Worker implements ConnectionHandler {
     const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
     this.forget(connection, session);
     connection.abandon();
+    if (session.handover !== null) {
+      this.sendReplica(session, session.handover, fd, input);
+      return;
+    }
     const target = input.length > MOVED_INPUT_BYTES_MAX ? index : (this.placement?.takeTarget() ?? index);
     const slot = this.services.clientRows.leave(session, target);
     if (target !== index) {
@@ -734,6 +773,16 @@ export class Worker implements ConnectionHandler {
     }
     this.arrivals.push({ fd, slot, input });
     this.takeArrivals();
+  }
+
+  /** Gives a replica's connection to the replication thread. */
+  private sendReplica(session: Session, handover: Handover, fd: number, input: Uint8Array): void {
+    const { workerCount } = this.options;
+    const slot = this.services.clientRows.leave(session, workerCount);
+    const head = Buffer.from(JSON.stringify(handover));
+    const payload = Buffer.concat([head, input]);
+    this.state.outbox.send(workerCount, MessageKind.Replica, session.id, fd, slot, head.length, payload);
+    this.channel.connectionClosed();
   }
 
   /** Takes over the connections that have moved here. */
@@ -840,6 +889,7 @@ export class Worker implements ConnectionHandler {
   onWake(): void {
     // What follows may wait for a disk.
     this.keyspace.keptLock.letGo();
+    this.followRole();
     this.keyspace.journal.ring.drain();
     this.heldReplies.commit();
     this.access.follow();
@@ -856,11 +906,22 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  /** Who waits to change keys does so in vain on a replica. */
+  private followRole(): void {
+    const { isReplica } = this.state.replication;
+    if (isReplica && !this.wasReplica) this.services.waitRoom.endWrites();
+    this.wasReplica = isReplica;
+  }
+
   private readMailbox(): void {
     this.state.outbox.flush();
+    this.takeMail();
+    this.releaseHeldBack();
+  }
+
+  takeMail(): void {
     this.state.mail.drain(this.options.index, this.receive);
     this.takeArrivals();
-    this.releaseHeldBack();
   }
 
   private readonly receive = (message: Message): void => {
@@ -929,6 +990,10 @@ export class Worker implements ConnectionHandler {
       if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
       this.limits.afterCommands(connection, session);
       this.services.monitors.flush();
+      if (session.handover !== null && !connection.isClosed) {
+        session.postponed = null;
+        this.handovers.push(connection);
+      }
       if (connection.isClosed || (session.postponed !== null && !session.isWaiting)) continue;
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
@@ -940,7 +1005,7 @@ export class Worker implements ConnectionHandler {
       if (session.closing) connection.closeAfterReply();
       this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
       this.transport.send(connection);
-      this.transport.resumeReading(connection);
+      if (session.handover === null) this.transport.resumeReading(connection);
     }
   }
 
@@ -1001,6 +1066,7 @@ export class Worker implements ConnectionHandler {
     this.services.waitRoom.finishServed();
     this.messages.flush();
     this.limits.tick(monotonicMs());
+    this.wakeReplication();
     return isWorkLeft;
   }
 

@@ -36,6 +36,9 @@ class Steps {
     this.random = random;
   }
 
+  /** Before the step that is being made. */
+  private isAnyoneWaiting = false;
+
   private key(): string {
     return this.random.pick(KEYS);
   }
@@ -169,7 +172,8 @@ class Steps {
       case 26:
         return [['MOVE', this.key(), '1']];
       case 27:
-        return [['SWAPDB', '0', '1']];
+        // Of keys that become ready at once, Redis serves one or the other first.
+        return this.isAnyoneWaiting ? [] : [['SWAPDB', '0', '1']];
       case 28:
         return [random.pick([['FLUSHALL'], ['FLUSHDB'], ['XGROUP', 'DESTROY', this.key(), 'g']])];
       default:
@@ -179,6 +183,7 @@ class Steps {
 
   next(free: readonly number[], waiting: readonly number[]): WaitingStep {
     const { random } = this;
+    this.isAnyoneWaiting = waiting.length > 0;
     const client = random.pick(free);
     if (waiting.length > 0 && random.chance(0.03)) return { client: random.pick(waiting), commands: [] };
     if (waiting.length > 0 && random.chance(0.03)) {
@@ -188,7 +193,7 @@ class Steps {
     if (free.length > 2 && random.chance(0.5)) {
       return {
         client,
-        commands: random.chance(0.1) ? [this.blocking(), ...this.writing()] : [this.blocking()],
+        commands: random.chance(0.1) ? [this.blocking(), ['ECHO', 'afterwards']] : [this.blocking()],
       };
     }
     if (random.chance(0.25)) {
@@ -197,7 +202,8 @@ class Steps {
       ).flat();
       return { client, commands: [['MULTI'], ...queued, ['EXEC']] };
     }
-    return { client, commands: Array.from({ length: random.between(1, 3) }, () => this.writing()).flat() };
+    const commands = Array.from({ length: random.between(1, 3) }, () => this.writing()).flat();
+    return { client, commands: commands.length > 0 ? commands : [['PING']] };
   }
 }
 

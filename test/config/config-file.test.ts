@@ -126,9 +126,9 @@ t.test('mistakes', async (t) => {
 
 t.test('directives without effect are named', async (t) => {
   const config = load(
-    'io-threads 4\nREPL-DISKLESS-SYNC no\nsave ""\ndaemonize no\nslaveof no one\nport 1\nio-threads 2',
+    'io-threads 4\nACTIVEDEFRAG yes\nsave ""\ndaemonize no\nslaveof no one\nport 1\nio-threads 2',
   );
-  t.same([...config.ignoredDirectives], ['io-threads', 'repl-diskless-sync']);
+  t.same([...config.ignoredDirectives], ['io-threads', 'activedefrag']);
 });
 
 t.test('include', async (t) => {
@@ -230,7 +230,7 @@ t.test('a server takes its configuration from all places, and warns once', async
   const server = await TestServer.start({
     kind: 'damselfly',
     threads: 1,
-    directives: { 'io-threads': 2, 'repl-diskless-sync': 'no', requirepass: 'secret', databases: 3 },
+    directives: { 'io-threads': 2, activedefrag: 'yes', requirepass: 'secret', databases: 3 },
   });
   t.teardown(() => server.stop());
   const client = await server.rawClient();
@@ -239,7 +239,7 @@ t.test('a server takes its configuration from all places, and warns once', async
   t.equal(await client.text('SELECT', '3'), '-ERR DB index is out of range\r\n');
   const warnings = server.stderr.split('\n').filter((line) => line.includes('warning'));
   t.same(warnings, [
-    'damselfly: warning: accepted, but without effect in this version: io-threads, repl-diskless-sync',
+    'damselfly: warning: accepted, but without effect in this version: io-threads, activedefrag',
   ]);
   t.match(await server.stop(), { code: 0 });
 });

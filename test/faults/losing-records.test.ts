@@ -86,7 +86,7 @@ for (const [mark, reason] of LOSSES) {
       client.text('BGSAVE'),
     );
     t.match(await client.text('INFO', 'persistence'), /rdb_last_bgsave_status:err/);
-    await untilLogged(server, 'Background AOF rewrite error: the snapshot is not whole', () =>
+    await untilLogged(server, 'Background AOF rewrite terminated with error: the snapshot is not whole', () =>
       client.text('BGREWRITEAOF'),
     );
     for (const options of [[], ['SAVE'], ['NOW']]) {
@@ -128,12 +128,12 @@ for (const [mark, reason] of LOSSES) {
     await fill(server);
     const markFile = path.join(server.directory, mark);
     writeFileSync(markFile, '');
-    await untilLogged(server, 'Background AOF rewrite error: the snapshot is not whole', () =>
+    await untilLogged(server, 'Background AOF rewrite terminated with error: the snapshot is not whole', () =>
       client.text('BGREWRITEAOF'),
     );
     t.match(await client.text('INFO', 'persistence'), /aof_last_bgrewrite_status:err/);
     await client.command('CONFIG', 'SET', 'aof-use-rdb-preamble', 'no');
-    await untilLogged(server, 'Background AOF rewrite error: the snapshot is not whole', () =>
+    await untilLogged(server, 'Background AOF rewrite terminated with error: the snapshot is not whole', () =>
       client.text('BGREWRITEAOF'),
     );
     await client.command('SET', 'later', 'value');
@@ -145,7 +145,7 @@ for (const [mark, reason] of LOSSES) {
     if (mark === 'lose-keys') t.not(whole, digest, 'the first digest was short of keys as well');
     await client.command('CONFIG', 'SET', 'appendonly', 'no');
     writeFileSync(markFile, '');
-    await untilLogged(server, 'Background AOF rewrite error: the snapshot is not whole', () =>
+    await untilLogged(server, 'Background AOF rewrite terminated with error: the snapshot is not whole', () =>
       client.text('CONFIG', 'SET', 'appendonly', 'yes'),
     );
     // Without a base everything would be gone.

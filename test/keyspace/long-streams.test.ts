@@ -105,7 +105,7 @@ class Store {
       flush: (bytes) => this.parts.push(bytes.slice()),
     });
     this.writer.begin(NOW_MS, 0, false);
-    this.writer.database(0, 1, 0);
+    this.writer.database(0, this.shard.keyCount(0), 0);
     this.keyspace.beginSnapshot();
   }
 

@@ -23,6 +23,7 @@ import { hashBytes, ownHashSecret } from '../../src/memory/hash.js';
 import { LockOrder } from '../../src/memory/lock-order.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
 import { Random } from '../tools/random.js';
+import { valueLimits } from '../tools/value-limits.js';
 
 ownHashSecret();
 
@@ -40,21 +41,7 @@ function newSettings(): KeyspaceSettings {
     lazyUserDelete: false,
     lazyServerDelete: false,
     trackedKeysMax: 0,
-    values: {
-      hashPackedEntries: 128,
-      hashPackedValueBytes: 64,
-      listPackedSize: -2,
-      listCompressDepth: 0,
-      setIntegerEntries: 512,
-      setPackedEntries: 128,
-      setPackedValueBytes: 64,
-      sortedSetPackedEntries: 128,
-      sortedSetPackedValueBytes: 64,
-      streamNodeBytes: 4096,
-      streamNodeEntries: 100,
-      streamProducerSeconds: 100,
-      streamProducerIds: 100,
-    },
+    values: valueLimits(),
   };
 }
 
@@ -113,7 +100,6 @@ class Model {
     if (known === undefined || known.expiresAt < 0 || known.expiresAt > this.nowMs) return known;
     map.delete(name);
     this.expired++;
-    this.changes++;
     return undefined;
   }
 
@@ -233,7 +219,6 @@ class Model {
     if (evicts) {
       this.shard.evict(this.database, this.hash, slot);
       this.evicted++;
-      this.changes++;
     } else {
       this.shard.remove(this.database, this.hash, slot);
       this.changed(KeyEvent.Delete);
@@ -253,7 +238,6 @@ class Model {
         if (this.shard.hasHash(database, this.hash, 0)) continue;
         map.delete(name);
         this.expired++;
-        this.changes++;
       }
     }
   }

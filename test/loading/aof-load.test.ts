@@ -52,6 +52,9 @@ const MANIFEST_NAME = 'appendonly.aof.manifest';
 /** A manifest with one increment only. */
 const LONE = `file ${INCREMENT} seq 1 type i\n`;
 
+/** Redis 7.0 does not record how many entries a group has read, so its own log gives it another stream, too. */
+const RECORDED_TYPES = DATA_TYPES.filter((type) => type !== 'stream');
+
 /** Commands of all kinds, also such that Redis records as others. */
 async function changeRandomly(server: TestServer, random: Random): Promise<void> {
   const client = server.client();
@@ -135,12 +138,12 @@ for (const threads of threadCounts()) {
       });
       t.teardown(() => redis.stop('SIGKILL'));
       const theirs = redis.client();
-      await fillRandomly(theirs, random, 60, DATA_TYPES);
+      await fillRandomly(theirs, random, 60, RECORDED_TYPES);
       await changeRandomly(redis, random);
       await theirs.call('BGREWRITEAOF');
       while (!/aof_rewrite_in_progress:0\r/.test(await theirs.info('persistence'))) await delay(20);
       await changeRandomly(redis, random);
-      await fillRandomly(theirs, random, 20, DATA_TYPES);
+      await fillRandomly(theirs, random, 20, RECORDED_TYPES);
       await theirs.set('{a}1', 'moved');
       await theirs.rename('{a}1', 'elsewhere');
       await theirs.call('COPY', 'elsewhere', 'copy', 'DB', '3');

@@ -4,6 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
@@ -60,7 +61,9 @@ for (const transport of TRANSPORTS) {
   let started: Promise<TlsServer> | null = null;
   /** One server for all tests that leave it as it was. */
   const shared = (): Promise<TlsServer> => {
-    started ??= start(t, { transport });
+    // Over node:tls, workers have sessions and certificates of their own.
+    const threads = transport === 'node' ? 1 : 2;
+    started ??= start(t, { transport }, { threads });
     return started;
   };
 
@@ -396,6 +399,36 @@ t.test('MIGRATE over TLS', { skip: skipWithoutRedis() }, async (t) => {
   t.equal(await source.get('key'), 'again');
   await source.config('SET', 'tls-cluster', 'no');
   t.equal(await source.call('MIGRATE', '127.0.0.1', target.port, 'key', '0', '5000', 'REPLACE'), 'OK');
+});
+
+t.test('a replica of a primary with TLS', { skip: skipWithoutRedis() }, async (t) => {
+  const primaryPort = await freePort();
+  const primary = await TestServer.start({
+    kind: 'redis',
+    directives: { ...authority.directives(identity, primaryPort), 'repl-diskless-sync-delay': 0 },
+  });
+  t.teardown(() => primary.stop('SIGKILL'));
+  const { server } = await start(t, { 'tls-replication': 'yes' });
+  const client = server.client();
+  await primary.client().set('before', '1');
+  await client.replicaof('127.0.0.1', primaryPort);
+  const isUp = async () => (await client.info('replication')).includes('master_link_status:up');
+  while (!(await isUp())) await delay(10);
+  t.equal(await client.get('before'), '1');
+  await primary.client().set('after', '2');
+  while ((await client.get('after')) !== '2') await delay(10);
+  // A primary without TLS is not spoken to without it.
+  await client.config('SET', 'repl-timeout', '1');
+  await client.replicaof('127.0.0.1', primary.port);
+  await server.untilLogged('Timeout connecting to the MASTER');
+  t.notOk(await isUp());
+});
+
+t.test('replicas connect without TLS', async (t) => {
+  const { server, connect } = await start(t);
+  const replica = await connect();
+  t.equal(await replica.command('PSYNC', '?', '-1'), '-ERR replication over TLS is not supported\r\n');
+  t.equal(await server.client().ping(), 'PONG');
 });
 
 t.test('what is wrong ends the start', async (t) => {

@@ -84,6 +84,8 @@ withServers(t, 'changes in the same transaction', {}, async (t, server) => {
         else if (type === 'list') transaction.lpush(key, 'more').rpop(key).lset(key, 0, 'other');
         else if (type === 'set') transaction.sadd(key, 'more').spop(key);
         else if (type === 'zset') transaction.zadd(key, 1, 'more').zpopmin(key);
+        else if (type === 'stream')
+          transaction.xadd(key, '*', 'more', 'x'.repeat(200)).xtrim(key, 'MAXLEN', 1);
         else transaction.hset(key, 'more', 'x'.repeat(200)).hincrby(key, 'counter', 1).hdel(key, 'more');
     }
   }

@@ -43,6 +43,12 @@ t.test('messages arrive in order and whole', async (t) => {
   mail.verify();
 });
 
+t.test('nothing overtakes what is being received', async (t) => {
+  const mail = new Mail(Mail.create(WORKERS, 1 << 20), () => {});
+  mail.send(0, MessageKind.Purge, 1);
+  t.throws(() => mail.drain(0, () => mail.drain(0, () => {})), /taken while others are being received/);
+});
+
 t.test('whoever is told of congestion is woken when it is over', async (t) => {
   const woken: number[] = [];
   const mail = new Mail(Mail.create(WORKERS, 64 << 20), (worker) => woken.push(worker));
@@ -124,5 +130,6 @@ t.test('nothing is lost between threads', async (t) => {
   await Promise.all(ended);
   t.equal(wrong, 0);
   t.same(next, [count, count, count]);
+  t.equal(mail.pendingBytes(0), 0);
   mail.verify();
 });

@@ -5,26 +5,12 @@ import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
 import type { ByteRange } from '../../src/structures/byte-range.js';
 import { Encoding } from '../../src/structures/collection-value.js';
 import { HashSet, HashValue } from '../../src/structures/hash-value.js';
-import type { ValueLimits } from '../../src/structures/value-limits.js';
 import { Random } from '../tools/random.js';
+import { valueLimits } from '../tools/value-limits.js';
 
 ownHashSecret();
 
-const limits: ValueLimits = {
-  hashPackedEntries: 30,
-  hashPackedValueBytes: 60,
-  listPackedSize: 0,
-  listCompressDepth: 0,
-  setIntegerEntries: 0,
-  setPackedEntries: 0,
-  setPackedValueBytes: 0,
-  sortedSetPackedEntries: 0,
-  sortedSetPackedValueBytes: 0,
-  streamNodeBytes: 4096,
-  streamNodeEntries: 100,
-  streamProducerSeconds: 100,
-  streamProducerIds: 100,
-};
+const limits = valueLimits({ hashPackedEntries: 30, hashPackedValueBytes: 60 });
 
 type Bytes = [Uint8Array, DataView, number, number];
 

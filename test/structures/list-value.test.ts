@@ -5,26 +5,13 @@ import { Encoding } from '../../src/structures/collection-value.js';
 import { ListValue } from '../../src/structures/list-value.js';
 import type { ValueLimits } from '../../src/structures/value-limits.js';
 import { Random } from '../tools/random.js';
+import { valueLimits } from '../tools/value-limits.js';
 
 const REFERENCE = HeaderWord.DraftReference << 2;
 const COPY_REFERENCE = 7800;
 
 function limitsOf(listPackedSize: number, listCompressDepth: number): ValueLimits {
-  return {
-    hashPackedEntries: 0,
-    hashPackedValueBytes: 0,
-    listPackedSize,
-    listCompressDepth,
-    setIntegerEntries: 0,
-    setPackedEntries: 0,
-    setPackedValueBytes: 0,
-    sortedSetPackedEntries: 0,
-    sortedSetPackedValueBytes: 0,
-    streamNodeBytes: 4096,
-    streamNodeEntries: 100,
-    streamProducerSeconds: 100,
-    streamProducerIds: 100,
-  };
+  return valueLimits({ listPackedSize, listCompressDepth });
 }
 
 type Argument = [Uint8Array, DataView, number, number];

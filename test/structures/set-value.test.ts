@@ -4,26 +4,12 @@ import { ownHashSecret } from '../../src/memory/hash.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
 import { Encoding } from '../../src/structures/collection-value.js';
 import { SetAdd, SetValue } from '../../src/structures/set-value.js';
-import type { ValueLimits } from '../../src/structures/value-limits.js';
 import { Random } from '../tools/random.js';
+import { valueLimits } from '../tools/value-limits.js';
 
 ownHashSecret();
 
-const limits: ValueLimits = {
-  hashPackedEntries: 0,
-  hashPackedValueBytes: 0,
-  listPackedSize: 0,
-  listCompressDepth: 0,
-  setIntegerEntries: 40,
-  setPackedEntries: 30,
-  setPackedValueBytes: 20,
-  sortedSetPackedEntries: 0,
-  sortedSetPackedValueBytes: 0,
-  streamNodeBytes: 4096,
-  streamNodeEntries: 100,
-  streamProducerSeconds: 100,
-  streamProducerIds: 100,
-};
+const limits = valueLimits({ setIntegerEntries: 40, setPackedEntries: 30, setPackedValueBytes: 20 });
 
 const INTEGERS = [
   0n,

@@ -6,27 +6,14 @@ import { Encoding } from '../../src/structures/collection-value.js';
 import { SortedSetCursor, SortedSetValue } from '../../src/structures/sorted-set-value.js';
 import type { ValueLimits } from '../../src/structures/value-limits.js';
 import { Random } from '../tools/random.js';
+import { valueLimits } from '../tools/value-limits.js';
 
 ownHashSecret();
 
 type Element = [score: number, member: string];
 
 function limits(entries: number, valueBytes: number): ValueLimits {
-  return {
-    hashPackedEntries: 128,
-    hashPackedValueBytes: 64,
-    listPackedSize: -2,
-    listCompressDepth: 0,
-    setIntegerEntries: 512,
-    setPackedEntries: 128,
-    setPackedValueBytes: 64,
-    sortedSetPackedEntries: entries,
-    sortedSetPackedValueBytes: valueBytes,
-    streamNodeBytes: 4096,
-    streamNodeEntries: 100,
-    streamProducerSeconds: 100,
-    streamProducerIds: 100,
-  };
+  return valueLimits({ sortedSetPackedEntries: entries, sortedSetPackedValueBytes: valueBytes });
 }
 
 function compare(a: Element, b: Element): number {

@@ -3,17 +3,21 @@
 import t from 'tap';
 import { Arena } from '../../src/memory/arena.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
+import { ByteRange } from '../../src/structures/byte-range.js';
+import type { NamedRecords } from '../../src/structures/named-records.js';
 import { StreamId } from '../../src/structures/stream-id.js';
-import { nameOf, type ProducerName, StreamProducers } from '../../src/structures/stream-producers.js';
+import { StreamProducers } from '../../src/structures/stream-producers.js';
 import { Random } from '../tools/random.js';
 
 const SECONDS = 10;
 const IDS = 5;
 const START_MS = 1_700_000_000_000;
 
-function nameFrom(text: string): ProducerName {
+function nameFrom(text: string): ByteRange {
   const bytes = new Uint8Array(Buffer.from(text, 'latin1'));
-  return { bytes, view: new DataView(bytes.buffer), offset: 0, lengthBytes: bytes.length };
+  const name = new ByteRange(bytes, new DataView(bytes.buffer));
+  name.lengthBytes = bytes.length;
+  return name;
 }
 
 class Model {
@@ -69,16 +73,18 @@ class Model {
   }
 
   contents(of = this.producers, known = this.known): string[] {
-    const { bytes, view } = this.memory;
+    const { bytes } = this.memory;
     const all: string[] = [];
     const vector = of.vector(known);
     for (let index = 0; index < of.producers.count(vector); index++) {
       const producer = of.producers.recordAt(vector, index);
-      const text = (name: ProducerName) =>
-        Buffer.from(bytes.subarray(name.offset, name.offset + name.lengthBytes)).toString('latin1');
-      const own = text(nameOf(of.producers, producer, bytes, view));
+      const name = (records: NamedRecords, record: number) => {
+        const start = records.nameOffset(record);
+        return Buffer.from(bytes.subarray(start, start + records.nameLength(record))).toString('latin1');
+      };
+      const own = name(of.producers, producer);
       for (let message = of.oldest(producer); message !== 0; message = of.newer(message)) {
-        all.push(`${own} ${text(nameOf(of.messages, message, bytes, view))}`);
+        all.push(`${own} ${name(of.messages, message)}`);
       }
     }
     return all;

@@ -13,23 +13,10 @@ import { StreamValue } from '../../src/structures/stream-value.js';
 import type { ValueLimits } from '../../src/structures/value-limits.js';
 import { Random } from '../tools/random.js';
 import { bytesOf, entriesOf, idOf, takeEntry } from '../tools/stream-model.js';
+import { valueLimits } from '../tools/value-limits.js';
 
 function limits(streamNodeBytes: number, streamNodeEntries: number): ValueLimits {
-  return {
-    hashPackedEntries: 0,
-    hashPackedValueBytes: 0,
-    listPackedSize: 0,
-    listCompressDepth: 0,
-    setIntegerEntries: 0,
-    setPackedEntries: 0,
-    setPackedValueBytes: 0,
-    sortedSetPackedEntries: 0,
-    sortedSetPackedValueBytes: 0,
-    streamNodeBytes,
-    streamNodeEntries,
-    streamProducerSeconds: 100,
-    streamProducerIds: 100,
-  };
+  return valueLimits({ streamNodeBytes, streamNodeEntries });
 }
 
 const MAX_WORD = 2n ** 64n - 1n;

@@ -92,7 +92,13 @@ export class Engine {
     this.keyspace = new Keyspace(this.handle, settings, counters);
     const table = isReplaying ? createReplayTable([]) : createCommandTable();
     this.state = new ProcessState(createProcessState(1, table.size), 0, () => {});
-    const services = { state: this.state, config, maxBulkLengthBytes: 512 << 20, flush: () => {} };
+    const services = {
+      state: this.state,
+      config,
+      maxBulkLengthBytes: 512 << 20,
+      access: { mayReadAllKeys: () => true },
+      flush: () => {},
+    };
     this.context = new CommandContext(
       this.keyspace,
       table,

@@ -14,6 +14,7 @@
  *   DAMSELFLY_TEST_FILTER   only files whose path contains this
  */
 
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { inspect } from 'node:util';
@@ -22,8 +23,10 @@ import { Random } from './random.js';
 import { distDirectory } from './server.js';
 
 /** For files that hang: on a machine with other work they take many times what they take alone. */
-const FILE_TIMEOUT_MS = 1_200_000;
-const SLOWEST_COUNT = 10;
+const FILE_TIMEOUT_MS = 300_000;
+/** What has not ended by then has failed: whoever waits for the outcome does not wait longer. */
+const ALL_TIMEOUT_MS = 80 * 60_000;
+const SLOWEST_COUNT = 20;
 /** Of each file, and of each failure, the summary has no more than this. */
 const FAILURES_MAX = 10;
 const FAILURE_LINES_MAX = 40;
@@ -60,7 +63,8 @@ if (order) {
 }
 
 interface FileResult {
-  timeMs: number;
+  /** Null until it has ended. */
+  timeMs: number | null;
   /** What failed in it, as it is printed at the end. */
   readonly failures: string[];
 }
@@ -94,10 +98,17 @@ function watch(parser: Parser, failures: string[]): void {
   });
 }
 
-t.on('spawn', ({ name, parser }) => {
+/** The processes of the files that run. */
+const processes = new Set<ChildProcess>();
+
+t.on('spawn', (spawned) => {
   const failures: string[] = [];
-  results.set(name, { timeMs: 0, failures });
-  watch(parser, failures);
+  results.set(spawned.name, { timeMs: null, failures });
+  watch(spawned.parser, failures);
+  spawned.on('process', (child) => {
+    processes.add(child);
+    child.once('close', () => processes.delete(child));
+  });
 });
 t.parser.on('assert', (result: Result) => {
   const file = results.get(result.name);
@@ -109,10 +120,11 @@ t.parser.on('assert', (result: Result) => {
 
 function printSummary(): void {
   const slowest = [...results]
-    .sort(([, one], [, other]) => other.timeMs - one.timeMs)
+    .map(([name, { timeMs }]) => ({ name, timeMs: timeMs ?? 0 }))
+    .sort((one, other) => other.timeMs - one.timeMs)
     .slice(0, SLOWEST_COUNT);
   process.stdout.write('\nslowest files:\n');
-  for (const [name, { timeMs }] of slowest) {
+  for (const { name, timeMs } of slowest) {
     process.stdout.write(`${(timeMs / 1000).toFixed(1).padStart(7)} s  ${name}\n`);
   }
   for (const [name, { failures }] of results) {
@@ -134,6 +146,17 @@ for (const file of files) {
   t.spawn('env', command, options, name);
 }
 if (files.length === 0) t.fail('there are test files');
+
+setTimeout(() => {
+  for (const child of processes) child.kill('SIGKILL');
+  for (const file of files) {
+    const name = path.relative(process.cwd(), file);
+    const result = results.get(name) ?? { timeMs: null, failures: [] };
+    results.set(name, result);
+    if (result.timeMs === null) result.failures.push('not ok: it has not ended before the time was up');
+  }
+  process.exit(1);
+}, ALL_TIMEOUT_MS).unref();
 
 process.on('exit', (code) => {
   const { pass, fail } = t.assertTotals;

@@ -24,12 +24,35 @@ import { RawClient } from './raw-client.js';
 export const distDirectory = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 /** The program that `damselfly` runs. */
-export const damselflyScript = path.join(distDirectory, 'src', 'process', 'cli.js');
+export const damselflyScript = path.join(distDirectory, 'bundle', 'src', 'process', 'cli.js');
+/** The same, in modules that hooks can replace. */
+const unbundledScript = path.join(distDirectory, 'src', 'process', 'cli.js');
 
 // For servers that hang: a machine with other work takes its time.
 const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 120_000;
+const LOG_TIMEOUT_MS = 120_000;
 const STDERR_LIMIT = 1 << 20;
+
+/** A client of an earlier test that is still there then makes a server unfit for another. */
+const LAST_CLIENT_TIMEOUT_MS = 5000;
+/** What tests leave behind. */
+const CLEARING = [
+  ['CLIENT', 'UNPAUSE'],
+  ['FLUSHALL'],
+  ['FUNCTION', 'FLUSH'],
+  ['SCRIPT', 'FLUSH'],
+  ['ACL', 'LOG', 'RESET'],
+  ['DEBUG', 'SET-ACTIVE-EXPIRE', '1'],
+];
+/** What is noted of commands. Replies differ with what there was; Redis does not know all of them. */
+const CLEARING_LOGS = [
+  ['LATENCY', 'RESET'],
+  ['COMMANDLOG', 'RESET', 'large-request'],
+  ['COMMANDLOG', 'RESET', 'large-reply'],
+  ['SLOWLOG', 'RESET'],
+  ['CONFIG', 'RESETSTAT'],
+];
 
 export type ServerKind = 'damselfly' | 'redis';
 
@@ -44,10 +67,12 @@ export interface ServerOptions {
   /** Path of a redis.conf that precedes the directives. */
   configFile?: string;
   environment?: Record<string, string>;
-  /** Options of node itself, Damselfly only. */
+  /** Options of node itself, Damselfly only, which then runs unbundled: such as hooks that replace modules. */
   nodeOptions?: readonly string[];
   /** `ulimit -n` of the process. */
   descriptorsMax?: number;
+  /** For `withServers`: not a server that an earlier test has had. */
+  isFresh?: boolean;
   /** Default: a free port. 0: no TCP, then `directives.unixsocket` must be given. */
   port?: number;
 }
@@ -76,6 +101,9 @@ export function hasProgram(name: string): boolean {
     .some((directory) => directory !== '' && existsSync(path.join(directory, name)));
 }
 
+/** It lets a server end with the test that has started it, however that ends. */
+const hasSetpriv = hasProgram('setpriv');
+
 /** For tap's `skip` option: false if redis-server can be started, else the reason to skip. */
 export function skipWithoutRedis(): false | string {
   return hasProgram('redis-server') ? false : 'redis-server is not installed';
@@ -100,8 +128,9 @@ export function serverCommandLine(options: ServerOptions, port: number, director
     save: '',
     'enable-debug-command': 'yes',
   };
-  const line: string[] =
-    kind === 'redis' ? ['redis-server'] : [process.execPath, ...(options.nodeOptions ?? []), damselflyScript];
+  const { nodeOptions } = options;
+  const program = nodeOptions === undefined ? [damselflyScript] : [...nodeOptions, unbundledScript];
+  const line: string[] = kind === 'redis' ? ['redis-server'] : [process.execPath, ...program];
   if (options.configFile !== undefined) line.push(options.configFile);
   if (kind === 'damselfly') {
     const threads = options.threads ?? threadCounts().at(-1)!;
@@ -113,6 +142,7 @@ export function serverCommandLine(options: ServerOptions, port: number, director
   for (const [name, value] of Object.entries({ ...directives, ...options.directives })) {
     line.push(`--${name}`, ...(typeof value === 'object' ? value : [String(value)]));
   }
+  if (hasSetpriv) line.unshift('setpriv', '--pdeathsig', 'KILL');
   const { descriptorsMax } = options;
   if (descriptorsMax !== undefined) {
     return ['sh', '-c', `ulimit -n ${descriptorsMax} && exec "$@"`, 'sh', ...line];
@@ -137,6 +167,7 @@ export class TestServer {
   stdout = '';
   stderr = '';
   private readonly socketPath: string | undefined;
+  private settingsAtStart: Buffer | null = null;
   private readonly clients = new Set<Redis>();
   private readonly rawClients = new Set<RawClient>();
 
@@ -235,7 +266,9 @@ export class TestServer {
 
   /** Settles once its output matches: it comes through a pipe, possibly after what it tells of can be seen. */
   async untilLogged(pattern: string | RegExp): Promise<void> {
+    const deadline = performance.now() + LOG_TIMEOUT_MS;
     while (!(typeof pattern === 'string' ? this.output().includes(pattern) : pattern.test(this.output()))) {
+      if (performance.now() > deadline) throw new Error(`${pattern} was not logged:\n${this.output()}`);
       await delay(10);
     }
   }
@@ -260,13 +293,57 @@ export class TestServer {
     return client;
   }
 
-  /** Closes the clients, waits until the server has noticed, and deletes all keys. */
+  /** Closes the clients, and forgets keys, functions, logs and counters. Throws if the server can't do so now. */
   async clear(): Promise<void> {
     await this.closeClients();
-    const client = await RawClient.connect(this.address());
-    while ((await client.text('CLIENT', 'LIST')).match(/\bid=/g)!.length > 1) await delay(5);
-    await client.command('FLUSHALL');
-    await client.close();
+    const client = await this.rawClient();
+    for (const command of CLEARING) {
+      const reply = await client.text(...command);
+      if (reply !== '+OK\r\n') throw new Error(`${command.join(' ')}: ${reply}`);
+    }
+    const deadline = performance.now() + LAST_CLIENT_TIMEOUT_MS;
+    while ((await client.text('CLIENT', 'LIST')).match(/\bid=/g)!.length > 1) {
+      if (performance.now() > deadline) throw new Error('clients of an earlier test are still there');
+      await delay(5);
+    }
+    await client.pipeline(CLEARING_LOGS);
+    await this.closeClients();
+  }
+
+  /**
+   * Makes it as it was when it had started, but for what nobody resets, such as the ids of clients. Returns whether that
+   * was possible.
+   */
+  async reset(): Promise<boolean> {
+    const { exitCode, signalCode } = this.process;
+    if (exitCode !== null || signalCode !== null) return false;
+    try {
+      await this.closeClients();
+      if (this.settingsAtStart?.equals(await this.settings()) !== true) return false;
+      await this.clear();
+    } catch {
+      return false;
+    }
+    rmSync(path.join(this.directory, 'dump.rdb'), { force: true });
+    this.stdout = '';
+    this.stderr = '';
+    return true;
+  }
+
+  /** Notes how it is set up, for {@link reset}. */
+  async rememberSettings(): Promise<void> {
+    this.settingsAtStart = await this.settings();
+    const client = await this.rawClient();
+    await client.pipeline(CLEARING_LOGS);
+    await this.closeClients();
+  }
+
+  /** All that a client can configure. */
+  private async settings(): Promise<Buffer> {
+    const client = await this.rawClient();
+    const replies = [await client.command('CONFIG', 'GET', '*'), await client.command('ACL', 'LIST')];
+    await this.closeClients();
+    return Buffer.concat(replies);
   }
 
   private async closeClients(): Promise<void> {
@@ -313,7 +390,8 @@ export function run(line: readonly string[], input?: string | Uint8Array) {
 }
 
 /**
- * Runs a test body against a fresh server for each worker count of {@link threadCounts}.
+ * Runs a test body against a server for each worker count of {@link threadCounts}: the one that an earlier test of `t` had
+ * with the same options, if it can be reset to what it was, else a new one. To start one takes longer than most tests.
  * @example withServers(t, 'incr', {}, async (t, server) => { t.equal(await server.client().incr('k'), 1); });
  */
 export async function withServers(
@@ -322,49 +400,54 @@ export async function withServers(
   options: ServerOptions,
   body: (t: Test, server: TestServer) => Promise<void>,
 ): Promise<void> {
-  await forEachCount(t, name, body, async (inner, threads) => {
-    const server = await TestServer.start({ ...options, threads });
-    // Nothing of it is needed any more, so it need not shut down in good order.
-    inner.teardown(() => server.stop('SIGKILL'));
-    return server;
-  });
-}
-
-/**
- * Makes a function like {@link withServers} whose tests all run against the same servers, one for each worker count:
- * for tests that only care for keys, and leave the configuration as it is. Each finds no keys and no other clients.
- * @param t the file's root test
- */
-export function sharedServers(
-  t: Test,
-): (name: string, body: (t: Test, server: TestServer) => Promise<void>) => Promise<void> {
-  const servers = new Map<number, TestServer>();
-  t.teardown(() => Promise.all([...servers.values()].map((server) => server.stop('SIGKILL'))));
-  return (name, body) =>
-    forEachCount(t, name, body, async (_, threads) => {
-      let server = servers.get(threads);
-      if (server !== undefined && server.process.exitCode === null && server.process.signalCode === null) {
-        await server.clear();
-      } else {
-        server = await TestServer.start({ threads });
-        servers.set(threads, server);
-      }
-      return server;
-    });
-}
-
-async function forEachCount(
-  t: Test,
-  name: string,
-  body: (t: Test, server: TestServer) => Promise<void>,
-  serverFor: (t: Test, threads: number) => Promise<TestServer>,
-): Promise<void> {
+  let pool = pools.get(t);
+  if (pool === undefined) {
+    const made = new ServerPool();
+    t.teardown(() => made.stop());
+    pools.set(t, made);
+    pool = made;
+  }
   const counts = defaultKind() === 'redis' ? [1] : threadCounts();
   for (const threads of counts) {
     await t.test(`${name}, ${threads} worker${threads === 1 ? '' : 's'}`, {}, async (inner) => {
-      const server = await serverFor(inner, threads);
+      const server = await pool.get({ ...options, threads });
       await body(inner, server);
       inner.notMatch(server.stderr, /BUG REPORT/, 'the server has not crashed');
     });
+  }
+}
+
+/** Like {@link withServers}, without options. */
+export function sharedServers(
+  t: Test,
+): (name: string, body: (t: Test, server: TestServer) => Promise<void>) => Promise<void> {
+  return (name, body) => withServers(t, name, {}, body);
+}
+
+const pools = new WeakMap<Test, ServerPool>();
+
+/** Servers of one test file, which runs one test at a time. */
+class ServerPool {
+  private readonly servers = new Map<number, TestServer>();
+  private options = '';
+
+  async get(options: ServerOptions & { threads: number }): Promise<TestServer> {
+    const { threads, ...others } = options;
+    const text = JSON.stringify(others);
+    if (text !== this.options) await this.stop();
+    this.options = text;
+    const kept = this.servers.get(threads);
+    if (kept !== undefined && !options.isFresh && (await kept.reset())) return kept;
+    await kept?.stop('SIGKILL');
+    const server = await TestServer.start(options);
+    this.servers.set(threads, server);
+    if (!options.isFresh) await server.rememberSettings();
+    return server;
+  }
+
+  /** Nothing of them is needed any more, so they need not shut down in good order. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.servers.values()].map((server) => server.stop('SIGKILL')));
+    this.servers.clear();
   }
 }

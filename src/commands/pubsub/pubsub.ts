@@ -54,6 +54,16 @@ function unsubscribe(context: CommandContext, kind: ChannelKind): void {
   if (names.length === 0) replyUnsubscribed(context, kind, null);
 }
 
+/** Subscribers of replicas get the message, too. In a transaction it is a part of that. */
+function replicate(context: CommandContext): void {
+  const { journal } = context.keyspace;
+  const { ring } = journal;
+  if (!ring.isReplicationOn || ring.isReplica) return;
+  const { bytes, view, pairs, start, count } = context.request;
+  if (context.inTransaction) journal.request(context.database, bytes, view, pairs, start, count);
+  else journal.appendMessage(bytes, view, pairs, start, count);
+}
+
 /** In a transaction the message leaves when its changes can be seen; who gets it is decided now. */
 function publish(context: CommandContext, kind: ChannelKind): void {
   const { bytes, view, services } = context;
@@ -76,6 +86,7 @@ function publish(context: CommandContext, kind: ChannelKind): void {
       messageLength,
     );
   }
+  replicate(context);
   context.reply.integer(subscribers);
 }
 

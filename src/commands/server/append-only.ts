@@ -129,7 +129,7 @@ export function reloadAppendOnly(context: CommandContext): void {
     return;
   }
   const failure = context.withAllLocks(() => {
-    const isRecording = ring.isOn;
+    const isRecording = ring.isFileOn;
     if (isRecording) {
       ring.waitForFile(() => appendOnly.writeError !== 0);
       if (ring.pendingBytes > 0)

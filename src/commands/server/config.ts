@@ -98,10 +98,11 @@ function set(context: CommandContext): void {
 }
 
 function resetStat(context: CommandContext): void {
-  const { control, statistics, tls } = context.services.state;
+  const { control, statistics, tls, replication } = context.services.state;
   statistics.reset();
   control.rejectedConnections = 0;
   tls.reset();
+  replication.resetCounters();
   context.reply.ok();
 }
 

@@ -11,7 +11,14 @@ import { KeyspaceCounter } from '../../keyspace/counters.js';
 import { ChannelKind } from '../../pubsub/channel-registry.js';
 import { AppendOnlyMode } from '../../state/append-only-state.js';
 import { InstantaneousMetric, ServerCounter } from '../../state/command-statistics.js';
-import { wallMicroseconds } from '../../system/clock.js';
+import {
+  FailoverState,
+  LinkState,
+  REPLICA_STATE_NAMES,
+  ReplicaState,
+  ReplicationFigure,
+} from '../../state/replication-state.js';
+import { monotonicMs, wallMicroseconds } from '../../system/clock.js';
 import { availableMemoryBytes } from '../../system/memory-limit.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../../system/version.js';
 import { memoryFigures } from './memory-figures.js';
@@ -132,6 +139,7 @@ function memory(context: CommandContext): Fields {
   const { maxMemoryBytes } = keyspace.settings;
   const total = availableMemoryBytes();
   const ratio = (part: number, whole: number): string => (part / whole).toFixed(2);
+  const replicationFigures = context.services.state.replication.figures;
   return [
     ['used_memory', usedBytes],
     ['used_memory_human', humanBytes(usedBytes)],
@@ -176,8 +184,8 @@ function memory(context: CommandContext): Fields {
     ['mem_fragmentation_ratio', ratio(residentBytes, allocatedBytes)],
     ['mem_fragmentation_bytes', residentBytes - allocatedBytes],
     ['mem_not_counted_for_evict', services.state.clients.unauthenticatedBytes()],
-    ['mem_replication_backlog', 0],
-    ['mem_total_replication_buffers', 0],
+    ['mem_replication_backlog', replicationFigures[ReplicationFigure.BacklogBytes]],
+    ['mem_total_replication_buffers', replicationFigures[ReplicationFigure.BufferBytes]],
     ['mem_clients_slaves', 0],
     ['mem_clients_normal', figures.clientBytes],
     ['mem_cluster_links', 0],
@@ -296,9 +304,9 @@ function stats(context: CommandContext): Fields {
     ['tls_handshakes', context.services.state.tls.succeeded],
     ['tls_resumed_sessions', context.services.state.tls.resumed],
     ['tls_failed_handshakes', context.services.state.tls.failed],
-    ['sync_full', 0],
-    ['sync_partial_ok', 0],
-    ['sync_partial_err', 0],
+    ['sync_full', context.services.state.replication.fullSyncs],
+    ['sync_partial_ok', context.services.state.replication.partialSyncs],
+    ['sync_partial_err', context.services.state.replication.refusedPartialSyncs],
     ['expired_keys', statistics.keyspaceTotal(KeyspaceCounter.ExpiredKeys)],
     ['expired_subkeys', statistics.keyspaceTotal(KeyspaceCounter.ExpiredFields)],
     ['expired_stale_perc', '0.00'],
@@ -347,19 +355,86 @@ function stats(context: CommandContext): Fields {
 }
 
 function replication(context: CommandContext): Fields {
+  const { services, keyspace } = context;
+  const nowMs = monotonicMs();
+  const { config, state } = services;
+  const { replication: repl } = state;
+  const { figures } = repl;
+  const offset = repl.offsetAt(keyspace.journal.ring.head);
+  const replicas = repl.replicas();
   return [
-    ['role', 'master'],
-    ['connected_slaves', 0],
-    ['master_failover_state', 'no-failover'],
-    ['master_replid', context.services.state.control.runId],
-    ['master_replid2', '0'.repeat(40)],
-    ['master_repl_offset', 0],
-    ['second_repl_offset', -1],
-    ['repl_backlog_active', 0],
-    ['repl_backlog_size', context.services.config.value('repl-backlog-size')],
-    ['repl_backlog_first_byte_offset', 0],
-    ['repl_backlog_histlen', 0],
+    ['role', repl.isReplica ? 'slave' : 'master'],
+    ...(repl.isReplica ? replicaFields(context, offset) : []),
+    ['connected_slaves', replicas.length],
+    ...(config.needsReplicas && !repl.isReplica
+      ? ([['min_slaves_good_slaves', repl.goodReplicas]] as Fields)
+      : []),
+    ...replicas.map(({ ip, port, state: replicaState, ackOffset, ackMs }, index): [string, string] => [
+      `slave${index}`,
+      `ip=${ip},port=${port},state=${REPLICA_STATE_NAMES[replicaState]},offset=${ackOffset},lag=${
+        replicaState === ReplicaState.Online ? Math.max(0, Math.floor((nowMs - ackMs) / 1000)) : 0
+      }`,
+    ]),
+    ['master_failover_state', FAILOVER_NAMES[repl.failoverState]],
+    ['master_replid', repl.id],
+    ['master_replid2', repl.secondId],
+    ['master_repl_offset', offset],
+    ['second_repl_offset', repl.secondOffset],
+    ['repl_backlog_active', repl.isBacklogOn ? 1 : 0],
+    ['repl_backlog_size', config.value('repl-backlog-size')],
+    ['repl_backlog_first_byte_offset', figures[ReplicationFigure.BacklogStart]],
+    ['repl_backlog_histlen', figures[ReplicationFigure.BacklogBytes]],
   ];
+}
+
+const FAILOVER_NAMES: Readonly<Record<FailoverState, string>> = {
+  [FailoverState.None]: 'no-failover',
+  [FailoverState.WaitForSync]: 'waiting-for-sync',
+  [FailoverState.InProgress]: 'failover-in-progress',
+};
+
+/** What INFO tells of the link to the primary. */
+function replicaFields(context: CommandContext, offset: number): Fields {
+  const { services } = context;
+  const nowMs = monotonicMs();
+  const { config } = services;
+  const { replication: repl } = services.state;
+  const { figures, linkState } = repl;
+  const secondsSince = (ms: number): number => Math.max(0, Math.floor((nowMs - ms) / 1000));
+  const isSyncing = linkState === LinkState.Transfer;
+  const fields: [string, string | number][] = [
+    ['master_host', repl.primaryHost],
+    ['master_port', repl.primaryPort],
+    ['master_link_status', linkState === LinkState.Connected ? 'up' : 'down'],
+    [
+      'master_last_io_seconds_ago',
+      linkState === LinkState.Connected ? secondsSince(figures[ReplicationFigure.LastIoMs]) : -1,
+    ],
+    ['master_sync_in_progress', isSyncing ? 1 : 0],
+    ['slave_read_repl_offset', figures[ReplicationFigure.ReadOffset]],
+    ['slave_repl_offset', offset],
+  ];
+  if (isSyncing) {
+    const total = figures[ReplicationFigure.SyncTotalBytes];
+    const read = figures[ReplicationFigure.SyncReadBytes];
+    fields.push(
+      ['master_sync_total_bytes', total],
+      ['master_sync_read_bytes', read],
+      ['master_sync_left_bytes', total < 0 ? -1 : total - read],
+      ['master_sync_perc', total <= 0 ? '0.00' : ((100 * read) / total).toFixed(2)],
+      ['master_sync_last_io_seconds_ago', secondsSince(figures[ReplicationFigure.SyncLastIoMs])],
+    );
+  }
+  if (linkState !== LinkState.Connected) {
+    const downMs = figures[ReplicationFigure.LinkDownMs];
+    fields.push(['master_link_down_since_seconds', downMs === 0 ? -1 : secondsSince(downMs)]);
+  }
+  fields.push(
+    ['slave_priority', config.replicaPriority],
+    ['slave_read_only', config.replicaReadOnly ? 1 : 0],
+    ['replica_announced', config.isReplicaAnnounced ? 1 : 0],
+  );
+  return fields;
 }
 
 /** A clock tick of /proc, in microseconds. */

@@ -8,6 +8,7 @@ import type { Handler } from '../../execution/table/command-table.js';
 import type { Keyspace } from '../../keyspace/keyspace.js';
 import { loadFile } from '../../persistence/load-file.js';
 import { saveKeyspace, snapshotOptions } from '../../persistence/snapshot-file.js';
+import { historyNow } from '../../persistence/snapshot-history.js';
 import { type PersistenceState, SnapshotPurpose } from '../../state/persistence-state.js';
 
 /** After a save that failed, the next one by save points waits so long. */
@@ -22,7 +23,8 @@ export function saveInForeground(context: CommandContext): boolean {
   const { keyspace, services, nowMs } = context;
   const { config, state, log } = services;
   try {
-    saveKeyspace(keyspace, snapshotOptions(config), nowMs);
+    const history = historyNow(state.replication, keyspace.journal.ring);
+    saveKeyspace(keyspace, snapshotOptions(config, history), nowMs);
   } catch (error) {
     log(`Error saving DB on disk: ${(error as Error).message}`, 'warning');
     return false;

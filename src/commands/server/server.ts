@@ -2,9 +2,11 @@
 
 import type { CommandContext } from '../../execution/context.js';
 import { busyError, SYNTAX_ERROR } from '../../execution/errors.js';
+import { AckWork } from '../../execution/replication-requests.js';
 import type { Handler } from '../../execution/table/command-table.js';
-import { ShutdownRequest } from '../../state/control-block.js';
-import { wallMicroseconds } from '../../system/clock.js';
+import { PauseKind, ShutdownRequest } from '../../state/control-block.js';
+import type { ReplicationState } from '../../state/replication-state.js';
+import { monotonicMs, wallMicroseconds } from '../../system/clock.js';
 import { clientLine } from '../connection/client.js';
 import { helpHandler } from '../connection/help.js';
 import { lolwut } from './lolwut.js';
@@ -22,15 +24,67 @@ function lastSave(context: CommandContext): void {
   context.reply.integer(Math.floor(context.services.state.control.lastSaveMs / 1000));
 }
 
-function role(context: CommandContext): void {
-  const { reply } = context;
-  reply.array(3);
-  reply.bulkString('master');
-  reply.integer(0);
-  reply.array(0);
+const CANNOT_EXIT = 'ERR Errors trying to SHUTDOWN. Check logs.';
+
+/** A shutdown that waits until the replicas have all. */
+class ShutdownWork extends AckWork {
+  readonly wasAborted: () => boolean;
+
+  constructor(state: ReplicationState, timeoutMs: number, isDone: () => boolean, wasAborted: () => boolean) {
+    super(state, timeoutMs, () => isDone() || wasAborted());
+    this.wasAborted = wasAborted;
+  }
 }
 
-const CANNOT_EXIT = 'ERR Errors trying to SHUTDOWN. Check logs.';
+/**
+ * Has the shutdown wait for replicas that lack something, for at most `shutdown-timeout`. Nobody writes meanwhile. Returns
+ * whether it waits.
+ */
+function waitForReplicas(context: CommandContext): boolean {
+  const { services, session, keyspace } = context;
+  const { replication, control, persistence } = services.state;
+  const timeoutMs = services.config.shutdownTimeoutSeconds * 1000;
+  if (timeoutMs === 0 || persistence.isLoading || replication.isReplica || context.inTransaction)
+    return false;
+  if (replication.replicaCount === 0) return false;
+  const nowMs = monotonicMs();
+  control.pause(nowMs + timeoutMs, PauseKind.Write, nowMs);
+  keyspace.lockAll();
+  const offset = replication.offsetAt(keyspace.journal.ring.head);
+  keyspace.unlockAll();
+  if (replication.behind(offset).behind === 0) return false;
+  services.log('Waiting for replicas before shutting down.');
+  const aborts = replication.shutdownAborts;
+  session.postponedWork = new ShutdownWork(
+    replication,
+    timeoutMs,
+    () => replication.behind(offset).behind === 0,
+    () => replication.shutdownAborts !== aborts,
+  );
+  session.postponed = { command: context.command, request: context.request.copy() };
+  replication.addShutdownWaits(1);
+  replication.wantAcks();
+  services.wakeReplication();
+  return true;
+}
+
+/** Goes on with a shutdown that has waited; false if it was called off. */
+function endWaiting(context: CommandContext, work: ShutdownWork): boolean {
+  const { services, session, reply, keyspace } = context;
+  const { replication, control } = services.state;
+  work.abandon();
+  session.postponedWork = null;
+  replication.addShutdownWaits(-1);
+  if (work.wasAborted()) {
+    control.unpause();
+    services.log('Shutdown manually aborted.', 'warning');
+    reply.error(CANNOT_EXIT);
+    return false;
+  }
+  const { behind, online } = replication.behind(replication.offsetAt(keyspace.journal.ring.head));
+  services.log(`${online - behind} of ${online} replicas are in sync when shutting down.`);
+  return true;
+}
 
 /** Gets no reply if it succeeds: the process ends and with it the connection. */
 function shutdown(context: CommandContext): void {
@@ -38,6 +92,7 @@ function shutdown(context: CommandContext): void {
   let request = ShutdownRequest.Default;
   let isAbort = false;
   let isForced = false;
+  let isNow = false;
   for (let index = 1; index < context.argCount; index++) {
     const asked = context.argIs(index, 'NOSAVE')
       ? ShutdownRequest.NoSave
@@ -54,21 +109,46 @@ function shutdown(context: CommandContext): void {
       isAbort = true;
     } else if (context.argIs(index, 'FORCE')) {
       isForced = true;
-    } else if (!context.argIs(index, 'NOW')) {
+    } else if (context.argIs(index, 'NOW')) {
+      isNow = true;
+    } else {
       reply.error(SYNTAX_ERROR);
       return;
     }
   }
-  if (isAbort && context.argCount > 2) reply.error(SYNTAX_ERROR);
-  else if (isAbort && services.state.control.abortShutdown()) reply.ok();
-  else if (isAbort) reply.error('ERR No shutdown in progress.');
-  else if (context.keyspace.lockOrder.slowScripts !== 0 && request !== ShutdownRequest.NoSave) {
+  if (isAbort) {
+    if (context.argCount > 2) reply.error(SYNTAX_ERROR);
+    else if (abortShutdown(context)) reply.ok();
+    else reply.error('ERR No shutdown in progress.');
+    return;
+  }
+  if (context.keyspace.lockOrder.slowScripts !== 0 && request !== ShutdownRequest.NoSave) {
     reply.error(busyError(services.state.runningScripts));
-  } else if (prepareShutdown(context, request, isForced)) {
+    return;
+  }
+  const { postponedWork } = context.session;
+  if (postponedWork instanceof ShutdownWork) {
+    if (!endWaiting(context, postponedWork)) return;
+  } else if (!isNow && waitForReplicas(context)) {
+    return;
+  }
+  if (prepareShutdown(context, request, isForced)) {
     services.state.control.requestShutdown(ShutdownRequest.Exit);
   } else {
+    // It may have been paused until the replicas had all.
+    if (services.state.replication.replicaCount > 0) services.state.control.unpause();
     reply.error(CANNOT_EXIT);
   }
+}
+
+function abortShutdown({ services }: CommandContext): boolean {
+  const { control, replication } = services.state;
+  if (replication.shutdownWaits > 0) {
+    replication.abortShutdown();
+    for (let worker = 0; worker < services.workerCount; worker++) services.wakeWorker(worker);
+    return true;
+  }
+  return control.abortShutdown();
 }
 
 /** Brings to the disk what is to be there. Returns false, with the reason in the log, if the server can't exit. */
@@ -99,7 +179,7 @@ function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): 
   // Nothing may be recorded any more once the rest of the journal is brought to the disk.
   // A slow script may have locks; what it does is not recorded before it has ended.
   if (keyspace.lockOrder.slowScripts !== 0) return true;
-  if (saves || keyspace.journal.isOn) keyspace.lockAll();
+  if (saves || keyspace.journal.isOn || keyspace.journal.ring.isFileOn) keyspace.lockAll();
   if (!saves) return true;
   if (services.state.persistence.isSaving) {
     services.log('There is a child saving an .rdb. Killing it!', 'warning');
@@ -174,7 +254,6 @@ export const serverHandlers: Readonly<Record<string, Handler>> = {
   ...moduleHandlers,
   LASTSAVE: lastSave,
   LOLWUT: lolwut,
-  ROLE: role,
   SHUTDOWN: shutdown,
   TIME: time,
 };

@@ -2,6 +2,7 @@
 
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
+import type { ByteRange } from '../../structures/byte-range.js';
 import { ID_TEXT_BYTES_MAX, type IdList, StreamId } from '../../structures/stream-id.js';
 import { References } from '../../structures/stream-trim.js';
 
@@ -12,6 +13,11 @@ const OPEN_PARENTHESIS = 0x28;
 /** Room for an id, and for the bytes that a reply copies too many. */
 const text = new Uint8Array(ID_TEXT_BYTES_MAX + 8);
 const textView = new DataView(text.buffer);
+
+/** Lets a range be an argument, until the next request is read. */
+export function setToArgument(range: ByteRange, context: CommandContext, index: number): void {
+  range.set(context.bytes, context.view, context.argOffset(index), context.argLength(index));
+}
 
 /** Reads an argument as an id, "ms" or "ms-seq"; false if it is none. */
 export function parseId(context: CommandContext, index: number, id: StreamId): boolean {

@@ -9,13 +9,12 @@ import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import { ByteRange } from '../../structures/byte-range.js';
 import { StreamId } from '../../structures/stream-id.js';
-import { readId } from './stream-arguments.js';
+import { PRODUCER_IDS_MAX, PRODUCER_SECONDS_MAX } from '../../structures/stream-producers.js';
+import { readId, setToArgument } from './stream-arguments.js';
 import { recordId } from './stream-effects.js';
 
 /** Bytes of an id that is made of what a message says. */
 const DIGEST_BYTES = 16;
-const SECONDS_MAX = 86_400;
-const IDS_MAX = 10_000;
 const NO_BYTES = new Uint8Array(0);
 
 const id = new StreamId();
@@ -71,10 +70,6 @@ export class MessageSource {
     const digest = hashOf('sha256', bytes, 'buffer');
     this.message.set(digest, new DataView(digest.buffer, digest.byteOffset), 0, DIGEST_BYTES);
   }
-}
-
-function setToArgument(range: ByteRange, context: CommandContext, index: number): void {
-  range.set(context.bytes, context.view, context.argOffset(index), context.argLength(index));
 }
 
 /** Whether a stream has the message already; the id of its entry is in `entryId` then. */
@@ -135,10 +130,10 @@ function xcfgset(context: CommandContext): void {
   for (let index = 2; index < argCount; index += 2) {
     const hasNext = index + 1 < argCount;
     if (hasNext && context.argIs(index, 'IDMP-DURATION')) {
-      seconds = readSetting(context, index + 1, 'IDMP-DURATION', SECONDS_MAX);
+      seconds = readSetting(context, index + 1, 'IDMP-DURATION', PRODUCER_SECONDS_MAX);
       if (seconds === 0) return;
     } else if (hasNext && context.argIs(index, 'IDMP-MAXSIZE')) {
-      ids = readSetting(context, index + 1, 'IDMP-MAXSIZE', IDS_MAX);
+      ids = readSetting(context, index + 1, 'IDMP-MAXSIZE', PRODUCER_IDS_MAX);
       if (ids === 0) return;
     } else {
       reply.error(SYNTAX_ERROR);

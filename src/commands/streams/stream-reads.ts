@@ -9,7 +9,7 @@ import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import { WaitKind } from '../../keyspace/waiters.js';
 import { ID_TEXT_BYTES_MAX, IdList, StreamId } from '../../structures/stream-id.js';
-import { isCharacter, readId } from './stream-arguments.js';
+import { isCharacter, readId, setToArgument } from './stream-arguments.js';
 import { hasEntriesAfter, hasNewEntries, ReadFrom, Served, StreamDemand, serve } from './stream-delivery.js';
 import { findGroup } from './stream-groups.js';
 
@@ -128,9 +128,8 @@ function readOption(context: CommandContext, index: number, isGroup: boolean): n
     if (isForGroupsOnly(context, isGroup, 'GROUP')) return 0;
     request.groupArg = index + 1;
     demand.isGroup = true;
-    const { bytes, view } = context;
-    demand.group.set(bytes, view, context.argOffset(index + 1), context.argLength(index + 1));
-    demand.consumer.set(bytes, view, context.argOffset(index + 2), context.argLength(index + 2));
+    setToArgument(demand.group, context, index + 1);
+    setToArgument(demand.consumer, context, index + 2);
     return index + 2;
   }
   if (context.argIs(index, 'NOACK')) {

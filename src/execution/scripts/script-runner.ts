@@ -23,7 +23,7 @@ import { refusalErrorInScript } from '../access-control.js';
 import { hasArity } from '../command-checks.js';
 import type { CommandTimer } from '../command-timer.js';
 import type { CommandContext } from '../context.js';
-import { OUT_OF_MEMORY } from '../errors.js';
+import { NOT_ENOUGH_REPLICAS, OUT_OF_MEMORY, READ_ONLY_REPLICA } from '../errors.js';
 import { NO_CONNECTION } from '../no-connection.js';
 import type { ReadTracking } from '../read-tracking.js';
 import { CommandRequest, NO_REQUEST } from '../request.js';
@@ -333,6 +333,12 @@ export class ScriptRunner implements ScriptHost {
     }
     if (this.hasWritten) return command;
     if ((flags & CommandFlag.Write) !== 0) {
+      const { state, config } = context.services;
+      if (state.replication.isReplica) {
+        if (config.replicaReadOnly) return this.refuse(READ_ONLY_REPLICA, command);
+      } else if (config.needsReplicas && state.replication.goodReplicas < config.minReplicasToWrite) {
+        return this.refuse(NOT_ENOUGH_REPLICAS, command);
+      }
       const reason = whyWritesAreStopped(context.services);
       if (reason !== '') return this.refuse(reason, command);
     }

@@ -610,6 +610,9 @@ xautoclaim key@0 group consumer min-idle-time start COUNT=count:integer? JUSTID?
 xclaim key@0 group consumer min-idle-time id* IDLE=ms:integer? TIME=unix-time-milliseconds:time? RETRYCOUNT=count:integer? FORCE? JUSTID? LASTID=id?
   Takes over certain messages of a consumer group
   O(log(N)) for each message, N: messages pending in the group
+xcfgset key@0 IDMP-DURATION=duration:integer? IDMP-MAXSIZE=maxsize:integer?
+  Sets for how long, and how many, ids of a stream's producers are kept
+  O(N), N: ids that are kept
 xdel key@0 id*
   Removes entries from a stream
   O(1) for each entry
@@ -637,6 +640,8 @@ xinfo
   =
 xinfo|consumers key@0 groupname
   Lists the consumers of a group
+xidmprecord key@0 pid iid stream-id
+  Notes which entry of a stream a producer's message has become; for the append-only file
 xinfo|groups key@0
   Lists the consumer groups of a stream
   + 7.0.0 'entries-read' and 'lag'

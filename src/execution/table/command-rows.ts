@@ -18,7 +18,7 @@
  *   all_shards    locks shards by itself, any of them; in a transaction or script all are locked before
  *   immediate     runs at once in a transaction, instead of being queued
  *   runs_queue    runs the commands that the session has queued
- *   bracket       begins or ends a transaction in a log
+ *   bracket       has no effect in a log: begins or ends a transaction, or is what a primary and a replica say to each other
  *   unlogged      in no log, whatever it changes
  *   needs_data    refused while the dataset is loaded, although Redis runs it
  *   while_subscribed   a client of RESP2 may send it although it is subscribed to something
@@ -389,7 +389,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['MODULE UNLOAD', 'server', '4.0.0', 3, 'admin noscript no_async_loading protected', '', []],
   ['MONITOR', 'server', '1.0.0', 1, 'admin loading noscript stale', '', []],
   ['PSYNC', 'server', '2.8.0', -3, 'admin noscript no_async_loading no_multi', '', []],
-  ['REPLCONF', 'server', '3.0.0', -1, 'admin allow_busy loading noscript stale', '', []],
+  ['REPLCONF', 'server', '3.0.0', -1, 'admin allow_busy loading noscript stale', '', [], '', 'bracket'],
   ['REPLICAOF', 'server', '5.0.0', 3, 'admin noscript no_async_loading stale', '', []],
   ['RESTORE-ASKING', 'server', '3.0.0', -4, 'asking denyoom write', 'dangerous keyspace', ['OW UPDATE | index 1 | range 0 1 0']],
   ['ROLE', 'server', '2.8.12', 1, 'fast loading noscript sentinel stale', 'admin dangerous', []],

@@ -101,6 +101,11 @@ export class NodeTls {
     return error === null ? '' : `error:0A000086:SSL routines::certificate verify failed: ${error.message}`;
   }
 
+  /** The configuration has changed: reads the files, if there is TLS, before others are put in their place. */
+  follow(): void {
+    if (this.context !== null) this.currentContext();
+  }
+
   private currentContext(): SecureContext {
     const settings: TlsSettings = readTlsSettings(this.config);
     const wanted = JSON.stringify([this.state.version, settings]);

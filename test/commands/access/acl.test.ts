@@ -34,8 +34,6 @@ async function clear(server: TestServer): Promise<void> {
   const users = (await server.client().call('ACL', 'USERS')) as string[];
   const others = users.filter((user) => user !== 'default');
   if (others.length > 0) await admin.text('ACL', 'DELUSER', ...others);
-  await admin.text('ACL', 'LOG', 'RESET');
-  await admin.text('CONFIG', 'RESETSTAT');
 }
 
 /** As many clients of a user as there are workers, at least: with several, they are on different ones. */

@@ -289,6 +289,7 @@ withServer('groups are told that their stream has gone', async (t, server) => {
 withServer('it counts once, when it is done', async (t, server) => {
   const control = server.client();
   await control.config('RESETSTAT');
+  await control.slowlog('RESET');
   await control.config('SET', 'slowlog-log-slower-than', '0');
   const client = await blocked(server, 1, 'BLPOP', 'q', 0);
   t.notMatch(await control.info('commandstats'), /cmdstat_blpop/);
@@ -347,7 +348,7 @@ await withServers(t, 'clients over maxclients do not disturb those who wait', {}
 for (const threads of threadCounts()) {
   t.test(`SHUTDOWN ends all waits, ${threads} workers`, async (t: Test) => {
     const server = await TestServer.start({ threads });
-    t.teardown(() => server.stop('SIGKILL'));
+    t.teardown(() => void server.process.kill('SIGKILL'));
     const clients = await Promise.all(Array.from({ length: 50 }, () => server.rawClient()));
     for (const client of clients) client.send('BLPOP', 'q', 0);
     const control = server.client();
@@ -355,5 +356,6 @@ for (const threads of threadCounts()) {
     control.shutdown('NOSAVE').catch(() => {});
     await Promise.all(clients.map(({ closed }) => closed));
     t.equal((await server.exited).code, 0);
+    control.disconnect();
   });
 }

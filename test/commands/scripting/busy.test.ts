@@ -21,6 +21,7 @@ const withEach = (name: string, body: (t: Test, server: TestServer) => Promise<v
     [1, 'epoll'],
     [1, 'io_uring'],
     [4, 'io_uring'],
+    [4, 'epoll'],
   ] as const) {
     t.test(`${name} (${threads} workers, ${transport})`, async (t) => {
       const server = await TestServer.start({

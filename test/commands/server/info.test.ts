@@ -32,8 +32,8 @@ withServers(t, 'sections', {}, async (t, server) => {
   t.same(titles(await client.info('CPU', 'clients')), ['# Clients', '# CPU']);
   t.same(titles(await client.info('nothing')), []);
   t.same(titles(await client.info('commandstats', 'nothing')), ['# Commandstats']);
-  t.equal(titles(await client.info('all')).length, 13);
-  t.equal(titles(await client.info('everything')).length, 13);
+  t.equal(titles(await client.info('all')).length, 14);
+  t.equal(titles(await client.info('everything')).length, 14);
   t.match(await client.info('server'), /^# Server\r\nredis_version:\d/);
 });
 

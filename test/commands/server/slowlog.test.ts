@@ -83,7 +83,7 @@ withServers(t, 'latency monitor', slow, async (t, server) => {
   t.equal(await client.text('LATENCY', 'LATEST'), '*0\r\n');
 });
 
-withServers(t, 'latency histogram', {}, async (t, server) => {
+withServers(t, 'latency histogram', { isFresh: true }, async (t, server) => {
   const client = await server.rawClient();
   t.equal(await client.text('LATENCY', 'HISTOGRAM', 'blabla'), '*0\r\n');
   for (let call = 0; call < 3; call++) await client.text('SET', 'k', 'v');

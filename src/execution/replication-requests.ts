@@ -1,0 +1,84 @@
+/** What commands ask of the replication thread, and how they wait for it. */
+
+import { MessageKind } from '../state/mail.js';
+import type { ReplicationState } from '../state/replication-state.js';
+import { monotonicMs } from '../system/clock.js';
+import type { CommandContext } from './context.js';
+import type { PostponedWork } from './session.js';
+
+/** A request, as it is sent in JSON. */
+export type ReplicationRequest =
+  | { readonly kind: 'replicaof'; readonly host: string; readonly port: number }
+  | { readonly kind: 'failover'; readonly failover: FailoverRequest }
+  | { readonly kind: 'abort-failover' }
+  /** A replica takes over, as the primary asks it to. */
+  | { readonly kind: 'take-over' };
+
+export interface FailoverRequest {
+  /** '': any replica. */
+  readonly host: string;
+  readonly port: number;
+  /** 0: none. */
+  readonly timeoutMs: number;
+  readonly isForced: boolean;
+}
+
+/** Whoever can't be put off waits for the replication thread at most so long. */
+const WAIT_MS_MAX = 10_000;
+
+/** A command that waits until the replication thread has done what it asks. */
+export class ReplicationWork implements PostponedWork {
+  private readonly state: ReplicationState;
+  private readonly ticket: number;
+
+  constructor(state: ReplicationState, ticket: number) {
+    this.state = state;
+    this.ticket = ticket;
+  }
+
+  get isReady(): boolean {
+    return this.state.isServed(this.ticket);
+  }
+
+  abandon(): void {}
+}
+
+/** Sends a request. The command goes on when it is served: its handler is called again, with the work in the session. */
+export function requestReplication(context: CommandContext, request: ReplicationRequest): void {
+  const { services, session } = context;
+  const { state, workerCount } = services;
+  const { replication, outbox } = state;
+  replication.wantThread();
+  const ticket = replication.takeTicket();
+  outbox.send(workerCount, MessageKind.Replication, ticket, 0, 0, 0, Buffer.from(JSON.stringify(request)));
+  if (context.inTransaction) {
+    // The replication thread wants all locks.
+    context.keyspace.keptLock.letGo();
+    replication.waitUntilServed(ticket, WAIT_MS_MAX);
+    return;
+  }
+  session.postponedWork = new ReplicationWork(replication, ticket);
+  session.postponed = { command: context.command, request: context.request.copy() };
+}
+
+/** A client that waits for replicas, or for the disk. */
+export class AckWork implements PostponedWork {
+  readonly deadlineMs: number;
+  private readonly state: ReplicationState;
+  private readonly isDone: () => boolean;
+
+  constructor(state: ReplicationState, timeoutMs: number, isDone: () => boolean) {
+    this.state = state;
+    this.isDone = isDone;
+    this.deadlineMs = timeoutMs === 0 ? Number.POSITIVE_INFINITY : monotonicMs() + timeoutMs;
+    state.addWaiters(1);
+  }
+
+  get isReady(): boolean {
+    return this.isDone() || monotonicMs() >= this.deadlineMs;
+  }
+
+  abandon(): void {
+    this.state.addWaiters(-1);
+  }
+}

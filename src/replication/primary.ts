@@ -1,0 +1,546 @@
+/**
+ * This server as a primary, or as a replica that has replicas: sends snapshots and the journal to them.
+ *
+ * A full sync is a snapshot like any other (persistence/background-save.ts), with the position in the journal of its moment.
+ * It goes to the replicas through a pipe, or to a file first. Meanwhile the journal's bytes from that position on gather in the
+ * backlog, which all replicas share.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { createReadStream, openSync, rmSync, statSync } from 'node:fs';
+import type net from 'node:net';
+import path from 'node:path';
+import type { ClientRows } from '../execution/client-rows.js';
+import type { Handover } from '../execution/session.js';
+import { commandBytes } from '../journal/journal-ring.js';
+import { RDB_MAGIC, RDB_VERSION, RdbOpcode } from '../persistence/rdb-format.js';
+import { RdbOutput } from '../persistence/rdb-output.js';
+import { replicaFileName } from '../persistence/snapshot-file.js';
+import { SnapshotPurpose } from '../state/persistence-state.js';
+import { NO_ID, newReplicationId, ReplicaState, ReplicationFigure } from '../state/replication-state.js';
+import { monotonicMs } from '../system/clock.js';
+import { Backlog } from './backlog.js';
+import type { ReplicationCore } from './core.js';
+import { Replica, type ReplicaEvents } from './replica.js';
+
+const MARK_BYTES = 40;
+const LOG_INTERVAL_MS = 10_000;
+const PING = commandBytes('PING');
+const GETACK = commandBytes('REPLCONF', 'GETACK', '*');
+
+/** A snapshot that is being sent. */
+interface Sync {
+  readonly replicas: Replica[];
+  /** The end of the pipe that it comes from; null if it goes to a file. */
+  readonly pipe: net.Socket | null;
+  readonly mark: string;
+  readonly position: number;
+}
+
+export class Primary implements ReplicaEvents {
+  readonly replicas = new Set<Replica>();
+  readonly backlog = new Backlog();
+  private readonly core: ReplicationCore;
+  private readonly rows: ClientRows;
+  private sync: Sync | null = null;
+  /** When the first replica came that waits for a snapshot. */
+  private waitsSinceMs = 0;
+  private nextPingMs = 0;
+  private nextPresyncPingMs = 0;
+  private lastReplicaMs = monotonicMs();
+  private nextLogMs = 0;
+  /** Called when a replica has acknowledged something. */
+  onAck: () => void = () => {};
+
+  constructor(core: ReplicationCore, rows: ClientRows) {
+    this.core = core;
+    this.rows = rows;
+  }
+
+  /** Records for replicas from now on, unless that is so already. The locks of all shards are held. */
+  turnOnLocked(): void {
+    const { ring, state } = this.core;
+    if (ring.isReplicationOn) return;
+    const position = ring.turnOnReplication();
+    state.countFrom(position, state.figures[ReplicationFigure.FrozenOffset]);
+    state.isBacklogOn = true;
+    this.backlog.reset(position);
+  }
+
+  private turnOn(): void {
+    const { ring, state, keyspace, log } = this.core;
+    if (ring.isReplicationOn) return;
+    keyspace.lockAll();
+    this.turnOnLocked();
+    keyspace.unlockAll();
+    if (!state.isReplica) {
+      // Nobody has the history of the time when nothing was counted.
+      state.setHistory(newReplicationId(), NO_ID, -1);
+      log(`Replication backlog created, my new replication IDs are '${state.id}' and '${state.secondId}'`);
+    }
+  }
+
+  /** Nobody has been a replica for long. */
+  private turnOff(): void {
+    const { ring, state, keyspace, log, config } = this.core;
+    keyspace.lockAll();
+    state.stopCounting(ring.head);
+    ring.turnOffReplication();
+    keyspace.unlockAll();
+    state.isBacklogOn = false;
+    state.setHistory(newReplicationId(), NO_ID, -1);
+    this.backlog.reset(ring.head);
+    this.publish();
+    log(`Replication backlog freed after ${config.backlogTtlSeconds} seconds without connected replicas.`);
+  }
+
+  /** What is in the backlog has another history than what comes now. */
+  forgetBacklog(): void {
+    const { ring } = this.core;
+    ring.sent(ring.head - ring.sentPosition);
+    this.backlog.reset(ring.head);
+  }
+
+  /** A connection has asked for synchronization. */
+  accept(
+    fd: number,
+    slot: number,
+    handover: Handover,
+    addresses: { peer: string; local: string },
+    input: Uint8Array,
+  ): void {
+    const { log } = this.core;
+    const replica = new Replica(fd, slot, handover.traits, addresses, this.rows, this);
+    this.replicas.add(replica);
+    this.lastReplicaMs = monotonicMs();
+    replica.socket.setNoDelay(!this.core.config.delaysSmallPackets);
+    if (handover.traits.wantsNoKeys) {
+      this.sendEmpty(replica, handover);
+      return;
+    }
+    this.turnOn();
+    this.take();
+    if (handover.isPartial && this.resume(replica, handover)) {
+      if (input.length > 0) replica.receive(input);
+      return;
+    }
+    log(`Full resync requested by replica ${replica.name}`);
+    replica.ackMs = monotonicMs();
+    if (this.waitsSinceMs === 0) this.waitsSinceMs = monotonicMs();
+    if (!handover.isPartial) replica.traits.knowsIds = false;
+    this.handshakes.set(replica, handover);
+    if (input.length > 0) replica.receive(input);
+    this.startSync();
+    this.publish();
+  }
+
+  private readonly handshakes = new WeakMap<Replica, Handover>();
+
+  /** Goes on where a replica has been, if that is possible. */
+  private resume(replica: Replica, { id, offset }: Handover): boolean {
+    const { state, log } = this.core;
+    const { backlog } = this;
+    const isFirst = id.toLowerCase() === state.id;
+    const isSecond = id === state.secondId && offset <= state.secondOffset;
+    const position = state.positionOf(offset) - 1;
+    if (id === '?') return false;
+    if (!isFirst && !isSecond) {
+      log(
+        id === state.secondId
+          ? `Partial resynchronization not accepted: Requested offset for second ID was ${offset}, but I can reply up to ${state.secondOffset}`
+          : `Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '${id}', my replication IDs are '${state.id}' and '${state.secondId}')`,
+      );
+      state.countPartialSync(false);
+      return false;
+    }
+    const kept = Math.max(backlog.start, backlog.end - this.backlogBytes);
+    if (position < kept || position > backlog.end) {
+      log(
+        `Unable to partial resync with replica ${replica.name} for lack of backlog (Replica request was: ${offset}).`,
+      );
+      state.countPartialSync(false);
+      return false;
+    }
+    // A snapshot is another matter: these hashes may be gone by now.
+    if (!this.isUnderstood(replica, position)) return false;
+    replica.send(replica.traits.knowsIds ? `+CONTINUE ${state.id}\r\n` : '+CONTINUE\r\n');
+    replica.position = position;
+    replica.state = ReplicaState.Online;
+    replica.ackMs = monotonicMs();
+    replica.ackOffset = offset - 1;
+    state.countPartialSync(true);
+    log(
+      `Partial resynchronization request from ${replica.name} accepted. Sending ${backlog.end - position} bytes of backlog starting from offset ${offset}.`,
+    );
+    replica.pump(backlog);
+    this.publish();
+    return true;
+  }
+
+  private get backlogBytes(): number {
+    return Math.max(this.core.config.replicationBacklogBytes, 16 * 1024);
+  }
+
+  /** Whether a replica can have the stream from a position on; closes it, with a line in the log, if not. */
+  private understands(replica: Replica, position: number): boolean {
+    if (this.isUnderstood(replica, position)) return true;
+    this.refuse(replica);
+    return false;
+  }
+
+  private isUnderstood(replica: Replica, position: number): boolean {
+    return replica.traits.isDamselfly || this.core.ring.newerPosition < position;
+  }
+
+  private refuse(replica: Replica): void {
+    this.complain(
+      `Replica ${replica.name} is refused: there are hashes whose fields expire, which only a Damselfly can replicate. Delete these hashes, or HPERSIST their fields, to let it come`,
+    );
+    if (replica.state === ReplicaState.WaitStart) {
+      replica.send(
+        '-ERR the primary has hashes whose fields expire, which this replica would not understand\r\n',
+      );
+    }
+    replica.socket.destroySoon();
+  }
+
+  private complain(text: string): void {
+    const nowMs = monotonicMs();
+    if (nowMs < this.nextLogMs) return;
+    this.nextLogMs = nowMs + LOG_INTERVAL_MS;
+    this.core.log(text, 'warning');
+  }
+
+  private sendEmpty(replica: Replica, handover: Handover): void {
+    const output = new RdbOutput();
+    output.rawText(RDB_MAGIC + String(RDB_VERSION).padStart(4, '0'));
+    output.byte(RdbOpcode.Eof);
+    output.addToChecksum();
+    output.writeChecksum();
+    if (handover.isPartial) replica.send(`+FULLRESYNC ${this.core.state.id} 0\r\n`);
+    replica.send(`$${output.length}\r\n`);
+    replica.send(Buffer.from(output.bytes.subarray(0, output.length)));
+    replica.socket.destroySoon();
+  }
+
+  private get waiting(): Replica[] {
+    return [...this.replicas].filter(({ state }) => state === ReplicaState.WaitStart);
+  }
+
+  /** Begins a snapshot for those who wait for one, if it is time. */
+  private startSync(): void {
+    const { config, log, persistence } = this.core;
+    let waiting = this.waiting;
+    if (waiting.length === 0 || this.sync !== null) return;
+    const isDiskless = config.isDiskless && waiting.every(({ traits }) => traits.knowsEnd);
+    if (isDiskless && config.disklessDelaySeconds > 0) {
+      const isFull = config.disklessReplicasMax > 0 && waiting.length >= config.disklessReplicasMax;
+      if (!isFull && monotonicMs() - this.waitsSinceMs < config.disklessDelaySeconds * 1000) return;
+    }
+    if (persistence.isBusy) return;
+    const { keyspace, ring, state } = this.core;
+    keyspace.lockAll();
+    if (keyspace.hasExpiringHashes) {
+      for (const replica of waiting) if (!replica.traits.isDamselfly) this.refuse(replica);
+      waiting = waiting.filter(({ traits }) => traits.isDamselfly);
+    }
+    if (waiting.length === 0 || !persistence.reserve(SnapshotPurpose.Replicas)) {
+      keyspace.unlockAll();
+      return;
+    }
+    const pipe = isDiskless ? this.core.openPipe() : null;
+    persistence.replicaDescriptor = pipe?.writer ?? -1;
+    const position = ring.head;
+    // A replica has to go on in the primary's database; this server's replicas are told of its stream as it is.
+    if (!state.isReplica) ring.forgetDatabase();
+    persistence.start(0, keyspace.beginSnapshot(), Date.now());
+    keyspace.unlockAll();
+    log(`Starting BGSAVE for SYNC with target: ${isDiskless ? 'replicas sockets' : 'disk'}`);
+    this.waitsSinceMs = 0;
+    const mark = randomBytes(MARK_BYTES / 2).toString('hex');
+    this.sync = { replicas: waiting, pipe: pipe?.reader ?? null, mark, position };
+    for (const replica of waiting) {
+      const handover = this.handshakes.get(replica);
+      if (handover?.isPartial) replica.send(`+FULLRESYNC ${state.id} ${state.offsetAt(position)}\r\n`);
+      replica.position = position;
+      replica.state = ReplicaState.WaitEnd;
+      state.countFullSync();
+      if (isDiskless) replica.send(`$EOF:${mark}\r\n`);
+    }
+    if (pipe !== null) this.relay(pipe.reader, this.sync);
+    this.publish();
+  }
+
+  /** Sends what comes through a pipe to all replicas of a sync, as fast as the slowest takes it. */
+  private relay(reader: net.Socket, sync: Sync): void {
+    const goOn = (): void => {
+      if (sync.replicas.every((replica) => replica.isClosed || replica.takesMore)) reader.resume();
+    };
+    for (const replica of sync.replicas) {
+      replica.socket.on('drain', goOn);
+      replica.socket.on('close', goOn);
+    }
+    reader.on('data', (bytes: Buffer) => {
+      let isAnyLeft = false;
+      for (const replica of sync.replicas) {
+        if (replica.isClosed) continue;
+        isAnyLeft = true;
+        replica.send(bytes);
+      }
+      // Whoever writes into the pipe gives up.
+      if (!isAnyLeft) reader.destroy();
+      else if (!sync.replicas.every((replica) => replica.isClosed || replica.takesMore)) reader.pause();
+    });
+    reader.on('error', () => {});
+    reader.on('close', () => {
+      for (const replica of sync.replicas) {
+        replica.socket.off('drain', goOn);
+        replica.socket.off('close', goOn);
+      }
+      this.transferred(sync);
+    });
+  }
+
+  /** All of a snapshot that went through a pipe is sent. */
+  private transferred(sync: Sync): void {
+    const { persistence, log } = this.core;
+    this.sync = null;
+    const isGood = persistence.isReplicaSnapshotGood;
+    for (const replica of sync.replicas) {
+      if (replica.isClosed) continue;
+      if (!isGood) {
+        log('Diskless rdb transfer failed: closing the replica', 'warning');
+        replica.close();
+        continue;
+      }
+      replica.send(sync.mark);
+      this.snapshotSent(replica, true);
+    }
+    this.publish();
+    this.startSync();
+  }
+
+  /** A snapshot is in its file: it goes to the replicas. */
+  private sendFile(sync: Sync): void {
+    const { persistence, config, log } = this.core;
+    this.sync = null;
+    const name = path.join(config.dir, replicaFileName());
+    if (!persistence.isReplicaSnapshotGood) {
+      log('SYNC failed. BGSAVE child returned an error', 'warning');
+      for (const replica of sync.replicas) replica.close();
+      return;
+    }
+    try {
+      const lengthBytes = statSync(name).size;
+      for (const replica of sync.replicas) {
+        if (replica.isClosed) continue;
+        replica.state = ReplicaState.SendBulk;
+        replica.send(`$${lengthBytes}\r\n`);
+        const stream = createReadStream(name, { fd: openSync(name, 'r') });
+        stream.on('error', () => replica.close());
+        stream.on('end', () => this.snapshotSent(replica, false));
+        stream.pipe(replica.socket, { end: false });
+      }
+    } catch (error) {
+      log(`SYNC failed. Can't open/stat DB after BGSAVE: ${(error as Error).message}`, 'warning');
+      for (const replica of sync.replicas) replica.close();
+    }
+    rmSync(name, { force: true });
+    this.publish();
+  }
+
+  private snapshotSent(replica: Replica, waitsForAck: boolean): void {
+    const { log } = this.core;
+    if (replica.isClosed) return;
+    if (replica.traits.wantsSnapshotOnly) {
+      log(`RDB transfer completed, rdb only replica (${replica.name}) should be disconnected asap`);
+      // It closes the connection itself; one that does not is closed.
+      replica.state = ReplicaState.WaitEnd;
+      if (!waitsForAck) replica.socket.destroySoon();
+      else setTimeout(() => replica.close(), 10_000).unref();
+      return;
+    }
+    replica.state = ReplicaState.Online;
+    replica.waitsForAck = waitsForAck;
+    replica.ackMs = monotonicMs();
+    replica.ackOffset = 0;
+    log(
+      waitsForAck
+        ? `Streamed replica with replica ${replica.name} via socket. Waiting for REPLCONF ACK from replica to enable streaming`
+        : `Synchronization with replica ${replica.name} succeeded`,
+    );
+    replica.pump(this.backlog);
+    this.publish();
+  }
+
+  onCommand(replica: Replica, command: readonly string[]): void {
+    const [name, option, value] = command.map((word) => word.toLowerCase());
+    if (name === 'ping') return;
+    if (name !== 'replconf') return;
+    for (let index = 1; index + 1 < command.length; index += 2) {
+      const word = command[index].toLowerCase();
+      if (word === 'fack') {
+        const offset = Number(command[index + 1]);
+        if (offset > replica.fileOffset) replica.fileOffset = offset;
+      }
+    }
+    if (option !== 'ack') return;
+    const offset = Number(value);
+    if (!Number.isSafeInteger(offset)) return;
+    if (offset > replica.ackOffset) replica.ackOffset = offset;
+    replica.ackMs = monotonicMs();
+    if (replica.state === ReplicaState.Online && replica.waitsForAck) {
+      replica.waitsForAck = false;
+      this.core.log(`Synchronization with replica ${replica.name} succeeded`);
+      replica.pump(this.backlog);
+    }
+    this.publish();
+    this.onAck();
+    if (this.core.state.waiters > 0) this.core.wakeWorkers();
+  }
+
+  onClose(replica: Replica): void {
+    const { log } = this.core;
+    if (!this.replicas.delete(replica)) return;
+    this.lastReplicaMs = monotonicMs();
+    if (replica.state === ReplicaState.Online)
+      log(`Connection with replica ${replica.name} lost.`, 'warning');
+    const { sync } = this;
+    if (sync?.pipe != null && sync.replicas.every(({ isClosed }) => isClosed)) sync.pipe.destroy();
+    this.publish();
+    this.onAck();
+  }
+
+  closeAll(): void {
+    for (const replica of [...this.replicas]) replica.close();
+  }
+
+  /** Brings what was recorded to the backlog and to the replicas. */
+  take(): void {
+    const { ring } = this.core;
+    if (!ring.isReplicationOn) return;
+    let took = false;
+    for (;;) {
+      const bytes = ring.peekForReplicas();
+      if (bytes.length === 0) break;
+      this.backlog.append(bytes);
+      ring.sent(bytes.length);
+      took = true;
+    }
+    if (!took) return;
+    for (const replica of this.replicas) {
+      if (replica.state !== ReplicaState.Online) continue;
+      if (!this.understands(replica, replica.position)) continue;
+      replica.pump(this.backlog);
+    }
+    this.trim();
+  }
+
+  private trim(): void {
+    let needed = this.backlog.end;
+    for (const replica of this.replicas)
+      if (replica.state !== ReplicaState.WaitStart) needed = Math.min(needed, replica.position);
+    this.backlog.trim(needed, this.backlogBytes);
+    this.publishBacklog();
+  }
+
+  private publishBacklog(): void {
+    const { state } = this.core;
+    const { backlog } = this;
+    const { figures } = state;
+    const bytes = Math.min(backlog.keptBytes, this.backlogBytes);
+    figures[ReplicationFigure.BacklogBytes] = bytes;
+    figures[ReplicationFigure.BacklogStart] = state.isBacklogOn ? state.offsetAt(backlog.end - bytes) + 1 : 0;
+    figures[ReplicationFigure.BufferBytes] = Math.max(0, backlog.keptBytes - bytes);
+  }
+
+  /** Puts a command into the stream that is no change. */
+  private append(bytes: Uint8Array): void {
+    const { ring, state } = this.core;
+    // A replica passes on what its primary sends, and nothing else.
+    if (state.isReplica || !ring.isReplicationOn) return;
+    ring.appendRaw(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, true);
+    this.take();
+  }
+
+  askForAcks(): void {
+    if ([...this.replicas].some(({ state }) => state === ReplicaState.Online)) this.append(GETACK);
+  }
+
+  /** Called ten times a second. */
+  tick(nowMs: number): void {
+    const { config, persistence, ring } = this.core;
+    this.take();
+    this.limitLag(nowMs);
+    const { sync } = this;
+    if (sync !== null && sync.pipe === null && !persistence.isBusy) this.sendFile(sync);
+    this.startSync();
+    if (nowMs >= this.nextPresyncPingMs) {
+      this.nextPresyncPingMs = nowMs + 1000;
+      for (const replica of this.replicas) {
+        const isWaiting =
+          replica.state === ReplicaState.WaitStart ||
+          (replica.state === ReplicaState.WaitEnd && sync?.pipe === null && sync.replicas.includes(replica));
+        if (isWaiting) replica.send('\n');
+      }
+    }
+    if (nowMs >= this.nextPingMs && this.replicas.size > 0) {
+      this.nextPingMs = nowMs + config.pingPeriodSeconds * 1000;
+      if ([...this.replicas].some(({ state }) => state === ReplicaState.Online)) this.append(PING);
+    }
+    if (
+      this.replicas.size === 0 &&
+      !this.core.state.isReplica &&
+      ring.isReplicationOn &&
+      config.backlogTtlSeconds > 0 &&
+      nowMs - this.lastReplicaMs > config.backlogTtlSeconds * 1000
+    ) {
+      this.turnOff();
+    }
+    this.publish();
+  }
+
+  /** Closes replicas that are silent, or too far behind. */
+  private limitLag(nowMs: number): void {
+    const { config, log } = this.core;
+    const { hardBytes, softBytes, softSeconds } = config.replicaOutputLimit;
+    const hard = hardBytes === 0 ? Number.POSITIVE_INFINITY : Math.max(hardBytes, this.backlogBytes);
+    for (const replica of [...this.replicas]) {
+      replica.publish();
+      if (this.core.clients.isKillRequested(replica.session.clientSlot)) {
+        replica.close();
+        continue;
+      }
+      if (replica.state === ReplicaState.WaitStart) continue;
+      const lag = this.backlog.end - replica.position + replica.socket.writableLength;
+      const isOverSoft = softBytes > 0 && lag > softBytes;
+      if (!isOverSoft) replica.overSoftSinceMs = 0;
+      else if (replica.overSoftSinceMs === 0) replica.overSoftSinceMs = nowMs;
+      if (lag > hard || (isOverSoft && nowMs - replica.overSoftSinceMs > softSeconds * 1000)) {
+        log(
+          `Client id=${replica.session.id} addr=${replica.name} scheduled to be closed ASAP for overcoming of output buffer limits.`,
+          'warning',
+        );
+        replica.close();
+        continue;
+      }
+      const timeoutMs = config.replicationTimeoutSeconds * 1000;
+      if (replica.state === ReplicaState.Online && nowMs - replica.ackMs > timeoutMs) {
+        log(`Disconnecting timedout replica (streaming sync): ${replica.name}`, 'warning');
+        replica.close();
+      }
+    }
+  }
+
+  private publish(): void {
+    const { state, config } = this.core;
+    const nowMs = monotonicMs();
+    const maxLagMs = config.minReplicasMaxLagSeconds * 1000;
+    let good = 0;
+    for (const replica of this.replicas)
+      if (replica.state === ReplicaState.Online && nowMs - replica.ackMs <= maxLagMs) good++;
+    state.goodReplicas = good;
+    state.publishReplicas([...this.replicas].map((replica) => replica.row));
+    this.publishBacklog();
+  }
+}

@@ -1,0 +1,128 @@
+/** One replica of this server: its connection, how far it is, and what it is sent. */
+
+import net from 'node:net';
+import type { ClientRows } from '../execution/client-rows.js';
+import type { ClientConnection, ReplicaTraits, Session } from '../execution/session.js';
+import { type ReplicaRow, ReplicaState } from '../state/replication-state.js';
+import { monotonicMs } from '../system/clock.js';
+import type { Backlog } from './backlog.js';
+import { LinkInput } from './link-input.js';
+
+/** What the replica has not taken of a snapshot before more is fetched. */
+const SNAPSHOT_BYTES_MAX = 1 << 20;
+
+export interface ReplicaEvents {
+  onCommand(replica: Replica, command: readonly string[]): void;
+  onClose(replica: Replica): void;
+}
+
+export class Replica {
+  readonly traits: ReplicaTraits;
+  readonly socket: net.Socket;
+  readonly session: Session;
+  readonly ip: string;
+  state: ReplicaState = ReplicaState.WaitStart;
+  /** Up to which position of the journal it has been sent the stream. */
+  position = 0;
+  /** What comes behind a snapshot whose end it looks for waits for its first answer. */
+  waitsForAck = false;
+  ackOffset = 0;
+  fileOffset = 0;
+  ackMs = monotonicMs();
+  /** Since when its lag is over the soft limit, 0 if it is not. */
+  overSoftSinceMs = 0;
+  isClosed = false;
+  private readonly rows: ClientRows;
+  private readonly events: ReplicaEvents;
+  private readonly input = new LinkInput();
+  private isWriting = false;
+
+  constructor(
+    fd: number,
+    slot: number,
+    traits: ReplicaTraits,
+    addresses: { peer: string; local: string },
+    rows: ClientRows,
+    events: ReplicaEvents,
+  ) {
+    this.traits = traits;
+    this.rows = rows;
+    this.events = events;
+    const socket = new net.Socket({ fd, readable: true, writable: true, allowHalfOpen: false });
+    this.socket = socket;
+    const connection: ClientConnection = {
+      closeAfterReply: () => socket.destroySoon(),
+      peerAddress: () => addresses.peer,
+      localAddress: () => addresses.local,
+      fd,
+      get pendingOutputBytes() {
+        return socket.writableLength;
+      },
+      pendingOutputChunks: 0,
+      queryBufferBytes: 0,
+      queryBufferFreeBytes: 0,
+      tlsVersion: 0,
+      tlsSession: 0,
+      tlsBytes: 0,
+    };
+    this.session = rows.join(slot, connection);
+    this.session.isReplica = true;
+    this.ip = traits.ip !== '' ? traits.ip : (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    socket.on('data', (bytes: Buffer) => this.receive(bytes));
+    socket.on('error', () => {});
+    socket.on('close', () => this.close());
+    socket.resume();
+  }
+
+  get name(): string {
+    const { ip } = this;
+    return this.traits.port > 0 ? `${ip}:${this.traits.port}` : `client id #${this.session.id}`;
+  }
+
+  receive(bytes: Uint8Array): void {
+    try {
+      for (const command of this.input.add(bytes)) this.events.onCommand(this, command);
+    } catch {
+      this.close();
+    }
+  }
+
+  send(bytes: string | Uint8Array): void {
+    if (!this.isClosed) this.socket.write(bytes);
+  }
+
+  /** Whether it has taken enough of a snapshot to be sent more. */
+  get takesMore(): boolean {
+    return this.socket.writableLength < SNAPSHOT_BYTES_MAX;
+  }
+
+  /** Sends what the backlog has for it, as its socket takes it. */
+  pump(backlog: Backlog): void {
+    if (this.isWriting || this.isClosed || this.waitsForAck || this.state !== ReplicaState.Online) return;
+    const bytes = backlog.read(this.position);
+    if (bytes.length === 0) return;
+    this.position += bytes.length;
+    this.isWriting = true;
+    this.socket.write(bytes, () => {
+      this.isWriting = false;
+      this.pump(backlog);
+    });
+  }
+
+  publish(): void {
+    this.rows.publish(this.session, 0, 0);
+  }
+
+  get row(): ReplicaRow {
+    const { state, ip, traits, ackOffset, ackMs, fileOffset, session } = this;
+    return { state, ip, port: traits.port, ackOffset, ackMs, fileOffset, clientId: session.id };
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.socket.destroy();
+    this.rows.close(this.session);
+    this.events.onClose(this);
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * Applies the stream of a primary: runs its commands as what they are, effects, under the locks of what they change,
+ * and puts their bytes into this server's own journal under the same locks. So whoever reads the journal has the primary's
+ * stream byte for byte, offsets agree along a chain of replicas, and a snapshot of any moment has the offset of that
+ * moment. A transaction is one hold of all its locks: no client sees a part of it.
+ */
+
+import { Batch } from '../execution/batch.js';
+import { hasArity } from '../execution/command-checks.js';
+import type { CommandContext } from '../execution/context.js';
+import type { Session } from '../execution/session.js';
+import { type Command, CommandFlag } from '../execution/table/command-table.js';
+import type { QueuedCommand } from '../execution/transactions.js';
+import { ParseState, ParseStatus, RequestParser } from '../protocol/request-parser.js';
+import type { ReplicationState } from '../state/replication-state.js';
+import type { Log } from '../system/log.js';
+
+const BUFFER_BYTES = 256 * 1024;
+const BULK_BYTES_MAX = 2 ** 31 - 1;
+/** Between two lines about commands that failed. */
+const LOG_INTERVAL_MS = 1000;
+
+export class StreamError extends Error {}
+
+export class StreamApplier {
+  private readonly context: CommandContext;
+  private readonly session: Session;
+  private readonly state: ReplicationState;
+  private readonly log: Log;
+  private readonly onAckWanted: () => void;
+  private readonly batch: Batch;
+  private readonly parser = new RequestParser();
+  private readonly parseState = new ParseState();
+  private bytes = new Uint8Array(BUFFER_BYTES);
+  private view = new DataView(this.bytes.buffer);
+  private start = 0;
+  private end = 0;
+  /** The commands of a transaction whose end has not come, and its bytes. */
+  private queue: QueuedCommand[] | null = null;
+  private queuedBytes: Uint8Array[] = [];
+  private nextLogMs = 0;
+
+  constructor(
+    context: CommandContext,
+    session: Session,
+    state: ReplicationState,
+    log: Log,
+    onAckWanted: () => void,
+  ) {
+    this.context = context;
+    this.session = session;
+    this.state = state;
+    this.log = log;
+    this.onAckWanted = onAckWanted;
+    this.batch = new Batch(context);
+    this.parser.acceptsInline = false;
+    this.parser.maxBulkLengthBytes = BULK_BYTES_MAX;
+  }
+
+  /** A stream begins, in a database. */
+  begin(database: number): void {
+    this.start = 0;
+    this.end = 0;
+    this.queue = null;
+    this.queuedBytes = [];
+    this.parseState.clear();
+    this.session.database = database;
+    this.state.streamDatabase = database;
+    this.context.keyspace.journal.ring.streamDatabase = database;
+  }
+
+  /** Applies what has come. Throws a StreamError if it makes no sense. */
+  add(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.bytes.set(bytes, this.end);
+    this.end += bytes.length;
+    const { parser } = this;
+    while (this.start < this.end) {
+      const next = parser.parse(this.bytes, this.start, this.end, this.parseState);
+      if (parser.status === ParseStatus.ProtocolError) throw new StreamError(parser.errorText);
+      if (parser.commandCount === 0) {
+        if (parser.status === ParseStatus.NeedMore) break;
+        // A line feed that keeps the link alive.
+        if (this.bytes[this.start] !== 10 && this.bytes[this.start] !== 13)
+          throw new StreamError('the stream has something that is no command');
+        this.start++;
+        continue;
+      }
+      this.run(this.start);
+      this.start = next;
+      if (parser.status === ParseStatus.NeedMore) break;
+    }
+    if (this.start === this.end) {
+      this.start = 0;
+      this.end = 0;
+      if (this.bytes.length > 16 * BUFFER_BYTES) this.resize(BUFFER_BYTES);
+    }
+  }
+
+  private reserve(lengthBytes: number): void {
+    if (this.end + lengthBytes <= this.bytes.length) return;
+    const held = this.end - this.start;
+    this.bytes.copyWithin(0, this.start, this.end);
+    this.start = 0;
+    this.end = held;
+    if (held + lengthBytes > this.bytes.length)
+      this.resize(Math.max(2 * this.bytes.length, held + lengthBytes));
+  }
+
+  private resize(lengthBytes: number): void {
+    const bytes = new Uint8Array(lengthBytes);
+    bytes.set(this.bytes.subarray(this.start, this.end));
+    this.end -= this.start;
+    this.start = 0;
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
+  }
+
+  /** Runs the commands that the parser has found from `start` on. */
+  private run(start: number): void {
+    const { batch, parser, context, session } = this;
+    context.session = session;
+    context.nowMs = Date.now();
+    batch.begin(this.bytes, this.view, parser, 0, parser.commandCount, session.database);
+    let first = start;
+    for (let index = 0; index < parser.commandCount; index++) {
+      const end = parser.commandEnd[index];
+      batch.select(index);
+      this.runOne(batch.commands[index], first, end);
+      first = end;
+    }
+  }
+
+  private runOne(found: Command | null, start: number, end: number): void {
+    const { context } = this;
+    if (this.queue !== null) {
+      this.queuedBytes.push(this.bytes.slice(start, end));
+      if (context.argIs(0, 'EXEC')) this.exec(this.queue);
+      else {
+        const command = this.resolve(found);
+        if (command !== null) this.queue.push({ command, request: context.request.copy() });
+      }
+      return;
+    }
+    if (context.argIs(0, 'MULTI')) {
+      this.queue = [];
+      this.queuedBytes = [this.bytes.slice(start, end)];
+      return;
+    }
+    const command = this.resolve(found);
+    if (command !== null) context.locks.markKeys(command, context.request);
+    context.locks.lock();
+    if (command !== null) this.call(command);
+    this.record(this.bytes, this.view, start, end - start, !this.isForFile(command));
+    context.locks.release();
+    if (command === null || !context.argIs(0, 'REPLCONF')) return;
+    if (context.argCount > 1 && context.argIs(1, 'GETACK')) this.onAckWanted();
+  }
+
+  private exec(queue: readonly QueuedCommand[]): void {
+    const { context, queuedBytes } = this;
+    this.queue = null;
+    this.queuedBytes = [];
+    for (const { command, request } of queue) context.locks.markKeys(command, request);
+    context.locks.lock();
+    for (const { command, request } of queue) {
+      context.select(request);
+      this.call(command);
+    }
+    const bytes = Buffer.concat(queuedBytes);
+    this.record(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, false);
+    context.locks.release();
+  }
+
+  private call(command: Command): void {
+    const { context } = this;
+    const { reply } = context;
+    context.command = command;
+    context.inTransaction = true;
+    reply.reset();
+    const errorsBefore = reply.errors;
+    command.handler(context);
+    context.inTransaction = false;
+    context.keyspace.journal.forget();
+    this.state.streamDatabase = this.session.database;
+    context.keyspace.journal.ring.streamDatabase = this.session.database;
+    if (reply.errors !== errorsBefore) {
+      const text = Buffer.from(reply.bytes.subarray(0, reply.length)).toString('latin1');
+      this.complain(
+        `the command '${command.fullName}' of the primary failed: ${/^-(.*)\r$/m.exec(text)?.[1] ?? ''}`,
+      );
+    }
+    reply.reset();
+  }
+
+  private record(
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    lengthBytes: number,
+    isGap: boolean,
+  ): void {
+    this.context.keyspace.journal.ring.appendRaw(bytes, view, offset, lengthBytes, isGap);
+  }
+
+  /** Whether the append-only file has a command: writes, and what selects a database for them. */
+  private isForFile(command: Command | null): boolean {
+    return command === null || (command.flags & CommandFlag.Write) !== 0 || this.context.argIs(0, 'SELECT');
+  }
+
+  private resolve(found: Command | null): Command | null {
+    const { context } = this;
+    let command = found;
+    if (command !== null && command.subcommands !== null && context.argCount > 1) {
+      command = command.subcommands.get(context.argText(1).toLowerCase()) ?? null;
+    }
+    if (command !== null && hasArity(command, context.argCount)) return command;
+    this.complain(`the primary has sent '${context.argQuoted(0)}', which can't be run`);
+    return null;
+  }
+
+  private complain(text: string): void {
+    const nowMs = Date.now();
+    if (nowMs < this.nextLogMs) return;
+    this.nextLogMs = nowMs + LOG_INTERVAL_MS;
+    this.log(`== CRITICAL == This replica may differ from its primary: ${text}`, 'warning');
+  }
+}
