@@ -284,6 +284,7 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
     isAllowed: () => false,
     listenOn: () => false,
     roomForClients: () => 0,
+    limitClients: () => {},
     loadAppendOnlyAgain: () => '',
     followConfig: () => {},
     isDebugAllowed: () => false,

@@ -191,6 +191,7 @@ export class Replication {
       hasReplication: false,
       wakeReplication: () => {},
       roomForClients: () => 0,
+      limitClients: () => {},
       followConfig: () => {},
       loadAppendOnlyAgain: () => '',
       isDebugAllowed: () => false,

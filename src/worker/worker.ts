@@ -259,6 +259,7 @@ export class Worker implements ConnectionHandler {
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port) => this.acceptor?.listenOn({ bind, port }) ?? false,
       roomForClients: (wanted) => descriptors.makeRoom(Math.min(wanted, CLIENT_ROWS_MAX)).clients,
+      limitClients: () => this.acceptor?.setLimits(this.config.maxClients, this.config.tcpKeepAliveSeconds),
       followConfig: () => this.followConfig(),
       loadAppendOnlyAgain: () => {
         const { keyspace, state } = options;

@@ -43,7 +43,10 @@ function makeRoomForClients(services: ServerServices, changed: readonly string[]
 }
 
 function carryOut(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
-  return makeRoomForClients(services, changed) ?? listenElsewhere(services, changed);
+  const failure = makeRoomForClients(services, changed) ?? listenElsewhere(services, changed);
+  // At once, not when the main thread has noticed: the client may connect others.
+  if (failure === null) services.limitClients();
+  return failure;
 }
 
 function set(context: CommandContext): void {
