@@ -430,7 +430,11 @@ export class Executor {
   /** Has the journal record what the command that has just run did. */
   private settle(): void {
     const { journal, context } = this;
-    if (journal.changes === 0) return;
+    if (journal.changes === 0) {
+      // It may have said that it has recorded its effect, although there is none.
+      journal.forget();
+      return;
+    }
     const { bytes, view, pairs, start, count } = context.request;
     journal.settle(context.session.database, bytes, view, pairs, start, count);
   }

@@ -72,6 +72,8 @@ export interface ServerServices {
   readonly tls: TlsControl;
   /** Makes room for so many clients at a time; returns for how many there is, which may be fewer. */
   roomForClients(wanted: number): number;
+  /** Has the acceptor follow `maxclients` and `tcp-keepalive`. */
+  limitClients(): void;
   /** Takes over the configuration in force; the worker does so by itself before each read. */
   followConfig(): void;
   /** Loads the append-only file again (loading.ts). */

@@ -285,6 +285,7 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
     listenOn: () => false,
     tls: NO_TLS_CONTROL,
     roomForClients: () => 0,
+    limitClients: () => {},
     loadAppendOnlyAgain: () => '',
     followConfig: () => {},
     isDebugAllowed: () => false,

@@ -193,6 +193,7 @@ export class Replication {
       hasReplication: false,
       wakeReplication: () => {},
       roomForClients: () => 0,
+      limitClients: () => {},
       followConfig: () => {},
       loadAppendOnlyAgain: () => '',
       isDebugAllowed: () => false,

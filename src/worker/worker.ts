@@ -265,6 +265,7 @@ export class Worker implements ConnectionHandler {
       listenOn: (bind, port, tlsPort) => this.acceptor?.listenOn({ bind, port, tlsPort }) ?? false,
       tls: new ServerTls(options.transport === 'node', this.state.tls, this.config, log),
       roomForClients: (wanted) => descriptors.makeRoom(Math.min(wanted, CLIENT_ROWS_MAX)).clients,
+      limitClients: () => this.acceptor?.setLimits(this.config.maxClients, this.config.tcpKeepAliveSeconds),
       followConfig: () => this.followConfig(),
       loadAppendOnlyAgain: () => {
         const { keyspace, state } = options;

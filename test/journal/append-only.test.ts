@@ -234,6 +234,39 @@ await t.test('background jobs wait for each other', { skip: skipWithoutRedis() }
   }
 });
 
+await t.test(
+  'a read that could have recorded something leaves the next command to be recorded',
+  {},
+  async (t) => {
+    const server = await TestServer.start({
+      kind: 'damselfly',
+      threads: 1,
+      directives: { appendonly: 'yes' },
+    });
+    t.teardown(() => server.stop('SIGKILL'));
+    const client = await server.rawClient();
+    const read = ['XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', '{s}', '0'];
+    await client.pipeline([
+      ['XGROUP', 'CREATE', '{s}', 'g', '0', 'MKSTREAM'],
+      read,
+      ['SET', '{s}1', 'after a read'],
+      ['MULTI'],
+      read,
+      ['SET', '{s}2', 'in a transaction'],
+      ['EXEC'],
+      [
+        'EVAL',
+        "redis.call('XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', KEYS[1], '0') redis.call('SET', KEYS[2], 'in a script')",
+        '2',
+        '{s}',
+        '{s}3',
+      ],
+    ]);
+    t.equal(await client.text('DEBUG', 'LOADAOF'), '+OK\r\n');
+    t.equal(await client.text('EXISTS', '{s}1', '{s}2', '{s}3'), ':3\r\n');
+  },
+);
+
 await t.test('DEBUG LOADAOF', {}, async (t) => {
   t.setTimeout(0);
   const server = await TestServer.start({ kind: 'damselfly' });

@@ -58,8 +58,13 @@ function carryOut(services: ServerServices, changed: readonly string[]): ChangeF
     makeRoomForClients(services, changed) ??
     prepareTls(services, changed) ??
     listenElsewhere(services, changed);
-  if (failure === null) services.tls.publish();
-  else services.tls.discard();
+  if (failure === null) {
+    services.tls.publish();
+    // At once, not when the main thread has noticed: the client may connect others.
+    services.limitClients();
+  } else {
+    services.tls.discard();
+  }
   return failure;
 }
 

@@ -425,9 +425,9 @@ export class ScriptRunner implements ScriptHost {
   /** Has the journal record what the command has done. */
   private settle(command: Command): void {
     const { journal, session, request } = this;
-    if (command.keySpecs.length === 0) {
+    if (command.keySpecs.length === 0 || journal.changes === 0) {
       journal.forget();
-    } else if (journal.changes !== 0) {
+    } else {
       const { bytes, view, pairs, start, count } = request;
       journal.settle(session.database, bytes, view, pairs, start, count);
     }
