@@ -141,7 +141,7 @@ export class CommandChecks {
   hasRoom(neededBytes: number): boolean {
     const { keyspace, nowMs } = this.context;
     return (
-      !keyspace.mustMakeRoom(this.clients.memoryBytes(), neededBytes) ||
+      !keyspace.mustMakeRoom(this.clients.memoryBytes() + this.scriptBytes, neededBytes) ||
       keyspace.makeRoom(this.clientBytes(), neededBytes, nowMs)
     );
   }
@@ -195,13 +195,16 @@ export class CommandChecks {
    */
   private clientBytes(): number {
     const { clients } = this;
-    const { services, keyspace } = this.context;
-    const limitBytes = services.config.maxMemoryClientsBytes;
+    const limitBytes = this.context.services.config.maxMemoryClientsBytes;
     const strangerBytes = clients.unauthenticatedBytes();
     const excessBytes =
       limitBytes === 0 ? 0 : Math.max(0, clients.evictableBytes() - strangerBytes - limitBytes);
-    const scriptBytes = services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
-    return clients.memoryBytes() + scriptBytes - strangerBytes - excessBytes;
+    return clients.memoryBytes() + this.scriptBytes - strangerBytes - excessBytes;
+  }
+
+  private get scriptBytes(): number {
+    const { services, keyspace } = this.context;
+    return services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
   }
 
   /** Whether a command is refused when memory is full; what would be queued takes memory, too. */
