@@ -100,6 +100,8 @@ export class Config {
   /** 0: no TLS. */
   tlsPort = 0;
   tlsAuthClients: 'no' | 'yes' | 'optional' = 'yes';
+  /** A client with a certificate is the user that its common name names, if there is such. */
+  usesCertificateNames = false;
   unixSocket = '';
   unixSocketMode = 0;
   tcpBacklog = 0;
@@ -605,6 +607,7 @@ export class Config {
     this.port = number('port');
     this.tlsPort = number('tls-port');
     this.tlsAuthClients = text('tls-auth-clients') as Config['tlsAuthClients'];
+    this.usesCertificateNames = text('tls-auth-clients-user') !== 'off';
     this.unixSocket = fromByteString(text('unixsocket'));
     this.unixSocketMode = Number.parseInt(text('unixsocketperm'), 8);
     this.tcpBacklog = number('tcp-backlog');

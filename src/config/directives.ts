@@ -139,6 +139,7 @@ const applied: readonly Row[] = [
   text('tls-ca-cert-file', '', reference),
   text('tls-ca-cert-dir', '', reference),
   choice('tls-auth-clients', 'yes', ['no', 'yes', 'optional']),
+  choice('tls-auth-clients-user', 'off', ['off', 'CN']),
   boolean('tls-replication', 'no'),
   boolean('tls-cluster', 'no'),
   text('tls-protocols'),

@@ -43,7 +43,6 @@ const WITHOUT_EFFECT: Readonly<Record<string, string | null>> = {
   'key-memory-histograms': 'no',
   lookahead: '16',
   'replica-full-sync-buffer-limit': '0',
-  'tls-auth-clients-user': 'off',
   'vset-force-single-threaded-execution': 'no',
   // Redis 8.8 to 8.12
   'array-slice-size': '4096',

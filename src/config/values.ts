@@ -107,8 +107,9 @@ function notOneOf(directive: Directive): InvalidValue {
 }
 
 function parseChoice(directive: Directive, arg: string): string {
-  const name = arg.toLowerCase();
-  if (!directive.choices.includes(name) && !directive.newerChoices.includes(name)) throw notOneOf(directive);
+  const choices = [...directive.choices, ...directive.newerChoices];
+  const name = choices.find((choice) => choice.toLowerCase() === arg.toLowerCase());
+  if (name === undefined) throw notOneOf(directive);
   // "relative" is only another word for "yes".
   return directive.name === 'oom-score-adj' && name === 'relative' ? 'yes' : name;
 }

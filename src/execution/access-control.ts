@@ -183,6 +183,14 @@ export class AccessControl {
     return true;
   }
 
+  /** Makes a session that of a user whose certificate its client has shown, if there is one who may come in. */
+  beginWithCertificate(session: Session, name: string): void {
+    const user = name === '' ? undefined : this.all.get(name);
+    if (user?.isOn !== true) return;
+    session.isIdentified = true;
+    this.assign(session, user);
+  }
+
   private assign(session: Session, user: User): void {
     session.user = user;
     session.isRestricted = !user.isUnrestricted;

@@ -11,6 +11,7 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { type AddressInfo, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { monotonicMs } from '../system/clock.js';
@@ -321,6 +322,12 @@ export class NodeTransport implements Transport, ConnectionEvents {
 
   deliver(connection: Connection, writer: ReplyWriter, start: number): void {
     this.deliveries.add(connection, writer, start);
+  }
+
+  certificateName(connection: Connection): string {
+    const { socket } = connection as NodeConnection;
+    const name = socket instanceof TLSSocket ? socket.getPeerCertificate().subject?.CN : undefined;
+    return typeof name === 'string' ? Buffer.from(name).toString('latin1') : '';
   }
 
   flushDeliveries(): void {

@@ -227,6 +227,10 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     return connection;
   }
 
+  certificateName({ tls }: Connection): string {
+    return tls === null ? '' : this.openTls().codec.commonName(tls.session);
+  }
+
   /** Hands over input that a connection has brought with it. */
   giveInput(connection: Connection, input: Uint8Array): void {
     connection.appendInput(input, 0, input.length);

@@ -66,6 +66,8 @@ export interface Transport {
    * share the bytes, which must stay until then. What a connection is sent in one piece this way goes in one send.
    */
   deliver(connection: Connection, writer: ReplyWriter, start: number): void;
+  /** The common name in the certificate of a client, a byte string; '' if it has shown none. */
+  certificateName(connection: Connection): string;
   /** Sends all that was delivered; the writers can be used anew. */
   flushDeliveries(): void;
   /** Sends what a connection was to be sent while its output was held (Connection.isOutputHeld). */

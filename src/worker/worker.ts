@@ -461,6 +461,8 @@ export class Worker implements ConnectionHandler {
     const id = this.state.control.takeClientId();
     const session = new Session(id, connection, monotonicMs());
     this.access.begin(session);
+    if (connection.tlsVersion !== 0 && this.config.usesCertificateNames)
+      this.access.beginWithCertificate(session, this.transport.certificateName(connection));
     const hasRow = this.services.clientRows.open(session);
     connection.session = session;
     this.connections.set(id, connection);

@@ -13,6 +13,7 @@ const OWN = new Set([
   'active-workers',
   'auth-timeout',
   'stream-idmp-duration',
+  'tls-auth-clients-user',
   'stream-idmp-maxsize',
   'commandlog-large-reply-max-len',
   'commandlog-large-request-max-len',

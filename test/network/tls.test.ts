@@ -194,6 +194,36 @@ for (const transport of TRANSPORTS) {
     await server.client().config('SET', 'tls-auth-clients', 'yes');
   });
 
+  t.test(`${transport}: a certificate may name a user`, async (t) => {
+    const { server, tlsPort, connect } = await shared();
+    const admin = server.client();
+    await admin.call('ACL', 'SETUSER', 'client', 'on', '>secret', '+@all', '~mine:*');
+    const whoami = async (options = withCertificate): Promise<string> => {
+      const connected = await TlsClient.connect(tlsPort, options);
+      const reply = await connected.command('ACL', 'WHOAMI');
+      connected.destroy();
+      return reply;
+    };
+    const user = '$6\r\nclient\r\n';
+    const nobody = '$7\r\ndefault\r\n';
+    t.equal(await whoami(), nobody, 'off');
+    await admin.config('SET', 'tls-auth-clients-user', 'CN');
+    t.equal(await whoami(), user);
+    t.equal(await whoami({ ...withCertificate, maxVersion: 'TLSv1.2' }), user);
+    const named = await connect();
+    t.equal(await named.command('SET', 'mine:1', 'v'), '+OK\r\n');
+    t.match(await named.command('SET', 'other', 'v'), /^-NOPERM/);
+    t.match(await named.command('CLIENT', 'INFO'), / user=client /);
+    named.destroy();
+    t.equal(await whoami(authority.clientOptions(identity)), nobody, 'no such user');
+    await admin.call('ACL', 'SETUSER', 'client', 'off');
+    t.equal(await whoami(), nobody, 'who is off');
+    await admin.config('SET', 'tls-auth-clients', 'optional');
+    t.equal(await whoami(authority.clientOptions(null)), nobody, 'no certificate');
+    await admin.config('SET', 'tls-auth-clients', 'yes', 'tls-auth-clients-user', 'off');
+    await admin.call('ACL', 'DELUSER', 'client');
+  });
+
   t.test(`${transport}: sessions are resumed`, async (t) => {
     const { server, tlsPort } = await shared();
     const first = await TlsClient.connect(tlsPort, { ...withCertificate, maxVersion: 'TLSv1.2' });

@@ -13,13 +13,15 @@
  * up at least one record, and one that wants more has emptied the BIO: either way nothing is left for the next connection.
  */
 
-import { BIO_RESET, type OpenSsl, SslError, tlsReason } from '../../system/openssl.js';
+import { BIO_RESET, NID_COMMON_NAME, type OpenSsl, SslError, tlsReason } from '../../system/openssl.js';
 
 /** What arrives at a time; all of it fits, opened, with what a record that is complete now had brought before. */
 export const RECEIVED_BYTES_MAX = 64 * 1024;
 const RECORD_BYTES_MAX = 16 * 1024 + 512;
 const OPENED_BYTES = RECEIVED_BYTES_MAX + 2 * RECORD_BYTES_MAX;
 const HEADER_BYTES = 5;
+/** Of a common name; standards allow for 64 characters. */
+const NAME_BYTES_MAX = 256;
 /** What is sealed at a time. */
 export const SEALED_AT_ONCE_BYTES_MAX = 64 * 1024;
 /** Of one record: header, tag, type, nonce or padding of older versions. */
@@ -101,6 +103,20 @@ export class TlsCodec {
     this.openedView = new DataView(this.opened.buffer);
     this.openedAddress = this.openSsl.addressOf(this.opened);
     this.spare = opened;
+  }
+
+  /** The common name in the certificate that the client has shown, a byte string; '' if there is none, or a very long one. */
+  commonName(session: number): string {
+    const { openSsl } = this;
+    const certificate = openSsl.peerCertificate(session);
+    if (certificate === 0) return '';
+    const room = new Uint8Array(NAME_BYTES_MAX + 1);
+    const name = openSsl.subjectOf(certificate);
+    const length = openSsl.nameText(name, NID_COMMON_NAME, openSsl.addressOf(room), room.length);
+    openSsl.freeCertificate(certificate);
+    return length <= 0 || length >= NAME_BYTES_MAX
+      ? ''
+      : Buffer.from(room.buffer, 0, length).toString('latin1');
   }
 
   /** The version of TLS, as in the protocol. */
