@@ -1,10 +1,15 @@
-/** A short run of the generated test of clients that wait (`run-waiting.ts` is for long ones). */
+/**
+ * A short run of the generated test of clients that wait (`run-waiting.ts` is for long ones, with other seeds). Its scripts are
+ * always the same: in which order the keys of a transaction are ready is not the same in all versions of Redis, if a stream
+ * was deleted and made anew as something else.
+ */
 
 import t from 'tap';
 import { skipWithoutRedis, TestServer, withServers } from '../tools/server.js';
 import { runWaitingScript } from './waiting.js';
 
 const SCRIPTS = Number(process.env.DAMSELFLY_WAITING_SCRIPTS ?? 25);
+const SEED = Number(process.env.DAMSELFLY_WAITING_SEED ?? 1);
 
 t.setTimeout(0);
 if (skipWithoutRedis()) {
@@ -12,7 +17,7 @@ if (skipWithoutRedis()) {
 } else {
   const reference = await TestServer.start({ kind: 'redis' });
   t.teardown(() => reference.stop());
-  let seed = Date.now() % 1_000_000;
+  let seed = SEED;
   await withServers(t, 'clients are woken as by redis-server', {}, async (t, server) => {
     t.setTimeout(0);
     for (let script = 0; script < SCRIPTS; script++) {
