@@ -8,6 +8,7 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import net from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type tls from 'node:tls';
 import t from 'tap';
 import { Authority, skipWithoutOpenSsl } from '../tools/certificates.js';
@@ -134,11 +135,13 @@ for (const transport of ['io_uring', 'epoll', 'node']) {
       while ((await infoNumber(admin, 'clients', 'connected_clients')) > 2) {}
       while ((await infoNumber(admin, 'clients', 'clients_in_tls_handshake')) > 0) {}
     };
-    const descriptorsBefore = descriptors();
     await suffer(FAULTS / 3);
+    const descriptorsBefore = descriptors();
     const before = rssBytes(server.pid);
     await suffer(FAULTS);
-    t.equal(descriptors(), descriptorsBefore, 'no descriptor is left');
+    // One may be open for a moment, to read what INFO tells.
+    while (descriptors() > descriptorsBefore) await delay(5);
+    t.pass('no descriptor is left');
     const grown = rssBytes(server.pid) - before;
     t.ok(grown < GROWTH_BYTES_MAX, `memory has grown by ${grown} bytes`);
     t.equal(await healthy.command('ECHO', 'fine'), '$4\r\nfine\r\n');
