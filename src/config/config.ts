@@ -57,6 +57,9 @@ const POLICIES: Readonly<Record<string, EvictionPolicy>> = {
   'volatile-lrm': EvictionPolicy.VolatileLrm,
 };
 
+/** `tls-auth-clients`: whether clients have to show a certificate. */
+export type ClientAuthentication = 'no' | 'yes' | 'optional';
+
 export type Permission = 'no' | 'yes' | 'local';
 
 /** Bounds of the replies that wait for a client; 0: none. */
@@ -99,7 +102,7 @@ export class Config {
   port = 0;
   /** 0: no TLS. */
   tlsPort = 0;
-  tlsAuthClients: 'no' | 'yes' | 'optional' = 'yes';
+  tlsAuthClients: ClientAuthentication = 'yes';
   /** A client with a certificate is the user that its common name names, if there is such. */
   usesCertificateNames = false;
   unixSocket = '';
@@ -606,7 +609,7 @@ export class Config {
     this.bind = list('bind').map((address) => address.replace('::*', '::'));
     this.port = number('port');
     this.tlsPort = number('tls-port');
-    this.tlsAuthClients = text('tls-auth-clients') as Config['tlsAuthClients'];
+    this.tlsAuthClients = text('tls-auth-clients') as ClientAuthentication;
     this.usesCertificateNames = text('tls-auth-clients-user') !== 'off';
     this.unixSocket = fromByteString(text('unixsocket'));
     this.unixSocketMode = Number.parseInt(text('unixsocketperm'), 8);

@@ -1,12 +1,8 @@
 /** What the `tls-` directives ask for. */
 
 import path from 'node:path';
-import type { Config } from './config.js';
+import type { ClientAuthentication, Config } from './config.js';
 import { fromByteString } from './quoting.js';
-
-export type ClientAuthentication = 'no' | 'yes' | 'optional';
-/** The part of a client's certificate that names the user whom it logs in as. */
-export type CertificateUser = 'off' | 'CN';
 
 /** Absolute paths; '' for what is not configured. */
 export interface TlsSettings {

@@ -178,15 +178,17 @@ export class AccessControl {
   resume(session: Session, userId: number): boolean {
     const user = this.all.withId(userId);
     if (user === undefined) return false;
-    session.isIdentified = true;
-    this.assign(session, user);
+    this.identify(session, user);
     return true;
   }
 
   /** Makes a session that of a user whose certificate its client has shown, if there is one who may come in. */
   beginWithCertificate(session: Session, name: string): void {
     const user = name === '' ? undefined : this.all.get(name);
-    if (user?.isOn !== true) return;
+    if (user?.isOn === true) this.identify(session, user);
+  }
+
+  private identify(session: Session, user: User): void {
     session.isIdentified = true;
     this.assign(session, user);
   }
@@ -225,8 +227,7 @@ export class AccessControl {
       this.log(session, 'auth', context, command, name);
       return false;
     }
-    session.isIdentified = true;
-    this.assign(session, user);
+    this.identify(session, user);
     return true;
   }
 

@@ -1,4 +1,7 @@
-/** The connection of a session that nobody is connected to: of a log that is replayed, or a client of another worker. */
+/**
+ * What stands for connections where there are none: for that of a log that is replayed, or of a client of another worker, and
+ * for the TLS of threads that serve nobody.
+ */
 
 import type { TlsControl } from './services.js';
 import type { ClientConnection } from './session.js';

@@ -11,7 +11,7 @@ import { createLog, type Log } from '../system/log.js';
 import { AcceptFailures } from './accept-failures.js';
 import { type AcceptorControl, AcceptorWord, type ListenRequest } from './acceptor-control.js';
 import { type ListeningSocket, openInternetListeners, openPort, setIntegerOption } from './listener.js';
-import type { WorkerChannel } from './worker-channel.js';
+import type { StopWord, WorkerChannel } from './worker-channel.js';
 
 const POLL_IN = 1;
 const ACCEPTS_PER_TURN_MAX = 256;
@@ -195,12 +195,6 @@ function totalConnections(workers: readonly WorkerChannel[]): number {
   let total = 0;
   for (const worker of workers) total += worker.connections;
   return total;
-}
-
-/** A word that is 0 until the thread has to end. */
-export interface StopWord {
-  readonly words: Int32Array;
-  readonly index: number;
 }
 
 /**

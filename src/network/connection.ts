@@ -134,8 +134,13 @@ export class Connection {
       this.pendingOutputBytes === 0 &&
       this.deliveryWriter === null &&
       this.inputLength === 0 &&
-      (this.tls === null || this.tls.isAtRecordStart)
+      !this.isWithinRecord
     );
+  }
+
+  /** Whether TLS holds the beginning of a record, so that no other thread can go on. */
+  get isWithinRecord(): boolean {
+    return this.tls !== null && !this.tls.isAtRecordStart;
   }
 
   /** It is another thread's from now on. */

@@ -149,32 +149,27 @@ export class EpollTransport extends SocketTransport {
     for (let reads = 0; reads < READS_PER_TURN_MAX; reads++) {
       const got = this.libc.read(connection.fd, this.events.readAddress, READ_BUFFER_BYTES);
       if (got <= 0) {
-        if (got < 0) {
-          const errno = this.libc.errno();
-          if (errno === Errno.EAGAIN || errno === Errno.EINTR) return;
-        } else {
-          this.noteEnd(connection);
-        }
-        this.close(connection, false);
+        this.nothingRead(connection, got);
         return;
       }
       this.takeSealed(connection, session, this.events.readBuffer, this.events.readAddress, 0, got);
-      if (got < READ_BUFFER_BYTES || connection.isClosed || connection.isReadingPaused) return;
-      if (connection.isClosing || connection.isOutputHeld || connection.hasUndelivered) return;
+      if (got < READ_BUFFER_BYTES || !mayReadOn(connection)) return;
     }
   }
 
+  /** A read has returned no bytes: there is nothing more now, or the connection has ended or failed. */
+  private nothingRead(connection: EpollConnection, result: number): void {
+    if (result < 0) {
+      const errno = this.libc.errno();
+      if (errno === Errno.EAGAIN || errno === Errno.EINTR) return;
+    } else {
+      this.noteEnd(connection);
+    }
+    this.close(connection, false);
+  }
+
   protected takeOpened(connection: EpollConnection, bytes: Uint8Array, view: DataView, end: number): void {
-    if (connection.inputLength === 0) {
-      this.deliverShared(connection, bytes, view, 0, end);
-      return;
-    }
-    if (connection.inputLength + end < connection.inputWanted) {
-      this.notePart(connection, connection.addInput(bytes, 0, end));
-      return;
-    }
-    connection.appendInput(bytes, 0, end);
-    this.deliverOwn(connection, 0);
+    this.deliverBehind(connection, bytes, view, 0, end);
   }
 
   protected inputEnded(connection: EpollConnection): void {
@@ -197,18 +192,13 @@ export class EpollTransport extends SocketTransport {
         got = this.libc.read(connection.fd, this.events.readAddress, room);
       }
       if (got <= 0) {
-        if (got < 0) {
-          const errno = this.libc.errno();
-          if (errno === Errno.EAGAIN || errno === Errno.EINTR) return;
-        }
-        this.close(connection, false);
+        this.nothingRead(connection, got);
         return;
       }
       if (connection.inputLength + got < connection.inputWanted) this.notePart(connection, got);
       else if (connection.inputLength > 0) this.deliverOwn(connection, got);
       else this.deliverShared(connection, this.events.readBuffer, this.events.readView, 0, got);
-      if (got < room || connection.isClosed || connection.isReadingPaused || connection.isClosing) return;
-      if (connection.isOutputHeld || connection.hasUndelivered) return;
+      if (got < room || !mayReadOn(connection)) return;
     }
   }
 
@@ -246,4 +236,15 @@ export class EpollTransport extends SocketTransport {
         (connection.isReadingPaused && connection.closesOnEnd ? Epoll.RDHUP : 0),
     );
   }
+}
+
+/** Whether more may be read from a connection that has just handed over what was read. */
+function mayReadOn({
+  isClosed,
+  isReadingPaused,
+  isClosing,
+  isOutputHeld,
+  hasUndelivered,
+}: Connection): boolean {
+  return !(isClosed || isReadingPaused || isClosing || isOutputHeld || hasUndelivered);
 }

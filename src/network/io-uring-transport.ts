@@ -316,12 +316,11 @@ export class IoUringTransport extends SocketTransport {
     // Before that, what is sent might not be.
     this.settleSend(connection);
     if (connection.isClosed) return;
-    const isWithinRecord = connection.tls !== null && !connection.tls.isAtRecordStart;
     if (
       connection.requests > 0 ||
       connection.pendingOutputBytes > 0 ||
       connection.hasEnded ||
-      isWithinRecord
+      connection.isWithinRecord
     ) {
       connection.isLeaving = false;
       this.updateInterest(connection);
@@ -363,16 +362,7 @@ export class IoUringTransport extends SocketTransport {
       return;
     }
     if (this.takesInput(connection) && !connection.hasUndelivered) {
-      if (connection.inputLength === 0) {
-        this.deliverShared(connection, bytes, view, start, end);
-        return;
-      }
-      if (connection.inputLength + end - start < connection.inputWanted) {
-        this.notePart(connection, connection.addInput(bytes, start, end));
-        return;
-      }
-      connection.appendInput(bytes, start, end);
-      this.deliverOwn(connection, 0);
+      this.deliverBehind(connection, bytes, view, start, end);
       return;
     }
     connection.appendInput(bytes, start, end);

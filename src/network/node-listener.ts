@@ -26,6 +26,9 @@ export interface SharedListener {
   readonly isTls: boolean;
 }
 
+/** A longer queue is cut to this. */
+const BACKLOG_MAX = 65535;
+
 type Accept = (socket: Socket, isUnix: boolean, isTls: boolean) => void;
 
 const UNAVAILABLE = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EPFNOSUPPORT', 'EPROTONOSUPPORT', 'EINVAL']);
@@ -33,9 +36,8 @@ const UNAVAILABLE = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EPFNOSUPPORT', 'E
 /** Opens all sockets. Rejects with a one-line message if one can't be opened. */
 export async function openSharedListeners(options: ListenOptions, accept: Accept): Promise<SharedListener[]> {
   const listeners: SharedListener[] = [];
-  const backlog = Math.min(options.backlog, 65535);
   for (const isTls of [false, true]) listeners.push(...(await openPort(options, isTls, accept)));
-  const { unixSocket, unixSocketMode } = options;
+  const { unixSocket, unixSocketMode, backlog } = options;
   if (unixSocket !== '') {
     rmSync(unixSocket, { force: true });
     try {
@@ -52,8 +54,7 @@ export async function openSharedListeners(options: ListenOptions, accept: Accept
 /** Opens the port for connections with TLS or without it on all addresses. */
 async function openPort(options: ListenOptions, isTls: boolean, accept: Accept): Promise<SharedListener[]> {
   const listeners: SharedListener[] = [];
-  const { bind } = options;
-  const backlog = Math.min(options.backlog, 65535);
+  const { bind, backlog } = options;
   const port = isTls ? options.tlsPort : options.port;
   if (port === 0) return listeners;
   for (const entry of bind) {
@@ -74,7 +75,7 @@ async function openPort(options: ListenOptions, isTls: boolean, accept: Accept):
 /** Listens on sockets that another thread has opened. */
 export function joinListeners(listeners: readonly SharedListener[], backlog: number, accept: Accept): void {
   for (const { fd, isUnix, isTls } of listeners) {
-    void listen({ fd, backlog: Math.min(backlog, 65535) } as NodeListenOptions, isUnix, isTls, accept);
+    void listen({ fd, backlog } as NodeListenOptions, isUnix, isTls, accept);
   }
 }
 
@@ -87,7 +88,7 @@ function listen(
   const server: Server = createServer({ pauseOnConnect: true }, (socket) => accept(socket, isUnix, isTls));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options, () => {
+    server.listen({ ...options, backlog: Math.min(options.backlog ?? BACKLOG_MAX, BACKLOG_MAX) }, () => {
       // Out of descriptors: the connection waits until there is one again.
       server.off('error', reject).on('error', () => {});
       resolve((server as unknown as SocketInternals)._handle?.fd ?? -1);

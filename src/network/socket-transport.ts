@@ -9,7 +9,7 @@
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { monotonicMs } from '../system/clock.js';
 import { Errno, type Libc } from '../system/libc.js';
-import { loadOpenSsl, type OpenSsl } from '../system/openssl.js';
+import { loadOpenSsl, type OpenSsl, UNEXPECTED_END } from '../system/openssl.js';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { Deliveries } from './deliveries.js';
 import { socketAddress } from './socket-address.js';
@@ -37,7 +37,6 @@ const RESENT_BYTES_MAX = 16 * 1024;
 const SEALED_REPLY_BYTES_MAX = 256 * 1024;
 /** Room for sealed records that are being sent. */
 const SEALED_BYTES = 256 * 1024;
-const UNEXPECTED_END = 'error:0A000126:SSL routines::unexpected eof while reading';
 
 /** Bytes that are to be sent; the generation moves on when another buffer takes the place of this one. */
 export interface ByteSource {
@@ -329,6 +328,26 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     const consumed = handler.onData(connection, bytes, view, start, end);
     if (consumed < end && !connection.isClosed) this.keep(connection, bytes, consumed, end);
     this.afterData(connection, end - consumed);
+  }
+
+  /** Hands over bytes[start, end), in a buffer of the worker, behind what the connection has kept. */
+  protected deliverBehind(
+    connection: Connection,
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+  ): void {
+    if (connection.inputLength === 0) {
+      this.deliverShared(connection, bytes, view, start, end);
+      return;
+    }
+    if (connection.inputLength + end - start < connection.inputWanted) {
+      this.notePart(connection, connection.addInput(bytes, start, end));
+      return;
+    }
+    connection.appendInput(bytes, start, end);
+    this.deliverOwn(connection, 0);
   }
 
   /** Keeps what the handler has left of bytes[start, end). */
@@ -667,18 +686,11 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     for (let left = WRITTEN_PER_TURN_BYTES_MAX; left > 0 && output.lengthBytes > 0; ) {
       const { first } = output;
       const length = Math.min(first.lengthBytes, left);
-      const wrote = libc.write(connection.fd, first.address(libc) + first.start, length);
-      if (wrote < 0) {
-        const errno = libc.errno();
-        if (errno === Errno.EINTR) continue;
-        if (errno !== Errno.EAGAIN) {
-          this.close(connection, false);
-          return false;
-        }
-        break;
-      }
-      connection.outputSent(wrote);
-      left -= wrote;
+      const sent = this.writeNow(connection, first.address(libc) + first.start, length);
+      if (sent < 0) return false;
+      if (sent > 0) connection.outputSent(sent);
+      if (sent < length) break;
+      left -= sent;
     }
     return true;
   }

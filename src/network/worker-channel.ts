@@ -28,6 +28,12 @@ const enum Word {
 const RING_SLOTS = 4096;
 const SESSIONS_OFFSET = (Word.RingStart + RING_SLOTS) * 4;
 
+/** A word that is 0 until a thread has to end. */
+export interface StopWord {
+  readonly words: Int32Array;
+  readonly index: number;
+}
+
 export class WorkerChannel {
   readonly buffer: SharedArrayBuffer;
   private readonly libc: Libc | null;
@@ -133,8 +139,7 @@ export class WorkerChannel {
     this.wake();
   }
 
-  /** The word that is not 0 once it is told to stop. */
-  get stopWord(): { readonly words: Int32Array; readonly index: number } {
+  get stopWord(): StopWord {
     return { words: this.words, index: Word.Stop };
   }
 

@@ -13,6 +13,7 @@ import path from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { readTlsSettings } from '../config/tls-settings.js';
 import type { ClientRows } from '../execution/client-rows.js';
+import { NO_CONNECTION } from '../execution/no-connection.js';
 import { RestorePolicy } from '../execution/scripts/known-functions.js';
 import type { ClientConnection } from '../execution/session.js';
 import { Session } from '../execution/session.js';
@@ -298,17 +299,10 @@ export class PrimaryLink {
     const nowMs = monotonicMs();
     const address = `${this.host}:${this.port}`;
     const connection: ClientConnection = {
-      closeAfterReply: () => {},
+      ...NO_CONNECTION,
       peerAddress: () => address,
       localAddress: () => `${socket.localAddress ?? ''}:${socket.localPort ?? 0}`,
       fd: descriptorOf(socket),
-      pendingOutputBytes: 0,
-      pendingOutputChunks: 0,
-      queryBufferBytes: 0,
-      queryBufferFreeBytes: 0,
-      tlsVersion: 0,
-      tlsSession: 0,
-      tlsBytes: 0,
     };
     const session = new Session(control.takeClientId(), connection, nowMs);
     session.isPrimary = true;

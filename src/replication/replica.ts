@@ -2,6 +2,7 @@
 
 import net from 'node:net';
 import type { ClientRows } from '../execution/client-rows.js';
+import { NO_CONNECTION } from '../execution/no-connection.js';
 import type { ClientConnection, ReplicaTraits, Session } from '../execution/session.js';
 import { type ReplicaRow, ReplicaState } from '../state/replication-state.js';
 import { monotonicMs } from '../system/clock.js';
@@ -51,6 +52,7 @@ export class Replica {
     const socket = new net.Socket({ fd, readable: true, writable: true, allowHalfOpen: false });
     this.socket = socket;
     const connection: ClientConnection = {
+      ...NO_CONNECTION,
       closeAfterReply: () => socket.destroySoon(),
       peerAddress: () => addresses.peer,
       localAddress: () => addresses.local,
@@ -58,12 +60,6 @@ export class Replica {
       get pendingOutputBytes() {
         return socket.writableLength;
       },
-      pendingOutputChunks: 0,
-      queryBufferBytes: 0,
-      queryBufferFreeBytes: 0,
-      tlsVersion: 0,
-      tlsSession: 0,
-      tlsBytes: 0,
     };
     this.session = rows.join(slot, connection);
     this.session.isReplica = true;

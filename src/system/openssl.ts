@@ -124,6 +124,9 @@ export interface OpenSsl {
   addressOf(bytes: Uint8Array): Address;
 }
 
+/** What OpenSSL says of a stream that ends without having said so. */
+export const UNEXPECTED_END = 'error:0A000126:SSL routines::unexpected eof while reading';
+
 /** What TLS says of several errors, rather than what a cipher or a signature has failed with before. */
 export function tlsReason(errors: readonly string[]): string | undefined {
   return errors.filter((error) => error.includes(':SSL routines:')).at(-1) ?? errors[0];

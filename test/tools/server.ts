@@ -400,13 +400,7 @@ export async function withServers(
   options: ServerOptions,
   body: (t: Test, server: TestServer) => Promise<void>,
 ): Promise<void> {
-  let pool = pools.get(t);
-  if (pool === undefined) {
-    const made = new ServerPool();
-    t.teardown(() => made.stop());
-    pools.set(t, made);
-    pool = made;
-  }
+  const pool = poolOf(t);
   const counts = defaultKind() === 'redis' ? [1] : threadCounts();
   for (const threads of counts) {
     await t.test(`${name}, ${threads} worker${threads === 1 ? '' : 's'}`, {}, async (inner) => {
@@ -425,6 +419,15 @@ export function sharedServers(
 }
 
 const pools = new WeakMap<Test, ServerPool>();
+
+function poolOf(t: Test): ServerPool {
+  const known = pools.get(t);
+  if (known !== undefined) return known;
+  const pool = new ServerPool();
+  pools.set(t, pool);
+  t.teardown(() => pool.stop());
+  return pool;
+}
 
 /** Servers of one test file, which runs one test at a time. */
 class ServerPool {

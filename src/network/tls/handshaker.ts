@@ -11,14 +11,13 @@
  * together may be half of `maxclients`; beyond that the oldest go.
  */
 
-import { Config } from '../../config/config.js';
-import type { ClientAuthentication } from '../../config/tls-settings.js';
+import { type ClientAuthentication, Config } from '../../config/config.js';
 import { SharedConfig } from '../../state/shared-config.js';
 import { TlsState } from '../../state/tls-state.js';
 import { WorkerLoad } from '../../state/worker-load.js';
 import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, type Libc, Socket } from '../../system/libc.js';
 import { createLog, type Log } from '../../system/log.js';
-import { type OpenSsl, SslError, tlsReason, VerifyMode } from '../../system/openssl.js';
+import { type OpenSsl, SslError, tlsReason, UNEXPECTED_END, VerifyMode } from '../../system/openssl.js';
 import { handOver } from '../acceptor.js';
 import { socketAddress } from '../socket-address.js';
 import { WorkerChannel } from '../worker-channel.js';
@@ -153,7 +152,7 @@ class Handshaker {
     if (handshake === undefined) return;
     if (handshake.session === 0) {
       if ((events & GONE) !== 0) {
-        this.fail(handshake, 'error:0A000126:SSL routines::unexpected eof while reading');
+        this.fail(handshake, UNEXPECTED_END);
         return;
       }
       if (!this.begin(handshake)) return;

@@ -6,6 +6,7 @@ import type { Config } from '../../config/config.js';
 import { readTlsSettings, type TlsSettings } from '../../config/tls-settings.js';
 import type { TlsState } from '../../state/tls-state.js';
 import type { Log } from '../../system/log.js';
+import { UNEXPECTED_END } from '../../system/openssl.js';
 import { createNodeContext } from './node-context.js';
 
 /** A client that has not finished its handshake for so long is closed, if `auth-timeout` allows for it. */
@@ -125,6 +126,6 @@ export class NodeTls {
 
 /** As OpenSSL says it, where it does. */
 function reasonOf(error?: Error): string {
-  if (error === undefined) return 'error:0A000126:SSL routines::unexpected eof while reading';
+  if (error === undefined) return UNEXPECTED_END;
   return /error:[^\n]*?(?=:\.\.|:?$)/.exec(error.message)?.[0] ?? error.message;
 }
