@@ -13,6 +13,7 @@ import type { ServerServices } from '../src/execution/services.js';
 import { type ClientConnection, Session } from '../src/execution/session.js';
 import { KeyspaceCounter } from '../src/keyspace/counters.js';
 import { createKeyspace, Keyspace } from '../src/keyspace/keyspace.js';
+import { Attention } from '../src/memory/attention.js';
 import { ReplyWriter } from '../src/protocol/reply-writer.js';
 import { createProcessState, ProcessState } from '../src/state/process-state.js';
 import { type EngineRow, measure } from './engine-protocol.js';
@@ -37,9 +38,13 @@ class Engine {
     const settings = defaultSettings();
     config.copyTo(settings);
     const counters = new Float64Array(KeyspaceCounter.COUNT);
-    const keyspace = new Keyspace(createKeyspace(SHARDS, SHARD_BYTES, config.databases), settings, counters);
+    const keyspace = new Keyspace(
+      createKeyspace(SHARDS, SHARD_BYTES, config.databases, Attention.create(1)),
+      settings,
+      counters,
+    );
     const table = createCommandTable();
-    const state = new ProcessState(createProcessState(1, table.size), 0, () => {});
+    const state = new ProcessState(createProcessState(Attention.create(2), 1, table.size), 0, () => {});
     const services = { state, config, maxBulkLengthBytes: 512 << 20, flush: () => this.reply.reset() };
     this.context = new CommandContext(
       keyspace,

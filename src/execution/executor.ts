@@ -8,6 +8,7 @@ import { performance } from 'node:perf_hooks';
 import { allowsKey } from '../access/permission.js';
 import type { Journal } from '../journal/journal.js';
 import { lockUnlessBusy } from '../keyspace/deferred-work.js';
+import type { Attention } from '../memory/attention.js';
 import type { LockOrder } from '../memory/lock-order.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import type { RequestParser } from '../protocol/request-parser.js';
@@ -49,6 +50,12 @@ export class Executor {
   private readonly locks: ShardLocks;
   private readonly readTracking: ReadTracking;
   private readonly lockOrder: LockOrder;
+  private readonly attention: Attention;
+  private readonly worker: number;
+  /** The attention that was heeded last; -1: all conditions are to be looked at again. */
+  private heeded = -1;
+  /** Nothing that holds for the whole process hinders a simple command. */
+  private isProcessUnhindered = false;
   /** The pauses that the running command has been checked against (`ControlBlock.pauseGeneration`). */
   private pauseGeneration = 0;
   /** After `executeBatch`: the client has got so much that others come before what is left of its commands. */
@@ -58,6 +65,8 @@ export class Executor {
     this.context = context;
     this.journal = context.keyspace.journal;
     this.control = context.services.state.control;
+    this.attention = context.services.state.attention;
+    this.worker = context.services.workerIndex;
     this.batch = new Batch(context);
     this.timer = new CommandTimer(context);
     this.checks = new CommandChecks(context, this.timer);
@@ -106,27 +115,41 @@ export class Executor {
 
   /** Whether no check can apply that depends on the command: no MULTI, pause, MONITOR, loading or write errors. */
   private isUnhindered(session: Session): boolean {
-    const { control } = this;
-    const { persistence, appendOnly } = this.context.services.state;
-    this.pauseGeneration = control.pauseGeneration;
-    const { replication } = this.context.services.state;
-    this.batch.refusesWrites = replication.isReplica || this.context.services.config.needsReplicas;
+    // Before the attention: whoever pauses raises that first.
+    this.pauseGeneration = this.control.pauseGeneration;
+    const attention = this.attention.version(this.worker);
+    if (attention !== this.heeded) this.heed(attention);
     return (
-      !replication.isStale &&
-      !this.checks.isLoading &&
+      this.isProcessUnhindered &&
       session.queue === null &&
       session.authenticated &&
       session.replyMode === ReplyMode.On &&
       !session.isMonitor &&
       session.subscribed === null &&
       session.tracking === null &&
-      !this.timer.isEachTimed &&
+      !this.timer.isEachTimed
+    );
+  }
+
+  /** Looks at what holds for the whole process. */
+  private heed(attention: number): void {
+    const { control } = this;
+    const { persistence, appendOnly, replication } = this.context.services.state;
+    this.heeded = attention;
+    this.batch.refusesWrites = replication.isReplica || this.context.services.config.needsReplicas;
+    this.isProcessUnhindered =
+      !replication.isStale &&
+      !this.checks.isLoading &&
       !control.mayBePaused &&
       this.lockOrder.slowScripts === 0 &&
       control.monitorCount === 0 &&
       !persistence.hasFailed &&
-      appendOnly.writeError === 0
-    );
+      appendOnly.writeError === 0;
+  }
+
+  /** The configuration of this thread, or whether it takes the dataset for being loaded, has changed. */
+  conditionsChanged(): void {
+    this.heeded = -1;
   }
 
   /** Whether memory has, or is made to have, room for what may run under one hold of a lock from `first` on. */

@@ -6,6 +6,7 @@
 import { EvictionPolicy, type KeyspaceSettings } from '../config/keyspace-settings.js';
 import { Journal } from '../journal/journal.js';
 import { JournalRing } from '../journal/journal-ring.js';
+import type { HeededBlock } from '../memory/attention.js';
 import { type HashSecret, ownHashSecret, setHashSecret } from '../memory/hash.js';
 import { LockOrder } from '../memory/lock-order.js';
 import { BIN_HEADS_START_BYTE, DATABASE_BYTES, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
@@ -53,7 +54,7 @@ export interface KeyspaceHandle {
   readonly tracking: SharedArrayBuffer;
   readonly journal: SharedArrayBuffer;
   /** memory/lock-order.ts */
-  readonly lockOrder: SharedArrayBuffer;
+  readonly lockOrder: HeededBlock;
   /** Libraries of functions (function-store.ts). */
   readonly functions: SharedArrayBuffer;
   readonly databaseCount: number;
@@ -70,11 +71,12 @@ export function usedUnitLog2(shardCount: number, shardBytes: number): number {
   return Math.max(USED_UNIT_LOG2_MIN, needed);
 }
 
-/** Reserves the shards of a new keyspace. */
+/** Reserves the shards of a new keyspace. `attention`: that of the process (memory/attention.ts). */
 export function createKeyspace(
   shardCount: number,
   shardBytes: number,
   databaseCount: number,
+  attention: SharedArrayBuffer,
   addressOf?: (bytes: Uint8Array) => number,
 ): KeyspaceHandle {
   const shards: SharedArrayBuffer[] = [];
@@ -86,7 +88,7 @@ export function createKeyspace(
     totals: new SharedArrayBuffer(64),
     tracking: TrackingTotals.create(),
     journal: JournalRing.create(),
-    lockOrder: LockOrder.create(),
+    lockOrder: LockOrder.create(attention),
     functions: FunctionStore.create(),
     databaseCount,
     hashSecret: ownHashSecret(),

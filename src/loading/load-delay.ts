@@ -4,6 +4,7 @@
  */
 
 import { Config } from '../config/config.js';
+import type { HeededBlock } from '../memory/attention.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { sleep } from '../system/wait.js';
 
@@ -16,7 +17,7 @@ export class LoadDelay {
   private microseconds = 0;
 
   /** @param config the process's SharedConfig */
-  constructor(config: SharedArrayBuffer) {
+  constructor(config: HeededBlock) {
     this.shared = new SharedConfig(config);
     this.follow();
   }

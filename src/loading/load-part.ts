@@ -3,6 +3,7 @@
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
+import type { HeededBlock } from '../memory/attention.js';
 import { type LoadOptions, type LoadResult, loadFile } from '../persistence/load-file.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import { createLog, type LogLevel } from '../system/log.js';
@@ -14,9 +15,9 @@ export interface LoadRequest extends LoadOptions {
   readonly logFile: string;
   readonly logLevel: LogLevel;
   /** Where to say how far it is: a PersistenceState. */
-  readonly progress: SharedArrayBuffer;
+  readonly progress: HeededBlock;
   /** The configuration in force: a SharedConfig. */
-  readonly sharedConfig: SharedArrayBuffer;
+  readonly sharedConfig: HeededBlock;
   /** Bytes of other files that were loaded before. */
   readonly loadedBytes: number;
 }

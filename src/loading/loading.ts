@@ -36,6 +36,7 @@ import {
   readManifest,
 } from '../journal/aof-manifest.js';
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
+import type { HeededBlock } from '../memory/attention.js';
 import type { SnapshotHistory } from '../persistence/key-form.js';
 import { earliestFailure, type LoadResult } from '../persistence/load-file.js';
 import { RDB_HEADER_BYTES } from '../persistence/rdb-format.js';
@@ -55,8 +56,8 @@ const THREAD_START_POLL_MS = 5;
 export interface LoadingOptions {
   readonly keyspace: KeyspaceHandle;
   readonly config: Config;
-  readonly persistence: SharedArrayBuffer;
-  readonly sharedConfig: SharedArrayBuffer;
+  readonly persistence: HeededBlock;
+  readonly sharedConfig: HeededBlock;
   readonly state: PersistenceState;
   readonly log: Log;
 }

@@ -25,6 +25,7 @@ import { Gate } from '../keyspace/gate.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { SnapshotState } from '../keyspace/shard-snapshot.js';
+import { Attention, type HeededBlock } from '../memory/attention.js';
 import { RdbMemoryError } from '../persistence/rdb-format.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelRegistry } from '../pubsub/channel-registry.js';
@@ -54,9 +55,9 @@ export interface ReplayRequest {
   /** Reads up to the first annotation with a later time, in seconds since the epoch. */
   readonly untilSeconds: number;
   /** Where to say how far it is: a PersistenceState. */
-  readonly progress: SharedArrayBuffer;
+  readonly progress: HeededBlock;
   /** The configuration in force: a SharedConfig. */
-  readonly sharedConfig: SharedArrayBuffer;
+  readonly sharedConfig: HeededBlock;
   /** Bytes of other files that were loaded before. */
   readonly loadedBytes: number;
 }
@@ -245,7 +246,7 @@ const NO_OTHERS = {
 
 /** What handlers ask of the process, where there is nobody to serve. */
 function replayServices(config: Config, table: CommandTable): ServerServices {
-  const state = new ProcessState(createProcessState(1, table.size), 0, () => {});
+  const state = new ProcessState(createProcessState(Attention.create(2), 1, table.size), 0, () => {});
   const clientRows = new ClientRows(state.clients, 0);
   const sessions = new Map<number, Session>();
   return {

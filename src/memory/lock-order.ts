@@ -14,6 +14,7 @@
  *     1 its holder waits for a lock      2 slow scripts that run now
  */
 
+import { Attention, type HeededBlock } from './attention.js';
 import { releaseLock, tryLock } from './lock.js';
 
 const enum Word {
@@ -41,6 +42,7 @@ export class ScriptRunsLong extends Error {
 
 export class LockOrder {
   private readonly words: Int32Array;
+  private readonly attention: Attention;
   /** This thread gives up waiting while a slow script runs: it has clients to serve. */
   givesUp = false;
   /** This thread has the right, but no use for it now. */
@@ -48,21 +50,23 @@ export class LockOrder {
   private keeps = 0;
   private takenMs = 0;
 
-  constructor(handle: SharedArrayBuffer) {
-    this.words = new Int32Array(handle);
+  constructor({ block, attention }: HeededBlock) {
+    this.words = new Int32Array(block);
+    this.attention = new Attention(attention);
   }
 
-  static create(): SharedArrayBuffer {
-    return new SharedArrayBuffer(4 * Word.COUNT);
+  static create(attention: SharedArrayBuffer): HeededBlock {
+    return { block: new SharedArrayBuffer(4 * Word.COUNT), attention };
   }
 
-  /** Slow scripts that run now. A plain load, for every command. */
+  /** Slow scripts that run now. */
   get slowScripts(): number {
     return this.words[Word.SlowScripts];
   }
 
   addSlowScripts(delta: number): void {
     Atomics.add(this.words, Word.SlowScripts, delta);
+    this.attention.raiseAll();
   }
 
   /**

@@ -4,6 +4,7 @@
  * handshakes (tls/handshaker.ts). Runs in a thread of its own, blocked in poll(2).
  */
 
+import type { HeededBlock } from '../memory/attention.js';
 import { ControlBlock } from '../state/control-block.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { Errno, type Libc, Socket } from '../system/libc.js';
@@ -28,7 +29,7 @@ export interface AcceptorOptions {
   readonly backlog: number;
   readonly control: SharedArrayBuffer;
   /** A ControlBlock. */
-  readonly processControl: SharedArrayBuffer;
+  readonly processControl: HeededBlock;
   /** A WorkerLoad. */
   readonly workerLoad: SharedArrayBuffer;
   /** Path of the log file, '' for standard output. */

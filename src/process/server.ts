@@ -13,6 +13,7 @@ import type { Config } from '../config/config.js';
 import { usesTls } from '../config/tls-settings.js';
 import { createKeyspace } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
+import { Attention } from '../memory/attention.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import { SHARD_BYTES_MAX } from '../memory/shard-memory.js';
 import type { AcceptorOptions } from '../network/acceptor.js';
@@ -127,13 +128,15 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     unixSocketMode: config.unixSocketMode,
   };
   const sockets = calls === null ? [] : await openListeners(calls, listen);
+  const attention = Attention.create(threads + 1);
   const keyspace = createKeyspace(
     shardCountFor(threads, availableMemoryBytes()),
     SHARD_BYTES_MAX,
     config.databases,
+    attention,
     libc === null ? undefined : (bytes) => libc.addressOf(bytes),
   );
-  const state = createProcessState(threads, table.size);
+  const state = createProcessState(attention, threads, table.size);
   configureTls(config, transport, state.tls);
   const channelRegistry = ChannelRegistry.create();
   const block = new ControlBlock(state.control);

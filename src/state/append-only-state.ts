@@ -10,6 +10,7 @@
  *    11 seconds that the last one took (-1: none yet)   12 the last attempt (ms)   13 times that fsync was late
  */
 
+import { Attention, type HeededBlock } from '../memory/attention.js';
 import { monotonicMs } from '../system/clock.js';
 import { waitForChange } from '../system/wait.js';
 
@@ -59,16 +60,18 @@ const WAIT_MS_MAX = 100;
 export class AppendOnlyState {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
+  private readonly attention: Attention;
 
-  constructor(handle: SharedArrayBuffer) {
-    this.words = new Int32Array(handle);
-    this.doubles = new Float64Array(handle);
+  constructor({ block, attention }: HeededBlock) {
+    this.words = new Int32Array(block);
+    this.doubles = new Float64Array(block);
+    this.attention = new Attention(attention);
   }
 
-  static create(): SharedArrayBuffer {
-    const state = new AppendOnlyState(new SharedArrayBuffer(BLOCK_BYTES));
-    state.doubles[Wide.LastRewriteSeconds] = -1;
-    return state.words.buffer as unknown as SharedArrayBuffer;
+  static create(attention: SharedArrayBuffer): HeededBlock {
+    const handle = { block: new SharedArrayBuffer(BLOCK_BYTES), attention };
+    new AppendOnlyState(handle).doubles[Wide.LastRewriteSeconds] = -1;
+    return handle;
   }
 
   get mode(): AppendOnlyMode {
@@ -168,7 +171,7 @@ export class AppendOnlyState {
   }
 
   set writeError(errno: number) {
-    Atomics.store(this.words, Word.WriteError, errno);
+    if (Atomics.exchange(this.words, Word.WriteError, errno) !== errno) this.attention.raiseAll();
   }
 
   /** Has the main thread start the journal thread, if it does not run. */

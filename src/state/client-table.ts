@@ -24,6 +24,7 @@
  * rows that were used.
  */
 
+import { Attention } from '../memory/attention.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 
 export const CLIENT_ROWS_MAX = 65_536;
@@ -201,6 +202,7 @@ export interface ClientFilter extends ClientTraits {
 
 export interface ClientTableHandle {
   readonly buffer: SharedArrayBuffer;
+  readonly attention: SharedArrayBuffer;
   readonly rows: number;
 }
 
@@ -208,6 +210,7 @@ const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder();
 
 export class ClientTable {
+  private readonly attention: Attention;
   readonly handle: ClientTableHandle;
   /** Word `w` of row `slot` is words[wordBase(slot) + w]. */
   readonly words: Int32Array;
@@ -218,14 +221,15 @@ export class ClientTable {
 
   constructor(handle: ClientTableHandle) {
     this.handle = handle;
+    this.attention = new Attention(handle.attention);
     this.words = new Int32Array(handle.buffer);
     this.figures = new Float64Array(handle.buffer);
     this.bytes = new Uint8Array(handle.buffer);
     this.rowsOffset = rowsOffset(handle.rows);
   }
 
-  static create(rows = CLIENT_ROWS_MAX): ClientTableHandle {
-    return { buffer: new SharedArrayBuffer(rowsOffset(rows) + rows * ROW_BYTES), rows };
+  static create(attention: SharedArrayBuffer, rows = CLIENT_ROWS_MAX): ClientTableHandle {
+    return { buffer: new SharedArrayBuffer(rowsOffset(rows) + rows * ROW_BYTES), attention, rows };
   }
 
   wordBase(slot: number): number {
@@ -501,6 +505,7 @@ export class ClientTable {
     if (isThere) {
       Atomics.store(words, base + ClientWord.KillRequest, 1);
       Atomics.store(words, Header.Requests + worker, 1);
+      this.attention.raise(worker);
     }
     releaseLock(words, base + ClientWord.Lock);
     return worker;

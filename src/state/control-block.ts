@@ -19,6 +19,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { Attention, type HeededBlock } from '../memory/attention.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { monotonicMs } from '../system/clock.js';
 import { waitForChange } from '../system/wait.js';
@@ -77,34 +78,36 @@ export const enum ShutdownRequest {
 }
 
 export class ControlBlock {
-  readonly handle: SharedArrayBuffer;
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
   private readonly longs: BigInt64Array;
+  private readonly attention: Attention;
 
-  constructor(handle: SharedArrayBuffer) {
-    this.handle = handle;
-    this.words = new Int32Array(handle);
-    this.doubles = new Float64Array(handle);
-    this.longs = new BigInt64Array(handle);
+  constructor(handle: HeededBlock) {
+    const { block } = handle;
+    this.words = new Int32Array(block);
+    this.doubles = new Float64Array(block);
+    this.longs = new BigInt64Array(block);
+    this.attention = new Attention(handle.attention);
   }
 
   /** Made once by the main thread. */
-  static create(): SharedArrayBuffer {
-    const block = new ControlBlock(new SharedArrayBuffer(BLOCK_BYTES));
+  static create(attention: SharedArrayBuffer): HeededBlock {
+    const handle = { block: new SharedArrayBuffer(BLOCK_BYTES), attention };
+    const block = new ControlBlock(handle);
     block.doubles[Wide.StartMs] = monotonicMs();
     block.noteSave();
     block.longs[Wide.NextClientId] = 1n;
     const runId = randomBytes(RUN_ID_BYTES / 2).toString('hex');
     for (let at = 0; at < RUN_ID_BYTES; at++) {
-      new Uint8Array(block.handle)[RUN_ID_OFFSET + at] = runId.charCodeAt(at);
+      new Uint8Array(handle.block)[RUN_ID_OFFSET + at] = runId.charCodeAt(at);
     }
-    return block.handle;
+    return handle;
   }
 
   /** 40 hexadecimal digits, drawn at start. */
   get runId(): string {
-    return String.fromCharCode(...new Uint8Array(this.handle, RUN_ID_OFFSET, RUN_ID_BYTES));
+    return String.fromCharCode(...new Uint8Array(this.words.buffer, RUN_ID_OFFSET, RUN_ID_BYTES));
   }
 
   /** How long the process has run. */
@@ -139,7 +142,7 @@ export class ControlBlock {
     return Atomics.add(this.words, Word.AuthenticationGeneration, 1) + 1;
   }
 
-  /** Clients in MONITOR. Looked at for every command, so it is a plain load, which may see a change a moment later. */
+  /** Clients in MONITOR. A plain load, which may see a change a moment later. */
   get monitorCount(): number {
     return this.words[Word.Monitors];
   }
@@ -152,6 +155,7 @@ export class ControlBlock {
   addMonitors(worker: number, delta: number): void {
     Atomics.add(this.words, WORKER_MONITORS + worker, delta);
     Atomics.add(this.words, Word.Monitors, delta);
+    this.attention.raiseAll();
   }
 
   get blockedClients(): number {
@@ -189,9 +193,9 @@ export class ControlBlock {
     Atomics.store(this.words, Word.ActiveExpireOff, isOn ? 0 : 1);
   }
 
-  /** Whether a pause may be on: a plain load, for every command. `pauseKind` then tells. */
+  /** Whether a pause may be on. `pauseKind` then tells. */
   get mayBePaused(): boolean {
-    return this.words[Word.PauseKind] !== PauseKind.Off;
+    return Atomics.load(this.words, Word.PauseKind) !== PauseKind.Off;
   }
 
   /**
@@ -199,7 +203,7 @@ export class ControlBlock {
    * whether the answer still holds: whoever pauses takes all locks once before it takes the pause for effective.
    */
   get pauseGeneration(): number {
-    return this.words[Word.PauseGeneration];
+    return Atomics.load(this.words, Word.PauseGeneration);
   }
 
   /** Whether CLIENT PAUSE holds writes back now, as a pause of either kind does. */
@@ -212,7 +216,7 @@ export class ControlBlock {
     const { words, doubles } = this;
     if (Atomics.load(words, Word.PauseKind) === PauseKind.Off) return PauseKind.Off;
     acquireLock(words, Word.PauseLock);
-    if (doubles[Wide.PauseUntilMs] <= nowMs) Atomics.store(words, Word.PauseKind, PauseKind.Off);
+    if (doubles[Wide.PauseUntilMs] <= nowMs) this.setPauseKind(PauseKind.Off);
     const kind = words[Word.PauseKind];
     releaseLock(words, Word.PauseLock);
     return kind;
@@ -224,15 +228,21 @@ export class ControlBlock {
     acquireLock(words, Word.PauseLock);
     const isOn = words[Word.PauseKind] !== PauseKind.Off && doubles[Wide.PauseUntilMs] > nowMs;
     doubles[Wide.PauseUntilMs] = isOn ? Math.max(untilMs, doubles[Wide.PauseUntilMs]) : untilMs;
-    Atomics.store(words, Word.PauseKind, isOn ? Math.max(kind, words[Word.PauseKind]) : kind);
+    this.setPauseKind(isOn ? Math.max(kind, words[Word.PauseKind]) : kind);
+    // After the attention was raised: whoever reads the new generation looks at the pause again.
     Atomics.add(words, Word.PauseGeneration, 1);
     releaseLock(words, Word.PauseLock);
   }
 
   unpause(): void {
     acquireLock(this.words, Word.PauseLock);
-    Atomics.store(this.words, Word.PauseKind, PauseKind.Off);
+    this.setPauseKind(PauseKind.Off);
     releaseLock(this.words, Word.PauseLock);
+  }
+
+  private setPauseKind(kind: PauseKind): void {
+    Atomics.store(this.words, Word.PauseKind, kind);
+    this.attention.raiseAll();
   }
 
   get shutdownRequest(): ShutdownRequest {

@@ -16,6 +16,7 @@
  */
 
 import { Arena } from '../memory/arena.js';
+import { Attention } from '../memory/attention.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 
@@ -90,6 +91,7 @@ export interface Message {
 export interface MailHandle {
   readonly boxes: SharedArrayBuffer;
   readonly memory: SharedArrayBuffer;
+  readonly attention: SharedArrayBuffer;
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -99,6 +101,7 @@ export class Mail {
   private readonly memory: ShardMemory;
   private readonly words: Int32Array;
   private readonly arena: Arena;
+  private readonly attention: Attention;
   private readonly wakeWorker: (worker: number) => void;
   private readonly message: Message;
   /** Messages that were handed over, to be freed together. */
@@ -111,15 +114,17 @@ export class Mail {
     this.memory = new ShardMemory(handle.memory);
     this.words = this.memory.words;
     this.arena = new Arena(this.memory);
+    this.attention = new Attention(handle.attention);
     this.wakeWorker = wakeWorker;
     const { bytes, view } = this.memory;
     this.message = { kind: 0, id: 0, first: 0, second: 0, third: 0, bytes, view, offset: 0, length: 0 };
   }
 
-  static create(workers: number, memoryBytes = MEMORY_BYTES): MailHandle {
+  static create(attention: SharedArrayBuffer, workers: number, memoryBytes = MEMORY_BYTES): MailHandle {
     return {
       boxes: new SharedArrayBuffer(workers * Box.WORDS * 4),
       memory: ShardMemory.create(memoryBytes, 0).buffer,
+      attention,
     };
   }
 
@@ -160,7 +165,10 @@ export class Mail {
     // The owner counts what it has taken without the lock.
     Atomics.add(boxes, box + Box.Bytes, HEADER_BYTES + length);
     releaseLock(boxes, box + Box.Lock);
-    if (Atomics.exchange(boxes, box + Box.Signalled, 1) === 0) this.wakeWorker(worker);
+    if (Atomics.exchange(boxes, box + Box.Signalled, 1) === 0) {
+      this.attention.raise(worker);
+      this.wakeWorker(worker);
+    }
     return true;
   }
 

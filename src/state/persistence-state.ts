@@ -13,6 +13,7 @@
  *    20 loading began (ms)   23 the same (ms, monotonic)   21 bytes to load   22 bytes loaded
  */
 
+import { Attention, type HeededBlock } from '../memory/attention.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { monotonicMs } from '../system/clock.js';
 import { waitForChange } from '../system/wait.js';
@@ -70,16 +71,18 @@ const BLOCK_BYTES = 192;
 export class PersistenceState {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
+  private readonly attention: Attention;
 
-  constructor(handle: SharedArrayBuffer) {
-    this.words = new Int32Array(handle);
-    this.doubles = new Float64Array(handle);
+  constructor({ block, attention }: HeededBlock) {
+    this.words = new Int32Array(block);
+    this.doubles = new Float64Array(block);
+    this.attention = new Attention(attention);
   }
 
-  static create(): SharedArrayBuffer {
-    const state = new PersistenceState(new SharedArrayBuffer(BLOCK_BYTES));
-    state.doubles[Wide.LastSeconds] = -1;
-    return state.words.buffer as unknown as SharedArrayBuffer;
+  static create(attention: SharedArrayBuffer): HeededBlock {
+    const handle = { block: new SharedArrayBuffer(BLOCK_BYTES), attention };
+    new PersistenceState(handle).doubles[Wide.LastSeconds] = -1;
+    return handle;
   }
 
   /** Whether a background job runs, or is about to: a save or a rewrite. */
@@ -183,20 +186,25 @@ export class PersistenceState {
   }
 
   private noteBackgroundSave(isGood: boolean): void {
-    const { words, doubles } = this;
+    const { doubles } = this;
     doubles[Wide.LastSeconds] = Math.floor(this.runningMs / 1000);
     if (isGood) {
       doubles[Wide.SavedChanges] = doubles[Wide.StartChanges];
-      Atomics.store(words, Word.HasFailed, 0);
+      this.setFailed(false);
     } else if (!this.isCancelled) {
-      Atomics.store(words, Word.HasFailed, 1);
+      this.setFailed(true);
     }
   }
 
   /** A save in the foreground has ended well; `changes` as of then. */
   noteSaved(changes: number): void {
     this.doubles[Wide.SavedChanges] = changes;
-    Atomics.store(this.words, Word.HasFailed, 0);
+    this.setFailed(false);
+  }
+
+  private setFailed(hasFailed: boolean): void {
+    if (Atomics.exchange(this.words, Word.HasFailed, hasFailed ? 1 : 0) !== (hasFailed ? 1 : 0))
+      this.attention.raiseAll();
   }
 
   /** Counts a snapshot that was asked for, whether or not it can be written. */
@@ -232,7 +240,7 @@ export class PersistenceState {
     }
   }
 
-  /** The last save, foreground saves that failed not counted, was a failure. A plain load, for every command. */
+  /** The last save, foreground saves that failed not counted, was a failure. */
   get hasFailed(): boolean {
     return this.words[Word.HasFailed] !== 0;
   }
@@ -286,10 +294,12 @@ export class PersistenceState {
     this.doubles[Wide.LoadStartMs] = nowMs;
     this.doubles[Wide.LoadStartedAtMs] = monotonicMs();
     Atomics.store(this.words, Word.Loading, 1);
+    this.attention.raiseAll();
   }
 
   endLoading(): void {
     Atomics.store(this.words, Word.Loading, 0);
+    this.attention.raiseAll();
   }
 
   get loadStartMs(): number {

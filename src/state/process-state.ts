@@ -1,5 +1,6 @@
 /** All shared state of the process in one place: handles to pass to a thread, objects to use in it. */
 
+import { Attention, type HeededBlock } from '../memory/attention.js';
 import { AccessLog, type AccessLogHandle } from './access-log.js';
 import { AppendOnlyState } from './append-only-state.js';
 import { ClientTable, type ClientTableHandle } from './client-table.js';
@@ -20,22 +21,23 @@ import { TlsState } from './tls-state.js';
 import { WorkerLoad } from './worker-load.js';
 
 export interface ProcessStateHandle {
-  readonly control: SharedArrayBuffer;
-  readonly config: SharedArrayBuffer;
+  readonly attention: SharedArrayBuffer;
+  readonly control: HeededBlock;
+  readonly config: HeededBlock;
   readonly clients: ClientTableHandle;
   readonly statistics: StatisticsHandle;
   readonly slowLog: SharedArrayBuffer;
   readonly largeRequestLog: SharedArrayBuffer;
   readonly largeReplyLog: SharedArrayBuffer;
   readonly latency: SharedArrayBuffer;
-  readonly persistence: SharedArrayBuffer;
-  readonly appendOnly: SharedArrayBuffer;
+  readonly persistence: HeededBlock;
+  readonly appendOnly: HeededBlock;
   readonly workerLoad: SharedArrayBuffer;
   readonly mail: MailHandle;
   readonly preparedReplies: SharedArrayBuffer;
   readonly tls: SharedArrayBuffer;
-  readonly replication: SharedArrayBuffer;
-  readonly users: SharedArrayBuffer;
+  readonly replication: HeededBlock;
+  readonly users: HeededBlock;
   readonly usersFollowed: SharedArrayBuffer;
   readonly accessLog: AccessLogHandle;
   readonly scriptCache: ScriptCacheHandle;
@@ -45,25 +47,33 @@ export interface ProcessStateHandle {
 /** Address space for the texts of all users: some hundred thousand of them. */
 const USERS_BYTES_MAX = 64 << 20;
 
-/** Makes the shared state of a new process. The replication thread is one more beside the workers, behind them. */
-export function createProcessState(workers: number, commands: number): ProcessStateHandle {
+/**
+ * Makes the shared state of a new process. The replication thread is one more beside the workers, behind them: `attention`
+ * has a word for it, too.
+ */
+export function createProcessState(
+  attention: SharedArrayBuffer,
+  workers: number,
+  commands: number,
+): ProcessStateHandle {
   return {
-    control: ControlBlock.create(),
-    config: SharedConfig.create(),
-    clients: ClientTable.create(),
+    attention,
+    control: ControlBlock.create(attention),
+    config: SharedConfig.create(attention),
+    clients: ClientTable.create(attention),
     statistics: Statistics.create(workers + 1, commands),
     slowLog: CommandLog.create(),
     largeRequestLog: CommandLog.create(),
     largeReplyLog: CommandLog.create(),
     latency: LatencyMonitor.create(),
-    persistence: PersistenceState.create(),
-    appendOnly: AppendOnlyState.create(),
+    persistence: PersistenceState.create(attention),
+    appendOnly: AppendOnlyState.create(attention),
     workerLoad: WorkerLoad.create(workers),
-    mail: Mail.create(workers + 1),
+    mail: Mail.create(attention, workers + 1),
     preparedReplies: PreparedReplies.create(),
     tls: TlsState.create(),
-    replication: ReplicationState.create(),
-    users: SharedLines.create(USERS_BYTES_MAX),
+    replication: ReplicationState.create(attention),
+    users: SharedLines.create(USERS_BYTES_MAX, attention),
     usersFollowed: new SharedArrayBuffer(4 * (workers + 1)),
     accessLog: AccessLog.create(),
     scriptCache: ScriptCache.create(),
@@ -72,6 +82,7 @@ export function createProcessState(workers: number, commands: number): ProcessSt
 }
 
 export class ProcessState {
+  readonly attention: Attention;
   readonly control: ControlBlock;
   /** The configuration in force, a ConfigSnapshot as JSON. */
   readonly config: SharedConfig;
@@ -102,6 +113,7 @@ export class ProcessState {
 
   /** `wakeWorker` makes a worker look into its box. */
   constructor(handle: ProcessStateHandle, worker: number, wakeWorker: (worker: number) => void) {
+    this.attention = new Attention(handle.attention);
     this.control = new ControlBlock(handle.control);
     this.config = new SharedConfig(handle.config);
     this.clients = new ClientTable(handle.clients);

@@ -15,6 +15,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { Attention, type HeededBlock } from '../memory/attention.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { waitForChange } from '../system/wait.js';
 
@@ -129,28 +130,32 @@ export class ReplicationState {
   private readonly words: Int32Array;
   private readonly bytes: Uint8Array;
 
-  constructor(handle: SharedArrayBuffer) {
-    this.words = new Int32Array(handle);
-    this.figures = new Float64Array(handle);
-    this.bytes = new Uint8Array(handle);
+  private readonly attention: Attention;
+
+  constructor({ block, attention }: HeededBlock) {
+    this.words = new Int32Array(block);
+    this.figures = new Float64Array(block);
+    this.bytes = new Uint8Array(block);
+    this.attention = new Attention(attention);
   }
 
-  static create(): SharedArrayBuffer {
-    const state = new ReplicationState(new SharedArrayBuffer(BLOCK_BYTES));
+  static create(attention: SharedArrayBuffer): HeededBlock {
+    const handle = { block: new SharedArrayBuffer(BLOCK_BYTES), attention };
+    const state = new ReplicationState(handle);
     state.setHistory(newReplicationId(), NO_ID, -1);
     state.words[Word.StreamDatabase] = -1;
-    return state.words.buffer as unknown as SharedArrayBuffer;
+    return handle;
   }
 
   // Role and history.
 
-  /** A plain load, for every command. */
   get isReplica(): boolean {
     return this.words[Word.IsReplica] !== 0;
   }
 
   set isReplica(isReplica: boolean) {
     Atomics.store(this.words, Word.IsReplica, isReplica ? 1 : 0);
+    this.attention.raiseAll();
   }
 
   get linkState(): LinkState {
@@ -159,6 +164,7 @@ export class ReplicationState {
 
   set linkState(state: LinkState) {
     Atomics.store(this.words, Word.LinkState, state);
+    this.attention.raiseAll();
   }
 
   /** Whether the data may be old: the server is a replica, and has no link to its primary. */

@@ -1,12 +1,13 @@
 /**
  * The configuration in force, as JSON text in shared memory with a version. Whoever handles CONFIG SET
- * publishes the whole of it; every thread compares the version before a batch, which is one load, and
- * reads the text only when it has moved on.
+ * publishes the whole of it, and raises the attention of the workers; every thread compares the version, and reads
+ * the text only when it has moved on.
  *
  *   int32 words   0 lock   1 version   2 length of the text in bytes
  *   bytes 64...   UTF-8 text
  */
 
+import { Attention, type HeededBlock } from '../memory/attention.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { waitForChange } from '../system/wait.js';
 
@@ -26,18 +27,20 @@ export interface PublishedConfig {
 }
 
 export class SharedConfig {
-  readonly handle: SharedArrayBuffer;
+  readonly handle: HeededBlock;
   private readonly words: Int32Array;
   private readonly bytes: Uint8Array;
+  private readonly attention: Attention;
 
-  constructor(handle: SharedArrayBuffer) {
+  constructor(handle: HeededBlock) {
     this.handle = handle;
-    this.words = new Int32Array(handle);
-    this.bytes = new Uint8Array(handle);
+    this.words = new Int32Array(handle.block);
+    this.bytes = new Uint8Array(handle.block);
+    this.attention = new Attention(handle.attention);
   }
 
-  static create(): SharedArrayBuffer {
-    return new SharedArrayBuffer(TEXT_OFFSET + TEXT_BYTES_MAX);
+  static create(attention: SharedArrayBuffer): HeededBlock {
+    return { block: new SharedArrayBuffer(TEXT_OFFSET + TEXT_BYTES_MAX), attention };
   }
 
   /** Number of the last text published, 0 before the first. */
@@ -57,6 +60,7 @@ export class SharedConfig {
     Atomics.store(words, Word.Version, version);
     releaseLock(words, Word.Lock);
     Atomics.notify(words, Word.Version);
+    this.attention.raiseAll();
     return version;
   }
 
@@ -76,6 +80,7 @@ export class SharedConfig {
     }
     releaseLock(words, Word.Lock);
     Atomics.notify(words, Word.Version);
+    this.attention.raiseAll();
     return version;
   }
 
@@ -92,8 +97,7 @@ export class SharedConfig {
   /** The text if its version is not the given one, else null. */
   readIfNewer(version: number): PublishedConfig | null {
     const { words } = this;
-    // A plain load: workers ask with every read.
-    if (words[Word.Version] === version) return null;
+    if (Atomics.load(words, Word.Version) === version) return null;
     acquireLock(words, Word.Lock);
     const published = { version: words[Word.Version], json: this.read() };
     releaseLock(words, Word.Lock);

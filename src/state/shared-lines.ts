@@ -7,6 +7,7 @@
  *   bytes 64...   UTF-8 text, each line with a line feed
  */
 
+import { Attention, type HeededBlock } from '../memory/attention.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 
 const enum Word {
@@ -29,23 +30,23 @@ export interface NewLines {
 }
 
 export class SharedLines {
-  readonly handle: SharedArrayBuffer;
   private readonly words: Int32Array;
   private readonly bytes: Uint8Array;
+  private readonly attention: Attention;
   // What this thread has read.
   private readVersion = 0;
   private readEpoch = 0;
   private readBytes = 0;
 
-  constructor(handle: SharedArrayBuffer) {
-    this.handle = handle;
-    this.words = new Int32Array(handle);
-    this.bytes = new Uint8Array(handle);
+  constructor({ block, attention }: HeededBlock) {
+    this.words = new Int32Array(block);
+    this.bytes = new Uint8Array(block);
+    this.attention = new Attention(attention);
   }
 
   /** Only what is used takes memory. */
-  static create(textBytesMax: number): SharedArrayBuffer {
-    return new SharedArrayBuffer(TEXT_OFFSET + textBytesMax);
+  static create(textBytesMax: number, attention: SharedArrayBuffer): HeededBlock {
+    return { block: new SharedArrayBuffer(TEXT_OFFSET + textBytesMax), attention };
   }
 
   /** The version that this thread has read. */
@@ -55,7 +56,7 @@ export class SharedLines {
 
   /** What has come since this thread has read; null if nothing has. One load if so. */
   read(): NewLines | null {
-    if (this.words[Word.Version] === this.readVersion) return null;
+    if (Atomics.load(this.words, Word.Version) === this.readVersion) return null;
     acquireLock(this.words, Word.Lock);
     const lines = this.readLocked();
     releaseLock(this.words, Word.Lock);
@@ -105,6 +106,7 @@ export class SharedLines {
     this.readVersion = Atomics.add(words, Word.Version, 1) + 1;
     this.readEpoch = words[Word.Epoch];
     this.readBytes = words[Word.LengthBytes];
+    this.attention.raiseAll();
   }
 
   private write(position: number, lines: readonly string[]): boolean {

@@ -141,6 +141,8 @@ export class Worker implements ConnectionHandler {
   private readonly state: ProcessState;
   private readonly config: Config;
   private configVersion: number;
+  /** The attention up to which everything has been seen to. */
+  private heeded = -1;
   private readonly keyspace: Keyspace;
   private readonly context: CommandContext;
   private readonly executor: Executor;
@@ -159,6 +161,8 @@ export class Worker implements ConnectionHandler {
   private readonly unsettled = new Set<Connection>();
   /** Connections with a command that CLIENT PAUSE holds back, or that waits for its work. */
   private readonly postponed = new Set<Connection>();
+  /** When the first of them is to go on in any case, in ms of the monotonic clock. */
+  private nextPostponedMs = Number.POSITIVE_INFINITY;
   /** Commands are being executed: whatever fails now, the context knows which. */
   private isExecuting = false;
   private readonly heldReplies: HeldReplies;
@@ -294,7 +298,7 @@ export class Worker implements ConnectionHandler {
     const { gate } = this.keyspace;
     this.waitServer = new WaitServer(this.context);
     gate.holdEnd = new HoldFinish(gate, this.waitServer, this.services.notices);
-    this.executor.checks.isLoading = this.state.persistence.isLoading;
+    this.followLoading();
     this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
     for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
     this.dispatcher = new Dispatcher(this.executor, reply);
@@ -403,6 +407,7 @@ export class Worker implements ConnectionHandler {
     this.configVersion = published.version;
     this.config.adopt(JSON.parse(published.json));
     this.applyConfig();
+    this.executor.conditionsChanged();
     this.nodeTls?.follow();
     this.limits.configurationChanged();
   }
@@ -410,6 +415,7 @@ export class Worker implements ConnectionHandler {
   /** Looks whether the dataset is being loaded: at start, or because a primary has sent another. */
   private followLoading(): void {
     this.executor.checks.isLoading = this.state.persistence.isLoading;
+    this.executor.conditionsChanged();
   }
 
   private applyConfig(): void {
@@ -456,8 +462,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onOpen(connection: Connection): void {
-    this.followConfig();
-    if (this.access.follow()) this.takeRequests();
+    this.heed();
     const id = this.state.control.takeClientId();
     const session = new Session(id, connection, monotonicMs());
     this.access.begin(session);
@@ -482,18 +487,26 @@ export class Worker implements ConnectionHandler {
     }
   }
 
+  /** Sees to what other threads have changed, or sent: one load if it is nothing. */
+  private heed(): void {
+    const attention = this.state.attention.version(this.options.index);
+    if (attention === this.heeded) return;
+    this.heeded = attention;
+    this.access.follow();
+    this.takeRequests();
+    this.followConfig();
+    this.followLoading();
+    this.state.mail.drain(this.options.index, this.receive);
+  }
+
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
-    if (this.access.follow()) this.takeRequests();
     // What others have been told is done, this client is told before what it asks now.
-    if (!this.state.mail.isEmpty(this.options.index)) this.state.mail.drain(this.options.index, this.receive);
+    this.heed();
     const { session } = connection;
     if (session === null) return end;
     // Its input goes along with it.
     if (session.handover !== null) return start;
-    const nowMs = Date.now();
-    this.followConfig();
-    this.followLoading();
-    this.context.nowMs = nowMs;
+    this.context.nowMs = Date.now();
     if (this.roundStartMs === 0) this.roundStartMs = monotonicMs();
     // Not while a slow script runs: the worker that is to have it may be the script's.
     if (this.placement?.noteInput(connection) && this.keyspace.lockOrder.slowScripts === 0)
@@ -529,7 +542,8 @@ export class Worker implements ConnectionHandler {
     this.noteTraffic(connection, session, position - start, end - position);
     this.services.monitors.flush();
     this.limits.evictClients();
-    this.takeRequests();
+    // Among the commands may have been CLIENT KILL. The rest can wait for the next ones.
+    if (this.state.attention.version(this.options.index) !== this.heeded) this.takeRequests();
     return position;
   }
 
@@ -587,8 +601,14 @@ export class Worker implements ConnectionHandler {
     } else {
       if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
       this.postponed.add(connection);
+      this.notePostponedDeadline(session);
     }
     this.transport.pauseReading(connection);
+  }
+
+  private notePostponedDeadline({ postponedWork }: Session): void {
+    const deadlineMs = postponedWork?.deadlineMs;
+    if (deadlineMs !== undefined && deadlineMs < this.nextPostponedMs) this.nextPostponedMs = deadlineMs;
   }
 
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
@@ -669,12 +689,7 @@ export class Worker implements ConnectionHandler {
   }
 
   get nextDeadlineMs(): number {
-    let nextMs = this.services.waitRoom.nextDeadlineMs;
-    for (const { session } of this.postponed) {
-      const deadlineMs = session?.postponedWork?.deadlineMs;
-      if (deadlineMs !== undefined && deadlineMs < nextMs) nextMs = deadlineMs;
-    }
-    return nextMs;
+    return Math.min(this.services.waitRoom.nextDeadlineMs, this.nextPostponedMs);
   }
 
   onDeadline(): void {
@@ -969,14 +984,19 @@ export class Worker implements ConnectionHandler {
 
   /** Lets connections go on whose commands were held back, if the pause or their work is over. */
   private resumePostponed(): void {
+    this.nextPostponedMs = Number.POSITIVE_INFINITY;
     if (this.postponed.size === 0) return;
     this.services.transfers.collect();
     const nowMs = Date.now();
+    // While all is paused, the tick looks again.
     if (this.state.control.pauseKind(monotonicMs()) === PauseKind.All) return;
     for (const connection of [...this.postponed]) {
       const { session } = connection;
       if (session === null || session.postponed === null) continue;
-      if (session.postponedWork?.isReady === false) continue;
+      if (session.postponedWork?.isReady === false) {
+        this.notePostponedDeadline(session);
+        continue;
+      }
       this.context.nowMs = nowMs;
       this.heldReplies.beforeCommands();
       this.limits.beforeCommands(session);
@@ -997,7 +1017,11 @@ export class Worker implements ConnectionHandler {
         session.postponed = null;
         this.handovers.push(connection);
       }
-      if (connection.isClosed || (session.postponed !== null && !session.isWaiting)) continue;
+      if (connection.isClosed) continue;
+      if (session.postponed !== null && !session.isWaiting) {
+        this.notePostponedDeadline(session);
+        continue;
+      }
       this.postponed.delete(connection);
       this.state.control.addBlockedClients(-1);
       if (session.isWaiting) {

@@ -8,6 +8,7 @@ import { defaultSettings } from '../../src/config/keyspace-settings.js';
 import { commandBytes, JournalRequest, JournalRing } from '../../src/journal/journal-ring.js';
 import { JournalWriter } from '../../src/journal/journal-writer.js';
 import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
+import { Attention } from '../../src/memory/attention.js';
 import { JournalThread } from '../../src/process/journal-thread.js';
 import { createProcessState } from '../../src/state/process-state.js';
 import { SharedConfig } from '../../src/state/shared-config.js';
@@ -18,8 +19,8 @@ const SHARD_BYTES = 1 << 20;
 function started(dir: string) {
   const config = new Config();
   config.loadArguments(['dir', dir], 'dir');
-  const handle = createKeyspace(4, SHARD_BYTES, 16);
-  const state = createProcessState(1, 1);
+  const handle = createKeyspace(4, SHARD_BYTES, 16, Attention.create(1));
+  const state = createProcessState(Attention.create(2), 1, 1);
   new SharedConfig(state.config).publish(JSON.stringify(config));
   const ring = new JournalRing(handle.journal, 0);
   const thread = new JournalThread(handle, state, config, () => {});

@@ -6,13 +6,14 @@ import { KeyspaceCounter } from '../../src/keyspace/counters.js';
 import { KeyEvent } from '../../src/keyspace/events.js';
 import { NamedKey } from '../../src/keyspace/gate.js';
 import { createKeyspace, Keyspace, usedUnitLog2 } from '../../src/keyspace/keyspace.js';
+import { Attention } from '../../src/memory/attention.js';
 import { HeaderDouble, SHARD_BYTES_MAX } from '../../src/memory/shard-memory.js';
 
 const SHARD_BYTES = 1 << 20;
 const WRAP = 2 ** 32;
 
 function newKeyspace(shardCount: number): Keyspace {
-  const handle = createKeyspace(shardCount, SHARD_BYTES, 2);
+  const handle = createKeyspace(shardCount, SHARD_BYTES, 2, Attention.create(1));
   return new Keyspace(handle, defaultSettings(), new Float64Array(KeyspaceCounter.COUNT));
 }
 

@@ -4,6 +4,7 @@ import t from 'tap';
 import { defaultSettings } from '../../src/config/keyspace-settings.js';
 import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
 import type { Shard } from '../../src/keyspace/shard.js';
+import { Attention } from '../../src/memory/attention.js';
 import { HeaderWord } from '../../src/memory/shard-memory.js';
 import { TestServer } from '../tools/server.js';
 
@@ -11,7 +12,11 @@ const FREE = 0;
 const WAITED_FOR = 2;
 
 const open = () => {
-  const keyspace = new Keyspace(createKeyspace(2, 8 << 20, 1), defaultSettings(), new Float64Array(16));
+  const keyspace = new Keyspace(
+    createKeyspace(2, 8 << 20, 1, Attention.create(1)),
+    defaultSettings(),
+    new Float64Array(16),
+  );
   return { keyspace, keptLock: keyspace.keptLock, first: keyspace.shards[0]!, second: keyspace.shards[1]! };
 };
 

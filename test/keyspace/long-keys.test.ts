@@ -10,6 +10,7 @@ import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
 import type { LongKey } from '../../src/keyspace/long-key.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { type ImageWriter, type LongKeyTaker, SnapshotState } from '../../src/keyspace/shard-snapshot.js';
+import { Attention } from '../../src/memory/attention.js';
 import { hashBytes, ownHashSecret } from '../../src/memory/hash.js';
 import { ElementView } from '../../src/structures/element-view.js';
 import { PACKED_END, PackedList } from '../../src/structures/packed-list.js';
@@ -101,7 +102,7 @@ class Store {
   constructor(megabytes = 64) {
     const settings = defaultSettings();
     settings.values.listPackedSize = -1;
-    const handle = createKeyspace(1, megabytes << 20, 2);
+    const handle = createKeyspace(1, megabytes << 20, 2, Attention.create(1));
     this.keyspace = new Keyspace(handle, settings, new Float64Array(16));
     this.shard = this.keyspace.shards[0]!;
     const { shard, writer } = this;

@@ -9,6 +9,7 @@ import { ValueType, valueOffset } from '../../src/keyspace/entry.js';
 import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { type ImageWriter, type LongKeyTaker, SnapshotState } from '../../src/keyspace/shard-snapshot.js';
+import { Attention } from '../../src/memory/attention.js';
 import { hashBytes } from '../../src/memory/hash.js';
 import {
   createKeyWriter,
@@ -37,7 +38,11 @@ class Store {
     const settings = defaultSettings();
     settings.values.streamNodeBytes = 4096;
     settings.values.streamNodeEntries = 20;
-    this.keyspace = new Keyspace(createKeyspace(1, megabytes << 20, 2), settings, new Float64Array(16));
+    this.keyspace = new Keyspace(
+      createKeyspace(1, megabytes << 20, 2, Attention.create(1)),
+      settings,
+      new Float64Array(16),
+    );
     this.shard = this.keyspace.shards[0]!;
     const { shard } = this;
     const images = createKeyWriter(SnapshotForm.Rdb, settings, true);

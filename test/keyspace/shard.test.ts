@@ -19,6 +19,7 @@ import { KeyEvent } from '../../src/keyspace/events.js';
 import { Gate, NamedKey } from '../../src/keyspace/gate.js';
 import { KeptLock } from '../../src/keyspace/kept-lock.js';
 import { Shard } from '../../src/keyspace/shard.js';
+import { Attention } from '../../src/memory/attention.js';
 import { hashBytes, ownHashSecret } from '../../src/memory/hash.js';
 import { LockOrder } from '../../src/memory/lock-order.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
@@ -80,7 +81,7 @@ class Model {
       journal,
       new KeptLock(),
       new Gate(),
-      new LockOrder(LockOrder.create()),
+      new LockOrder(LockOrder.create(Attention.create(1))),
     );
     this.random = random;
   }

@@ -14,6 +14,7 @@ import type { Shard } from '../../src/keyspace/shard.js';
 import { compactShard } from '../../src/loading/compact-shard.js';
 import { loadPart } from '../../src/loading/load-part.js';
 import { replayFiles } from '../../src/loading/replay.js';
+import { Attention } from '../../src/memory/attention.js';
 import { saveKeyspace, snapshotOptions } from '../../src/persistence/snapshot-file.js';
 import { PersistenceState } from '../../src/state/persistence-state.js';
 import { SharedConfig } from '../../src/state/shared-config.js';
@@ -54,9 +55,9 @@ function endSnapshot({ keyspace }: Engine): void {
 
 /** The data that comes of a base file, if there is one, and a log, in shards of the same size. */
 function load(engine: Engine, directory: string, hasBase: boolean): { failure: string; engine: Engine } {
-  const keyspace = createKeyspace(SHARDS, SHARD_BYTES, DATABASES);
-  const progress = PersistenceState.create();
-  const sharedConfig = SharedConfig.create();
+  const keyspace = createKeyspace(SHARDS, SHARD_BYTES, DATABASES, Attention.create(1));
+  const progress = PersistenceState.create(Attention.create(1));
+  const sharedConfig = SharedConfig.create(Attention.create(1));
   new SharedConfig(sharedConfig).publish(JSON.stringify(engine.config));
   const loaded = new Engine({ shards: SHARDS, shardBytes: SHARD_BYTES, keyspace });
   if (hasBase) {

@@ -1,6 +1,7 @@
 /** The acceptor spreads connections evenly, with made-up system calls. */
 
 import t from 'tap';
+import { Attention } from '../../src/memory/attention.js';
 import { type AcceptorOptions, runAcceptor } from '../../src/network/acceptor.js';
 import { AcceptorControl } from '../../src/network/acceptor-control.js';
 import { WorkerChannel } from '../../src/network/worker-channel.js';
@@ -60,7 +61,7 @@ t.test('no worker has more than its share and one, in bursts and after others ha
     backlog: 1,
     control: control.buffer,
     workerLoad: WorkerLoad.create(workers.length),
-    processControl: ControlBlock.create(),
+    processControl: ControlBlock.create(Attention.create(1)),
     logFile: '',
   };
   // Readiness is in the array of struct pollfd, which the made-up poll can't see: all are ready at all times.

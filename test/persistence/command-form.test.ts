@@ -16,6 +16,7 @@ import { NamedKey } from '../../src/keyspace/gate.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from '../../src/keyspace/keyspace.js';
 import type { Shard } from '../../src/keyspace/shard.js';
 import { SnapshotState } from '../../src/keyspace/shard-snapshot.js';
+import { Attention } from '../../src/memory/attention.js';
 import { hashBytes, setHashSecret } from '../../src/memory/hash.js';
 import { CommandWriter } from '../../src/persistence/command-writer.js';
 import { SnapshotImageWriter } from '../../src/persistence/image-writer.js';
@@ -187,7 +188,7 @@ t.test('random datasets', { skip: skipWithoutRedis() }, async (t) => {
     await fillRandomly(client, new Random(seed), 250, DATA_TYPES);
     await addSpecialCases(client);
     const expected = await readDataset(client);
-    const keyspace = await keyspaceOf(source, createKeyspace(4, 64 << 20, 16));
+    const keyspace = await keyspaceOf(source, createKeyspace(4, 64 << 20, 16, Attention.create(1)));
     const { file, longestBytes } = write(keyspace);
     await withRedis(t, file, async (redis) => {
       t.same(differences(await readDataset(redis), expected), [], `seed ${seed}`);
@@ -211,7 +212,11 @@ t.test('random datasets', { skip: skipWithoutRedis() }, async (t) => {
 });
 
 t.test('an image that is longer than a shard', async (t) => {
-  const keyspace = new Keyspace(createKeyspace(1, 16 << 20, 1), defaultSettings(), new Float64Array(16));
+  const keyspace = new Keyspace(
+    createKeyspace(1, 16 << 20, 1, Attention.create(1)),
+    defaultSettings(),
+    new Float64Array(16),
+  );
   const shard = keyspace.shards[0]!;
   const key = new Uint8Array([107]);
   const view = new DataView(key.buffer);
@@ -279,13 +284,13 @@ t.test('a snapshot while keys change', { skip: skipWithoutRedis() }, async (t) =
   await client.call('DEBUG', 'POPULATE', '20000', 'filling', '50');
   await fillRandomly(client, random, 400, DATA_TYPES);
   const expected = await readDataset(client);
-  const handle = createKeyspace(4, 128 << 20, 16);
+  const handle = createKeyspace(4, 128 << 20, 16, Attention.create(1));
   const keyspace = await keyspaceOf(source, handle);
 
   const directory = temporaryDirectory(t);
   const config = new Config();
   config.loadText(`dir ${directory}\ndbfilename snapshot.aof\nlogfile /dev/null\n`, 'test');
-  const stateHandle = createProcessState(1, 1);
+  const stateHandle = createProcessState(Attention.create(2), 1, 1);
   new SharedConfig(stateHandle.config).publish(JSON.stringify(config));
   const state = new PersistenceState(stateHandle.persistence);
   let images = 0;
@@ -343,7 +348,11 @@ t.test('a snapshot while keys change', { skip: skipWithoutRedis() }, async (t) =
   keyspace.unlockAll();
   while (state.isSaving) await delay(5);
   t.notOk(state.hasFailed);
-  const again = new Keyspace(createKeyspace(4, 128 << 20, 16), keyspace.settings, new Float64Array(16));
+  const again = new Keyspace(
+    createKeyspace(4, 128 << 20, 16, Attention.create(1)),
+    keyspace.settings,
+    new Float64Array(16),
+  );
   const { failure, keysLoaded } = loadFile(
     again,
     {

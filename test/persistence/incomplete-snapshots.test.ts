@@ -14,6 +14,7 @@ import { defaultSettings } from '../../src/config/keyspace-settings.js';
 import { entryType, ValueType, valueOffset } from '../../src/keyspace/entry.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from '../../src/keyspace/keyspace.js';
 import type { Shard } from '../../src/keyspace/shard.js';
+import { Attention } from '../../src/memory/attention.js';
 import { SnapshotImageWriter } from '../../src/persistence/image-writer.js';
 import { checkElements, KeyTally } from '../../src/persistence/key-tally.js';
 import { loadFile } from '../../src/persistence/load-file.js';
@@ -53,7 +54,7 @@ class TestKeyspace {
     this.config.loadText(`dir ${this.directory}\nlogfile /dev/null\n`, 'test');
     const settings = defaultSettings();
     this.config.copyTo(settings);
-    this.handle = createKeyspace(4, 32 << 20, 16);
+    this.handle = createKeyspace(4, 32 << 20, 16, Attention.create(1));
     this.keyspace = new Keyspace(this.handle, settings, new Float64Array(16));
     writeFileSync(this.fileName, this.builtFile());
     const options = { fileName: this.fileName, hasChecksum: true, nowMs: Date.now(), dropsExpired: false };
@@ -204,7 +205,7 @@ class Background {
 
   constructor(t: Test, { handle, keyspace, config }: TestKeyspace) {
     this.keyspace = keyspace;
-    this.stateHandle = createProcessState(1, 1);
+    this.stateHandle = createProcessState(Attention.create(2), 1, 1);
     new SharedConfig(this.stateHandle.config).publish(JSON.stringify(config));
     this.state = new PersistenceState(this.stateHandle.persistence);
     const imageWriter = new SnapshotImageWriter(keyspace.settings, this.state);

@@ -13,6 +13,7 @@ import {
 } from '../../src/keyspace/entry.js';
 import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
 import type { Shard } from '../../src/keyspace/shard.js';
+import { Attention } from '../../src/memory/attention.js';
 import { hashBytes, keySlot } from '../../src/memory/hash.js';
 import { RdbError } from '../../src/persistence/rdb-format.js';
 import { RdbInput } from '../../src/persistence/rdb-input.js';
@@ -54,7 +55,11 @@ function settings(): KeyspaceSettings {
 }
 
 function newKeyspace(): Keyspace {
-  return new Keyspace(createKeyspace(4, 64 << 20, DATABASES), settings(), new Float64Array(16));
+  return new Keyspace(
+    createKeyspace(4, 64 << 20, DATABASES, Attention.create(1)),
+    settings(),
+    new Float64Array(16),
+  );
 }
 
 function randomText(random: Random): Buffer {

@@ -10,6 +10,7 @@ import path from 'node:path';
 import t, { type Test } from 'tap';
 import { defaultSettings } from '../../src/config/keyspace-settings.js';
 import { createKeyspace, Keyspace } from '../../src/keyspace/keyspace.js';
+import { Attention } from '../../src/memory/attention.js';
 import { earliestFailure, loadFile } from '../../src/persistence/load-file.js';
 import {
   ELEMENT_FORMS,
@@ -67,7 +68,7 @@ t.test('the error names the key, however many threads load', async (t) => {
       writeFileSync(fileName, shortFile(form, missing));
       for (const partCount of [1, 3]) {
         const keyspace = new Keyspace(
-          createKeyspace(4, 16 << 20, 2),
+          createKeyspace(4, 16 << 20, 2, Attention.create(1)),
           defaultSettings(),
           new Float64Array(16),
         );

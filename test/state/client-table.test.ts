@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
+import { Attention } from '../../src/memory/attention.js';
 import {
   ClientFigure,
   type ClientFilter,
@@ -12,7 +13,7 @@ import {
 const named = (id: number): string => `command${id}`;
 
 t.test('a line of CLIENT LIST', async (t) => {
-  const table = new ClientTable(ClientTable.create(16));
+  const table = new ClientTable(ClientTable.create(Attention.create(4), 16));
   const slot = table.open(7, 1, 9, '127.0.0.1:4000', '127.0.0.1:6379', 10_000);
   t.equal(
     table.formatLine(slot, 12_500, named),
@@ -44,7 +45,7 @@ t.test('a line of CLIENT LIST', async (t) => {
 });
 
 t.test('rows are reused and start empty; a full table says so', async (t) => {
-  const table = new ClientTable(ClientTable.create(3));
+  const table = new ClientTable(ClientTable.create(Attention.create(4), 3));
   const slots = [1, 2, 3].map((id) => table.open(id, 0, id, 'a', 'b', 0));
   t.same(new Set(slots).size, 3);
   t.equal(table.open(4, 0, 4, 'a', 'b', 0), -1);
@@ -62,7 +63,7 @@ t.test('rows are reused and start empty; a full table says so', async (t) => {
 });
 
 t.test('filters', async (t) => {
-  const table = new ClientTable(ClientTable.create(8));
+  const table = new ClientTable(ClientTable.create(Attention.create(4), 8));
   const one = table.open(1, 0, 1, '1.1.1.1:1', '2.2.2.2:6379', 0);
   const two = table.open(2, 0, 2, '1.1.1.1:2', '2.2.2.2:6379', 0);
   const three = table.open(3, 1, 3, '1.1.1.1:3', '2.2.2.2:6380', 5000);
@@ -80,7 +81,7 @@ t.test('filters', async (t) => {
 });
 
 t.test('filters leave out what has one of the unwanted traits', async (t) => {
-  const table = new ClientTable(ClientTable.create(8));
+  const table = new ClientTable(ClientTable.create(Attention.create(4), 8));
   const one = table.open(1, 0, 1, '1.1.1.1:10', '2.2.2.2:6379', 0);
   const two = table.open(2, 0, 2, '[fe80::1]:20', '[fe80::2]:6379', 0);
   const three = table.open(3, 1, 3, '/tmp/socket:0', '/tmp/socket:0', 0);
@@ -128,7 +129,7 @@ t.test('filters leave out what has one of the unwanted traits', async (t) => {
 });
 
 t.test('requests reach the owner once, and never the next client of a row', async (t) => {
-  const table = new ClientTable(ClientTable.create(4));
+  const table = new ClientTable(ClientTable.create(Attention.create(4), 4));
   const slot = table.open(1, 2, 1, '', '', 0);
   t.equal(table.requestKill(slot, 1), 2);
   t.equal(table.requestKill(slot, 99), -1);
@@ -143,7 +144,7 @@ t.test('requests reach the owner once, and never the next client of a row', asyn
 });
 
 t.test('the wait of a client is claimed once, and never that of the next client of a row', async (t) => {
-  const table = new ClientTable(ClientTable.create(4));
+  const table = new ClientTable(ClientTable.create(Attention.create(4), 4));
   const slot = table.open(1, 2, 1, '', '', 0);
   t.notOk(table.claimWaitOf(slot, 1), 'it does not wait');
   const ticket = table.beginWait(slot);
@@ -166,7 +167,7 @@ t.test('the wait of a client is claimed once, and never that of the next client 
 });
 
 t.test('no thread ever sees a torn row', async (t) => {
-  const handle = ClientTable.create(8);
+  const handle = ClientTable.create(Attention.create(4), 8);
   const stop = new Int32Array(new SharedArrayBuffer(4));
   const code = `
     import { workerData } from 'node:worker_threads';

@@ -1,8 +1,9 @@
 import t from 'tap';
+import { Attention } from '../../src/memory/attention.js';
 import { ControlBlock, PauseKind, ShutdownRequest } from '../../src/state/control-block.js';
 
 t.test('ids, versions and run id are the same through every view', async (t) => {
-  const handle = ControlBlock.create();
+  const handle = ControlBlock.create(Attention.create(1));
   const one = new ControlBlock(handle);
   const other = new ControlBlock(handle);
   t.equal(one.takeClientId(), 1);
@@ -11,7 +12,7 @@ t.test('ids, versions and run id are the same through every view', async (t) => 
   t.ok(other.uptimeMs >= 0);
   t.match(one.runId, /^[0-9a-f]{40}$/);
   t.equal(one.runId, other.runId);
-  t.not(one.runId, new ControlBlock(ControlBlock.create()).runId);
+  t.not(one.runId, new ControlBlock(ControlBlock.create(Attention.create(1))).runId);
   t.equal(one.bumpConfigurationVersion(), 1);
   t.equal(other.configurationVersion, 1);
   t.equal(one.bumpAuthenticationGeneration(), 1);
@@ -24,7 +25,7 @@ t.test('ids, versions and run id are the same through every view', async (t) => 
 });
 
 t.test('a pause keeps the stricter kind and the later end', async (t) => {
-  const block = new ControlBlock(ControlBlock.create());
+  const block = new ControlBlock(ControlBlock.create(Attention.create(1)));
   t.notOk(block.mayBePaused);
   block.pause(2000, PauseKind.All, 1000);
   block.pause(1500, PauseKind.Write, 1000);
@@ -42,7 +43,7 @@ t.test('a pause keeps the stricter kind and the later end', async (t) => {
 });
 
 t.test('the first shutdown request counts, and can be taken back', async (t) => {
-  const block = new ControlBlock(ControlBlock.create());
+  const block = new ControlBlock(ControlBlock.create(Attention.create(1)));
   t.notOk(block.abortShutdown());
   block.requestShutdown(ShutdownRequest.Save);
   block.requestShutdown(ShutdownRequest.NoSave);
@@ -55,7 +56,7 @@ t.test('the first shutdown request counts, and can be taken back', async (t) => 
 });
 
 t.test('peak memory only rises', async (t) => {
-  const block = new ControlBlock(ControlBlock.create());
+  const block = new ControlBlock(ControlBlock.create(Attention.create(1)));
   block.notePeakMemory(100);
   block.notePeakMemory(50);
   t.equal(block.peakMemoryBytes, 100);

@@ -2,6 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
+import { Attention } from '../../src/memory/attention.js';
 import { CONGESTED_BYTES, Mail, MessageKind } from '../../src/state/mail.js';
 import { Outbox } from '../../src/state/outbox.js';
 import { Random } from '../tools/random.js';
@@ -10,7 +11,9 @@ const WORKERS = 3;
 
 t.test('messages arrive in order and whole', async (t) => {
   const woken: number[] = [];
-  const mail = new Mail(Mail.create(WORKERS, 1 << 20), (worker) => woken.push(worker));
+  const mail = new Mail(Mail.create(Attention.create(WORKERS), WORKERS, 1 << 20), (worker) =>
+    woken.push(worker),
+  );
   t.ok(mail.isEmpty(1));
   const line = Buffer.from('a line in the midst');
   t.ok(mail.send(1, MessageKind.MonitorLines, 2 ** 53 - 1, 1, -2, 3, line, 2, 6));
@@ -44,14 +47,16 @@ t.test('messages arrive in order and whole', async (t) => {
 });
 
 t.test('nothing overtakes what is being received', async (t) => {
-  const mail = new Mail(Mail.create(WORKERS, 1 << 20), () => {});
+  const mail = new Mail(Mail.create(Attention.create(WORKERS), WORKERS, 1 << 20), () => {});
   mail.send(0, MessageKind.Purge, 1);
   t.throws(() => mail.drain(0, () => mail.drain(0, () => {})), /taken while others are being received/);
 });
 
 t.test('whoever is told of congestion is woken when it is over', async (t) => {
   const woken: number[] = [];
-  const mail = new Mail(Mail.create(WORKERS, 64 << 20), (worker) => woken.push(worker));
+  const mail = new Mail(Mail.create(Attention.create(WORKERS), WORKERS, 64 << 20), (worker) =>
+    woken.push(worker),
+  );
   const outbox = new Outbox(mail);
   const payload = new Uint8Array(1 << 20);
   t.notOk(outbox.isCongested(2));
@@ -70,7 +75,7 @@ t.test('whoever is told of congestion is woken when it is over', async (t) => {
 t.test('what has no room waits and comes in order', async (t) => {
   const seed = Date.now() % 1_000_000;
   const random = new Random(seed);
-  const mail = new Mail(Mail.create(WORKERS, 1 << 20), () => {});
+  const mail = new Mail(Mail.create(Attention.create(WORKERS), WORKERS, 1 << 20), () => {});
   const outbox = new Outbox(mail);
   const expected: number[][] = [[], [], []];
   let waited = 0;
@@ -102,7 +107,7 @@ t.test('what has no room waits and comes in order', async (t) => {
 });
 
 t.test('nothing is lost between threads', async (t) => {
-  const handle = Mail.create(1, 1 << 20);
+  const handle = Mail.create(Attention.create(WORKERS), 1, 1 << 20);
   const code = `
     import { workerData } from 'node:worker_threads';
     const { Mail } = await import(workerData.module);

@@ -1,8 +1,9 @@
 import t from 'tap';
+import { Attention } from '../../src/memory/attention.js';
 import { SharedConfig } from '../../src/state/shared-config.js';
 
 t.test('readers get a new text once', async (t) => {
-  const handle = SharedConfig.create();
+  const handle = SharedConfig.create(Attention.create(1));
   const writer = new SharedConfig(handle);
   const reader = new SharedConfig(handle);
   t.equal(reader.readIfNewer(0), null);

@@ -1,8 +1,9 @@
 import t from 'tap';
+import { Attention } from '../../src/memory/attention.js';
 import { type NewLines, SharedLines } from '../../src/state/shared-lines.js';
 
 t.test('lines come to whoever has not read them', async (t) => {
-  const handle = SharedLines.create(1 << 20);
+  const handle = SharedLines.create(1 << 20, Attention.create(1));
   const writer = new SharedLines(handle);
   const reader = new SharedLines(handle);
   t.equal(reader.read(), null);
@@ -33,7 +34,7 @@ t.test('lines come to whoever has not read them', async (t) => {
 });
 
 t.test('many changes', async (t) => {
-  const handle = SharedLines.create(1 << 20);
+  const handle = SharedLines.create(1 << 20, Attention.create(1));
   const writer = new SharedLines(handle);
   const reader = new SharedLines(handle);
   writer.replace(['first']);

@@ -24,6 +24,7 @@ import {
 } from '../../src/keyspace/entry.js';
 import { createKeyspace, Keyspace, type KeyspaceHandle } from '../../src/keyspace/keyspace.js';
 import type { Shard } from '../../src/keyspace/shard.js';
+import { Attention } from '../../src/memory/attention.js';
 import { HeaderWord } from '../../src/memory/shard-memory.js';
 import { SnapshotImageWriter } from '../../src/persistence/image-writer.js';
 import { ReplyWriter } from '../../src/protocol/reply-writer.js';
@@ -88,10 +89,10 @@ export class Engine {
     const settings = { ...defaultSettings(), isReplaying };
     config.copyTo(settings);
     const counters = new Float64Array(KeyspaceCounter.COUNT);
-    this.handle = keyspace ?? createKeyspace(shards, shardBytes, DATABASES);
+    this.handle = keyspace ?? createKeyspace(shards, shardBytes, DATABASES, Attention.create(1));
     this.keyspace = new Keyspace(this.handle, settings, counters);
     const table = isReplaying ? createReplayTable([]) : createCommandTable();
-    this.state = new ProcessState(createProcessState(1, table.size), 0, () => {});
+    this.state = new ProcessState(createProcessState(Attention.create(2), 1, table.size), 0, () => {});
     const services = {
       state: this.state,
       config,

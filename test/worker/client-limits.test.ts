@@ -5,6 +5,7 @@ import { Config } from '../../src/config/config.js';
 import { ClientRows } from '../../src/execution/client-rows.js';
 import { NO_REQUEST } from '../../src/execution/request.js';
 import { ClientClass, Session } from '../../src/execution/session.js';
+import { Attention } from '../../src/memory/attention.js';
 import { Connection } from '../../src/network/connection.js';
 import { ReplyWriter } from '../../src/protocol/reply-writer.js';
 import { SubscribedNames } from '../../src/pubsub/subscriptions.js';
@@ -22,7 +23,7 @@ const KINDS: readonly Kind[] = ['normal', 'replica', 'pubsub', 'monitor'];
 /** A worker's clients and their limits. */
 class Clients {
   readonly config = new Config();
-  readonly table = new ClientTable(ClientTable.create(64));
+  readonly table = new ClientTable(ClientTable.create(Attention.create(4), 64));
   readonly rows = new ClientRows(this.table, 0);
   readonly counters = new Float64Array(64);
   readonly connections = new Map<number, Connection>();

@@ -12,6 +12,7 @@
  */
 
 import { type ClientAuthentication, Config } from '../../config/config.js';
+import type { HeededBlock } from '../../memory/attention.js';
 import { SharedConfig } from '../../state/shared-config.js';
 import { TlsState } from '../../state/tls-state.js';
 import { WorkerLoad } from '../../state/worker-load.js';
@@ -42,7 +43,7 @@ export interface HandshakerOptions {
   /** How many threads do handshakes. */
   readonly handshakers: number;
   /** A SharedConfig, a TlsState and a WorkerLoad. */
-  readonly config: SharedArrayBuffer;
+  readonly config: HeededBlock;
   readonly tls: SharedArrayBuffer;
   readonly workerLoad: SharedArrayBuffer;
 }
