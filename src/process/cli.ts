@@ -6,8 +6,10 @@ import { setFlagsFromString } from 'node:v8';
 import { Command, Option } from 'commander';
 import { loadConfig, parseCommandLine } from '../config/command-line.js';
 import type { Config } from '../config/config.js';
+import { loadLibc } from '../system/libc.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
 import { ignoreSignals } from './signals.js';
+import { keepHeapSmall } from './start-memory.js';
 import { startDaemon } from './supervision.js';
 
 /** The directives that --help explains, by group. */
@@ -119,6 +121,8 @@ async function main(): Promise<void> {
   if (config.daemonize && !config.isUnderSystemd) {
     await startDaemon(config);
   } else {
+    const libc = loadLibc();
+    if (libc !== null) keepHeapSmall(libc);
     // By `require`, so that it stays a bundle of its own: not all that is started is a server.
     const { startServer } = createRequire(import.meta.url)('./server.js') as typeof import('./server.js');
     await startServer(config);

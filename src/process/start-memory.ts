@@ -1,7 +1,9 @@
 /**
- * Memory that only the start has needed. To compile the code of all threads takes some megabytes of the C library's heap,
- * and touches most of Node's executable and of the libraries, half of all that an empty server has in memory. Both are given
- * back: what is needed again comes back from the page cache, a few pages at a time.
+ * Memory that only the start has needed. To read and compile the code of all threads takes some megabytes of the C library's
+ * heap, and touches most of Node's executable and of the libraries, half of all that an empty server has in memory. Both are
+ * given back: what is needed again comes back from the page cache, a few pages at a time.
+ *
+ * Of the heap, only what nothing is used behind can be given back. So large blocks are kept out of it from the beginning.
  */
 
 import { readFileSync } from 'node:fs';
@@ -9,6 +11,16 @@ import type { Libc } from '../system/libc.js';
 
 const MADV_DONTNEED = 4;
 const KIB = 1024;
+/** Option of mallopt: blocks of this size and more are mapped by themselves. */
+const M_MMAP_THRESHOLD = -3;
+
+/**
+ * Has large blocks of the C library mapped by themselves, and unmapped when they are freed. By itself it does so only
+ * until it frees the first ones, and then takes them from its heap. To be called before code is loaded.
+ */
+export function keepHeapSmall(libc: Libc): void {
+  libc.setMallocOption(M_MMAP_THRESHOLD, 128 * KIB);
+}
 
 /** A piece of a file that is mapped and that nobody has written to. */
 export interface MappedFile {

@@ -105,6 +105,8 @@ export interface Libc {
   madvise(address: Address, lengthBytes: number, advice: number): number;
   /** Gives what the C library keeps of freed memory back to the system, except for so much. */
   mallocTrim(keptBytes: number): void;
+  /** Sets an option of the C library's allocator (`mallopt`). */
+  setMallocOption(option: number, value: number): void;
   /** Moves bytes; the ranges may overlap. */
   memmove(target: Address, source: Address, lengthBytes: number): void;
   ioUringSetup(entries: number, parameters: Address): number;
@@ -193,6 +195,7 @@ function bindCalls(): Libc | null {
       setResourceLimit: bind('setrlimit', 'int', ['int', 'intptr_t']),
       madvise: bind('madvise', 'int', ['intptr_t', 'size_t', 'int']),
       mallocTrim: bindIfThere('malloc_trim', 'void', ['size_t']) ?? (() => {}),
+      setMallocOption: bindIfThere('mallopt', 'int', ['int', 'int']) ?? (() => {}),
       memmove: bind('memmove', 'void', ['intptr_t', 'intptr_t', 'size_t']),
       ioUringSetup: (entries, parameters) => systemCall4(SystemCall.IoUringSetup, entries, parameters, 0, 0),
       ioUringEnter: (fd, submitted, completedMin, flags, argument, argumentBytes) =>

@@ -5,8 +5,6 @@
 import { constants } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
-import { followAppendOnly } from '../commands/server/append-only.js';
-import { saveIfDue } from '../commands/server/save.js';
 import { Config, type Permission } from '../config/config.js';
 import { defaultSettings, type KeyspaceSettings } from '../config/keyspace-settings.js';
 import { Refusal } from '../execution/access-check.js';
@@ -19,28 +17,23 @@ import { HoldFinish } from '../execution/hold-finish.js';
 import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
 import type { ServerServices } from '../execution/services.js';
-import { type Handover, ReplyMode, Session } from '../execution/session.js';
+import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
 import type { QueuedCommand } from '../execution/transactions.js';
 import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
-import { doDeferred } from '../keyspace/deferred-work.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
-import { lockWaits } from '../memory/lock.js';
-import { ScriptRunsLong } from '../memory/lock-order.js';
 import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
 import { EpollTransport } from '../network/epoll-transport.js';
-import { inputBuffers } from '../network/input-buffers.js';
 import { InputGathering } from '../network/input-gathering.js';
 import { IoUringTransport } from '../network/io-uring-transport.js';
 import type { ListenOptions } from '../network/listener.js';
 import { joinListeners, openSharedListeners, type SharedListener } from '../network/node-listener.js';
 import { NodeTransport } from '../network/node-transport.js';
-import { outputBlocks } from '../network/output-blocks.js';
 import { ProcessorLoad } from '../network/processor-load.js';
 import { PROTECTED_MODE_ERROR } from '../network/protected-mode.js';
 import { isLoopbackAddress } from '../network/socket-address.js';
@@ -56,55 +49,33 @@ import { ChannelRegistry, type ChannelRegistryHandle } from '../pubsub/channel-r
 import { DenialContext } from '../state/access-log.js';
 import { CLIENT_ROWS_MAX } from '../state/client-table.js';
 import { ServerCounter } from '../state/command-statistics.js';
-import { PauseKind } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
 import { ProcessState, type ProcessStateHandle } from '../state/process-state.js';
 import { monotonicMs } from '../system/clock.js';
 import { writeCrashReport } from '../system/crash-report.js';
 import { DescriptorLimit } from '../system/descriptors.js';
-import { loadLibc } from '../system/libc.js';
-import { createLog } from '../system/log.js';
+import { type Libc, loadLibc } from '../system/libc.js';
+import { createLog, type Log } from '../system/log.js';
 import { BusyServer } from './busy-server.js';
 import { ClientLimits } from './client-limits.js';
+import { ConnectionMoves } from './connection-moves.js';
 import { crashDetails } from './crash-details.js';
 import { HeldReplies } from './held-replies.js';
-import { HugePages } from './huge-pages.js';
+import { HouseKeeping } from './house-keeping.js';
 import { WorkerMessages } from './message-output.js';
 import { WorkerPlacement } from './placement.js';
+import { PostponedCommands } from './postponed-commands.js';
 
 /** A client that is silent for so long needs no room for the rest of its command yet. */
 const SHRINK_AFTER_IDLE_MS = 2000;
-/** The time between two ticks that active expiry may take. */
-const EXPIRE_BUDGET_MS = 10;
-/** More of it for each step of `active-expire-effort`. */
-const EXPIRE_EFFORT_MS = 4;
-/** The same for freeing large values. */
-const LAZY_FREE_BUDGET_MS = 10;
-/** The same for evicting. */
-const EVICTION_BUDGET_MS = 10;
-/** The same each time that nothing else is to be done: whoever comes next may have to wait for it. */
-const SPARE_TIME_BUDGET_MS = 1;
-/** A connection that brings more input than this stays where it is. */
-const MOVED_INPUT_BYTES_MAX = 64 * 1024;
 const DEMOTED =
   'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
 /** As the acceptor says it. */
 const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
-/** Buffers that were not needed for so long are given back. */
-const TRIM_MS = 3000;
 /** Replies of one connection before the others have their turn. */
 const TURN_REPLY_BYTES_MAX = 1024 * 1024;
 /** The type of a TLS record with a handshake; the major version 3 follows it. */
 const TLS_HANDSHAKE = 0x16;
-const NO_BYTES = new Uint8Array(0);
-
-/** A connection that another worker has given away. */
-interface Arrival {
-  readonly fd: number;
-  readonly slot: number;
-  readonly input: Uint8Array;
-}
-
 /** What a worker thread is started with. */
 export interface WorkerOptions {
   readonly index: number;
@@ -152,17 +123,12 @@ export class Worker implements ConnectionHandler {
   private readonly services: ServerServices;
   private readonly access: AccessControl;
   private readonly settings: KeyspaceSettings;
-  private hugePages: HugePages | null = null;
-  /** The workers that keep house now: each for the shards whose number modulo theirs is its own. */
-  private houseKeepers = 0;
   private readonly imageWriter: SnapshotImageWriter;
+  private readonly houseKeeping: HouseKeeping;
   private readonly connections = new Map<number, Connection>();
   /** Connections with buffers that may grow or shrink without another command. */
   private readonly unsettled = new Set<Connection>();
-  /** Connections with a command that CLIENT PAUSE holds back, or that waits for its work. */
-  private readonly postponed = new Set<Connection>();
-  /** When the first of them is to go on in any case, in ms of the monotonic clock. */
-  private nextPostponedMs = Number.POSITIVE_INFINITY;
+  private readonly postponed: PostponedCommands;
   /** Commands are being executed: whatever fails now, the context knows which. */
   private isExecuting = false;
   private readonly heldReplies: HeldReplies;
@@ -176,20 +142,15 @@ export class Worker implements ConnectionHandler {
   /** The transport, if connections can move from and to it. */
   private sockets: SocketTransport | null = null;
   private placement: WorkerPlacement | null = null;
+  private moves: ConnectionMoves | null = null;
   private wasReplica = false;
-  /** Connections that are to go to the replication thread. */
-  private handovers: Connection[] = [];
   /** Made with the first slow script. */
   private busyServer: BusyServer | null = null;
-  /** Connections that are to move once the round has ended. */
-  private movers: Connection[] = [];
-  private arrivals: Arrival[] = [];
   private roundStartMs = 0;
   /** Replies that the connection whose commands run has been sent in this turn. */
   private turnBytes = 0;
-  private nextTrimMs = 0;
   private hasFailed = false;
-  private readonly nodeTls: NodeTls | null = null;
+  private nodeTls: NodeTls | null = null;
   private readonly acceptFailures: AcceptFailures;
 
   constructor(options: WorkerOptions) {
@@ -235,7 +196,64 @@ export class Worker implements ConnectionHandler {
     const log = createLog(this.config.logFile, () => this.config.logLevel);
     this.acceptFailures = new AcceptFailures(log);
     const descriptors = new DescriptorLimit(libc, options.reservedDescriptors);
-    this.services = {
+    this.services = this.createServices(clientRows, sessions, descriptors, log);
+    this.context = new CommandContext(this.keyspace, table, reply, this.services, counters);
+    this.executor = new Executor(this.context);
+    this.keyspace.journal.ring.wakeReplication = () => this.wakeReplication();
+    const { gate } = this.keyspace;
+    this.waitServer = new WaitServer(this.context);
+    gate.holdEnd = new HoldFinish(gate, this.waitServer, this.services.notices);
+    this.followLoading();
+    this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
+    for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
+    this.dispatcher = new Dispatcher(this.executor, reply);
+    this.postponed = new PostponedCommands(this.services, {
+      goOn: (connection, session, postponed) => this.goOn(connection, session, postponed),
+      hasGoneOn: (connection, session) => this.hasGoneOn(connection, session),
+    });
+    this.applyConfig();
+    this.houseKeeping = new HouseKeeping(
+      {
+        keyspace: this.keyspace,
+        services: this.services,
+        checks: this.executor.checks,
+        reply,
+        mayDeleteByItself: () => this.mayDeleteByItself(),
+      },
+      libc,
+    );
+    this.transport = this.createTransport(libc, reply, log);
+    this.limits = new ClientLimits({
+      worker: options.index,
+      config: this.config,
+      clients: this.state.clients,
+      counters: this.state.counters.server,
+      connections: this.connections,
+      transport: this.transport,
+      log,
+      describeSlot: (slot) => this.describeSlot(slot),
+      describe: (session) => this.describe(session),
+      wakeWorker: this.services.wakeWorker,
+    });
+    this.heldReplies = new HeldReplies(
+      this.keyspace.journal,
+      this.state.appendOnly,
+      this.transport,
+      options.index,
+      options.workerCount,
+      this.services.wakeWorker,
+    );
+  }
+
+  /** What commands ask of the worker and of the process. */
+  private createServices(
+    clientRows: ClientRows,
+    sessions: Map<number, Session>,
+    descriptors: DescriptorLimit,
+    log: Log,
+  ): ServerServices {
+    const { options } = this;
+    return {
       state: this.state,
       config: this.config,
       clientRows,
@@ -285,66 +303,44 @@ export class Worker implements ConnectionHandler {
           this.state.outbox.send(worker, MessageKind.Purge, 0);
         }
       },
-      releaseUnusedPages: (shard) =>
-        shard.arena.forEachUnusedPageRun((offset, lengthBytes) =>
-          this.hugePages?.release(shard.memory, offset, lengthBytes),
-        ),
+      releaseUnusedPages: (shard) => this.houseKeeping.releaseUnusedPages(shard),
       serveWhileBusy: (session) => this.serveWhileBusy(session),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
     };
-    this.context = new CommandContext(this.keyspace, table, reply, this.services, counters);
-    this.executor = new Executor(this.context);
-    this.keyspace.journal.ring.wakeReplication = () => this.wakeReplication();
-    const { gate } = this.keyspace;
-    this.waitServer = new WaitServer(this.context);
-    gate.holdEnd = new HoldFinish(gate, this.waitServer, this.services.notices);
-    this.followLoading();
-    this.imageWriter = new SnapshotImageWriter(this.settings, this.state.persistence);
-    for (const { snapshot } of this.keyspace.shards) snapshot.imageWriter = this.imageWriter;
-    this.dispatcher = new Dispatcher(this.executor, reply);
-    this.applyConfig();
-    this.takeShards();
-    if (this.acceptor !== null && libc !== null) {
-      const { workerLoad } = this.state;
-      const processors = new ProcessorLoad();
-      const gathering = new InputGathering(() => workerLoad.activeWorkers, processors);
-      const ring =
-        options.transport === 'io_uring'
-          ? IoUringTransport.create(libc, this.channel, reply, this, gathering)
-          : null;
-      this.sockets = ring ?? new EpollTransport(libc, this.channel, reply, this);
-      this.transport = this.sockets;
-      if (options.workerCount > 1)
-        this.placement = new WorkerPlacement(workerLoad, options.index, processors, libc.threadCpuMs, () =>
-          this.state.statistics.total(ServerCounter.CommandsProcessed),
-        );
-      if (ring === null) this.services.multiplexingApi = 'epoll';
-    } else {
+  }
+
+  /** Opens the way to the clients; over sockets of its own, the worker can pass connections on. */
+  private createTransport(libc: Libc | null, reply: ReplyWriter, log: Log): Transport {
+    const { options } = this;
+    if (this.acceptor === null || libc === null) {
       this.nodeTls = new NodeTls(this.state.tls, this.config, log);
       const transport = new NodeTransport(this.channels, options.index, reply, this, this.nodeTls);
       parentPort?.on('message', (message: ListenMessage) => void this.listen(transport, message));
-      this.transport = transport;
+      return transport;
     }
-    this.limits = new ClientLimits({
-      worker: options.index,
-      config: this.config,
-      clients: this.state.clients,
-      counters: this.state.counters.server,
-      connections: this.connections,
-      transport: this.transport,
-      log,
-      describeSlot: (slot) => this.describeSlot(slot),
-      describe: (session) => this.describe(session),
-      wakeWorker: this.services.wakeWorker,
+    const { workerLoad } = this.state;
+    const processors = new ProcessorLoad();
+    const gathering = new InputGathering(() => workerLoad.activeWorkers, processors);
+    const ring =
+      options.transport === 'io_uring'
+        ? IoUringTransport.create(libc, this.channel, reply, this, gathering)
+        : null;
+    this.sockets = ring ?? new EpollTransport(libc, this.channel, reply, this);
+    if (options.workerCount > 1)
+      this.placement = new WorkerPlacement(workerLoad, options.index, processors, libc.threadCpuMs, () =>
+        this.state.statistics.total(ServerCounter.CommandsProcessed),
+      );
+    if (ring === null) this.services.multiplexingApi = 'epoll';
+    this.moves = new ConnectionMoves({
+      services: this.services,
+      access: this.access,
+      sockets: this.sockets,
+      placement: this.placement,
+      channels: this.channels,
+      adopt: (connection, session) => this.adopt(connection, session),
+      forget: (connection, session) => this.forget(connection, session),
     });
-    this.heldReplies = new HeldReplies(
-      this.keyspace.journal,
-      this.state.appendOnly,
-      this.transport,
-      options.index,
-      options.workerCount,
-      this.services.wakeWorker,
-    );
+    return this.sockets;
   }
 
   start(): void {
@@ -470,8 +466,7 @@ export class Worker implements ConnectionHandler {
       this.access.beginWithCertificate(session, this.transport.certificateName(connection));
     const hasRow = this.services.clientRows.open(session);
     connection.session = session;
-    this.connections.set(id, connection);
-    this.services.sessions.set(id, session);
+    this.adopt(connection, session);
     this.state.counters.server[ServerCounter.ConnectionsReceived]++;
     this.limits.opened(connection, session);
     if (!hasRow) {
@@ -509,8 +504,7 @@ export class Worker implements ConnectionHandler {
     this.context.nowMs = Date.now();
     if (this.roundStartMs === 0) this.roundStartMs = monotonicMs();
     // Not while a slow script runs: the worker that is to have it may be the script's.
-    if (this.placement?.noteInput(connection) && this.keyspace.lockOrder.slowScripts === 0)
-      this.movers.push(connection);
+    this.moves?.noteInput(connection, this.keyspace.lockOrder.slowScripts === 0);
     session.lastInteractionMs = this.roundStartMs;
     if (
       session.lastCommandId < 0 &&
@@ -568,19 +562,6 @@ export class Worker implements ConnectionHandler {
     if (!session.authenticated) this.publishBuffers(connection, session);
   }
 
-  /** Keeps house from now on for its share of the shards, with all workers that have been started. */
-  private takeShards(): void {
-    const { index } = this.options;
-    const houseKeepers = Math.max(this.state.workerLoad.startedWorkers, index + 1);
-    if (houseKeepers === this.houseKeepers) return;
-    this.houseKeepers = houseKeepers;
-    const memories = this.keyspace.shards
-      .filter((shard) => shard.index % houseKeepers === index)
-      .map((shard) => shard.memory);
-    const libc = loadLibc();
-    this.hugePages = libc === null ? null : new HugePages(libc, memories);
-  }
-
   /** What has to happen once commands of a connection have run. */
   afterCommands(connection: Connection, session: Session): void {
     // Who has not authenticated is told nothing of the data.
@@ -588,7 +569,7 @@ export class Worker implements ConnectionHandler {
     this.limits.afterCommands(connection, session);
     if (session.handover !== null) {
       session.postponed = null;
-      this.handovers.push(connection);
+      this.moves?.handOver(connection);
       return;
     }
     if (this.state.outbox.takeCongestion() && session.postponed === null) {
@@ -599,16 +580,9 @@ export class Worker implements ConnectionHandler {
     if (session.isWaiting) {
       connection.closesOnEnd = true;
     } else {
-      if (!this.postponed.has(connection)) this.state.control.addBlockedClients(1);
-      this.postponed.add(connection);
-      this.notePostponedDeadline(session);
+      this.postponed.add(connection, session);
     }
     this.transport.pauseReading(connection);
-  }
-
-  private notePostponedDeadline({ postponedWork }: Session): void {
-    const deadlineMs = postponedWork?.deadlineMs;
-    if (deadlineMs !== undefined && deadlineMs < this.nextPostponedMs) this.nextPostponedMs = deadlineMs;
   }
 
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
@@ -632,27 +606,13 @@ export class Worker implements ConnectionHandler {
     this.services.waitRoom.finishServed();
     this.messages.flush();
     this.heldReplies.commit();
-    if (this.movers.length > 0) this.moveAway();
-    if (this.handovers.length > 0) this.handOver();
+    this.moves?.onRoundEnd();
     this.wakeReplication();
   }
 
   /** Has what was recorded go to replicas. */
   private wakeReplication(): void {
     if (this.keyspace.journal.ring.wakesReplication) this.channels[this.options.workerCount].wake();
-  }
-
-  /** Lets connections of replicas go, once their replies have gone. */
-  private handOver(): void {
-    const connections = this.handovers;
-    this.handovers = [];
-    for (const connection of connections) {
-      if (connection.isClosed) continue;
-      // It may not be let go at once, or not this time.
-      this.handovers.push(connection);
-      if (connection.isOutputHeld || connection.pendingOutputBytes > 0) continue;
-      this.sockets?.detach(connection);
-    }
   }
 
   /** Has a client sent a message, or a part of one that more clients get. */
@@ -689,13 +649,13 @@ export class Worker implements ConnectionHandler {
   }
 
   get nextDeadlineMs(): number {
-    return Math.min(this.services.waitRoom.nextDeadlineMs, this.nextPostponedMs);
+    return Math.min(this.services.waitRoom.nextDeadlineMs, this.postponed.nextDeadlineMs);
   }
 
   onDeadline(): void {
     this.keyspace.keptLock.letGo();
     this.services.waitRoom.expire(monotonicMs());
-    this.resumePostponed();
+    this.postponed.resume();
     this.onRoundEnd();
   }
 
@@ -760,67 +720,8 @@ export class Worker implements ConnectionHandler {
     else if (session.clientSlot >= 0) clients.requestKill(session.clientSlot, session.id);
   }
 
-  /** Lets connections go that are to move, as far as nothing binds them to this thread now. */
-  private moveAway(): void {
-    const { movers } = this;
-    this.movers = [];
-    for (const connection of movers) {
-      const { session } = connection;
-      if (session?.isMovable && connection.isMovable) this.sockets?.detach(connection);
-    }
-  }
-
   onDetached(connection: Connection): void {
-    const { index } = this.options;
-    const session = connection.session as Session;
-    const { fd } = connection;
-    const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
-    this.forget(connection, session);
-    connection.abandon();
-    if (session.handover !== null) {
-      this.sendReplica(session, session.handover, fd, input);
-      return;
-    }
-    const target = input.length > MOVED_INPUT_BYTES_MAX ? index : (this.placement?.takeTarget() ?? index);
-    const slot = this.services.clientRows.leave(session, target);
-    if (target !== index) {
-      this.channels[target].connectionOpened();
-      this.state.outbox.send(target, MessageKind.Connection, session.id, fd, slot, 0, input);
-      this.channel.connectionClosed();
-      return;
-    }
-    this.arrivals.push({ fd, slot, input });
-    this.takeArrivals();
-  }
-
-  /** Gives a replica's connection to the replication thread. */
-  private sendReplica(session: Session, handover: Handover, fd: number, input: Uint8Array): void {
-    const { workerCount } = this.options;
-    const slot = this.services.clientRows.leave(session, workerCount);
-    const head = Buffer.from(JSON.stringify(handover));
-    const payload = Buffer.concat([head, input]);
-    this.state.outbox.send(workerCount, MessageKind.Replica, session.id, fd, slot, head.length, payload);
-    this.channel.connectionClosed();
-  }
-
-  /** Takes over the connections that have moved here. */
-  private takeArrivals(): void {
-    const { arrivals, sockets } = this;
-    if (arrivals.length === 0 || sockets === null) return;
-    this.arrivals = [];
-    // Their users may have been made a moment before.
-    this.access.follow();
-    for (const { fd, slot, input } of arrivals) {
-      const connection = sockets.attach(fd, this.state.clients.tlsSession(slot));
-      const session = this.services.clientRows.join(slot, connection);
-      const isUser = this.access.resume(session, this.services.clientRows.userId(slot));
-      connection.session = session;
-      this.connections.set(session.id, connection);
-      this.services.sessions.set(session.id, session);
-      this.state.counters.server[ServerCounter.ConnectionsMoved]++;
-      if (!isUser || this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
-      else if (input.length > 0) sockets.giveInput(connection, input);
-    }
+    this.moves?.onDetached(connection);
   }
 
   /** A slow script of a client runs here: sees what other clients want. */
@@ -886,13 +787,18 @@ export class Worker implements ConnectionHandler {
     this.services.subscriptions.unsubscribeAll(session);
     this.services.invalidations.end(session);
     this.services.clientRows.close(session);
-    if (this.postponed.delete(connection)) this.state.control.addBlockedClients(-1);
+    this.postponed.remove(connection);
     this.forget(connection, session);
     this.channel.connectionClosed();
   }
 
   onTlsFailure(_connection: Connection, reason: string): void {
     this.services.log(`Reading from client: ${reason}`, 'verbose');
+  }
+
+  private adopt(connection: Connection, session: Session): void {
+    this.connections.set(session.id, connection);
+    this.services.sessions.set(session.id, session);
   }
 
   private forget(connection: Connection, session: Session): void {
@@ -913,15 +819,10 @@ export class Worker implements ConnectionHandler {
     this.access.follow();
     this.readMailbox();
     this.takeRequests();
-    this.resumePostponed();
+    this.postponed.resume();
     this.followConfig();
     this.followLoading();
-    if (this.options.index === 0 && !this.executor.checks.isLoading) {
-      this.unlessBusy(() => {
-        followAppendOnly(this.keyspace, this.services, Date.now());
-        return false;
-      });
-    }
+    this.houseKeeping.followAppendOnly();
   }
 
   /** Who waits to change keys does so in vain on a replica. */
@@ -939,28 +840,18 @@ export class Worker implements ConnectionHandler {
 
   takeMail(): void {
     this.state.mail.drain(this.options.index, this.receive);
-    this.takeArrivals();
+    this.moves?.takeArrivals();
   }
 
   private readonly receive = (message: Message): void => {
-    const { kind, bytes, offset, length } = message;
+    const { kind } = message;
     if (kind === MessageKind.MonitorLines) this.services.monitors.receive(message);
     else if (kind === MessageKind.WaitEnded) this.services.waitRoom.receive(message);
     else if (kind === MessageKind.Published) this.services.publisher.receive(message);
-    else if (kind === MessageKind.Purge) this.giveBackBuffers(true);
+    else if (kind === MessageKind.Purge) this.houseKeeping.giveBackBuffers(true);
     else if (kind >= MessageKind.Invalidated) this.services.invalidations.receive(message);
-    else if (kind === MessageKind.Connection) {
-      const input = bytes.slice(offset, offset + length);
-      this.arrivals.push({ fd: message.first, slot: message.second, input });
-    }
+    else if (kind === MessageKind.Connection) this.moves?.receive(message);
   };
-
-  /** Gives back memory that is kept for long replies: what was not used lately, or with `isForced` all of it. */
-  private giveBackBuffers(isForced: boolean): void {
-    outputBlocks.trim(isForced);
-    inputBuffers.trim(isForced);
-    this.transport.reply.shrinkIfUnused(isForced);
-  }
 
   /** Sends bytes that are no reply to a connection. Nothing else may wait in the reply writer. */
   private sendTo(session: Session, bytes: Uint8Array, offset: number, length: number): void {
@@ -982,70 +873,47 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  /** Lets connections go on whose commands were held back, if the pause or their work is over. */
-  private resumePostponed(): void {
-    this.nextPostponedMs = Number.POSITIVE_INFINITY;
-    if (this.postponed.size === 0) return;
-    this.services.transfers.collect();
-    const nowMs = Date.now();
-    // While all is paused, the tick looks again.
-    if (this.state.control.pauseKind(monotonicMs()) === PauseKind.All) return;
-    for (const connection of [...this.postponed]) {
-      const { session } = connection;
-      if (session === null || session.postponed === null) continue;
-      if (session.postponedWork?.isReady === false) {
-        this.notePostponedDeadline(session);
-        continue;
-      }
-      this.context.nowMs = nowMs;
-      this.heldReplies.beforeCommands();
-      this.limits.beforeCommands(session);
-      this.transport.reply.protocol = session.protocol;
-      this.transport.reply.outlet = connection;
-      this.isExecuting = true;
-      try {
-        this.executor.executePostponed(session, session.postponed);
-      } catch (error) {
-        this.fail(error);
-      }
-      this.isExecuting = false;
-      this.transport.reply.outlet = null;
-      if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
-      this.limits.afterCommands(connection, session);
-      this.services.monitors.flush();
-      if (session.handover !== null && !connection.isClosed) {
-        session.postponed = null;
-        this.handovers.push(connection);
-      }
-      if (connection.isClosed) continue;
-      if (session.postponed !== null && !session.isWaiting) {
-        this.notePostponedDeadline(session);
-        continue;
-      }
-      this.postponed.delete(connection);
-      this.state.control.addBlockedClients(-1);
-      if (session.isWaiting) {
-        // It waits for keys now, and is not read from until it is served.
-        connection.closesOnEnd = true;
-        continue;
-      }
-      if (session.closing) connection.closeAfterReply();
-      this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
-      this.transport.send(connection);
-      if (session.handover === null) this.transport.resumeReading(connection);
+  /** Runs a command that was postponed. */
+  private goOn(connection: Connection, session: Session, postponed: QueuedCommand): void {
+    const { reply } = this.transport;
+    this.context.nowMs = Date.now();
+    this.heldReplies.beforeCommands();
+    this.limits.beforeCommands(session);
+    reply.protocol = session.protocol;
+    reply.outlet = connection;
+    this.isExecuting = true;
+    try {
+      this.executor.executePostponed(session, postponed);
+    } catch (error) {
+      this.fail(error);
     }
+    this.isExecuting = false;
+    reply.outlet = null;
+    if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
+    this.limits.afterCommands(connection, session);
+    this.services.monitors.flush();
+    if (session.handover !== null && !connection.isClosed) {
+      session.postponed = null;
+      this.moves?.handOver(connection);
+    }
+  }
+
+  /** The command has run, or waits for keys now: then it is not read from until it is served. */
+  private hasGoneOn(connection: Connection, session: Session): void {
+    if (session.isWaiting) {
+      connection.closesOnEnd = true;
+      return;
+    }
+    if (session.closing) connection.closeAfterReply();
+    this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
+    this.transport.send(connection);
+    if (session.handover === null) this.transport.resumeReading(connection);
   }
 
   onSpareTime(): boolean {
     // Whoever loads would have to wait.
     if (this.executor.checks.isLoading) return false;
-    const { index } = this.options;
-    const arePagesLeft = this.hugePages?.step() ?? false;
-    const hasWork = this.unlessBusy(() => {
-      const mustEvict = this.executor.checks.evictInBackground(SPARE_TIME_BUDGET_MS, Date.now());
-      return this.keyspace.lazyFreeCycle(index, this.houseKeepers, SPARE_TIME_BUDGET_MS) || mustEvict;
-    });
-    return hasWork || arePagesLeft;
+    return this.houseKeeping.inSpareTime();
   }
 
   onTick(): boolean {
@@ -1061,80 +929,24 @@ export class Worker implements ConnectionHandler {
     this.heldReplies.commit();
     this.readMailbox();
     this.takeRequests();
-    this.resumePostponed();
+    this.postponed.resume();
     // A connection that has moved here, or goes on, may have run commands.
     this.onRoundEnd();
     if (this.postponed.size > 0) isWorkLeft = true;
     this.followLoading();
-    if (this.executor.checks.isLoading) {
-      const { loadedBytes, loadTotalBytes } = this.state.persistence;
-      this.hugePages?.followLoading(loadedBytes / Math.max(1, loadTotalBytes));
-    } else {
-      if (this.hugePages?.step()) isWorkLeft = true;
-      if (this.unlessBusy(() => this.keepHouse(nowMs))) isWorkLeft = true;
-    }
+    if (this.houseKeeping.tick(nowMs)) isWorkLeft = true;
     const { engine } = this.context.scripts;
     engine.trim();
     this.state.runningScripts.noteVmBytes(this.options.index, engine.usedBytes);
-    this.publishLockWaits();
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
-    if (this.options.index === 0) {
-      this.state.statistics.sample(monotonicMs());
-      this.state.clients.forgetOldPeaks(Math.floor(monotonicMs() / 1000));
-    }
     // With `always`, nobody has woken the journal thread for what has expired.
     this.keyspace.journal.ring.wakeIfPending();
-    if (performance.now() >= this.nextTrimMs) {
-      this.nextTrimMs = performance.now() + TRIM_MS;
-      this.giveBackBuffers(false);
-    }
     this.waitServer.serveHeldBack();
     // What has expired may have served somebody, and caused messages.
     this.services.waitRoom.finishServed();
     this.messages.flush();
     this.limits.tick(monotonicMs());
     this.wakeReplication();
-    return isWorkLeft;
-  }
-
-  /** Does something that takes locks, but not while a slow script may have them. Returns what it returns, or false. */
-  private unlessBusy(action: () => boolean): boolean {
-    if (this.keyspace.lockOrder.slowScripts !== 0) return false;
-    try {
-      doDeferred();
-      // What could not be told under the locks then.
-      if (this.keyspace.gate.hasNotices) this.keyspace.gate.holdEnd?.afterRelease();
-      return action();
-    } catch (error) {
-      if (error instanceof ScriptRunsLong) return false;
-      throw error;
-    }
-  }
-
-  private publishLockWaits(): void {
-    const { server } = this.state.counters;
-    server[ServerCounter.LocksContended] = lockWaits.contended;
-    server[ServerCounter.LockSleeps] = lockWaits.sleeps;
-    server[ServerCounter.LockSleepMicroseconds] = Math.round(1000 * lockWaits.sleepMs);
-  }
-
-  /** What the worker does for its shards; returns whether more is to be done. */
-  private keepHouse(nowMs: number): boolean {
-    const { index } = this.options;
-    const { houseKeepers } = this;
-    const { control } = this.state;
-    let isWorkLeft = false;
-    if (control.isActiveExpireOn && this.mayDeleteByItself()) {
-      const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (this.config.activeExpireEffort - 1);
-      isWorkLeft = this.keyspace.expireCycle(index, houseKeepers, budgetMs);
-    }
-    if (this.keyspace.lazyFreeCycle(index, houseKeepers, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
-    if (this.keyspace.limitTracking(index, houseKeepers)) isWorkLeft = true;
-    if (this.executor.checks.evictInBackground(EVICTION_BUDGET_MS, nowMs)) isWorkLeft = true;
-    if (index === 0) {
-      saveIfDue(this.keyspace, this.services, nowMs);
-      followAppendOnly(this.keyspace, this.services, nowMs);
-    }
     return isWorkLeft;
   }
 
