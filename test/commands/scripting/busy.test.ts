@@ -64,6 +64,17 @@ withEach('a slow script is killed', async (t, server) => {
   t.equal(await clients[5]!.text('DEBUG', 'VERIFY'), '+OK\r\n');
 });
 
+withEach('it sees what clients do meanwhile', async (t, server) => {
+  const client = await server.rawClient();
+  await client.command('DEBUG', 'SET-DISABLE-DENY-SCRIPTS', 1);
+  const untilNamed =
+    "repeat local list = redis.call('CLIENT', 'LIST') until list:find('name=chosen') return 'seen'";
+  const running = await begin(server, 'EVAL', untilNamed, 0);
+  t.match(await client.text('HELLO', 2, 'SETNAME', 'chosen'), /server/);
+  t.equal((await running.read()).toString(), '$4\r\nseen\r\n');
+  await client.command('DEBUG', 'SET-DISABLE-DENY-SCRIPTS', 0);
+});
+
 withEach('one that has written can only be ended with the server', async (t, server) => {
   const client = await server.rawClient();
   const running = await begin(server, 'EVAL', `redis.call('SET', KEYS[1], 'v') ${ENDLESS}`, 1, 'k');
