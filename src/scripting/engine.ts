@@ -62,7 +62,7 @@ export class Library {
 /** An instance that has grown beyond this is replaced when its values are small again. */
 const KEPT_MEMORY_BYTES = 32 << 20;
 /** What is compiled, and garbage, may take this part of the memory before more is compiled. */
-const COMPILED_SHARE = 0.5;
+const COMPILED_SHARE = 0.25;
 /** Lua's own text of that error. */
 const NO_MEMORY = 'not enough memory';
 const LINE_ENDS = /[\r\n]/g;

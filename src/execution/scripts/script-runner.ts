@@ -49,6 +49,8 @@ const ENDED = 'ERR ended';
 /** A reply that has the engine ask whether the script has to end. */
 const ASK = 0;
 const JOURNAL_FLAG = 1;
+/** Scripts and transactions within scripts: not even DEBUG allows them. */
+const NEVER_IN_SCRIPTS = CommandTrait.RunsScript | CommandTrait.RunsQueue | CommandTrait.Immediate;
 const UNMONITORED_FLAGS = CommandFlag.Admin | CommandFlag.SkipMonitor;
 const LOG_LEVELS = ['debug', 'verbose', 'notice', 'warning'] as const;
 const COMMAND_ARGUMENTS_SHOWN = 32;
@@ -329,7 +331,8 @@ export class ScriptRunner implements ScriptHost {
       return this.refuse('ERR Wrong number of args calling Redis command from script', command);
     }
     const { flags } = command;
-    if (isForbidden(command) && !context.services.state.scriptCache.allowsAnyCommand) {
+    const { allowsAnyCommand } = context.services.state.scriptCache;
+    if (isForbidden(command) && (!allowsAnyCommand || (command.traits & NEVER_IN_SCRIPTS) !== 0)) {
       return this.refuse('ERR This Redis command is not allowed from script', command);
     }
     if (this.isReplaying) return command;

@@ -72,6 +72,10 @@ withEach('it sees what clients do meanwhile', async (t, server) => {
   const running = await begin(server, 'EVAL', untilNamed, 0);
   t.match(await client.text('HELLO', 2, 'SETNAME', 'chosen'), /server/);
   t.equal((await running.read()).toString(), '$4\r\nseen\r\n');
+  for (const command of ['MULTI', 'EXEC', 'EVAL']) {
+    const words = command === 'EVAL' ? "'EVAL', 'return 1', 0" : `'${command}'`;
+    t.match(await client.text('EVAL', `return redis.call(${words})`, 0), /not allowed from script/, command);
+  }
   await client.command('DEBUG', 'SET-DISABLE-DENY-SCRIPTS', 0);
 });
 
