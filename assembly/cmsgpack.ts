@@ -357,15 +357,12 @@ function decodeByType(L: State, type: u32): void {
     case 0xd3:
       pushNumber(L, <f64>(<i64>takeBytes(1, 8)));
       break;
-    case 0xc4:
     case 0xd9:
       decodeString(L, <u32>takeBytes(1, 1));
       break;
-    case 0xc5:
     case 0xda:
       decodeString(L, <u32>takeBytes(1, 2));
       break;
-    case 0xc6:
     case 0xdb:
       decodeString(L, <u32>takeBytes(1, 4));
       break;

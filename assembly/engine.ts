@@ -71,7 +71,7 @@ import {
   resetScriptProtocol,
   scriptProtocol,
 } from './redis-library';
-import { protectRecursively, refuseMissing, setFunction, setReadonly } from './registry';
+import { isReadonly, protectRecursively, refuseMissing, setFunction, setReadonly } from './registry';
 import { resetReplyArea } from './reply-area';
 import { arraySize } from './reply-reader';
 import { countedError, writeResult } from './reply-writer';
@@ -94,6 +94,9 @@ const ERR = text('err');
 const SOURCE = text('source');
 const LINE = text('line');
 const IGNORE_STATISTICS = text('ignore_error_stats_update');
+const HANDLER_SOURCE = text('@err_handler_def');
+const HANDLER_FAILED = text('ERR err_handler_def:10: Attempt to modify a readonly table');
+const HANDLER_LINE = 10;
 const ERR_CODE = text('ERR ');
 const INFO = text('nSl');
 const NIL = text('nil');
@@ -255,13 +258,26 @@ function handleError(L: State): i32 {
     lua_setfield(L, -2, ERR);
     lua_replace(L, 1);
   }
-  if (known) {
-    lua_pushstring(L, load<usize>(debugInfo, DEBUG_SOURCE));
-    lua_setfield(L, 1, SOURCE);
-    lua_pushnumber(L, <f64>load<i32>(debugInfo, DEBUG_CURRENT_LINE));
-    lua_setfield(L, 1, LINE);
+  if (!known) return 1;
+  if (isReadonly(lua_topointer(L, 1))) {
+    // Redis's handler is Lua code, fails with this table, and notes where it has failed itself.
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, HANDLER_FAILED);
+    lua_setfield(L, -2, ERR);
+    lua_replace(L, 1);
+    notePlace(L, HANDLER_SOURCE, HANDLER_LINE);
+  } else {
+    notePlace(L, load<usize>(debugInfo, DEBUG_SOURCE), load<i32>(debugInfo, DEBUG_CURRENT_LINE));
   }
   return 1;
+}
+
+/** Notes in the error at index 1 where it was raised. */
+function notePlace(L: State, source: usize, line: i32): void {
+  lua_pushstring(L, source);
+  lua_setfield(L, 1, SOURCE);
+  lua_pushnumber(L, <f64>line);
+  lua_setfield(L, 1, LINE);
 }
 
 // What a call of `evaluate` or `compileScript` gives to the functions inside the protected call.

@@ -83,14 +83,11 @@ function bulk(L: State, bytes: usize, length: u32): void {
   end += 2;
 }
 
-/** A line; line ends in it are blanks. With `trim`, those at its ends go. */
+/** A line; line ends in it are blanks. With `trim`, those at its end go. */
 function line(L: State, type: u32, bytes: usize, length: u32, trim: bool): void {
   let from = bytes;
   let to = bytes + length;
-  if (trim) {
-    while (to > from && (load<u8>(to - 1) === 13 || load<u8>(to - 1) === 10)) to--;
-    while (from < to && (load<u8>(from) === 13 || load<u8>(from) === 10)) from++;
-  }
+  if (trim) while (to > from && (load<u8>(to - 1) === 13 || load<u8>(to - 1) === 10)) to--;
   reserve(L, end, <u32>(to - from) + 3);
   byte(type);
   for (; from < to; from++) {

@@ -132,9 +132,13 @@ export class CommandChecks {
     return state.replication.goodReplicas < config.minReplicasToWrite;
   }
 
-  /** Whether a command needs data that is not old; of a transaction, each of its commands was asked. */
-  private needsFreshData({ flags, traits }: Command): boolean {
-    return (flags & CommandFlag.Stale) === 0 && (traits & CommandTrait.RunsQueue) === 0;
+  /** Whether a command, or one in the queue that it runs, needs data that is not old. */
+  private needsFreshData(command: Command): boolean {
+    const { request, session } = this.context;
+    const { queue } = session;
+    if ((this.flagsOf(command, request) & CommandFlag.Stale) === 0) return true;
+    if ((command.traits & CommandTrait.RunsQueue) === 0 || queue === null) return false;
+    return queue.some((queued) => (this.flagsOf(queued.command, queued.request) & CommandFlag.Stale) === 0);
   }
 
   /** Whether memory has, or is made to have, room for so much more. Nothing forbids evictions. */

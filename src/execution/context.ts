@@ -296,6 +296,15 @@ export class CommandContext implements KeyName {
     return this.lookup(index, this.session.database);
   }
 
+  /** Selects a key unnoticed, even if its time is over. */
+  peekExpired(index: number): number {
+    const { nowMs } = this;
+    this.nowMs = 0;
+    const entry = this.peek(index);
+    this.nowMs = nowMs;
+    return entry;
+  }
+
   /** Selects a key of another database (COPY, MOVE). Its shard is that of the same key in any database. */
   findIn(database: number, index: number): number {
     return this.lookup(index, database);

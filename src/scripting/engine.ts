@@ -61,6 +61,8 @@ export class Library {
 
 /** An instance that has grown beyond this is replaced when its values are small again. */
 const KEPT_MEMORY_BYTES = 32 << 20;
+/** What is compiled, and garbage, may take this part of the memory before more is compiled. */
+const COMPILED_SHARE = 0.25;
 /** Lua's own text of that error. */
 const NO_MEMORY = 'not enough memory';
 const LINE_ENDS = /[\r\n]/g;
@@ -147,8 +149,9 @@ export class ScriptEngine {
 
   /** Compiles a script in the present instance, unless that is done. Returns an error's text. */
   private prepare(script: Script): string | undefined {
+    if (this.instance !== undefined && script.instance === this.instanceNumber) return undefined;
+    this.makeRoom();
     let instance = this.current();
-    if (script.instance === this.instanceNumber) return undefined;
     const code = script.source.subarray(script.codeStart);
     try {
       script.reference = instance.putSource(code)
@@ -165,6 +168,19 @@ export class ScriptEngine {
     }
     script.instance = this.instanceNumber;
     return undefined;
+  }
+
+  /**
+   * Begins with an empty instance if what is compiled in this one takes too much of the memory: what a script may use is not to
+   * depend on how many others there are.
+   */
+  private makeRoom(): void {
+    const { instance } = this;
+    if (instance === undefined) return;
+    const bytesMax = this.options.memoryBytesMax * COMPILED_SHARE;
+    if (instance.usedBytes <= bytesMax) return;
+    instance.collectGarbage();
+    if (instance.usedBytes > bytesMax) this.discard();
   }
 
   /** Forgets the compiled form of a script. */
@@ -187,11 +203,11 @@ export class ScriptEngine {
 
   /** Calls a function of a library. Returns whether there is a reply. */
   callFunction(library: Library, name: string, request: ScriptArguments, protocol: 2 | 3): boolean {
-    const instance = this.current();
-    if (library.instance !== this.instanceNumber) {
+    if (this.instance === undefined || library.instance !== this.instanceNumber) {
       const error = this.load(library);
       if (error !== undefined) return this.fail(`ERR ${error}`);
     }
+    const instance = this.current();
     const called = library.functions.get(name);
     if (called === undefined) return this.fail('ERR Function not found');
     return this.evaluate(instance, instance.functionState, called.reference, request, protocol, name);
@@ -256,6 +272,7 @@ export class ScriptEngine {
   }
 
   private load(library: Library): string | undefined {
+    this.makeRoom();
     const instance = this.current();
     const code = library.source.subarray(library.codeStart);
     const functions = new Map<string, RegisteredFunction>();

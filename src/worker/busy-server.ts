@@ -21,6 +21,8 @@ const REPLY_BYTES = 16 * 1024;
 export interface BusyWorker extends ConnectionHandler {
   /** What has to happen once commands of a connection have run. */
   afterCommands(connection: Connection, session: Session): void;
+  /** Brings the client's row up to date, for others who look at it while the script runs. */
+  publishClient(connection: Connection, session: Session): void;
   /** Takes what other threads have sent; connections that move here among it, whose clients want answers. */
   takeMail(): void;
 }
@@ -75,6 +77,7 @@ export class BusyServer implements ConnectionHandler {
     session.lastInteractionMs = monotonicMs();
     const position = this.dispatcher.dispatch(connection, session, bytes, view, start, end);
     this.worker.afterCommands(connection, session);
+    this.worker.publishClient(connection, session);
     return position;
   }
 

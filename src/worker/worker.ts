@@ -701,7 +701,7 @@ export class Worker implements ConnectionHandler {
     this.limits.afterCommands(connection, session);
     if (connection.isClosed) return;
     this.state.counters.server[ServerCounter.OutputBytes] += reply.size;
-    this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
+    this.publishClient(connection, session);
     this.transport.send(connection);
     this.transport.resumeReading(connection);
   }
@@ -905,7 +905,7 @@ export class Worker implements ConnectionHandler {
       return;
     }
     if (session.closing) connection.closeAfterReply();
-    this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
+    this.publishClient(connection, session);
     this.transport.send(connection);
     if (session.handover === null) this.transport.resumeReading(connection);
   }
@@ -963,6 +963,10 @@ export class Worker implements ConnectionHandler {
         this.unsettled.delete(connection);
       }
     }
+  }
+
+  publishClient(connection: Connection, session: Session): void {
+    this.services.clientRows.publish(session, connection.queryBufferBytes, connection.queryBufferFreeBytes);
   }
 
   private publishBuffers(connection: Connection, session: Session): void {

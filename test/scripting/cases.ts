@@ -496,6 +496,18 @@ export const CASES: readonly (readonly [script: string, reply: string])[] = [
     "return {cmsgpack.unpack('\\193')}",
     '-ERR user_script:1: Bad data format in input. script: 4370c4369e4c339c56b8ad64adc652c10d7953b5, on @user_script:1.\r\n',
   ],
+  ...[196, 197, 198].map(
+    (code) =>
+      [
+        `return {pcall(cmsgpack.unpack, '\\${code}\\1')}`,
+        '*2\r\n$-1\r\n$25\r\nBad data format in input.\r\n',
+      ] as const,
+  ),
+  [
+    'error(redis)',
+    '-ERR err_handler_def:10: Attempt to modify a readonly table script: 9c663bc48a6e4aa1834d259e236a9dce567c26be, on @err_handler_def:10.\r\n',
+  ],
+  ["return {err = '\\nfirst\\nsecond\\r\\n'}", '- first second\r\n'],
   [
     "return {cmsgpack.unpack('\\146\\1')}",
     '-ERR user_script:1: Missing bytes in input. script: 6257cdcf8ad148ec52395b072561d9f5daf4af49, on @user_script:1.\r\n',

@@ -183,3 +183,14 @@ t.test('the allocator keeps what it holds apart', async (t) => {
     return 'ok'`;
   for (const seed of ['1', '2']) t.equal(tested.eval(script, [], [seed]), '$2\r\nok\r\n');
 });
+
+t.test('what a script may use does not depend on how many others there are', async (t) => {
+  const tested = new TestEngine({ memoryBytesMax: 16 << 20 });
+  const constants = '1,'.repeat(4000);
+  let replied = 0;
+  for (let index = 0; index < 400; index++) {
+    if (tested.eval(`local list = {${constants}} return ${index}`) === `:${index}\r\n`) replied++;
+  }
+  t.equal(replied, 400);
+  t.equal(tested.eval("return #string.rep('x', 1e6)"), ':1000000\r\n');
+});

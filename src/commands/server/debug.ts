@@ -82,7 +82,7 @@ function describeObject(context: CommandContext): void {
   context.selectKey(2);
   const { shard } = context;
   context.lockShard(shard);
-  if (context.peek(2) === 0) context.reply.error(NO_SUCH_KEY);
+  if (context.peekExpired(2) === 0) context.reply.error(NO_SUCH_KEY);
   else {
     const encoding = encodingName(context);
     context.reply.simple(

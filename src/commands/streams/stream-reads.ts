@@ -87,13 +87,7 @@ function readOption(context: CommandContext, index: number, isGroup: boolean): n
   const { reply, number } = context;
   const { demand } = request;
   const left = context.argCount - index - 1;
-  if (left >= 1 && context.argIs(index, 'BLOCK')) {
-    if (context.isInScript) {
-      reply.error(`ERR ${context.argQuoted(0)} command is not allowed with BLOCK option from scripts`);
-      return 0;
-    }
-    return readTimeout(context, index + 1) ? index + 1 : 0;
-  }
+  if (left >= 1 && context.argIs(index, 'BLOCK')) return readTimeout(context, index + 1) ? index + 1 : 0;
   if (left >= 1 && context.argIs(index, 'COUNT')) {
     if (!context.integer(index + 1)) return 0;
     demand.count = Math.max(number.value, 0);

@@ -23,12 +23,12 @@ import { refusalErrorInScript } from '../access-control.js';
 import { hasArity } from '../command-checks.js';
 import type { CommandTimer } from '../command-timer.js';
 import type { CommandContext } from '../context.js';
-import { NOT_ENOUGH_REPLICAS, OUT_OF_MEMORY, READ_ONLY_REPLICA } from '../errors.js';
+import { NOT_ENOUGH_REPLICAS, OUT_OF_MEMORY, PRIMARY_IS_DOWN, READ_ONLY_REPLICA } from '../errors.js';
 import { NO_CONNECTION } from '../no-connection.js';
 import type { ReadTracking } from '../read-tracking.js';
 import { CommandRequest, NO_REQUEST } from '../request.js';
 import { Session } from '../session.js';
-import { type Command, CommandFlag, isQuick, onlyKey } from '../table/command-table.js';
+import { type Command, CommandFlag, CommandTrait, isQuick, onlyKey } from '../table/command-table.js';
 import { MAY_WRITE } from '../transactions.js';
 import { whyWritesAreStopped } from '../write-stops.js';
 import { type KnownFunction, KnownFunctions } from './known-functions.js';
@@ -49,6 +49,8 @@ const ENDED = 'ERR ended';
 /** A reply that has the engine ask whether the script has to end. */
 const ASK = 0;
 const JOURNAL_FLAG = 1;
+/** Scripts and transactions within scripts: not even DEBUG allows them. */
+const NEVER_IN_SCRIPTS = CommandTrait.RunsScript | CommandTrait.RunsQueue | CommandTrait.Immediate;
 const UNMONITORED_FLAGS = CommandFlag.Admin | CommandFlag.SkipMonitor;
 const LOG_LEVELS = ['debug', 'verbose', 'notice', 'warning'] as const;
 const COMMAND_ARGUMENTS_SHOWN = 32;
@@ -104,6 +106,8 @@ export class ScriptRunner implements ScriptHost {
   private startMs = 0;
   /** What TIME says in this script; -1: nobody has asked yet. */
   private frozenMicroseconds = -1;
+  /** This is a replica without its primary that does not serve what may be old. */
+  private needsFreshData = false;
   /** A script runs; else, when the engine asks, it loads a library. */
   private isRunning = false;
   private isSlow = false;
@@ -185,6 +189,12 @@ export class ScriptRunner implements ScriptHost {
       call.isReadOnly || (!isCompatible(call.flags) && (call.flags & ScriptFlag.NoWrites) !== 0);
     this.allowsOom = !isCompatible(call.flags) && (call.flags & ScriptFlag.AllowOom) !== 0;
     this.memoryState = -1;
+    const { config, state } = context.services;
+    this.needsFreshData = state.replication.isStale && !config.replicaServesStaleData && !this.isReplaying;
+    if (this.needsFreshData && isCompatible(call.flags)) {
+      context.reply.error(PRIMARY_IS_DOWN);
+      return;
+    }
     if (this.control.monitorCount !== 0) context.services.monitors.append(context, command);
     const holdsLocks = !this.isReplaying && !this.isInTransaction;
     if (holdsLocks) context.keyspace.keptLock.letLockGo();
@@ -220,6 +230,7 @@ export class ScriptRunner implements ScriptHost {
     const { inTransaction } = context;
     session.database = caller.database;
     session.noTouch = caller.noTouch;
+    session.writtenUntil = caller.writtenUntil;
     session.tracking = caller.tracking;
     session.clientSlot = caller.clientSlot;
     session.user = caller.user;
@@ -320,12 +331,14 @@ export class ScriptRunner implements ScriptHost {
       return this.refuse('ERR Wrong number of args calling Redis command from script', command);
     }
     const { flags } = command;
-    // What blocks does not block here, and does not harm.
-    const isForbidden = (flags & CommandFlag.Noscript) !== 0 && (flags & CommandFlag.Blocking) === 0;
-    if (isForbidden && !context.services.state.scriptCache.allowsAnyCommand) {
+    const { allowsAnyCommand } = context.services.state.scriptCache;
+    if (isForbidden(command) && (!allowsAnyCommand || (command.traits & NEVER_IN_SCRIPTS) !== 0)) {
       return this.refuse('ERR This Redis command is not allowed from script', command);
     }
     if (this.isReplaying) return command;
+    if (this.needsFreshData && (flags & CommandFlag.Stale) === 0) {
+      return this.refuse('ERR Can not execute the command on a stale replica', command);
+    }
     const refusal = this.checkAccess(command);
     if (refusal !== Refusal.None) return this.refuse(refusalErrorInScript(refusal), command);
     if (this.isReadOnly && (flags & MAY_WRITE) !== 0) {
@@ -552,6 +565,13 @@ const FIRST_KEY = 3;
 
 function isCompatible(flags: number): boolean {
   return (flags & ScriptFlag.Compatible) !== 0;
+}
+
+/** Whether scripts may not call a command. What blocks does not block in a script, and does not harm. */
+function isForbidden(command: Command): boolean {
+  const { flags, traits } = command;
+  if ((flags & CommandFlag.Noscript) === 0) return false;
+  return (flags & CommandFlag.Blocking) === 0 && (traits & CommandTrait.InScripts) === 0;
 }
 
 /** The first arguments of a request in RESP, as FUNCTION STATS shows them, and how many there are. */

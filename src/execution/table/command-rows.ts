@@ -25,6 +25,7 @@
  *   pushes             what it replies are messages, which CLIENT REPLY does not silence
  *   runs_script   runs a script, which locks what it needs by itself
  *   stoppable     refused like a write while nothing can be saved
+ *   in_scripts    scripts may call it, although Redis 7.0 refuses that
  *   keeps_caching   what CLIENT CACHING has said is for the command after it
  *   channels:WHAT has arguments that name channels (ChannelRule)
  *   databases:WHICH   works on other databases than that of its keys (DatabaseRule)
@@ -114,7 +115,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['TTL', 'generic', '1.0.0', 2, 'fast readonly', 'keyspace', ['RO ACCESS | index 1 | range 0 1 0'], 'nondeterministic_output'],
   ['TYPE', 'generic', '1.0.0', 2, 'fast readonly', 'keyspace', ['RO | index 1 | range 0 1 0']],
   ['UNLINK', 'generic', '4.0.0', -2, 'fast write', 'keyspace', ['RM DELETE | index 1 | range -1 1 0'], 'request_policy:multi_shard response_policy:agg_sum'],
-  ['WAIT', 'generic', '3.0.0', 3, 'noscript', 'connection', [], 'request_policy:all_shards response_policy:agg_min'],
+  ['WAIT', 'generic', '3.0.0', 3, 'noscript', 'connection', [], 'request_policy:all_shards response_policy:agg_min', 'in_scripts'],
   ['WAITAOF', 'generic', '7.2.0', 4, 'blocking', 'connection', [], 'request_policy:all_shards response_policy:agg_min'],
   // hash
   ['HDEL', 'hash', '2.0.0', -3, 'fast write', 'hash', ['RW DELETE | index 1 | range 0 1 0'], '', 'member:2'],

@@ -138,6 +138,7 @@ export const enum CommandTrait {
   KeepsCaching = 1 << 12,
   RunsScript = 1 << 13,
   Pushes = 1 << 14,
+  InScripts = 1 << 15,
 }
 
 /** Which arguments of a command are secret. */
@@ -296,6 +297,7 @@ const TRAIT_OF_WORD: Readonly<Record<string, number>> = {
   pushes: CommandTrait.Pushes,
   runs_script: CommandTrait.RunsScript,
   keeps_caching: CommandTrait.KeepsCaching,
+  in_scripts: CommandTrait.InScripts,
 };
 
 /** What the last column of a row says. */

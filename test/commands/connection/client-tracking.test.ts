@@ -59,6 +59,31 @@ withServer('what was read is invalidated once', async (t, server) => {
   t.match(await control.info('clients'), /tracking_clients:5\r/);
 });
 
+withServer('of a script, what its commands read is remembered', async (t, server) => {
+  const control = server.client();
+  const client = await tracking(server);
+  const script = "redis.pcall('GET', 'read'); redis.call('SET', 'written', 1); return 1";
+  for (const name of ['EVAL', 'FCALL', 'EVAL_RO', 'FCALL_RO']) {
+    if (name.startsWith('FCALL')) {
+      const register = "redis.register_function{function_name='read', flags={'no-writes'}, callback=";
+      const code = "function() return redis.pcall('GET', 'read') end}";
+      await control.call('FUNCTION', 'LOAD', 'REPLACE', `#!lua name=reader\n${register}${code}`);
+    }
+    const source = name === 'EVAL' ? script : "return redis.call('GET', 'read')";
+    await client.command(name, name.startsWith('EVAL') ? source : 'read', '1', 'declared');
+    await control.mset('declared', 1, 'written', 2, 'read', 3);
+    t.same(await invalidated(client), ['read'], name);
+    await fence(server, client);
+    t.same(client.pushes, [], 'nothing else');
+  }
+  const choosy = await tracking(server, 'OPTIN');
+  await choosy.command('EVAL', "return redis.call('GET', 'read')", '0');
+  await choosy.command('CLIENT', 'CACHING', 'YES');
+  await choosy.command('EVAL', "redis.call('GET', 'a'); return redis.call('GET', 'b')", '0');
+  await control.mset('read', 4, 'a', 1, 'b', 1);
+  t.same([await invalidated(choosy), await invalidated(choosy)].flat().sort(), ['a', 'b']);
+});
+
 withServer('a key that goes by itself is invalidated', async (t, server) => {
   const client = await tracking(server);
   const control = server.client();

@@ -61,6 +61,20 @@ withEach('a slow script is killed', async (t, server) => {
     t.equal(await clients[4]!.text('GET', 'k4'), '$1\r\n4\r\n');
     t.equal(await clients[4]!.text('SCRIPT', 'KILL'), '-NOTBUSY No scripts in execution right now.\r\n');
   }
+
+  // It sees what clients do meanwhile.
+  const client = clients[6]!;
+  await client.command('DEBUG', 'SET-DISABLE-DENY-SCRIPTS', 1);
+  const untilNamed =
+    "repeat local list = redis.call('CLIENT', 'LIST') until list:find('name=chosen') return 'seen'";
+  const listing = await begin(server, 'EVAL', untilNamed, 0);
+  t.match(await client.text('HELLO', 2, 'SETNAME', 'chosen'), /server/);
+  t.equal((await listing.read()).toString(), '$4\r\nseen\r\n');
+  for (const command of ['MULTI', 'EXEC', 'EVAL']) {
+    const words = command === 'EVAL' ? "'EVAL', 'return 1', 0" : `'${command}'`;
+    t.match(await client.text('EVAL', `return redis.call(${words})`, 0), /not allowed from script/, command);
+  }
+  await client.command('DEBUG', 'SET-DISABLE-DENY-SCRIPTS', 0);
   t.equal(await clients[5]!.text('DEBUG', 'VERIFY'), '+OK\r\n');
 });
 

@@ -177,12 +177,24 @@ onServers('scripts serve those who wait, when they have ended', async (t, server
   t.equal(length, ':2\r\n');
   t.equal((await waiting.read()).toString(), '*2\r\n$4\r\nlist\r\n$3\r\none\r\n');
   t.equal(await client.text('LRANGE', 'list', 0, -1), '*1\r\n$3\r\ntwo\r\n');
+});
+
+onServers('nothing blocks in a script', async (t, server) => {
   if (!isOurs) return;
-  t.equal(
-    await client.text('EVAL', "return redis.call('BLPOP','none',0)", 0),
-    '$-1\r\n',
-    'nothing blocks here',
-  );
+  const client = await server.rawClient();
+  const call = (...command: (string | number)[]) =>
+    client.text('EVAL', 'return redis.call(unpack(ARGV))', 0, ...command);
+  t.equal(await call('BLPOP', 'none', 0), '$-1\r\n');
+  t.equal(await call('WAIT', 1, 0), ':0\r\n');
+  t.equal(await call('WAITAOF', 0, 1, 0), '*2\r\n:0\r\n:0\r\n');
+  await client.command('XGROUP', 'CREATE', 'stream', 'group', '$', 'MKSTREAM');
+  const readGroup = ['XREADGROUP', 'GROUP', 'group', 'me', 'BLOCK', 0, 'STREAMS', 'stream', '>'];
+  t.equal(await call('XREAD', 'BLOCK', 0, 'STREAMS', 'stream', '$'), '$-1\r\n');
+  t.equal(await call(...readGroup), '$-1\r\n');
+  await client.command('XADD', 'stream', '1-1', 'a', 1);
+  const entry = '*1\r\n*2\r\n$6\r\nstream\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n';
+  t.equal(await call('XREAD', 'BLOCK', 0, 'STREAMS', 'stream', '0-0'), entry);
+  t.equal(await call(...readGroup), entry);
 });
 
 onServers('commands that scripts call are counted', async (t, server) => {
@@ -259,4 +271,42 @@ withServers(t, 'maxmemory and scripts', { directives: { maxmemory: '64mb' } }, a
     '+OK\r\n',
     'one that has written goes on',
   );
+});
+
+onServers('a replica without its primary runs what may be stale', async (t, server) => {
+  const client = await server.rawClient();
+  const other = await server.rawClient();
+  const down = "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n";
+  const library = `#!lua name=stale
+    redis.register_function{function_name='fresh', callback=function() return 1 end, flags={'no-writes'}}
+    redis.register_function{function_name='any', callback=function() return 2 end, flags={'no-writes', 'allow-stale'}}`;
+  const flagged = (code: string) => `#!lua flags=no-writes,allow-stale\n${code}`;
+  await client.command('FUNCTION', 'LOAD', library);
+  await client.command('CONFIG', 'SET', 'replica-serve-stale-data', 'no');
+  await client.command('MULTI');
+  await client.command('GET', 'a');
+  await other.command('MULTI');
+  await other.command('PING');
+  const queued = [client, other];
+  const third = await server.rawClient();
+  t.equal(await third.text('REPLICAOF', '127.0.0.1', 1), '+OK\r\n');
+  for (const each of queued) {
+    t.match(await each.text('EXEC'), /^-EXECABORT Transaction discarded because of: MASTERDOWN /);
+  }
+  t.equal(await client.text('EVAL', 'return 1', 0), down);
+  t.equal(await client.text('EVAL_RO', 'return 1', 0), down);
+  t.equal(await client.text('EVAL', '#!lua flags=no-writes\nreturn 1', 0), down);
+  t.equal(await client.text('EVAL', flagged('return 1'), 0), ':1\r\n');
+  t.match(
+    await client.text('EVAL', flagged("return redis.call('GET', 'a')"), 0),
+    /^-ERR Can not execute the command on a stale replica script: /,
+  );
+  t.equal(await client.text('EVAL', flagged("return #redis.call('INFO', 'server') > 0"), 0), ':1\r\n');
+  t.equal(await client.text('FCALL', 'fresh', 0), down);
+  t.equal(await client.text('FCALL', 'any', 0), ':2\r\n');
+  await client.command('MULTI');
+  await client.command('EVAL', 'return 1', 0);
+  t.equal(await client.text('EXEC'), `*1\r\n${down}`);
+  t.equal(await client.text('REPLICAOF', 'NO', 'ONE'), '+OK\r\n');
+  t.equal(await client.text('EVAL', 'return 1', 0), ':1\r\n');
 });

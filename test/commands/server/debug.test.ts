@@ -82,6 +82,8 @@ withServers(t, 'DEBUG SET-ACTIVE-EXPIRE holds for all workers', {}, async (t, se
   for (let index = 0; index < 100; index++) await client.call('SET', `key ${index}`, 'x', 'PX', '1');
   await sleep(700);
   t.equal(await client.dbsize(), 100, 'nothing is deleted while it is off');
+  t.match(await client.call('DEBUG', 'OBJECT', 'key 1'), /encoding:embstr/);
+  t.equal(await client.dbsize(), 100, 'nor by a look at it');
   t.equal(await client.call('DEBUG', 'DIGEST'), '0'.repeat(40), 'the digest is of what is not expired');
   await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', '1');
   while ((await client.dbsize()) > 0) await sleep(20);
