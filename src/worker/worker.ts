@@ -760,6 +760,7 @@ export class Worker implements ConnectionHandler {
     const session = connection.session as Session;
     const { fd } = connection;
     const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
+    if (connection.tls !== null) this.state.clients.setTlsRecord(session.clientSlot, connection.tls.record);
     this.forget(connection, session);
     connection.abandon();
     if (session.handover !== null) {
@@ -795,15 +796,16 @@ export class Worker implements ConnectionHandler {
     this.arrivals = [];
     // Their users may have been made a moment before.
     this.access.follow();
+    const { clients } = this.state;
     for (const { fd, slot, input } of arrivals) {
-      const connection = sockets.attach(fd, this.state.clients.tlsSession(slot));
+      const connection = sockets.attach(fd, clients.tlsSession(slot), clients.tlsRecord(slot));
       const session = this.services.clientRows.join(slot, connection);
       const isUser = this.access.resume(session, this.services.clientRows.userId(slot));
       connection.session = session;
       this.connections.set(session.id, connection);
       this.services.sessions.set(session.id, session);
       this.state.counters.server[ServerCounter.ConnectionsMoved]++;
-      if (!isUser || this.state.clients.isKillRequested(slot)) sockets.close(connection, false);
+      if (!isUser || clients.isKillRequested(slot)) sockets.close(connection, false);
       else if (input.length > 0) sockets.giveInput(connection, input);
     }
   }
