@@ -62,6 +62,11 @@ export class ClientRows {
     return slot;
   }
 
+  /** A client's TLS as the thread has left it that it comes from: the address of its session, 0 for none, and its record. */
+  tlsOf(slot: number): { session: number; record: number } {
+    return { session: this.table.tlsSession(slot), record: this.table.tlsRecord(slot) };
+  }
+
   /** The id of the user that a client is. */
   userId(slot: number): number {
     return this.table.words[this.table.wordBase(slot) + ClientWord.User];

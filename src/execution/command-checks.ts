@@ -84,7 +84,12 @@ export class CommandChecks {
     if (isReplica && config.replicaReadOnly && this.has(command, CommandFlag.Write)) {
       return this.refuse(READ_ONLY_REPLICA, command);
     }
-    if (isReplica && replication.isStale && !config.replicaServesStaleData && this.needsFreshData(command)) {
+    if (
+      isReplica &&
+      replication.isStale &&
+      !config.replicaServesStaleData &&
+      this.lacks(command, CommandFlag.Stale)
+    ) {
       return this.refuse(PRIMARY_IS_DOWN, command);
     }
     if ((persistence.hasFailed || appendOnly.writeError !== 0) && this.isStoppable(command)) {
@@ -132,13 +137,13 @@ export class CommandChecks {
     return state.replication.goodReplicas < config.minReplicasToWrite;
   }
 
-  /** Whether a command, or one in the queue that it runs, needs data that is not old. */
-  private needsFreshData(command: Command): boolean {
+  /** Whether a command, or one in the queue that it runs, lacks a flag. The state may have changed since it was queued. */
+  private lacks(command: Command, flag: CommandFlag): boolean {
     const { request, session } = this.context;
+    if ((this.flagsOf(command, request) & flag) === 0) return true;
     const { queue } = session;
-    if ((this.flagsOf(command, request) & CommandFlag.Stale) === 0) return true;
     if ((command.traits & CommandTrait.RunsQueue) === 0 || queue === null) return false;
-    return queue.some((queued) => (this.flagsOf(queued.command, queued.request) & CommandFlag.Stale) === 0);
+    return queue.some((queued) => (this.flagsOf(queued.command, queued.request) & flag) === 0);
   }
 
   /** Whether memory has, or is made to have, room for so much more. Nothing forbids evictions. */
@@ -218,8 +223,8 @@ export class CommandChecks {
   }
 
   /** Whether a command has to wait until the dataset is loaded. */
-  private needsData({ flags, traits }: Command): boolean {
-    return (flags & CommandFlag.Loading) === 0 || (traits & CommandTrait.NeedsData) !== 0;
+  private needsData(command: Command): boolean {
+    return this.lacks(command, CommandFlag.Loading) || (command.traits & CommandTrait.NeedsData) !== 0;
   }
 
   /** Nothing is evicted while the dataset is loaded or a slow script runs, nor when no key may go by itself. */

@@ -6,13 +6,11 @@ import type { ParseState } from '../protocol/request-parser.js';
 import type { Libc } from '../system/libc.js';
 import { type InputBuffer, inputBuffers } from './input-buffers.js';
 import { OutputQueue } from './output-queue.js';
-import type { TlsSession } from './tls/tls-codec.js';
+import { TLS_SESSION_BYTES, type TlsSession } from './tls/tls-codec.js';
 
 const INPUT_BYTES_MIN = 16 * 1024;
 /** An input buffer larger than this is given back once it is empty. */
 const INPUT_BYTES_KEPT_MAX = 64 * 1024;
-/** What an idle TLS connection takes, with OpenSSL 3.0: keys, the state of its records, the session. */
-const TLS_BYTES = 15 * 1024;
 
 export class Connection {
   fd: number;
@@ -94,7 +92,7 @@ export class Connection {
 
   /** What OpenSSL keeps for it. */
   get tlsBytes(): number {
-    return this.tlsVersion === 0 ? 0 : TLS_BYTES;
+    return this.tlsVersion === 0 ? 0 : TLS_SESSION_BYTES;
   }
 
   /** Gives back the room for input that an idle client has not filled. */
@@ -133,14 +131,8 @@ export class Connection {
       !this.isOutputHeld &&
       this.pendingOutputBytes === 0 &&
       this.deliveryWriter === null &&
-      this.inputLength === 0 &&
-      !this.isWithinRecord
+      this.inputLength === 0
     );
-  }
-
-  /** Whether TLS holds the beginning of a record, so that no other thread can go on. */
-  get isWithinRecord(): boolean {
-    return this.tls !== null && !this.tls.isAtRecordStart;
   }
 
   /** It is another thread's from now on. */

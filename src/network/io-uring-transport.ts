@@ -316,12 +316,7 @@ export class IoUringTransport extends SocketTransport {
     // Before that, what is sent might not be.
     this.settleSend(connection);
     if (connection.isClosed) return;
-    if (
-      connection.requests > 0 ||
-      connection.pendingOutputBytes > 0 ||
-      connection.hasEnded ||
-      connection.isWithinRecord
-    ) {
+    if (connection.requests > 0 || connection.pendingOutputBytes > 0 || connection.hasEnded) {
       connection.isLeaving = false;
       this.updateInterest(connection);
       return;

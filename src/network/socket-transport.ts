@@ -213,12 +213,12 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.send(connection);
   }
 
-  /** Takes over a socket, of a connection that the handler knows. `session`: its TLS session, 0 for none. */
-  attach(fd: number, session = 0): Connection {
+  /** Takes over a socket, of a connection that the handler knows. `session`: its TLS session, 0 for none; `record`: as in the codec. */
+  attach(fd: number, session = 0, record = 0): Connection {
     const connection = this.createConnection(fd);
     if (session !== 0) {
       const { codec } = this.openTls();
-      connection.tls = codec.adopt(session);
+      connection.tls = codec.adopt(session, record);
       connection.tlsVersion = codec.version(session);
     }
     this.connections.set(fd, connection);

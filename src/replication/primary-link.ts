@@ -215,7 +215,9 @@ export class PrimaryLink {
     const optional = (line: string): void => {
       if (line.startsWith('-')) core.log(`(Non critical) Master does not understand REPLCONF: ${line}`);
     };
-    this.command('REPLCONF', 'listening-port', String(config.replicaAnnouncePort || config.port));
+    // Where TLS is wanted between servers, others are to come to the port that has it.
+    const ownPort = config.value('tls-replication') === 'yes' ? config.tlsPort || config.port : config.port;
+    this.command('REPLCONF', 'listening-port', String(config.replicaAnnouncePort || ownPort));
     steps.push(optional);
     if (config.replicaAnnounceIp !== '') {
       this.command('REPLCONF', 'ip-address', config.replicaAnnounceIp);

@@ -1,9 +1,12 @@
 /** One replica of this server: its connection, how far it is, and what it is sent. */
 
 import net from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { ClientRows } from '../execution/client-rows.js';
 import { NO_CONNECTION } from '../execution/no-connection.js';
 import type { ClientConnection, ReplicaTraits, Session } from '../execution/session.js';
+import { TLS_SESSION_BYTES } from '../network/tls/tls-codec.js';
+import { TlsStream } from '../network/tls/tls-stream.js';
 import { type ReplicaRow, ReplicaState } from '../state/replication-state.js';
 import { monotonicMs } from '../system/clock.js';
 import type { Backlog } from './backlog.js';
@@ -17,9 +20,16 @@ export interface ReplicaEvents {
   onClose(replica: Replica): void;
 }
 
+/** A socket, or TLS over one. */
+interface ReplicaSocket extends Duplex {
+  readonly remoteAddress?: string;
+  setNoDelay(isOn?: boolean): this;
+  destroySoon(): void;
+}
+
 export class Replica {
   readonly traits: ReplicaTraits;
-  readonly socket: net.Socket;
+  readonly socket: ReplicaSocket;
   readonly session: Session;
   readonly ip: string;
   state: ReplicaState = ReplicaState.WaitStart;
@@ -49,7 +59,11 @@ export class Replica {
     this.traits = traits;
     this.rows = rows;
     this.events = events;
-    const socket = new net.Socket({ fd, readable: true, writable: true, allowHalfOpen: false });
+    const tls = rows.tlsOf(slot);
+    const socket =
+      tls.session === 0
+        ? new net.Socket({ fd, readable: true, writable: true, allowHalfOpen: false })
+        : new TlsStream(fd, tls.session, tls.record);
     this.socket = socket;
     const connection: ClientConnection = {
       ...NO_CONNECTION,
@@ -57,6 +71,7 @@ export class Replica {
       peerAddress: () => addresses.peer,
       localAddress: () => addresses.local,
       fd,
+      tlsBytes: tls.session === 0 ? 0 : TLS_SESSION_BYTES,
       get pendingOutputBytes() {
         return socket.writableLength;
       },

@@ -89,6 +89,8 @@ export const enum ClientWord {
   Redirect = 16,
   /** The version of TLS, as in the protocol; 0 without TLS. */
   TlsVersion = 17,
+  /** How much of a TLS record had come when the connection went to another thread. */
+  TlsRecord = 18,
   /** The id of the user that the client is. */
   User = 20,
   /** Lengths of the texts, in the order of ClientText. */
@@ -280,6 +282,15 @@ export class ClientTable {
   setTls(slot: number, version: number, session: number): void {
     this.words[this.wordBase(slot) + ClientWord.TlsVersion] = version;
     this.figures[this.wordBase(slot) / 2 + TLS_SESSION_FIGURE] = session;
+  }
+
+  /** The connection goes to another thread: how much of a TLS record has come. */
+  setTlsRecord(slot: number, record: number): void {
+    this.words[this.wordBase(slot) + ClientWord.TlsRecord] = record;
+  }
+
+  tlsRecord(slot: number): number {
+    return this.words[this.wordBase(slot) + ClientWord.TlsRecord];
   }
 
   /** The address of a client's TLS session, 0 for none. */

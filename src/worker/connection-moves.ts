@@ -92,6 +92,8 @@ export class ConnectionMoves {
     const { index } = this;
     const { services, placement, channels } = this.worker;
     const session = connection.session as Session;
+    if (connection.tls !== null)
+      services.state.clients.setTlsRecord(session.clientSlot, connection.tls.record);
     const { fd } = connection;
     const input = connection.input?.slice(0, connection.inputLength) ?? NO_BYTES;
     this.worker.forget(connection, session);
@@ -138,7 +140,7 @@ export class ConnectionMoves {
     // Their users may have been made a moment before.
     access.follow();
     for (const { fd, slot, input } of arrivals) {
-      const connection = sockets.attach(fd, clients.tlsSession(slot));
+      const connection = sockets.attach(fd, clients.tlsSession(slot), clients.tlsRecord(slot));
       const session = services.clientRows.join(slot, connection);
       const isUser = access.resume(session, services.clientRows.userId(slot));
       connection.session = session;

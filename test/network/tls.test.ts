@@ -454,12 +454,41 @@ t.test('a replica of a primary with TLS', { skip: skipWithoutRedis() }, async (t
   t.notOk(await isUp());
 });
 
-t.test('replicas connect without TLS', async (t) => {
-  const { server, connect } = await start(t);
-  const replica = await connect();
-  t.equal(await replica.command('PSYNC', '?', '-1'), '-ERR replication over TLS is not supported\r\n');
-  t.equal(await server.client().ping(), 'PONG');
-});
+for (const transport of TRANSPORTS.filter((name) => name !== 'node')) {
+  t.test(`${transport}: replicas over TLS that end in all ways`, async (t) => {
+    const { server, tlsPort } = await start(t, { transport, 'repl-diskless-sync-delay': 0 });
+    const admin = server.client();
+    const random = new Random(1);
+    const replicas = () => infoNumber(admin, 'replication', 'connected_slaves');
+    const ends: readonly ((replica: TlsClient) => void)[] = [
+      (replica) => replica.socket.end(),
+      (replica) => replica.raw.destroy(),
+      (replica) => replica.raw.write('no record at all'),
+      (replica) => replica.raw.write(Buffer.from('17030300050102030405', 'hex')),
+      () => admin.call('CLIENT', 'KILL', 'TYPE', 'replica'),
+    ];
+    for (const end of ends) {
+      for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+        const replica = await TlsClient.connect(tlsPort, { ...withCertificate, maxVersion }, random);
+        const answered = new Promise<void>((resolve) => {
+          replica.socket.on('data', (data: Buffer) => {
+            if (data.includes('+FULLRESYNC ')) resolve();
+          });
+        });
+        // What follows comes in pieces, while the connection goes to another thread.
+        replica.send(['PSYNC', '?', '-1'], ...Array.from({ length: 50 }, () => ['REPLCONF', 'ACK', '0']));
+        await answered;
+        t.equal(await replicas(), 1);
+        const closed = once(replica.raw, 'close');
+        end(replica);
+        await closed;
+        replica.destroy();
+        while ((await replicas()) > 0) await delay(1);
+      }
+    }
+    t.equal(await admin.ping(), 'PONG');
+  });
+}
 
 t.test('what is wrong ends the start', async (t) => {
   const wrong = async (directives: Record<string, string | number>, text: string): Promise<void> => {

@@ -119,6 +119,20 @@ t.test('what clients of primaries and replicas are told', async (t) => {
   await here.call('REPLICAOF', 'NO', 'ONE');
   t.equal(await here.get('a'), '1');
   t.equal(await here.set('a', '2'), 'OK');
+  for (const command of ['GET a', 'PING']) {
+    const client = await replica.rawClient();
+    t.equal(await client.text('MULTI'), '+OK\r\n');
+    t.equal(await client.text(...command.split(' ')), '+QUEUED\r\n');
+    await here.call('REPLICAOF', '127.0.0.1', String(primary.port));
+    t.equal(
+      await client.text('EXEC'),
+      "-EXECABORT Transaction discarded because of: MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
+      'what was queued while the link was up is asked again',
+    );
+    t.equal(await client.text('MULTI'), '+OK\r\n');
+    t.equal(await client.text('EXEC'), '*0\r\n');
+    await here.call('REPLICAOF', 'NO', 'ONE');
+  }
 });
 
 t.test('a full sync that brings less is refused, if that is wanted', async (t) => {

@@ -108,10 +108,6 @@ function sync(context: CommandContext): void {
     reply.error('ERR replicas need the transport io_uring or epoll');
     return;
   }
-  if (session.connection.tlsVersion !== 0) {
-    reply.error('ERR replication over TLS is not supported');
-    return;
-  }
   const isPartial = context.argCount >= 3;
   if (isPartial && !context.integer(2)) return;
   services.log(`Replica ${session.connection.peerAddress()} asks for synchronization`);

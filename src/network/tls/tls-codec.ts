@@ -29,6 +29,9 @@ const RECORD_OVERHEAD_BYTES = 128;
 /** Room that `seal` needs. */
 export const SEALED_ROOM_BYTES = SEALED_AT_ONCE_BYTES_MAX + 8 * RECORD_OVERHEAD_BYTES + RECORD_BYTES_MAX;
 
+/** What an idle connection's session takes, with OpenSSL 3.0: keys, the state of its records. */
+export const TLS_SESSION_BYTES = 15 * 1024;
+
 const enum RecordType {
   Alert = 21,
   Handshake = 22,
@@ -52,13 +55,18 @@ export class TlsSession {
   /** Bytes of the record behind its header that have not come. */
   missingBytes = 0;
 
-  constructor(session: number) {
+  /** `record`: what another thread's has told of the record that it was in the midst of. */
+  constructor(session: number, record: number) {
     this.session = session;
+    this.headerBytes = record >> 16;
+    if (this.headerBytes < HEADER_BYTES) this.recordBytes = record & 0xffff;
+    else this.missingBytes = record & 0xffff;
   }
 
-  /** Whether OpenSSL holds no part of a record, so that another thread can go on. */
-  get isAtRecordStart(): boolean {
-    return this.headerBytes === 0;
+  /** How far the present record has come, in an int32; OpenSSL has what has come of it. 0 between two records. */
+  get record(): number {
+    const { headerBytes } = this;
+    return (headerBytes << 16) | (headerBytes < HEADER_BYTES ? this.recordBytes : this.missingBytes);
   }
 }
 
@@ -87,13 +95,13 @@ export class TlsCodec {
     this.openedAddress = openSsl.addressOf(this.opened);
   }
 
-  /** Takes over a connection whose handshake is done. */
-  adopt(session: number): TlsSession {
+  /** Takes over a connection whose handshake is done; `record` is what TlsSession's was in another thread. */
+  adopt(session: number, record = 0): TlsSession {
     const { openSsl, input, output } = this;
     openSsl.shareBio(input);
     openSsl.shareBio(output);
     openSsl.setBios(session, input, output);
-    return new TlsSession(session);
+    return new TlsSession(session, record);
   }
 
   /** Has another buffer be `opened`, while a command runs whose bytes are in this one; and back. */
