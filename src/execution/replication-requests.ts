@@ -52,9 +52,11 @@ export function requestReplication(context: CommandContext, request: Replication
   const ticket = replication.takeTicket();
   outbox.send(workerCount, MessageKind.Replication, ticket, 0, 0, 0, Buffer.from(JSON.stringify(request)));
   if (context.inTransaction) {
-    // The replication thread wants all locks.
     context.keyspace.keptLock.letGo();
-    replication.waitUntilServed(ticket, WAIT_MS_MAX);
+    if (request.kind === 'replicaof' && request.host !== '')
+      replication.beginAsReplica(request.host, request.port);
+    // The replication thread wants all locks: with any of them held here it would be served after the transaction only.
+    if (!context.locks.areHeld) replication.waitUntilServed(ticket, WAIT_MS_MAX);
     return;
   }
   session.postponedWork = new ReplicationWork(replication, ticket);

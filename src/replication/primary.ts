@@ -80,6 +80,12 @@ export class Primary implements ReplicaEvents {
     }
   }
 
+  /** The thread starts: what was recorded before is the beginning of the backlog. */
+  adoptBacklog(): void {
+    const { ring } = this.core;
+    if (ring.isReplicationOn) this.backlog.reset(ring.sentPosition);
+  }
+
   /** Nobody has been a replica for long. */
   private turnOff(): void {
     const { ring, state, keyspace, log, config } = this.core;

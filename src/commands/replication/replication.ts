@@ -308,7 +308,7 @@ function readTimeout(context: CommandContext, index: number): number {
   if (!context.integer(index, NO_TIMEOUT)) return -1;
   const { value } = context.number;
   if (value >= 0 && value <= TIMEOUT_MS_MAX) return value;
-  context.reply.error(value < 0 ? 'ERR timeout is negative' : NO_TIMEOUT);
+  context.reply.error(value < 0 ? 'ERR timeout is negative' : 'ERR timeout is out of range');
   return -1;
 }
 

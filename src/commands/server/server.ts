@@ -52,17 +52,17 @@ function waitForReplicas(context: CommandContext): boolean {
   keyspace.lockAll();
   const offset = replication.offsetAt(keyspace.journal.ring.head);
   keyspace.unlockAll();
-  if (replication.behind(offset).behind === 0) return false;
+  if (replication.behind(offset) === 0) return false;
   services.log('Waiting for replicas before shutting down.');
   const aborts = replication.shutdownAborts;
   session.postponedWork = new ShutdownWork(
     replication,
     timeoutMs,
-    () => replication.behind(offset).behind === 0,
+    () => replication.behind(offset) === 0,
     () => replication.shutdownAborts !== aborts,
   );
   session.postponed = { command: context.command, request: context.request.copy() };
-  replication.addShutdownWaits(1);
+  replication.beginShutdownWait(nowMs + timeoutMs);
   replication.wantAcks();
   services.wakeReplication();
   return true;
@@ -74,15 +74,14 @@ function endWaiting(context: CommandContext, work: ShutdownWork): boolean {
   const { replication, control } = services.state;
   work.abandon();
   session.postponedWork = null;
-  replication.addShutdownWaits(-1);
+  replication.endShutdownWait();
   if (work.wasAborted()) {
     control.unpause();
     services.log('Shutdown manually aborted.', 'warning');
     reply.error(CANNOT_EXIT);
     return false;
   }
-  const { behind, online } = replication.behind(replication.offsetAt(keyspace.journal.ring.head));
-  services.log(`${online - behind} of ${online} replicas are in sync when shutting down.`);
+  replication.logLagging(replication.offsetAt(keyspace.journal.ring.head), services.log);
   return true;
 }
 
