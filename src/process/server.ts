@@ -11,6 +11,7 @@ import type { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
 import { usesTls } from '../config/tls-settings.js';
+import { SHUTDOWN_FAILED } from '../execution/errors.js';
 import { createKeyspace, type Keyspace } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
@@ -354,6 +355,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       }
       if (persistenceState.isLoading || (await saveWhenIdle(request))) break;
       log("Error trying to save the DB, can't exit.", 'warning');
+      log(SHUTDOWN_FAILED, 'warning');
+      if (replicationState.replicaCount > 0) block.unpause();
       block.abortShutdown();
     }
     isExiting = true;

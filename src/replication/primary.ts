@@ -45,7 +45,7 @@ export class Primary implements ReplicaEvents {
   private sync: Sync | null = null;
   /** When the first replica came that waits for a snapshot. */
   private waitsSinceMs = 0;
-  private nextPingMs = 0;
+  private lastPingMs = monotonicMs();
   private nextPresyncPingMs = 0;
   private lastReplicaMs = monotonicMs();
   private nextLogMs = 0;
@@ -490,8 +490,10 @@ export class Primary implements ReplicaEvents {
         if (isWaiting) replica.send('\n');
       }
     }
-    if (nowMs >= this.nextPingMs && this.replicas.size > 0) {
-      this.nextPingMs = nowMs + config.pingPeriodSeconds * 1000;
+    if (this.replicas.size === 0) {
+      this.lastPingMs = nowMs;
+    } else if (nowMs - this.lastPingMs >= config.pingPeriodSeconds * 1000) {
+      this.lastPingMs = nowMs;
       if ([...this.replicas].some(({ state }) => state === ReplicaState.Online)) this.append(PING);
     }
     if (

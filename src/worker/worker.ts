@@ -14,6 +14,7 @@ import { AccessControl, refusalError } from '../execution/access-control.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Dispatcher } from '../execution/dispatcher.js';
+import { DEMOTED } from '../execution/errors.js';
 import { Executor } from '../execution/executor.js';
 import { HoldFinish } from '../execution/hold-finish.js';
 import { createMessaging } from '../execution/messaging.js';
@@ -86,8 +87,6 @@ const EVICTION_BUDGET_MS = 10;
 const SPARE_TIME_BUDGET_MS = 1;
 /** A connection that brings more input than this stays where it is. */
 const MOVED_INPUT_BYTES_MAX = 64 * 1024;
-const DEMOTED =
-  'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
 /** As the acceptor says it. */
 const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
 /** Buffers that were not needed for so long are given back. */

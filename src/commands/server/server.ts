@@ -1,7 +1,7 @@
 /** Small commands about the server itself: TIME, LASTSAVE, ROLE, SHUTDOWN, LOLWUT, MODULE. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { busyError, SYNTAX_ERROR } from '../../execution/errors.js';
+import { busyError, SHUTDOWN_FAILED, SYNTAX_ERROR } from '../../execution/errors.js';
 import { AckWork } from '../../execution/replication-requests.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { PauseKind, ShutdownRequest } from '../../state/control-block.js';
@@ -136,6 +136,7 @@ function shutdown(context: CommandContext): void {
   } else {
     // It may have been paused until the replicas had all.
     if (services.state.replication.replicaCount > 0) services.state.control.unpause();
+    services.log(SHUTDOWN_FAILED, 'warning');
     reply.error(CANNOT_EXIT);
   }
 }
