@@ -462,10 +462,15 @@ export class Primary implements ReplicaEvents {
 
   /** Puts a command into the stream that is no change. */
   private append(bytes: Uint8Array): void {
-    const { ring, state } = this.core;
+    const { ring, state, keyspace } = this.core;
     // A replica passes on what its primary sends, and nothing else.
     if (state.isReplica || !ring.isReplicationOn) return;
+    // A server that ends keeps all locks from its last snapshot on: what came behind that would be lacking after a restart, and
+    // replicas that have it could not go on.
+    const [shard] = keyspace.shards;
+    shard.lock();
     ring.appendRaw(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, true);
+    shard.unlock();
     this.take();
   }
 
