@@ -388,7 +388,25 @@ t.test('what WAIT and WAITAOF answer', async (t) => {
   const there = primary.client();
   await there.set('a', '1');
   t.same(await there.call('WAITAOF', '1', '0', '50'), [0, 0], 'nobody has asked the disk');
+  const off = t.rejects(
+    primary
+      .client()
+      .pipeline([
+        ['SET', 'a', '1'],
+        ['WAITAOF', '1', '0', '0'],
+      ])
+      .exec()
+      .then((replies) => {
+        throw replies?.[1]?.[0];
+      }),
+    /^ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled\.$/,
+  );
+  await until('it waits', async () => /blocked_clients:1/.test(await there.info('clients')));
+  await there.config('SET', 'appendonly', 'no');
+  await off;
+  await there.config('SET', 'appendonly', 'yes');
   await there.config('SET', 'appendfsync', 'everysec');
+  await there.set('a', '1');
   t.same(await there.call('WAITAOF', '1', '0', '0'), [1, 0]);
   await follow(replica.client(), primary);
   await untilCaughtUp(there, replica.client());

@@ -409,6 +409,11 @@ function waitAof(context: CommandContext): void {
     return;
   }
   if (local > 0 && !services.config.appendOnly) {
+    // It may have been turned off while the client waited.
+    if (session.postponedWork instanceof ConfirmationWork) {
+      session.postponedWork.abandon();
+      session.postponedWork = null;
+    }
     reply.error('ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.');
     return;
   }
@@ -420,7 +425,9 @@ function waitAof(context: CommandContext): void {
     context,
     timeoutMs,
     () => ({ local: localNow(), replicas: replication.acknowledged(offset, true) }),
-    (confirmed) => confirmed.local >= local && confirmed.replicas >= wanted,
+    (confirmed) =>
+      (local > 0 && !services.config.appendOnly) ||
+      (confirmed.local >= local && confirmed.replicas >= wanted),
     (confirmed) => {
       reply.array(2);
       reply.integer(confirmed.local);
