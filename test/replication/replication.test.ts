@@ -391,10 +391,9 @@ t.test('what WAIT and WAITAOF answer', async (t) => {
   const off = t.rejects(
     primary
       .client()
-      .pipeline([
-        ['SET', 'a', '1'],
-        ['WAITAOF', '1', '0', '0'],
-      ])
+      .pipeline()
+      .set('a', '1')
+      .call('WAITAOF', '1', '0', '0')
       .exec()
       .then((replies) => {
         throw replies?.[1]?.[0];
