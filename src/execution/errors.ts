@@ -49,3 +49,9 @@ export const READ_ONLY_REPLICA = "READONLY You can't write against a read only r
 export const PRIMARY_IS_DOWN =
   "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 export const NOT_ENOUGH_REPLICAS = 'NOREPLICAS Not enough good replicas to write.';
+/** To clients that wait for something which only a primary can give. */
+export const DEMOTED =
+  'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
+
+/** A line of the log. */
+export const SHUTDOWN_FAILED = 'Errors trying to shut down the server. Check the logs for more information.';

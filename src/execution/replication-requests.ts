@@ -52,13 +52,21 @@ export function requestReplication(context: CommandContext, request: Replication
   const ticket = replication.takeTicket();
   outbox.send(workerCount, MessageKind.Replication, ticket, 0, 0, 0, Buffer.from(JSON.stringify(request)));
   if (context.inTransaction) {
-    // The replication thread wants all locks.
     context.keyspace.keptLock.letGo();
-    replication.waitUntilServed(ticket, WAIT_MS_MAX);
+    if (request.kind === 'replicaof' && request.host !== '')
+      replication.beginAsReplica(request.host, request.port);
+    // The replication thread wants all locks: with any of them held here it would be served after the transaction only.
+    if (!context.locks.areHeld) replication.waitUntilServed(ticket, WAIT_MS_MAX);
     return;
   }
   session.postponedWork = new ReplicationWork(replication, ticket);
   session.postponed = { command: context.command, request: context.request.copy() };
+}
+
+/** What has been confirmed: whether by the own disk (0 or 1), and by how many replicas. */
+export interface Confirmed {
+  readonly local: number;
+  readonly replicas: number;
 }
 
 /** A client that waits for replicas, or for the disk. */
@@ -80,5 +88,26 @@ export class AckWork implements PostponedWork {
 
   abandon(): void {
     this.state.addWaiters(-1);
+  }
+}
+
+/** WAIT and WAITAOF. What they were waiting for is kept: a replica may have gone before the client is told. */
+export class ConfirmationWork extends AckWork {
+  readonly wasReached: () => Confirmed | null;
+
+  constructor(
+    state: ReplicationState,
+    timeoutMs: number,
+    measure: () => Confirmed,
+    isEnough: (confirmed: Confirmed) => boolean,
+  ) {
+    let reached: Confirmed | null = null;
+    super(state, timeoutMs, () => {
+      if (reached !== null || state.isReplica) return true;
+      const confirmed = measure();
+      if (isEnough(confirmed)) reached = confirmed;
+      return reached !== null;
+    });
+    this.wasReached = () => reached;
   }
 }

@@ -820,6 +820,12 @@ export class JournalRing {
     return this.fileReads ? this.doubles[Wide.Taken] : this.doubles[Wide.Head];
   }
 
+  /** The system brings to the disk what was taken, when it likes: no reply is to wait for that. */
+  noteUnwatched(): void {
+    this.doubles[Wide.UnsyncedSinceMs] = 0;
+    Atomics.store(this.words, Word.Behind, 0);
+  }
+
   /** Everything up to `position` is on the disk. */
   markSynced(position: number): void {
     const { doubles, words } = this;

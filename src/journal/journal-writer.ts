@@ -167,7 +167,9 @@ export class JournalWriter {
       return 0;
     }
     const isSynced = this.ring.synced === this.ring.takenPosition;
-    if (isSynced || this.config.appendFsync === 'no') return FOREVER_MS;
+    if (isSynced) return FOREVER_MS;
+    // The policy may change, and somebody may wait for the disk then.
+    if (this.config.appendFsync === 'no') return SYNC_INTERVAL_MS;
     return Math.max(0, this.lastSyncMs + SYNC_INTERVAL_MS - monotonicMs());
   }
 
@@ -219,8 +221,7 @@ export class JournalWriter {
       ring.isSynchronous ||
       (appendFsync === 'everysec' && (isForced || nowMs - this.lastSyncMs >= SYNC_INTERVAL_MS));
     if (isDue) this.sync();
-    // Nobody waits for the disk, but what is told of it should be right once the policy changes.
-    else if (appendFsync === 'no') ring.markSynced(position);
+    else if (appendFsync === 'no') ring.noteUnwatched();
   }
 
   private sync(): boolean {

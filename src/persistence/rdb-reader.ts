@@ -295,6 +295,11 @@ export class RdbReader {
     return Math.max(ms, 0);
   }
 
+  /** With a history, those whose file this is go on with it: keys go as they do later, so that replicas hear of it. */
+  private get dropsExpired(): boolean {
+    return this.options.dropsExpired && !this.fields.has('repl-id');
+  }
+
   private field(): void {
     const { input, key, text } = this;
     input.string(key);
@@ -343,7 +348,7 @@ export class RdbReader {
       this.isInValue = true;
       if (!lookAhead.isOwn(shardIndex)) {
         this.values.skip(type);
-      } else if (options.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
+      } else if (this.dropsExpired && expiresAt >= 0 && expiresAt <= options.nowMs) {
         this.values.skip(type);
         this.keysExpired++;
       } else {

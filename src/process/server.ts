@@ -11,7 +11,8 @@ import type { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
 import { usesTls } from '../config/tls-settings.js';
-import { createKeyspace } from '../keyspace/keyspace.js';
+import { SHUTDOWN_FAILED } from '../execution/errors.js';
+import { createKeyspace, type Keyspace } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
 import { Attention } from '../memory/attention.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
@@ -31,7 +32,7 @@ import { ControlBlock, ShutdownRequest } from '../state/control-block.js';
 import { PersistenceState } from '../state/persistence-state.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 import { createProcessState } from '../state/process-state.js';
-import { NO_ID, ReplicationState } from '../state/replication-state.js';
+import { NO_ID, newReplicationId, ReplicationState } from '../state/replication-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { SharedLines } from '../state/shared-lines.js';
 import { TlsState } from '../state/tls-state.js';
@@ -357,6 +358,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       }
       if (persistenceState.isLoading || (await saveWhenIdle(request))) break;
       log("Error trying to save the DB, can't exit.", 'warning');
+      log(SHUTDOWN_FAILED, 'warning');
+      if (replicationState.replicaCount > 0) block.unpause();
       block.abortShutdown();
     }
     isExiting = true;
@@ -373,6 +376,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   try {
     const { manifest, needsNewBase, replication } = await loading.run();
     if (config.replicaOf !== null) beginAsReplica(config, replicationState, replication, wakePipe !== null);
+    else if (replication !== null && wakePipe !== null)
+      goOnAsPrimary(openKeyspace(keyspace, config), replicationState, replication);
     if (manifest !== null) journal.resume(config, openKeyspace(keyspace, config), needsNewBase);
   } catch (error) {
     await loading.untilInterruptible();
@@ -413,6 +418,20 @@ function beginAsReplica(
     state.hasLoadedHistory = true;
   }
   state.isReplica = true;
+  state.wantThread();
+}
+
+/**
+ * Replicas of the server before this start may go on where they are, if what was loaded is all that they had: the loaded
+ * history is the second one from here on.
+ */
+function goOnAsPrimary(keyspace: Keyspace, state: ReplicationState, loaded: SnapshotHistory): void {
+  keyspace.lockAll();
+  const position = keyspace.journal.ring.turnOnReplication();
+  state.setHistory(newReplicationId(), loaded.id, loaded.offset + 1);
+  state.countFrom(position, loaded.offset);
+  state.isBacklogOn = true;
+  keyspace.unlockAll();
   state.wantThread();
 }
 

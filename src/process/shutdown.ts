@@ -58,23 +58,22 @@ export async function untilReplicasHaveAll(
   const offset = replication.offsetAt(ring.head);
   keyspace.unlockAll();
   const aborts = replication.shutdownAborts;
-  if (replication.behind(offset).behind > 0) {
+  if (replication.behind(offset) > 0) {
     log('Waiting for replicas before shutting down.');
-    replication.addShutdownWaits(1);
+    replication.beginShutdownWait(endMs);
     while (monotonicMs() < endMs && replication.shutdownAborts === aborts) {
-      if (replication.behind(offset).behind === 0) break;
+      if (replication.behind(offset) === 0) break;
       replication.wantAcks();
       await delay(ACK_POLL_MS);
     }
-    replication.addShutdownWaits(-1);
+    replication.endShutdownWait();
   }
   if (replication.shutdownAborts !== aborts) {
     control.unpause();
     log('Shutdown manually aborted.', 'warning');
     return false;
   }
-  const { behind, online } = replication.behind(offset);
-  log(`${online - behind} of ${online} replicas are in sync when shutting down.`);
+  replication.logLagging(offset, log);
   return true;
 }
 

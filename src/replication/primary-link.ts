@@ -43,6 +43,8 @@ type Step = (line: string) => void;
 interface Transfer {
   readonly fd: number;
   readonly fileName: string;
+  /** It has no name in a directory: it goes with its descriptor. */
+  readonly isInMemory: boolean;
   /** -1: it ends with the mark. */
   readonly lengthBytes: number;
   readonly mark: Buffer | null;
@@ -73,6 +75,8 @@ export class PrimaryLink {
   private streamDatabase = 0;
   /** A failover: the other side takes over first. */
   private isTakingOver = false;
+  /** How often it was asked to; it may have done so although no answer has come. */
+  private takeOverRequests = 0;
   onTakeOver: (isDone: boolean) => void = () => {};
 
   constructor(core: ReplicationCore, primary: Primary, rows: ClientRows) {
@@ -93,6 +97,7 @@ export class PrimaryLink {
     this.hasHistory = hasHistory;
     this.streamDatabase = database;
     this.isTakingOver = takesOver;
+    this.takeOverRequests = 0;
     this.nextConnectMs = 0;
     const { state } = this.core;
     state.linkState = LinkState.Connect;
@@ -117,11 +122,13 @@ export class PrimaryLink {
     this.buffer = Buffer.alloc(0);
     this.transfer = null;
     if (session !== null) this.rows.close(session);
-    if (transfer !== null) {
-      closeSync(transfer.fd);
-      rmSync(transfer.fileName, { force: true });
-    }
+    if (transfer !== null) this.discard(transfer);
     socket?.destroy();
+  }
+
+  private discard({ fd, fileName, isInMemory }: Transfer): void {
+    closeSync(fd);
+    if (!isInMemory) rmSync(fileName, { force: true });
   }
 
   private connect(): void {
@@ -177,7 +184,6 @@ export class PrimaryLink {
     if (state.figures[ReplicationFigure.LinkDownMs] === 0)
       state.figures[ReplicationFigure.LinkDownMs] = monotonicMs();
     this.nextConnectMs = wasConnected ? 0 : monotonicMs() + RECONNECT_MS;
-    if (this.isTakingOver) this.onTakeOver(false);
   }
 
   // The handshake.
@@ -240,6 +246,7 @@ export class PrimaryLink {
     const words = this.hasHistory ? [state.id, String(offset)] : ['?', '-1'];
     this.command('PSYNC', ...words, ...(this.isTakingOver ? ['FAILOVER'] : []));
     steps.push((line) => this.answered(line));
+    if (this.isTakingOver) this.takeOverRequests++;
   }
 
   /** The primary has answered PSYNC. */
@@ -257,11 +264,11 @@ export class PrimaryLink {
       core.log('Successful partial resynchronization with master.');
       this.tookOver();
       this.goOn(/^\+CONTINUE ([0-9a-zA-Z]{40})/.exec(line)?.[1]?.toLowerCase() ?? '');
+    } else if (this.isTakingOver) {
+      this.refusedToTakeOver(line);
     } else if (/^-(NOMASTERLINK|LOADING)/.test(line)) {
       core.log(`Master is currently unable to PSYNC but should be in the future: ${line}`);
       this.lost('');
-    } else if (this.isTakingOver) {
-      this.lost(`The replica does not take over: ${line}`);
     } else {
       core.log(`Master does not support PSYNC or is in error state (reply: ${line})`);
       core.log('Retrying with SYNC...');
@@ -270,6 +277,22 @@ export class PrimaryLink {
       this.command('SYNC');
       steps.push((header) => this.beginTransfer(header));
     }
+  }
+
+  private refusedToTakeOver(line: string): void {
+    const { log } = this.core;
+    if (this.takeOverRequests > 1 && line.includes("can't be sent to a master")) {
+      // The connection was lost between what it has done and its answer.
+      log('The failover target has taken over already.');
+      this.tookOver();
+      this.lost('');
+      this.nextConnectMs = 0;
+      return;
+    }
+    log(`Unexpected reply to PSYNC from master: ${line}`, 'warning');
+    this.isTakingOver = false;
+    this.lost('');
+    this.onTakeOver(false);
   }
 
   private tookOver(): void {
@@ -391,15 +414,20 @@ export class PrimaryLink {
     }
     const isMarked = header.startsWith('$EOF:');
     const lengthBytes = isMarked ? -1 : Number(header.slice(1));
-    const fileName = path.join(core.config.dir, `temp-${process.pid}-from-primary.rdb`);
+    const diskless = core.config.value('repl-diskless-load');
+    const isInMemory = diskless === 'swapdb' || (diskless === 'on-empty-db' && this.keyCount() === 0);
+    const target = isInMemory ? 'memory' : 'disk';
     core.log(
       isMarked
-        ? 'MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to disk'
-        : `MASTER <-> REPLICA sync: receiving ${lengthBytes} bytes from master to disk`,
+        ? `MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to ${target}`
+        : `MASTER <-> REPLICA sync: receiving ${lengthBytes} bytes from master to ${target}`,
     );
+    const named = path.join(core.config.dir, `temp-${process.pid}-from-primary.rdb`);
+    const fd = isInMemory ? core.openMemoryFile() : openSync(named, 'w', 0o600);
     this.transfer = {
-      fd: openSync(fileName, 'w', 0o600),
-      fileName,
+      fd,
+      fileName: isInMemory ? `/proc/self/fd/${fd}` : named,
+      isInMemory,
       lengthBytes,
       mark: isMarked ? Buffer.from(header.slice(5, 5 + MARK_BYTES), 'latin1') : null,
       received: 0,
@@ -449,7 +477,6 @@ export class PrimaryLink {
   private async finish(transfer: Transfer): Promise<void> {
     const { core } = this;
     const { config, keyspace, log } = core;
-    closeSync(transfer.fd);
     this.transfer = null;
     // Nothing of the stream is handed over meanwhile.
     this.socket?.pause();
@@ -469,12 +496,12 @@ export class PrimaryLink {
       this.newOffset = replication.offset;
     }
     if (examined.failure !== '') {
-      rmSync(transfer.fileName, { force: true });
+      this.discard(transfer);
       this.lost(`Failed trying to load the MASTER synchronization DB from disk: ${examined.failure}`);
       return;
     }
     if (config.guardsFullSync && examined.keysSeen < held) {
-      rmSync(transfer.fileName, { force: true });
+      this.discard(transfer);
       this.lost(
         `The full sync is refused: it brings ${examined.keysSeen} keys in the place of ${held} (replica-full-sync-guard). ` +
           'Stop replicating from this primary, or set replica-full-sync-guard to no',
@@ -489,7 +516,7 @@ export class PrimaryLink {
     await new Promise((resolve) => setTimeout(resolve, LOADING_GRACE_MS));
     if (this.socket !== socket || socket === null) {
       core.persistence.endLoading();
-      rmSync(transfer.fileName, { force: true });
+      this.discard(transfer);
       return;
     }
     this.primary.closeAll();
@@ -505,7 +532,7 @@ export class PrimaryLink {
     keyspace.unlockAll();
     core.persistence.endLoading();
     core.wakeWorkers();
-    rmSync(transfer.fileName, { force: true });
+    this.discard(transfer);
     if (failure !== '') {
       this.hasHistory = false;
       this.lost(`Failed trying to load the MASTER synchronization DB from disk: ${failure}`);

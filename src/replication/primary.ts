@@ -45,7 +45,7 @@ export class Primary implements ReplicaEvents {
   private sync: Sync | null = null;
   /** When the first replica came that waits for a snapshot. */
   private waitsSinceMs = 0;
-  private nextPingMs = 0;
+  private lastPingMs = monotonicMs();
   private nextPresyncPingMs = 0;
   private lastReplicaMs = monotonicMs();
   private nextLogMs = 0;
@@ -78,6 +78,12 @@ export class Primary implements ReplicaEvents {
       state.setHistory(newReplicationId(), NO_ID, -1);
       log(`Replication backlog created, my new replication IDs are '${state.id}' and '${state.secondId}'`);
     }
+  }
+
+  /** The thread starts: what was recorded before is the beginning of the backlog. */
+  adoptBacklog(): void {
+    const { ring } = this.core;
+    if (ring.isReplicationOn) this.backlog.reset(ring.sentPosition);
   }
 
   /** Nobody has been a replica for long. */
@@ -456,10 +462,15 @@ export class Primary implements ReplicaEvents {
 
   /** Puts a command into the stream that is no change. */
   private append(bytes: Uint8Array): void {
-    const { ring, state } = this.core;
+    const { ring, state, keyspace } = this.core;
     // A replica passes on what its primary sends, and nothing else.
     if (state.isReplica || !ring.isReplicationOn) return;
+    // A server that ends keeps all locks from its last snapshot on: what came behind that would be lacking after a restart, and
+    // replicas that have it could not go on.
+    const [shard] = keyspace.shards;
+    shard.lock();
     ring.appendRaw(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, true);
+    shard.unlock();
     this.take();
   }
 
@@ -484,8 +495,10 @@ export class Primary implements ReplicaEvents {
         if (isWaiting) replica.send('\n');
       }
     }
-    if (nowMs >= this.nextPingMs && this.replicas.size > 0) {
-      this.nextPingMs = nowMs + config.pingPeriodSeconds * 1000;
+    if (this.replicas.size === 0) {
+      this.lastPingMs = nowMs;
+    } else if (nowMs - this.lastPingMs >= config.pingPeriodSeconds * 1000) {
+      this.lastPingMs = nowMs;
       if ([...this.replicas].some(({ state }) => state === ReplicaState.Online)) this.append(PING);
     }
     if (

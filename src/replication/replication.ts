@@ -44,6 +44,8 @@ import { PrimaryLink } from './primary-link.js';
 import type { Replica } from './replica.js';
 
 const TICK_MS = 100;
+/** Of memfd_create. */
+const CLOSES_ON_EXEC = 1;
 /** A pause for a failover that has no end of its own. */
 const FOREVER_MS = 1e15;
 
@@ -88,8 +90,7 @@ export class Replication {
   private readonly primary: Primary;
   private readonly link: PrimaryLink;
   private readonly core: ReplicationCore;
-  private failover: (FailoverRequest & { endMs: number; offset: number; target: Replica | null }) | null =
-    null;
+  private failover: (FailoverRequest & { endMs: number; offset: number }) | null = null;
 
   constructor(options: ReplicationOptions) {
     const libc = loadLibc();
@@ -130,6 +131,7 @@ export class Replication {
       ring: this.ring,
       context,
       openPipe: () => this.openPipe(),
+      openMemoryFile: () => this.openMemoryFile(),
       wakeWorkers: () => this.wakeWorkers(),
     };
     this.primary = new Primary(this.core, this.services.clientRows);
@@ -212,6 +214,7 @@ export class Replication {
     setInterval(() => this.tick(), TICK_MS);
     const { replicaOf } = this.config;
     const { state } = this.core;
+    this.primary.adoptBacklog();
     if (replicaOf !== null && state.isReplica) {
       this.keyspace.lockAll();
       if (state.hasLoadedHistory) {
@@ -287,6 +290,14 @@ export class Replication {
     };
   }
 
+  private openMemoryFile(): number {
+    const { libc } = this;
+    const name = Buffer.from('damselfly-snapshot\0');
+    const fd = libc.memfdCreate(libc.addressOf(name), CLOSES_ON_EXEC);
+    if (fd < 0) throw new Error(`can't open a file in memory: ${libc.errorText(libc.errno())}`);
+    return fd;
+  }
+
   private readonly receive = (message: Message): void => {
     const { kind, bytes, offset, length } = message;
     if (kind === MessageKind.Replica) {
@@ -332,7 +343,7 @@ export class Replication {
         this.beginFailover(request.failover);
         break;
       case 'abort-failover':
-        this.endFailover('Failover manually aborted.');
+        this.endFailover('Failover manually aborted');
         break;
     }
   }
@@ -412,7 +423,7 @@ export class Replication {
     this.keyspace.lockAll();
     const offset = state.offsetAt(this.ring.head);
     this.keyspace.unlockAll();
-    this.failover = { ...request, endMs, offset, target: null };
+    this.failover = { ...request, endMs, offset };
     state.failoverState = FailoverState.WaitForSync;
     this.primary.take();
     this.primary.askForAcks();
@@ -422,25 +433,25 @@ export class Replication {
   private followFailover(nowMs: number): void {
     const { failover } = this;
     const { state } = this.core;
-    if (failover === null) return;
-    if (state.failoverState === FailoverState.InProgress) {
-      if (nowMs >= failover.endMs && !failover.isForced)
-        this.endFailover('Failover target rejected psync request');
-      return;
-    }
-    const candidates = [...this.primary.replicas].filter(
+    // Once the other side was asked, only its answer tells who the primary is.
+    if (failover === null || state.failoverState === FailoverState.InProgress) return;
+    const { host, port, offset } = failover;
+    const ready = [...this.primary.replicas].find(
       (replica) =>
-        replica.state === ReplicaState.Online && (failover.host === '' || this.isTarget(replica, failover)),
+        replica.state === ReplicaState.Online &&
+        replica.ackOffset >= offset &&
+        (host === '' || this.isTarget(replica, failover)),
     );
-    const offset = failover.offset;
-    const ready = candidates.find((replica) => replica.ackOffset >= offset);
     if (ready !== undefined) {
+      this.log('Failover target is synced, failing over.');
       this.handOverTo(ready.ip, ready.traits.port);
     } else if (nowMs >= failover.endMs) {
-      if (failover.isForced) this.handOverTo(failover.host, failover.port);
-      else this.endFailover('Replica never caught up before timeout');
-    } else if (failover.host !== '' && candidates.length === 0) {
-      this.endFailover('Failover target is gone');
+      if (failover.isForced) {
+        this.log(`Failover to ${host}:${port} time out exceeded, failing over.`);
+        this.handOverTo(host, port);
+      } else {
+        this.endFailover('Replica never caught up before timeout');
+      }
     }
   }
 
@@ -450,7 +461,6 @@ export class Replication {
   }
 
   private handOverTo(host: string, port: number): void {
-    this.log(`Failover target is ${host}:${port}: it takes over`);
     this.core.state.failoverState = FailoverState.InProgress;
     this.setPrimaryInConfig(host, port);
     this.becomeReplica(host, port, true);
@@ -476,9 +486,11 @@ export class Replication {
     const { state, control } = this.core;
     if (this.failover === null) return;
     const wasInProgress = state.failoverState === FailoverState.InProgress;
+    const { host, port } = this.failover;
+    const target = host === '' ? 'any replica' : `${host}:${port}`;
     this.failover = null;
     state.failoverState = FailoverState.None;
-    this.log(`${reason}. Failover aborted`, 'warning');
+    this.log(`FAILOVER to ${target} aborted: ${reason}`);
     if (wasInProgress && state.linkState !== LinkState.Connected) {
       this.forgetPrimaryInConfig();
       this.becomePrimary();

@@ -7,6 +7,7 @@
 
 import { Batch } from '../execution/batch.js';
 import { hasArity } from '../execution/command-checks.js';
+import { CommandTimer } from '../execution/command-timer.js';
 import type { CommandContext } from '../execution/context.js';
 import type { Session } from '../execution/session.js';
 import { type Command, CommandFlag } from '../execution/table/command-table.js';
@@ -29,6 +30,7 @@ export class StreamApplier {
   private readonly log: Log;
   private readonly onAckWanted: () => void;
   private readonly batch: Batch;
+  private readonly timer: CommandTimer;
   private readonly parser = new RequestParser();
   private readonly parseState = new ParseState();
   private bytes = new Uint8Array(BUFFER_BYTES);
@@ -53,6 +55,7 @@ export class StreamApplier {
     this.log = log;
     this.onAckWanted = onAckWanted;
     this.batch = new Batch(context);
+    this.timer = new CommandTimer(context);
     this.parser.acceptsInline = false;
     this.parser.maxBulkLengthBytes = BULK_BYTES_MAX;
   }
@@ -118,7 +121,8 @@ export class StreamApplier {
 
   /** Runs the commands that the parser has found from `start` on. */
   private run(start: number): void {
-    const { batch, parser, context, session } = this;
+    const { batch, parser, context, session, timer } = this;
+    timer.beginBatch(parser.commandCount);
     context.session = session;
     context.nowMs = Date.now();
     batch.begin(this.bytes, this.view, parser, 0, parser.commandCount, session.database);
@@ -129,6 +133,7 @@ export class StreamApplier {
       this.runOne(batch.commands[index], first, end);
       first = end;
     }
+    timer.endBatch();
   }
 
   private runOne(found: Command | null, start: number, end: number): void {
@@ -173,13 +178,16 @@ export class StreamApplier {
   }
 
   private call(command: Command): void {
-    const { context } = this;
+    const { context, timer } = this;
     const { reply } = context;
+    const startMs = timer.isEachTimed ? performance.now() : 0;
     context.command = command;
     context.inTransaction = true;
     reply.reset();
     const errorsBefore = reply.errors;
     command.handler(context);
+    if (timer.isEachTimed) timer.countTimed(command, performance.now() - startMs);
+    else timer.countQuick(command);
     context.inTransaction = false;
     context.keyspace.journal.forget();
     this.state.streamDatabase = this.session.database;

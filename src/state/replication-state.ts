@@ -17,6 +17,8 @@
 import { randomBytes } from 'node:crypto';
 import { Attention, type HeededBlock } from '../memory/attention.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
+import { monotonicMs } from '../system/clock.js';
+import type { Log } from '../system/log.js';
 import { waitForChange } from '../system/wait.js';
 
 const enum Word {
@@ -64,6 +66,8 @@ export const enum ReplicationFigure {
   /** Up to which offset the primary's stream was read. */
   ReadOffset = 26,
   BufferBytes = 27,
+  /** Until when a shutdown waits for replicas (ms). */
+  ShutdownEndMs = 28,
 }
 
 const ID_BYTES = 40;
@@ -188,6 +192,13 @@ export class ReplicationState {
     this.setText(Text.Id, id);
     this.setText(Text.SecondId, secondId);
     this.figures[ReplicationFigure.SecondOffset] = secondOffset;
+  }
+
+  /** What clients are told and refused from now on; the replication thread does the rest. */
+  beginAsReplica(host: string, port: number): void {
+    this.setPrimary(host, port);
+    this.linkState = LinkState.Connect;
+    this.isReplica = true;
   }
 
   get primaryHost(): string {
@@ -354,8 +365,27 @@ export class ReplicationState {
     return Atomics.load(this.words, Word.ShutdownWaits);
   }
 
-  addShutdownWaits(delta: number): void {
-    Atomics.add(this.words, Word.ShutdownWaits, delta);
+  /** A shutdown waits for replicas until then. */
+  beginShutdownWait(endMs: number): void {
+    this.figures[ReplicationFigure.ShutdownEndMs] = endMs;
+    Atomics.add(this.words, Word.ShutdownWaits, 1);
+  }
+
+  endShutdownWait(): void {
+    Atomics.sub(this.words, Word.ShutdownWaits, 1);
+  }
+
+  /** Tells, when the server ends, which replicas lack something. */
+  logLagging(offset: number, log: Log): void {
+    const online = this.replicas().filter(({ state }) => state === ReplicaState.Online);
+    const lagging = online.filter(({ ackOffset }) => ackOffset < offset);
+    for (const { ip, port, ackOffset, ackMs } of lagging) {
+      const lagSeconds = Math.floor((monotonicMs() - ackMs) / 1000);
+      log(
+        `Lagging replica ${ip}:${port} reported offset ${offset - ackOffset} behind master, lag=${lagSeconds}, state=online.`,
+      );
+    }
+    log(`${online.length - lagging.length} of ${online.length} replicas are in sync when shutting down.`);
   }
 
   /** How often shutdowns were called off; compare it with what it was. */
@@ -367,10 +397,11 @@ export class ReplicationState {
     Atomics.add(this.words, Word.ShutdownAborts, 1);
   }
 
-  /** Replicas that are online and have not acknowledged an offset, and how many are online. */
-  behind(offset: number): { readonly behind: number; readonly online: number } {
-    const online = this.replicas().filter(({ state }) => state === ReplicaState.Online);
-    return { behind: online.filter(({ ackOffset }) => ackOffset < offset).length, online: online.length };
+  /** How many replicas are online and have not acknowledged an offset. */
+  behind(offset: number): number {
+    return this.replicas().filter(
+      ({ state, ackOffset }) => state === ReplicaState.Online && ackOffset < offset,
+    ).length;
   }
 
   // Replicas.

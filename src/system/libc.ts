@@ -88,6 +88,8 @@ export interface Libc {
   epollWait(epoll: number, events: Address, eventsMax: number, timeoutMs: number): number;
   yieldProcessor(): number;
   eventfd(initial: number, flags: number): number;
+  /** A file in memory that has no name. */
+  memfdCreate(name: Address, flags: number): number;
   socket(family: number, type: number, protocol: number): number;
   /** `numbers`: room for the two descriptors. */
   socketPair(family: number, type: number, protocol: number, numbers: Address): number;
@@ -181,6 +183,7 @@ function bindCalls(): Libc | null {
       epollWait: bind('epoll_wait', 'int', ['int', 'intptr_t', 'int', 'int']),
       yieldProcessor: bind('sched_yield', 'int', []),
       eventfd: bind('eventfd', 'int', ['uint', 'int']),
+      memfdCreate: bind('memfd_create', 'int', ['intptr_t', 'uint']),
       socket: bind('socket', 'int', ['int', 'int', 'int']),
       socketPair: bind('socketpair', 'int', ['int', 'int', 'int', 'intptr_t']),
       bind: bind('bind', 'int', ['int', 'intptr_t', 'uint']),

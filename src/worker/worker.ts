@@ -12,6 +12,7 @@ import { AccessControl, refusalError } from '../execution/access-control.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Dispatcher } from '../execution/dispatcher.js';
+import { DEMOTED } from '../execution/errors.js';
 import { Executor } from '../execution/executor.js';
 import { HoldFinish } from '../execution/hold-finish.js';
 import { createMessaging } from '../execution/messaging.js';
@@ -68,8 +69,6 @@ import { PostponedCommands } from './postponed-commands.js';
 
 /** A client that is silent for so long needs no room for the rest of its command yet. */
 const SHRINK_AFTER_IDLE_MS = 2000;
-const DEMOTED =
-  'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
 /** As the acceptor says it. */
 const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
 /** Replies of one connection before the others have their turn. */

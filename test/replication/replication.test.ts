@@ -1,6 +1,8 @@
 /** Replication: chains, failover, restarts, what clients are told, what is refused. */
 
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
 import path from 'node:path';
 import t from 'tap';
 import { Random } from '../tools/random.js';
@@ -78,6 +80,107 @@ t.test('a replica that is restarted goes on where it was', { skip: skipWithoutRe
   }
 });
 
+t.test(
+  'replicas of a primary that is restarted go on where they are',
+  { skip: skipWithoutRedis() },
+  async (t) => {
+    for (const kind of ['redis', 'damselfly'] as const) {
+      const primary = await start('damselfly');
+      const replica = await start(kind);
+      const here = replica.client({ retryStrategy: () => 20 });
+      await follow(here, primary);
+      await untilLinked(here);
+      const there = primary.client();
+      await there.mset('a', '1', 'b', '2');
+      await there.set('short', '1', 'PX', 50);
+      await there.call('DEBUG', 'SET-ACTIVE-EXPIRE', '0');
+      await untilCaughtUp(there, here);
+      const before = await info(there);
+      there.call('SHUTDOWN', 'SAVE').catch(() => {});
+      await primary.exited;
+      const again = await TestServer.start({
+        kind: 'damselfly',
+        port: primary.port,
+        directives: { dir: primary.directory },
+      });
+      const back = again.client();
+      t.equal((await info(back)).get('master_replid2'), before.get('master_replid'), kind);
+      await back.set('c', '3');
+      t.same(await compare(back, here), []);
+      await until('the key has gone', async () => (await here.dbsize()) === 3);
+      const stats = await info(back, 'stats');
+      t.same([stats.get('sync_full'), stats.get('sync_partial_ok')], ['0', '1']);
+      await Promise.all([again.stop(), primary.stop(), replica.stop()]);
+    }
+  },
+);
+
+t.test('a full sync through memory', async (t) => {
+  for (const isDiskless of ['yes', 'no']) {
+    const primary = await start('damselfly', { 'repl-diskless-sync': isDiskless });
+    const replica = await start('damselfly', { 'repl-diskless-load': 'on-empty-db' });
+    const there = primary.client();
+    const here = replica.client();
+    await there.call('DEBUG', 'POPULATE', '2000', 'key', '100');
+    await here.set('own', '1');
+    await follow(here, primary);
+    t.same(await compare(there, here), []);
+    t.match(replica.output(), /from master.* to disk/, 'there was a key');
+    await here.call('REPLICAOF', 'NO', 'ONE');
+    await here.config('SET', 'repl-diskless-load', 'swapdb');
+    await there.config('SET', 'repl-backlog-size', '16kb');
+    await there.call('DEBUG', 'POPULATE', '2000', 'other', '100');
+    await follow(here, primary);
+    t.same(await compare(there, here), []);
+    t.match(replica.output(), /from master.* to memory/);
+    await Promise.all([primary.stop(), replica.stop()]);
+  }
+});
+
+t.test('REPLICAOF in a transaction', async (t) => {
+  const primary = await start('damselfly');
+  const replica = await start('damselfly');
+  t.teardown(() => Promise.all([primary.stop(), replica.stop()]));
+  const here = replica.client();
+  const replies = await here
+    .multi()
+    .call('REPLICAOF', '127.0.0.1', String(primary.port))
+    .info('replication')
+    .dbsize()
+    .exec();
+  t.match(replies?.[1]?.[1], /role:slave\r\n[\s\S]*master_link_status:down/);
+  await untilCaughtUp(primary.client(), here);
+  await here.multi().call('REPLICAOF', 'NO', 'ONE').dbsize().exec();
+  await until('it is a primary', async () => (await info(here)).get('role') === 'master');
+  t.equal(await here.set('a', '1'), 'OK');
+});
+
+t.test('a shutdown tells which replicas lack something', async (t) => {
+  const primary = await start('damselfly');
+  const replica = await start('damselfly');
+  t.teardown(() => Promise.all([primary.stop(), replica.stop('SIGKILL')]));
+  const there = primary.client();
+  await follow(replica.client(), primary);
+  await untilCaughtUp(there, replica.client());
+  await there.config('SET', 'shutdown-timeout', '1000');
+  replica.process.kill('SIGSTOP');
+  await there.set('a', '1');
+  const refused = t.rejects(primary.client().call('SHUTDOWN'), /^ERR Errors trying to SHUTDOWN/);
+  await until('it waits', async () =>
+    /shutdown_in_milliseconds:[1-9]/.test((await there.info('server')).toString()),
+  );
+  t.equal(await there.call('SHUTDOWN', 'ABORT'), 'OK');
+  await refused;
+  await there.config('SET', 'shutdown-timeout', '1');
+  there.call('SHUTDOWN').catch(() => {});
+  await primary.exited;
+  t.match(
+    primary.output(),
+    /Lagging replica 127\.0\.0\.1:\d+ reported offset \d+ behind master, lag=\d+, state=online\./,
+  );
+  t.match(primary.output(), '0 of 1 replicas are in sync when shutting down.');
+});
+
 t.test('what clients of primaries and replicas are told', async (t) => {
   const primary = await start('damselfly', { 'min-replicas-to-write': 1 });
   const replica = await start('damselfly', { 'replica-serve-stale-data': 'no' });
@@ -98,6 +201,11 @@ t.test('what clients of primaries and replicas are told', async (t) => {
     new RegExp(`addr=127.0.0.1:${primary.port} .*flags=M`),
   );
   await t.rejects(here.wait(1, 0), /^ERR WAIT cannot be used with replica instances/);
+  const counted = await here.info('commandstats');
+  t.match(counted, /cmdstat_set:calls=1,/, 'commands of the primary are counted');
+  const connections = ((await there.client('LIST')) as string).trim().split('\n');
+  const others = connections.filter((line) => !line.includes('flags=S')).length;
+  t.equal((await info(there, 'clients')).get('connected_clients'), String(others), 'without replicas');
   const subscriber = replica.client();
   const message = new Promise((resolve) => subscriber.on('message', (...args) => resolve(args)));
   await subscriber.subscribe('news');
@@ -190,6 +298,60 @@ t.test('FAILOVER', async (t) => {
   t.equal((await info(b, 'stats')).get('sync_full'), '0', 'without a full sync');
 });
 
+t.test('FAILOVER to a replica whose answer is lost', async (t) => {
+  const primary = await start('damselfly');
+  const asked: string[] = [];
+  /** A replica that takes over after the timeout, and whose connection breaks before it has said so. */
+  const target = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (bytes) => {
+      for (const [, name, last] of bytes.toString('latin1').matchAll(/\*\d+\r\n\$\d+\r\n(\w+)([^*]*)/g)) {
+        if (name === 'PING') socket.write('+PONG\r\n');
+        if (name === 'REPLCONF' && !last!.includes('ACK')) socket.write('+OK\r\n');
+        if (name !== 'PSYNC') continue;
+        asked.push(last!.includes('FAILOVER') ? 'take over' : 'go on');
+        if (asked.length === 1) setTimeout(() => socket.destroy(), 300);
+        else if (asked.length === 2) socket.write("-ERR PSYNC FAILOVER can't be sent to a master.\r\n");
+        else socket.write(`+CONTINUE ${'b'.repeat(40)}\r\n`);
+      }
+    });
+  });
+  target.listen(0, '127.0.0.1');
+  await once(target, 'listening');
+  const { port } = target.address() as net.AddressInfo;
+  const link = net.connect(primary.port, '127.0.0.1');
+  t.teardown(async () => {
+    link.destroy();
+    target.close();
+    await primary.stop();
+  });
+  const there = primary.client();
+  let received = '';
+  link.on('data', (bytes) => {
+    received += bytes.toString('latin1');
+  });
+  link.on('error', () => {});
+  link.write(`REPLCONF listening-port ${port}\r\nREPLCONF capa psync2\r\n`);
+  await until('it is known', async () => received.includes('+OK\r\n+OK'));
+  link.write('PSYNC ? -1\r\n');
+  await until('it is online', async () => /state=online/.test(await there.info('replication')));
+  const offset = (await info(there)).get('master_repl_offset');
+  link.write(`*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$${offset!.length}\r\n${offset}\r\n`);
+  const acks = setInterval(() => {
+    link.write('*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$7\r\n9999999\r\n');
+  }, 20);
+  t.teardown(() => clearInterval(acks));
+  t.equal(await there.call('FAILOVER', 'TO', '127.0.0.1', String(port), 'TIMEOUT', '250'), 'OK');
+  await until('it is over', async () => {
+    const fields = await info(there);
+    return (
+      fields.get('master_failover_state') === 'no-failover' && fields.get('master_link_status') !== 'down'
+    );
+  });
+  t.equal((await info(there)).get('role'), 'slave', 'there are not two primaries');
+  t.same(asked, ['take over', 'take over', 'go on']);
+});
+
 t.test('a replica with an append-only file, and a shutdown that waits', async (t) => {
   const primary = await start('damselfly');
   const replica = await start('damselfly', { appendonly: 'yes' });
@@ -231,6 +393,48 @@ t.test('a replica with an append-only file, and a shutdown that waits', async (t
   const loaded = again.client();
   await loaded.select(5);
   t.same(await loaded.mget('a', 'b', 'c', 'd'), ['1', '2', '3', '4']);
+});
+
+t.test('what WAIT and WAITAOF answer', async (t) => {
+  const primary = await start('damselfly', { appendonly: 'yes', appendfsync: 'no' });
+  const replica = await start('damselfly');
+  t.teardown(() => Promise.all([primary.stop(), replica.stop()]));
+  const there = primary.client();
+  await there.set('a', '1');
+  t.same(await there.call('WAITAOF', '1', '0', '50'), [0, 0], 'nobody has asked the disk');
+  const off = t.rejects(
+    primary
+      .client()
+      .pipeline()
+      .set('a', '1')
+      .call('WAITAOF', '1', '0', '0')
+      .exec()
+      .then((replies) => {
+        throw replies?.[1]?.[0];
+      }),
+    /^ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled\.$/,
+  );
+  await until('it waits', async () => /blocked_clients:1/.test(await there.info('clients')));
+  await there.config('SET', 'appendonly', 'no');
+  await off;
+  await there.config('SET', 'appendonly', 'yes');
+  await there.config('SET', 'appendfsync', 'everysec');
+  await there.set('a', '1');
+  t.same(await there.call('WAITAOF', '1', '0', '0'), [1, 0]);
+  await follow(replica.client(), primary);
+  await untilCaughtUp(there, replica.client());
+  await there.set('a', '2');
+  await t.rejects(there.call('WAIT', '2', '9223372036854775807'), /^ERR timeout is out of range$/);
+  const waits = [there, primary.client()].map((client, index) => {
+    const name = ['WAIT', 'WAITAOF'][index]!;
+    const args = name === 'WAIT' ? ['5', '0'] : ['0', '5', '0'];
+    return t.rejects(client.call(name, ...args), /^UNBLOCKED force unblock from blocking operation/);
+  });
+  const control = primary.client();
+  await until('they wait', async () => /blocked_clients:2/.test(await control.info('clients')));
+  await replica.client().call('REPLICAOF', 'NO', 'ONE');
+  await follow(control, replica);
+  await Promise.all(waits);
 });
 
 t.test('redis-cli --rdb', { skip: skipWithoutRedis() }, async (t) => {

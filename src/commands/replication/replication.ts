@@ -1,9 +1,10 @@
 /** Replication as clients, replicas and Sentinel ask for it; what they ask is done by the replication thread. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { SYNTAX_ERROR } from '../../execution/errors.js';
+import { DEMOTED, SYNTAX_ERROR } from '../../execution/errors.js';
 import {
-  AckWork,
+  ConfirmationWork,
+  type Confirmed,
   type FailoverRequest,
   ReplicationWork,
   requestReplication,
@@ -304,39 +305,54 @@ function readTimeout(context: CommandContext, index: number): number {
   if (!context.integer(index, NO_TIMEOUT)) return -1;
   const { value } = context.number;
   if (value >= 0 && value <= TIMEOUT_MS_MAX) return value;
-  context.reply.error(value < 0 ? 'ERR timeout is negative' : NO_TIMEOUT);
+  context.reply.error(value < 0 ? 'ERR timeout is negative' : 'ERR timeout is out of range');
   return -1;
 }
 
-/** Puts the command off until something is so, or the time is over; `answer` replies. */
+/** Puts the command off until enough has confirmed what was written, or the time is over; `answer` replies. */
 function waitFor(
   context: CommandContext,
   timeoutMs: number,
-  isDone: () => boolean,
-  answer: () => void,
+  measure: () => Confirmed,
+  isEnough: (confirmed: Confirmed) => boolean,
+  answer: (confirmed: Confirmed) => void,
 ): void {
   const { services, session } = context;
   const { replication } = services.state;
-  if (session.postponedWork instanceof AckWork) {
-    session.postponedWork.abandon();
+  const work = session.postponedWork;
+  if (work instanceof ConfirmationWork) {
+    work.abandon();
     session.postponedWork = null;
-    answer();
+    answer(work.wasReached() ?? measure());
     return;
   }
-  if (isDone() || context.inTransaction) {
-    answer();
+  const now = measure();
+  if (isEnough(now) || context.inTransaction) {
+    answer(now);
     return;
   }
-  session.postponedWork = new AckWork(replication, timeoutMs, isDone);
+  session.postponedWork = new ConfirmationWork(replication, timeoutMs, measure, isEnough);
   session.postponed = { command: context.command, request: context.request.copy() };
   replication.wantAcks();
   services.wakeReplication();
+}
+
+/** Ends a wait that this server, as a replica by now, can't fulfil. Returns whether there was one. */
+function endWaitOfReplica({ reply, services, session }: CommandContext): boolean {
+  const work = session.postponedWork;
+  if (!(work instanceof ConfirmationWork) || !services.state.replication.isReplica) return false;
+  work.abandon();
+  session.postponedWork = null;
+  reply.error(DEMOTED);
+  session.connection.closeAfterReply();
+  return true;
 }
 
 /** WAIT numreplicas timeout */
 function wait(context: CommandContext): void {
   const { reply, services, session } = context;
   const { replication } = services.state;
+  if (endWaitOfReplica(context)) return;
   if (replication.isReplica) {
     reply.error(
       'ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.',
@@ -353,8 +369,13 @@ function wait(context: CommandContext): void {
     return;
   }
   const offset = writtenOffset(context);
-  const isDone = (): boolean => replication.isReplica || replication.acknowledged(offset) >= wanted;
-  waitFor(context, timeoutMs, isDone, () => reply.integer(replication.acknowledged(offset)));
+  waitFor(
+    context,
+    timeoutMs,
+    () => ({ local: 0, replicas: replication.acknowledged(offset) }),
+    ({ replicas }) => replicas >= wanted,
+    ({ replicas }) => reply.integer(replicas),
+  );
 }
 
 /** WAITAOF numlocal numreplicas timeout */
@@ -362,6 +383,7 @@ function waitAof(context: CommandContext): void {
   const { reply, services, keyspace, session } = context;
   const { replication } = services.state;
   const { ring } = keyspace.journal;
+  if (endWaitOfReplica(context)) return;
   if (!context.integer(1)) return;
   const local = context.number.value;
   if (local < 0 || local > 1) {
@@ -383,6 +405,11 @@ function waitAof(context: CommandContext): void {
     return;
   }
   if (local > 0 && !services.config.appendOnly) {
+    // It may have been turned off while the client waited.
+    if (session.postponedWork instanceof ConfirmationWork) {
+      session.postponedWork.abandon();
+      session.postponedWork = null;
+    }
     reply.error('ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.');
     return;
   }
@@ -390,13 +417,19 @@ function waitAof(context: CommandContext): void {
   const offset = writtenOffset(context);
   const localNow = (): number =>
     services.config.appendOnly && ring.isFileOn && ring.synced >= position ? 1 : 0;
-  const isDone = (): boolean =>
-    replication.isReplica || (localNow() >= local && replication.acknowledged(offset, true) >= wanted);
-  waitFor(context, timeoutMs, isDone, () => {
-    reply.array(2);
-    reply.integer(localNow());
-    reply.integer(replication.acknowledged(offset, true));
-  });
+  waitFor(
+    context,
+    timeoutMs,
+    () => ({ local: localNow(), replicas: replication.acknowledged(offset, true) }),
+    (confirmed) =>
+      (local > 0 && !services.config.appendOnly) ||
+      (confirmed.local >= local && confirmed.replicas >= wanted),
+    (confirmed) => {
+      reply.array(2);
+      reply.integer(confirmed.local);
+      reply.integer(confirmed.replicas);
+    },
+  );
 }
 
 function clusterOnly(context: CommandContext): void {

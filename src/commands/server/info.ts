@@ -17,6 +17,7 @@ import {
   REPLICA_STATE_NAMES,
   ReplicaState,
   ReplicationFigure,
+  type ReplicationState,
 } from '../../state/replication-state.js';
 import { monotonicMs, wallMicroseconds } from '../../system/clock.js';
 import { availableMemoryBytes } from '../../system/memory-limit.js';
@@ -72,6 +73,7 @@ function server(context: CommandContext): Fields {
     ['executable', EXECUTABLE],
     ['config_file', services.config.configFile ?? ''],
     ['io_threads_active', 0],
+    ...shutdownFields(services.state.replication),
     ['damselfly_version', DAMSELFLY_VERSION],
     ['node_version', process.version],
     ['worker_threads', services.workerCount],
@@ -79,6 +81,13 @@ function server(context: CommandContext): Fields {
     ['started_workers', services.state.workerLoad.startedWorkers],
     ...listeners(services.config),
   ];
+}
+
+/** How long a shutdown still waits for replicas. */
+function shutdownFields(replication: ReplicationState): Fields {
+  if (replication.shutdownWaits === 0) return [];
+  const leftMs = replication.figures[ReplicationFigure.ShutdownEndMs] - monotonicMs();
+  return [['shutdown_in_milliseconds', Math.max(0, Math.ceil(leftMs))]];
 }
 
 /** What Redis has no fields for. */
@@ -115,7 +124,8 @@ function clients(context: CommandContext): Fields {
     blockingKeysOnNoKey += waiters.queuesOnNoKey;
   }
   return [
-    ['connected_clients', state.clients.count],
+    // Replicas are counted by themselves.
+    ['connected_clients', state.clients.count - state.replication.replicaCount],
     ['cluster_connections', 0],
     ['maxclients', config.value('maxclients')],
     ['client_recent_max_input_buffer', inputPeakBytes],

@@ -1,7 +1,7 @@
 /** Small commands about the server itself: TIME, LASTSAVE, ROLE, SHUTDOWN, LOLWUT, MODULE. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { busyError, SYNTAX_ERROR } from '../../execution/errors.js';
+import { busyError, SHUTDOWN_FAILED, SYNTAX_ERROR } from '../../execution/errors.js';
 import { AckWork } from '../../execution/replication-requests.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { PauseKind, ShutdownRequest } from '../../state/control-block.js';
@@ -52,17 +52,17 @@ function waitForReplicas(context: CommandContext): boolean {
   keyspace.lockAll();
   const offset = replication.offsetAt(keyspace.journal.ring.head);
   keyspace.unlockAll();
-  if (replication.behind(offset).behind === 0) return false;
+  if (replication.behind(offset) === 0) return false;
   services.log('Waiting for replicas before shutting down.');
   const aborts = replication.shutdownAborts;
   session.postponedWork = new ShutdownWork(
     replication,
     timeoutMs,
-    () => replication.behind(offset).behind === 0,
+    () => replication.behind(offset) === 0,
     () => replication.shutdownAborts !== aborts,
   );
   session.postponed = { command: context.command, request: context.request.copy() };
-  replication.addShutdownWaits(1);
+  replication.beginShutdownWait(nowMs + timeoutMs);
   replication.wantAcks();
   services.wakeReplication();
   return true;
@@ -74,15 +74,14 @@ function endWaiting(context: CommandContext, work: ShutdownWork): boolean {
   const { replication, control } = services.state;
   work.abandon();
   session.postponedWork = null;
-  replication.addShutdownWaits(-1);
+  replication.endShutdownWait();
   if (work.wasAborted()) {
     control.unpause();
     services.log('Shutdown manually aborted.', 'warning');
     reply.error(CANNOT_EXIT);
     return false;
   }
-  const { behind, online } = replication.behind(replication.offsetAt(keyspace.journal.ring.head));
-  services.log(`${online - behind} of ${online} replicas are in sync when shutting down.`);
+  replication.logLagging(replication.offsetAt(keyspace.journal.ring.head), services.log);
   return true;
 }
 
@@ -137,6 +136,7 @@ function shutdown(context: CommandContext): void {
   } else {
     // It may have been paused until the replicas had all.
     if (services.state.replication.replicaCount > 0) services.state.control.unpause();
+    services.log(SHUTDOWN_FAILED, 'warning');
     reply.error(CANNOT_EXIT);
   }
 }
