@@ -132,9 +132,9 @@ export class CommandChecks {
     return state.replication.goodReplicas < config.minReplicasToWrite;
   }
 
-  /** Whether a command needs data that is not old; of a transaction, each of its commands was asked. */
-  private needsFreshData({ flags, traits }: Command): boolean {
-    return (flags & CommandFlag.Stale) === 0 && (traits & CommandTrait.RunsQueue) === 0;
+  /** Whether a command, or one in the queue that it runs, needs data that is not old. */
+  private needsFreshData(command: Command): boolean {
+    return this.some(command, ({ flags }) => (flags & CommandFlag.Stale) === 0);
   }
 
   /** Whether memory has, or is made to have, room for so much more. Nothing forbids evictions. */
@@ -213,9 +213,19 @@ export class CommandChecks {
     return this.context.session.queue !== null && (command.traits & CommandTrait.Immediate) === 0;
   }
 
-  /** Whether a command has to wait until the dataset is loaded. */
-  private needsData({ flags, traits }: Command): boolean {
-    return (flags & CommandFlag.Loading) === 0 || (traits & CommandTrait.NeedsData) !== 0;
+  /** Whether a command, or one in the queue that it runs, has to wait until the dataset is loaded. */
+  private needsData(command: Command): boolean {
+    return this.some(
+      command,
+      ({ flags, traits }) => (flags & CommandFlag.Loading) === 0 || (traits & CommandTrait.NeedsData) !== 0,
+    );
+  }
+
+  /** Whether something holds for a command, or for one in the queue that it runs. */
+  private some(command: Command, holds: (command: Command) => boolean): boolean {
+    if (holds(command)) return true;
+    if ((command.traits & CommandTrait.RunsQueue) === 0) return false;
+    return this.context.session.queue?.some((queued) => holds(queued.command)) ?? false;
   }
 
   /** Nothing is evicted while the dataset is loaded or a slow script runs, nor when no key may go by itself. */

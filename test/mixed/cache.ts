@@ -100,14 +100,14 @@ async function openNodeRedisReader({ port }: Load): Promise<Reader> {
 async function openIoredisReader(load: Load, count: (hits: number) => void): Promise<Reader> {
   const { port, random } = load;
   const cache = new LocalCache();
-  const told = openIoredis(port);
+  const told = openIoredis(port, { protocol: 2 });
   const id = await told.client('ID');
   await told.subscribe('__redis__:invalidate');
-  told.on('message', (_channel: string, keys: unknown) => {
+  told.on('messageBuffer', (_channel: unknown, keys: unknown) => {
     if (Array.isArray(keys)) for (const key of keys) cache.invalidate(String(key));
     else cache.clear();
   });
-  const client = openIoredis(port);
+  const client = openIoredis(port, { protocol: 2 });
   const isNarrow = random.chance(0.3);
   const mode = isNarrow ? ['BCAST', 'PREFIX', PREFIX] : [];
   await client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), ...mode);
@@ -143,7 +143,13 @@ async function openRawReader({ port, random }: Load, count: (hits: number) => vo
     }
   };
   const get = async (key: string) => {
-    const commands = mode[0] === 'OPTIN' ? [['CLIENT', 'CACHING', 'YES'], ['GET', key]] : [['GET', key]];
+    const commands =
+      mode[0] === 'OPTIN'
+        ? [
+            ['CLIENT', 'CACHING', 'YES'],
+            ['GET', key],
+          ]
+        : [['GET', key]];
     const reply = (await client.pipeline(commands)).at(-1)!.toString('latin1');
     takePushes();
     return reply.startsWith('_') ? null : reply.split('\r\n')[1]!;

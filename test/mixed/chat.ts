@@ -32,7 +32,7 @@ interface Publisher {
 async function openListener({ port, random }: Load, receive: Receive): Promise<Listener> {
   const choice = random.below(3);
   if (choice === 0) {
-    const client = openIoredis(port);
+    const client = openIoredis(port, { protocol: random.chance(0.5) ? 2 : 3 });
     let hasPattern = false;
     client.on('message', receive);
     client.on('pmessage', (_pattern: string, room: string, message: string) => receive(room, message));
@@ -111,7 +111,8 @@ export class Chat {
   constructor(load: Load) {
     this.load = load;
     for (let member = 0; member < MEMBERS; member++) {
-      for (const room of [...ROOMS, ...ROUGH_ROOMS]) this.sent.set(`${room} ${member}`, { begun: 0, replied: 0 });
+      for (const room of [...ROOMS, ...ROUGH_ROOMS])
+        this.sent.set(`${room} ${member}`, { begun: 0, replied: 0 });
     }
   }
 
@@ -128,7 +129,9 @@ export class Chat {
       ...steady,
     ]);
     if (this.promised !== this.received)
-      load.found(`chat: PUBLISH has replied ${this.promised} receivers in all, ${this.received} messages came`);
+      load.found(
+        `chat: PUBLISH has replied ${this.promised} receivers in all, ${this.received} messages came`,
+      );
   }
 
   report(): string {
@@ -142,7 +145,9 @@ export class Chat {
       const publisher = await openPublisher(load);
       for (let bursts = random.between(1, 100); bursts > 0 && !load.isOver(); bursts--) {
         await Promise.all(
-          Array.from({ length: random.between(1, 8) }, () => this.publish(publisher, member, random.pick(ROOMS))),
+          Array.from({ length: random.between(1, 8) }, () =>
+            this.publish(publisher, member, random.pick(ROOMS)),
+          ),
         );
         if (random.chance(0.2)) await this.publish(publisher, member, random.pick(ROUGH_ROOMS));
         await pause(load, 30);
@@ -177,7 +182,9 @@ export class Chat {
       },
       (room, message) => {
         if (!this.orders.get(room)!.agrees(orders.get(room)!, message))
-          this.load.found(`chat: a listener of ${room} gets ${message.slice(0, 20)} where another got something else`);
+          this.load.found(
+            `chat: a listener of ${room} gets ${message.slice(0, 20)} where another got something else`,
+          );
       },
     );
   }
@@ -206,8 +213,7 @@ export class Chat {
       const source = `${room} ${member}`;
       const before = last.get(source);
       if (before === undefined) first.set(source, Number(number));
-      else if (Number(number) !== before + 1)
-        this.load.found(`chat: ${source}: ${number} after ${before}`);
+      else if (Number(number) !== before + 1) this.load.found(`chat: ${source}: ${number} after ${before}`);
       last.set(source, Number(number));
       also(room, message);
     };
@@ -223,7 +229,9 @@ export class Chat {
       const firstNumber = first.get(source) ?? Number.POSITIVE_INFINITY;
       const wanted = atEnd.get(source)!;
       if (wanted > begun && firstNumber > begun + 1)
-        this.load.found(`chat: ${source}: ${firstNumber} came first, ${begun + 1} was sent after the subscription`);
+        this.load.found(
+          `chat: ${source}: ${firstNumber} came first, ${begun + 1} was sent after the subscription`,
+        );
       if (wanted > begun && (last.get(source) ?? 0) < wanted)
         this.load.found(`chat: ${source}: ${last.get(source)} came last, ${wanted} was sent before the end`);
     }

@@ -72,7 +72,8 @@ export class Jobs {
     const tasks: Promise<void>[] = [];
     for (let index = 0; index < PRODUCERS; index++) tasks.push(this.produce(index));
     for (let index = 0; index < CONSUMERS; index++) tasks.push(again(load, () => this.consume()));
-    for (let index = 0; index < ROUGH_CONSUMERS; index++) tasks.push(again(load, () => this.consumeAndVanish()));
+    for (let index = 0; index < ROUGH_CONSUMERS; index++)
+      tasks.push(again(load, () => this.consumeAndVanish()));
     await Promise.all(tasks);
     await this.countTheRest();
   }

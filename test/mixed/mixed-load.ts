@@ -1,7 +1,7 @@
 /** A chat, a job queue and cached readers on one server, all at once, while connections move between its workers. */
 
-import type { TestServer } from '../tools/server.js';
 import { Random } from '../tools/random.js';
+import type { TestServer } from '../tools/server.js';
 import { CachedReading } from './cache.js';
 import { Chat } from './chat.js';
 import { Jobs } from './jobs.js';

@@ -21,7 +21,12 @@ const { values } = parseArgs({
 const threads = Number(values.threads);
 process.stdout.write(`seed ${values.seed}, ${values.minutes} minutes, ${threads} workers\n`);
 const server = await TestServer.start({ kind: 'damselfly', threads });
-const { problems, report } = await runMixedLoad(server, threads, 60 * Number(values.minutes), Number(values.seed));
+const { problems, report } = await runMixedLoad(
+  server,
+  threads,
+  60 * Number(values.minutes),
+  Number(values.seed),
+);
 process.stdout.write(`${report}\n`);
 for (const problem of problems) process.stdout.write(`PROBLEM ${problem}\n`);
 await server.stop();
