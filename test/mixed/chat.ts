@@ -29,7 +29,8 @@ interface Publisher {
   leave(): Promise<unknown>;
 }
 
-async function openListener({ port, random }: Load, receive: Receive): Promise<Listener> {
+async function openListener(load: Load, receive: Receive): Promise<Listener> {
+  const { port, random } = load;
   const choice = random.below(3);
   if (choice === 0) {
     const client = openIoredis(port, { protocol: random.chance(0.5) ? 2 : 3 });
@@ -47,7 +48,7 @@ async function openListener({ port, random }: Load, receive: Receive): Promise<L
       leave: () => client.disconnect(),
     };
   }
-  const client = await openNodeRedis(port, choice === 1 ? 2 : 3);
+  const client = await openNodeRedis(load, choice === 1 ? 2 : 3);
   const take = (message: string, room: string) => receive(room, message);
   return {
     subscribe: (room) => client.subscribe(room, take),
@@ -57,12 +58,13 @@ async function openListener({ port, random }: Load, receive: Receive): Promise<L
   };
 }
 
-async function openPublisher({ port, random }: Load): Promise<Publisher> {
+async function openPublisher(load: Load): Promise<Publisher> {
+  const { port, random } = load;
   if (random.chance(0.5)) {
     const client = openIoredis(port);
     return { publish: (room, message) => client.publish(room, message), leave: () => client.quit() };
   }
-  const client = await openNodeRedis(port, random.chance(0.5) ? 2 : 3);
+  const client = await openNodeRedis(load, random.chance(0.5) ? 2 : 3);
   return { publish: (room, message) => client.publish(room, message), leave: () => client.close() };
 }
 

@@ -22,7 +22,8 @@ interface Consumer {
   leave(): Promise<unknown>;
 }
 
-async function openConsumer({ port, random }: Load): Promise<Consumer> {
+async function openConsumer(load: Load): Promise<Consumer> {
+  const { port, random } = load;
   const isFromLeft = random.chance(0.3);
   if (random.chance(0.5)) {
     const client = openIoredis(port);
@@ -42,7 +43,7 @@ async function openConsumer({ port, random }: Load): Promise<Consumer> {
       leave: () => client.quit(),
     };
   }
-  const client = await openNodeRedis(port, random.chance(0.5) ? 2 : 3);
+  const client = await openNodeRedis(load, random.chance(0.5) ? 2 : 3);
   return {
     popLists: async (keys, seconds) => {
       const popped = await (isFromLeft ? client.blPop(keys, seconds) : client.brPop(keys, seconds));

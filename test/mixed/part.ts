@@ -38,9 +38,13 @@ export function openIoredis(port: number, options: RedisOptions = {}): Redis {
   return client;
 }
 
-export async function openNodeRedis(port: number, protocol: 2 | 3) {
-  const client = createClient({ url: `redis://127.0.0.1:${port}`, RESP: protocol });
-  client.on('error', () => {});
+/** A client of node-redis that does not come back by itself: a subscriber would miss what is said meanwhile. */
+export async function openNodeRedis(load: Load, protocol: 2 | 3) {
+  const client = createClient({
+    socket: { host: '127.0.0.1', port: load.port, reconnectStrategy: false },
+    RESP: protocol,
+  });
+  client.on('error', (error: Error) => load.found(`a connection of node-redis has failed: ${error.message}`));
   await client.connect();
   return client;
 }
