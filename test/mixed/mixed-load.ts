@@ -40,8 +40,12 @@ export async function runMixedLoad(
     isOver: () => performance.now() > endMs || findings.problems.length >= 20,
     found: findings.note,
   });
+  const broken = (error: Error): void => findings.note(error.stack ?? String(error));
   const parts = [new Chat(loadOf(0)), new Jobs(loadOf(1)), new CachedReading(loadOf(2))];
-  const [moves] = await Promise.all([disturb(loadOf(3), threads), ...parts.map((part) => part.run())]);
+  const [moves] = await Promise.all([
+    disturb(loadOf(3), threads),
+    ...parts.map((part) => part.run().catch(broken)),
+  ]);
   const client = openIoredis(server.port);
   const verified = await client.call('DEBUG', 'VERIFY').catch(String);
   if (verified !== 'OK') findings.note(`DEBUG VERIFY: ${verified}`);

@@ -29,5 +29,6 @@ const { problems, report } = await runMixedLoad(
 );
 process.stdout.write(`${report}\n`);
 for (const problem of problems) process.stdout.write(`PROBLEM ${problem}\n`);
+if (problems.length > 0) process.stdout.write(`${server.output().slice(-4000)}\n`);
 await server.stop();
 process.exitCode = problems.length > 0 ? 1 : 0;
