@@ -139,11 +139,7 @@ export class CommandChecks {
 
   /** Whether a command, or one in the queue that it runs, lacks a flag. The state may have changed since it was queued. */
   private lacks(command: Command, flag: CommandFlag): boolean {
-    const { request, session } = this.context;
-    if ((this.flagsOf(command, request) & flag) === 0) return true;
-    const { queue } = session;
-    if ((command.traits & CommandTrait.RunsQueue) === 0 || queue === null) return false;
-    return queue.some((queued) => (this.flagsOf(queued.command, queued.request) & flag) === 0);
+    return this.some(command, (some, request) => (this.flagsOf(some, request) & flag) === 0);
   }
 
   /** Whether memory has, or is made to have, room for so much more. Nothing forbids evictions. */
@@ -192,6 +188,14 @@ export class CommandChecks {
     return queue.some((queued) => (this.flagsOf(queued.command, queued.request) & flags) !== 0);
   }
 
+  /** Whether something holds for a command, or for one in the queue that it runs. */
+  private some(command: Command, holds: (command: Command, request: CommandRequest) => boolean): boolean {
+    const { request, session } = this.context;
+    if (holds(command, request)) return true;
+    if ((command.traits & CommandTrait.RunsQueue) === 0) return false;
+    return session.queue?.some((queued) => holds(queued.command, queued.request)) ?? false;
+  }
+
   /** A script may say what it does. */
   private flagsOf(command: Command, request: CommandRequest): number {
     const runsScript = (command.traits & CommandTrait.RunsScript) !== 0;
@@ -222,9 +226,12 @@ export class CommandChecks {
     return this.context.session.queue !== null && (command.traits & CommandTrait.Immediate) === 0;
   }
 
-  /** Whether a command has to wait until the dataset is loaded. */
+  /** Whether a command, or one in the queue that it runs, has to wait until the dataset is loaded. */
   private needsData(command: Command): boolean {
-    return this.lacks(command, CommandFlag.Loading) || (command.traits & CommandTrait.NeedsData) !== 0;
+    return this.some(
+      command,
+      ({ flags, traits }) => (flags & CommandFlag.Loading) === 0 || (traits & CommandTrait.NeedsData) !== 0,
+    );
   }
 
   /** Nothing is evicted while the dataset is loaded or a slow script runs, nor when no key may go by itself. */

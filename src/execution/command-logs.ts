@@ -7,6 +7,7 @@ import { integerLength } from '../memory/numbers.js';
 import type { CommandLog } from '../state/command-log.js';
 import type { CommandContext } from './context.js';
 import { CommandRequest } from './request.js';
+import type { Session } from './session.js';
 import { type Command, CommandFlag, SecretRule } from './table/command-table.js';
 
 /** What the protocol puts around an argument at most: "$", its length, and two line ends. */
@@ -16,14 +17,22 @@ const REDACTED = new TextEncoder().encode('(redacted)');
 /** Directives whose values are secret. */
 const SECRET_DIRECTIVES = new Set(['requirepass', 'masterauth', 'masteruser', 'tls-key-file-pass']);
 
-/** Notes the command whose request the context holds where its duration says so. */
-export function noteDuration(context: CommandContext, command: Command, milliseconds: number): void {
+/**
+ * Notes the command whose request the context holds where its duration says so. `session`: the client that has sent it, or
+ * the script that calls it.
+ */
+export function noteDuration(
+  context: CommandContext,
+  command: Command,
+  milliseconds: number,
+  session = context.session,
+): void {
   const { config, state } = context.services;
   const microseconds = Math.floor(milliseconds * 1000);
   const slowerThan = config.slowLogSlowerThanMicroseconds;
   if (slowerThan >= 0 && microseconds >= slowerThan && config.slowLogMaxLength > 0) {
     if ((command.flags & CommandFlag.SkipSlowlog) === 0)
-      addTo(state.slowLog, context, command, microseconds, config.slowLogMaxLength);
+      addTo(state.slowLog, context, session, command, microseconds, config.slowLogMaxLength);
   }
   const threshold = config.latencyMonitorThresholdMs;
   if (threshold > 0 && Math.floor(milliseconds) >= threshold) {
@@ -35,15 +44,16 @@ export function noteDuration(context: CommandContext, command: Command, millisec
 /** Notes the command whose request the context holds where the size of the request or of its reply says so. */
 export function noteSizes(context: CommandContext, command: Command, replyBytes: number): void {
   if ((command.flags & CommandFlag.SkipSlowlog) !== 0) return;
+  const { session } = context;
   const { config, state } = context.services;
   const { largeReplyBytes, largeRequestBytes } = config;
   if (largeReplyBytes >= 0 && replyBytes >= largeReplyBytes) {
-    addTo(state.largeReplyLog, context, command, replyBytes, config.largeReplyLogMaxLength);
+    addTo(state.largeReplyLog, context, session, command, replyBytes, config.largeReplyLogMaxLength);
   }
   if (largeRequestBytes < 0 || requestBytesMax(context.request) < largeRequestBytes) return;
   const requestBytes = requestSize(context);
   if (requestBytes >= largeRequestBytes) {
-    addTo(state.largeRequestLog, context, command, requestBytes, config.largeRequestLogMaxLength);
+    addTo(state.largeRequestLog, context, session, command, requestBytes, config.largeRequestLogMaxLength);
   }
 }
 
@@ -67,11 +77,11 @@ export function requestSize(context: CommandContext): number {
 function addTo(
   log: CommandLog,
   context: CommandContext,
+  session: Session,
   command: Command,
   value: number,
   entriesMax: number,
 ): void {
-  const { session } = context;
   const secrets = secretArguments(context, command);
   let { request } = context;
   if (secrets.length > 0) {

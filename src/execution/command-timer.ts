@@ -10,6 +10,7 @@ import { MAX_BATCH_COMMANDS } from '../protocol/request-parser.js';
 import { ServerCounter, type WorkerStatistics } from '../state/command-statistics.js';
 import { noteDuration, noteSizes, requestBytesMax } from './command-logs.js';
 import type { CommandContext } from './context.js';
+import type { Session } from './session.js';
 import type { Command } from './table/command-table.js';
 
 /** Commands of a batch up to which each is timed by itself. */
@@ -45,13 +46,17 @@ export class CommandTimer {
     this.batchCalls = new Int32Array(context.table.size);
   }
 
+  /** Whether the slow log notes commands so fast that each has to be timed by itself. */
+  get isLogFine(): boolean {
+    const slowerThan = this.context.services.config.slowLogSlowerThanMicroseconds;
+    return slowerThan >= 0 && slowerThan < SHARED_TIME_MICROSECONDS_MIN;
+  }
+
   beginBatch(commandCount: number): void {
     const { config } = this.context.services;
-    const slowerThan = config.slowLogSlowerThanMicroseconds;
     this.largeRequestBytes = sizeToCheck(config.largeRequestBytes);
     this.largeReplyBytes = sizeToCheck(config.largeReplyBytes);
-    this.isEachTimed =
-      commandCount <= TIMED_COMMANDS_MAX || (slowerThan >= 0 && slowerThan < SHARED_TIME_MICROSECONDS_MIN);
+    this.isEachTimed = commandCount <= TIMED_COMMANDS_MAX || this.isLogFine;
     this.timedMs = 0;
     if (!this.isEachTimed) this.startedAt = performance.now();
   }
@@ -98,6 +103,11 @@ export class CommandTimer {
     if (replyBytes < this.largeReplyBytes && requestBytesMax(context.request) < this.largeRequestBytes)
       return;
     noteSizes(context, command, replyBytes);
+  }
+
+  /** Notes a command that the script of a client has called, if it took long. */
+  noteCall(caller: Session, command: Command, milliseconds: number): void {
+    noteDuration(this.context, command, milliseconds, caller);
   }
 
   /** Counts a script's calls of a command. */

@@ -73,6 +73,9 @@ export class WaitServer {
     context.nowMs = Math.max(nowMs, Date.now());
     // Serving one may make others ready.
     for (let next = ready.shift(); next !== undefined; next = ready.shift()) this.serveKey(next);
+    // A key that was found expired is recorded as deleted before others can set it.
+    keyspace.journal.forget();
+    keyspace.journal.commit(false);
     for (const shard of this.locked) keyspace.release(shard);
     this.locked.length = 0;
     context.nowMs = nowMs;

@@ -19,7 +19,7 @@ import type { Redis } from 'ioredis';
 import t from 'tap';
 import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dataset.js';
 import { Random } from '../tools/random.js';
-import { run, skipWithoutRedis, TestServer, withServers } from '../tools/server.js';
+import { infoNumber, run, skipWithoutRedis, TestServer, withServers } from '../tools/server.js';
 
 /** Waits for the background save that runs to end; returns how it ended. */
 async function saved(client: Redis): Promise<string> {
@@ -255,6 +255,24 @@ t.test('every snapshot keeps the invariants', { skip: skipWithoutRedis() }, asyn
   t.equal(await client.call('DEBUG', 'VERIFY'), 'OK');
   t.same(temporaryFiles(server), []);
 });
+
+withServers(
+  t,
+  'with save points, FLUSHALL leaves an empty file and nothing to save',
+  {},
+  async (t, server) => {
+    const client = server.client();
+    const changes = async () => infoNumber(client, 'persistence', 'rdb_changes_since_last_save');
+    await client.config('SET', 'save', '3600 100000');
+    await client.mset('a', '1', 'b', '2');
+    t.equal(await changes(), 2);
+    await client.flushall();
+    t.equal(await changes(), 0);
+    await client.multi().set('a', '1').flushall().set('b', '2').exec();
+    t.equal(await changes(), 1);
+    await client.config('SET', 'save', '');
+  },
+);
 
 withServers(t, 'FLUSHALL gives a snapshot up', {}, async (t, server) => {
   const client = server.client();

@@ -218,11 +218,19 @@ t.test('what clients of primaries and replicas are told', async (t) => {
   t.same(((await read) as unknown[]).flat(5), ['x', '1-1', 'f', 'v'], 'who waits on a replica is served');
   await there.set('short', '1', 'PX', 50);
   await until('the key has gone', async () => (await here.get('short')) === null);
+  const queued = replica.client();
+  await queued.call('MULTI');
+  await queued.call('GET', 'a');
   await primary.stop();
   await until('the link is down', async () => (await info(here)).get('master_link_status') === 'down');
   await t.rejects(
     here.get('a'),
     /^MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'\.$/,
+  );
+  await t.rejects(
+    queued.call('EXEC'),
+    /^EXECABORT Transaction discarded because of: MASTERDOWN Link with MASTER is down/,
+    'what was queued while the link was up, too',
   );
   await here.call('REPLICAOF', 'NO', 'ONE');
   t.equal(await here.get('a'), '1');

@@ -94,12 +94,7 @@ export function cancelBackgroundSave(context: CommandContext): void {
 
 /** With save points, FLUSHALL leaves an empty file. The locks of all shards are held. */
 export function snapshotFlushed(context: CommandContext): void {
-  const { services } = context;
-  const { persistence } = services.state;
-  if (services.config.savePoints.length === 0) return;
-  const { savedChanges } = persistence;
-  saveInForeground(context);
-  persistence.noteUnchanged(savedChanges);
+  if (context.services.config.savePoints.length > 0) saveInForeground(context);
 }
 
 /**

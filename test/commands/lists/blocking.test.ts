@@ -1,5 +1,7 @@
 /** Commands that wait for keys: who is served, in which order, by what, and what ends a wait. */
 
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
@@ -344,6 +346,26 @@ await withServers(t, 'clients over maxclients do not disturb those who wait', {}
   await control.rpush('q', 'x');
   t.match(await textOf(client), /x/);
 });
+
+await withServers(
+  t,
+  'a key that has expired before it could serve is recorded as deleted at once',
+  { directives: { appendonly: 'yes', appendfsync: 'always' } },
+  async (t, server) => {
+    const control = server.client();
+    const recorded = () => {
+      const folder = path.join(server.directory, 'appendonlydir');
+      const name = readdirSync(folder).find((file) => file.endsWith('.incr.aof'))!;
+      return readFileSync(path.join(folder, name), 'latin1');
+    };
+    await control.call('DEBUG', 'SET-ACTIVE-EXPIRE', '0');
+    const client = await blocked(server, 1, 'BLPOP', 'q', 0);
+    await control.multi().rpush('q', 'x').pexpire('q', 1).call('DEBUG', 'SLEEP', '0.02').exec();
+    t.match(recorded(), /\$3\r\nDEL\r\n\$1\r\nq\r\n$/);
+    await control.rpush('q', 'y');
+    t.match(await textOf(client), /y/);
+  },
+);
 
 for (const threads of threadCounts()) {
   t.test(`SHUTDOWN ends all waits, ${threads} workers`, async (t: Test) => {

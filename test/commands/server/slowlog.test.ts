@@ -1,4 +1,5 @@
 import t from 'tap';
+import { bulkText, elementsOf } from '../../compat/replies.js';
 import { defaultKind, withServers } from '../../tools/server.js';
 
 const everything = { directives: { 'slowlog-log-slower-than': '0', 'slowlog-max-len': '128' } };
@@ -57,6 +58,26 @@ withServers(t, 'only slow commands are logged otherwise', slow, async (t, server
   t.equal(await client.text('SLOWLOG', 'GET', 'x'), '-ERR count should be greater than or equal to -1\r\n');
   t.equal(await client.text('SLOWLOG', 'RESET'), '+OK\r\n');
   t.equal(await client.text('SLOWLOG', 'GET', '-1'), '*0\r\n');
+});
+
+withServers(t, 'commands of scripts', {}, async (t, server) => {
+  const client = await server.rawClient();
+  await client.command('CLIENT', 'SETNAME', 'caller');
+  await client.command('CONFIG', 'SET', 'slowlog-log-slower-than', '0');
+  await client.command('SLOWLOG', 'RESET');
+  const script = "for i = 1, 9 do redis.call('ECHO', i) end";
+  await client.command('EVAL', script, '0');
+  const entries = elementsOf(await client.command('SLOWLOG', 'GET', '20'))!.map(
+    (entry) => elementsOf(entry)!,
+  );
+  const lines = entries.map((entry) => elementsOf(entry[3]!)!.map(bulkText).join(' '));
+  const calls = Array.from({ length: 9 }, (_, index) => `ECHO ${9 - index}`);
+  t.same(lines, [`EVAL ${script} 0`, ...calls, 'SLOWLOG RESET'].slice(0, lines.length));
+  t.ok(lines.length >= 10, 'each is there');
+  for (const entry of entries) {
+    t.same(entry[4], entries[0]![4], 'with the address of the client');
+    t.equal(bulkText(entry[5]!), 'caller');
+  }
 });
 
 withServers(t, 'latency monitor', slow, async (t, server) => {
