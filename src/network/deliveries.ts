@@ -40,6 +40,7 @@ export class Deliveries {
     if (writer === null) return;
     connection.deliveryWriter = null;
     if (!connection.isClosed) {
+      writer.isBeingSent = true;
       this.sendBytes(connection, writer, connection.deliveryStart, connection.deliveryEnd);
     }
   }

@@ -331,7 +331,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
   }
 
   flushDeliveries(): void {
-    this.deliveries.flush();
+    while (this.deliveries.flush());
   }
 
   private readonly sendDelivery = (

@@ -378,7 +378,8 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   }
 
   flushDeliveries(): void {
-    if (this.deliveries.flush()) this.endDeliveries();
+    // A connection that is closed over what it is sent may cause more: who waits for its invalidations is told.
+    while (this.deliveries.flush()) this.endDeliveries();
   }
 
   /** What was delivered is sent, or kept elsewhere, when this returns. */

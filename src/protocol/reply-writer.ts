@@ -75,6 +75,8 @@ export class ReplyWriter {
   outlet: ReplyOutlet | null = null;
   /** Of the replies that have not been taken, what the outlet has got. */
   spilledBytes = 0;
+  /** Parts of the buffer are being sent that were not taken; until `reset`, its memory is not given back. */
+  isBeingSent = false;
   /** A position in the buffer is still needed, so nothing leaves it. */
   private isHeld = false;
   /** A buffer that belongs to somebody else. */
@@ -120,8 +122,9 @@ export class ReplyWriter {
     return this.length;
   }
 
-  /** Forgets all replies. */
+  /** Forgets all replies. Nothing is being sent any more. */
   reset(): void {
+    this.isBeingSent = false;
     if (this.length > this.lengthMax) this.lengthMax = this.length;
     this.length = 0;
     this.start = 0;
@@ -189,7 +192,7 @@ export class ReplyWriter {
     this.replaceBuffer(capacity);
     this.bytes.set(old.subarray(0, this.length));
     // What is being sent is sent from the old one.
-    if (this.start === 0 && old !== this.lent) releasePages(old);
+    if (this.start === 0 && !this.isBeingSent && old !== this.lent) releasePages(old);
   }
 
   /** Gives what has been written to the outlet; returns whether it was possible. */

@@ -1,7 +1,7 @@
 /**
  * A chat: members publish numbered messages to rooms, listeners check that of each member they get every number once and in
  * order, from the moment when they have subscribed to the moment when they have left, and that all listeners of a room
- * get one order. The sum of what PUBLISH replies is the number of messages that were received.
+ * get one order. The sum of what PUBLISH replies is the number of messages that were received, but for those who came or went meanwhile.
  */
 
 import { again, type Load, openIoredis, openNodeRedis, pause } from './part.js';
@@ -130,7 +130,8 @@ export class Chat {
       ...times(ROUGH_LISTENERS, () => again(load, () => this.listenAndVanish())),
       ...steady,
     ]);
-    if (this.promised !== this.received)
+    // Who comes or goes while a message is published may be counted and get none, or the other way round.
+    if (Math.abs(this.promised - this.received) > 8 * this.listeners)
       load.found(
         `chat: PUBLISH has replied ${this.promised} receivers in all, ${this.received} messages came`,
       );

@@ -45,6 +45,29 @@ withServer('PUBLISH counts all who get it', async (t, server) => {
   t.equal(await control.publish('news', 'hello'), 0);
 });
 
+withServer('what is being sent stays as it is while more messages are written', async (t, server) => {
+  const channels = ['left', 'right'];
+  const listeners = [
+    await subscriber(server, 'SUBSCRIBE', 'left'),
+    await subscriber(server, 'SUBSCRIBE', 'right'),
+  ];
+  const publisher = await server.rawClient();
+  // In turns, so that what one has got is sent before the next is written. Each pipeline is longer than the buffer has grown to.
+  for (let messages = 50; messages <= 1600; messages *= 2) {
+    const texts = Array.from({ length: messages }, (_, index) => `${index} `.repeat(40));
+    const replies = publisher.pipeline(texts.map((text, index) => ['PUBLISH', channels[index % 2]!, text]));
+    for (const [side, listener] of listeners.entries()) {
+      const seen = (await listener.readMany(messages / 2)).map((reply) => messageOf(reply)[2]);
+      t.same(
+        seen,
+        texts.filter((_, index) => index % 2 === side),
+        `${messages} messages`,
+      );
+    }
+    await replies;
+  }
+});
+
 withServer('all subscribers see one order, and each publisher keeps its own', async (t, server) => {
   const messages = 300;
   const publishers = 6;
