@@ -156,12 +156,7 @@ export class PrimaryLink {
       this.greet();
     });
     socket.on('data', (bytes: Buffer) => {
-      if (this.socket !== socket) return;
-      try {
-        this.receive(bytes);
-      } catch (error) {
-        this.lost(`Protocol error from the primary: ${(error as Error).message}`);
-      }
+      if (this.socket === socket) this.orLose(() => this.receive(bytes));
     });
     socket.on('error', (error) => {
       if (this.socket === socket) this.lost(`Error condition on socket for SYNC: ${error.message}`);
@@ -169,6 +164,15 @@ export class PrimaryLink {
     socket.on('close', () => {
       if (this.socket === socket) this.lost('');
     });
+  }
+
+  /** Does something with what the primary has sent; if that makes no sense, the link is given up. */
+  private orLose(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.lost(`Protocol error from the primary: ${(error as Error).message}`);
+    }
   }
 
   /** The link is gone; it is tried again. */
@@ -402,6 +406,12 @@ export class PrimaryLink {
     this.primary.take();
   }
 
+  /** Applies what CLIENT PAUSE has held back, if that is over. */
+  private applyHeldBack(): void {
+    this.applier?.apply();
+    this.primary.take();
+  }
+
   private beginTransfer(header: string): void {
     const { core } = this;
     if (header.startsWith('-')) {
@@ -613,6 +623,8 @@ export class PrimaryLink {
       return;
     }
     if (this.socket.isPaused()) return;
+    if (this.applier?.isHeldBack) this.orLose(() => this.applyHeldBack());
+    if (this.socket === null) return;
     const { linkState } = state;
     if (nowMs - this.lastIoMs > config.replicationTimeoutSeconds * 1000) {
       this.lost(

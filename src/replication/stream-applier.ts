@@ -37,6 +37,8 @@ export class StreamApplier {
   private view = new DataView(this.bytes.buffer);
   private start = 0;
   private end = 0;
+  /** Something has come that a pause has held back: `apply` is to be called again. */
+  isHeldBack = false;
   /** The commands of a transaction whose end has not come, and its bytes. */
   private queue: QueuedCommand[] | null = null;
   private queuedBytes: Uint8Array[] = [];
@@ -72,13 +74,24 @@ export class StreamApplier {
     this.context.keyspace.journal.ring.streamDatabase = database;
   }
 
-  /** Applies what has come. Throws a StreamError if it makes no sense. */
+  /** Applies what has come, or keeps it while CLIENT PAUSE holds writes back. Throws a StreamError if it makes no sense. */
   add(bytes: Uint8Array): void {
     this.reserve(bytes.length);
     this.bytes.set(bytes, this.end);
     this.end += bytes.length;
+    this.apply();
+  }
+
+  /** Applies what there is. Throws as `add`. */
+  apply(): void {
     const { parser } = this;
+    const { control } = this.context.services.state;
+    this.isHeldBack = false;
     while (this.start < this.end) {
+      if (control.areWritesPaused) {
+        this.isHeldBack = true;
+        break;
+      }
       const next = parser.parse(this.bytes, this.start, this.end, this.parseState);
       if (parser.status === ParseStatus.ProtocolError) throw new StreamError(parser.errorText);
       if (parser.commandCount === 0) {

@@ -445,6 +445,27 @@ t.test('what WAIT and WAITAOF answer', async (t) => {
   await Promise.all(waits);
 });
 
+t.test('CLIENT PAUSE on a replica holds the stream back', async (t) => {
+  const primary = await start('damselfly');
+  const replica = await start('damselfly');
+  const [there, here] = [primary.client(), replica.client()];
+  await there.set('a', '1');
+  await follow(here, primary);
+  await untilCaughtUp(there, here);
+  await here.client('PAUSE', 100_000, 'WRITE');
+  await there.set('a', '2');
+  const read = async (): Promise<number> => Number((await info(here)).get('slave_read_repl_offset'));
+  const sent = Number((await info(there)).get('master_repl_offset'));
+  await until('the replica has read it', async () => (await read()) >= sent);
+  t.equal(await here.get('a'), '1');
+  t.ok(Number((await info(here)).get('slave_repl_offset')) < sent);
+  await here.client('UNPAUSE');
+  await untilCaughtUp(there, here);
+  t.equal(await here.get('a'), '2');
+  t.equal((await info(there, 'stats')).get('sync_full'), '1');
+  await Promise.all([primary.stop(), replica.stop()]);
+});
+
 t.test('redis-cli --rdb', { skip: skipWithoutRedis() }, async (t) => {
   const primary = await start('damselfly');
   t.teardown(() => primary.stop());

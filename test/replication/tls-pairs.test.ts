@@ -37,6 +37,8 @@ for (const { to, isDiskless, transport, protocol } of PAIRS) {
       transport,
       'tls-protocols': protocol,
       'repl-diskless-sync': isDiskless,
+      // A PING between the two commands that change the roles would be a history of its own.
+      'repl-ping-replica-period': 3600,
     });
     const replica = await start(to, {
       ...authority.directives(identity, toPort),
