@@ -264,6 +264,7 @@ withServers(
     const client = server.client();
     const changes = async () => infoNumber(client, 'persistence', 'rdb_changes_since_last_save');
     await client.config('SET', 'save', '3600 100000');
+    await client.flushall();
     await client.mset('a', '1', 'b', '2');
     t.equal(await changes(), 2);
     await client.flushall();
