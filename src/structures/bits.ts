@@ -68,7 +68,7 @@ export function countBits(bytes: Uint8Array, words: Int32Array, start: number, e
   }
   total += 8 * eights + 4 * countWord(fours) + 2 * countWord(twos) + countWord(ones);
   for (; word < endWord; word++) total += countWord(words[word]);
-  // A range without a whole word has ended already.
+  // In a range without a whole word, `at` is already at the end.
   if (at < word << 2) at = word << 2;
   for (; at < end; at++) total += countWord(bytes[at]);
   return total;
@@ -86,7 +86,7 @@ export function findBit(
   lastBit: number,
   wanted: number,
 ): number {
-  // With the bits turned over as need be, what is searched for is always a set bit.
+  // To find a 0, all bits are inverted, so that the search is always for a set bit.
   const flip = wanted === 0 ? -1 : 0;
   const firstByte = start + byteOfBit(firstBit);
   const lastByte = start + byteOfBit(lastBit);
@@ -106,7 +106,7 @@ export function findBit(
   return found === 0 ? -1 : (at - start) * 8 + Math.clz32(found) - 24;
 }
 
-/** Reads `count` bits (1 to 32) from `bit` on as an unsigned number; what lies behind `lengthBytes` is zero. */
+/** Reads `count` bits (1 to 32) from `bit` on as an unsigned number; bits beyond `lengthBytes` read as zero. */
 export function readBits(
   bytes: Uint8Array,
   start: number,
@@ -154,8 +154,8 @@ export const enum BitOperation {
 }
 
 /**
- * Combines `lengthBytes` bytes of the target with as many of a source, in place; Not replaces the target by
- * the complement of the source. Each view covers the same bytes as its array. The ranges are disjoint
+ * Combines `lengthBytes` bytes of the target, in place, with as many bytes of a source; Not replaces the target
+ * by the complement of the source. Each view covers the same bytes as its array. The ranges are disjoint
  * or the same.
  */
 export function combineBits(

@@ -1,4 +1,4 @@
-/** Some bytes of a buffer, as a structure hands out what it has read: the fields are set anew by each reading. */
+/** A range of bytes in a buffer: how a structure returns what it has read. Each read overwrites the fields. */
 export class ByteRange {
   bytes: Uint8Array;
   /** Covers the same bytes as `bytes`. */

@@ -13,16 +13,16 @@
  *   0          4      8          12      16    20      24        first      end             capacity
  *
  * `first` and `end` count from the chunk's start. Elements are those of a packed list, and so is the byte
- * that ends them. The slack before and behind them is what makes pushing and popping at either end a matter
- * of a few bytes: nothing is moved and nothing allocated but once in a chunk. A chunk that no longer is at an
- * end of the list is cut to what it holds.
+ * that ends them. Thanks to the slack before and behind them, pushing and popping at either end changes only a few
+ * bytes; elements are moved and memory is allocated only once per chunk. A chunk that is no longer at an
+ * end of the list is cut to the size of its elements.
  *
- * An element is found by walking along the chunks from the nearer end. An element that is larger than a
- * chunk may be has a chunk of its own.
+ * An element is found by walking along the chunks from the nearer end. An element that is larger than the limit of a
+ * chunk has a chunk of its own.
  *
  * Chunks that have at least `compressDepth` others on either side are compressed, if that saves something: all of them
- * if `list-compress-depth` asks for it. If not, only those that come to be so deep as the list grows, hold many
- * elements and become a quarter smaller, so that it costs a push little; what is changed there stays as it is.
+ * if `list-compress-depth` is set. If not, only chunks that come to be so deep as the list grows, hold many elements
+ * and become a quarter smaller, so that a push stays cheap; a chunk that is changed there later stays plain.
  *
  *   +----------+------+-----------+-------+-----+-------+-----------+----------+----------------+
  *   | previous | next | -capacity | first | end | count | raw bytes | packed   | packed         |
@@ -30,9 +30,10 @@
  *   +----------+------+-----------+-------+-----+-------+-----------+----------+----------------+
  *   0          4      8           12      16    20      24          28         32
  *
- * `first`, `end` and `count` tell what is left of the chunk once it is unpacked, so dropping elements from its
- * ends needs no memory. To be read it is unpacked into one of the shard's two reading rooms, which then looks like
- * the chunk itself; the other one still has the chunk before it, whose last element may be in use; to be changed it becomes a plain chunk again, and is compressed again by `settle` or `compact`.
+ * `first`, `end` and `count` are those of the unpacked chunk, so dropping elements from its ends needs no memory. To
+ * be read, a chunk is unpacked into one of the shard's two reading rooms, which then looks like the chunk itself; the
+ * other room still holds the chunk read before, whose last element may be in use. To be changed, it becomes a plain
+ * chunk again, which `settle` or `compact` compresses anew.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -64,10 +65,10 @@ const enum Chunk {
   Count = 5,
 }
 
-/** In the word of the capacity, a multiple of 8: what the chunk holds is not what a walk is after. */
+/** Flag in the word of the capacity, which is a multiple of 8: a walk skips the chunk, since it is new or changed. */
 const LEFT_OUT_BIT = 1;
 
-/** The first chunk of a list begins with this and grows, since most lists never need a second one. */
+/** The first chunk of a list has this size at first and grows, since most lists never need a second one. */
 const FIRST_CHUNK_BYTES = 1024;
 
 /** Slack that is not worth cutting off. */
@@ -78,16 +79,16 @@ const enum Compressed {
   RawBytes = 6,
   PackedBytes = 7,
 }
-/** Without `list-compress-depth`. */
+/** `compressDepth` if `list-compress-depth` is not set. */
 const UNASKED_DEPTH = 8;
-/** Fewer bytes of elements are not worth compressing, nor is saving less than that. */
+/** Minimum bytes of elements for compressing a chunk, and minimum bytes to be saved by it. */
 const COMPRESS_BYTES_MIN = 48;
 const COMPRESS_GAIN_MIN = 8;
 
-/** What compressing a chunk costs is shared by so many elements at least, unless it was asked for. */
+/** Without `list-compress-depth`, chunks with fewer elements stay plain: compressing costs too much per element. */
 const UNASKED_ELEMENTS_MIN = 128;
 
-/** Where a chunk is compressed before it takes its own place. */
+/** A chunk is compressed into this buffer, then copied to its block. */
 const compressed = new Uint8Array(READING_ROOM_BYTES);
 
 export class ChunkList {
@@ -96,24 +97,24 @@ export class ChunkList {
   private readonly view: DataView;
   private readonly words: Int32Array;
   private readonly packed: PackedList;
-  /** What is kept of lists that are walked over. */
+  /** Old states of chunks, kept for walks over lists. */
   readonly kept: KeptChunks;
   keeper: ElementKeeper | null = null;
   /** The chunk that a walk has just come to. */
   steppedChunk = 0;
 
-  /** What a chunk may take, and how many elements it may hold, unless it is a single one. */
+  /** Most bytes and most elements of a chunk; a single element may be larger. */
   chunkBytesMax = 8192;
   chunkElementsMax = 0x7fffffff;
   /** How many chunks at either end are never compressed. */
   private compressDepth = UNASKED_DEPTH;
-  /** Whether whatever is deeper shall be compressed. */
+  /** Whether all deeper chunks shall be compressed. */
   private isCompressionAsked = false;
 
-  /** The chunk of the position that was found last, or a reading room. */
+  /** The chunk of the position that was found last, or the reading room with it. */
   chunk = 0;
 
-  /** Where compressed chunks are unpacked to be read, and which one was last. */
+  /** Where compressed chunks are unpacked to be read; the room used last, and the chunk in it. */
   private readonly rooms: number;
   private room: number;
   private opened = 0;
@@ -163,7 +164,7 @@ export class ChunkList {
     return this.words[(chunk >> 2) + Chunk.Capacity] < 0;
   }
 
-  /** Bytes of the block that a chunk is. */
+  /** Size of a chunk's block in bytes. */
   private capacityOf(chunk: number): number {
     return Math.abs(this.words[(chunk >> 2) + Chunk.Capacity] & ~LEFT_OUT_BIT);
   }
@@ -191,7 +192,7 @@ export class ChunkList {
     this.words[(root >> 2) + Root.Walk] = 0;
   }
 
-  /** Comes to the next chunk of the walk: `steppedChunk`, or 0 if it is left out. False at the end of the list. */
+  /** Moves the walk on by a chunk: `steppedChunk` is that chunk, 0 if it is left out. False at the end of the list. */
   stepWalk(root: number): boolean {
     const { words } = this;
     const at = this.walkOf(root) + Walk.Position;
@@ -212,7 +213,7 @@ export class ChunkList {
     this.words[(chunk >> 2) + Chunk.Capacity] |= LEFT_OUT_BIT;
   }
 
-  /** Whether the walk has still to come to a chunk: searched for in both directions, so it is quick near the ends. */
+  /** Whether the walk has yet to reach a chunk. Searches in both directions, so it is quick near the ends. */
   private isAhead(walk: number, chunk: number): boolean {
     const { words } = this;
     const next = words[walk + Walk.Position];
@@ -220,7 +221,7 @@ export class ChunkList {
     let before = chunk;
     let behind = chunk;
     for (;;) {
-      // What is left out is what the walk has still to come to, and so is all behind it.
+      // Chunks that are left out are ahead of the walk, and so are all chunks behind them.
       if (before === next || this.isLeftOut(before)) return true;
       before = words[(before >> 2) + Chunk.Previous];
       if (before === 0) return false;
@@ -262,7 +263,7 @@ export class ChunkList {
     return this.words[(chunk >> 2) + Chunk.Count];
   }
 
-  /** Appends a chunk with a copy of encoded elements of this shard; false, with nothing changed, if there is no memory. */
+  /** Appends a chunk with a copy of encoded elements of this shard; false, with nothing changed, without memory. */
   appendElements(root: number, elements: number, elementsBytes: number, count: number): boolean {
     const chunk = this.allocate(HEADER_BYTES + elementsBytes + 1);
     if (chunk === 0) return false;
@@ -326,7 +327,7 @@ export class ChunkList {
         this.unlink(root, chunk);
         continue;
       }
-      // Without memory for it the chunk stays compressed, and less of it counts.
+      // Without memory to unpack it, the chunk stays compressed and only its bounds change.
       if (this.isCompressed(chunk)) chunk = this.inflate(root, chunk) || chunk;
       this.keep(root, chunk);
       const at = chunk >> 2;
@@ -377,7 +378,7 @@ export class ChunkList {
     return position;
   }
 
-  /** Position of the element after the one at `position` of `chunk`, which it sets; 0 at the end. */
+  /** Position of the element after the one at `position` of `chunk`, 0 at the end. Sets `chunk`. */
   next(position: number): number {
     const following = position + this.packed.spanBytes(position);
     return this.bytes[following] !== PACKED_END ? following : this.startNext();
@@ -392,7 +393,7 @@ export class ChunkList {
     return chunk + this.words[(chunk >> 2) + Chunk.First];
   }
 
-  /** Position of the element before the one at `position` of `chunk`, which it sets; 0 at the beginning. */
+  /** Position of the element before the one at `position` of `chunk`, 0 at the beginning. Sets `chunk`. */
   previous(position: number): number {
     const { words } = this;
     if (position !== this.chunk + words[(this.chunk >> 2) + Chunk.First]) return this.packed.before(position);
@@ -426,7 +427,7 @@ export class ChunkList {
     return target;
   }
 
-  /** Makes a gap of `span` bytes before `position`, in `chunk` or in another one, which it sets. 0: no memory. */
+  /** Makes a gap of `span` bytes before `position`, in `chunk` or another one, and sets `chunk`. 0: no memory. */
   private openGap(root: number, position: number, span: number): number {
     const { words, chunk } = this;
     const at = chunk >> 2;
@@ -466,7 +467,7 @@ export class ChunkList {
     return chunk + HEADER_BYTES;
   }
 
-  /** Moves what follows `position` in `chunk` to a chunk of its own; false, with nothing changed, if there is no memory. */
+  /** Moves the elements of `chunk` from `position` on to a new chunk; false, with nothing changed, without memory. */
   private split(root: number, position: number): boolean {
     const { words, chunk } = this;
     this.keep(root, chunk);
@@ -510,7 +511,7 @@ export class ChunkList {
     }
     const inserted = this.insert(root, position, bytes, view, offset, lengthBytes);
     if (inserted === 0) return 0;
-    // Where the new element lies is looked up again, since its chunk may lose bytes before it.
+    // The position is computed from the end of the chunk: removing the old element may move the new one.
     const { chunk } = this;
     const fromEnd = chunk + words[(chunk >> 2) + Chunk.End] - inserted;
     const old = this.next(inserted);
@@ -542,13 +543,13 @@ export class ChunkList {
     return next === 0 ? 0 : this.start(next);
   }
 
-  /** Makes `chunk` another one; position of its first element. */
+  /** Sets `chunk`, opening it; returns the position of its first element. */
   private start(chunk: number): number {
     this.chunk = this.open(chunk);
     return this.elements(this.chunk);
   }
 
-  /** Joins neighbours that fit into one chunk. For what has removed many elements. */
+  /** Joins neighbours that fit into one chunk. Call it after removing many elements. */
   compact(root: number): void {
     this.join(root);
     this.settleEnd(root, false);
@@ -568,7 +569,7 @@ export class ChunkList {
       }
       const elementsBytes = this.elementsBytes(chunk) + this.elementsBytes(next);
       const count = words[(chunk >> 2) + Chunk.Count] + words[(next >> 2) + Chunk.Count];
-      // Not filled to the brim, or the next insertion would split it again.
+      // Joined chunks are not filled up, or the next insertion would split them again.
       const isSmall = HEADER_BYTES + elementsBytes + 1 <= this.chunkBytesMax - (this.chunkBytesMax >> 3);
       if (!isSmall || count > this.chunkElementsMax) {
         this.cut(chunk);
@@ -671,7 +672,7 @@ export class ChunkList {
     return lengthBytes <= this.chunkBytesMax && words[at + Chunk.Count] < this.chunkElementsMax;
   }
 
-  /** A new chunk at an end of the list, with as much room as it may have unless it is the first; 0 if there is no memory. */
+  /** A new chunk at an end of the list, of the full size unless it is the first; 0 if there is no memory. */
   private addEndChunk(root: number, atTail: boolean, end: number, span: number): number {
     const wanted = Math.min(
       end === 0 ? FIRST_CHUNK_BYTES : this.chunkBytesMax,
@@ -698,7 +699,7 @@ export class ChunkList {
     if (atTail ? end + span < capacity : first - span >= HEADER_BYTES) return chunk;
     const lengthBytes = end - first;
     const slack = capacity - HEADER_BYTES - 1 - lengthBytes;
-    // A queue moves through its chunk and is moved back once in a while.
+    // The elements of a queue drift through the chunk and are moved back now and then.
     if (slack >= span && slack >= lengthBytes >> 1) {
       this.slide(chunk, atTail ? HEADER_BYTES : capacity - 1 - lengthBytes);
       return chunk;
@@ -719,7 +720,7 @@ export class ChunkList {
   }
 
   /**
-   * Makes the `oldSpan` bytes at `position` of `chunk` into `newSpan` bytes, moving the elements before or behind
+   * Resizes the `oldSpan` bytes at `position` of `chunk` to `newSpan` bytes, moving the elements before or behind
    * them. Returns where they are now; the chunk may have moved. 0, with nothing changed, if there is no memory;
    * shrinking never fails.
    */
@@ -787,8 +788,8 @@ export class ChunkList {
   }
 
   /**
-   * Compresses the chunk of the last position, and its neighbours, where they are deep enough. For what has
-   * changed a list anywhere but at an end; positions are no longer valid.
+   * Compresses the chunk of the last position, and its neighbours, where they are deep enough. Call it after a change
+   * anywhere but at an end; positions are no longer valid then.
    */
   settle(root: number): void {
     if (!this.isCompressionAsked || this.chunk === 0 || this.chunk >= this.rooms) return;
@@ -800,7 +801,7 @@ export class ChunkList {
     if (this.isDeep(root, chunk)) this.compress(root, chunk);
   }
 
-  /** Opens what has come within the depth of an end, as far as there is memory, and compresses the chunk behind it. */
+  /** Unpacks chunks less than `compressDepth` from an end, as far as there is memory, and compresses the next one. */
   private settleEnd(root: number, atTail: boolean): void {
     const { words, compressDepth } = this;
     const onwards = atTail ? Chunk.Previous : Chunk.Next;
@@ -839,8 +840,8 @@ export class ChunkList {
   }
 
   /**
-   * Compresses a chunk if that is worth it. It moves to a block of the right size, so that its own can hold the next
-   * plain chunk: blocks that were only cut would leave holes between them. Without memory it is cut.
+   * Compresses a chunk if that is worth it. It moves to a block of the right size, so that its old block can hold the
+   * next plain chunk: cutting blocks would leave holes between them. Without memory, the block is cut.
    */
   private compress(root: number, chunk: number): void {
     const { words, bytes } = this;
@@ -889,7 +890,7 @@ export class ChunkList {
     }
   }
 
-  /** A chunk itself or, if it is compressed, a reading room with what it holds. */
+  /** Returns a chunk itself or, if it is compressed, a reading room into which it is unpacked. */
   private open(chunk: number): number {
     if (!this.isCompressed(chunk)) return chunk;
     const { words } = this;
@@ -903,7 +904,7 @@ export class ChunkList {
     return room;
   }
 
-  /** Puts a plain chunk into the place of a compressed one; 0, with nothing changed, if there is no memory. */
+  /** Replaces a compressed chunk by a plain one; 0, with nothing changed, if there is no memory. */
   private inflate(root: number, chunk: number): number {
     const { words } = this;
     const at = chunk >> 2;
@@ -915,7 +916,7 @@ export class ChunkList {
     return plain;
   }
 
-  /** Makes the chunk of a position one that can be changed. Returns where the position is now; 0 if there is no memory. */
+  /** Unpacks the chunk of a position for a change, if need be. Returns the new position; 0 if there is no memory. */
   private changeable(root: number, position: number): number {
     if (this.chunk < this.rooms) return position;
     const chunk = this.inflate(root, this.opened);
@@ -925,7 +926,7 @@ export class ChunkList {
   }
 
   /**
-   * Makes all chunks that hold a value such that it can be removed; false, with the elements unchanged, if there is
+   * Unpacks all chunks that hold a value, so that it can be removed; false, with the elements unchanged, if there is
    * no memory.
    */
   inflateHolding(
@@ -1008,7 +1009,7 @@ export class ChunkList {
     this.arena.free(chunk, this.capacityOf(chunk));
   }
 
-  /** Puts a chunk that has the elements of another into its place and frees that. */
+  /** Replaces a chunk by `moved`, which has its elements, and frees the old one. */
   private takePlace(root: number, chunk: number, moved: number): void {
     const { words } = this;
     const previous = words[(chunk >> 2) + Chunk.Previous];

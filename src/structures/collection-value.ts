@@ -1,6 +1,6 @@
 /**
  * What hashes, lists, sets, sorted sets and streams have in common: the value of such a key is a reference of five
- * bytes, and everything else of it lies in blocks of its own.
+ * bytes, and its data lies in separate blocks.
  *
  *   reference, at any byte offset
  *   +----------+----------------+
@@ -8,10 +8,10 @@
  *   +----------+----------------+
  *
  * The entry that holds the reference does not move while a collection changes. Methods take the offset of
- * the reference and keep it up to date. A method that adds elements does so completely or, if there is no memory,
- * not at all.
+ * the reference and update the reference. A method that adds elements adds all of them or, if there is no memory,
+ * none.
  *
- * One subclass a type knows the type's encodings and when one turns into the next.
+ * Each type has a subclass, which knows the type's encodings and when to convert one into the next.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -30,7 +30,7 @@ export const enum Encoding {
   Chunks = 2,
   Table = 3,
   Tree = 4,
-  /** A packed hash, and a hash in a dictionary, some of whose fields expire or have done so. */
+  /** A packed hash and a hash in a dictionary that have, or once had, fields with an expiry. */
   PackedExpiring = 5,
   TableExpiring = 6,
   Stream = 7,
@@ -49,17 +49,17 @@ export const ENCODING_NAMES: readonly string[] = [
 ];
 
 /**
- * A block that grows step by step takes at most so many times its final length from free memory that is in one piece: what
- * it has left behind is used again once that is long enough.
+ * A block that grows in steps, by copying, takes at most this many times its final length from one piece of free
+ * memory: the blocks that it has left are reused as soon as they are long enough together.
  */
 export const COPIES_OF_SMALL = 4;
 
-/** Collections with more elements are long, unless they know better. */
+/** Collections with more elements are long (`isLong`), unless a subclass decides otherwise. */
 const LONG_ELEMENTS = 1024;
 
-/** Elements that a step of a walk may hand out: twice as many as a step of a scan has. */
+/** Most elements that a step of a walk may return: twice the maximum of a scan step. */
 const STEPPED_MAX = 2 * SCAN_STEP_RECORDS_MAX;
-/** One for all collections of a thread. */
+/** Shared by all collections of a thread. */
 const stepped = new Int32Array(STEPPED_MAX);
 
 export abstract class CollectionValue {
@@ -70,9 +70,9 @@ export abstract class CollectionValue {
   protected readonly view: DataView;
   protected readonly limits: ValueLimits;
 
-  /** Takes elements that a walk has not come to before they change. */
+  /** Is given elements that a walk has not reached yet before they change. */
   protected keeper: ElementKeeper | null = null;
-  /** Records (chunks of a list) that the last step of a walk has come to. */
+  /** Records (chunks of a list) that the last step of a walk has visited. */
   readonly stepped = stepped;
   steppedCount = 0;
 
@@ -99,7 +99,7 @@ export abstract class CollectionValue {
     this.view.setInt32(reference + 1, block, true);
   }
 
-  /** Word index of the root of the dictionary that has the members, 0 if it is kept in another way. */
+  /** Word index of the root of the dictionary with the members, 0 if the collection has no dictionary. */
   memberRoot(_reference: number): number {
     return 0;
   }
@@ -142,7 +142,7 @@ export abstract class CollectionValue {
     this.keeper = keeper;
   }
 
-  /** How many elements (chunks of a list) a walk over the collection would come to; 0: it is too small for a walk. */
+  /** How many elements (chunks of a list) a walk over the collection would visit; 0: it is too small for a walk. */
   abstract walkSteps(reference: number): number;
 
   /** Whether a snapshot should walk over the collection instead of writing it at once. */
@@ -150,13 +150,13 @@ export abstract class CollectionValue {
     return this.walkSteps(reference) > LONG_ELEMENTS;
   }
 
-  /** Begins a walk (element-walk.ts), which goes on until `endWalk`; false, with nothing changed, if there is no memory. */
+  /** Begins a walk (element-walk.ts), which lasts until `endWalk`; false, with nothing changed, without memory. */
   abstract beginWalk(reference: number, walk: number): boolean;
 
   /** The walk that is under way, 0 for none. */
   abstract walkOf(reference: number): number;
 
-  /** Comes to about `steps` more elements, which are in `stepped` afterwards; false if there are no more. */
+  /** Visits about `steps` more elements and puts them into `stepped`; false if there are no more. */
   abstract stepWalk(reference: number, steps: number): boolean;
 
   abstract endWalk(reference: number): void;

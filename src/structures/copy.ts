@@ -2,19 +2,19 @@
  * Copying and comparing bytes between two buffers without allocating a view for short lengths.
  *
  * `TypedArray.prototype.set` needs a subarray, which costs about as much as copying a hundred bytes in
- * 4-byte steps; `copyWithin` costs a call into the runtime. Both go byte by byte in shared memory where source and target
- * are not aligned alike, so that 64 KiB take 20 µs. The C library's memmove takes 0.8 µs, and its call less than
- * 0.1 µs, so everything that is long is left to it.
+ * 4-byte steps; `copyWithin` costs a call into the runtime. In shared memory both copy byte by byte if source and
+ * target are aligned differently, so that 64 KiB take 20 µs. The C library's memmove takes 0.8 µs, and calling it
+ * less than 0.1 µs, so all long ranges are copied with it.
  */
 
 import { loadLibc } from '../system/libc.js';
 
 const COPY_LOOP_BYTES_MAX = 192;
-/** What is longer is moved by the C library. Buffers with so many bytes lie outside of the heap, where nothing moves them. */
+/** From this length on, the C library copies. Buffers of that size lie outside of the heap, so no GC moves them. */
 const LIBRARY_BYTES_MIN = 512;
 
 const libc = loadLibc();
-/** Where buffers begin that have been copied from or to: to ask for that takes longer than most copies. */
+/** Addresses of the buffers copied so far: asking for an address takes longer than most copies. */
 const addresses = new WeakMap<Uint8Array, number>();
 
 function addressOf(bytes: Uint8Array): number {
@@ -37,7 +37,7 @@ function moveMany(
     target.set(source.subarray(sourceOffset, sourceOffset + lengthBytes), targetOffset);
     return;
   }
-  // What V8 would look after.
+  // V8 checks these bounds; memmove does not.
   if (
     targetOffset < 0 ||
     sourceOffset < 0 ||

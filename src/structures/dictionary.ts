@@ -20,9 +20,9 @@
  *   +-----------------------------+----------------------+----------+
  *
  * Of the 32 bits of a hash 8 are the tag and the top bits choose the segment; the line is chosen by the top
- * bits of the hash times the dictionary's salt. (Two dictionaries have different salts. With the same lines in
- * both, members that are read from one in the order of its lines and added to the other would
- * all crowd into the first line, then all into the second.) A tag of 0 marks an empty slot. A lookup compares 12 tags with a few word operations and
+ * bits of the hash times the dictionary's salt. (Each dictionary has its own salt. With the same salt, members that are
+ * read from one dictionary, line by line, and added to another would all crowd into its first line, then all into the
+ * second.) A tag of 0 marks an empty slot. A lookup compares 12 tags with a few word operations and
  * then touches the one record whose tag fits: one table line, one record. A record that does not fit into
  * its line goes to the segment's stash, and the line counts it in `overflow`; only lookups in such lines
  * go on to the stash.
@@ -33,9 +33,9 @@
  * Records belong to the caller, who says how to compare and to hash them by overriding two methods.
  *
  * SCAN: a cursor is a position in the order (line, top 24 bits). Splitting, doubling and merging only refine
- * or coarsen that order, so whoever was there during the whole scan is seen at least once. (In the order (top
- * bits, line), a merge would hide the right half's lines before the cursor's.) Visits for ourselves go in the order of
- * memory and hash nothing: `visitLine` for a table that changes meanwhile, `readLine` for one that does not.
+ * or coarsen that order, so a record that was there during the whole scan is seen at least once. (In the order (top
+ * bits, line), a merge would hide the right half's lines before the cursor's.) Internal visits follow the order of
+ * memory and compute no hashes: `visitLine` for a table that changes meanwhile, `readLine` for one that does not.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -58,7 +58,7 @@ const enum Segment {
   StashLines = 3,
   Prefix = 4,
   Salt = 5,
-  /** By `visitLine`, which is in the midst of the segment; otherwise 0. */
+  /** Lines visited by a `visitLine` that is within the segment; otherwise 0. */
   VisitedLines = 6,
 }
 
@@ -71,23 +71,23 @@ const LINES_LOG2_MAX = 6;
 /** Bits of the hash that may choose a segment; deeper than that, segments grow their stash instead. */
 const DEPTH_MAX = 24;
 
-/** Records of a segment of which hardly any has to split: the fullest of a thousand segments has some 80 more. */
+/** With so many records per segment hardly any has to split: the fullest of a thousand segments has some 80 more. */
 const SEGMENT_RECORDS_EXPECTED = 640;
 
-/** Two halves with fewer records than these merge: the one that lost a record, and both together. */
+/** Two halves merge below these record counts: of the half that just lost a record, and of both together. */
 const MERGE_COUNT_MAX = (LINE_SLOTS << LINES_LOG2_MAX) >> 3;
 const MERGED_COUNT_MAX = (LINE_SLOTS << LINES_LOG2_MAX) >> 2;
 
 /** Slots tried at random before `random` searches in order. */
 const RANDOM_TRIES_MAX = 256;
 
-/** Lines of a segment that has the usual stash: what `random` draws from. */
+/** Lines of a segment with the usual stash; `random` draws a line from as many. */
 const LINES_DRAWN = (1 << LINES_LOG2_MAX) + (1 << (LINES_LOG2_MAX - 4));
 
-/** Behind all positions in the order of `scan`. */
+/** Beyond all positions in the order of `scan`. */
 export const WALK_END = 1 << (DEPTH_MAX + LINES_LOG2_MAX);
 
-/** Behind all segments, in the order of `visitLine`. */
+/** Beyond all segments: the end of a visit with `visitLine`. */
 export const VISIT_END = 1 << DEPTH_MAX;
 
 /** A scan step emits one line and its stashed records; this bounds how many. */
@@ -111,7 +111,7 @@ function tagOf(hash: number): number {
   return tag === 0 ? 1 : tag;
 }
 
-/** Where a visit is of a table that does not change meanwhile (`Dictionary.readLine`). */
+/** Position of a visit (`Dictionary.readLine`) of a table that does not change meanwhile. */
 export class TablePosition {
   prefix = 0;
   /** Lines of the segment that were read. */
@@ -131,7 +131,7 @@ export abstract class Dictionary {
   /** Records of the last `scan` step. */
   readonly scanned = new Int32Array(SCAN_STEP_RECORDS_MAX);
   scannedCount = 0;
-  /** Where what is read ahead ends up, so that it is not optimised away. */
+  /** Takes the words that are read ahead, so that the reads are not optimised away. */
   private sink = 0;
 
   constructor(memory: ShardMemory, arena: Arena) {
@@ -230,7 +230,7 @@ export abstract class Dictionary {
     return 0;
   }
 
-  /** A record with exactly this hash, or 0. Two keys with one hash are one chance in four billion. */
+  /** A record with exactly this hash, or 0. Two keys share a hash with a chance of one in four billion. */
   findHash(root: number, hash: number): number {
     const slot = this.findSlot(root, hash, 0);
     return slot === 0 ? 0 : this.words[slot];
@@ -264,8 +264,8 @@ export abstract class Dictionary {
   }
 
   /**
-   * The line that a hash leads to (word index), or 0. `find` will miss the cache there; who is going to look up
-   * many hashes reads all their lines first. A hint only: taken without a lock, it may be anything.
+   * The line that a hash leads to (word index), or 0. `find` will miss the cache there, so callers that look up many
+   * hashes read all their lines first. A hint only: without the lock, the result may be any number.
    */
   hintedLine(root: number, hash: number): number {
     const { words } = this;
@@ -279,7 +279,7 @@ export abstract class Dictionary {
     );
   }
 
-  /** The first record of a line whose tag fits a hash, or 0. A hint as well. */
+  /** The first record of a line whose tag fits a hash, or 0. Only a hint, as `hintedLine`. */
   hintedRecord(line: number, hash: number): number {
     const { words } = this;
     const pattern = Math.imul(tagOf(hash), 0x01010101);
@@ -310,9 +310,9 @@ export abstract class Dictionary {
   }
 
   /**
-   * Gives an empty dictionary the table that `count` records will need, so that nothing has to be moved while
-   * they come. It is as large as one that has grown to that count. Does nothing if there is a table already, or
-   * no memory for it.
+   * Gives an empty dictionary the table that `count` records will need, so that no record has to be moved while
+   * they are added. It is as large as a table that has grown to that count. Does nothing if there is a table already,
+   * or no memory for it.
    */
   reserve(root: number, count: number): void {
     if (this.words[root] !== 0 || count <= SEGMENT_RECORDS_EXPECTED) return;
@@ -321,8 +321,8 @@ export abstract class Dictionary {
   }
 
   /**
-   * What the table may ask of the arena in all while it takes in `count` more records, whose hashes are taken to be
-   * spread evenly: segments that split, and the directory that doubles. `root` 0: the table is still to be made.
+   * Most bytes that the table allocates in all while `count` records are added, if their hashes are spread evenly:
+   * for segments that split, and for the directory that doubles. `root` 0: there is no table yet.
    */
   growthBytes(root: number, count: number): number {
     const { words } = this;
@@ -363,7 +363,7 @@ export abstract class Dictionary {
     return true;
   }
 
-  /** Removes the record at `slot` (as `find` returned it). The record itself stays the caller's to free. */
+  /** Removes the record at `slot` (as `find` returned it). The caller frees the record itself. */
   erase(root: number, hash: number, slot: number): void {
     const { words } = this;
     const segment = this.segmentAt(root, hash >>> 8);
@@ -440,9 +440,9 @@ export abstract class Dictionary {
 
   /**
    * One step of a visit of all records in the order in which they lie in memory, which costs much less than `scan`:
-   * puts the records of one line, stashed ones or others, into `scanned` and returns where to go on, VISIT_END at the
-   * end. A visit starts with prefix 0, and there may be only one at a time. Whoever is there all the time is seen at
-   * least once: a segment that has been replaced, split or merged meanwhile is begun anew.
+   * puts the records of one line, of the stash or not, into `scanned` and returns where to go on, VISIT_END at the
+   * end. A visit starts with prefix 0, and there may be only one at a time. A record that is there all the time is seen
+   * at least once: a segment that has been replaced, split or merged meanwhile is visited again from its first line.
    */
   visitLine(root: number, prefix: number): number {
     const { words, scanned } = this;
@@ -465,8 +465,8 @@ export abstract class Dictionary {
 
   /**
    * One step of a visit of all records under one hold of the lock, while the table does not change: puts the records of
-   * the next line in memory into `scanned`; false if there is none. Nothing is hashed, so what saves a dataset depends
-   * on no hash. Any number of visits may be under way.
+   * the next line in memory into `scanned`; false if there is none. No hash is computed, so saving a dataset depends
+   * on none. Any number of visits may be under way.
    */
   readLine(root: number, position: TablePosition): boolean {
     const { words, scanned } = this;
@@ -485,7 +485,7 @@ export abstract class Dictionary {
     return true;
   }
 
-  /** Where a hash comes in the order of `scan`: below WALK_END. The dictionary must not be empty. */
+  /** Position of a hash in the order of `scan`, below WALK_END. The dictionary must not be empty. */
   positionOf(root: number, hash: number): number {
     const salt = this.words[this.segmentAt(root, hash >>> 8) + Segment.Salt];
     return (lineOf(hash, salt) << DEPTH_MAX) | (hash >>> 8);
@@ -493,7 +493,7 @@ export abstract class Dictionary {
 
   /**
    * A step of `scan` that puts only those records into `scanned` whose position is not before the cursor, so that a
-   * walk comes to none twice. Returns WALK_END at the end.
+   * walk visits none twice. Returns WALK_END at the end.
    */
   walk(root: number, cursor: number): number {
     const { words, scanned } = this;
@@ -537,8 +537,9 @@ export abstract class Dictionary {
   }
 
   /**
-   * A record drawn uniformly (slots of random segments are tried until one is taken), or 0 if there is
-   * none. Records in a stash longer than usual, and all of them if the table is nearly empty, are drawn less evenly. `random` holds 32 random bits and is stepped by the dictionary as it needs more.
+   * A record drawn uniformly (slots of random segments are tried until one is not empty), or 0 if there is
+   * none. Records in a stash longer than usual, and all of them if the table is nearly empty, are drawn less evenly.
+   * `random` holds 32 random bits, from which the dictionary computes more as needed.
    */
   random(root: number, random: number): number {
     const { words } = this;
@@ -549,8 +550,8 @@ export abstract class Dictionary {
       random = (Math.imul(random, 1664525) + 1013904223) | 0;
       const prefix = random >>> 8;
       const segment = this.segmentAt(root, prefix);
-      // A segment has several places in the directory, and all segments shall be equally likely: only its
-      // first place counts.
+      // A segment may have several places in the directory. Only the first one counts, so that all segments
+      // are equally likely.
       const place = prefix >>> (DEPTH_MAX - depth);
       if (words[segment + Segment.Prefix] !== place << (DEPTH_MAX - depth)) continue;
       const lines = (1 << words[segment + Segment.LinesLog2]) + words[segment + Segment.StashLines];
@@ -602,7 +603,7 @@ export abstract class Dictionary {
       const tags = words[line + TAGS_WORD + group];
       const free = (tags - 0x01010101) & ~tags & 0x80808080;
       if (free === 0) continue;
-      // The lowest flag is exact; higher ones may be borrowed from it.
+      // The lowest flag is exact; higher ones may be false, set by the borrow.
       const byte = (31 - Math.clz32(free & -free)) >> 3;
       words[line + (group << 2) + byte] = record;
       words[line + TAGS_WORD + group] = tags | (tag << (byte << 3));
@@ -657,8 +658,8 @@ export abstract class Dictionary {
     if (linesLog2 < LINES_LOG2_MAX) {
       return this.replaceSegment(root, segment, linesLog2 + 1, stashLinesFor(linesLog2 + 1));
     }
-    // Many records that share a line can fill the stash of a segment that is mostly empty; splitting does
-    // not part them, a longer stash does. So does it at the last bit of the hash.
+    // Many records that share a line can fill the stash of a segment that is mostly empty. Splitting does not
+    // separate them, so the stash grows instead; likewise at DEPTH_MAX, where no segment can split.
     const slots = ((1 << linesLog2) + stashLines) * LINE_SLOTS;
     if (depth >= DEPTH_MAX || words[segment + Segment.Count] < slots >> 2) {
       return this.replaceSegment(root, segment, linesLog2, stashLines * 2);
@@ -700,8 +701,8 @@ export abstract class Dictionary {
   }
 
   /**
-   * Merges a segment that is nearly empty with the other half that it was once split from. Saves memory, so
-   * nothing is lost if there is no memory for it now.
+   * Merges a segment that is nearly empty with the other half of the split that made it. Only saves memory, so it
+   * does nothing if there is no memory for the merged segment.
    */
   private merge(root: number, segment: number): void {
     const { words } = this;
@@ -725,7 +726,7 @@ export abstract class Dictionary {
     words[root + DictionaryRoot.Segments]--;
   }
 
-  /** Copies all records of `source` to `left` or `right` by the bit of the hash that parts them. */
+  /** Copies all records of `source` to `left` or `right`, by the first bit of the hash below the segment's prefix. */
   private distribute(source: number, left: number, right: number): boolean {
     const { words } = this;
     const shift = 31 - words[source + Segment.Depth];
@@ -744,7 +745,7 @@ export abstract class Dictionary {
     return true;
   }
 
-  /** Reads a little of all records of a line: the processor fetches them side by side from memory. */
+  /** Reads a word of each record of a line, so that the processor fetches them from memory in parallel. */
   private bringLineNear(line: number): void {
     const { words } = this;
     let { sink } = this;

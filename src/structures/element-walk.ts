@@ -1,17 +1,17 @@
 /**
- * A walk over the elements of a collection that goes on changing: it comes to each element that was there when it
- * began, once. Whoever is about to change or remove an element to which the walk has not come hands it to the keeper
- * first, and marks what takes its place: the walk leaves that out. So nobody ever waits for more than one element, or
- * one chunk of a list.
+ * A walk over the elements of a collection that goes on changing: it visits each element that was there when it
+ * began, once. Code that is about to change or remove an element that the walk has not reached gives it to the keeper
+ * first, and marks the element that takes its place as left out, so that the walk skips it. So a command never waits
+ * for more than one element, or one chunk of a list.
  *
- * The root of a collection names the walk that is under way, 0 for none: the word index of a block that begins with
+ * The root of a collection holds the walk that is under way, 0 for none: the word index of a block that begins with
  *
  *   | position | groups |   words
  *
- * The position says where the walk goes on. In a dictionary it is a place in the order of `scan`, in a sorted set the
- * next record (from the greatest on), in a list the next chunk. All before it is done and of no concern to the walk.
- * `groups` is for lists, whose order the keeper has to keep (kept-chunks.ts), and for streams, of which a part is kept as
- * it was (stream-walk.ts).
+ * The position is where the walk goes on. In a dictionary it is a place in the order of `scan`, in a sorted set the
+ * next record (from the greatest on), in a list the next chunk. Elements before it are done and may change freely.
+ * `groups` is for lists, whose order the keeper has to keep (kept-chunks.ts), and for streams, of which a part is kept
+ * as it was (stream-walk.ts).
  */
 
 export const enum Walk {
@@ -20,15 +20,15 @@ export const enum Walk {
   WORDS = 2,
 }
 
-/** Takes elements of a collection that is walked over before they change. */
+/** Saves elements of a collection that is being walked over before they change. */
 export interface ElementKeeper {
-  /** The record of a dictionary is about to change or to go. */
+  /** A record of a dictionary is about to change or to be removed. */
   keepRecord(walk: number, record: number): void;
-  /** A chunk of a list is; it comes to be in front of what is there then (kept-chunks.ts). */
+  /** A chunk of a list is about to change; its old state is kept in front of what replaces it (kept-chunks.ts). */
   keepChunk(walk: number, chunk: number): void;
-  /** The block that a collection's reference names is another one now. */
+  /** A collection's reference names another block now. */
   moved(walk: number, reference: number): void;
-  /** Whether what changes is to be kept at all. For streams, which keep it themselves (stream-walk.ts). */
+  /** Whether old states need to be kept at all. For streams, which keep them themselves (stream-walk.ts). */
   readonly isKeeping: boolean;
   /** There was no memory to keep something. */
   keepingFailed(): void;

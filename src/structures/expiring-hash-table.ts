@@ -1,13 +1,13 @@
 /**
- * The dictionary of a large hash some of whose fields expire: as hash-table.ts, but that a record may end with its
- * place in the heap of expiries, which the top bit of its first word tells.
+ * The dictionary of a large hash some of whose fields expire: like hash-table.ts, except that a record ends with its
+ * index in the heap of expiries if it expires, which the top bit of its first word tells.
  *
  *   block:   | head (expiring-head.ts) | dictionary root (4 words) | cursor | walk | heap root (3 words) |
  *                                      ^ what the methods take as `table`
  *   record:  | expires (1 bit), value length (31 bits) | left out, field length | field | value | heap index (4) |
  *                                                                                    only if it expires ^
  *
- * When the first field of a large hash gets an expiry, only the root is made anew. The times are in the heap alone.
+ * When the first field of a large hash gets an expiry, only the root is replaced. The times are only in the heap.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -35,12 +35,12 @@ export class ExpiringHashTable extends HashTable {
     this.heap = new ExpiryHeap(memory, arena, this);
   }
 
-  /** What the methods take, by the block. */
+  /** The `table` of a block, as the methods take it. */
   static tableOf(block: number): number {
     return block + HEAD_BYTES;
   }
 
-  /** What the block, and expiries of `added` more fields than the `count` that have one, may ask of the arena. */
+  /** Most bytes to allocate for the block, and for expiries of `added` fields besides the `count` that have one. */
   static expiryBytes(count: number, added: number): number {
     return blockBytes(BLOCK_BYTES) + ExpiryHeap.growthBytes(count, added);
   }
@@ -118,7 +118,7 @@ export class ExpiringHashTable extends HashTable {
     return this.heap.countDue((table >> 2) + HEAP_WORD, nowMs);
   }
 
-  /** Whether all fields are past their expiry; false, too, if that takes more than `looks` looks to find out. */
+  /** Whether all fields are past their expiry; also false if more than `looks` of them would have to be checked. */
   allDue(table: number, nowMs: number, looks: number): boolean {
     const root = table >> 2;
     return (
@@ -187,7 +187,7 @@ export class ExpiringHashTable extends HashTable {
     return true;
   }
 
-  /** Lets the field in a slot live for ever. */
+  /** Removes the expiry of the field in a slot. */
   clearExpiry(table: number, slot: number): void {
     const { words } = this;
     const record = words[slot];

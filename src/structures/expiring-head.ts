@@ -1,6 +1,6 @@
 /**
- * What the block of a hash with fields that expire begins with: what the keyspace notes of its key there, so that
- * entries of other keys have no room for it.
+ * The head of the block of a hash with fields that expire. It holds what the keyspace needs to know of the key, so
+ * that entries of other keys need no room for that.
  *
  *   +----------------------------+------------+----------------------------+
  *   | cell in the field calendar | list       | expiry of the key (2), low |   words; 0 / -1: none
@@ -44,7 +44,7 @@ export function setHeadKeyExpiry(words: Int32Array, head: number, expiresAtMs: n
   words[head + ExpiringHead.KeyExpiryHigh] = high;
 }
 
-/** A head of a hash that no key has yet. */
+/** Initialises the head of a hash that no key has yet. */
 export function clearHead(words: Int32Array, head: number): void {
   words[head + ExpiringHead.CalendarCell] = 0;
   words[head + ExpiringHead.List] = 0;

@@ -28,10 +28,10 @@ const PAGE_MASK = PAGE_ITEMS - 1;
 const PAGE_BYTES = PAGE_ITEMS * 12;
 const RECORDS_WORD = PAGE_ITEMS * 2;
 const CAPACITY_MIN = 2;
-/** Items looked at from the top down before all are looked at in the order of memory, which is quicker for many. */
+/** Items that `countDue` visits from the top down before it reads all in memory order, which is faster for many. */
 const DESCENT_LOOKS = 1024;
 
-/** Keeps each record's place in the heap. */
+/** Stores each record's index in the heap. */
 export interface HeapOwner {
   setHeapIndex(record: number, index: number): void;
 }
@@ -41,7 +41,7 @@ export class ExpiryHeap {
   private readonly doubles: Float64Array;
   private readonly arena: Arena;
   private readonly owner: HeapOwner;
-  /** Of a count; below 0 when it has taken too many. */
+  /** Items that `countDue` may still visit; below 0: there were too many. */
   private looksLeft = 0;
 
   constructor(memory: ShardMemory, arena: Arena, owner: HeapOwner) {
@@ -51,10 +51,10 @@ export class ExpiryHeap {
     this.owner = owner;
   }
 
-  /** What a heap of `count` items may ask of the arena while it takes in `added` more. */
+  /** Most bytes that a heap of `count` items allocates while `added` more are inserted. */
   static growthBytes(count: number, added: number): number {
     const pages = (count + added + PAGE_ITEMS) >> PAGE_ITEMS_LOG2;
-    // All directories on the way to the last one, which is at most twice as long as need be.
+    // All directories up to the last one, which is at most twice as long as necessary.
     return ((added >> PAGE_ITEMS_LOG2) + 1) * PAGE_BYTES + 4 * 4 * Math.max(CAPACITY_MIN, pages);
   }
 
@@ -123,7 +123,7 @@ export class ExpiryHeap {
     this.settle(root, index, timeMs, this.recordAt(root, index));
   }
 
-  /** Says that the record at an index now lies elsewhere. */
+  /** Sets the new offset of the record at an index. */
   relocate(root: number, index: number, record: number): void {
     this.words[(this.page(root, index) >> 2) + RECORDS_WORD + (index & PAGE_MASK)] = record;
   }
@@ -177,7 +177,7 @@ export class ExpiryHeap {
     this.put(root, index, timeMs, record);
   }
 
-  /** How many times have come by `nowMs`: quick if few have. */
+  /** Number of items due at `nowMs`; quick if there are few. */
   countDue(root: number, nowMs: number): number {
     if (this.words[root + HeapRoot.Count] === 0) return 0;
     this.looksLeft = DESCENT_LOOKS;
@@ -206,11 +206,11 @@ export class ExpiryHeap {
     return due;
   }
 
-  /** Whether all times have come by `nowMs`; false, too, if that takes more than `looks` looks to find out. */
+  /** Whether all items are due at `nowMs`; also false if there are more than `looks` items. */
   allDue(root: number, nowMs: number, looks: number): boolean {
     const count = this.words[root + HeapRoot.Count];
     if (count > looks) return false;
-    // The late ones are at the end.
+    // Starts at the end, where late times are.
     for (let index = count - 1; index >= 0; index--) if (this.timeAt(root, index) > nowMs) return false;
     return true;
   }

@@ -1,8 +1,8 @@
 /**
  * Glob patterns as KEYS, SCAN MATCH and CONFIG GET understand them: `*`, `?`, `[a-z]`, `[^a]`, `\x`.
  *
- * A star that fails to match is widened by one byte and tried again; an earlier star never needs
- * another try once a later one was reached. So the time is at most pattern times text.
+ * If the pattern does not match after a star, the star takes one more byte and the match is tried again; an
+ * earlier star needs no other try once a later one was reached. So the time is at most pattern times text.
  */
 
 const STAR = 0x2a;
@@ -17,7 +17,7 @@ function lower(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte;
 }
 
-/** Redis compares the ends of a range as signed bytes, so [a-\xff] is what lies from -1 to 'a'. */
+/** Redis compares the ends of a range as signed bytes, so [a-\xff] is the range from -1 (\xff) to 'a'. */
 function signed(byte: number): number {
   return (byte << 24) >> 24;
 }
@@ -25,7 +25,7 @@ function signed(byte: number): number {
 export class GlobPattern {
   private readonly pattern: Uint8Array;
   private readonly ignoreCase: boolean;
-  /** After `matchesOne`: the index in the pattern behind what matched. */
+  /** Set by `matchesOne`: the index in the pattern after the element that it compared. */
   private next = 0;
   /** Whether the pattern matches everything. */
   readonly matchesAll: boolean;
@@ -39,7 +39,7 @@ export class GlobPattern {
   matches(text: Uint8Array, offset: number, lengthBytes: number): boolean {
     if (this.matchesAll) return true;
     const { pattern } = this;
-    // Only the lone star of `matchesAll` matches nothing at all; "**" does not, as in Redis.
+    // As in Redis, a single star (`matchesAll`) matches an empty text, but "**" does not.
     if (lengthBytes === 0) return pattern.length === 0;
     const end = offset + lengthBytes;
     let at = offset;

@@ -1,21 +1,21 @@
 /**
- * Hashes. A hash is a packed list of fields and values by turns while fields are few and fields and values are short,
+ * Hashes. A hash is a packed list of alternating fields and values while there are few of them and all are short,
  * then a dictionary (hash-table.ts).
  *
  *   Packed           a packed list:  field, value, field, value ...
  *   Table            a dictionary of records
  *
- * Once a field gets an expiry, the hash changes to one of two other forms and stays in it. Hashes without such fields
- * know nothing of all this.
+ * Once a field gets an expiry, the hash changes to one of two other forms for good. Hashes without such fields are
+ * not affected.
  *
  *   PackedExpiring   a head (expiring-head.ts), and a packed list:  field, value, expiry, field, value, expiry ...
  *   TableExpiring    a dictionary whose records may be in a heap of expiries (expiring-hash-table.ts)
  *
- * An expiry is a time in ms, in a list 0 for none. The list is in order of expiry, with the fields that have none at
- * its end: what expires next is its first, and it is what Redis calls a listpackex.
+ * An expiry is a time in ms; in a list, 0 means none. The list is sorted by expiry, with the fields that have none at
+ * its end, so the field that expires next comes first. Redis calls such a list a listpackex.
  *
- * A field past its expiry, as of `nowMs`, is not there for any method, but its memory is in use until `removeDue` takes
- * it away. (Whoever holds the shard's lock sees to that first, but only as far as it takes no time.)
+ * Methods treat a field that is past its expiry at `nowMs` as absent, but its memory is in use until `removeDue`
+ * removes it. (A thread that holds the shard's lock does that first, but only as far as it is quick.)
  *
  * Fields and values are read into `field` and `value`, one pair at a time. A handle names a field of a hash until the
  * hash is changed: it is the field's position (packed list) or a record (dictionary).
@@ -43,14 +43,14 @@ export const enum HashSet {
   Added = 1,
 }
 
-/** What a field takes beside its text and its value, in any form, with an expiry. */
+/** Most bytes that a field takes besides its text and its value, in any form, with an expiry. */
 const FIELD_OVERHEAD_BYTES = 64;
 
-/** The expiry in a packed list of a field that has none. */
+/** Stands in a packed list for the expiry of a field that has none. */
 const NO_EXPIRY = 0;
 const HEAD_BYTES = ExpiringHead.WORDS * 4;
 
-/** Fields looked at to find out whether all of a large hash have expired. */
+/** Most fields that are checked to find out whether all of a large hash have expired. */
 const ALL_DUE_LOOKS = 4096;
 
 const tableOf = ExpiringHashTable.tableOf;
@@ -59,7 +59,7 @@ function random32(): number {
   return (Math.random() * 0x100000000) | 0;
 }
 
-/** Bytes of its own that a value is copied to. */
+/** A buffer for a copy of a value; grows as needed. */
 class RoomyRange {
   bytes = new Uint8Array(64);
   view = new DataView(this.bytes.buffer);
@@ -83,12 +83,12 @@ export class HashValue extends CollectionValue {
   private readonly table: HashTable;
   private readonly expiringTable: ExpiringHashTable;
   private readonly walk: HashWalk;
-  /** Conversions happen while fields of another walk are set. */
+  /** For conversions, which may happen while fields that `walk` has read are being set. */
   private readonly conversionWalk: HashWalk;
-  /** A value that moves within its list. */
+  /** Copy of a value that moves within its list. */
   private readonly moving: RoomyRange;
 
-  /** Fields that expire until then are not there. */
+  /** Fields that expire at this time or before are treated as absent. */
   nowMs = 0;
 
   /** The field and the value that were read last. */
@@ -122,8 +122,8 @@ export class HashValue extends CollectionValue {
   }
 
   /**
-   * What `elements` more fields of `elementBytes` bytes in all may ask of the arena, with all that is converted on the way, and if all of them get an expiry.
-   * For Arena.promise.
+   * Most bytes to allocate while `elements` fields of `elementBytes` bytes in all are added, including conversions on
+   * the way and expiries for all of them. For Arena.promise.
    */
   roomFor(reference: number, elements: number, elementBytes: number): number {
     const block = this.blockOf(reference);
@@ -148,7 +148,7 @@ export class HashValue extends CollectionValue {
         const isExpiring = this.isExpiring(reference);
         const list = isExpiring ? this.listOf(block) : block;
         const count = this.heldCount(reference);
-        // As it grows, a small form is copied over and over; then all of it becomes the records of a table.
+        // A packed list is copied again and again as it grows; then all its fields become records of a table.
         const allBytes = this.triples.totalBytes(list) + count * FIELD_OVERHEAD_BYTES + addedBytes;
         return (
           COPIES_OF_SMALL * allBytes +
@@ -170,13 +170,13 @@ export class HashValue extends CollectionValue {
     return next < 0 || next > this.nowMs ? count : count - this.dueCount(reference);
   }
 
-  /** Whether no field is there, as far as that is found out quickly (`isAllDue`). */
+  /** Whether there are no fields; false if it takes too long to find out (`isAllDue`). */
   override isEmpty(reference: number): boolean {
     if (!this.isExpiring(reference)) return this.count(reference) === 0;
     return this.heldCount(reference) === 0 || this.isAllDue(reference);
   }
 
-  /** Number of fields with those that are past their expiry. */
+  /** Number of fields, including those past their expiry. */
   heldCount(reference: number): number {
     const block = this.blockOf(reference);
     switch (this.encoding(reference)) {
@@ -206,12 +206,12 @@ export class HashValue extends CollectionValue {
     return triples.integerOrNaN(triples.next(triples.next(at)));
   }
 
-  /** Whether a field that expires then (-1 or NO_EXPIRY: never) is past its expiry. */
+  /** Whether a field that expires at `expiresAt` (-1 or NO_EXPIRY: never) is past its expiry. */
   private isPast(expiresAt: number): boolean {
     return expiresAt > 0 && expiresAt <= this.nowMs;
   }
 
-  /** The handle of a field of a hash with expiries, 0 if it is not there; past its expiry or not. */
+  /** The handle of a field, past its expiry or not, of a hash with expiries; 0 if it is not there. */
   private findHeld(
     reference: number,
     bytes: Uint8Array,
@@ -243,7 +243,7 @@ export class HashValue extends CollectionValue {
   }
 
   /**
-   * Sets a field, which may be there or not. Its expiry, if it has one, goes, unless `keepsExpiry`. Field and value may
+   * Adds a field or sets its value. If the field has an expiry, it is cleared unless `keepsExpiry`. Field and value may
    * lie in this shard, but not in this hash.
    */
   set(
@@ -415,7 +415,7 @@ export class HashValue extends CollectionValue {
     );
   }
 
-  /** Makes a Packed a Table, or a PackedExpiring a TableExpiring. */
+  /** Converts a Packed to a Table, or a PackedExpiring to a TableExpiring. */
   private convertToTable(reference: number): boolean {
     const encoding = this.encoding(reference);
     const old = this.blockOf(reference);
@@ -435,7 +435,7 @@ export class HashValue extends CollectionValue {
     return true;
   }
 
-  /** The same as `fillTable` with the expiries of what is walked over, which is `source`'s. */
+  /** Like `fillTable`, but sets the expiries, too. The walk is over a hash of `source`. */
   private fillExpiringTable(block: number, walk: HashWalk, source: this, sourceReference: number): boolean {
     const { expiringTable } = this;
     const { field, value } = walk;
@@ -534,7 +534,7 @@ export class HashValue extends CollectionValue {
     }
     if (encoding === Encoding.Table) return this.table.random(block >> 2, random32());
     if (encoding === Encoding.PackedExpiring) {
-      // What is past its expiry comes first.
+      // Fields past their expiry come first.
       const held = this.heldCount(reference);
       const count = this.count(reference);
       return triples.seek(this.listOf(block), 3 * (held - count + Math.floor(Math.random() * count)));
@@ -560,7 +560,7 @@ export class HashValue extends CollectionValue {
     }
   }
 
-  /** When the next field expires, past or to come; -1 if none does. */
+  /** The earliest expiry of a field, past or to come; -1 if none expires. */
   nextExpiry(reference: number): number {
     const block = this.blockOf(reference);
     switch (this.encoding(reference)) {
@@ -581,7 +581,7 @@ export class HashValue extends CollectionValue {
     return this.encoding(reference) >= Encoding.PackedExpiring;
   }
 
-  /** Brings a hash into a form in which fields can expire; false, with nothing changed, if there is no memory. */
+  /** Converts a hash to a form in which fields can expire; false, with nothing changed, if there is no memory. */
   makeExpiring(reference: number): boolean {
     const block = this.blockOf(reference);
     const encoding = this.encoding(reference);
@@ -608,7 +608,7 @@ export class HashValue extends CollectionValue {
     return true;
   }
 
-  /** A list of the fields and values of a Packed, none of which expires; 0 if there is no memory. */
+  /** A new list for a PackedExpiring, with the fields of a Packed and without expiries; 0 if there is no memory. */
   private tripledList(block: number): number {
     const { triples, conversionWalk } = this;
     const { field, value } = conversionWalk;
@@ -718,7 +718,7 @@ export class HashValue extends CollectionValue {
     }
   }
 
-  /** Whether all fields are past their expiry. Of a very large hash that is not always found out. */
+  /** Whether all fields are past their expiry. May be false for a very large hash although they are. */
   isAllDue(reference: number): boolean {
     const next = this.nextExpiry(reference);
     if (next < 0 || next > this.nowMs) return this.heldCount(reference) === 0;
@@ -773,8 +773,8 @@ export class HashValue extends CollectionValue {
   }
 
   /**
-   * Begins a walk over all fields. Until it ends, hashes of this shard may be looked up in and other hashes
-   * changed, but not this one, and there is one walk at a time.
+   * Begins a walk over all fields. Until it ends, lookups in all hashes of this shard and changes of other hashes
+   * are allowed, but no change of this one. Only one walk at a time.
    */
   begin(reference: number): void {
     this.walk.begin(this.encoding(reference), this.blockOf(reference), this.nowMs);
@@ -804,7 +804,7 @@ export class HashValue extends CollectionValue {
     this.expiringTable.keeper = keeper;
   }
 
-  /** The table of a hash in a dictionary, and what its methods take; null for a packed hash. */
+  /** The table of a hash in a dictionary, whose methods take `tableBlock`; null for a packed hash. */
   private tableFor(reference: number): HashTable | null {
     switch (this.encoding(reference)) {
       case Encoding.Table:
@@ -821,7 +821,7 @@ export class HashValue extends CollectionValue {
     return this.encoding(reference) === Encoding.Table ? block : tableOf(block);
   }
 
-  /** Fields past their expiry count. */
+  /** Includes fields past their expiry. */
   override walkSteps(reference: number): number {
     return this.tableFor(reference) === null ? 0 : this.heldCount(reference);
   }
@@ -878,7 +878,7 @@ export class HashValue extends CollectionValue {
     }
   }
 
-  /** The copy has the expiries, too, but is in no calendar. */
+  /** The copy keeps the expiries but is not yet in a calendar. */
   override copy(reference: number, source: this, sourceReference: number): boolean {
     const encoding = source.encoding(sourceReference);
     let block: number;

@@ -13,7 +13,7 @@ import { PackedList } from './packed-list.js';
 export class HashWalk {
   private readonly memory: ShardMemory;
   private readonly words: Int32Array;
-  // Two readers: each holds the text of the integer that it has read last.
+  // Two readers, since each holds only the text of the integer that it has read last.
   private readonly packedField: PackedList;
   private readonly packedValue: PackedList;
   private readonly plainTable: HashTable;
@@ -31,11 +31,11 @@ export class HashWalk {
   private root = 0;
   /** Position, or index among the scanned records, of the field that `next` reads. */
   private at = 0;
-  /** Where a walk over all fields is in the table. */
+  /** Position in the table of a walk over all fields. */
   private readonly position = new TablePosition();
-  /** Only the fields of one step of a scan. */
+  /** Whether the walk is one step of a scan. */
   private isStep = false;
-  /** Fields that expire until then are passed over; 0: none. */
+  /** Fields that expire at this time or before are skipped; 0: none. */
   private hiddenUntilMs = 0;
 
   constructor(memory: ShardMemory, arena: Arena, table: HashTable, expiringTable: ExpiringHashTable) {
@@ -51,8 +51,8 @@ export class HashWalk {
   }
 
   /**
-   * Begins a walk over all fields that live longer than until `nowMs`. The hash may not change while the walk lasts, nor
-   * may another one that is a table be walked over: what a step has read is the table's.
+   * Begins a walk over all fields that are not past their expiry at `nowMs`. During the walk the hash must not change,
+   * and no other hash in a table may be walked over: the records that a step has read are in a shared buffer.
    */
   begin(encoding: Encoding, block: number, nowMs: number): void {
     this.isStep = false;
@@ -94,7 +94,7 @@ export class HashWalk {
     }
   }
 
-  /** The first field of a list in the order of expiry that lives longer than until `nowMs`; 0 if there is none. */
+  /** The first field of a list (sorted by expiry) that is not past its expiry at `nowMs`; 0 if there is none. */
   private firstAfter(list: number, nowMs: number): number {
     const { packedField } = this;
     let at = packedField.first(list);

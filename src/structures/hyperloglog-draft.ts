@@ -1,6 +1,6 @@
 /**
- * A HyperLogLog that is built outside of a shard: what a command changes of a sparse one, so that either all of it comes
- * to be the key's value or nothing. It is sparse as long as that is short enough, and dense from then on.
+ * A HyperLogLog that is built outside of a shard. A command that changes a sparse one builds the new value here, so
+ * that the key gets all of the changes or none. The draft is sparse while that is short enough, then dense.
  */
 
 import { copyBytes } from './copy.js';
@@ -15,9 +15,9 @@ import {
 } from './hyperloglog.js';
 import { mergeSparse, Plan, SPARSE_RANK_MAX, SparseRegisters, writeEmptyRuns } from './sparse-registers.js';
 
-/** No sparse form that covers each register once is longer. */
+/** A sparse form that covers each register once is never longer. */
 export const SPARSE_BYTES_MAX = HEADER_BYTES + 2 * REGISTERS;
-/** Behind the runs, for what the end of damaged ones may need. */
+/** Room behind the runs: changes of damaged runs may write beyond their end. */
 const SPARE_BYTES = 8;
 
 export class HyperLogLogDraft {
@@ -31,7 +31,7 @@ export class HyperLogLogDraft {
   /** Registers that were raised one by one. */
   raisedCount = 0;
 
-  /** `maxima` serves for the registers of a draft that becomes dense; nobody else may use it meanwhile. */
+  /** `maxima` holds the registers once the draft is dense; they must not be used for anything else meanwhile. */
   constructor(maxima: RegisterMaxima) {
     this.maxima = maxima;
   }
@@ -80,7 +80,7 @@ export class HyperLogLogDraft {
     return true;
   }
 
-  /** Gives the draft, whose own registers are among them, the registers of the maxima that it was created with. */
+  /** Raises the draft's registers to those of its maxima, into which they must have been merged before. */
   takeMaxima(sparseBytesMax: number): void {
     const { registers } = this.maxima;
     for (let index = 0; index < REGISTERS && !this.isDense; index++) {
@@ -91,7 +91,7 @@ export class HyperLogLogDraft {
     }
   }
 
-  /** Makes it dense, with the registers of the maxima that it was created with. */
+  /** Makes the draft dense; its registers are those of its maxima. */
   takeMaximaDense(): void {
     this.isDense = true;
   }
@@ -105,7 +105,7 @@ export class HyperLogLogDraft {
     return true;
   }
 
-  /** Writes it to `start`, where `lengthBytes` bytes are its own, with the estimate that it has had. */
+  /** Writes the draft, with its old estimate, to `start`, where there is room for `lengthBytes` bytes. */
   copyTo(bytes: Uint8Array, view: DataView, start: number): void {
     if (!this.isDense) {
       copyBytes(bytes, view, start, this.bytes, this.view, 0, this.sparseBytes);

@@ -1,4 +1,4 @@
-/** What PFSELFTEST checks: that registers are kept, that both forms agree, and that estimates are as good as they should be. */
+/** What PFSELFTEST checks: that registers are kept, that both forms agree, and that estimates are accurate enough. */
 
 import {
   createHistogram,
@@ -20,12 +20,12 @@ import { countSparse } from './sparse-registers.js';
 
 const REGISTER_MAX = 63;
 const REGISTER_ROUNDS = 20;
-/** A tenth of a second of work. */
+/** So many take about a tenth of a second. */
 const ELEMENTS = 1_000_000;
-/** As long as so many elements may be in it, a HyperLogLog that is to be sparse must be. */
+/** A HyperLogLog with at most this many elements must still be sparse. */
 const SPARSE_ELEMENTS = 1_000;
 const SPARSE_BYTES_MAX = 3_000;
-/** Standard errors by which an estimate may be wrong. */
+/** How many standard errors an estimate may be off. */
 const ERROR_FACTOR_MAX = 6;
 
 /** Why the implementation is wrong, '' if it is not. */

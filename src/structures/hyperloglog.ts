@@ -54,7 +54,7 @@ export function setForm(bytes: Uint8Array, start: number, form: Form): void {
   bytes[start + FORM_OFFSET] = form;
 }
 
-/** The estimate that the header keeps, -1 if it is out of date. Exact up to 2^53, which no estimate reaches by itself. */
+/** The estimate in the header, -1 if it is out of date. Exact up to 2^53, which no estimate made here reaches. */
 export function keptEstimate(view: DataView, start: number): number {
   const high = view.getUint32(start + ESTIMATE_OFFSET + 4, true);
   if (high >= 0x80000000) return -1;
@@ -66,7 +66,7 @@ export function keptEstimateExactly(view: DataView, start: number): bigint {
   return view.getBigUint64(start + ESTIMATE_OFFSET, true);
 }
 
-/** Keeps an estimate in the header. One without bounds, which only damaged registers give, is out of date at once. */
+/** Stores an estimate in the header. Infinity, which only damaged registers give, is stored as out of date. */
 export function keepEstimate(view: DataView, start: number, estimate: number): void {
   if (estimate === Infinity) {
     view.setUint32(start + ESTIMATE_OFFSET, 0, true);
@@ -82,13 +82,13 @@ export function outdateEstimate(bytes: Uint8Array, start: number): void {
   bytes[start + ESTIMATE_OFFSET + 7] |= 0x80;
 }
 
-/** The register that an element belongs to, in the lower 14 bits, and above them the value that it asks of it. */
+/** The index of an element's register, in the lower 14 bits, and above them the rank that the element gives it. */
 export function placeOf(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
   hashMurmur(bytes, view, offset, lengthBytes, HASH_SEED);
   const low = murmurHash[0];
   const high = murmurHash[1];
   const rest = (low >>> INDEX_BITS) | (high << (32 - INDEX_BITS));
-  // The bit above the hash ends the search.
+  // The bit above the hash bounds the count of zeros.
   const upper = (high >>> INDEX_BITS) | (1 << (32 - INDEX_BITS));
   const zeros = rest !== 0 ? 31 - Math.clz32(rest & -rest) : 63 - Math.clz32(upper & -upper);
   return (low & (REGISTERS - 1)) | ((zeros + 1) << INDEX_BITS);
@@ -130,7 +130,7 @@ export function raiseDense(bytes: Uint8Array, start: number, index: number, rank
   return true;
 }
 
-/** Rows of a histogram, one for each byte of a word, so that increments do not wait for each other. */
+/** Four histograms, one for each byte of a word, so that the processor can do the increments in parallel. */
 const rows = new Int32Array(4 * HISTOGRAM_LENGTH);
 /** How many pairs of neighbouring registers have each pair of values. */
 const pairs = new Int32Array(HISTOGRAM_LENGTH * HISTOGRAM_LENGTH);
@@ -223,7 +223,7 @@ function pack(word: number): number {
 
 /** The greater one of each pair of bytes, which are below 128. */
 function maximumOfBytes(left: number, right: number): number {
-  // The highest bit of each byte stays where the left byte is not the smaller one.
+  // The highest bit of each byte stays set if the left byte is not the smaller one.
   const flags = ((left | 0x80808080) - right) & 0x80808080;
   const mask = (flags - (flags >>> 7)) | 0;
   return right ^ ((left ^ right) & mask);
@@ -265,7 +265,7 @@ export class RegisterMaxima {
     const isFirst = this.isClear;
     this.isClear = false;
     let at = start + HEADER_BYTES;
-    // Sixteen registers are three words there and four here.
+    // Sixteen registers take three words in the dense form and four here.
     for (let word = 0; word < REGISTERS >> 2; word += 4, at += 12) {
       const first = view.getInt32(at, true);
       const second = view.getInt32(at + 4, true);
