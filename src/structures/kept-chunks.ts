@@ -1,14 +1,14 @@
 /**
- * What is kept of a list that is walked over (element-walk.ts): chunks as they were, in front of the chunks that are
- * there now. The walk hands out what is in front of a chunk before the chunk itself, so the order of the list is kept
- * although what is kept comes in any order.
+ * Old versions of a list's chunks, kept for a walk (element-walk.ts). Each is filed in front of a chunk that the list
+ * has now. The walk hands out the kept chunks in front of a chunk before the chunk itself, so the list's order is
+ * preserved although chunks are kept in any order.
  *
  *   group, in a chain that begins in the walk
  *   +------+-------+------------+-----------+
  *   | next | chunk | first kept | last kept |      chunk 0: at the list's end
  *   +------+-------+------------+-----------+
  *
- * The kept chunks of a group are a chain of the keeper's: each is a block that begins with the offset of the next.
+ * The keeper allocates the kept chunks. Those of a group are linked: each block begins with the offset of the next.
  * There are few groups, since most changes of a long list are at its ends.
  */
 
@@ -33,7 +33,7 @@ export class KeptChunks {
     this.arena = arena;
   }
 
-  /** The word from which the group in front of a chunk hangs (word index); 0 if there is none. */
+  /** Word index of the link that points to the group in front of a chunk; 0 if there is none. */
   private linkTo(walk: number, chunk: number): number {
     const { words } = this;
     let link = walk + Walk.Groups;
@@ -72,7 +72,7 @@ export class KeptChunks {
     return true;
   }
 
-  /** What is in front of a chunk that is going to vanish comes to be in front of the one after it (0: the end). */
+  /** Moves the kept chunks in front of a chunk that is about to be removed to the chunk after it (0: the end). */
   pass(walk: number, chunk: number, following: number): void {
     const { words } = this;
     const link = this.linkTo(walk, chunk);
@@ -90,7 +90,7 @@ export class KeptChunks {
     this.arena.free(group << 2, GROUP_BYTES);
   }
 
-  /** Takes the kept chunks in front of a chunk away; the first of their chain, 0 if there are none. */
+  /** Removes the kept chunks in front of a chunk; returns the first of their chain, 0 if there are none. */
   take(walk: number, chunk: number): number {
     const { words } = this;
     const link = this.linkTo(walk, chunk);
@@ -102,7 +102,7 @@ export class KeptChunks {
     return first;
   }
 
-  /** Takes all kept chunks of any one group away, as `take` does. */
+  /** Removes the kept chunks of any one group, as `take` does. */
   takeAny(walk: number): number {
     const first = this.words[walk + Walk.Groups];
     return first === 0 ? 0 : this.take(walk, this.words[(first >> 2) + Group.Chunk]);

@@ -13,14 +13,15 @@
  *   | count |    -     |  -   | capacity | C children | C * K keys |
  *   +-------+----------+------+----------+------------+------------+
  *
- * The words of a key are unsigned and compare from the first on. A leaf has only the offsets of its records, since
- * whoever looks for a record looks into it anyway. Key i of an inner node is above all keys below child i - 1
- * and not above any below child i; key 0 is of no use.
+ * The words of a key are unsigned and compare from the first on. A leaf has only the offsets of its records, since a
+ * search for a record reads the record anyway. Key i of an inner node is above all keys below child i - 1 and not above
+ * any below child i; key 0 is unused.
  *
- * Most records come in order. Such a one goes to the end of the last leaf, without a descent, and a last leaf that is
- * full stays so: the next one begins with the new record. Any other leaf that is full splits in the middle. A leaf that
- * becomes less than a quarter full merges with a neighbour if both fit into one; it is freed when it is empty. Most records
- * go in order, too: the first ones. They leave their places empty, so that the others need not move; `start` of them.
+ * Most records are inserted in order. Such a record is appended to the last leaf, without a descent. If that leaf is
+ * full, it is not split: the record starts a new leaf. Any other leaf that is full splits in the middle. A leaf that
+ * becomes less than a quarter full merges with a neighbour if both fit into one; it is freed when it is empty. Most
+ * records are also removed in order, from the first on. Their places stay empty, so that the others need not move;
+ * `start` counts them.
  */
 
 import { type Arena, blockBytes } from '../memory/arena.js';
@@ -51,13 +52,13 @@ const START_SHIFT = 16;
 const LEAF_CAPACITY_MIN = 8;
 const LEAF_CAPACITY = 64;
 const INNER_CAPACITY = 32;
-/** Neighbours are merged if they leave so much of a node free: else the next record would part them again. */
+/** Neighbours merge only if they fill at most this much of one node, or the next insert would split it again. */
 const MERGED_CAPACITY_PERCENT = 75;
 
 /** More levels than 2^31 bytes of nodes can have. */
 const LEVELS_MAX = 16;
 
-/** More words than a key has. */
+/** Upper bound of the words of a key. */
 const KEY_WORDS_MAX = 8;
 
 function leafBytes(capacity: number): number {
@@ -97,7 +98,7 @@ export class KeyTree {
     return this.words[root + KeyTreeRoot.Count];
   }
 
-  /** How many nodes there are, at most about so many. */
+  /** An approximate upper bound of the number of nodes. */
   nodeCount(root: number): number {
     return 1 + (this.words[root + KeyTreeRoot.Count] >> 3);
   }
@@ -265,7 +266,7 @@ export class KeyTree {
     return record !== 0 && this.compareKey((record >> 2) + this.keyStart) === 0 ? record : 0;
   }
 
-  /** Whether one more record is sure to have room. */
+  /** Whether there is certainly memory to insert one more record. */
   hasRoomForInsert(root: number): boolean {
     const nodes = this.words[root + KeyTreeRoot.Height] + 2;
     return this.arena.hasRoom(nodes * (blockBytes(Math.max(this.innerBytes, leafBytes(LEAF_CAPACITY))) + 64));
@@ -369,7 +370,7 @@ export class KeyTree {
     words[(leaf >> 2) + Node.Capacity] &= CAPACITY_MASK;
   }
 
-  /** The end of `insert` when the leaf is full: parts it, and the full nodes above it. */
+  /** Finishes `insert` when the leaf is full: splits it and the full nodes above it. */
   private split(root: number, record: number): boolean {
     const { words, pathNodes, leaf, index } = this;
     const height = words[root + KeyTreeRoot.Height];
@@ -412,7 +413,7 @@ export class KeyTree {
     return node;
   }
 
-  /** Puts a node behind the one that the path has led to, level by level; `key` is between the two. */
+  /** Inserts a new node after the one that the path leads to, level by level; `key` separates the two. */
   private insertChild(root: number, child: number, isAppended: boolean): void {
     const { words, pathNodes, pathIndices } = this;
     const height = words[root + KeyTreeRoot.Height];
@@ -430,7 +431,7 @@ export class KeyTree {
       words[node >> 2] = cut;
       if (index > cut || isAppended) this.openChild(right, index - cut, child);
       else this.openChild(node, index, child);
-      // Key 0 of the new node comes to be its parent's.
+      // Key 0 of the new node moves up into its parent.
       this.readKeyOf(right, 0);
       child = right;
     }
@@ -519,7 +520,7 @@ export class KeyTree {
     if (count < LEAF_CAPACITY >> 2) this.mend(root);
   }
 
-  /** Puts another record with the same key into the place of one that is in the tree. */
+  /** Replaces a record that is in the tree by another one with the same key. */
   replace(root: number, record: number, other: number): void {
     const { words } = this;
     const last = words[root + KeyTreeRoot.Last];
@@ -575,7 +576,7 @@ export class KeyTree {
     this.words[node >> 2] = count;
   }
 
-  /** Makes the children `index` and `index + 1` of a node one, if they fit well; returns whether they did. */
+  /** Merges the children `index` and `index + 1` of a node if they fit well; returns whether they did. */
   private mergeWithNext(root: number, parent: number, index: number, isLeaf: boolean): boolean {
     const { words } = this;
     if (index + 1 >= words[parent >> 2]) return false;
@@ -592,7 +593,7 @@ export class KeyTree {
       words.copyWithin((left >> 2) + Node.WORDS + leftCount, records, records + rightCount);
     } else {
       this.moveChildren(right, 0, left, leftCount, rightCount);
-      // Key 0 of the right node is of no use; the parent knows what parts the two.
+      // Key 0 of the right node is unused; the key that separates the two is in the parent.
       const { keyWords } = this;
       const source = children + INNER_CAPACITY + (index + 1) * keyWords;
       const target = (left >> 2) + Node.WORDS + INNER_CAPACITY + leftCount * keyWords;
@@ -604,7 +605,7 @@ export class KeyTree {
     return true;
   }
 
-  /** A root with one child gives way to it; a root without anything is freed. */
+  /** Replaces a root that has only one child by that child; frees an empty root. */
   private lowerRoot(root: number): void {
     const { words } = this;
     let node = words[root];
@@ -621,8 +622,8 @@ export class KeyTree {
   }
 
   /**
-   * Frees records, with `free` (null: they are somebody else's), and nodes, about `steps` of them; true when none is
-   * left. Between two calls nothing else may be done with the tree.
+   * Frees about `steps` nodes and records, the records with `free` (null: another structure owns them); true when none
+   * is left. Between two calls the tree must not be used otherwise.
    */
   releaseSome(root: number, steps: number, free: ((record: number) => void) | null): boolean {
     const { words, pathNodes } = this;
@@ -631,7 +632,7 @@ export class KeyTree {
       const height = words[root + KeyTreeRoot.Height];
       let level = height;
       let node = words[root];
-      // Always by the last child, which its parent then forgets.
+      // Always descends into the last child, then removes it from its parent.
       while (level > 0 && words[node >> 2] > 0) {
         pathNodes[level--] = node;
         node = words[(node >> 2) + Node.WORDS + words[node >> 2] - 1];

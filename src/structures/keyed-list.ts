@@ -1,22 +1,22 @@
 /**
- * A packed list whose elements are keys, each there once (a set), or by turns keys and values (a hash). Once there are
- * some, a byte of each key's hash lies in front of the list, so that to look for a key takes one or two lines of
- * memory instead of all: most keys that are not there are known not to be without reading any.
+ * A packed list whose elements are keys, each there once (a set), or by turns keys and values (a hash). From KEYS_MIN
+ * keys on, one byte of each key's hash lies in front of the list, so that a lookup reads one or two cache lines instead
+ * of the whole list. Most lookups of absent keys read no key at all.
  *
  *   the arena's block                      the list
  *   |                                      |
  *   | unused | ... | byte 2 | byte 1 | byte 0 | total bytes | count | elements | end |
  *   <-- multiple of 16 bytes, by the count -->
  *
- * Byte n is the fingerprint of key n. There are none with fewer than KEYS_MIN keys, and none any more once the list does not
- * know its count.
+ * Byte n is the fingerprint of key n. A list with fewer than KEYS_MIN keys has none, nor has a list that no longer
+ * knows its count.
  */
 
 import type { Arena } from '../memory/arena.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { COUNT_UNKNOWN, PackedList } from './packed-list.js';
 
-/** Fewer keys are found as quickly by looking at each. */
+/** With fewer keys, comparing each one is as fast. */
 const KEYS_MIN = 16;
 
 /** A byte that depends on the length, the first four bytes and the last eight. */
@@ -50,7 +50,7 @@ export class KeyedList extends PackedList {
     this.stride = stride;
   }
 
-  /** Number of keys among so many elements. */
+  /** Number of keys in a list of `count` elements. */
   private keysOf(count: number): number {
     return this.stride === 2 ? count >> 1 : count;
   }
@@ -58,7 +58,7 @@ export class KeyedList extends PackedList {
   protected override frontBytes(count: number): number {
     const keys = this.keysOf(count);
     if (keys < KEYS_MIN || count === COUNT_UNKNOWN) return 0;
-    // Steps of an eighth to a quarter.
+    // Grows in steps of 1/8 to 1/4 of the keys.
     const step = Math.max(16, 1 << (29 - Math.clz32(keys)));
     return (keys + step - 1) & -step;
   }
@@ -88,7 +88,7 @@ export class KeyedList extends PackedList {
       ? integerFingerprint(parser.value)
       : textFingerprint(view, offset, lengthBytes);
     const pattern = Math.imul(fingerprint, 0x01010101);
-    // The key, of those that were compared, that was last, and its position.
+    // The key that was compared last (-1: none yet), and its position.
     let key = -1;
     let at = 0;
     let word = list >> 2;
@@ -106,7 +106,7 @@ export class KeyedList extends PackedList {
     return 0;
   }
 
-  /** Notes the fingerprint of the key that was appended last: those of all keys if there were none before. */
+  /** Stores the fingerprint of the key appended last, or of all keys if the list had no fingerprints before. */
   private indexAppended(list: number): void {
     const { shardBytes, stride } = this;
     const keys = this.indexedKeys(list);
@@ -169,7 +169,7 @@ export class KeyedList extends PackedList {
     if (keys > 0) {
       let key = 0;
       for (let before = this.first(list); before !== at; key++) before = this.forward(before, stride);
-      // The bytes of the keys behind it lie in front of its own.
+      // The fingerprints of later keys lie in front of this key's.
       shardBytes.copyWithin(list - keys + 1, list - keys, list - 1 - key);
     }
     return super.remove(list, at, stride);

@@ -5,13 +5,13 @@
  *   ShortChunks   chunks that would still fit into one packed list, as which they are reported
  *   Chunks        chunks
  *
- * Chunks begin long before a packed list has to end, since in shared memory moving bytes is slow (some 1 GB/s when
- * the distance is no multiple of 8), and a queue would move all of them with each element. A list is reported as
- * packed again when it has shrunk to half of what it may have then, so that one that hovers at the border
- * does not change all the time. `list-max-listpack-size` says how large a packed list and a chunk may be.
+ * Chunks begin long before a packed list has to end, since in shared memory moving bytes is slow (some 1 GB/s when the
+ * distance is no multiple of 8), and a queue would move all of them with each element. A list that shrinks is reported
+ * as packed again only at half of a packed list's limit, so that a list whose size hovers at the limit does not change
+ * all the time. `list-max-listpack-size` says how large a packed list and a chunk may be.
  *
- * Positions: `seek` finds an element; `next` and `previous` go on from there, until they return 0. A change
- * of the list ends all walks but those that continue from the position that it returns.
+ * Positions: `seek` finds an element; `next` and `previous` go on from there, until they return 0. A change of the list
+ * makes all positions invalid except the one that it returns.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -23,24 +23,24 @@ import type { ElementKeeper } from './element-walk.js';
 import { EMPTY_LIST_BYTES, PackedList } from './packed-list.js';
 import type { ValueLimits } from './value-limits.js';
 
-/** Whatever number of elements is allowed, a chunk of several has no more bytes than this. */
+/** Limit of a chunk with several elements if list-max-listpack-size counts elements. */
 const SAFE_CHUNK_BYTES = 8192;
 const CHUNK_BYTES_MIN = 4096;
 /** Size classes: 4 KiB to 64 KiB. */
 const SIZE_CLASSES = 5;
 const UNLIMITED = 0x7fffffff;
 
-/** A list of more chunks is long. */
+/** A list with more chunks counts as long. */
 const LONG_CHUNKS = 8;
 
-/** Longer lists are chunks. */
+/** Longer lists are kept as chunks. */
 const PACKED_BYTES_MAX = 512;
 /** The form of chunks that are reported as packed, beside Encoding.Packed and Encoding.Chunks. */
 const SHORT_CHUNKS = 0x80 | Encoding.Chunks;
 
 export class ListValue extends CollectionValue {
   private readonly packed: PackedList;
-  /** What knows a list in chunks. */
+  /** Operations on lists in chunks. */
   readonly chunks: ChunkList;
 
   // The limits of a packed list, from `list-max-listpack-size` as it was when they were worked out.
@@ -101,8 +101,8 @@ export class ListValue extends CollectionValue {
   }
 
   /**
-   * Prepares a list for `elements` more with so many bytes in all: one that would become too large for a packed
-   * list turns into chunks. False, with nothing changed, if there is no memory.
+   * Prepares a list for `elements` more elements of `elementBytes` in all: a list that would become too large for a
+   * packed one turns into chunks. False, with nothing changed, if there is no memory.
    */
   prepare(reference: number, elementBytes: number, elements: number): boolean {
     this.readLimits();
@@ -124,7 +124,7 @@ export class ListValue extends CollectionValue {
       if (isPacked) return this.toChunks(reference, block, Encoding.Chunks);
       this.bytes[reference] = Encoding.Chunks;
     } else if (isPacked && lengthBytes > PACKED_BYTES_MAX) {
-      // Without memory it stays as it is.
+      // Without memory the list stays packed.
       this.toChunks(reference, block, SHORT_CHUNKS);
     }
     return true;
@@ -147,7 +147,9 @@ export class ListValue extends CollectionValue {
     return true;
   }
 
-  /** Has a list that has shrunk to half of what a packed list may have reported, and perhaps kept, as one again. */
+  /**
+   * Reports a list that has shrunk to half of a packed list's limit as packed again; if it is short, it is also packed.
+   */
   shrink(reference: number): void {
     if (this.isPacked(reference)) return;
     const { packed, chunks } = this;
@@ -270,7 +272,7 @@ export class ListValue extends CollectionValue {
   }
 
   /**
-   * Gives the element at `position` of a list that is prepared for it another value; false, with the elements
+   * Replaces the value of the element at `position` of a list that is prepared for it; false, with the elements
    * unchanged, if there is no memory.
    */
   replace(
@@ -292,7 +294,9 @@ export class ListValue extends CollectionValue {
     return moved !== 0;
   }
 
-  /** Has a list ready for removing all elements of a value; false, with the elements unchanged, if there is no memory. */
+  /**
+   * Prepares a list for removing all elements with a value; false, with the elements unchanged, if there is no memory.
+   */
   prepareRemoval(
     reference: number,
     bytes: Uint8Array,
@@ -306,8 +310,8 @@ export class ListValue extends CollectionValue {
   }
 
   /**
-   * Removes the element at `position` of a list that is prepared for it. Returns the position of the one behind it, or of the one before it
-   * if `isBackwards`; 0 if there is none.
+   * Removes the element at `position` of a list that is prepared for it. Returns the position of the next element, or
+   * of the previous one if `isBackwards`; 0 if there is none.
    */
   remove(reference: number, position: number, isBackwards: boolean): number {
     const block = this.blockOf(reference);
@@ -364,7 +368,7 @@ export class ListValue extends CollectionValue {
     this.chunks.endWalk(this.blockOf(reference));
   }
 
-  /** Comes to one chunk. What is kept in front of it, or at the end of the list, must have been taken before. */
+  /** Walks over one chunk. The chunks kept in front of it, or at the end of the list, must have been taken before. */
   override stepWalk(reference: number): boolean {
     const { chunks, stepped } = this;
     if (!chunks.stepWalk(this.blockOf(reference))) return false;

@@ -1,13 +1,13 @@
 /**
- * The dictionary of a large hash, set or sorted set. Its records are blocks that begin with a header of
- * the owner's; the header's last word is the length of the member (of the field, in a hash), which follows.
+ * The dictionary of a large hash, set or sorted set. Its records are blocks that begin with a header defined by the
+ * owner; the header's last word is the length of the member (of the field, in a hash), which follows.
  *
  *   record:  | ... | left out (1 bit), member length (31 bits) | member | ... |
  *            |<----- headerBytes ----------------------------->|
  *
- * A record that is left out is not of the elements that a walk (element-walk.ts) is after.
+ * The bit marks a record that the current walk (element-walk.ts) must leave out.
  *
- * The root is DictionaryRoot.WORDS words in a block of the owner's.
+ * The root is DictionaryRoot.WORDS words in a block that the owner has.
  */
 
 import type { Arena } from '../memory/arena.js';

@@ -27,7 +27,7 @@ export class MemberTable extends MemberDictionary {
     this.words[(block >> 2) + ROOT_WALK] = walk;
   }
 
-  /** Must be called before a record changes or goes. */
+  /** Must be called before a record changes or is removed. */
   protected keep(block: number, record: number): void {
     if (this.words[(block >> 2) + ROOT_WALK] !== 0) this.keepForWalk(block, record);
   }
@@ -69,7 +69,7 @@ export class MemberTable extends MemberDictionary {
     return true;
   }
 
-  /** Bytes of a record; here it ends with the member. */
+  /** Bytes of a record. Here a record ends with its member. */
   recordBytes(record: number): number {
     return this.headerBytes + this.memberLength(record);
   }
@@ -86,7 +86,7 @@ export class MemberTable extends MemberDictionary {
     while (!this.releaseSome(block, Number.MAX_SAFE_INTEGER)) {}
   }
 
-  /** Frees about `steps` records; true when the table is gone. Nothing else may be done with it in between. */
+  /** Frees about `steps` records; true when the table is gone. Between calls it must not be used otherwise. */
   releaseSome(block: number, steps: number): boolean {
     if (!this.releaseRecords(block, steps)) return false;
     this.arena.free(block, ROOT_BYTES);
@@ -110,7 +110,7 @@ export class MemberTable extends MemberDictionary {
     return cursor < 0;
   }
 
-  /** Takes the record in a slot out of the table and frees it. */
+  /** Removes the record in a slot from the table and frees it. */
   eraseRecord(block: number, hash: number, slot: number): void {
     const record = this.words[slot];
     this.keep(block, record);

@@ -1,9 +1,9 @@
 /**
- * MurmurHash64A (Appleby, "MurmurHash2", the variant for 64-bit machines), on little-endian words. The registers that
- * a HyperLogLog sets follow from it, and files keep them, so it can never be another hash.
+ * MurmurHash64A (Appleby, "MurmurHash2", the variant for 64-bit machines), on little-endian words. It decides which
+ * registers a HyperLogLog sets, and files store these, so the hash must never be changed.
  *
- * 64-bit numbers are pairs of int32. Their product modulo 2^64 needs the upper half of one 32-bit product, which is made
- * of products of 16 bits; everything else V8 has an instruction for.
+ * 64-bit numbers are pairs of int32. Their product modulo 2^64 needs the upper half of one 32-bit product, which is
+ * computed from products of 16 bits; V8 has a machine instruction for everything else.
  */
 
 // The multiplier, 0xc6a4a7935bd1e995.

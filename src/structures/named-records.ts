@@ -1,6 +1,6 @@
 /**
- * Records in the order of their names: the groups of a stream, the consumers of a group. There are few of them, so a
- * vector of their offsets is searched by halves.
+ * Records in the order of their names: the groups of a stream, the consumers of a group. There are few of them, so
+ * binary search in a vector of their offsets is enough.
  *
  *   vector (in the caller's memory):  | block | count | capacity |       block: | record | record | ... | room |
  *
@@ -57,7 +57,7 @@ export class NamedRecords {
     return this.headerBytes + this.nameLength(record);
   }
 
-  /** Order of a record's name and another one. */
+  /** Compares a record's name with another name. */
   private compareName(record: number, bytes: Uint8Array, offset: number, lengthBytes: number): number {
     const ownLength = this.nameLength(record);
     const common = Math.min(ownLength, lengthBytes);
@@ -69,7 +69,7 @@ export class NamedRecords {
     return ownLength - lengthBytes;
   }
 
-  /** Index of the first record whose name is not below another one. */
+  /** Index of the first record whose name is not below the given one. */
   private lowerBound(vector: number, bytes: Uint8Array, offset: number, lengthBytes: number): number {
     let low = 0;
     let high = this.words[vector + Vector.Count];
@@ -127,7 +127,7 @@ export class NamedRecords {
     return true;
   }
 
-  /** Takes a record out of the vector; it is the caller's to free. */
+  /** Removes a record from the vector; the caller must free it. */
   remove(vector: number, record: number): void {
     const { words } = this;
     const index = this.lowerBound(vector, this.bytes, this.nameOffset(record), this.nameLength(record));
@@ -139,7 +139,7 @@ export class NamedRecords {
     if (count === 1) this.release(vector);
   }
 
-  /** Takes the last record out of the vector, which is the caller's to free; 0 if there is none. */
+  /** Removes the last record from the vector and returns it for the caller to free; 0 if there is none. */
   removeLast(vector: number): number {
     const { words } = this;
     const count = words[vector + Vector.Count];

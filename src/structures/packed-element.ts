@@ -2,15 +2,15 @@
  * The elements of which the blocks of streams are made: strings and integers as packed-list.ts describes them, but
  * without the length behind each, since blocks are read from left to right only.
  *
- * A text that is the decimal form of an int64 is kept as that integer. So an element takes as many bytes as Redis's
- * listpacks have for it, but for the length behind it (`listpackBytes`).
+ * A text that is the decimal form of an int64 is kept as that integer. So an element takes as many bytes as in Redis's
+ * listpacks, except for the length behind it (`listpackBytes`).
  */
 
 import { IntegerParser, writeInteger } from '../memory/numbers.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
 import { copyBytes } from './copy.js';
 
-/** The first byte of an element, with the integer's or the length's bits in the lower ones (packed-list.ts has the whole). */
+/** The first byte of an element, with bits of the integer or the length in its lower bits (see packed-list.ts). */
 export const enum Encoding {
   Integer13 = 0xc0,
   String12 = 0xe0,
@@ -35,7 +35,7 @@ export function backLengthBytes(elementBytes: number): number {
   return elementBytes < 268435455 ? 4 : 5;
 }
 
-/** Writes the length that a listpack has behind an element: groups of 7 bits, the last group first. Returns its length. */
+/** Writes the length that a listpack has behind an element: groups of 7 bits, last group first. Returns its size. */
 export function writeBackLength(bytes: Uint8Array, at: number, elementBytes: number): number {
   const lengthBytes = backLengthBytes(elementBytes);
   let rest = elementBytes;
@@ -102,7 +102,7 @@ export function elementBytesAt(bytes: Uint8Array, view: DataView, at: number): n
   return first === Encoding.Integer64 ? 9 : first - Encoding.Integer16 + 3;
 }
 
-/** What a text is kept as. */
+/** How a text is stored. */
 export class ElementForm {
   private readonly parser = new IntegerParser();
   /** Bytes of the element. */
@@ -111,7 +111,7 @@ export class ElementForm {
   high = 0;
   low = 0;
 
-  /** Finds out what a text is kept as; returns the bytes of its element. */
+  /** Decides how a text is stored; returns the bytes of its element. */
   classify(bytes: Uint8Array, offset: number, lengthBytes: number): number {
     const { parser } = this;
     this.isInteger = lengthBytes <= INTEGER_TEXT_BYTES_MAX && parser.parse(bytes, offset, lengthBytes);
@@ -139,7 +139,7 @@ export class ElementForm {
     return this.elementBytes + backLengthBytes(this.elementBytes);
   }
 
-  /** Writes the element of the text that `classify` has looked at last. */
+  /** Writes the element of the text that was passed to `classify` last. */
   write(
     target: Uint8Array,
     targetView: DataView,

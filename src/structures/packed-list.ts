@@ -20,9 +20,9 @@
  * The back length is the element's length without itself, in groups of 7 bits, last group first, so that it
  * is read from right to left. Numbers are little-endian.
  *
- * A string that is the decimal form of a safe integer is kept as that integer. The block has room for as
- * much as `capacity` says of its total: exact to the granule when short, with up to an eighth to spare when
- * long, so that appending does not move it each time.
+ * A string that is the decimal form of a safe integer is kept as that integer. The size of the block is `capacity` of
+ * the total bytes: exact to the granule when short, with up to an eighth to spare when long, so that appending does not
+ * move it each time.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -34,7 +34,7 @@ import { backLengthBytes, Encoding, writeBackLength, writeIntegerElement } from 
 const HEADER_BYTES = 6;
 /** The byte behind the last element. */
 export const PACKED_END = 0xff;
-/** What the header says of a list with as many elements, or that has had as many. */
+/** The count in the header of a list that has, or once had, at least this many elements. */
 export const COUNT_UNKNOWN = 0xffff;
 /** Length of an empty list. */
 export const EMPTY_LIST_BYTES = HEADER_BYTES + 1;
@@ -69,7 +69,7 @@ export class PackedList {
   isInteger = false;
   integer = 0;
 
-  /** Where the element is that was inserted last, or that follows what was removed last (0: the end). */
+  /** Position of the element inserted last, or of the one after the elements removed last (0: the end). */
   position = 0;
 
   // The value that is being written or looked for, classified by `classify`.
@@ -86,7 +86,7 @@ export class PackedList {
     this.view = memory.view;
   }
 
-  /** Bytes that the arena's block has in front of a list with so many elements (a KeyedList's index). */
+  /** Bytes that the arena's block has in front of a list of `_count` elements (a KeyedList's index). */
   protected frontBytes(_count: number): number {
     return 0;
   }
@@ -200,7 +200,7 @@ export class PackedList {
     return at === block + HEADER_BYTES ? 0 : this.before(at);
   }
 
-  /** Position of the element that ends where another one, or the end, is. */
+  /** Position of the element that ends at `at`, where another one or the list's end begins. */
   before(at: number): number {
     const { shardBytes } = this;
     let from = at - 1;
@@ -212,7 +212,7 @@ export class PackedList {
     return from - length;
   }
 
-  /** Position `count` elements behind the one at `at`; there are as many, or the end is there. */
+  /** Position `count` elements after the one at `at`. The list must have them, or end exactly there. */
   protected forward(at: number, count: number): number {
     const { shardBytes } = this;
     for (; count > 0; count--) {
@@ -222,7 +222,7 @@ export class PackedList {
     return at;
   }
 
-  /** Position `count` elements before the one, or the end, at `at`; there are as many. */
+  /** Position `count` elements before `at` (an element or the end). The list must have as many. */
   private backward(at: number, count: number): number {
     const { shardBytes } = this;
     for (; count > 0; count--) {
@@ -395,7 +395,7 @@ export class PackedList {
     return 0;
   }
 
-  /** Finds out how a value is to be kept; returns the bytes of its element without the back length. */
+  /** Decides how a value is stored; returns the bytes of its element without the back length. */
   private classify(bytes: Uint8Array, offset: number, lengthBytes: number): number {
     this.valueIsInteger = this.parser.parse(bytes, offset, lengthBytes) && this.parser.isSafe;
     if (!this.valueIsInteger) {
@@ -448,8 +448,8 @@ export class PackedList {
   }
 
   /**
-   * Inserts a string and behind it a number, in one go; the same rules as for `insert`. A number that is no
-   * safe integer goes by its text, which is in `text`.
+   * Inserts a string and behind it a number, in one go; the same rules as for `insert`. A number that is no safe
+   * integer is written as the text in `text`.
    */
   insertWithNumber(
     block: number,
@@ -530,7 +530,7 @@ export class PackedList {
     return moved;
   }
 
-  /** Gives the element at `at` another value; the same rules as for `insert`. */
+  /** Replaces the value of the element at `at`; the same rules as for `insert`. */
   replace(
     block: number,
     at: number,
@@ -563,8 +563,8 @@ export class PackedList {
   }
 
   /**
-   * Makes the `oldSpan` bytes at `at` into `newSpan` bytes, moving what follows, and counts `added` elements more. Sets
-   * `position` and returns the list, or 0 with nothing changed. Shrinking never fails.
+   * Resizes the `oldSpan` bytes at `at` to `newSpan` bytes, moving the bytes behind them, and adds `added` to the
+   * count. Sets `position` and returns the list, or 0 with nothing changed. Shrinking never fails.
    */
   private openGap(block: number, at: number, oldSpan: number, newSpan: number, added: number): number {
     const { words, shardBytes, shardView, arena } = this;
@@ -602,12 +602,12 @@ export class PackedList {
     return moved;
   }
 
-  /** Whether a block has, or gets in place, room for so many bytes. */
+  /** Whether a block has room for `newBytes`, or can grow to them in place. */
   private fits(block: number, oldBytes: number, newBytes: number): boolean {
     return newBytes <= oldBytes || this.arena.resizeInPlace(block, oldBytes, newBytes);
   }
 
-  /** Writes the element of the value that `addedBytes` has looked at last. */
+  /** Writes the element of the value that was passed to `addedBytes` last. */
   writeElement(at: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): void {
     const { shardBytes, shardView, valueBytes, valueInteger } = this;
     if (this.valueIsInteger) {

@@ -1,9 +1,9 @@
 /**
- * Sorting numbers that stand for something else, by a comparison.
+ * Sorts numbers that stand for other things, by a comparison function.
  *
- * Both sorts leave elements that compare as equal in the order that Redis's do: a merge sort where all are wanted, since
- * the C library's is one, and the quicksort of Bentley and McIlroy ("Engineering a Sort Function", 1993) where only the
- * first are, which then does not sort what lies behind them.
+ * Both sorts leave elements that compare as equal in the order that Redis's do: a merge sort if all are wanted, as in
+ * the C library, and the quicksort of Bentley and McIlroy ("Engineering a Sort Function", 1993) if only the first are
+ * wanted, since it need not sort the elements behind them.
  */
 
 /** Order of two elements: below, equal to or above 0. */
@@ -70,7 +70,7 @@ function swapRanges(elements: Int32Array, left: number, right: number, length: n
   for (let at = 0; at < length; at++) swap(elements, left + at, right + at);
 }
 
-/** Which of three positions has the middle one of their elements. */
+/** Of three positions, the one that has the median of their elements. */
 function medianOf(elements: Int32Array, a: number, b: number, c: number, compare: Comparison): number {
   if (compare(elements[a], elements[b]) < 0) {
     if (compare(elements[b], elements[c]) < 0) return b;
@@ -106,7 +106,8 @@ function quicksort(
     partition(elements, start, end, compare);
     const leftEnd = start + parts.below;
     const rightStart = end - parts.above;
-    // What is not wanted need not be sorted. The smaller part is sorted by another call, so that few are open at once.
+    // Elements that are not wanted need not be sorted. Only the smaller part is sorted recursively, so the recursion
+    // stays shallow.
     if (rightStart >= wanted) {
       end = leftEnd;
     } else if (leftEnd - start < end - rightStart) {

@@ -1,6 +1,6 @@
 /**
- * Counts the nodes that a radix tree of ids would have (Sanfilippo's rax, in which Redis keeps the blocks of a stream): a
- * node for each place where ids part, one for each stretch that they have in common, and one at the end of each id.
+ * Counts the nodes that a radix tree of ids would have (Sanfilippo's rax, in which Redis keeps the blocks of a stream):
+ * a node for each place where ids branch, one for each run of bytes that they share, and one at the end of each id.
  */
 
 import { ID_WORDS } from './stream-id.js';
@@ -8,16 +8,16 @@ import { ID_WORDS } from './stream-id.js';
 const ID_BYTES = 16;
 
 export class RadixNodes {
-  /** The id before, and whether there is one. */
+  /** The previous id, and whether there is none yet. */
   private readonly before = new Int32Array(ID_WORDS);
   private isFirst = true;
   /** Bytes that the last two ids have in common. */
   private common = -1;
-  /** On the way to the last id: how many bytes are before each parting. */
+  /** Branches on the path to the last id: how many bytes come before each. */
   private readonly partings: number[] = [];
   private nodes = 0;
 
-  /** Adds an id, at a word index, that is above all before. */
+  /** Adds the id at a word index, which must be above all before. */
   add(words: Int32Array, at: number): void {
     if (!this.isFirst) {
       const common = this.commonBytes(words, at);
@@ -45,12 +45,12 @@ export class RadixNodes {
     return ID_BYTES;
   }
 
-  /** An id ends that parts from its neighbours behind so many bytes. */
+  /** Counts the end of an id that branches off its neighbours after `parting` bytes. */
   private leaf(parting: number): void {
     this.nodes += 1 + (ID_BYTES - (parting + 1) > 0 ? 1 : 0);
   }
 
-  /** The next ids have so many bytes in common with those before: partings behind more bytes are over. */
+  /** The next ids share only `common` bytes with those before: branches after more bytes are complete and counted. */
   private part(common: number): void {
     const { partings } = this;
     while (partings.length > 0 && partings[partings.length - 1] > common) {

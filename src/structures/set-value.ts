@@ -26,7 +26,7 @@ import { SetWalk } from './set-walk.js';
 import type { ValueLimits } from './value-limits.js';
 
 const RECORD_HEADER_BYTES = 4;
-/** What a member takes beside its text, in any form. */
+/** Bytes that a member takes beside its text, in any encoding. */
 const MEMBER_OVERHEAD_BYTES = 32;
 /** The longest text of an integer. */
 const INTEGER_TEXT_BYTES = 20;
@@ -50,7 +50,7 @@ export class SetValue extends CollectionValue {
   readonly member: ByteRange;
 
   private readonly walk: SetWalk;
-  /** Conversions happen while members of another walk are added. */
+  /** For conversions, which may happen while members of `walk` are added. */
   private readonly conversionWalk: SetWalk;
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
@@ -74,8 +74,8 @@ export class SetValue extends CollectionValue {
   }
 
   /**
-   * What `elements` more members of `elementBytes` bytes in all may ask of the arena, with all that is converted on the way.
-   * For Arena.promise.
+   * Bytes that adding `elements` members of `elementBytes` bytes in all may ask of the arena, conversions between
+   * encodings included. For Arena.promise.
    */
   roomFor(reference: number, elements: number, elementBytes: number): number {
     const block = this.blockOf(reference);
@@ -86,7 +86,7 @@ export class SetValue extends CollectionValue {
     const count = this.count(reference);
     const isOfIntegers = this.encoding(reference) === Encoding.Integers;
     const textBytes = isOfIntegers ? count * INTEGER_TEXT_BYTES : this.packed.totalBytes(block);
-    // As it grows, a small form is copied over and over; then all of it becomes the records of a table.
+    // A small encoding is copied again and again as it grows; then all members become records of a table.
     const allBytes = textBytes + count * MEMBER_OVERHEAD_BYTES + addedBytes;
     return COPIES_OF_SMALL * allBytes + allBytes + this.table.growthBytes(0, count + elements);
   }
@@ -273,7 +273,7 @@ export class SetValue extends CollectionValue {
     }
   }
 
-  /** Removes the member that a handle names; handles that are greater are void in a small set. */
+  /** Removes the member that a handle names; in a small set, greater handles become invalid. */
   removeHandle(reference: number, handle: number): void {
     const block = this.blockOf(reference);
     const { table } = this;
@@ -310,8 +310,8 @@ export class SetValue extends CollectionValue {
   }
 
   /**
-   * Begins a walk over all members. Until it ends, sets of this shard may be looked up in and other sets added to,
-   * but this one must not change, and there is one walk at a time.
+   * Begins a walk over all members. Until it ends, this set must not change; lookups and additions to other sets are
+   * allowed. There can be only one walk at a time.
    */
   begin(reference: number): void {
     this.walk.begin(this.encoding(reference), this.blockOf(reference));

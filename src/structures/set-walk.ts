@@ -11,7 +11,7 @@ import { PackedList } from './packed-list.js';
 
 export class SetWalk {
   private readonly memory: ShardMemory;
-  // Readers of its own: they hold the text of the integer read last.
+  // The walk has readers of its own, since each holds the text of the integer read last.
   private readonly integers: IntegerSet;
   private readonly packed: PackedList;
   private readonly table: MemberDictionary;
@@ -23,11 +23,11 @@ export class SetWalk {
 
   private encoding: Encoding = Encoding.Packed;
   private block = 0;
-  /** Index, position or index among the scanned records of the member that `next` reads. */
+  /** What `next` reads: an index (integers), a position (packed list) or an index among the scanned records. */
   private at = 0;
   /** Where a walk over all members is in the table. */
   private readonly position = new TablePosition();
-  /** Only the members of one step of a scan. */
+  /** Whether the walk covers only one step of a scan. */
   private isStep = false;
 
   constructor(memory: ShardMemory, arena: Arena, table: MemberDictionary) {
@@ -39,8 +39,8 @@ export class SetWalk {
   }
 
   /**
-   * Begins a walk over all members. The set may not change while the walk lasts, nor may another one that is a table be
-   * walked over: what a step has read is the table's.
+   * Begins a walk over all members. The set may not change while the walk lasts, nor may another set in table form be
+   * walked over: the records of a step are stored in the shared table object.
    */
   begin(encoding: Encoding, block: number): void {
     this.beginAt(encoding, block);

@@ -14,8 +14,8 @@
  *   | score, f64 | length of member | member |   with the length, a bit of member-dictionary.ts
  *   +------------+------------------+--------+
  *
- * `find` comes before `add` and `setScore`, which go on from what it has found. Walks are made with a cursor
- * of the caller's, so that a set can be read while another one of the same shard is built.
+ * Call `find` before `add` and `setScore`, which use its result. A set is read with a cursor that the caller owns, so
+ * that it can be read while another set of the same shard is built.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -33,7 +33,7 @@ import { PACKED_LIST_BYTES_MAX, PackedList } from './packed-list.js';
 import { SortedTree, TreeRoot } from './sorted-tree.js';
 import type { ValueLimits } from './value-limits.js';
 
-/** More would not stay in the cache for as long as it takes to remove them. */
+/** More records would be evicted from the cache before they are removed. */
 const NEAR_RECORDS_MAX = 32;
 const RECORD_HEADER_BYTES = 12;
 
@@ -42,7 +42,7 @@ const CURSOR_WORD = TREE_WORD + TreeRoot.WORDS;
 const WALK_WORD = CURSOR_WORD + 1;
 const BLOCK_BYTES = (WALK_WORD + 1) * 4;
 
-/** What a member takes beside its text, in any form, its score with it. */
+/** Bytes that a member and its score take beside its text, in any encoding. */
 const MEMBER_OVERHEAD_BYTES = 64;
 
 /** A place in a sorted set, and the element there. Valid until the set changes. */
@@ -100,11 +100,11 @@ export class SortedSetValue extends CollectionValue {
   /** The score of the member that was found last. */
   score = 0;
 
-  // What `find` has found out: the member's hash (Tree), the dictionary's slot or the position in the list.
+  // The result of `find`: the member's hash (Tree), the dictionary's slot or the position in the list.
   private hash = 0;
   private found = 0;
 
-  /** Of `bringEndNear`: records, then the lines of the dictionary that lead to them. */
+  /** Used by `bringEndNear`: records, then the dictionary's cache lines that lead to them. */
   private readonly near = new Int32Array(NEAR_RECORDS_MAX);
 
   constructor(memory: ShardMemory, arena: Arena, limits: ValueLimits) {
@@ -115,14 +115,14 @@ export class SortedSetValue extends CollectionValue {
     this.tree = new SortedTree(memory, arena, RECORD_HEADER_BYTES);
   }
 
-  /** Of a large sorted set: has the processor fetch what is asked for a record's rank. */
+  /** For a large sorted set: loads into the cache what a lookup of a record's rank reads. */
   bringNear(dictionaryRoot: number, record: number): number {
     return this.tree.bringNear(dictionaryRoot + TREE_WORD, this.doubles[record >> 3]);
   }
 
   /**
-   * Of a large sorted set: has the processor fetch what it takes to remove the first elements, or with `fromEnd` the
-   * last ones, up to the end of a leaf. What it returns is of no use.
+   * For a large sorted set: loads into the cache what removing the first elements, or with `fromEnd` the last ones,
+   * reads, up to the end of a leaf. The result has no meaning.
    */
   bringEndNear(dictionaryRoot: number, count: number, fromEnd: boolean): number {
     const { words, dictionary, tree, near } = this;
@@ -153,7 +153,10 @@ export class SortedSetValue extends CollectionValue {
     return true;
   }
 
-  /** As `create`, but a Tree whatever the limits say: for results of unknown size. `packIfSmall` ends it. */
+  /**
+   * Like `create`, but makes a Tree whatever the limits say, for results of unknown size. Call `packIfSmall` at the
+   * end.
+   */
   createTree(reference: number): boolean {
     const block = this.createTreeBlock();
     if (block === 0) return false;
@@ -161,7 +164,7 @@ export class SortedSetValue extends CollectionValue {
     return true;
   }
 
-  /** Makes a Tree that is within the limits a packed list; a Tree remains if there is no memory for that. */
+  /** Turns a Tree that is within the limits into a packed list; it stays a Tree if there is no memory for that. */
   packIfSmall(reference: number): void {
     const { packed, limits } = this;
     const count = this.count(reference);
@@ -205,8 +208,8 @@ export class SortedSetValue extends CollectionValue {
   }
 
   /**
-   * What `elements` more members of `elementBytes` bytes in all may ask of the arena, with all that is converted on the way.
-   * For Arena.promise.
+   * Bytes that adding `elements` members of `elementBytes` bytes in all may ask of the arena, conversions between
+   * encodings included. For Arena.promise.
    */
   roomFor(reference: number, elements: number, elementBytes: number): number {
     const addedBytes = elementBytes + elements * MEMBER_OVERHEAD_BYTES;
@@ -216,7 +219,7 @@ export class SortedSetValue extends CollectionValue {
       return addedBytes + this.dictionary.growthBytes(root, elements) + treeBytes;
     }
     const count = this.count(reference);
-    // As it grows, a small form is copied over and over; then all of it becomes records, a table and a tree.
+    // A small encoding is copied again and again as it grows; then its members become records, a table and a tree.
     const allBytes =
       this.packed.totalBytes(this.blockOf(reference)) + count * MEMBER_OVERHEAD_BYTES + addedBytes;
     return (
@@ -237,7 +240,7 @@ export class SortedSetValue extends CollectionValue {
   private scoreOf(at: number): number {
     const { packed } = this;
     const integer = packed.integerOrNaN(at);
-    // The only number that is not equal to itself.
+    // NaN is the only number that is not equal to itself.
     // biome-ignore lint/suspicious/noSelfCompare: cheaper than a call on the way to every element
     if (integer === integer) return integer;
     packed.read(at);
@@ -344,7 +347,7 @@ export class SortedSetValue extends CollectionValue {
     const { packed } = this;
     let at = packed.first(block);
     if (at === 0) return packed.end(block);
-    // Scores often only grow.
+    // Often scores only grow; so try the end.
     if (this.scoreOf(packed.last(block)) < score) return packed.end(block);
     while (at !== 0) {
       const scoreAt = packed.next(at);
@@ -569,8 +572,8 @@ export class SortedSetValue extends CollectionValue {
   }
 
   /**
-   * Must be called before an element changes or goes while there is a walk. If the walk is at it, it goes on below
-   * `rank`, which is the element's or that of another one that goes with it.
+   * Must be called before an element changes or is removed during a walk. If the element is the walk's next one, the
+   * walk continues below `rank`: the element's rank, or that of the first element removed with it.
    */
   private keep(root: number, record: number, rank: number): void {
     const { words, dictionary } = this;
@@ -582,13 +585,13 @@ export class SortedSetValue extends CollectionValue {
     words[walk + Walk.Position] = rank === 0 ? 0 : this.recordOfRank(root, rank - 1);
   }
 
-  /** Whether the walk has still to come to an element with this score. */
+  /** Whether the walk has not yet passed the place of an element. */
   private isAhead(walk: number, score: number, record: number): boolean {
     const next = this.words[walk + Walk.Position];
     return next !== 0 && !this.tree.isAfter(score, record, this.doubles[next >> 3], next);
   }
 
-  /** Marks an element that has come to a new place, so that the walk leaves it out. */
+  /** Marks an element at a new place as left out if the walk has still to pass this place. */
   private setLeftOut(root: number, score: number, record: number): void {
     this.dictionary.setLeftOut(record, this.isAhead(this.words[root + WALK_WORD], score, record));
   }
@@ -668,7 +671,7 @@ export class SortedSetValue extends CollectionValue {
     return true;
   }
 
-  /** Puts the cursor on the last element of a Tree; its count plays no part in it (SortedTree.seekLast). */
+  /** Puts the cursor on the last element of a Tree, without using its count (SortedTree.seekLast). */
   seekLast(cursor: SortedSetCursor, reference: number): void {
     const { tree } = this;
     tree.seekLast(this.treeRoot(reference));
@@ -678,7 +681,7 @@ export class SortedSetValue extends CollectionValue {
     this.readTree(cursor);
   }
 
-  /** Moves the cursor to the element of the next rank; false, with the cursor of no more use, at the end. */
+  /** Moves the cursor to the element of the next rank; false at the end, where the cursor becomes invalid. */
   next(cursor: SortedSetCursor): boolean {
     if (cursor.block !== 0) {
       cursor.at = this.packed.next(this.packed.next(cursor.at));
@@ -695,7 +698,7 @@ export class SortedSetValue extends CollectionValue {
     return true;
   }
 
-  /** The same towards lower ranks. */
+  /** Like `next`, towards lower ranks. */
   previous(cursor: SortedSetCursor): boolean {
     if (cursor.block !== 0) {
       const score = this.packed.previous(cursor.block, cursor.at);
@@ -715,7 +718,7 @@ export class SortedSetValue extends CollectionValue {
 
   /**
    * Puts the cursor on the first element whose score is not below `score`; false if there is none. Only the score is
-   * read, as by `nextScore`: `placeOf` and `readPlace` lead to the member of an element that is wanted.
+   * read, as in `nextScore`; the member of an element is read with `placeOf` and `readPlace`.
    */
   seekScore(cursor: SortedSetCursor, reference: number, score: number): boolean {
     if (this.isPacked(reference)) {
@@ -730,7 +733,7 @@ export class SortedSetValue extends CollectionValue {
     return true;
   }
 
-  /** Moves the cursor to the element of the next rank; false, with the cursor of no more use, at the end. */
+  /** Moves the cursor to the element of the next rank; false at the end, where the cursor becomes invalid. */
   nextScore(cursor: SortedSetCursor): boolean {
     if (cursor.block !== 0) return this.next(cursor);
     const { tree } = this;
@@ -748,7 +751,7 @@ export class SortedSetValue extends CollectionValue {
     return cursor.block !== 0 ? cursor.at : this.tree.recordAt(cursor.at, cursor.index);
   }
 
-  /** Reads the element of a place into the cursor, which is not on it then. */
+  /** Reads the element of a place into the cursor, which can't be moved on from there. */
   readPlace(cursor: SortedSetCursor, reference: number, place: number): void {
     if (this.isPacked(reference)) {
       cursor.block = this.blockOf(reference);
@@ -760,7 +763,7 @@ export class SortedSetValue extends CollectionValue {
     }
   }
 
-  /** Has the processor fetch the elements of places, the first `count` of an order. What it returns is of no use. */
+  /** Loads the elements at the first `count` places of an order into the cache. The result has no meaning. */
   bringPlacesNear(reference: number, places: Int32Array, order: Int32Array, count: number): number {
     if (this.isPacked(reference)) return 0;
     const { words } = this;
@@ -775,7 +778,7 @@ export class SortedSetValue extends CollectionValue {
     packed.read(cursor.at);
     cursor.lengthBytes = packed.lengthBytes;
     if (packed.isInteger) {
-      // The list's own copy of the text does not last.
+      // Copied, since the list overwrites its text at the next read.
       for (let at = 0; at < packed.lengthBytes; at++) cursor.text[at] = packed.bytes[packed.offset + at];
       cursor.bytes = cursor.text;
       cursor.view = cursor.textView;
@@ -803,7 +806,7 @@ export class SortedSetValue extends CollectionValue {
 
   /**
    * One step of a scan of a Tree: returns the next position, 0 at the end, and leaves `scannedCount` elements for
-   * `readScanned`. A Packed set has no such steps; it is walked.
+   * `readScanned`. A Packed set has no such steps; it is read with a cursor.
    */
   scan(reference: number, position: number): number {
     return this.dictionary.scan(this.dictionaryRoot(reference), position);

@@ -3,8 +3,8 @@
  * after Cormen et al., "Introduction to Algorithms", ch. 14), so that the rank of an element and the element
  * of a rank are one descent each.
  *
- * Keys are (score, member). A node holds the scores themselves and the offsets of the records whose members
- * they belong to; a member is looked at only where scores are equal.
+ * Keys are (score, member). A node holds the scores themselves and the offsets of the records whose members they belong
+ * to; a member is read only where scores are equal.
  *
  *   root (in the caller's memory):  | node | height | count |        height 0: the node is a leaf
  *
@@ -20,12 +20,12 @@
  * Score and record i of an inner node are those of the smallest element below child i. They are exact for
  * every i but 0, where they are not kept up to date because no search looks at them.
  *
- * A tree that is one leaf begins with a small one, which doubles up to the usual size. A leaf that is full
- * splits in the middle, but at either end of the order so that the old node stays full, since scores that only
- * grow (times, counters) are common. A node with less than a quarter of its room used merges with a neighbour
- * or takes some of its elements. Both go up a path that the descent has noted, without recursion.
+ * A tree that is one leaf begins with a small one, which doubles up to the usual size. A leaf that is full splits in
+ * the middle, but at either end of the order so that the old node stays full, since scores that only grow (times,
+ * counters) are common. A node with less than a quarter of its room used merges with a neighbour or takes some of its
+ * elements. Both continue upwards along the path that the descent has noted, without recursion.
  *
- * The records are the caller's: a header of which the last word is the member's length, then the member
+ * The records belong to the caller: a header whose last word is the member's length, then the member
  * (structures/member-dictionary.ts).
  */
 
@@ -63,7 +63,7 @@ function leafBytes(capacity: number): number {
 
 const INNER_BYTES = Node.WORDS * 4 + INNER_CAPACITY * 20;
 
-/** What one more node may take of the arena, with what is lost around it. */
+/** Bytes that one more node may take of the arena, with unusable remainders around it. */
 const NODE_ROOM_BYTES = blockBytes(leafBytes(LEAF_CAPACITY)) + 64;
 
 export class SortedTree {
@@ -217,7 +217,7 @@ export class SortedTree {
     return low;
   }
 
-  /** Descends to where a key is or would be; notes the path. `index` is behind the last key that is not above. */
+  /** Descends to where a key is or would be; notes the path. `index` is one past the last key that is not above it. */
   private descend(root: number, score: number, record: number): void {
     const { words, pathNodes, pathIndices } = this;
     let node = words[root];
@@ -231,7 +231,9 @@ export class SortedTree {
     this.index = this.upperBound(node, 0, score, record);
   }
 
-  /** Reads the scores of the leaf to which a score belongs, so that they are in the cache; what it returns is of no use. */
+  /**
+   * Reads the scores of the leaf to which a score belongs, so that they are in the cache. The result has no meaning.
+   */
   bringNear(root: number, score: number): number {
     const { words } = this;
     let node = words[root];
@@ -347,15 +349,15 @@ export class SortedTree {
     this.leaf = node;
     this.index = this.scoreBound(node, 0, score, false);
     if (this.index < words[node >> 2]) return true;
-    // All of this leaf are below.
+    // All scores of this leaf are below.
     this.leaf = this.nextLeaf(node);
     this.index = 0;
     return this.leaf !== 0;
   }
 
   /**
-   * Goes to the last element of a tree that has one. No count plays a part in it, so a walk from here to the first element
-   * shows how many there are.
+   * Goes to the last element of a tree that has one. It does not use the counts, so a walk from here to the first
+   * element shows the true number of elements.
    */
   seekLast(root: number): void {
     const { words } = this;
@@ -458,7 +460,7 @@ export class SortedTree {
     }
   }
 
-  /** The same for children with their keys and counts. */
+  /** Like `moveKeys`, for children with their keys and counts. */
   private moveChildren(source: number, from: number, target: number, to: number, length: number): void {
     const { words } = this;
     this.moveKeys(source, from, target, to, length);
@@ -480,7 +482,7 @@ export class SortedTree {
     }
   }
 
-  /** The end of `insert` when the leaf that the path leads to is full. */
+  /** Finishes `insert` when the leaf that the path leads to is full: splits it. */
   private insertSplitting(root: number, score: number, record: number): boolean {
     const { words, pathNodes, pathIndices } = this;
     const height = words[root + TreeRoot.Height];
@@ -550,7 +552,10 @@ export class SortedTree {
     return right;
   }
 
-  /** Puts a child with `count` elements at `index` of an inner node that has room; its first key is its own. */
+  /**
+   * Puts a child with `count` elements at `index` of an inner node that has room; its key there is the child's first
+   * one.
+   */
   private openChild(node: number, index: number, child: number, count: number): void {
     const { words } = this;
     const children = this.recordsStart(node) + INNER_CAPACITY;
@@ -581,8 +586,8 @@ export class SortedTree {
   }
 
   /**
-   * Gives an element that is in the tree another score; false, with nothing changed, if there is no memory.
-   * The record's own score is the caller's to change.
+   * Changes the score of an element that is in the tree; false, with nothing changed, if there is no memory. The caller
+   * must change the score in the record.
    */
   move(root: number, score: number, record: number, newScore: number): boolean {
     const { words, doubles } = this;
@@ -624,7 +629,10 @@ export class SortedTree {
     if (left < LEAF_CAPACITY >> 2) this.mend(root);
   }
 
-  /** Tells the nodes from `level` up that the smallest element of what is below the path is now `node`'s first. */
+  /**
+   * The smallest element below the path is now `node`'s first: updates the key in the ancestor, from `level` up, that
+   * stores it.
+   */
   private setFirstKey(level: number, height: number, node: number): void {
     const { words, doubles, pathNodes, pathIndices } = this;
     for (; level <= height; level++) {
@@ -680,7 +688,7 @@ export class SortedTree {
     this.words[node >> 2] = count - 1;
   }
 
-  /** Makes the children `index` and `index + 1` of a node one, if they fit, or equally long. */
+  /** Merges the children `index` and `index + 1` of a node if they fit; else makes them equally long. */
   private balance(parent: number, index: number, isLeaf: boolean): void {
     const { words, doubles } = this;
     const capacity = isLeaf ? LEAF_CAPACITY : INNER_CAPACITY;
@@ -692,10 +700,10 @@ export class SortedTree {
     const leftCount = words[left >> 2];
     const rightCount = words[right >> 2];
     const total = leftCount + rightCount;
-    // The right node's first key is known to its parent only.
+    // Only the parent has the right node's exact first key.
     doubles[(right >> 3) + 2] = doubles[scores];
     words[this.recordsStart(right)] = words[records];
-    // Not filled to the brim, or the next element would part them again.
+    // A merged node keeps some room, or the next insert would split it again.
     const isMerge = total <= capacity - (capacity >> 2);
     const newLeft = isMerge ? total : total >> 1;
     if (newLeft >= leftCount) this.moveBetween(right, 0, left, leftCount, newLeft - leftCount, isLeaf);
@@ -734,7 +742,7 @@ export class SortedTree {
     else this.moveChildren(source, from, target, to, length);
   }
 
-  /** A root with one child gives way to it; a root without anything is freed. */
+  /** Replaces a root that has only one child by that child; frees an empty root. */
   private lowerRoot(root: number): void {
     const { words } = this;
     let node = words[root];
@@ -752,8 +760,8 @@ export class SortedTree {
   }
 
   /**
-   * Frees at most `steps` nodes; true when none is left. Between two calls nothing else may be done with the
-   * tree. The records are the caller's to free.
+   * Frees at most `steps` nodes; true when none is left. Between two calls the tree must not be used otherwise. The
+   * caller must free the records.
    */
   releaseSome(root: number, steps: number): boolean {
     const { words, pathNodes } = this;
@@ -762,7 +770,7 @@ export class SortedTree {
       const height = words[root + TreeRoot.Height];
       let level = height;
       let node = words[root];
-      // Always by the last child, which its parent then forgets.
+      // Always descends into the last child, then removes it from its parent.
       while (level > 0 && words[node >> 2] > 0) {
         pathNodes[level--] = node;
         node = words[this.recordsStart(node) + INNER_CAPACITY + words[node >> 2] - 1];
@@ -798,7 +806,7 @@ export class SortedTree {
     return total;
   }
 
-  /** The most bytes that `elements` more elements can need. `root` 0: the tree is still to be made. */
+  /** The most bytes that `elements` more elements can need. `root` 0: the tree does not exist yet. */
   roomBytes(root: number, elements: number): number {
     const height = root === 0 ? 0 : this.words[root + TreeRoot.Height];
     const splits = Math.ceil(elements / (LEAF_CAPACITY >> 1)) + height + 2;

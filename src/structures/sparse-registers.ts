@@ -1,12 +1,12 @@
 /**
- * The sparse form of a HyperLogLog's registers: runs, of which an empty one has a single one.
+ * The sparse form of a HyperLogLog's registers: runs. An empty HyperLogLog is a single run.
  *
  *   00zzzzzz            z + 1 registers of value 0
  *   01zzzzzz zzzzzzzz   z + 1 registers of value 0, the higher bits first
  *   1vvvvvnn            n + 1 registers of value v + 1
  *
- * Which runs there are depends on the order in which registers were raised: after each change only a few runs from
- * there on are joined, and only in pairs. Redis's files have its runs, so the same are made here.
+ * The runs depend on the order in which registers were raised, since after each change only a few runs from there on
+ * are joined, and only in pairs. Redis's runs are visible in its files, so exactly the same are made here.
  *
  * A register is raised in two steps, `plan` and `apply`, since the string may have to grow in between. Offsets `start`
  * and `end` are those of the runs, behind the header.
@@ -19,7 +19,7 @@ import { createHistogram, type Histogram, REGISTERS, type RegisterMaxima } from 
 export const SPARSE_RANK_MAX = 32;
 const ZERO_RUN_MAX = 64;
 const VALUE_RUN_MAX = 4;
-/** Runs from the one before the change on that are looked at to be joined. */
+/** How many runs, from the one before the change on, are checked for joining. */
 const JOINED_RUNS = 5;
 
 const LONG_ZERO_FLAG = 0x40;
@@ -81,15 +81,15 @@ export class SparseRegisters {
     return this.search(bytes, start, end, index, rank);
   }
 
-  /** The same within a series, whose next search need not begin with the first run. */
+  /** Like `plan`, within a series, where a search need not begin with the first run. */
   planNext(bytes: Uint8Array, start: number, end: number, index: number, rank: number): Plan {
     this.resumeNear(bytes, start, end, index);
     return this.search(bytes, start, end, index, rank);
   }
 
   /**
-   * Moves the beginning of the search on, to a run that neither has register `index` or a later one nor ever will: runs
-   * that are joined have four registers at most. So the search always sees the run before the one that it looks for.
+   * Moves the start of the search forward to a run that does not reach register `index` and never will, since joined
+   * runs have four registers at most. So the search always sees the run before the one that it looks for.
    */
   private resumeNear(bytes: Uint8Array, start: number, end: number, index: number): void {
     for (;;) {
@@ -160,9 +160,9 @@ export class SparseRegisters {
   }
 
   /**
-   * Carries out what was planned last. `end` is still that of the old runs, behind which there is room for
-   * `growthBytes` and one more: of a damaged last run whose second byte is missing, the new ones are longer by that.
-   * Returns the end of the new ones.
+   * Applies the last plan. `end` is that of the old runs; behind it there must be room for `growthBytes` and one more
+   * byte: if the last run is damaged and lacks its second byte, its replacement is longer by that byte. Returns the end
+   * of the new ones.
    */
   apply(bytes: Uint8Array, view: DataView, start: number, end: number): number {
     const { replacement, replacementBytes, growthBytes } = this;
@@ -182,7 +182,7 @@ export class SparseRegisters {
         continue;
       }
       const next = at + 1 < end ? bytes[at + 1] : 0;
-      // Two runs of the same value differ in their lengths at most.
+      // Runs of the same value differ at most in the two bits of the length.
       if (next >= VALUE_FLAG && (byte ^ next) < 4) {
         const length = RUN_LENGTHS[byte] + RUN_LENGTHS[next];
         if (length <= VALUE_RUN_MAX) {

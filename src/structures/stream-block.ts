@@ -11,15 +11,15 @@
  *   +--------------+----------+-----+------+---------+----------+--------+---------+------+--------+---------+-------+
  *   0              16         20    24     28        32         36       40        44     48       entries   end
  *
- * `entries`, `last` and `end` count from the block's start: the first entry, the last one and what is behind it.
+ * `entries`, `last` and `end` are offsets from the block's start: of the first entry, the last one and its end.
  * `listpack bytes` are those of the listpack that Redis would have. Fields and values are elements (packed-element.ts).
  *
  *   entry:  | length of the rest | flags | milliseconds | sequence | number of fields | fields, each before its value |
  *
- * Milliseconds and sequence are what the id is more than the first entry's. Numbers have 7 bits a byte, least significant first
- * (LEB128); the sequence may be less, so its sign is in the lowest bit. It is absent if it is the first entry's; fields and
- * their number are absent if they are the master's. A deleted entry stays where it is, as in Redis, until the whole
- * block goes.
+ * Milliseconds and sequence are differences to the first entry's id. Numbers have 7 bits a byte, least significant
+ * first (LEB128); the sequence's difference may be negative, so its sign is in the lowest bit. It is omitted if it is
+ * 0; fields and their number are omitted if they are the master's. A deleted entry stays where it is, as in Redis,
+ * until the whole block is removed.
  */
 
 import { type Arena, blockBytes } from '../memory/arena.js';
@@ -50,7 +50,7 @@ export const enum Block {
 
 export const BLOCK_HEADER_BYTES = Block.WORDS * 4;
 
-/** In the word of the capacity, a multiple of 8: what the block holds is not what a walk is after. */
+/** A bit in the word of the capacity, a multiple of 8: the current walk must leave the block out. */
 const LEFT_OUT_BIT = 1;
 
 export const enum EntryFlag {
@@ -63,9 +63,9 @@ export const enum EntryFlag {
 /** What fields and values of one entry may take in all. */
 export const ENTRY_TEXT_BYTES_MAX = 1 << 30;
 
-/** A block that is alone has room for as much again as it holds, up to this much. */
+/** A block that has become full doubles its capacity, but adds at most this much. */
 const GROWTH_BYTES_MAX = 2048;
-/** Beyond what the block before has taken. */
+/** Room of a new block beyond the length of the one before. */
 const SLACK_BYTES = 64;
 
 /** What a listpack has before its first element and behind its last one. */
@@ -95,7 +95,7 @@ function stringElementBytes(lengthBytes: number): number {
 /** An entry that was read: its id, and where its fields and values are. */
 export class StreamEntry {
   block = 0;
-  /** Where the entry begins, and what is behind it. */
+  /** Where the entry begins and ends. */
   at = 0;
   end = 0;
   msHigh = 0;
@@ -144,7 +144,7 @@ export class StreamBlocks {
   /** The most bytes that the entry can take behind its length, as `entryBytesMax` has worked out. */
   private restBytesMax = 0;
 
-  // The number that `readNumber` has read, and what is behind it.
+  // The number that `readNumber` has read.
   private high = 0;
   private low = 0;
   /** Bytes that elements written last would take in a listpack. */
@@ -184,7 +184,7 @@ export class StreamBlocks {
     return block + this.words[(block >> 2) + Block.Last];
   }
 
-  /** What is behind the last entry. */
+  /** Position behind the last entry. */
   end(block: number): number {
     return block + this.words[(block >> 2) + Block.End];
   }
@@ -226,7 +226,7 @@ export class StreamBlocks {
     return block;
   }
 
-  /** Gives back what a block has left, for one that will not grow. */
+  /** Frees the unused end of a block, if it will not grow any more. */
   shrink(block: number): void {
     const used = (this.words[(block >> 2) + Block.End] + 7) & ~7;
     const capacity = this.capacityOf(block);
@@ -235,7 +235,7 @@ export class StreamBlocks {
   }
 
   /**
-   * Says which entry is to be added: fields and values in turn, as pairs [offset, length] of `bytes` from number
+   * Sets the entry that is to be added: fields and values in turn, as pairs [offset, length] of `bytes` from number
    * `first` on.
    */
   take(bytes: Uint8Array, view: DataView, pairs: Int32Array, first: number, fieldCount: number): void {
@@ -260,8 +260,8 @@ export class StreamBlocks {
   }
 
   /**
-   * A block with the entry that is to be added as its first; 0 if there is no memory. `before`, 0 for none, is the block
-   * before, which tells how long this one may become.
+   * A block with the entry that is to be added as its first; 0 if there is no memory. `before`, 0 for none, is the
+   * block before, whose length tells how long this one may become.
    */
   create(id: StreamId, before: number): number {
     const { words, bytes, view, fieldCount } = this;
@@ -385,7 +385,7 @@ export class StreamBlocks {
     return varintBytes(0, restBytes) + restBytes;
   }
 
-  /** Writes a text as an element; returns what is behind it. */
+  /** Writes a text as an element; returns the position behind it. */
   private writeElement(bytes: Uint8Array, view: DataView, at: number, pair: number): number {
     const { form, argBytes, argView, pairs } = this;
     const elementBytes = form.classify(argBytes, pairs[pair], pairs[pair + 1]);
@@ -394,7 +394,7 @@ export class StreamBlocks {
     return at + elementBytes;
   }
 
-  /** Writes a number in groups of 7 bits, at least `widthBytes` of them; returns what is behind it. */
+  /** Writes a number in groups of 7 bits, at least `widthBytes` of them; returns the position behind it. */
   private writeNumber(at: number, high: number, low: number, widthBytes = 1): number {
     const { bytes } = this;
     while (high !== 0 || low >>> 0 > 127 || widthBytes > 1) {
@@ -407,7 +407,7 @@ export class StreamBlocks {
     return at;
   }
 
-  /** Writes the entry that `entryBytesMax` was asked about behind the last one, where there is room. */
+  /** Writes the entry that was passed to `entryBytesMax` behind the last one; the block must have room for it. */
   private writeEntry(
     block: number,
     hasMasterFields: boolean,
@@ -450,7 +450,7 @@ export class StreamBlocks {
     this.count(block, 1, 0);
   }
 
-  /** Counts entries that are more now, or fewer. The numbers are in the listpack, too, and may take more bytes there. */
+  /** Adds to the counts of entries. Redis's listpack contains the counts, too, so its length may change. */
   private count(block: number, live: number, deleted: number): void {
     const { words } = this;
     const at = block >> 2;
@@ -465,7 +465,7 @@ export class StreamBlocks {
     words[at + Block.Deleted] = newDeleted;
   }
 
-  /** Reads a number in groups of 7 bits into `high` and `low`; returns what is behind it. */
+  /** Reads a number in groups of 7 bits into `high` and `low`; returns the position behind it. */
   private readNumber(at: number): number {
     const { bytes } = this;
     let byte = bytes[at++];

@@ -15,13 +15,13 @@
  *   | delivered at, high, low  | id of the entry | deliveries, high, low | consumer | flags |
  *   +--------------------------+-----------------+-----------------------+----------+-------+
  *
- * A pending entry is in three trees (key-tree.ts): that of its consumer and that of the group by the id, and that of the
- * group by the time of delivery, so whoever asks for what has been idle longest gets it without a search. The time's high
- * word is one more than that of the number of ms. It is 0 for entries that were given back and have no consumer:
- * they come first, in the order in which they were given back, which the low word tells.
+ * A pending entry is in three trees (key-tree.ts): that of its consumer and that of the group by the id, and that of
+ * the group by the time of delivery, so the entry that has been idle longest is found without a search. The time's high
+ * word is that of the milliseconds plus one. It is 0 for entries that were given back and have no consumer: they come
+ * first, in the order in which they were given back, which the low word tells.
  *
  * A number of entries that were read is an int64, low half first; -1: not known. While a snapshot walks over a long
- * stream, `past` names what is kept of the group or the consumer as it was (stream-walk.ts).
+ * stream, `past` points to a copy of the group or the consumer as it was (stream-walk.ts).
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -33,20 +33,20 @@ import { ID_WORDS } from './stream-id.js';
 
 export const enum Group {
   NameLength = 0,
-  /** The group as it was when a walk began, or of such a one the group itself; 0: none. */
+  /** The past: a copy of the group as it was when a walk began. In a past: the group itself. 0: none. */
   Past = 1,
   LastId = 2,
   EntriesRead = 6,
   ById = 8,
   ByTime = 12,
   Consumers = 16,
-  // Of a past: how many entries were pending, a chain of those that were kept, and its place among the groups.
+  // Only in a past: how many entries were pending, the chain of kept entries, and the index among the groups.
   PendingThen = 19,
   Kept = 20,
   Number = 21,
-  /** Of a past: the group itself is in no stream any more, and is freed with the past. */
+  /** Only in a past: the group was removed from its stream, and is freed with the past. */
   IsDetached = 22,
-  /** Of a past: word index of the root of the stream's past. */
+  /** Only in a past: word index of the root of the stream's past. */
   PastRoot = 23,
   WORDS = 24,
 }
@@ -59,7 +59,7 @@ export const enum Consumer {
   /** When it last got an entry; -1: never. */
   ActiveAt = 4,
   ById = 6,
-  // Of a past: how many entries were pending, and its place among the consumers of its group.
+  // Only in a past: how many entries were pending, and the index among the consumers of its group.
   PendingThen = 10,
   Number = 11,
   WORDS = 12,
@@ -72,21 +72,21 @@ export const enum Pending {
   CountHigh = 6,
   CountLow = 7,
   Consumer = 8,
-  /** PENDING_LEFT_OUT, or of a kept one the next in the chain. */
+  /** PENDING_LEFT_OUT; in a kept copy, the next one in the chain. */
   Flags = 9,
   WORDS = 10,
 }
 
 export const PENDING_BYTES = Pending.WORDS * 4;
-/** What is pending is not what a walk is after. */
+/** The current walk must leave the pending entry out. */
 const PENDING_LEFT_OUT = 1;
 
 const TWO_32 = 0x100000000;
 
-/** Takes pending entries that a walk has not come to before they change. */
+/** Saves pending entries that a walk has not reached yet, before they change. */
 export interface PendingKeeper {
   keepPending(group: number, pending: number): void;
-  /** Whether the walk has still to come to a pending entry. */
+  /** Whether the walk has not reached a pending entry yet. */
   isPendingAhead(group: number, pending: number): boolean;
 }
 
@@ -205,7 +205,7 @@ export class StreamGroups {
     const tree = (group >> 2) + Group.ById;
     const last = byId.last(tree);
     if (last === 0 || id.compareTo(words, (last >> 2) + Pending.Id) > 0) return 0;
-    // Most are acknowledged in their order.
+    // Most entries are acknowledged in order, so try the first.
     const first = byId.first(tree);
     const order = id.compareTo(words, (first >> 2) + Pending.Id);
     if (order <= 0) return order === 0 ? first : 0;
@@ -223,7 +223,7 @@ export class StreamGroups {
     return true;
   }
 
-  /** Ends that an entry is pending, in all groups of a vector; returns in how many it was. */
+  /** Removes the pending entry with an id from all groups of a vector; returns how many had one. */
   removeReferences(vector: number, id: StreamId): number {
     let removed = 0;
     for (let index = 0; index < this.groups.count(vector); index++) {
@@ -245,13 +245,13 @@ export class StreamGroups {
     return this.byId.last((group >> 2) + Group.ById);
   }
 
-  /** The first pending entry of a group whose id is not below another one, 0 if there is none. `next` goes on from there. */
+  /** The first pending entry of a group whose id is not below `id`, 0 if there is none. `next` goes on from there. */
   seek(group: number, id: StreamId): number {
     this.setIdKey(id);
     return this.byId.seek((group >> 2) + Group.ById);
   }
 
-  /** The same of what is pending for a consumer. */
+  /** Like `seek`, among the pending entries of a consumer. */
   seekOf(consumer: number, id: StreamId): number {
     this.setIdKey(id);
     return this.byId.seek((consumer >> 2) + Consumer.ById);
@@ -262,12 +262,12 @@ export class StreamGroups {
     return this.byId.next();
   }
 
-  /** What has been idle longest of a group, 0 if nothing is pending. */
+  /** The pending entry of a group that has been idle longest, 0 if there is none. */
   idlest(group: number): number {
     return this.byTime.first((group >> 2) + Group.ByTime);
   }
 
-  /** The pending entry after the one that `idlest` came to, 0 if there is none. Nothing may have changed since. */
+  /** The pending entry after the one that `idlest` returned, 0 if there is none. Nothing may have changed since. */
   nextIdlest(): number {
     return this.byTime.next();
   }
@@ -333,8 +333,8 @@ export class StreamGroups {
   }
 
   /**
-   * Gives an entry back: it is pending for no consumer, behind those that were given back before. False, with nothing
-   * changed, if there is no memory.
+   * Gives an entry back: it stays pending without a consumer, behind those that were given back before. False, with
+   * nothing changed, if there is no memory.
    */
   giveBack(group: number, pending: number): boolean {
     const { words, byTime } = this;
@@ -351,7 +351,7 @@ export class StreamGroups {
     return true;
   }
 
-  /** The place of the next entry that is given back. */
+  /** The low word of the time for the next entry that is given back. */
   private nextGivenBack(tree: number): number {
     const { byTime, words } = this;
     byTime.setKey(0, 0);
@@ -372,7 +372,7 @@ export class StreamGroups {
     return count;
   }
 
-  /** Whether an entry of a group is pending that was neither given back nor has a consumer, as files may tell. */
+  /** Whether a group has a pending entry that has no consumer but was not given back, which a file may contain. */
   hasUnowned(group: number): boolean {
     const { byId } = this;
     if (this.givenBackCount(group) === 0) return false;
@@ -383,8 +383,8 @@ export class StreamGroups {
   }
 
   /**
-   * Makes an entry that is not pending so, delivered once to a consumer (0: to none, yet). Returns it, or 0 with nothing
-   * changed if there is no memory.
+   * Makes an entry pending that was not, as delivered once to a consumer (0: to none yet). Returns it, or 0 with
+   * nothing changed if there is no memory.
    */
   add(group: number, consumer: number, id: StreamId, ms: number): number {
     const pending = this.arena.allocate(PENDING_BYTES);
@@ -393,7 +393,7 @@ export class StreamGroups {
     return this.insert(group, consumer, pending, id);
   }
 
-  /** Adds a pending entry as it is in another group; `source` is its word index in other words. */
+  /** Adds a copy of another group's pending entry; `source` is its word index in `other`. */
   addCopy(group: number, consumer: number, id: StreamId, other: Int32Array, source: number): number {
     const { words } = this;
     const pending = this.arena.allocate(PENDING_BYTES);
@@ -406,7 +406,7 @@ export class StreamGroups {
     return pending;
   }
 
-  /** Inserts a pending entry that has its time; frees it and returns 0 if there is no memory. */
+  /** Inserts a pending entry whose time is set; frees it and returns 0 if there is no memory. */
   private insert(group: number, consumer: number, pending: number, id: StreamId): number {
     const { words, arena, byId, byTime } = this;
     const at = pending >> 2;
@@ -431,7 +431,7 @@ export class StreamGroups {
     return 0;
   }
 
-  /** Says for whom an entry is pending that was added without a consumer; false if there is no memory. */
+  /** Sets the consumer of a pending entry that was added without one; false if there is no memory. */
   assign(pending: number, consumer: number): boolean {
     if (!this.byId.insert((consumer >> 2) + Consumer.ById, pending)) return false;
     this.words[(pending >> 2) + Pending.Consumer] = consumer;
@@ -439,8 +439,8 @@ export class StreamGroups {
   }
 
   /**
-   * Notes that a pending entry was delivered at a time to a consumer, whoever it was pending for; false, with nothing changed,
-   * if there is no memory.
+   * Notes that a pending entry was delivered at a time to a consumer, whichever consumer had it before; false, with
+   * nothing changed, if there is no memory.
    */
   deliver(group: number, pending: number, consumer: number, ms: number): boolean {
     const { byId } = this;
@@ -458,7 +458,7 @@ export class StreamGroups {
     return true;
   }
 
-  /** Ends that an entry is pending. */
+  /** Removes a pending entry. */
   remove(group: number, pending: number): void {
     this.keep(group, pending);
     const consumer = this.consumerOf(pending);
@@ -476,7 +476,7 @@ export class StreamGroups {
     this.words[(pending >> 2) + Pending.Flags] = isLeftOut ? PENDING_LEFT_OUT : 0;
   }
 
-  /** Must be called before a pending entry changes or goes. */
+  /** Must be called before a pending entry changes or is removed. */
   private keep(group: number, pending: number): void {
     if (this.words[(group >> 2) + Group.Past] !== 0 && !this.isLeftOut(pending)) {
       this.keeper?.keepPending(group, pending);
@@ -512,7 +512,7 @@ export class StreamGroups {
     return 1 + 2 * this.consumers.count(this.consumersOf(group)) + this.pendingCount(group);
   }
 
-  /** Bytes that a group takes of the arena, but for what is rounded up. */
+  /** Bytes that a group takes of the arena, without what rounding up adds. */
   usedBytes(group: number): number {
     const { byId, consumers } = this;
     const at = group >> 2;

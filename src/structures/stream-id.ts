@@ -16,7 +16,7 @@ export const ID_WORDS = 4;
 export const ID_TEXT_BYTES_MAX = 41;
 
 const TWO_32 = 0x100000000;
-/** Below this, the high word of a number leaves it exact as a double. */
+/** A number whose high word is below this is exact as a double. */
 const SAFE_HIGH = 0x200000;
 /** Digits of a number that is surely exact as a double. */
 const SAFE_DIGITS = 15;
@@ -89,8 +89,8 @@ function setParsed(value: bigint): true {
 }
 
 /**
- * Reads a number as Redis does, which calls strtoull for whatever is not in the plain form: spaces and a sign may come
- * first, zeros may lead, and a minus sign takes the number from 2^64.
+ * Reads a number as Redis does, which calls strtoull for any text that is not plain digits: spaces, a sign and zeros
+ * may come first, and with a minus sign the number is subtracted from 2^64.
  */
 function parseUnusual(bytes: Uint8Array, from: number, end: number): boolean {
   const text = String.fromCharCode(...bytes.subarray(from, end));
@@ -159,7 +159,7 @@ export class StreamId {
     words[at + 3] = this.seqLow;
   }
 
-  /** Makes the milliseconds a safe integer and the sequence number 0. */
+  /** Sets the milliseconds to a safe integer and the sequence number to 0. */
   setMs(ms: number): void {
     const high = Math.floor(ms / TWO_32);
     this.set(high, (ms - high * TWO_32) | 0, 0, 0);
@@ -188,7 +188,7 @@ export class StreamId {
     );
   }
 
-  /** Goes on to the next id; false if there is none, and then it is the smallest one. */
+  /** Goes on to the next id; false if there is none, and then wraps around to the smallest one. */
   increment(): boolean {
     this.seqLow = (this.seqLow + 1) | 0;
     if (this.seqLow !== 0) return true;
@@ -200,7 +200,7 @@ export class StreamId {
     return this.msHigh !== 0;
   }
 
-  /** Goes back to the id before; false if there is none, and then it is the largest one. */
+  /** Goes back to the id before; false if there is none, and then wraps around to the largest one. */
   decrement(): boolean {
     this.seqLow = (this.seqLow - 1) | 0;
     if (this.seqLow !== -1) return true;
@@ -225,7 +225,7 @@ export class StreamId {
   ): boolean {
     this.isSequenceOpen = false;
     if (lengthBytes > TEXT_BYTES_MAX) return false;
-    // As in C, the text ends with a zero byte.
+    // As in C, a zero byte ends the text.
     let end = offset;
     let split = -1;
     for (; end < offset + lengthBytes && bytes[end] !== 0; end++) {
@@ -247,7 +247,7 @@ export class StreamId {
     return true;
   }
 
-  /** The same, and "-" and "+" are the smallest and the largest id. */
+  /** Like `parse`, but "-" and "+" are the smallest and the largest id. */
   parseLimit(bytes: Uint8Array, offset: number, lengthBytes: number, missingIsMax: boolean): boolean {
     if (isSign(bytes, offset, lengthBytes)) {
       if (bytes[offset] === MINUS) this.setMin();
@@ -269,7 +269,7 @@ export class StreamId {
   }
 }
 
-/** Whether a text is "-" or "+" (or goes on with a zero byte, where C's strings end). */
+/** Whether a text is "-" or "+" (also if a zero byte follows, which ends a string in C). */
 function isSign(bytes: Uint8Array, offset: number, lengthBytes: number): boolean {
   if (lengthBytes === 0 || (lengthBytes > 1 && bytes[offset + 1] !== 0)) return false;
   return bytes[offset] === MINUS || bytes[offset] === PLUS;

@@ -33,10 +33,10 @@ const HEADER_BYTES = 6;
 const END = 0xff;
 const COUNT_MAX = 0xffff;
 
-/** A block takes at most so many bytes more than its listpack. */
+/** How many bytes a block takes at most beyond its listpack. */
 const BLOCK_OVERHEAD_BYTES_MAX = BLOCK_HEADER_BYTES;
 
-/** Instead of a block: there is no memory, or the listpack is damaged. */
+/** Returned instead of a block: there is no memory, or the listpack is damaged. */
 export const enum LoadedBlock {
   NoMemory = 0,
   Damaged = -1,
@@ -123,7 +123,7 @@ export class StreamListpackWriter {
   }
 }
 
-/** Builds blocks from listpacks and trusts nothing: each step stays within the listpack. */
+/** Builds blocks from listpacks, which may be damaged: each step checks that it stays within the listpack. */
 export class StreamListpackReader {
   private readonly memory: ShardMemory;
   private readonly arena: Arena;
@@ -140,7 +140,7 @@ export class StreamListpackReader {
   private high = 0;
   private low = 0;
 
-  /** Where the block that is being built goes on. */
+  /** Where the next byte of the block that is being built goes. */
   private position = 0;
   /** The id of the entry read last. */
   private msHigh = 0;
@@ -209,7 +209,9 @@ export class StreamListpackReader {
     return entries > 0 && live === liveSaid && this.at === this.end;
   }
 
-  /** Reads an entry and adds it to the block whose header is at a word index; its flags, or -1 if it makes no sense. */
+  /**
+   * Reads an entry and adds it to the block whose header is at a word index; returns its flags, or -1 if it is damaged.
+   */
   private readEntry(header: number, isFirst: boolean): number {
     const { words, bytes } = this.memory;
     if (!this.count()) return -1;
@@ -248,7 +250,7 @@ export class StreamListpackReader {
     return this.count() && this.low === elements ? flags : -1;
   }
 
-  /** Goes on to the id that is by so much more than the first one; false unless it is above the id before. */
+  /** Goes on to the id with these differences to the first one; false unless it is above the id before. */
   private goOn(header: number, msHigh: number, msLow: number, seqHigh: number, seqLow: number): boolean {
     const { words } = this.memory;
     const ms = (words[header + 1] + msLow) | 0;
@@ -301,7 +303,7 @@ export class StreamListpackReader {
     return this.passBackLength();
   }
 
-  /** Passes over the length behind an element, which must be the element's. */
+  /** Skips the length behind an element; false if it is not the element's length. */
   private passBackLength(): boolean {
     const { elementBytes } = this;
     const lengthBytes = backLengthBytes(elementBytes);
@@ -339,12 +341,12 @@ export class StreamListpackReader {
     return this.next() && this.isInteger;
   }
 
-  /** Reads a number of things. */
+  /** Reads a count, which is not negative. */
   private count(): boolean {
     return this.integer() && this.high === 0 && this.low >= 0;
   }
 
-  /** Bytes of the next `count` elements, which stay to be read; -1 if they make no sense. */
+  /** Bytes of the next `count` elements, which are not consumed; -1 if they are damaged. */
   private elementsBytes(count: number): number {
     const start = this.at;
     // Each takes two bytes at least.
@@ -358,7 +360,7 @@ export class StreamListpackReader {
     return total;
   }
 
-  /** Copies the next `count` elements to the block; false if they make no sense. */
+  /** Copies the next `count` elements to the block; false if they are damaged. */
   private copyElements(count: number): boolean {
     const { bytes, view } = this.memory;
     if (count > (this.end - this.at) >> 1) return false;

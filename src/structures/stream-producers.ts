@@ -1,6 +1,6 @@
 /**
- * What a stream knows of its producers (`XADD … IDMP`): of each the ids that it has given its latest messages, so that one
- * that is sent again is not added again.
+ * What a stream knows of its producers (`XADD … IDMP`): the ids that each has given its latest messages, so that a
+ * message that is sent again is not added again.
  *
  *   what is known (a block; a stream without producers has none)
  *   +---------+-----+---------------+------+-----------+----------------+
@@ -15,10 +15,10 @@
  *   | length | newer | id of the entry (4) | name |
  *   +--------+-------+---------------------+------+
  *
- * `producers` and `ids` are vectors in the order of the names (named-records.ts); the ids of a producer are also a list, from the
- * oldest to the newest. The id of an entry tells when it was added. An id is forgotten after `seconds`, or when its
- * producer has more than `ids` of them. Whoever adds one looks at one other producer, too (`next`), so that producers which are
- * gone are forgotten in the end.
+ * `producers` and `ids` are vectors in the order of the names (named-records.ts); the ids of a producer are also a
+ * list, from the oldest to the newest. The id of an entry tells when it was added. An id is forgotten after `seconds`,
+ * or when its producer has more than `ids` of them. Each `expire` for a producer also expires the ids of one other
+ * (`next`), so that producers which have gone are forgotten in the end.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -53,7 +53,7 @@ const enum Message {
 
 const KNOWN_BYTES = Known.WORDS * 4;
 
-/** For how long, in seconds, and how many ids of a producer can be kept, and are by Redis's defaults. */
+/** For how long, in seconds, and how many ids of a producer are kept: the limits and Redis's defaults. */
 export const PRODUCER_SECONDS_MAX = 86_400;
 export const PRODUCER_IDS_MAX = 10_000;
 export const PRODUCER_SECONDS_DEFAULT = 100;
@@ -72,7 +72,7 @@ export class StreamProducers {
     this.messages = new NamedRecords(memory, arena, Message.WORDS * 4);
   }
 
-  /** A block for what is to be known, 0 if there is no memory. */
+  /** Creates the block for a stream's producers; 0 if there is no memory. */
   create(seconds: number, ids: number): number {
     const known = this.arena.allocate(KNOWN_BYTES);
     if (known === 0) return 0;
@@ -169,8 +169,8 @@ export class StreamProducers {
   }
 
   /**
-   * Notes that a producer's message, which `find` has not found, has become an entry; the oldest one goes if there are too
-   * many. False, with nothing changed, if there is no memory.
+   * Notes that a producer's message, which `find` has not found, has become an entry; the oldest id is removed if there
+   * are too many. False, with nothing changed, if there is no memory.
    */
   add(known: number, producer: ByteRange, message: ByteRange, id: StreamId): boolean {
     const { words } = this;
@@ -198,7 +198,7 @@ export class StreamProducers {
     return true;
   }
 
-  /** Forgets what is too old of a producer, and of another one. */
+  /** Forgets the ids that are too old of a producer, and of one other. */
   expire(known: number, producer: ByteRange, nowMs: number): void {
     const { words } = this;
     const vector = this.vector(known);
@@ -238,7 +238,7 @@ export class StreamProducers {
     this.producers.free(producer);
   }
 
-  /** Forgets so many ids, the last producers first; returns whether all are forgotten. */
+  /** Forgets about `steps` ids, the last producers first; returns whether all are forgotten. */
   forgetSome(known: number, steps: number): boolean {
     const { producers, messages } = this;
     const vector = this.vector(known);
@@ -259,7 +259,7 @@ export class StreamProducers {
     return true;
   }
 
-  /** A copy of what another one knows, 0 if there is no memory. */
+  /** A copy of the block `known` of `source`, 0 if there is no memory. */
   copy(source: StreamProducers, known: number, bytes: Uint8Array, view: DataView, id: StreamId): number {
     const copy = this.create(source.seconds(known), source.idsMax(known));
     if (copy === 0) return 0;

@@ -1,6 +1,7 @@
 /**
- * Trimming of streams: entries are removed from the beginning, whole blocks where that will do. What groups have of an
- * entry that goes, its references, stays, or goes with it, or the entry stays until the groups have acknowledged it.
+ * Trimming of streams: entries are removed from the beginning, in whole blocks where possible. The references that
+ * groups have to a trimmed entry stay, or are removed with it, or the entry stays until all groups have acknowledged
+ * it.
  */
 
 import type { KeyTree } from './key-tree.js';
@@ -19,33 +20,33 @@ export const enum Trim {
 
 /** What becomes of the references of groups to an entry that is to be deleted. */
 export const enum References {
-  /** The entry goes, references stay. */
+  /** The entry is removed, references stay. */
   Keep = 0,
-  /** References go with the entry. */
+  /** References are removed with the entry. */
   Delete = 1,
-  /** The entry goes only if all groups have read and acknowledged it. */
+  /** The entry is removed only if all groups have read and acknowledged it. */
   Acknowledged = 2,
 }
 
 /** How a stream is to be trimmed. */
 export class TrimOptions {
   by = Trim.None;
-  /** As many entries may stay. */
+  /** How many entries may stay. */
   length = 0;
-  /** Entries below this id go. */
+  /** Entries below this id are removed. */
   readonly minId = new StreamId();
-  /** Only whole blocks go. */
+  /** Only whole blocks are removed. */
   isApproximate = false;
-  /** So many entries may go; 0: any number. */
+  /** How many entries may be removed; 0: any number. */
   limit = 0;
   references = References.Keep;
-  /** The entries that have gone, if it depended on the groups which ones these were. */
+  /** The entries that were removed, if it depended on the groups which ones these were. */
   readonly deleted = new IdList();
 }
 
 /** The stream that is trimmed. */
 export interface TrimmedStream {
-  /** Takes a block out of a stream and frees it, unless a walk still wants it. */
+  /** Removes a block from a stream and frees it, unless a walk still needs it. */
   removeBlock(root: number, block: number): void;
   /** Notes the id of the first entry. */
   findFirstId(root: number): void;
@@ -148,7 +149,10 @@ export class StreamTrim {
       : this.entry.compareId(options.minId) >= 0;
   }
 
-  /** The same with references that go with the entries, or hold them back. The limit is for entries that are looked at. */
+  /**
+   * Like `trimAll`, but references are removed with the entries, or hold them back. The limit counts the entries
+   * examined.
+   */
   private trimByReferences(root: number, options: TrimOptions): number {
     const { words, tree, blocks, position } = this;
     const blockTree = root + Stream.Blocks;
@@ -212,7 +216,7 @@ export class StreamTrim {
     return removed;
   }
 
-  /** Entries that go while others before them stay are deleted rather than trimmed. */
+  /** Entries that are removed while others before them stay count as deleted, not as trimmed. */
   private noteDeleted(root: number, options: TrimOptions): void {
     const { words, id } = this;
     options.deleted.add(id);

@@ -24,17 +24,17 @@ import { StreamTrim, type TrimOptions } from './stream-trim.js';
 import { StreamWalk } from './stream-walk.js';
 import type { ValueLimits } from './value-limits.js';
 
-/** Streams with more blocks, or with more that is pending, are long. */
+/** Streams with more blocks or more pending entries count as long. */
 const LONG_BLOCKS = 8;
 const LONG_PENDING = 1024;
 
-/** Blocks that are looked at to tell how many nodes a radix tree of all of them would have. */
+/** At most so many blocks are read to estimate how many nodes a radix tree of all of them would have. */
 const COUNTED_BLOCKS_MAX = 1000;
 
 /** A place among the entries of a stream, and the entry there. Valid until the stream changes. */
 export class StreamRange {
   readonly entry = new StreamEntry();
-  /** @internal Where the next block is in the tree, 0: nowhere. */
+  /** @internal The tree's leaf that has the next block, 0: none. */
   leaf = 0;
   /** @internal */
   index = 0;
@@ -42,7 +42,7 @@ export class StreamRange {
   block = 0;
   /** @internal */
   at = 0;
-  /** @internal Forwards: entries may still be before the beginning. */
+  /** @internal Forwards: the next entries may still lie before `start`. */
   isBefore = false;
   /** @internal Backwards: positions of the block's entries, and how many of them are still to come. */
   positions = new Int32Array(128);
@@ -114,7 +114,7 @@ export class StreamValue extends CollectionValue {
     return this.words[this.root(reference) + Stream.Producers];
   }
 
-  /** The same, which is made if it is not there; 0 if there is no memory. */
+  /** Like `producersOf`, but creates it if it is missing; 0 if there is no memory. */
   producersFor(reference: number): number {
     const { words, limits } = this;
     const at = this.root(reference) + Stream.Producers;
@@ -142,7 +142,7 @@ export class StreamValue extends CollectionValue {
     return this.tree.first(this.root(reference) + Stream.Blocks);
   }
 
-  /** The block after the one that was come to last, 0 if there is none. Nothing may have changed since. */
+  /** The block after the one that was returned last, 0 if there is none. Nothing may have changed since. */
   nextBlockOf(): number {
     return this.tree.next();
   }
@@ -166,8 +166,8 @@ export class StreamValue extends CollectionValue {
   }
 
   /**
-   * Sets what files and XSETID tell of a stream: its last id, how many entries were ever added (below 0: as it is), and the
-   * largest id that was deleted (null: as it is).
+   * Sets what files and XSETID contain of a stream: its last id, how many entries were ever added (below 0: as it is),
+   * and the largest id that was deleted (null: as it is).
    */
   setIds(reference: number, lastId: StreamId, entriesAdded: bigint, maxDeletedId: StreamId | null): void {
     const root = this.root(reference);
@@ -181,8 +181,8 @@ export class StreamValue extends CollectionValue {
   }
 
   /**
-   * Adds the entry that `blocks.take` was told of, with an id above all others; false, with nothing changed, if there is no
-   * memory.
+   * Adds the entry that was set with `blocks.take`, with an id above all others; false, with nothing changed, if there
+   * is no memory.
    */
   append(reference: number, id: StreamId): boolean {
     const { words, tree, blocks, limits } = this;
@@ -212,8 +212,8 @@ export class StreamValue extends CollectionValue {
   }
 
   /**
-   * Adds a block that was read from a file; its ids must be above those of all others. Returns whether they are, and there is
-   * memory: 1; 0: no memory; -1: they are not.
+   * Adds a block that was read from a file; its ids must be above those of all others. Returns 1 if it was added, 0 if
+   * there is no memory, -1 if its ids are not above.
    */
   addBlock(reference: number, block: number): number {
     const { words, tree, blocks, found } = this;
@@ -252,7 +252,10 @@ export class StreamValue extends CollectionValue {
     return false;
   }
 
-  /** Begins with the entries from `range.start` to `range.end`, both included; `next` or `previous` comes to the first one. */
+  /**
+   * Prepares to read the entries from `range.start` to `range.end`, both included; `next` or `previous` reads the first
+   * one.
+   */
   begin(range: StreamRange, reference: number, isReverse: boolean): void {
     const { tree } = this;
     const blockTree = this.root(reference) + Stream.Blocks;
@@ -279,7 +282,7 @@ export class StreamValue extends CollectionValue {
     range.index = tree.index;
   }
 
-  /** Comes to the next entry, which is in `range.entry`; false at the end. */
+  /** Reads the next entry into `range.entry`; false at the end. */
   next(range: StreamRange): boolean {
     const { blocks } = this;
     const { entry } = range;
@@ -310,13 +313,13 @@ export class StreamValue extends CollectionValue {
     return true;
   }
 
-  /** Comes to the entry before, which is in `range.entry`; false at the beginning. */
+  /** Reads the entry before into `range.entry`; false at the beginning. */
   previous(range: StreamRange): boolean {
     const { blocks } = this;
     const { entry } = range;
     for (;;) {
       if (range.left === 0 && !this.previousBlock(range)) return false;
-      // What comes first of a block is its last entry, whose place is known; often it is all that is wanted.
+      // Backwards, a block's last entry comes first. Its position is known, and often no other entry is needed.
       const at = range.at !== 0 ? range.at : range.positions[--range.left];
       blocks.read(entry, range.block, at);
       if (range.at !== 0) {
@@ -342,7 +345,7 @@ export class StreamValue extends CollectionValue {
     return true;
   }
 
-  /** Notes where the entries of a block are that come before one. */
+  /** Notes the positions of a block's entries before `end`. */
   private listPositions(range: StreamRange, end: number): void {
     const { blocks } = this;
     let count = 0;
@@ -401,7 +404,7 @@ export class StreamValue extends CollectionValue {
     return this.groups.isAcknowledged(this.groupsOf(reference), id);
   }
 
-  /** Ends that an entry is pending, in all groups; returns in how many it was. */
+  /** Removes the pending entry with an id from all groups; returns how many had one. */
   removeReferences(reference: number, id: StreamId): number {
     return this.groups.removeReferences(this.groupsOf(reference), id);
   }
@@ -428,7 +431,7 @@ export class StreamValue extends CollectionValue {
     return true;
   }
 
-  /** Finds out which id is the first one, for a file that does not tell. */
+  /** Finds out which id is the first one, for a file that does not contain it. */
   updateFirstId(reference: number): void {
     this.findFirstId(this.root(reference));
   }
@@ -453,7 +456,7 @@ export class StreamValue extends CollectionValue {
     this.id.write(words, at);
   }
 
-  /** @internal Takes a block out of a stream and frees it, unless a walk still wants it. */
+  /** @internal Removes a block from a stream and frees it, unless a walk still needs it. */
   removeBlock(root: number, block: number): void {
     this.tree.remove(root + Stream.Blocks, block);
     if (this.words[root + Stream.Walk] === 0 || !this.walk.takeBlock(root, block)) this.blocks.free(block);
@@ -465,7 +468,8 @@ export class StreamValue extends CollectionValue {
   }
 
   /**
-   * Whether entries from an id on (null: from the first) were deleted out of turn, so that they can't be counted by ids.
+   * Whether entries from an id on (null: from the first) were deleted other than from the beginning, so that they can't
+   * be counted by ids.
    */
   private hasGaps(root: number, from: StreamId | null): boolean {
     const { words, id } = this;
@@ -504,8 +508,8 @@ export class StreamValue extends CollectionValue {
   }
 
   /**
-   * How many entries a group has still to read, null if that can't be told. It is what the counters say: below 0 if
-   * somebody has set them so.
+   * How many entries a group has still to read, null if that can't be told. It is computed from the counters, so it is
+   * below 0 if a command has set them so.
    */
   lag(reference: number, group: number): bigint | null {
     const added = this.entriesAdded(reference);
@@ -519,7 +523,7 @@ export class StreamValue extends CollectionValue {
     return estimated < 0n ? null : added - estimated;
   }
 
-  /** Notes that a group has read on to an id above its last one. */
+  /** Notes that a group has read up to an id above its last one. */
   advance(reference: number, group: number, id: StreamId): void {
     const { words } = this;
     const root = this.root(reference);
@@ -565,8 +569,9 @@ export class StreamValue extends CollectionValue {
   }
 
   /**
-   * Takes a group out of a stream. What is to be freed of it is a stream of its own then, whose reference is put at `target`;
-   * false if there is nothing, or no memory for that, and all is freed.
+   * Removes a group from a stream. It becomes the only content of a new stream, which is to be freed in steps and whose
+   * reference is put at `target`. False if nothing is left to free: a walk still needs the group, or it was freed at
+   * once for lack of memory.
    */
   destroyGroup(reference: number, group: number, target: number): boolean {
     const { words } = this;
@@ -614,8 +619,7 @@ export class StreamValue extends CollectionValue {
   }
 
   /**
-   * How many nodes Redis's radix tree of the blocks would have; for many blocks, as many as the first of them
-   * let expect.
+   * How many nodes Redis's radix tree of the blocks would have; for many blocks, an estimate from the first ones.
    */
   radixTreeNodes(reference: number): number {
     const { words, tree } = this;
@@ -671,7 +675,7 @@ export class StreamValue extends CollectionValue {
         blocks.free(copy);
         return false;
       }
-      // Both may be in one shard, and so in one tree's hands.
+      // Source and copy may share one KeyTree, whose place `insert` changes.
       if (++index === sourceTree.leafCount(leaf)) {
         leaf = sourceTree.nextLeaf(leaf);
         index = 0;
@@ -725,7 +729,7 @@ export class StreamValue extends CollectionValue {
     return copy !== 0;
   }
 
-  /** Copies the consumers of a group; returns which one each has become, null if there is no memory. */
+  /** Copies the consumers of a group; returns a map from each to its copy, null if there is no memory. */
   private copyConsumers(copy: number, source: this, group: number): Map<number, number> | null {
     const copies = new Map<number, number>();
     const { consumers } = source.groups;
@@ -758,7 +762,7 @@ export class StreamValue extends CollectionValue {
       sampled += blocks.blockBytes(block);
       block = tree.next();
     }
-    // The last one is often not full.
+    // The last block is often not full.
     const last = tree.last(root + Stream.Blocks);
     const rest = wanted < count ? (sampled / wanted) * (count - wanted - 1) + blocks.blockBytes(last) : 0;
     let total = blockBytes(STREAM_BYTES) + tree.nodeBytes(root + Stream.Blocks) + sampled + Math.round(rest);

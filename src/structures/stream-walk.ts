@@ -1,13 +1,15 @@
 /**
  * The walk of a snapshot over a long stream (element-walk.ts), while entries are added and removed, delivered and
- * acknowledged: first over the blocks of entries, in the order of their ids, then over what is pending of each group.
+ * acknowledged: first over the blocks of entries, in the order of their ids, then over the pending entries of each
+ * group.
  *
- * When it begins, it makes what is called a past: a stream with the root, the groups and the consumers as they are
- * at this moment, but without entries and without anything pending. That takes as long as there are consumers. Group and
- * past name each other, and so do consumer and past. What is about to change and is ahead of the walk goes into the past
- * as it was: a copy of a block of entries into its tree, or the block itself if it is removed; a copy of a pending entry
- * into a chain of its group. What remains, or is new, is marked as left out. The walk takes from both: the past's blocks
- * and the stream's in the order of their ids, of what is pending first what was kept. When it is over, the past is freed.
+ * When it begins, it makes what is called a past: a stream with the root, the groups and the consumers as they are at
+ * this moment, but without entries and without anything pending. The time for that grows with the number of consumers.
+ * Group and past point to each other, and so do consumer and past. Before something ahead of the walk changes, it is
+ * saved in the past as it was: a copy of a block of entries into its tree, or the block itself if it is removed; a copy
+ * of a pending entry into a chain of its group. What stays in the stream, or is added there ahead of the walk, is
+ * marked as left out. The walk reads both: blocks of past and stream in the order of their ids; of the pending entries,
+ * the kept ones first. At its end the past is freed.
  *
  * A group that is destroyed meanwhile is detached from its stream but still walked over; its past frees it.
  */
@@ -32,12 +34,12 @@ import { STREAM_BYTES, Stream } from './stream-root.js';
 /** Where a walk is. */
 export const enum WalkPhase {
   Blocks = 0,
-  /** The entries are over, the groups not begun. */
+  /** All entries are done, no group has begun. */
   Head = 1,
   /** A group is next. */
   GroupHead = 2,
   Pending = 3,
-  /** What is pending of a group is over. */
+  /** The pending entries of a group are done. */
   GroupEnd = 4,
   /** A group that was destroyed meanwhile is freed. */
   GroupFree = 5,
@@ -53,18 +55,18 @@ export class StreamWalk implements PendingKeeper {
   private readonly words: Int32Array;
   private readonly blocks: StreamBlocks;
   private readonly tree: KeyTree;
-  /** A second place in a tree of blocks. */
+  /** A second cursor, for the tree of kept blocks. */
   private readonly keptTree: KeyTree;
   private readonly groups: StreamGroups;
   private readonly position = new StreamId();
   keeper: ElementKeeper | null = null;
 
-  /** What the last step has come to: blocks, or pending entries of `steppedGroup`. */
+  /** What the last step hands out: blocks, or pending entries of `steppedGroup`. */
   readonly stepped: Int32Array;
   steppedCount = 0;
   /** The past of the group that a step is about. */
   steppedGroup = 0;
-  /** Of the blocks that the last step has come to, those that are the walk's to free. */
+  /** The blocks of the last step that the walk must free. */
   private readonly kept = new Int32Array(BLOCKS_PER_STEP);
   private keptCount = 0;
   /** Whether the pending entries of the last step are kept ones, which the walk frees. */
@@ -92,7 +94,7 @@ export class StreamWalk implements PendingKeeper {
     return this.keeper?.isKeeping ?? false;
   }
 
-  /** Word index of the root of what is kept for the walk over a stream. */
+  /** Word index of the root of the past of a stream that is walked over. */
   past(root: number): number {
     return this.words[this.words[root + Stream.Walk] + Walk.Groups] >> 2;
   }
@@ -175,7 +177,7 @@ export class StreamWalk implements PendingKeeper {
     return records.create(vector, bytes, view, records.nameOffset(record), records.nameLength(record));
   }
 
-  /** Whether the walk has still to come to a block. */
+  /** Whether the walk has not reached a block yet. */
   private isBlockAhead(past: number, block: number): boolean {
     const { words, position } = this;
     if (words[past + Stream.Phase] !== WalkPhase.Blocks) return false;
@@ -203,7 +205,7 @@ export class StreamWalk implements PendingKeeper {
     return this.keptTree.insert(past + Stream.Blocks, block);
   }
 
-  /** Takes a block that was removed from a stream that is walked over; false if it is not wanted. */
+  /** Takes over a block that was removed from a stream that is walked over; false if the caller must free it. */
   takeBlock(root: number, block: number): boolean {
     const past = this.past(root);
     if (this.blocks.isLeftOut(block) || !this.isBlockAhead(past, block) || !this.isKeeping) return false;
@@ -254,7 +256,7 @@ export class StreamWalk implements PendingKeeper {
     return consumer === 0 ? 0 : this.words[(consumer >> 2) + Consumer.Past];
   }
 
-  /** Whether the group is walked over; it is detached then, and freed when the walk has come by. */
+  /** If a walk covers the group, detaches it, so that the walk frees it after passing it; false if none does. */
   detach(group: number): boolean {
     const { words } = this;
     const copy = words[(group >> 2) + Group.Past];
@@ -268,8 +270,8 @@ export class StreamWalk implements PendingKeeper {
   }
 
   /**
-   * Goes on by one step: comes to some blocks, about `steps` pending entries or, in the phases between, to nothing.
-   * Returns the phase of what it has come to. What is in `stepped` lasts until `endStep`.
+   * Does one step: hands out some blocks, about `steps` pending entries or, in the phases between, nothing. Returns the
+   * phase of what it hands out. The contents of `stepped` are valid until `endStep`.
    */
   step(root: number, steps: number): WalkPhase {
     const { words } = this;
@@ -305,7 +307,7 @@ export class StreamWalk implements PendingKeeper {
     }
   }
 
-  /** Ends what step has come to: kept blocks and pending entries are freed. */
+  /** Ends a step: frees the kept blocks and pending entries that it has handed out. */
   endStep(): void {
     for (let index = 0; index < this.keptCount; index++) this.blocks.free(this.kept[index]);
     this.keptCount = 0;
@@ -315,12 +317,14 @@ export class StreamWalk implements PendingKeeper {
     this.areKept = false;
   }
 
-  /** Ends the group that GroupEnd has come to. */
+  /** Leaves the group that phase GroupEnd was about. */
   endGroup(root: number): void {
     this.words[this.past(root) + Stream.Phase] = WalkPhase.GroupFree;
   }
 
-  /** Parts the current group from its past, or frees some of it if nobody else has it; true when that is done. */
+  /**
+   * Unlinks the current group from its past or, if the group was detached, frees some of it; true when that is done.
+   */
   private freeGroup(past: number, steps: number): boolean {
     const { words } = this;
     const copy = this.currentGroup(past) >> 2;
@@ -343,7 +347,9 @@ export class StreamWalk implements PendingKeeper {
     return this.groups.groups.recordAt(past + Stream.Groups, this.words[past + Stream.CurrentGroup]);
   }
 
-  /** Comes to the next blocks in the order of their ids, of the stream and of what was kept; false if there are none. */
+  /**
+   * Hands out the next blocks in the order of their ids, those of the stream and kept ones; false if there are none.
+   */
   private stepBlocks(root: number, past: number): boolean {
     const { words, tree, keptTree, blocks, position } = this;
     position.read(words, past + Stream.Position);
@@ -358,7 +364,7 @@ export class StreamWalk implements PendingKeeper {
         keptTree.removeFirst(past + Stream.Blocks);
         this.kept[this.keptCount++] = kept;
         this.stepped[this.steppedCount++] = kept;
-        // The block as it is now has the same id, if it is still there.
+        // If the block is still in the stream, it has the same id there: skip it.
         if (block !== 0 && position.compareTo(words, block >> 2) === 0) {
           blocks.setLeftOut(block, false);
           block = tree.next();
@@ -380,7 +386,7 @@ export class StreamWalk implements PendingKeeper {
     return this.position.compareTo(this.words, right >> 2);
   }
 
-  /** Comes to the next pending entries of the current group; false if there are no more. */
+  /** Hands out the next pending entries of the current group; false if there are no more. */
   private stepPending(past: number, steps: number): boolean {
     const { words, groups, stepped, position } = this;
     const copy = this.steppedGroup >> 2;
@@ -407,12 +413,12 @@ export class StreamWalk implements PendingKeeper {
     return true;
   }
 
-  /** The past of the consumer of a pending entry that the last step has come to, 0 if it has none. */
+  /** The past of the consumer of a pending entry that the last step has handed out, 0 if it has none. */
   steppedConsumer(pending: number): number {
     return this.areKept ? this.words[(pending >> 2) + Pending.Consumer] : this.pastConsumer(pending);
   }
 
-  /** Frees what was kept, for a walk that goes on only to remove marks. */
+  /** Frees all kept copies, for a walk that goes on only to remove the marks. */
   dropKept(root: number): void {
     const { words, groups } = this;
     const past = this.past(root);

@@ -13,7 +13,7 @@ export interface ValueLimits {
   /** `stream-node-max-bytes` and `stream-node-max-entries`; 0: no limit. */
   streamNodeBytes: number;
   streamNodeEntries: number;
-  /** `stream-idmp-duration` and `stream-idmp-maxsize`: of streams whose producers are new. */
+  /** `stream-idmp-duration` and `stream-idmp-maxsize`, for streams that get their first producer. */
   streamProducerSeconds: number;
   streamProducerIds: number;
 }

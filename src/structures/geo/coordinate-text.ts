@@ -16,19 +16,19 @@ const DIGIT_0 = 0x30;
 const MINUS = 0x2d;
 const POINT = 0x2e;
 
-/** A fraction is kept in limbs of 26 bits: ten thousand times as much is still exact in a double. */
+/** A fraction is kept in limbs of 26 bits, so that a limb times 10,000 is still exact in a double. */
 const LIMB = 2 ** 26;
 /** Below this, not all bits of a number fit into the limbs. */
 const SMALLEST = 2 ** -51;
 const LIMBS = 4;
-/** Above 1, a double has no bits behind these. */
+/** A double above 1 has no bits beyond these limbs. */
 const LIMBS_ABOVE_1 = 2;
 const limbs = new Float64Array(LIMBS);
 
 const DIGITS_PER_STEP = 4;
 const STEP_SCALE = 10 ** DIGITS_PER_STEP;
 
-/** Multiplies the fraction; returns what is in front of the point then, and keeps the rest. */
+/** Multiplies the fraction by `factor`; returns the integer part of the product and keeps the rest. */
 function multiply(count: number, factor: number): number {
   let carry = 0;
   for (let at = count - 1; at >= 0; at--) {
@@ -73,14 +73,14 @@ export function writeCoordinate(bytes: Uint8Array, offset: number, value: number
   return trimZeros(bytes, offset, end) - offset;
 }
 
-/** Whether the rest of the fraction is more than a half, or a half and `isEven` is not. */
+/** Whether the rest of the fraction is more than a half, or exactly a half and `isEven` is false. */
 function isHalfOrMore(count: number, isEven: boolean): boolean {
   if (limbs[0] !== LIMB / 2) return limbs[0] > LIMB / 2;
   for (let at = 1; at < count; at++) if (limbs[at] !== 0) return true;
   return !isEven;
 }
 
-/** Adds one to the number whose last digit is at `at`. A coordinate's whole part never becomes longer by it. */
+/** Adds one to the number whose last digit is at `at`. The integer part of a coordinate never gets another digit. */
 function roundUp(bytes: Uint8Array, at: number): void {
   for (; ; at--) {
     if (bytes[at] === POINT) continue;
@@ -90,11 +90,11 @@ function roundUp(bytes: Uint8Array, at: number): void {
   bytes[at]++;
 }
 
-/** Takes zeros away behind the point, and the point itself. Returns the end of what is left. */
+/** Removes zeros at the end, and the point if it is last then. Returns the end of what is left. */
 function trimZeros(bytes: Uint8Array, start: number, end: number): number {
   while (bytes[end - 1] === DIGIT_0) end--;
   if (bytes[end - 1] === POINT) end--;
-  // A negative number that is printed as zero.
+  // A negative number rounded to zero: "-0" becomes "0".
   if (end === start + 2 && bytes[start] === MINUS && bytes[start + 1] === DIGIT_0) {
     bytes[start] = DIGIT_0;
     return start + 1;

@@ -1,8 +1,8 @@
 /**
  * Distances on a sphere by the haversine formula (the haversine of an angle is the square of the sine of its half).
  *
- * Two points are compared by the haversines of their distances, which take no arc sine. What JavaScript computes may
- * differ from the C library in the last bits (system/c-math.ts); where these decide, `exactDistance` has the last word.
+ * Distances are compared by their haversines, which needs no arc sine. What JavaScript computes may differ from the C
+ * library in the last bits (system/c-math.ts); where these would decide, `exactDistance` is used.
  */
 
 import { cMath } from '../../system/c-math.js';
@@ -10,11 +10,13 @@ import { cMath } from '../../system/c-math.js';
 export const EARTH_RADIUS_METERS = 6372797.560856;
 const RADIANS_PER_DEGREE = Math.PI / 180;
 
-/** By how much, relative to themselves, two haversines differ whose order is beyond doubt. */
+/** Relative difference from which on the order of two haversines is certain in spite of rounding. */
 const HAVERSINE_MARGIN = 1e-12;
-/** Up to here, the arc sine of the root makes errors at most a little larger. */
+/** Up to this haversine, the arc sine of the root hardly enlarges rounding errors. */
 const STABLE_HAVERSINE_MAX = 0.5;
-/** The relative error of `approximateDistance` up to there, and of what is computed from it in a step or two. */
+/**
+ * Bound of the relative error of `approximateDistance` up to there, and of values computed from it in one or two steps.
+ */
 const DISTANCE_ERROR = 4e-15;
 
 export function toRadians(degrees: number): number {
@@ -38,7 +40,7 @@ export function haversine(
   return u * u + cosineOfLatitude * Math.cos(otherLatitude) * v * v;
 }
 
-/** The haversine of places so far from each other, Infinity for half the way around the world or more. */
+/** The haversine of places `meters` apart; Infinity for half the way around the world or more. */
 export function haversineOfDistance(meters: number): number {
   const half = meters / (2 * EARTH_RADIUS_METERS);
   if (!(half < Math.PI / 2)) return Infinity;
@@ -78,7 +80,7 @@ export function isClearlyBelow(left: number, right: number): boolean {
 }
 
 /**
- * A distance in ten thousandths of a unit, rounded as `exactDistance` would be; -1 if only that can tell.
+ * A distance in ten thousandths of a unit, rounded as `exactDistance` would be; -1 if only `exactDistance` can decide.
  * @param meters the length of the unit
  */
 export function roundedDistance(haversineOfAngle: number, meters: number): number {

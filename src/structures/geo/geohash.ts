@@ -1,5 +1,6 @@
 /**
- * Places as the scores of a sorted set: geohashes of 52 bits (Niemeyer 2008), on the latitudes that the web's maps show.
+ * Places as the scores of a sorted set: geohashes of 52 bits (Niemeyer 2008), limited to the latitudes that web maps
+ * show.
  *
  * The world is a grid of 2^26 by 2^26 cells. The bits of a cell's two numbers alternate in the score, so that a cell of a
  * coarser grid, whose numbers have fewer bits ("steps"), is one range of scores. A place is the middle of its cell.
@@ -14,7 +15,7 @@ const LATITUDE_SPAN = LATITUDE_MAX + LATITUDE_MAX;
 const CELLS = 2 ** STEPS_MAX;
 const WORD = 2 ** 32;
 
-/** Whether a place can be kept. */
+/** Whether a place is within the limits. */
 export function isPlace(longitude: number, latitude: number): boolean {
   return (
     longitude >= -LONGITUDE_MAX &&
@@ -75,13 +76,13 @@ function gather(word: number): number {
   return (word | (word >>> 8)) & 0xffff;
 }
 
-/** The score of a cell, or in a coarser grid the number that its scores begin with. Numbers above 2^53 are rounded. */
+/** The score of a cell, or in a coarser grid the leading bits that its scores share. Numbers above 2^53 are rounded. */
 export function scoreOf(column: number, row: number): number {
   const low = (spread(row & 0xffff) | (spread(column & 0xffff) << 1)) >>> 0;
   return (spread(row >>> 16) | (spread(column >>> 16) << 1)) * WORD + low;
 }
 
-/** Behind the scores that begin with that of a cell. */
+/** One more than `scoreOf`: where the scores of a cell end. */
 export function scoreBehind(column: number, row: number): number {
   const low = (spread(row & 0xffff) | (spread(column & 0xffff) << 1)) >>> 0;
   return (spread(row >>> 16) | (spread(column >>> 16) << 1)) * WORD + (low + 1);
@@ -90,7 +91,7 @@ export function scoreBehind(column: number, row: number): number {
 /** The cell that `readScore` has read. */
 export const cell = { column: 0, row: 0 };
 
-/** Finds the cell of a score into `cell`. A score that is none of a place is read as C converts it to 64 bits. */
+/** Finds the cell of a score into `cell`. A score out of a place's range is first converted to 64 bits as in C. */
 export function readScore(score: number): void {
   if (score >= 0 && score < CELLS * CELLS) {
     const high = Math.floor(score / WORD);

@@ -1,6 +1,6 @@
 /**
- * Which scores a search has to look at: those of a cell and of its eight neighbours, of a grid coarse enough that they
- * cover the shape. Their order is Redis's, since it is the order of the results of a search that does not sort.
+ * The ranges of scores that a search must scan: those of a cell and its eight neighbours, in a grid so coarse that they
+ * cover the shape. They are in Redis's order, since unsorted results are returned in this order.
  */
 
 import {
@@ -31,7 +31,7 @@ const NEIGHBOURS: readonly (readonly [columns: number, rows: number])[] = [
   [-1, -1],
 ];
 
-/** Bits of the grid whose cells are about as large as the reach of a search. */
+/** Steps of the grid whose cells are about as large as the reach of a search. */
 function estimateSteps(reachMeters: number, latitude: number): number {
   if (reachMeters === 0) return STEPS_MAX;
   let steps = -1;
@@ -68,7 +68,7 @@ export class SearchArea {
       if (!this.isNeeded(box, columns, rows)) continue;
       const column = this.neighbourColumn(columns);
       const row = this.neighbourRow(rows);
-      // Where there are two columns or rows in all, the neighbours on both sides are the same.
+      // In a grid of only two columns or rows, the neighbours on both sides are the same.
       if (column === lastColumn && row === lastRow) continue;
       if (index > 0) {
         lastColumn = column;
@@ -106,7 +106,7 @@ export class SearchArea {
     );
   }
 
-  /** Whether a neighbour can have something of a box that the middle has not. */
+  /** Whether a neighbour can cover a part of a box that the middle cell does not. */
   private isNeeded({ west, south, east, north }: Box, columns: number, rows: number): boolean {
     const { steps, column, row } = this;
     if (steps < 2) return true;

@@ -1,7 +1,7 @@
 /**
- * The shapes in which places are searched. Each says of a cell of the grid (geohash.ts) whether the place in its middle is
- * inside. Most cells that are looked at are not, and most of these are outside of the columns and rows that the shape
- * touches at all: comparing integers is enough for them.
+ * The shapes in which places are searched. Each tells whether the middle of a grid cell (geohash.ts) is inside. Most
+ * cells checked are outside, and most of these are outside the columns and rows that the shape touches, so comparing
+ * integers is enough to reject them.
  */
 
 import { cMath } from '../../system/c-math.js';
@@ -25,13 +25,13 @@ import {
   STEPS_MAX,
 } from './geohash.js';
 
-/** Columns and rows beside the outermost ones that are looked at: more than any rounding can be wrong by. */
+/** Extra columns and rows that are accepted on each side: more than any rounding error. */
 const SPARE_CELLS = 2;
-/** What the width of a shape on the ground is stretched by, so that no rounding leaves a place out. */
+/** Factor by which a shape's extent is enlarged, so that rounding never excludes a place. */
 const STRETCH = 1 + 1e-9;
 const ALL_CELLS = 0xffffffff;
 
-/** The corners of a box in degrees; they may lie beyond those of the world, or be no numbers. */
+/** The corners of a box in degrees; they may lie beyond those of the world, or be NaN. */
 export interface Box {
   west: number;
   south: number;
@@ -61,7 +61,7 @@ export abstract class Shape {
     this.cosine = Math.cos(this.latitudeRadians);
   }
 
-  /** The box whose cells are searched. It may be a little small where the shape is wide, as Redis's is. */
+  /** The box whose cells are searched. As in Redis, it may be slightly too small for a wide shape. */
   abstract searchedBox(): Box;
 
   /** How far from the center the shape reaches, in meters. */
@@ -91,7 +91,7 @@ export abstract class Shape {
     if (north < LATITUDE_MAX) this.lastRow = Math.max(0, rowOf(north, STEPS_MAX) + SPARE_CELLS);
   }
 
-  /** Beyond the easternmost longitude the world goes on in the west: then any column will do. */
+  /** A shape that crosses the 180th meridian continues on the other side: then all columns are accepted. */
   protected setColumns(west: number, east: number): void {
     if (!(west > -LONGITUDE_MAX && east < LONGITUDE_MAX)) return;
     this.firstColumn = columnOf(west, STEPS_MAX) - SPARE_CELLS;
@@ -151,14 +151,16 @@ export class Circle extends Shape {
   }
 }
 
-/** All places that are no farther north or south of a point, nor west or east on their own parallel, than half a side. */
+/**
+ * All places at most half the height north or south of a point, and half the width west or east on their own parallel.
+ */
 export class Rectangle extends Shape {
   private readonly halfWidthMeters: number;
   private readonly halfHeightMeters: number;
   private readonly reach: number;
   private readonly limit: number;
 
-  /** @param unitMeters in what the width and height are given */
+  /** @param unitMeters length of the unit of width and height */
   constructor(longitude: number, latitude: number, width: number, height: number, unitMeters: number) {
     super(longitude, latitude);
     this.halfWidthMeters = (width * unitMeters) / 2;
@@ -195,7 +197,7 @@ export class Rectangle extends Shape {
   }
 }
 
-/** The least box that has some points. */
+/** The smallest box that contains the points. */
 function boxOf(longitudes: Float64Array, latitudes: Float64Array): Box {
   const box = { west: LONGITUDE_MAX, south: LATITUDE_MAX, east: -LONGITUDE_MAX, north: -LATITUDE_MAX };
   for (let index = 0; index < longitudes.length; index++) {
@@ -227,7 +229,9 @@ export class Polygon extends Shape {
     this.setColumns(this.box.west, this.box.east);
   }
 
-  /** Of points in degrees, of which there are at least three. Distances count from the middle of the points, as they lie on the globe. */
+  /**
+   * Makes a polygon of at least three points in degrees. Distances count from the center of the points on the globe.
+   */
   static of(longitudes: Float64Array, latitudes: Float64Array): Polygon {
     const { sin, cos, atan2 } = cMath();
     let x = 0;
