@@ -16,7 +16,7 @@ import {
   onlyKey,
 } from './table/command-table.js';
 
-/** Why a command is denied. Of several selectors' reasons, the highest counts. */
+/** Why a command is denied. If several selectors refuse it, the highest value is reported. */
 export const enum Refusal {
   None = 0,
   Database = 1,
@@ -52,7 +52,7 @@ export class AccessCheck {
     return worst;
   }
 
-  /** The same for a command that reads keys besides, whose names only the data tells: may it read them all? */
+  /** Whether a command that also reads keys named by the data may run: a selector has to allow reading all keys. */
   mayReadAllKeys(user: User, command: Command, request: CommandRequest, database: number): boolean {
     this.hasPositions = false;
     return user.selectors.some(
@@ -149,7 +149,7 @@ export class AccessCheck {
     }
   }
 
-  /** What is no number is for the command to refuse. */
+  /** An argument that is not a number passes: the command refuses it itself. */
   private allowsNamed(databases: readonly number[], request: CommandRequest, argument: number): boolean {
     const { number } = this;
     if (argument >= request.count) return true;

@@ -30,7 +30,7 @@ const COUNTERS: Readonly<Record<string, ServerCounter>> = {
   channel: ServerCounter.AclAccessDeniedChannel,
 };
 
-/** What rules are read against: the commands that there are, and directives as they are when a rule is read. */
+/** What is needed to parse rules: the existing commands, and the directives as they are at that time. */
 export function ruleContext(table: CommandTable, config: Config): RuleContext {
   return {
     catalog: createCatalog(table),
@@ -55,11 +55,11 @@ export interface AccessOwner {
   changed(): void;
   readonly workerIndex: number;
   wakeWorker(index: number): void;
-  /** Whether this thread may wait for others now: not with locks that they may wait for. */
+  /** Whether this thread may wait for others now: not while it holds locks that they may wait for. */
   mayWait(): boolean;
 }
 
-/** For so long, a change waits until all workers have taken it over. One that is busy may take longer. */
+/** How long a change waits, at most, for all workers to take it over. A busy worker may take longer. */
 const FOLLOW_MS_MAX = 50;
 
 export class AccessControl {
@@ -68,7 +68,7 @@ export class AccessControl {
   private readonly context: RuleContext;
   private readonly checker = new AccessCheck();
   private readonly all: Users;
-  /** Whether any user may not do everything. */
+  /** Whether any user is restricted. */
   private hasRestricted = false;
 
   constructor(owner: AccessOwner, table: CommandTable) {
@@ -87,7 +87,7 @@ export class AccessControl {
     return this.all.default;
   }
 
-  /** Takes over what was changed in another thread; returns whether anything was. One load if not. */
+  /** Takes over changes by other threads; returns whether there were any. Costs one load if not. */
   follow(): boolean {
     const news = this.owner.state.users.read();
     if (news === null) return false;
@@ -96,7 +96,7 @@ export class AccessControl {
     return true;
   }
 
-  /** Has this worker's sessions follow what the users are now. */
+  /** Brings this worker's sessions up to date with the users. */
   private changed(): void {
     const { state, sessions, workerIndex } = this.owner;
     this.hasRestricted = this.all.hasRestricted;
@@ -107,8 +107,8 @@ export class AccessControl {
   }
 
   /**
-   * Waits until all workers have taken over a change: so whoever has made it, and is told so, will find no client with
-   * rights that it does not have any more. A worker that has not been started has no clients yet.
+   * Waits until all workers have taken over a change: when the client that made it gets its reply, no client has the
+   * revoked rights any more. A worker that has not been started has no clients yet.
    */
   private awaitOthers(version: number): void {
     const { state, workerIndex } = this.owner;
@@ -145,7 +145,7 @@ export class AccessControl {
       () => all.serialize(),
     );
     if (!hasRoom) {
-      // Back to what all others know.
+      // Returns to the users as all other threads know them.
       const news = users.readAgain();
       all.apply(news.lines, news.isAll);
     }
@@ -182,7 +182,7 @@ export class AccessControl {
     return true;
   }
 
-  /** Makes a session that of a user whose certificate its client has shown, if there is one who may come in. */
+  /** Gives a session the user that its client's certificate names, if there is such a user and it is on. */
   beginWithCertificate(session: Session, name: string): void {
     const user = name === '' ? undefined : this.all.get(name);
     if (user?.isOn === true) this.identify(session, user);
@@ -202,7 +202,7 @@ export class AccessControl {
     session.authenticated = session.isIdentified || this.all.default.needsNoAuthentication;
   }
 
-  /** Brings a session up to date whose user may have changed, or gone; then its connection is closed. */
+  /** Brings a session up to date after its user may have changed. Closes its connection if the user was deleted. */
   private followUser(session: Session): void {
     const before = session.user;
     if (before === null) return;
@@ -219,7 +219,7 @@ export class AccessControl {
       this.owner.close(session);
   }
 
-  /** Makes a session that of a user, if the password, a byte string, is right. If not, the denial is logged. */
+  /** Gives a session this user if the password, a byte string, is right. If not, the denial is logged. */
   authenticate(session: Session, name: string, password: string, command: string): boolean {
     const user = this.all.get(name);
     if (user?.accepts(password) !== true) {
@@ -231,12 +231,12 @@ export class AccessControl {
     return true;
   }
 
-  /** Whether a session may run a command with this request, without any trace if it may not. */
+  /** Whether a session may run a command with this request. A refusal is neither counted nor logged. */
   allows({ user, database }: Session, command: Command, request: CommandRequest): boolean {
     return user === null || this.checker.check(user, command, request, database) === Refusal.None;
   }
 
-  /** The same for a user. Tells which argument is the reason, 0 if none is. */
+  /** The same for a user. Also returns the argument that is the reason, 0 if none is. */
   try(
     user: User,
     command: Command,
@@ -279,12 +279,12 @@ export class AccessControl {
   checkWaiter(userId: number, command: Command, request: CommandRequest, database: number): Refusal {
     if (!this.hasRestricted || userId === 0) return Refusal.None;
     const user = this.all.withId(userId);
-    // If the user has gone, so has the client, or will any moment.
+    // If the user was deleted, the client's connection is closed, or about to be.
     if (user === undefined) return Refusal.Command;
     return this.checker.check(user, command, request, database);
   }
 
-  /** Whether a session may run a command that reads keys whose names only the data tells. */
+  /** Whether a session may run a command that reads keys whose names come from the data (SORT BY, GET). */
   mayReadAllKeys(
     { user, isRestricted, database }: Session,
     command: Command,
@@ -294,7 +294,7 @@ export class AccessControl {
     return this.checker.mayReadAllKeys(user, command, request, database);
   }
 
-  /** The database that a session's transaction will have selected where its next command is. */
+  /** The database that will be selected when EXEC runs the command queued next: the last queued SELECT counts. */
   private queueDatabase({ queue, database, user }: Session): number {
     if (queue === null || user?.selectors.every(({ databases }) => databases === null)) return database;
     for (let index = queue.length - 1; index >= 0; index--) {
@@ -322,7 +322,7 @@ export class AccessControl {
   }
 }
 
-/** Whether a session may be subscribed to all that it is subscribed to, with another form of its user. */
+/** Whether a session may keep all its subscriptions now that its user has changed from `before` to `after`. */
 function maySubscribe({ subscribed }: Session, before: User, after: User): boolean {
   const left = channelsLeft(before, after);
   if (left === null || subscribed === null) return true;

@@ -1,6 +1,6 @@
 /**
- * The commands that one read has brought: looked up, their keys hashed and what they will need read ahead, before the
- * first one runs.
+ * The commands that one read has brought. Before the first one runs, all are looked up, their keys are hashed and the
+ * memory that they will need is prefetched.
  */
 
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
@@ -10,7 +10,7 @@ import { LookAhead } from './look-ahead.js';
 import { CommandRequest, NO_REQUEST } from './request.js';
 import { type Command, CommandFlag, isQuick, onlyKey } from './table/command-table.js';
 
-/** What a new key may take of memory beside its bytes. */
+/** Memory that a new key may take besides its bytes. */
 export const KEY_OVERHEAD_BYTES = 64;
 
 /** A batch shorter than this is not worth looking ahead. */
@@ -21,10 +21,10 @@ export class Batch {
   readonly commands: (Command | null)[] = new Array(MAX_BATCH_COMMANDS).fill(null);
   readonly lookAhead: LookAhead;
   parser!: RequestParser;
-  /** No write is simple: it may be refused. */
+  /** Writes may be refused, so none counts as simple. */
   refusesWrites = false;
   private readonly context: CommandContext;
-  /** That of the command that is selected. */
+  /** The request of the selected command. */
   private readonly request: CommandRequest;
 
   constructor(context: CommandContext) {
@@ -103,7 +103,7 @@ export class Batch {
     return arity >= 0 ? count === arity : count >= -arity;
   }
 
-  /** What the commands from `first` to `end` may take of memory, at most. */
+  /** Memory that the commands from `first` to `end` may take at most. */
   neededBytes(first: number, end: number): number {
     const { commands, parser } = this;
     const { args, commandArgStart, commandEnd } = parser;

@@ -1,6 +1,6 @@
 /**
- * Commands that wait for keys. A handler that finds nothing to take has its client wait (`waitForKeys`); whoever changes
- * one of the keys later serves the client under its own locks (wait-server.ts), by what is said here.
+ * Commands that wait for keys. A handler that finds nothing to take makes its client wait (`waitForKeys`); the thread
+ * that later changes one of the keys serves the client under its own locks (wait-server.ts), through this interface.
  */
 
 import type { ValueType } from '../keyspace/entry.js';
@@ -24,8 +24,8 @@ export interface Blocking {
 const INT64_LIMIT = 2 ** 63;
 
 /**
- * Reads an argument as a timeout in seconds. Returns it in whole milliseconds, 0 for one that never comes; -1 after
- * replying what is wrong with it.
+ * Reads an argument as a timeout in seconds. Returns it in whole milliseconds, 0 for a wait without end; -1 after an
+ * error reply.
  */
 export function readTimeout(context: CommandContext, argument: number): number {
   const { reply } = context;
@@ -49,7 +49,7 @@ export function readTimeout(context: CommandContext, argument: number): number {
 /**
  * Has the client wait until one of the keys that `keyCount` arguments from `firstKey` on name is ready, for at most
  * `timeoutMs` (0: without an end). Their shards are locked. Returns false, with nothing replied, if the client must not
- * wait, since the command is part of something larger.
+ * wait, since the command is part of a transaction or a script.
  */
 export function waitForKeys(
   context: CommandContext,

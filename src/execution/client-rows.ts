@@ -19,7 +19,7 @@ export class ClientRows {
   private readonly users: string[] = [];
   private readonly libraryNames: string[] = [];
   private readonly libraryVersions: string[] = [];
-  /** What of each row is in the sums of this worker, by slot. */
+  /** The part of each row in this worker's sums, by slot. */
   private readonly memory: number[] = [];
   private readonly evictableMemory: number[] = [];
   private readonly unauthenticatedMemory: number[] = [];
@@ -62,17 +62,17 @@ export class ClientRows {
     return slot;
   }
 
-  /** A client's TLS as the thread has left it that it comes from: the address of its session, 0 for none, and its record. */
+  /** A client's TLS state as its previous thread left it: the address of its session, 0 for none, and its record. */
   tlsOf(slot: number): { session: number; record: number } {
     return { session: this.table.tlsSession(slot), record: this.table.tlsRecord(slot) };
   }
 
-  /** The id of the user that a client is. */
+  /** The id of a client's user. */
   userId(slot: number): number {
     return this.table.words[this.table.wordBase(slot) + ClientWord.User];
   }
 
-  /** The session of another worker's connection that has moved to this one, as its row tells it. */
+  /** Rebuilds, from its row, the session of a connection that has moved here from another worker. */
   join(slot: number, connection: ClientConnection): Session {
     const { table } = this;
     const { words, figures } = table;

@@ -1,4 +1,4 @@
-/** What may refuse a command before it runs or is queued, in Redis's order. */
+/** The checks that may refuse a command before it runs or is queued, in Redis's order. */
 
 import type { ClientTable } from '../state/client-table.js';
 import { PauseKind } from '../state/control-block.js';
@@ -26,20 +26,20 @@ import { whyWritesAreStopped } from './write-stops.js';
 /** A client in MONITOR, which Redis counts among the replicas, may not run these. */
 const KEYSPACE_FLAGS = CommandFlag.Write | CommandFlag.Readonly | CommandFlag.MayReplicate;
 
-/** First words of HTTP requests and their headers that carry a body of a foreign site's choice. */
+/** First words of lines of an HTTP request that a foreign site may have made a browser send, with a body. */
 const CROSS_PROTOCOL_NAME = /^(?:post|host:)$/i;
 
-/** What an argument of a command may take of memory beside its bytes. */
+/** Memory that an argument of a command may take besides its bytes. */
 const ARGUMENT_OVERHEAD_BYTES = 16;
 
-/** Of what a client sent, an error quotes so much. */
+/** How much of a client's input an error quotes. */
 const QUOTED_BYTES_MAX = 128;
 
 export class CommandChecks {
   private readonly context: CommandContext;
   private readonly timer: CommandTimer;
   private readonly clients: ClientTable;
-  /** The dataset is being loaded, by threads that take no locks: what could touch a key is refused. */
+  /** The dataset is being loaded, by threads that take no locks: commands that could touch a key are refused. */
   isLoading = false;
 
   constructor(context: CommandContext, timer: CommandTimer) {
@@ -142,7 +142,7 @@ export class CommandChecks {
     return this.some(command, (some, request) => (this.flagsOf(some, request) & flag) === 0);
   }
 
-  /** Whether memory has, or is made to have, room for so much more. Nothing forbids evictions. */
+  /** Makes room for so many more bytes if need be; false if it can't. The caller knows that evictions are allowed. */
   hasRoom(neededBytes: number): boolean {
     const { keyspace, nowMs } = this.context;
     return (
@@ -151,7 +151,7 @@ export class CommandChecks {
     );
   }
 
-  /** What a command may take of memory for what it brings. */
+  /** Memory that a command may need for the data in its request. */
   private neededBytes(command: Command): number {
     const { session, request, argCount } = this.context;
     if ((command.traits & CommandTrait.RunsQueue) !== 0) return session.queuedBytes;
@@ -196,15 +196,15 @@ export class CommandChecks {
     return session.queue?.some((queued) => holds(queued.command, queued.request)) ?? false;
   }
 
-  /** A script may say what it does. */
+  /** A command's flags; those of EVAL and the like depend on the script. */
   private flagsOf(command: Command, request: CommandRequest): number {
     const runsScript = (command.traits & CommandTrait.RunsScript) !== 0;
     return runsScript ? this.context.scripts.flagsOf(command, request) : command.flags;
   }
 
   /**
-   * What clients and scripts take, without that for which no key has to go: what those take that have not authenticated, and
-   * what exceeds maxmemory-clients, since clients go for it.
+   * Memory of clients and scripts for which keys may be evicted. That is without the memory of unauthenticated clients,
+   * and without what exceeds maxmemory-clients, since clients are closed for that.
    */
   private clientBytes(): number {
     const { clients } = this;
@@ -220,7 +220,7 @@ export class CommandChecks {
     return services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
   }
 
-  /** Whether a command is refused when memory is full; what would be queued takes memory, too. */
+  /** Whether a command is refused when memory is full. Queueing a command takes memory, too. */
   private needsMemory(command: Command): boolean {
     if (this.has(command, CommandFlag.DenyOom)) return true;
     return this.context.session.queue !== null && (command.traits & CommandTrait.Immediate) === 0;
@@ -234,7 +234,7 @@ export class CommandChecks {
     );
   }
 
-  /** Nothing is evicted while the dataset is loaded or a slow script runs, nor when no key may go by itself. */
+  /** Nothing is evicted while the dataset is loaded or a slow script runs, nor while only commands may delete keys. */
   private mayEvict(): boolean {
     const { keyspace } = this.context;
     return !this.isLoading && keyspace.lockOrder.slowScripts === 0 && keyspace.mayDeleteByItself;
@@ -245,7 +245,7 @@ export class CommandChecks {
     return (command.traits & CommandTrait.Stoppable) !== 0 || this.has(command, CommandFlag.Write);
   }
 
-  /** A slow script runs. */
+  /** Replies BUSY, since a slow script runs. */
   refuseBusy(command: Command): null {
     return this.refuse(busyError(this.context.services.state.runningScripts), command);
   }
@@ -264,7 +264,7 @@ export class CommandChecks {
     return null;
   }
 
-  /** A browser that was made to send HTTP here: what its body says must not be executed. No reply is sent. */
+  /** Closes the connection without a reply: a browser was made to send HTTP here, whose body must not be executed. */
   private abortCrossProtocol(): null {
     const { session, reply, services } = this.context;
     services.log(

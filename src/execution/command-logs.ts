@@ -18,8 +18,8 @@ const REDACTED = new TextEncoder().encode('(redacted)');
 const SECRET_DIRECTIVES = new Set(['requirepass', 'masterauth', 'masteruser', 'tls-key-file-pass']);
 
 /**
- * Notes the command whose request the context holds where its duration says so. `session`: the client that has sent it, or
- * the script that calls it.
+ * Notes the command whose request the context holds in the slow log and the latency monitor if it took long enough.
+ * `session`: the client that has sent it, or the script that calls it.
  */
 export function noteDuration(
   context: CommandContext,
@@ -41,7 +41,7 @@ export function noteDuration(
   }
 }
 
-/** Notes the command whose request the context holds where the size of the request or of its reply says so. */
+/** Notes the command whose request the context holds in the logs of large requests and replies if it is large. */
 export function noteSizes(context: CommandContext, command: Command, replyBytes: number): void {
   if ((command.flags & CommandFlag.SkipSlowlog) !== 0) return;
   const { session } = context;
@@ -57,7 +57,7 @@ export function noteSizes(context: CommandContext, command: Command, replyBytes:
   }
 }
 
-/** A bound of `requestSize` that takes no loop: arguments lie one behind the other. */
+/** An upper bound of `requestSize`, computed without a loop: arguments lie one behind the other. */
 export function requestBytesMax({ pairs, start, count }: CommandRequest): number {
   const last = 2 * (start + count - 1);
   return pairs[last] + pairs[last + 1] - pairs[2 * start] + ARGUMENT_FRAME_BYTES_MAX * (count + 1);
@@ -93,7 +93,7 @@ function addTo(
   log.add(request, Date.now(), value, session.connection.peerAddress(), session.name, entriesMax);
 }
 
-/** Which arguments nobody may read in the slow log. */
+/** The arguments that must not be shown in the logs or by MONITOR. */
 export function secretArguments(context: CommandContext, command: Command): number[] {
   const secrets: number[] = [];
   const { argCount } = context;

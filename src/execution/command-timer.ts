@@ -15,7 +15,7 @@ import type { Command } from './table/command-table.js';
 
 /** Commands of a batch up to which each is timed by itself. */
 const TIMED_COMMANDS_MAX = 2;
-/** With a slow log that notes commands faster than this, each command is timed by itself. */
+/** With a slow log threshold below this, each command is timed by itself. */
 const SHARED_TIME_MICROSECONDS_MIN = 1000;
 /** Larger requests and replies are looked at closely in any case; a number that V8 keeps in a register. */
 const SIZE_CHECK_BYTES_MAX = 2 ** 30 - 1;
@@ -32,11 +32,11 @@ export class CommandTimer {
   private batchCommands = 0;
   /** When the running batch began, in ms of the monotonic clock. */
   private startedAt = 0;
-  /** What the commands of the batch took that were timed by themselves. */
+  /** Time taken by the commands of the batch that were timed by themselves. */
   private timedMs = 0;
   /** Every command of the batch is timed by itself. */
   isEachTimed = false;
-  /** What makes it worth to look more closely whether a request or a reply is to be logged. */
+  /** Sizes from which a request or a reply is checked closely for the logs of large ones. */
   private largeRequestBytes = SIZE_CHECK_BYTES_MAX;
   private largeReplyBytes = SIZE_CHECK_BYTES_MAX;
 
@@ -46,7 +46,7 @@ export class CommandTimer {
     this.batchCalls = new Int32Array(context.table.size);
   }
 
-  /** Whether the slow log notes commands so fast that each has to be timed by itself. */
+  /** Whether the threshold of the slow log is so low that each command has to be timed by itself. */
   get isLogFine(): boolean {
     const slowerThan = this.context.services.config.slowLogSlowerThanMicroseconds;
     return slowerThan >= 0 && slowerThan < SHARED_TIME_MICROSECONDS_MIN;
@@ -116,13 +116,13 @@ export class CommandTimer {
     this.statistics.server[ServerCounter.CommandsProcessed] += calls;
   }
 
-  /** The error that a script has replied with was counted where it came from; the script has failed all the same. */
+  /** Counts a script as failed, but not its error: that was counted for the command that caused it. */
   countScriptFailure(command: Command): void {
     this.errorsCounted = this.context.reply.errors;
     this.statistics.failedCalls[command.id]++;
   }
 
-  /** Leaves so much time out of what the quick commands of the batch share. */
+  /** Excludes so much time from what the quick commands of the batch share. */
   leaveOut(milliseconds: number): void {
     this.timedMs += milliseconds;
   }
@@ -148,7 +148,7 @@ export class CommandTimer {
   }
 }
 
-/** From which size on it has to be compared with a limit, which is negative for none. */
+/** The size from which a request or reply is checked closely; `limitBytes` is negative for no limit. */
 function sizeToCheck(limitBytes: number): number {
   return limitBytes < 0 ? SIZE_CHECK_BYTES_MAX : Math.min(limitBytes, SIZE_CHECK_BYTES_MAX);
 }

@@ -63,28 +63,28 @@ export class CommandContext implements KeyName {
   /** The key's entry, 0 if there is none. */
   entry = 0;
 
-  /** The type of the value in whose place the last `putValue` has put another, -1 if there was none. */
+  /** The type of the value that the last `putValue` has replaced, -1 if the key was new. */
   replacedType = -1;
 
   /** Result of the last `integer`. */
   readonly number = new IntegerParser();
 
-  /** The name of a key that is not the one selected, or that no argument is. */
+  /** The name of a key other than the selected one, or of one that is not an argument. */
   private readonly otherKey = new NamedKey(NO_REQUEST.bytes, NO_REQUEST.view);
 
   /** Set by the executor for the one key of a single-key command, so that it is not hashed again. */
   knownKeyOffset = -1;
   knownHash = 0;
   knownShard!: Shard;
-  /** Where the key that was looked up last is in the request's bytes, -1 if that was under another lock. */
+  /** Offset of the last looked-up key in the request's bytes; -1 if its slot must not be reused (another lock). */
   private slotKeyOffset = -1;
-  /** The slot of the key at `knownKeyOffset`, if that is known, until it is looked up; else 0. */
+  /** The slot of the key at `knownKeyOffset`, 0 if it is not known; the lookup of a key resets it. */
   knownSlot = 0;
 
   /** Set by the executor. */
   scripts!: ScriptRunner;
 
-  /** Of a command on several shards, or of a transaction. */
+  /** The locks of a command on several shards, or of a transaction. */
   readonly locks: ShardLocks;
   /** A transaction runs, with all locks that it needs. */
   inTransaction = false;
@@ -200,14 +200,14 @@ export class CommandContext implements KeyName {
     this.shard = this.keyspace.shards[keySlot(this.bytes, offset, length) & this.keyspace.shardMask];
   }
 
-  /** Another lock is held now: what was looked up before is of no use. */
+  /** Called when another lock is taken: a slot found under an earlier lock may be stale. */
   forgetSlot(): void {
     this.slotKeyOffset = -1;
   }
 
   /**
-   * The slot of the key that the last command had at `lastKeyOffset`, if it is still where that command found it, and no
-   * lock was let go since; else 0.
+   * The slot that the last command found for its key at `lastKeyOffset`, if the entry is still there and no lock has
+   * been released since; else 0.
    */
   slotLeft(lastKeyOffset: number): number {
     const { slot, entry } = this;
@@ -266,7 +266,7 @@ export class CommandContext implements KeyName {
     return entry;
   }
 
-  /** Counts a hit or a miss; no event tells of a miss if `key` is null. Returns whether there is an entry. */
+  /** Counts a hit or a miss; reports a miss as an event unless `key` is null. Returns whether there is an entry. */
   private noteLookup(entry: number, key: KeyName | null): boolean {
     if (entry !== 0) {
       this.counters[KeyspaceCounter.Hits]++;
@@ -277,7 +277,7 @@ export class CommandContext implements KeyName {
     return false;
   }
 
-  /** Selects a key whose value nobody reads (TTL, TYPE …): counts a hit or a miss, but no access. */
+  /** Selects a key without reading its value (TTL, TYPE …): counts a hit or a miss, but no access. */
   query(index: number): number {
     const entry = this.lookup(index, this.session.database);
     this.noteLookup(entry, this);
@@ -291,12 +291,12 @@ export class CommandContext implements KeyName {
     return entry;
   }
 
-  /** Selects a key unnoticed. */
+  /** Selects a key without counting a hit, a miss or an access. */
   peek(index: number): number {
     return this.lookup(index, this.session.database);
   }
 
-  /** Selects a key unnoticed, even if its time is over. */
+  /** `peek` that also finds a key whose expiry has passed. */
   peekExpired(index: number): number {
     const { nowMs } = this;
     this.nowMs = 0;
@@ -435,7 +435,7 @@ export class CommandContext implements KeyName {
     return this.referenceOf(this.findWrite(index), type);
   }
 
-  /** The same for one that also counts as a read of it. */
+  /** The same for a command that also reads the value: counts a hit or a miss. */
   readWriteCollection(index: number, type: ValueType): number {
     return this.referenceOf(this.findReadWrite(index), type);
   }
@@ -532,8 +532,8 @@ export class CommandContext implements KeyName {
   }
 
   /**
-   * Gives the selected key the value of another key, whose slot is `sourceSlot` of `sourceDatabase`, and deletes
-   * that one. A collection that stays in its shard is handed over as it is. Replies OOM and returns false,
+   * Gives the selected key the value of another key, `sourceEntry` of `sourceDatabase`, and deletes the other
+   * key. A collection that stays in its shard is handed over without a copy. Replies OOM and returns false,
    * with nothing changed, if there is no memory.
    */
   takeValue(source: Shard, sourceDatabase: number, sourceHash: number, sourceEntry: number): boolean {
@@ -581,7 +581,7 @@ export class CommandContext implements KeyName {
 
   /**
    * Makes the selected hash ready for fields that expire. Returns the offset of its reference, which may have moved, or
-   * 0 if there is no memory. `fieldsChanged` ends it.
+   * 0 if there is no memory. Call `fieldsChanged` once the expiries are set.
    */
   prepareFieldExpiry(): number {
     const { shard } = this;
@@ -594,12 +594,12 @@ export class CommandContext implements KeyName {
     return valueOffset(shard.words, entry);
   }
 
-  /** Files the selected hash anew after expiries of its fields have changed. */
+  /** Updates the selected hash in the calendar of field expiries after some of them have changed. */
   fieldsChanged(): void {
     this.shard.fieldsChanged(this.keyDatabase, this.entry, this.nowMs);
   }
 
-  /** Deletes the selected key; a large value of it may be left to the background. */
+  /** Deletes the selected key; with `mayWait`, a large value may be freed later, in the background. */
   remove(mayWait = true): void {
     this.shard.remove(this.keyDatabase, this.hash, this.slot, mayWait);
     this.slot = 0;
@@ -614,8 +614,8 @@ export class CommandContext implements KeyName {
   }
 
   /**
-   * Keeps room in the selected key's shard for what the command is about to allocate, until `endPromises`. Replies OOM and
-   * returns false if there is not so much: the command ends without having changed anything.
+   * Reserves memory in the selected key's shard for what the command is about to allocate, until `endPromises`. If
+   * there is not enough, replies OOM and returns false: the command must then end without changing anything.
    */
   promise(lengthBytes: number): boolean {
     const { arena } = this.shard;
@@ -628,7 +628,7 @@ export class CommandContext implements KeyName {
     return false;
   }
 
-  /** Ends what `promise` has kept, in all shards. */
+  /** Releases what `promise` has reserved, in all shards. */
   endPromises(): void {
     const { promisedShards } = this;
     for (let index = 0; index < promisedShards.length; index++) promisedShards[index].arena.endPromise();
@@ -640,7 +640,7 @@ export class CommandContext implements KeyName {
     this.shard.changed(this, event, changes);
   }
 
-  /** Tells the gate of something that has happened to the selected key and is no change, or not the whole of one. */
+  /** Tells the gate of an event on the selected key that is not a change, or only a part of one. */
   happened(event: KeyEvent): void {
     this.shard.happened(this, event);
   }
@@ -657,7 +657,7 @@ export class CommandContext implements KeyName {
     if (this.replacedType >= 0) this.happened(KeyEvent.New);
   }
 
-  /** Tells the gate that another key has changed that an argument names. Its shard's lock is held. */
+  /** Tells the gate that another key, which an argument names, has changed. Its shard's lock is held. */
   argumentChanged(argument: number, database: number, event: KeyEvent, changes = 1): void {
     const { bytes, view, keyspace } = this;
     const offset = this.argOffset(argument);
@@ -697,7 +697,7 @@ export class CommandContext implements KeyName {
     this.shard.words[this.entry >> 2] |= EntryFlag.Text;
   }
 
-  /** Whether a command may have its client wait: not if it is a part of something that must not wait. */
+  /** Whether a command may block its client: not within a transaction or a script, which must not wait. */
   get mayBlock(): boolean {
     return !this.inTransaction;
   }

@@ -1,6 +1,6 @@
 /**
- * What is to happen at some time, the next one first: a binary heap (Williams, 1964). An item knows its place, so it is
- * taken out as quickly as it was put in; while its time is far away it costs nothing.
+ * Items with deadlines, the next one first: a binary heap (Williams, 1964). An item knows its place in the heap, so it
+ * is removed as quickly as it was added; until it is due it costs nothing.
  */
 
 export interface Deadline {

@@ -18,9 +18,9 @@ export class Dispatcher {
   readonly parser = new RequestParser();
   private readonly executor: Executor;
   private readonly reply: ReplyWriter;
-  /** After `dispatch`: how many more bytes the command that is cut needs at least. */
+  /** After `dispatch`: how many more bytes the incomplete command needs at least. */
   bytesNeeded = 0;
-  /** After `dispatch`: what is left may have whole commands, which are to run once others have had their turn. */
+  /** After `dispatch`: the rest may contain whole commands, which run once other connections have had their turn. */
   isPaused = false;
 
   constructor(executor: Executor, reply: ReplyWriter) {
@@ -46,7 +46,7 @@ export class Dispatcher {
       const next = parser.parse(bytes, position, end, connection.parseState);
       reply.protocol = session.protocol;
       if (parser.commandCount > 0) {
-        // A cut command may only be remembered once the commands before it have run: AUTH may be among them.
+        // The state of an incomplete command is kept only after those before it have run: one may be AUTH.
         const executed = this.executor.executeBatch(session, bytes, view, parser);
         if (session.closing) {
           connection.closeAfterReply();
@@ -65,7 +65,7 @@ export class Dispatcher {
       if (parser.endsWithEmpty) this.executor.skipEmpty(session);
       position = next;
       if (parser.status === ParseStatus.ProtocolError) {
-        // The commands before it may have been AUTH, then other limits hold.
+        // One of the commands before it may have been AUTH: parse again, with the limits that hold now.
         if (session.authenticated && !parser.authenticated) continue;
         if (session.replyMode === ReplyMode.On) reply.error(`ERR ${parser.errorText}`);
         connection.closeAfterReply();

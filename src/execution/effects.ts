@@ -1,7 +1,7 @@
 /**
- * Effects that the journal records in other words than the client's, because the request depends on the time or on
- * chance, or because Redis 7.0 does not know it. A handler calls one of these after its change; what it does not
- * record this way is recorded as it was sent. All work on the selected key.
+ * Effects that the journal records as other commands than the client's, because the request depends on the time or on
+ * chance, or because Redis 7.0 does not know it. A handler calls one of these after its change; otherwise its request
+ * is recorded as it was sent. All work on the selected key.
  */
 
 import type { Journal } from '../journal/journal.js';
@@ -9,7 +9,7 @@ import { expiresAtMs, valueLength, valueOffset } from '../keyspace/entry.js';
 import { SortedSetCursor } from '../structures/sorted-set-value.js';
 import type { CommandContext } from './context.js';
 
-/** Elements of a collection that one recorded command has. */
+/** Most elements of a collection in one recorded command. */
 const ELEMENTS_PER_COMMAND = 512;
 
 /** Begins a command on the selected key, of which `argCount` arguments follow the key; null if nothing is recorded. */
@@ -23,7 +23,7 @@ export function recordKeyCommand(context: CommandContext, name: string, argCount
   return journal;
 }
 
-/** The key has a new string and the expiry that is in its entry. */
+/** Records the key's new string, and the expiry in its entry. */
 export function recordString(context: CommandContext): void {
   const { shard, entry } = context;
   const { words } = shard;
@@ -36,32 +36,32 @@ export function recordString(context: CommandContext): void {
   journal.integer(expiresAt);
 }
 
-/** The key has the expiry that is in its entry, or none. */
+/** Records the expiry in the key's entry, or that it has none. */
 export function recordExpiry(context: CommandContext): void {
   const { expiresAtMs: expiresAt } = context;
   if (expiresAt < 0) recordKeyCommand(context, 'PERSIST', 0);
   else recordKeyCommand(context, 'PEXPIREAT', 1)?.integer(expiresAt);
 }
 
-/** The key is gone. */
+/** Records that the key is gone. */
 export function recordDelete(context: CommandContext): void {
   recordKeyCommand(context, 'DEL', 0);
 }
 
-/** Arguments, after a command's key, that name fields of a hash. */
+/** Appends arguments that name fields of a hash to a command that has been begun. */
 function recordArguments(context: CommandContext, journal: Journal, fields: readonly number[]): void {
   for (const index of fields) {
     journal.argument(context.bytes, context.view, context.argOffset(index), context.argLength(index));
   }
 }
 
-/** A command on fields of the key's hash, which arguments name. */
+/** Records a command on fields of the key's hash, which arguments name. */
 export function recordFields(context: CommandContext, name: string, fields: readonly number[]): void {
   const journal = recordKeyCommand(context, name, fields.length);
   if (journal !== null) recordArguments(context, journal, fields);
 }
 
-/** Fields of the key's hash, which arguments name, have another expiry. */
+/** Records a new expiry of fields of the key's hash, which arguments name. */
 export function recordFieldExpiries(
   context: CommandContext,
   fields: readonly number[],
@@ -76,7 +76,7 @@ export function recordFieldExpiries(
   recordArguments(context, journal, fields);
 }
 
-/** Fields of the key's hash, which arguments name, do not expire any more. */
+/** Records that fields of the key's hash, which arguments name, do not expire any more. */
 export function recordPersistedFields(context: CommandContext, fields: readonly number[]): void {
   const journal = recordKeyCommand(context, 'HPERSIST', 2 + fields.length);
   if (journal === null) return;
@@ -86,7 +86,7 @@ export function recordPersistedFields(context: CommandContext, fields: readonly 
   recordArguments(context, journal, fields);
 }
 
-/** Fields of the key's hash have values, pairs of arguments from `first` to before `end`, and do not expire. */
+/** Records new values of fields without expiry: pairs of arguments from `first` to before `end`. */
 export function recordSetFields(context: CommandContext, first: number, end: number): void {
   const journal = recordKeyCommand(context, 'HSET', end - first);
   if (journal === null) return;
@@ -95,7 +95,7 @@ export function recordSetFields(context: CommandContext, first: number, end: num
   }
 }
 
-/** The key has another sorted set, or is gone; if the running command has changed nothing, nothing is recorded. */
+/** Records the key's whole new sorted set, or that it is gone; nothing if the running command changed nothing. */
 export function recordSortedSet(context: CommandContext): void {
   const { shard, entry } = context;
   if (context.keyspace.journal.changes === 0) return;
@@ -117,19 +117,19 @@ export function recordSortedSet(context: CommandContext): void {
   }
 }
 
-/** A score as short as it can be read back exactly. */
+/** The shortest text from which a score can be read back exactly. */
 function scoreText(score: number): string {
   return score === Infinity ? 'inf' : score === -Infinity ? '-inf' : String(score);
 }
 
-/** So many elements were taken from an end of the key's list or sorted set. */
+/** Records that so many elements were taken from an end of the key's list or sorted set. */
 export function recordPop(context: CommandContext, name: string, count: number): void {
   recordKeyCommand(context, name, 1)?.integer(count);
 }
 
 /**
- * Records as the running command's effect its request as far as argument `end`: there was no memory for the rest. With a
- * promise (CommandContext.promise) that does not happen, unless hashes are spread most unevenly.
+ * Records the request up to argument `end` as the running command's effect: there was no memory for the rest. After a
+ * promise (CommandContext.promise) this happens only if hashes are spread very unevenly.
  */
 export function recordBeginning(context: CommandContext, end: number): void {
   const { journal } = context.keyspace;
@@ -139,7 +139,7 @@ export function recordBeginning(context: CommandContext, end: number): void {
   journal.request(context.database, bytes, view, pairs, start, end);
 }
 
-/** Records the request whether or not it has changed a key. The locks of what it may change are held. */
+/** Records the request whether or not it has changed a key. The locks of all that it may change are held. */
 export function recordRequest(context: CommandContext): void {
   const { journal } = context.keyspace;
   journal.settled();

@@ -24,7 +24,7 @@ export function busyError(scripts: RunningScripts): string {
 }
 export const INVALID_CURSOR = 'ERR invalid cursor';
 
-/** What the C library, and so Redis, calls some errors otherwise than Node.js does. */
+/** The texts of errors that the C library, and so Redis, words differently from Node.js. */
 const ERROR_TEXTS: Readonly<Record<number, string>> = {
   5: 'Input/output error',
   12: 'Cannot allocate memory',

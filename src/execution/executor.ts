@@ -1,7 +1,7 @@
 /**
  * Runs the commands of a batch: checks them, locks the shards of their keys in ascending order, calls the handler, ends
- * the hold. What may refuse a command is in command-checks.ts, which shards it needs in shard-locks.ts, what is counted
- * in command-timer.ts.
+ * the hold. The checks that may refuse a command are in command-checks.ts, the choice of shards in shard-locks.ts, the
+ * counting in command-timer.ts.
  */
 
 import { performance } from 'node:perf_hooks';
@@ -36,7 +36,7 @@ const FLUSH_BYTES = 64 * 1024;
 const STRETCH_COMMANDS_MAX = 32;
 const STRETCH_ARGUMENTS_MAX = 512;
 
-/** Not shown to monitors: what administrators do is nobody else's business, or the command shows itself. */
+/** Not shown to monitors here: administrative commands are private, scripts append their own line. */
 const UNMONITORED_FLAGS = CommandFlag.Admin | CommandFlag.SkipMonitor;
 
 export class Executor {
@@ -52,13 +52,13 @@ export class Executor {
   private readonly lockOrder: LockOrder;
   private readonly attention: Attention;
   private readonly worker: number;
-  /** The attention that was heeded last; -1: all conditions are to be looked at again. */
+  /** The attention version that `heed` handled last; -1: all conditions have to be checked again. */
   private heeded = -1;
-  /** Nothing that holds for the whole process hinders a simple command. */
+  /** No condition of the whole process (loading, pause, MONITOR …) can affect a simple command. */
   private isProcessUnhindered = false;
   /** The pauses that the running command has been checked against (`ControlBlock.pauseGeneration`). */
   private pauseGeneration = 0;
-  /** After `executeBatch`: the client has got so much that others come before what is left of its commands. */
+  /** After `executeBatch`: the client was sent so much that others have their turn before the rest of its commands. */
   mustPause = false;
 
   constructor(context: CommandContext) {
@@ -115,7 +115,7 @@ export class Executor {
 
   /** Whether no check can apply that depends on the command: no MULTI, pause, MONITOR, loading or write errors. */
   private isUnhindered(session: Session): boolean {
-    // Before the attention: whoever pauses raises that first.
+    // Read before the attention: a pause raises the attention first, then moves the generation on.
     this.pauseGeneration = this.control.pauseGeneration;
     const attention = this.attention.version(this.worker);
     if (attention !== this.heeded) this.heed(attention);
@@ -131,7 +131,7 @@ export class Executor {
     );
   }
 
-  /** Looks at what holds for the whole process. */
+  /** Checks the conditions of the whole process again. */
   private heed(attention: number): void {
     const { control } = this;
     const { persistence, appendOnly, replication } = this.context.services.state;
@@ -147,12 +147,12 @@ export class Executor {
       appendOnly.writeError === 0;
   }
 
-  /** The configuration of this thread, or whether it takes the dataset for being loaded, has changed. */
+  /** Called when this thread's configuration, or its view of whether the dataset is being loaded, has changed. */
   conditionsChanged(): void {
     this.heeded = -1;
   }
 
-  /** Whether memory has, or is made to have, room for what may run under one hold of a lock from `first` on. */
+  /** Makes room, if need be, for the commands from `first` on that may run under one lock hold; false if it can't. */
   private hasRoom(first: number, count: number): boolean {
     if (this.context.keyspace.settings.maxMemoryBytes === 0) return true;
     return this.checks.hasRoom(this.batch.neededBytes(first, Math.min(count, first + STRETCH_COMMANDS_MAX)));
@@ -179,9 +179,9 @@ export class Executor {
   }
 
   /**
-   * Runs simple commands from `first` on that are on the same shard, under one hold of its lock: many connections
-   * that use one key would else pass its lock to and fro with each command. Returns the index after the last; `first`
-   * if a pause has begun, or a slow script has the lock.
+   * Runs simple commands from `first` on that are on the same shard, under one hold of its lock: otherwise many
+   * connections that use one key would pass its lock back and forth with each command. Returns the index after the
+   * last; `first` if a pause has begun, or a slow script has the lock.
    */
   private runStretch(first: number, count: number): number {
     const { context, batch, timer } = this;
@@ -220,7 +220,7 @@ export class Executor {
       index < end &&
       argumentsDone < STRETCH_ARGUMENTS_MAX &&
       shards[index] === shard &&
-      // Who waits for a key that has become ready comes before the next command.
+      // Clients that wait for a key that has become ready are served before the next command.
       ready.length === 0 &&
       reply.size <= FLUSH_BYTES &&
       reply.spilledBytes === 0 &&
@@ -230,7 +230,7 @@ export class Executor {
     return index;
   }
 
-  /** Runs the command that CLIENT PAUSE held back, or goes on with one that has waited for its work. */
+  /** Runs a command that CLIENT PAUSE held back, or resumes one whose postponed work is done. */
   executePostponed(session: Session, postponed: QueuedCommand): void {
     const { context } = this;
     this.begin(session);
@@ -243,7 +243,7 @@ export class Executor {
     if (session.postponed === null) releasePages(postponed.request.bytes);
   }
 
-  /** Goes on with a command that has begun: nothing may refuse it any more. */
+  /** Resumes a command that has begun: it is not checked again. */
   private goOn(session: Session, postponed: QueuedCommand): void {
     const { reply } = this.context;
     const start = reply.hold();
@@ -251,7 +251,7 @@ export class Executor {
       this.run(postponed.command, false);
     } catch (error) {
       if (!(error instanceof ScriptRunsLong)) throw error;
-      // Later, when the script has ended.
+      // It is resumed once the script has ended.
       session.postponed = postponed;
     }
     if (session.postponed !== null || session.replyMode === ReplyMode.On) return;
@@ -273,7 +273,7 @@ export class Executor {
     if (error !== '') this.timer.countError(command, error);
   }
 
-  /** A request without a command: to CLIENT REPLY SKIP it is the one whose reply is skipped. */
+  /** An empty request: CLIENT REPLY SKIP counts it as the command whose reply is skipped. */
   skipEmpty(session: Session): void {
     const { replyMode } = session;
     if (replyMode === ReplyMode.SkipNext || replyMode === ReplyMode.Skip) session.replyMode = ReplyMode.On;
@@ -291,14 +291,14 @@ export class Executor {
     if (session.tracking?.isCachingSet) this.endCaching(command);
   }
 
-  /** What CLIENT CACHING has said is for one command, or for one transaction. */
+  /** Ends the effect of CLIENT CACHING, which holds for one command, or for one transaction. */
   private endCaching(command: Command | null): void {
     const { session } = this.context;
     if (command !== null && (command.traits & CommandTrait.KeepsCaching) !== 0) return;
     if (session.tracking !== null && session.queue === null) session.tracking.isCachingSet = false;
   }
 
-  /** CLIENT REPLY OFF and SKIP: what a command replies is taken back. */
+  /** For CLIENT REPLY OFF and SKIP: checks and runs a command, and discards its reply. */
   private executeSilently(command: Command | null): void {
     const { session, reply } = this.context;
     const mode = session.replyMode;
@@ -352,7 +352,7 @@ export class Executor {
     }
   }
 
-  /** Whether CLIENT PAUSE holds a command back that has the locks now; the session has it postponed then. */
+  /** Whether CLIENT PAUSE holds back a command that already has its locks; if so, postpones it in the session. */
   isHeldBack(command: Command): boolean {
     if (!this.hasPauseBegun) return false;
     this.pauseGeneration = this.control.pauseGeneration;
@@ -383,7 +383,7 @@ export class Executor {
       const milliseconds = performance.now() - startedAt;
       timer.leaveOut(milliseconds);
       if (!hasRun) return false;
-      // It has begun, and counts when it is done.
+      // A postponed command has only begun; it is counted when it is done.
       if (context.session.postponed !== null) {
         if (context.session.isWaiting && this.control.monitorCount !== 0) this.feedMonitors(command);
         return true;
@@ -424,12 +424,12 @@ export class Executor {
       command.handler(context);
       return true;
     }
-    // What such a command waits for, a disk or a thread, shall not keep others from a shard.
+    // Such a command may wait for a disk or a thread: it must not keep a shard's lock meanwhile.
     keyspace.keptLock.letGo();
     const locksAll = (command.traits & CommandTrait.LocksAll) !== 0;
     if (command.keySpecs.length === 0 && !locksAll) {
       command.handler(context);
-      // What such a command has to record, it has recorded under the locks that it took.
+      // Such a command has already recorded its effects, under the locks that it took by itself.
       this.journal.forget();
       return true;
     }
@@ -454,7 +454,7 @@ export class Executor {
   private settle(): void {
     const { journal, context } = this;
     if (journal.changes === 0) {
-      // It may have said that it has recorded its effect, although there is none.
+      // The command may have called `journal.settled` although it changed nothing: resets that.
       journal.forget();
       return;
     }
@@ -471,7 +471,7 @@ export class Executor {
     const { context, locks } = this;
     const { request, command, reply } = context;
     const queue = session.queue ?? [];
-    // A script that is part of it may need other locks.
+    // A script in the transaction may need further locks later, and wait for them: that takes the right.
     const takesRight = queue.some(({ command: { traits } }) => (traits & CommandTrait.RunsScript) !== 0);
     if (takesRight) this.lockOrder.takeRight();
     try {
@@ -515,7 +515,7 @@ export class Executor {
     const errorsBefore = reply.errors;
     const startedAt = performance.now();
     command.handler(context);
-    // A command without keys has recorded by itself what there is to record.
+    // A command without keys, or one that runs a script, has already recorded its effects.
     if (command.keySpecs.length === 0 || (command.traits & CommandTrait.RunsScript) !== 0)
       this.journal.forget();
     else this.settle();
@@ -528,7 +528,7 @@ export class Executor {
     if (this.control.monitorCount !== 0) this.feedMonitors(command);
   }
 
-  /** Whether the user may not run a queued command any more; then that is replied. */
+  /** Whether the user has lost the right to run a queued command; if so, replies with the error. */
   private isDeniedNow(command: Command): boolean {
     const { session, request, reply, services } = this.context;
     const refusal = services.access.checkAccess(session, command, request, DenialContext.Multi);
@@ -540,7 +540,7 @@ export class Executor {
     return true;
   }
 
-  /** Counts a command whose client has waited for keys, and may not have them any more. */
+  /** Counts as refused a command whose client waited for keys and lost the right to them meanwhile. */
   countDenied(session: Session, { command, request }: QueuedCommand): void {
     const { context } = this;
     context.session = session;
@@ -548,7 +548,7 @@ export class Executor {
     this.timer.countRefused(command);
   }
 
-  /** Takes back what was replied since `start` if CLIENT REPLY wants none now. */
+  /** Discards what was replied since `start` if CLIENT REPLY is OFF or SKIP now. */
   private takeBackIfSilent(start: number): void {
     const { session, reply } = this.context;
     if (session.replyMode === ReplyMode.Off || session.replyMode === ReplyMode.Skip) {

@@ -1,4 +1,4 @@
-/** What a worker does at the end of a hold because of what was done in it. */
+/** What a worker does at the end of a lock hold: serves waiting clients and publishes what was noted. */
 
 import type { Gate, HoldEnd } from '../keyspace/gate.js';
 import type { Notices } from './notices.js';
@@ -21,10 +21,10 @@ export class HoldFinish implements HoldEnd {
 
   afterRelease(): void {
     this.gate.hasNotices = false;
-    // A client that was served gets its reply before it is told of what that has changed.
+    // A served client gets its reply before the messages about what serving it has changed.
     this.waitServer.deliver();
     this.notices.publish();
-    // Serving under other locks ends other holds.
+    // Last, since it takes other locks, and the end of those holds calls this method again.
     this.waitServer.serveDeferred();
   }
 }

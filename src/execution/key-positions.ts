@@ -22,7 +22,7 @@ export class KeyPositions {
   /** For each index what the command does with the key, as KeyFlag bits. */
   flags = new Int32Array(64);
   count = 0;
-  /** The command reads keys besides, whose names only the data tells. */
+  /** The command also reads keys whose names come from the data (SORT BY, GET). */
   reachesOtherKeys = false;
 
   private add(index: number, flags: number): void {
@@ -82,7 +82,7 @@ export class KeyPositions {
     let first = 0;
     if (begin.kind === 'index') first = begin.position;
     else if (begin.kind === 'keyword') first = keywordPosition(begin.keyword, begin.startFrom, args);
-    // A keyword that is not there names no keys.
+    // A missing keyword means that there are no such keys.
     if (first === 0) return begin.kind === 'keyword';
     let last = 0;
     let step = 1;
@@ -104,7 +104,7 @@ export class KeyPositions {
     return true;
   }
 
-  /** A count of keys with something behind it ("2x") is taken for the number. */
+  /** Keys by a leniently parsed count: text behind the number is ignored ("2x" means 2). */
   private collectCounted(specs: readonly KeySpec[], args: CommandRequest): boolean {
     this.count = 0;
     const { begin, find } = specs[specs.length - 1];
@@ -147,7 +147,7 @@ export class KeyPositions {
     return true;
   }
 
-  /** The last STORE wins. Patterns of BY and GET name keys that only the data tells. */
+  /** The last STORE wins. Patterns of BY and GET stand for keys whose names come from the data. */
   private collectSort(args: CommandRequest, mayStore: boolean): boolean {
     this.add(1, READS);
     let destination = 0;
@@ -165,7 +165,7 @@ export class KeyPositions {
     return true;
   }
 
-  /** Of several STORE and STOREDIST the last one counts, where the specs name the first of each. */
+  /** Of several STORE and STOREDIST the last one counts, while the specs find the first of each. */
   private collectGeoRadius(specs: readonly KeySpec[], args: CommandRequest): boolean {
     const isValid = this.collectSpecs(specs, args);
     const [{ begin }] = specs.slice(-1);
@@ -180,10 +180,10 @@ export class KeyPositions {
     return isValid;
   }
 
-  /** One key at its place, or if that is empty all that follow KEYS. Both are a mistake: no keys. */
+  /** Either argument 3 is the key, or it is empty and all keys follow KEYS. With both, no keys are collected. */
   private collectMigrate(args: CommandRequest): boolean {
     const flags = KeyFlag.ReadWrite | KeyFlag.Access | KeyFlag.Delete;
-    // As Redis does: its spec, which sees no KEYS at the very end, decides whether the options are looked through.
+    // As Redis does: options are only searched if the key spec finds KEYS, which it does not as the last argument.
     const last = keywordPosition('KEYS', -2, args) === 0 ? 0 : args.count;
     for (let index = 6; index < last; index++) {
       if (argumentEquals(args, index, 'KEYS')) {

@@ -1,6 +1,6 @@
 /**
- * Runs commands of a log. They have run before, so nothing of what may refuse a client's command is asked but whether
- * there is such a command; nothing is counted, and no lock is taken, since nobody else uses the keyspace.
+ * Runs commands of a log. They have run before, so they are not checked as a client's are, except that the command must
+ * exist; nothing is counted, and no lock is taken, since no other thread uses the keyspace.
  */
 
 import type { RequestParser } from '../protocol/request-parser.js';
@@ -10,7 +10,7 @@ import type { CommandContext } from './context.js';
 import type { Session } from './session.js';
 import { type Command, CommandFlag, CommandTrait } from './table/command-table.js';
 
-/** Of what a log has, an error quotes so much. */
+/** How much of a log an error quotes. */
 const QUOTED_BYTES_MAX = 128;
 
 export class LogReplay {
@@ -25,8 +25,8 @@ export class LogReplay {
   }
 
   /**
-   * Runs commands of the batch that the parser has found, from `first` to `end`. MULTI and EXEC mean nothing: whoever
-   * reads the log gives whole transactions. Stops behind a command that replied with an error, or before one that can't
+   * Runs commands of the batch that the parser has found, from `first` to `end`. MULTI and EXEC are ignored: the reader
+   * of the log passes whole transactions. Stops behind a command that replied with an error, or before one that can't
    * be run, of which `problem` then says why. Returns the index of that command, or `end`.
    */
   run(

@@ -18,14 +18,14 @@ import { equalBytes } from '../structures/copy.js';
 import { type Command, CommandTrait, onlyKey, PopEnd } from './table/command-table.js';
 
 const LINE_BYTES = 64;
-/** What is longer is hardly a packed list, or begins with something else than its length. */
+/** A value with a larger first word is hardly a packed list: the word is probably not its length. */
 const PACKED_BYTES_MAX = 4096;
-/** A shorter list has no fingerprints (structures/keyed-list.ts); of others those of the first 32 keys are fetched. */
+/** A shorter list has no fingerprints (structures/keyed-list.ts); of a longer one, those of 32 keys are prefetched. */
 const INDEXED_BYTES_MIN = 200;
 const INDEX_WORDS = 8;
 
 export class LookAhead {
-  /** Of each command's one key, where it has one. */
+  /** The hash of each command's key, for commands with exactly one. */
   readonly hashes = new Int32Array(MAX_BATCH_COMMANDS);
   readonly shards: Shard[];
   private readonly keyspace: Keyspace;
@@ -36,12 +36,12 @@ export class LookAhead {
   /** 1 for a command with the same key as the one before it. */
   readonly repeatsKey = new Uint8Array(MAX_BATCH_COMMANDS);
   private first = 0;
-  /** Commands with a key that is not the one before's. */
+  /** Number of commands whose key differs from that of the command before. */
   private newKeys = 0;
   private readonly memberHashes = new Int32Array(MAX_BATCH_COMMANDS);
   private readonly lines = new Int32Array(MAX_BATCH_COMMANDS);
   private readonly records = new Int32Array(MAX_BATCH_COMMANDS);
-  /** Where what is read ends up, so that it is not optimised away. */
+  /** Collects what is read, so that the reads are not optimised away. */
   sink = 0;
 
   /** `commands`: those of the batch. */
@@ -90,7 +90,7 @@ export class LookAhead {
 
   /** Reads what the commands from `first` to `end` will need; they are prepared. */
   run(first: number, end: number, database: number): void {
-    // What one key needs is read one after the other, by the command as well as here.
+    // With one key the loads depend on each other, so prefetching gains nothing.
     if (this.newKeys <= 1) return;
     const { shards, hashes, keyLengths, repeatsKey, lines, records } = this;
     let { sink } = this;
@@ -116,7 +116,7 @@ export class LookAhead {
         lines[index] = records[index];
         records[index] = shards[index].words[records[index]];
       }
-      // Of what is, or looks like, a packed list: its end, where it grows, and the fingerprints in front of it.
+      // Of each value that looks like a packed list, reads the end, where it grows, and the fingerprints before it.
       for (let index = first; index < end; index++) {
         const totalBytes = records[index];
         if (totalBytes <= LINE_BYTES || totalBytes > PACKED_BYTES_MAX) continue;
@@ -200,7 +200,7 @@ export class LookAhead {
     return last;
   }
 
-  /** Reads where these records come in the order of a sorted set. */
+  /** Reads the tree nodes that tell these records' places in the order of a sorted set. */
   private readOrder(first: number, last: number, shard: Shard, root: number): void {
     const { records } = this;
     for (let index = first; index < last; index++) {

@@ -18,12 +18,12 @@ import type { Command } from './table/command-table.js';
 
 const LINES_BYTES_INITIAL = 4 * 1024;
 const LINES_BYTES_KEPT_MAX = 1024 * 1024;
-/** What may wait for one worker. */
+/** Limit of the bytes that wait for one worker to take them. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
 
 const REDACTED = Buffer.from('"(redacted)"', 'latin1');
 const HEXADECIMAL = '0123456789abcdef';
-/** What follows the backslash, by byte; 0 where the byte is shown otherwise. */
+/** The character that follows the backslash, by byte; 0 for bytes that are shown otherwise. */
 const ESCAPES = new Uint8Array(256);
 for (const [character, escaped] of ['\nn', '\rr', '\tt', '\x07a', '\bb', '""', '\\\\'])
   ESCAPES[character.charCodeAt(0)] = escaped.charCodeAt(0);

@@ -1,6 +1,6 @@
 /**
- * What stands for connections where there are none: for that of a log that is replayed, or of a client of another worker, and
- * for the TLS of threads that serve nobody.
+ * Placeholders where there is no connection: while a log is replayed, for a client of another worker, and for the TLS
+ * of threads without clients.
  */
 
 import type { TlsControl } from './services.js';
@@ -20,7 +20,7 @@ export const NO_CONNECTION: ClientConnection = {
   tlsBytes: 0,
 };
 
-/** Of threads that no client configures. */
+/** For threads whose TLS no client can configure. */
 export const NO_TLS_CONTROL: TlsControl = {
   isReady: false,
   prepare: () => false,

@@ -1,7 +1,8 @@
 /**
- * What one thread has to publish of what it does under locks: events of keys (`notify-keyspace-events`), messages of
- * transactions, and keys that clients may have cached. It is noted in order, and published when the locks are free: so whoever gets a message sees the change
- * that it tells of, and nothing is formatted or sent while others wait.
+ * What one thread has to publish about its changes under locks: events of keys (`notify-keyspace-events`), messages of
+ * transactions, and keys that clients may have cached. It is noted in order, and published when the locks are free: so
+ * a client that gets a message sees the change it tells of, and nothing is formatted or sent while others wait for a
+ * lock.
  */
 
 import { classOf, EVENT_NAMES, EventClass, type KeyEvent } from '../keyspace/events.js';
@@ -14,10 +15,10 @@ import { copyBytes } from '../structures/copy.js';
 import type { Session } from './session.js';
 
 const KEPT_BYTES_MAX = 1 << 20;
-/** Of `__keyspace@`, a number and `__:`, or of an event's channel. */
+/** Room for `__keyspace@`, a number and `__:`, or for an event's channel. */
 const CHANNEL_BYTES_MAX = 64;
 
-/** A notice is five words: what it is, a number, where its bytes lie, and whose command has caused it. */
+/** A notice is five words: its kind, a number, start and length of its bytes, and the client that has caused it. */
 const NOTICE_WORDS = 5;
 
 const enum NoticeWord {
@@ -53,7 +54,7 @@ export class Notices implements ChangeListener, CacheListener {
   private message = new Uint8Array(1024);
   private messageView = new DataView(this.message.buffer);
 
-  /** Something was noted of all keys. */
+  /** A notice of a change of all keys is there: one is enough. */
   private hasAllKeys = false;
 
   constructor(gate: Gate, publisher: Publisher<Session>, invalidations: Invalidations<Session>) {

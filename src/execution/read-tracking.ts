@@ -1,4 +1,4 @@
-/** Remembers which keys a client has read that tracks them (CLIENT TRACKING). */
+/** Remembers which keys a tracking client has read (CLIENT TRACKING). */
 
 import { NamedKey } from '../keyspace/gate.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
@@ -16,7 +16,7 @@ export class ReadTracking {
     this.context = context;
   }
 
-  /** A client that tracks has run a command; the locks of its keys are still held. */
+  /** Called when a tracking client has run a command; the locks of its keys are still held. */
   note(command: Command): void {
     const { context, name, keyPositions } = this;
     const { session, request, keyspace } = context;

@@ -23,7 +23,7 @@ export interface FailoverRequest {
   readonly isForced: boolean;
 }
 
-/** Whoever can't be put off waits for the replication thread at most so long. */
+/** Limit of the wait for the replication thread when a command can't be postponed. */
 const WAIT_MS_MAX = 10_000;
 
 /** A command that waits until the replication thread has done what it asks. */
@@ -55,7 +55,7 @@ export function requestReplication(context: CommandContext, request: Replication
     context.keyspace.keptLock.letGo();
     if (request.kind === 'replicaof' && request.host !== '')
       replication.beginAsReplica(request.host, request.port);
-    // The replication thread wants all locks: with any of them held here it would be served after the transaction only.
+    // The replication thread needs all locks: while the transaction holds any, waiting for it would be in vain.
     if (!context.locks.areHeld) replication.waitUntilServed(ticket, WAIT_MS_MAX);
     return;
   }
@@ -63,7 +63,7 @@ export function requestReplication(context: CommandContext, request: Replication
   session.postponed = { command: context.command, request: context.request.copy() };
 }
 
-/** What has been confirmed: whether by the own disk (0 or 1), and by how many replicas. */
+/** Confirmations of a write: 1 if the local disk has it, else 0, and the number of replicas that have it. */
 export interface Confirmed {
   readonly local: number;
   readonly replicas: number;
@@ -91,7 +91,7 @@ export class AckWork implements PostponedWork {
   }
 }
 
-/** WAIT and WAITAOF. What they were waiting for is kept: a replica may have gone before the client is told. */
+/** WAIT and WAITAOF. The result is kept once it is reached: a replica may leave before the client is told. */
 export class ConfirmationWork extends AckWork {
   readonly wasReached: () => Confirmed | null;
 

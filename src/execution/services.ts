@@ -21,7 +21,7 @@ export interface TlsControl {
   readonly isReady: boolean;
   /** Makes a context of what is configured; false if that is not possible, and the log says why. */
   prepare(): boolean;
-  /** Has connections that come from now on use what was prepared, if anything was. */
+  /** Makes new connections use what was prepared, if anything was. */
   publish(): void;
   /** Forgets what was prepared. */
   discard(): void;
@@ -48,7 +48,7 @@ export interface ServerServices {
   readonly transfers: Transfers;
   /**
    * Sends what has been replied so far, before a long batch ends. Returns whether the batch may go on now: not if the
-   * client is closed, or if it is the others' turn.
+   * client is closed, or if other clients have their turn.
    */
   flush(session: Session): boolean;
   /** Makes a worker look at its mailbox and at requests in the client table. */
@@ -58,19 +58,19 @@ export interface ServerServices {
   multiplexingApi: string;
   /** Who the clients are, and what they may do. */
   readonly access: AccessControl;
-  /** `proto-max-bulk-len`: no string grows longer. */
+  /** `proto-max-bulk-len`: the longest that a string may grow. */
   maxBulkLengthBytes: number;
   readonly workerIndex: number;
   /** The sessions of this worker's connections, by client id. */
   readonly sessions: Map<number, Session>;
-  /** Whether an `enable-…` directive lets a client in, by where the client is. */
+  /** Whether an `enable-…` directive allows a client, which depends on its address. */
   isAllowed(permission: Permission, session: Session): boolean;
   /** Whether connections can be handed to the replication thread. */
   readonly hasReplication: boolean;
-  /** Has the server listen elsewhere; false if it can't, and listens where it did. Blocks shortly. */
+  /** Makes the server listen on other addresses; if it can't, it keeps the old ones: false. Blocks briefly. */
   listenOn(bind: readonly string[], port: number, tlsPort: number): boolean;
   readonly tls: TlsControl;
-  /** Makes room for so many clients at a time; returns for how many there is, which may be fewer. */
+  /** Makes room for so many clients at a time; returns how many there is room for, which may be fewer. */
   roomForClients(wanted: number): number;
   /** Has the acceptor follow `maxclients` and `tcp-keepalive`. */
   limitClients(): void;
@@ -78,7 +78,7 @@ export interface ServerServices {
   followConfig(): void;
   /** Loads the append-only file again (loading.ts). */
   loadAppendOnlyAgain(): string;
-  /** `enable-debug-command` and where the client is. */
+  /** Whether `enable-debug-command` allows this client DEBUG. */
   isDebugAllowed(session: Session): boolean;
   readonly log: Log;
   /** Has all workers give back the buffers that they keep for later. */
@@ -87,7 +87,7 @@ export interface ServerServices {
   wakeReplication(): void;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
-  /** While a slow script of this client runs: serves others with BUSY, and with what may end the script, if this thread can. */
+  /** While this client's slow script runs: answers others with BUSY and runs commands that end it, if possible here. */
   serveWhileBusy(session: Session): void;
   /** Runs a session's queue as one transaction; false if a pause holds it back (executor.ts). */
   executeTransaction(session: Session, isStillValid: () => boolean): boolean;

@@ -11,7 +11,7 @@ import type { QueuedCommand } from './transactions.js';
 
 export interface WatchedKey {
   readonly shard: Shard;
-  /** Slot in the shard's watch table; -1 if that was full: then any change of the shard counts. */
+  /** Slot in the shard's watch table; -1 if that was full: then any change in the shard counts as one of the key. */
   readonly slot: number;
   readonly version: number;
   readonly database: number;
@@ -30,7 +30,7 @@ export const enum ReplyMode {
   Skip = 3,
 }
 
-/** Whose limits hold for a client (`client-output-buffer-limit` and others). */
+/** The class whose limits apply to a client (`client-output-buffer-limit` and others). */
 export const enum ClientClass {
   Normal = 0,
   Replica = 1,
@@ -61,10 +61,10 @@ export interface ClientConnection {
 export interface ReplicaTraits {
   port: number;
   ip: string;
-  /** It finds the end of a snapshot by itself, and knows histories with two ids. */
+  /** It finds the end of a snapshot by itself (capability EOF), and knows histories with two ids (PSYNC2). */
   knowsEnd: boolean;
   knowsIds: boolean;
-  /** It is a Damselfly: it knows what Redis 7.0 does not. */
+  /** It is a Damselfly, so it understands more than Redis 7.0. */
   isDamselfly: boolean;
   /** It wants a snapshot and nothing more; without keys. */
   wantsSnapshotOnly: boolean;
@@ -98,15 +98,15 @@ export class Session {
   readonly createdMs: number;
   database = 0;
   protocol: 2 | 3 = 2;
-  /** The client may run commands: it has said who it is, or need not. */
+  /** The client may run commands: it has authenticated, or need not. */
   authenticated = true;
-  /** The client has said who it is, or needed not when it came: it stays this user. */
+  /** The client has authenticated, or did not have to when it connected: it keeps its user. */
   isIdentified = true;
-  /** null: nobody's commands are checked. */
+  /** null: the commands of this session are not checked. */
   user: User | null = null;
-  /** The user may not do everything: each command has to be checked. */
+  /** The user has not all permissions: each command has to be checked. */
   isRestricted = false;
-  /** The user's only selector, if it is restricted but not in its databases: quick to ask. */
+  /** The restricted user's only selector, if it allows all databases: quick to check; else null. */
   selector: Selector | null = null;
   name = '';
   libraryName = '';
@@ -115,14 +115,14 @@ export class Session {
   noEvict = false;
   noTouch = false;
   isMonitor = false;
-  /** What it is sent is the replication stream. */
+  /** The client is a replica, which is sent the replication stream. */
   isReplica = false;
   /** The session is that of the link to the primary. */
   isPrimary = false;
   replicaTraits: ReplicaTraits | null = null;
   /** It is to be handed to the replication thread, which replies. */
   handover: Handover | null = null;
-  /** Up to which position of the journal this client has written: what WAIT waits for. */
+  /** Position in the journal after this client's last write: WAIT waits until replicas have reached it. */
   writtenUntil = 0;
   closing = false;
   lastCommandId = -1;
@@ -149,7 +149,7 @@ export class Session {
   /** A command could not be queued: EXEC will refuse. */
   transactionFailed = false;
   watched: WatchedKey[] = [];
-  /** What `watched` takes. */
+  /** Memory that `watched` takes. */
   watchedBytes = 0;
 
   constructor(id: number, connection: ClientConnection, nowMs: number) {
@@ -164,7 +164,7 @@ export class Session {
     return this.subscribed !== null ? ClientClass.PubSub : ClientClass.Normal;
   }
 
-  /** Whether the session is all in its row of the client table, so that another worker can go on with it. */
+  /** Whether its row in the client table holds all of the session, so that another worker can take it over. */
   get isMovable(): boolean {
     return (
       this.clientSlot >= 0 &&

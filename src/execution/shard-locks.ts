@@ -78,21 +78,21 @@ export class ShardLocks {
     this.marks[shard.index] = 1;
   }
 
-  /** Wakes those who wait for a lock that is held. */
+  /** Wakes the threads that wait for one of the held locks. */
   stirWaiters(): void {
     const { marks } = this;
     const { shards } = this.keyspace;
     for (let index = 0; index < marks.length; index++) if (marks[index] !== 0) shards[index].stirWaiters();
   }
 
-  /** Whether the lock of a shard is held. While any are, throws for one that is not: to wait for it could be for ever. */
+  /** Whether the lock of a shard is held. While others are held, throws if it is not: waiting for it could deadlock. */
   holds(shard: Shard): boolean {
     if (!this.isLocked) return false;
     if (this.marks[shard.index] !== 0) return true;
     throw new Error(`the lock of shard ${shard.index} is wanted while others are held`);
   }
 
-  /** Takes it that all locks are held, for a thread that works alone: nobody else uses the shards, or their locks are held for it. */
+  /** Treats all locks as held, for a thread that works alone: no other uses the shards, or one holds them for it. */
   assumeAll(): void {
     this.markAll();
     this.isLocked = true;
@@ -105,7 +105,7 @@ export class ShardLocks {
     throw new Error('the locks of all shards are wanted while some are held');
   }
 
-  /** Ends the hold. What has been recorded happens as a whole. */
+  /** Ends the hold. What was recorded is committed to the journal as a whole. */
   release(): void {
     const { marks, keyspace } = this;
     keyspace.endHolds(marks);

@@ -17,5 +17,5 @@ export function queueCommand(context: CommandContext, command: Command): void {
   context.session.queuedBytes += request.bytes.length;
 }
 
-/** Whether a command may change keys, or what it has to tell replicas. */
+/** Flags of commands that may change keys, or may have something to replicate. */
 export const MAY_WRITE = CommandFlag.Write | CommandFlag.MayReplicate;

@@ -3,7 +3,7 @@
 export interface TransferRequest {
   readonly host: string;
   readonly port: number;
-  /** How long nothing may move, at any point. */
+  /** How long the transfer may make no progress, in any phase. */
   readonly timeoutMs: number;
   /** Commands whose replies must not be errors before `commands` are sent. */
   readonly preamble: Uint8Array<ArrayBuffer>;
@@ -21,9 +21,9 @@ export const enum TransferFailure {
 
 export interface TransferResult {
   readonly failure: TransferFailure;
-  /** The first error that the preamble was replied, '' if none. */
+  /** The first error among the replies to the preamble, '' if none. */
   readonly preambleError: string;
-  /** For each command that was replied the error, '' for any other reply. */
+  /** For each command that got a reply: the error, or '' for any other reply. */
   readonly replies: readonly string[];
 }
 
@@ -34,7 +34,7 @@ export interface Transfer {
 }
 
 export interface Transfers {
-  /** Begins a transfer. The worker is woken when it is over. The request's buffers are given away. */
+  /** Begins a transfer. The worker is woken when it is over. The request's buffers go to another thread. */
   start(request: TransferRequest): Transfer;
   /** Takes over the results that have come. */
   collect(): void;

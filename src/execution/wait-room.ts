@@ -25,7 +25,7 @@ export const enum WaitEnd {
   TimedOut = 1,
   /** By CLIENT UNBLOCK ERROR. */
   Unblocked = 2,
-  /** The user may not do any more what the client waits for. */
+  /** The user has lost the right to run the command. */
   Denied = 3,
   /** The server has become a replica. */
   Demoted = 4,
@@ -46,7 +46,7 @@ export class Wait implements Deadline {
   readonly places: Place[] = [];
   deadlineMs = Number.POSITIVE_INFINITY;
   heapIndex = -1;
-  /** Where the request lies that all places share. */
+  /** Where the request, which all places share, is stored. */
   requestShard: Shard | null = null;
   request = 0;
 
@@ -64,24 +64,24 @@ interface Served {
   readonly microseconds: number;
   readonly end: WaitEnd;
   readonly reply: Uint8Array;
-  /** What it has been sent since, for after the reply. */
+  /** Messages to the client since then, which follow the reply. */
   readonly messages: Uint8Array[];
 }
 
-/** The end of a wait, for whoever lets the client go on. */
+/** The end of a wait, as the worker gets it to resume the client. */
 export interface EndedWait {
   readonly session: Session;
   readonly command: QueuedCommand;
   readonly end: WaitEnd;
-  /** The reply of one that was served: bytes[offset, offset + length). */
+  /** The reply to a client that was served: bytes[offset, offset + length). */
   readonly bytes: Uint8Array;
   readonly offset: number;
   readonly length: number;
-  /** What serving it took. */
+  /** How long serving it took. */
   readonly milliseconds: number;
   /** The first word of the error that the reply is, '' for none. */
   readonly error: string;
-  /** What comes after the reply. */
+  /** Messages that follow the reply. */
   readonly messages: readonly Uint8Array[];
 }
 
@@ -98,7 +98,7 @@ export class WaitRoom {
   private readonly served: Served[] = [];
   private readonly deadlines = new Deadlines<Wait>();
 
-  /** `resume` lets a client of this worker go on. */
+  /** `resume` lets a client of this worker continue. */
   constructor(state: ProcessState, workerIndex: number, resume: (ended: EndedWait) => void) {
     this.state = state;
     this.clients = state.clients;
@@ -182,12 +182,12 @@ export class WaitRoom {
   /** Ends the waits whose time is over. */
   expire(nowMs: number): void {
     for (let wait = this.deadlines.takeDue(nowMs); wait !== null; wait = this.deadlines.takeDue(nowMs)) {
-      // If it was claimed, what ended it is on its way.
+      // If the claim fails, the wait has ended otherwise, and the message about that is on its way.
       if (this.clients.claimWait(wait.session.clientSlot, wait.ticket)) this.end(wait, WaitEnd.TimedOut);
     }
   }
 
-  /** Ends the waits of those who would change keys: the server is a replica now. */
+  /** Ends the waits of clients with write commands: the server is a replica now. */
   endWrites(): void {
     for (const wait of [...this.waits.values()]) {
       if ((wait.command.command.flags & CommandFlag.Write) === 0) continue;
@@ -206,7 +206,7 @@ export class WaitRoom {
     if (this.clients.claimWait(session.clientSlot, wait.ticket)) this.leave(wait, 0);
   }
 
-  /** Ends the wait of a client that any worker has; false if it does not wait. For CLIENT UNBLOCK. */
+  /** Ends the wait of a client of any worker; false if it does not wait. For CLIENT UNBLOCK. */
   unblock(clientId: number, slot: number, end: WaitEnd): boolean {
     const worker = this.clients.worker(slot);
     if (!this.clients.claimWaitOf(slot, clientId)) return false;
@@ -214,7 +214,7 @@ export class WaitRoom {
     return true;
   }
 
-  /** The wait of a client of this worker has ended; `finishServed` lets it go on. */
+  /** The wait of a client of this worker has ended; `finishServed` resumes it. */
   noteServed(
     clientId: number,
     keyArgument: number,
@@ -225,16 +225,16 @@ export class WaitRoom {
     this.served.push({ clientId, keyArgument, microseconds, end, reply, messages: [] });
   }
 
-  /** If a client's wait has ended and it does not know yet, keeps a message for after its reply; false if it was not. */
+  /** If a client's wait has ended but its reply is not sent yet, keeps a message to follow it; otherwise false. */
   keepMessage(clientId: number, message: Uint8Array): boolean {
     const served = this.served.find((one) => one.clientId === clientId);
     served?.messages.push(message);
     return served !== undefined;
   }
 
-  /** Lets the clients go on whose wait has ended. Nothing else may wait in the reply writer. */
+  /** Resumes the clients whose waits have ended. The reply writer must be empty. */
   finishServed(): void {
-    // Whoever goes on may serve others.
+    // A resumed client's next commands may serve further clients.
     for (let next = this.served.shift(); next !== undefined; next = this.served.shift()) {
       const { clientId, keyArgument, microseconds, end, reply, messages } = next;
       const wait = this.waitOf(clientId);
@@ -250,7 +250,7 @@ export class WaitRoom {
 
   /**
    * Takes a message of kind WaitEnded: its first number is the argument that names the key that served the client. The
-   * client goes on when all messages have been taken: it may have sent more commands, and these take messages.
+   * client is resumed only after all messages have been taken, since its next commands would take messages, too.
    */
   receive({ id, first, second, third, bytes, offset, length }: Message): void {
     this.noteServed(id, first, second, third, bytes.slice(offset, offset + length));
@@ -284,12 +284,12 @@ export class WaitRoom {
     this.control.addTimedClients(-1);
   }
 
-  /** Takes a client out of all queues; whoever has served it has taken it out of that of the key `servedArgument`. */
+  /** Removes a client from all queues except that of the key `servedArgument`: the serving thread has done that. */
   private leave(wait: Wait, servedArgument: number): void {
     this.waits.delete(wait.session.id);
     const places = wait.places.filter(({ keyArgument }) => keyArgument !== servedArgument);
     let left = places.length;
-    // Who waits refers to the request.
+    // The places in the queues refer to the request: it is freed after the last of them.
     const freeRequest = (): void => {
       const { requestShard, request } = wait;
       if (left-- > 0 || requestShard === null || request === 0) return;
@@ -302,7 +302,7 @@ export class WaitRoom {
     freeRequest();
   }
 
-  /** The same for one that has just begun, whose shards are locked. */
+  /** The same for a wait that has just begun, whose shards are locked. */
   private leaveLocked(wait: Wait): void {
     for (const { shard, waiter } of wait.places) shard.waiters.remove(waiter);
     if (wait.request !== 0) wait.requestShard?.waiters.freeRequest(wait.request);

@@ -1,10 +1,10 @@
 /**
- * Serves clients that wait for keys. Whoever has made a key ready does so at the end of the hold, while the locks are
- * held: so no command of anybody comes between the change and those who have waited for it, in the order in which they
- * came. The client may be any worker's; what it gets is sent to that worker once the locks are free.
+ * Serves clients that wait for keys. The thread that has made a key ready does this at the end of its hold, while it
+ * still holds the locks: so no other command runs between the change and the waiting clients, which are served in the
+ * order in which they came. The client may be any worker's; its reply is sent to that worker once the locks are free.
  *
- * A client that moves an element to another key needs the lock of that key's shard, too. If it is taken by somebody
- * else, and waiting for it could be for ever, the client is served next, under both locks.
+ * A client that moves an element to another key needs the lock of that key's shard, too. If another thread holds it,
+ * waiting for it here could be a deadlock: the client is served afterwards, under both locks.
  */
 
 import { entryType } from '../keyspace/entry.js';
@@ -26,7 +26,7 @@ import { Session } from './session.js';
 import { type Command, CommandFlag } from './table/command-table.js';
 import { WaitEnd } from './wait-room.js';
 
-/** What a client that was served gets, once the locks are free. */
+/** What is sent to a served client once the locks are free. */
 interface Delivery {
   readonly worker: number;
   readonly clientId: number;
@@ -51,7 +51,7 @@ export class WaitServer {
   private readonly clients: ClientTable;
   private readonly reply = new ReplyWriter();
   private readonly session = new Session(0, NO_CONNECTION, 0);
-  /** Shards that were locked to serve somebody. */
+  /** Shards that were locked to serve a client. */
   private readonly locked: Shard[] = [];
   private deliveries: Delivery[] = [];
   private deferred: Deferred[] = [];
@@ -69,9 +69,9 @@ export class WaitServer {
     const { ready } = keyspace.gate;
     context.reply = this.reply;
     context.inTransaction = false;
-    // What has made the key ready may have taken a while, and the key may have expired.
+    // The command that made the key ready may have taken a while, and the key may have expired.
     context.nowMs = Math.max(nowMs, Date.now());
-    // Serving one may make others ready.
+    // Serving the clients of one key may make other keys ready.
     for (let next = ready.shift(); next !== undefined; next = ready.shift()) this.serveKey(next);
     // A key that was found expired is recorded as deleted before others can set it.
     keyspace.journal.forget();
@@ -87,12 +87,12 @@ export class WaitServer {
     keyspace.gate.hasNotices ||= this.deliveries.length > 0 || this.deferred.length > 0;
   }
 
-  /** Serves those who wait for a key, one after the other, as long as it has something for them. */
+  /** Serves the clients that wait for a key, one after the other, as long as it has something for them. */
   private serveKey({ shard, queue }: ReadyKey): void {
     const { waiters } = shard;
     let left = waiters.count(queue);
     for (let waiter = waiters.first(queue); waiter !== 0 && left > 0; left--) {
-      // Serving removes it.
+      // Read first: serving the waiter removes it.
       const next = waiters.next(waiter);
       if (!this.serveWaiter(shard, queue, waiter)) break;
       waiter = next;
@@ -132,7 +132,7 @@ export class WaitServer {
     return true;
   }
 
-  /** Whether the user of a client that waits may not do any more what it waits for. */
+  /** Whether the user of a waiting client has lost the right to run its command. */
   private isDenied(slot: number, command: Command): boolean {
     const { context, clients, session } = this;
     const userId = clients.words[clients.wordBase(slot) + ClientWord.User];
@@ -163,7 +163,7 @@ export class WaitServer {
     this.deliveries.push({ worker, clientId, keyArgument, microseconds, end, reply });
   }
 
-  /** Makes the context that of a client that waits. */
+  /** Makes the context that of a waiting client. */
   private enter(request: WaitRequest, slot: number, command: Command): void {
     const { context, session, reply, clients } = this;
     const { bytes, view, pairs, start, count } = request;
@@ -191,7 +191,7 @@ export class WaitServer {
     return slot === 0 ? 0 : shard.words[slot];
   }
 
-  /** Sees to it that the shard of another key is locked; false if the client has to be served later for that. */
+  /** Locks the shard of another key if it is not held; if that fails, notes the key to be served later, and false. */
   private lockDestination(shard: Shard, queue: number, argument: number): boolean {
     const { context, keyspace, locked } = this;
     const slot = keySlot(context.bytes, context.argOffset(argument), context.argLength(argument));
@@ -211,7 +211,7 @@ export class WaitServer {
     return false;
   }
 
-  /** Sends what was served, when the locks are free. */
+  /** Sends the replies to served clients, when the locks are free. */
   deliver(): void {
     const { deliveries, context } = this;
     if (deliveries.length === 0) return;
@@ -227,7 +227,7 @@ export class WaitServer {
     }
   }
 
-  /** Serves those who have to be served under other locks. */
+  /** Serves the clients that have to be served under other locks. */
   serveDeferred(): void {
     if (this.deferred.length === 0) return;
     const { deferred } = this;
@@ -235,7 +235,7 @@ export class WaitServer {
     for (const waiting of deferred) this.serveUnderBoth(waiting);
   }
 
-  /** Serves those whom CLIENT PAUSE has held back, if it is over. No lock is held. */
+  /** Serves the clients that CLIENT PAUSE has held back, if it is over. No lock is held. */
   serveHeldBack(): void {
     if (this.heldBack.length === 0 || this.context.services.state.control.areWritesPaused) return;
     const { heldBack } = this;
@@ -243,7 +243,7 @@ export class WaitServer {
     for (const waiting of heldBack) this.serveUnderBoth(waiting);
   }
 
-  /** Serves those who wait for a key once more, with the lock of another shard. */
+  /** Tries again to serve the clients that wait for a key, now with the lock of the other shard as well. */
   private serveUnderBoth(waiting: Deferred): void {
     const { name, shard, other } = waiting;
     const marks = new Uint8Array(this.keyspace.shards.length);
@@ -253,12 +253,12 @@ export class WaitServer {
       this.keyspace.lockMarked(marks);
     } catch (error) {
       if (!(error instanceof ScriptRunsLong)) throw error;
-      // With the next notices, when the script has ended.
+      // Tried again with the next notices, when the script has ended.
       this.deferred.push(waiting);
       this.keyspace.gate.hasNotices = true;
       return;
     }
-    // A pause that has begun since the key became ready holds back what is left to be done.
+    // A pause that has begun since the key became ready holds these clients back.
     if (this.context.services.state.control.areWritesPaused) this.heldBack.push(waiting);
     else shard.noteReady(name);
     this.keyspace.endHolds(marks);

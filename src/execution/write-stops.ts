@@ -1,4 +1,4 @@
-/** When writes are refused since nothing can be brought to the disk. */
+/** Tells when writes are refused because data can't be written to the disk. */
 
 import { journalFails, WRITES_STOPPED } from './errors.js';
 import type { ServerServices } from './services.js';

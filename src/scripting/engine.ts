@@ -61,9 +61,9 @@ export class Library {
 
 /** An instance that has grown beyond this is replaced when its values are small again. */
 const KEPT_MEMORY_BYTES = 32 << 20;
-/** What is compiled, and garbage, may take this part of the memory before more is compiled. */
+/** Share of the memory that compiled code and garbage may take before more is compiled. */
 const COMPILED_SHARE = 0.25;
-/** Lua's own text of that error. */
+/** Lua's own text of the error for a lack of memory. */
 const NO_MEMORY = 'not enough memory';
 const LINE_ENDS = /[\r\n]/g;
 /** The longest text of an error that is not a table, as in Redis. */
@@ -78,7 +78,7 @@ export class ScriptEngine {
   replyStart = 0;
   replyLength = 0;
   failure = '';
-  /** The error that the reply or the failure is was counted when the command ran that failed with it. */
+  /** The error in the reply or failure was already counted, when the command that failed with it ran. */
   isCounted = false;
 
   private readonly host: ScriptHost;
@@ -127,7 +127,7 @@ export class ScriptEngine {
     if (instance.usedBytes < KEPT_MEMORY_BYTES / 4) this.discard();
   }
 
-  /** Sets the limit of memory, which holds for the present instance if it has not grown beyond it. */
+  /** Sets the limit of memory. A present instance that has grown beyond it is discarded. */
   limitMemory(bytes: number): void {
     this.options.memoryBytesMax = bytes;
     if (this.instance === undefined) return;
@@ -171,7 +171,7 @@ export class ScriptEngine {
   }
 
   /**
-   * Begins with an empty instance if what is compiled in this one takes too much of the memory: what a script may use is not to
+   * Discards the instance if the compiled scripts take too much of its memory: how much a script may use must not
    * depend on how many others there are.
    */
   private makeRoom(): void {
@@ -249,8 +249,8 @@ export class ScriptEngine {
   }
 
   /**
-   * What has come out of the engine as an exception: the host's own is thrown on; otherwise the code has trapped or the machine's
-   * stack is used up, which is the end of the instance, but not of the server.
+   * Handles an exception that came out of the engine. The host's own is rethrown; otherwise the code has trapped or the
+   * machine's stack is used up, which ends the instance, but not the server.
    */
   private broken(error: unknown, name: string): string {
     const instance = this.instance;
@@ -261,7 +261,8 @@ export class ScriptEngine {
   }
 
   /**
-   * Loads a library: runs its source, which registers its functions. Returns an error's text, without a code, if it is no good.
+   * Loads a library: runs its source, which registers its functions. Returns an error's text without a code if that
+   * fails.
    */
   loadLibrary(source: Uint8Array): Library | string {
     const header = parseLibraryHeader(source);
@@ -335,7 +336,7 @@ function putArguments(instance: Instance, request: ScriptArguments): boolean {
   }
   return true;
 }
-/** Longer arguments are copied by the engine of JavaScript. */
+/** Longer arguments are copied with `set` instead of a loop. */
 const COPY_BYTES_MAX = 64;
 
 /** The text of an error that ended a script, with the place where it was raised. */

@@ -6,8 +6,8 @@
  */
 
 /**
- * The engine's linear memory. When it grows, all views are replaced: nobody may keep them over a call into the engine, but
- * while a command runs they stay what they are.
+ * The engine's linear memory. When it grows, all views are replaced: do not keep them across a call into the engine.
+ * While a command runs they stay valid.
  */
 export interface ScriptMemory {
   bytes: Uint8Array;
@@ -29,8 +29,8 @@ export interface ScriptHost {
    */
   call(memory: ScriptMemory, pairStart: number, count: number): void;
   /**
-   * Asked each few milliseconds while a script runs. A text ends the script: it is the error, as "-CODE message"; without the
-   * minus, its code is ERR.
+   * Called every few milliseconds while a script runs. If it returns a text, the script ends with that error: "-CODE
+   * message", or, without the minus, a message whose code is ERR.
    */
   interrupt(): string | undefined;
   /** Whether the client may run a command with these arguments; undefined if there is no such command. */

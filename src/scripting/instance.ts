@@ -2,8 +2,8 @@
  * An instance of engine.wasm: Lua with our libraries, in a linear memory of its own.
  *
  * Nothing else is imported than what is here, so a script that breaks out of Lua is still inside of that memory. An
- * instance whose code has trapped, or has used up the machine's stack, is in no known state: whoever catches that
- * makes a new one.
+ * instance whose code has trapped, or has used up the machine's stack, is in an unknown state: the caller that catches
+ * the exception makes a new one.
  */
 import { readFileSync } from 'node:fs';
 import type { ScriptHost, ScriptMemory } from './host.js';
@@ -45,10 +45,10 @@ export interface RegisteredFunction {
 
 /** The size of the reply's window, as in assembly/reply-area.ts. */
 const REPLY_AREA_BYTES = 64 * 1024;
-/** Linear memory begins with so much, most of it never touched. */
+/** Initial size of the linear memory; most of it is never touched. */
 const INITIAL_BYTES = 16 << 20;
 
-/** What an error of Lua is in JavaScript (assembly/longjmp.wat); not an Error, whose stack trace would cost more than it. */
+/** Thrown for an error of Lua (assembly/longjmp.wat); not an Error, whose stack trace would cost too much. */
 const LONGJMP = Object.freeze({});
 
 let compiled: WebAssembly.Module | undefined;
@@ -60,12 +60,12 @@ function engineModule(): WebAssembly.Module {
 }
 
 export interface InstanceOptions {
-  /** The most that the linear memory may grow to; below 16 MiB, that. */
+  /** The most that the linear memory may grow to, but at least 16 MiB. */
   memoryBytesMax: number;
   /** REDIS_VERSION and REDIS_VERSION_NUM. */
   version: string;
   versionNumber: number;
-  /** Where math.random begins; as in Redis if there is none. */
+  /** The seed of math.random; as in Redis if undefined. */
   randomSeed: number | undefined;
 }
 
@@ -102,7 +102,7 @@ export class Instance implements ScriptMemory {
   }
 
   private imports(host: ScriptHost): Record<string, WebAssembly.ImportValue> {
-    // An exception must not be taken for a failure of the engine.
+    // Notes exceptions of the host, which must not be taken for failures of the engine.
     const guarded = <Args extends number[], Result>(call: (...args: Args) => Result) => {
       return (...args: Args): Result => {
         try {
@@ -258,7 +258,7 @@ export class Instance implements ScriptMemory {
    * fails, or there is no memory.
    */
   loadLibrary(code: Uint8Array, register: (registered: RegisteredFunction) => string | undefined): 0 | 1 | 2 {
-    // The state is made first: that needs the input, too.
+    // Makes the state first, since that uses the input area, too.
     const state = this.functionState;
     if (!this.putSource(code)) return 2;
     this.register = register;

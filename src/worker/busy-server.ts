@@ -23,7 +23,7 @@ export interface BusyWorker extends ConnectionHandler {
   afterCommands(connection: Connection, session: Session): void;
   /** Brings the client's row up to date, for others who look at it while the script runs. */
   publishClient(connection: Connection, session: Session): void;
-  /** Takes what other threads have sent; connections that move here among it, whose clients want answers. */
+  /** Takes messages of other threads: they may bring connections that move here, whose clients want answers. */
   takeMail(): void;
 }
 
@@ -32,7 +32,7 @@ export class BusyServer implements ConnectionHandler {
   private readonly context: CommandContext;
   private readonly dispatcher: Dispatcher;
   private readonly reply = new ReplyWriter(REPLY_BYTES);
-  /** Another thread has woken this one; the worker has to look at the rest when it can. */
+  /** Another thread has woken this one; the worker has to do the rest of its work for that later. */
   wasWoken = false;
 
   constructor(worker: BusyWorker, { keyspace, table, services }: CommandContext, counters: Float64Array) {
@@ -41,7 +41,7 @@ export class BusyServer implements ConnectionHandler {
     this.dispatcher = new Dispatcher(new Executor(this.context), this.reply);
   }
 
-  /** Serves what has come from all connections but one, whose script runs. */
+  /** Serves all connections that have sent something, except the one whose script runs. */
   serve(transport: SocketTransport, running: Connection | null): void {
     const { gate } = this.context.keyspace;
     const { originClient } = gate;
@@ -118,7 +118,7 @@ export class BusyServer implements ConnectionHandler {
     this.worker.onOutputPending(connection);
   }
 
-  // These come between rounds, which is not now.
+  // The worker calls these between rounds, so never while a script runs.
 
   onRoundEnd(): void {}
 

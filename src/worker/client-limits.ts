@@ -1,6 +1,6 @@
 /**
  * What a client may take, and for how long: the limits of its class (normal, replica, pubsub), those of all clients
- * together, and the narrow ones of a client that has not authenticated. Whoever exceeds one is closed.
+ * together, and the narrow ones of a client that has not authenticated. A client that exceeds one is closed.
  *
  * | limit | normal | pubsub | replica | MONITOR |
  * |---|---|---|---|---|
@@ -10,9 +10,9 @@
  * | `timeout` | yes, unless it waits for something | no | no | no |
  * | `auth-timeout` and what follows here | until it has authenticated | | | |
  *
- * A client that has to authenticate and has not yet gets the replies of Redis's static buffer, and next to nothing more
- * that waits for it to read; it sends what AUTH and HELLO need. All of them together have half of `maxclients`, and a
- * fixed sum of memory for input that is not complete, which no key is evicted for.
+ * A client that has not authenticated yet may get replies of the size of Redis's static buffer, with next to nothing
+ * left unread, and may send as much as AUTH and HELLO need. All such clients together have half of `maxclients`, and a
+ * fixed amount of memory for incomplete input, for which no key is evicted.
  */
 
 import type { Config, OutputBufferLimit } from '../config/config.js';
@@ -25,17 +25,17 @@ import type { ClientTable } from '../state/client-table.js';
 import { ServerCounter } from '../state/command-statistics.js';
 import type { Log } from '../system/log.js';
 
-/** How often connections are held against the limits that depend on time. */
+/** How often connections are checked for the limits that depend on time. */
 const CHECK_MS = 1000;
-/** Replies to what one read of a client that has not authenticated has brought; Redis has a buffer of this size. */
+/** Limit of the replies to one read of an unauthenticated client; Redis has a buffer of this size. */
 const UNAUTHENTICATED_REPLY_BYTES_MAX = 16 * 1024;
-/** Of these, what its socket does not take. */
+/** Limit of its replies that wait because its socket does not take them. */
 const UNAUTHENTICATED_PENDING_BYTES_MAX = 1024;
 /** Its input that waits for the rest of a command: the longest inline request. */
 const UNAUTHENTICATED_INPUT_BYTES_MAX = 64 * 1024;
 /** Buffers of all clients that have not authenticated. */
 const UNAUTHENTICATED_BUFFERS_BYTES_MAX = 16 * 1024 * 1024;
-/** A client is not closed for others that have not authenticated either before it has had so much time. */
+/** How long an unauthenticated client has before it may be closed in favour of other such clients. */
 const UNAUTHENTICATED_GRACE_MS = 1000;
 
 export interface ClientLimitsOptions {
@@ -77,7 +77,7 @@ export class ClientLimits {
     const limits: OutputBufferLimit[] = [];
     limits[ClientClass.Normal] = normalOutputLimit;
     limits[ClientClass.PubSub] = pubSubOutputLimit;
-    // A replica that takes what is in the backlog is not behind yet.
+    // A replica whose waiting output is no more than the backlog is not behind yet.
     const { hardBytes } = replicaOutputLimit;
     limits[ClientClass.Replica] = {
       ...replicaOutputLimit,
@@ -86,7 +86,7 @@ export class ClientLimits {
     this.outputLimits = limits;
   }
 
-  /** The users have changed: nobody may have to authenticate any more. */
+  /** The users have changed: clients may not have to authenticate any more. */
   usersChanged(): void {
     for (const connection of [...this.unauthenticated.keys()]) {
       if (connection.session !== null) this.followAuthentication(connection, connection.session);
@@ -109,7 +109,7 @@ export class ClientLimits {
       hardBytes > 0 ? Math.min(hardBytes, REPLY_BYTES_MAX) : REPLY_BYTES_MAX;
   }
 
-  /** Commands of a client have run: closes it if it may not have all that it was replied. */
+  /** Commands of a client have run: closes it if its replies exceed a limit. */
   afterCommands(connection: Connection, session: Session): void {
     if (connection.isClosed) return;
     if (!session.authenticated || this.unauthenticated.size > 0) {
@@ -120,7 +120,7 @@ export class ClientLimits {
 
   /**
    * Whether replies to a part of what has been read may be sent before the rest has run: with a hard limit they count
-   * together, and nobody gets a part. Closes the client if it may not have them.
+   * together, so no part is sent early. Closes the client if the replies exceed a limit.
    */
   maySendPart(connection: Connection, session: Session): boolean {
     if (this.closeIfOverOutputLimit(connection, session)) return false;
@@ -145,7 +145,7 @@ export class ClientLimits {
     return clients.unauthenticatedBytes() - idleBytes > UNAUTHENTICATED_BUFFERS_BYTES_MAX;
   }
 
-  /** Output waits since the client does not read. */
+  /** Called when output waits because the client does not read. */
   outputWaits(connection: Connection, session: Session): void {
     if (this.closeIfOverOutputLimit(connection, session)) return;
     const { softBytes } = this.outputLimits[session.clientClass];
@@ -153,7 +153,7 @@ export class ClientLimits {
     if (!this.overSoftLimit.has(connection)) this.overSoftLimit.set(connection, performance.now());
   }
 
-  /** Closes a client that may not have what waits for it, with what was just replied; returns whether it was. */
+  /** Closes a client whose waiting output and new replies exceed a limit; returns whether it was closed. */
   private closeIfOverOutputLimit(connection: Connection, session: Session): boolean {
     const { reply } = this.options.transport;
     const { pendingOutputBytes } = connection;
@@ -248,8 +248,8 @@ export class ClientLimits {
   }
 
   /**
-   * Half of `maxclients` is left to clients that have authenticated: beyond the other half the oldest go that have not,
-   * each worker's in proportion to those that it has.
+   * Keeps half of `maxclients` for authenticated clients: if the others exceed the other half, closes the oldest of
+   * them, in each worker in proportion to those that it has.
    */
   private closeSurplusUnauthenticated(): void {
     const { unauthenticated } = this;
@@ -290,7 +290,7 @@ export class ClientLimits {
   }
 }
 
-/** Who says nothing because it listens, or waits for the server. */
+/** Whether a client is silent because it listens, or waits for the server. */
 function isExemptFromTimeout(session: Session): boolean {
   return session.isMonitor || session.postponed !== null || session.clientClass !== ClientClass.Normal;
 }

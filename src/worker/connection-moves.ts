@@ -25,7 +25,7 @@ interface Arrival {
   readonly input: Uint8Array;
 }
 
-/** Of the worker whose connections move. */
+/** What is needed of the worker whose connections move. */
 export interface MovingWorker {
   readonly services: ServerServices;
   readonly access: AccessControl;
@@ -33,9 +33,9 @@ export interface MovingWorker {
   /** null if there is only one worker. */
   readonly placement: WorkerPlacement | null;
   readonly channels: readonly WorkerChannel[];
-  /** A connection that has come belongs to the worker. */
+  /** Called for a connection that has arrived: it belongs to the worker now. */
   adopt(connection: Connection, session: Session): void;
-  /** A connection that has gone does not. */
+  /** Called for a connection that has left. */
   forget(connection: Connection, session: Session): void;
 }
 
@@ -63,7 +63,7 @@ export class ConnectionMoves {
     this.handovers.push(connection);
   }
 
-  /** Lets connections go that are to move, as far as nothing binds them to this thread now. */
+  /** Detaches the connections that are to move, unless something binds them to this thread now. */
   onRoundEnd(): void {
     const { movers, handovers } = this;
     if (movers.length > 0) {
@@ -75,12 +75,12 @@ export class ConnectionMoves {
     if (handovers.length > 0) this.letReplicasGo(handovers);
   }
 
-  /** Lets connections of replicas go, once their replies have gone. */
+  /** Detaches connections of replicas once their replies have been sent. */
   private letReplicasGo(connections: readonly Connection[]): void {
     this.handovers = [];
     for (const connection of connections) {
       if (connection.isClosed) continue;
-      // It may not be let go at once, or not this time.
+      // Kept in the list: it may not be detached at once, or not in this round.
       this.handovers.push(connection);
       if (connection.isOutputHeld || connection.pendingOutputBytes > 0) continue;
       this.worker.sockets.detach(connection);
@@ -137,7 +137,7 @@ export class ConnectionMoves {
     const { services, access, sockets } = this.worker;
     const { clients, counters } = services.state;
     this.arrivals = [];
-    // Their users may have been made a moment before.
+    // Their users may have been created by another thread a moment before.
     access.follow();
     for (const { fd, slot, input } of arrivals) {
       const connection = sockets.attach(fd, clients.tlsSession(slot), clients.tlsRecord(slot));

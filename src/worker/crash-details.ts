@@ -7,7 +7,7 @@ const ARGUMENTS_SHOWN_MAX = 16;
 const ARGUMENT_BYTES_SHOWN_MAX = 128;
 
 /**
- * Describes what a worker was at. `isRunning`: a command ran, whose request the context still holds. Takes no
+ * Describes what a worker was doing. `isRunning`: a command ran, whose request the context still holds. Takes no
  * locks, since the thread may hold some.
  */
 export function crashDetails(context: CommandContext, isRunning: boolean): string {

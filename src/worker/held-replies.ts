@@ -1,6 +1,6 @@
 /**
- * The replies of a worker that wait until what they tell of is on the disk: with `appendfsync always` each that
- * follows a change, else those that come while the disk is far behind.
+ * The replies of a worker that wait until the changes they tell of are on the disk: with `appendfsync always` every
+ * reply after a change, otherwise only the replies while the disk is far behind.
  */
 
 import type { Journal } from '../journal/journal.js';
@@ -18,7 +18,7 @@ export class HeldReplies {
   private readonly workerCount: number;
   private readonly wakeWorker: (worker: number) => void;
   private readonly held: Connection[] = [];
-  /** What the journal's `recordedUntil` was before the commands that run. */
+  /** The journal's `recordedUntil` before the running commands. */
   private recordedBefore = 0;
 
   constructor(
@@ -44,8 +44,8 @@ export class HeldReplies {
   }
 
   /**
-   * Has the replies of a connection wait until all that has happened so far is on the disk, if it has to be. While
-   * the disk takes nothing, only those wait who have changed something: the others are told of it.
+   * Makes the replies of a connection wait until all changes so far are on the disk, if that is required. While the
+   * disk takes nothing, only clients that have changed something wait; the others get their replies.
    */
   holdIfUnsynced(connection: Connection): void {
     const { journal } = this;
@@ -62,21 +62,21 @@ export class HeldReplies {
     this.held.push(connection);
   }
 
-  /** Everything that had come has been executed: has what waits brought to the disk, and sends what need not wait. */
+  /** Called when all input has been executed: has the journal synced, and sends the replies that need not wait. */
   commit(): void {
     if (this.held.length === 0) return;
     const { ring } = this.journal;
     if (this.file.commit()) {
       ring.wakeWaiting(this.workerCount, this.wakeWorker);
     } else {
-      // First: what is brought to the disk after the look at it wakes this worker.
+      // Before `release` looks at what is on the disk: a sync after that look then wakes this worker.
       ring.markWaiting(this.worker);
       ring.wake();
     }
     this.release();
   }
 
-  /** Sends the replies that need to wait no more: all of them once `appendfsync` is another. */
+  /** Sends the replies that need not wait any more: all of them once `appendfsync` has been changed. */
   private release(): void {
     const { held } = this;
     const { synced, mustWait } = this.journal.ring;

@@ -1,7 +1,7 @@
 /**
- * What a worker does when no command asks for it: for its share of the shards it deletes what has expired, frees what is
- * large, evicts, limits what is tracked and has the kernel make large pages; the first worker also begins saves. Memory
- * that only buffers had needed is given back.
+ * What a worker does when no command asks for it: for its share of the shards it deletes expired keys, frees large
+ * values, evicts, limits the tracked keys and has the kernel make large pages; the first worker also begins saves. The
+ * memory of unused buffers is given back.
  */
 
 import { performance } from 'node:perf_hooks';
@@ -22,26 +22,26 @@ import { monotonicMs } from '../system/clock.js';
 import type { Libc } from '../system/libc.js';
 import { HugePages } from './huge-pages.js';
 
-/** The time between two ticks that active expiry may take. */
+/** How long active expiry may take between two ticks. */
 const EXPIRE_BUDGET_MS = 10;
-/** More of it for each step of `active-expire-effort`. */
+/** How much longer for each step of `active-expire-effort`. */
 const EXPIRE_EFFORT_MS = 4;
 /** The same for freeing large values. */
 const LAZY_FREE_BUDGET_MS = 10;
 /** The same for evicting. */
 const EVICTION_BUDGET_MS = 10;
-/** The same each time that nothing else is to be done: whoever comes next may have to wait for it. */
+/** The same for each call in spare time: short, since the next client may have to wait for it. */
 const SPARE_TIME_BUDGET_MS = 1;
 /** Buffers that were not needed for so long are given back. */
 const TRIM_MS = 3000;
 
-/** Of the worker whose house it is. */
+/** What is needed of the worker whose house it is. */
 export interface House {
   readonly keyspace: Keyspace;
   readonly services: ServerServices;
   readonly checks: CommandChecks;
   readonly reply: ReplyWriter;
-  /** Whether keys may be deleted that no command asks for. */
+  /** Whether keys may be deleted without a command that asks for them. */
   mayDeleteByItself(): boolean;
 }
 
@@ -56,7 +56,7 @@ export class HouseKeeping {
     const { workerIndex, state } = house.services;
     this.index = workerIndex;
     const { startedWorkers } = state.workerLoad;
-    // The workers that the process has begun with share all shards. Who is started later has none.
+    // The workers that the process has begun with share all shards. Workers that are started later have none.
     const memories = house.keyspace.shards
       .filter((shard) => workerIndex < startedWorkers && shard.index % startedWorkers === workerIndex)
       .map((shard) => shard.memory);
@@ -68,7 +68,7 @@ export class HouseKeeping {
     return Math.max(this.house.services.state.workerLoad.startedWorkers, this.index + 1);
   }
 
-  /** Nothing else is to be done. Returns whether it would have more to do. */
+  /** Called when nothing else is to be done. Returns whether work is left. */
   inSpareTime(): boolean {
     const { keyspace, checks } = this.house;
     const arePagesLeft = this.hugePages?.step() ?? false;
@@ -136,7 +136,7 @@ export class HouseKeeping {
     if (keyspace.lockOrder.slowScripts !== 0) return false;
     try {
       doDeferred();
-      // What could not be told under the locks then.
+      // Does what could not be finished after an earlier hold because of a slow script.
       if (keyspace.gate.hasNotices) keyspace.gate.holdEnd?.afterRelease();
       return action();
     } catch (error) {

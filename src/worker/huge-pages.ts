@@ -17,11 +17,11 @@
  * fails now and then for no lasting reason: while the kernel holds one of the small pages, say.
  * Where the system's setting is `never`, a first touch makes no large page, and all of a shard is put on them in this way.
  *
- * While the dataset is loaded, it can be told how far each shard will grow. What is below is advised as well: copying
- * would take a quarter of the time.
+ * While the dataset is loaded, the final size of each shard can be estimated. The memory below it is advised as well:
+ * copying would take a quarter of the time.
  *
- * What is behind the beginning is advised from the start, and the advice withdrawn again as the arena grows: the kernel would
- * otherwise fill up, by and by, the pages that were given back inside of it.
+ * The memory behind the beginning is advised from the start, and the advice is withdrawn as the arena grows over it:
+ * otherwise the kernel would gradually fill up pages in it that were given back.
  */
 
 import { readFileSync } from 'node:fs';
@@ -35,13 +35,13 @@ const MADV_COLLAPSE = 25;
 const MADV_HUGEPAGE = 14;
 const MADV_NOHUGEPAGE = 15;
 const MADV_DONTNEED = 4;
-/** Of an arena's beginning, what is put on large pages after it was touched. */
+/** Size of an arena's beginning, which is put on large pages only after it was touched. */
 const SMALL_SHARD_BYTES = 64 << 20;
-/** So much of a dataset has to be loaded before it tells something about the rest. */
+/** Share of a dataset that has to be loaded before the rest can be estimated from it. */
 const LOADED_SHARE_MIN = 0.03;
-/** What of a large page has to be in use. */
+/** How much of a large page has to be in use before it is made. */
 const USED_BYTES_MIN = HUGE_PAGE_BYTES / 2;
-/** In so many steps a page is tried before it stays as it is. */
+/** Attempts at a large page before its memory is left on small pages. */
 const TRIES_MAX = 5;
 
 export class HugePages {
@@ -55,7 +55,7 @@ export class HugePages {
   /** Addresses from which on each shard was advised, and those up to which the advice is withdrawn. */
   private readonly advisedFrom: number[];
   private readonly withdrawnTo: number[];
-  /** Up to where the beginning is advised, since it will be used; the share that was loaded when this was begun, and tops. */
+  /** Up to where the beginning is advised while loading; the loaded share and the arenas' tops when that was begun. */
   private readonly expectedTo: number[];
   private loadedFrom = -1;
   private topsThen: number[] = [];
@@ -83,10 +83,10 @@ export class HugePages {
     for (const [index, end] of ends.entries()) this.advise(this.advisedFrom[index], end, MADV_HUGEPAGE);
   }
 
-  /** `share` of the dataset is loaded. Advises what the rest will need in the beginnings of the shards. */
+  /** Called when `share` of the dataset is loaded: advises the memory that the rest will need in the beginnings. */
   followLoading(share: number): void {
     if (share < LOADED_SHARE_MIN) return;
-    // Tables are made for all keys before the first one comes: growth counts from here on.
+    // Tables for all keys are made before the first key is loaded, so growth is measured from here on.
     if (this.loadedFrom < 0) {
       this.loadedFrom = share;
       this.topsThen = this.memories.map((_, index) => this.topOf(index));
@@ -119,7 +119,7 @@ export class HugePages {
     return isMade;
   }
 
-  /** Withdraws the advice for what is below the top by now, or repeats it for what no longer is. */
+  /** Withdraws the advice for memory that is below the top now, or repeats it for memory that no longer is. */
   private withdrawAdvice(index: number, top: number): void {
     const withdrawn = this.withdrawnTo[index];
     const page = Math.max(pageOf(top), this.advisedFrom[index]);

@@ -4,7 +4,7 @@ import type { Session } from '../execution/session.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import type { MessageOutput } from '../pubsub/subscriptions.js';
 
-/** With more than this, what there is is sent before the round ends. */
+/** With more than this, messages are sent before the round ends. */
 const WRITTEN_BYTES_MAX = 1 << 20;
 const INITIAL_BYTES = 16 * 1024;
 
@@ -14,7 +14,7 @@ export class WorkerMessages implements MessageOutput<Session> {
   private readonly sendTo: (session: Session, writer: ReplyWriter, start: number) => void;
   private readonly flushAll: () => void;
 
-  /** `sendTo` has a client sent what a writer has got from `start` on, when `flushAll` is called or earlier. */
+  /** `sendTo` sends a client what the writer has from `start` on, at the latest when `flushAll` is called. */
   constructor(sendTo: (session: Session, writer: ReplyWriter, start: number) => void, flushAll: () => void) {
     this.sendTo = sendTo;
     this.flushAll = flushAll;

@@ -4,11 +4,12 @@
  * One worker that has much to do works better than several that have little: its rounds are larger, so that it sleeps,
  * wakes up and calls the kernel less per command, no lock is ever waited for, and what it writes to the journal at once
  * is more. So connections are on as few workers as the load needs. When these are busy and processors are idle, twice as
- * many are tried, and connections that have something to do move there. If they do no more together, since all use one key,
- * say, or wait for one disk, it is taken back. When processors are short, half as many are tried. When all that is to be
- * done would fit into half of fewer workers, it goes back to them. A connection that says nothing stays where it is: it costs nothing.
+ * many are tried, and connections that have something to do move there. If these get no more done, because all use one
+ * key, say, or wait for one disk, the change is undone. When processors are short, half as many are tried. When fewer
+ * workers could do all the work at half load, connections go back to them. An idle connection stays where it is: it
+ * costs nothing.
  *
- * A command that takes long holds up all that is on the same worker. Where there are such again and again, all workers
+ * A command that takes long holds up all connections of its worker. While such commands keep coming, all workers
  * are active.
  *
  * `active-workers` sets the number instead.
@@ -21,37 +22,37 @@ import type { Connection } from '../network/connection.js';
 import type { ProcessorLoad } from '../network/processor-load.js';
 import type { WorkerLoad } from '../state/worker-load.js';
 
-/** Active workers so busy on average are too few, if so many processors are idle. */
+/** Active workers that are busier than this on average are too few, if more than so many processors are idle. */
 const GROW_BUSY = 0.8;
 const GROW_IDLE_PROCESSORS = 0.25;
-/** Less busy, they may be too many, if no more than this part of all processors is idle, and half as many could do it. */
+/** Less busy ones may be too many, if less than this part of all processors is idle: half as many are tried. */
 const CROWDED_BUSY = 0.7;
 const CROWDED_IDLE_RATIO = 0.25;
-/** When all workers are not busier than this, nobody needs to know what the processors are. */
+/** When all workers together use less than this, the load of the processors is not measured. */
 const IDLE_BUSY = 0.3;
-/** For so many ticks in a row, before another number is tried; and so many are measured, after a few to settle. */
+/** Ticks in a row that ask for another number before it is tried; a trial lasts as many, after a few to settle. */
 const TRIAL_TICKS = 5;
 const SETTLING_TICKS = 2;
-/** Twice as many workers have to do so much more, half as many no less than that part. */
+/** Factor by which twice as many workers have to do more; part of the work that half as many must still do. */
 const GAIN_MIN = 1.2;
 const KEPT_MIN = 0.9;
-/** After a trial for nothing the next one comes so much later; twice as much each time that it is for nothing again. */
+/** Delay after a failed trial until the next one; it doubles each time that a trial fails again, up to a limit. */
 const HOLD_MS_MIN = 5000;
 const HOLD_MS_MAX = 60_000;
-/** Workers that would be less busy than this, on average, are enough without a trial. */
+/** If fewer workers would be less busy than this on average, they are enough, without a trial. */
 const SHRINK_BUSY = 0.5;
 const SHRINK_TICKS = 10;
-/** A round so long holds others up, and where there were two of them there may be more for so long. */
+/** A round of this length holds other connections up; after two of them, more are expected for so long. */
 const STALL_MS = 100;
 const STALL_MEMORY_MS = 30_000;
-/** Workers tell of a round in two ticks at most. */
+/** Reports within this time are of the same long round: workers report it in two ticks at most. */
 const STALL_TOLD_MS = 350;
 
-/** What the policy goes by at a tick. */
+/** What the policy decides by at a tick. */
 export interface Load {
   /** Processors that all workers use. */
   readonly busy: number;
-  /** The part of all processors that nobody uses. */
+  /** The part of all processors that is idle. */
   readonly idleRatio: number;
   /** Commands that have run since the server started. */
   readonly commands: number;
@@ -87,11 +88,11 @@ export class ActiveWorkerPolicy {
   private tickMs = 0;
   private commands = 0;
   private idleTicks = 0;
-  /** Where to it seems better to go, or is tried; ticks of that, and commands per ms in them, summed up. */
+  /** The direction that seems better, or is tried; ticks with it in a row, and the sum of their commands per ms. */
   private direction = Direction.None;
   private ticks = 0;
   private rates = 0;
-  /** Workers before the trial, 0 without one; and what they did in a ms. */
+  /** Active workers before the trial, 0 without one; and their commands per ms. */
   private triedFrom = 0;
   private rateBefore = 0;
   private readonly moreHold = new Hold();
@@ -151,7 +152,7 @@ export class ActiveWorkerPolicy {
     return isCrowded ? Direction.Fewer : Direction.None;
   }
 
-  /** Begins to count anew; no trial goes on. */
+  /** Starts counting anew, for another direction, and ends a trial. */
   private turn(direction: Direction): void {
     this.direction = direction;
     this.triedFrom = 0;
@@ -161,7 +162,7 @@ export class ActiveWorkerPolicy {
 
   private goOnWithTrial(active: number, busy: number, rate: number, nowMs: number): number {
     const before = this.triedFrom;
-    // The load has gone: that proves nothing.
+    // The load has gone, so the trial proves nothing.
     if (busy < GROW_BUSY * Math.min(before, active)) {
       this.turn(Direction.None);
       return active;
@@ -172,7 +173,7 @@ export class ActiveWorkerPolicy {
     const isMore = this.direction === Direction.More;
     this.turn(Direction.None);
     const isGood = gain >= (isMore ? GAIN_MIN : KEPT_MIN);
-    // That more is better means that fewer is worse.
+    // If more workers are better, fewer are worse, and vice versa: the worse direction is not tried for a while.
     (isMore === isGood ? this.fewerHold : this.moreHold).begin(nowMs);
     return isGood ? active : before;
   }
@@ -198,7 +199,7 @@ export class WorkerPlacement {
   private surplus = 0;
   private tickMs = 0;
   private cpuMs = 0;
-  /** So many workers are to be active once they have been started; 0: none is waited for. */
+  /** Number of workers to be active once they have been started; 0: none is being started. */
   private awaited = 0;
 
   /**
@@ -262,7 +263,7 @@ export class WorkerPlacement {
     }
     if (this.awaited > 0) return this.endAwaiting();
     const busy = load.busy();
-    // To look costs something, too.
+    // Measuring the processors has a cost, too.
     const idleRatio = busy < IDLE_BUSY ? 1 : this.processors.idleRatio(nowMs);
     const commands = this.countCommands();
     const longestRoundMs = load.longestRoundMs();
@@ -273,7 +274,7 @@ export class WorkerPlacement {
     return load.activeWorkers;
   }
 
-  /** The policy is not asked while threads are being started: that takes processors, and would spoil what it measures. */
+  /** The policy is not asked while threads are being started: that takes processors and spoils the measurements. */
   private endAwaiting(): number {
     const { load, awaited } = this;
     if (load.startedWorkers < awaited) return load.activeWorkers;
@@ -290,7 +291,7 @@ export class WorkerPlacement {
     return surplus >= Math.max(SURPLUS_MIN, SURPLUS_SHARE * share) ? surplus : 0;
   }
 
-  /** The worker to which a connection moves, of which both take note; this one if it had better stay. */
+  /** The worker to which a connection moves, counted in the loads of both; this one if it should stay. */
   takeTarget(): number {
     const { load, index } = this;
     const { activeWorkers } = load;

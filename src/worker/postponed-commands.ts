@@ -19,7 +19,7 @@ export interface PostponedOwner {
 }
 
 export class PostponedCommands {
-  /** When the first of them is to go on in any case, in ms of the monotonic clock. */
+  /** The earliest deadline of a command, at which it is resumed in any case, in ms of the monotonic clock. */
   nextDeadlineMs = Number.POSITIVE_INFINITY;
   private readonly connections = new Set<Connection>();
   private readonly services: ServerServices;
@@ -49,7 +49,7 @@ export class PostponedCommands {
     if (deadlineMs !== undefined && deadlineMs < this.nextDeadlineMs) this.nextDeadlineMs = deadlineMs;
   }
 
-  /** Lets those go on whose pause or work is over. */
+  /** Resumes the commands whose pause or work is over. */
   resume(): void {
     this.nextDeadlineMs = Number.POSITIVE_INFINITY;
     if (this.connections.size === 0) return;

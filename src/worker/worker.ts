@@ -67,11 +67,11 @@ import { WorkerMessages } from './message-output.js';
 import { WorkerPlacement } from './placement.js';
 import { PostponedCommands } from './postponed-commands.js';
 
-/** A client that is silent for so long needs no room for the rest of its command yet. */
+/** Idle time after which a client's input buffer gives back the room for the rest of its command. */
 const SHRINK_AFTER_IDLE_MS = 2000;
-/** As the acceptor says it. */
+/** The same text as the acceptor's. */
 const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
-/** Replies of one connection before the others have their turn. */
+/** Bytes of replies to one connection before the others have their turn. */
 const TURN_REPLY_BYTES_MAX = 1024 * 1024;
 /** The type of a TLS record with a handshake; the major version 3 follows it. */
 const TLS_HANDSHAKE = 0x16;
@@ -111,7 +111,7 @@ export class Worker implements ConnectionHandler {
   private readonly state: ProcessState;
   private readonly config: Config;
   private configVersion: number;
-  /** The attention up to which everything has been seen to. */
+  /** The attention version up to which everything has been handled. */
   private heeded = -1;
   private readonly keyspace: Keyspace;
   private readonly context: CommandContext;
@@ -128,14 +128,14 @@ export class Worker implements ConnectionHandler {
   /** Connections with buffers that may grow or shrink without another command. */
   private readonly unsettled = new Set<Connection>();
   private readonly postponed: PostponedCommands;
-  /** Commands are being executed: whatever fails now, the context knows which. */
+  /** Commands are being executed: if something fails now, the context tells at which command. */
   private isExecuting = false;
   private readonly heldReplies: HeldReplies;
   private readonly messages = new WorkerMessages(
     (session, writer, start) => this.deliver(session, writer, start),
     () => this.transport.flushDeliveries(),
   );
-  /** Connections that publish faster than other workers take it. */
+  /** Connections that publish faster than other workers take the messages. */
   private readonly heldBack = new Set<Connection>();
   private readonly limits: ClientLimits;
   /** The transport, if connections can move from and to it. */
@@ -146,7 +146,7 @@ export class Worker implements ConnectionHandler {
   /** Made with the first slow script. */
   private busyServer: BusyServer | null = null;
   private roundStartMs = 0;
-  /** Replies that the connection whose commands run has been sent in this turn. */
+  /** Bytes of replies sent in this turn to the connection whose commands run. */
   private turnBytes = 0;
   private hasFailed = false;
   private nodeTls: NodeTls | null = null;
@@ -185,7 +185,7 @@ export class Worker implements ConnectionHandler {
         sessions,
         workerIndex: options.index,
         close: (session) => this.closeSoon(session),
-        // The first time is before there are any clients.
+        // The first call comes from the constructor, before there are limits or clients.
         changed: () => this.limits?.usersChanged(),
         wakeWorker: (index) => this.channels[index].wake(),
         mayWait: () => !this.context.locks.areHeld,
@@ -308,7 +308,7 @@ export class Worker implements ConnectionHandler {
     };
   }
 
-  /** Opens the way to the clients; over sockets of its own, the worker can pass connections on. */
+  /** Creates the transport; if it has sockets of its own, the worker can pass connections on. */
   private createTransport(libc: Libc | null, reply: ReplyWriter, log: Log): Transport {
     const { options } = this;
     if (this.acceptor === null || libc === null) {
@@ -344,7 +344,7 @@ export class Worker implements ConnectionHandler {
 
   start(): void {
     process.on('exit', () => {
-      // The main thread reports that this one has ended, but can't know what it was at.
+      // The main thread reports that this one has ended, but can't know what it was doing.
       if (!this.hasFailed && !this.channel.isStopped) this.reportEnd();
     });
     this.transport.start();
@@ -426,22 +426,22 @@ export class Worker implements ConnectionHandler {
 
   /**
    * Whether a key found expired may be deleted: not while nothing can be recorded, nor while CLIENT PAUSE holds writes
-   * back, except by a write.
+   * back, unless the running command is a write.
    */
   private mayExpire(): boolean {
     if (this.state.appendOnly.writeError !== 0) return false;
-    // Its primary says when keys go, unless clients write to a replica.
+    // The primary decides when a replica's keys expire, unless clients write to the replica.
     if (this.state.replication.isReplica) return (this.context.command.flags & CommandFlag.Write) !== 0;
     return !this.state.control.areWritesPaused || (this.context.command.flags & CommandFlag.Write) !== 0;
   }
 
-  /** The same for keys that are deleted while no command asks for them. */
+  /** The same for keys that are deleted without a command that asks for them. */
   private mayDeleteByItself(): boolean {
     const { appendOnly, replication } = this.state;
     return !replication.isReplica && appendOnly.writeError === 0 && !this.state.control.areWritesPaused;
   }
 
-  /** Whether an `enable-…` directive lets a client in. */
+  /** Whether an `enable-…` directive allows a client. */
   private isAllowed(permission: Permission, session: Session): boolean {
     return (
       permission === 'yes' || (permission === 'local' && isLoopbackAddress(session.connection.peerAddress()))
@@ -481,7 +481,7 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  /** Sees to what other threads have changed, or sent: one load if it is nothing. */
+  /** Handles what other threads have changed or sent; costs one load if there is nothing. */
   private heed(): void {
     const attention = this.state.attention.version(this.options.index);
     if (attention === this.heeded) return;
@@ -494,15 +494,15 @@ export class Worker implements ConnectionHandler {
   }
 
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number {
-    // What others have been told is done, this client is told before what it asks now.
+    // Changes that other clients were told are done must take effect before this client's commands run.
     this.heed();
     const { session } = connection;
     if (session === null) return end;
-    // Its input goes along with it.
+    // Its input moves along with the connection.
     if (session.handover !== null) return start;
     this.context.nowMs = Date.now();
     if (this.roundStartMs === 0) this.roundStartMs = monotonicMs();
-    // Not while a slow script runs: the worker that is to have it may be the script's.
+    // No moves while a slow script runs: the target may be the worker that runs it.
     this.moves?.noteInput(connection, this.keyspace.lockOrder.slowScripts === 0);
     session.lastInteractionMs = this.roundStartMs;
     if (
@@ -535,12 +535,12 @@ export class Worker implements ConnectionHandler {
     this.noteTraffic(connection, session, position - start, end - position);
     this.services.monitors.flush();
     this.limits.evictClients();
-    // Among the commands may have been CLIENT KILL. The rest can wait for the next ones.
+    // One of the commands may have been CLIENT KILL. Other news can wait for the next commands.
     if (this.state.attention.version(this.options.index) !== this.heeded) this.takeRequests();
     return position;
   }
 
-  /** A client speaks TLS where the server does not. It is closed: it would wait for a reply without end. */
+  /** Closes a client that speaks TLS on a port without TLS: it would wait for a reply forever. */
   private refuseTls(connection: Connection, session: Session): void {
     const client = this.describe(session);
     this.services.log(
@@ -555,7 +555,7 @@ export class Worker implements ConnectionHandler {
     if (session === null) return;
     session.lastInteractionMs = monotonicMs();
     this.state.counters.server[ServerCounter.Reads]++;
-    // The tick measures what it takes.
+    // The tick measures its buffers.
     this.unsettled.add(connection);
     this.limits.inputWaits(connection, session, connection.inputLength);
     if (!session.authenticated) this.publishBuffers(connection, session);
@@ -563,7 +563,7 @@ export class Worker implements ConnectionHandler {
 
   /** What has to happen once commands of a connection have run. */
   afterCommands(connection: Connection, session: Session): void {
-    // Who has not authenticated is told nothing of the data.
+    // Replies to an unauthenticated client tell nothing of the data, so they need not wait for the disk.
     if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
     if (session.handover !== null) {
@@ -589,7 +589,7 @@ export class Worker implements ConnectionHandler {
   private waitForJournal(): void {
     this.keyspace.keptLock.letGo();
     if (this.keyspace.journal.ring.waitUntilReady(this.isJournalFailing)) return;
-    // The journal thread takes this back when the disk goes on.
+    // The journal thread clears this when the disk accepts data again.
     this.state.appendOnly.writeError = constants.errno.ETIMEDOUT;
     this.services.log('The disk does not take what is to go to the append only file', 'warning');
   }
@@ -609,16 +609,16 @@ export class Worker implements ConnectionHandler {
     this.wakeReplication();
   }
 
-  /** Has what was recorded go to replicas. */
+  /** Wakes the replication thread, if it asked for that, to send what was recorded to replicas. */
   private wakeReplication(): void {
     if (this.keyspace.journal.ring.wakesReplication) this.channels[this.options.workerCount].wake();
   }
 
-  /** Has a client sent a message, or a part of one that more clients get. */
+  /** Sends a client a message, or a part of one that several clients get. */
   private deliver(session: Session, writer: ReplyWriter, start: number): void {
     const { reply } = this.transport;
     if (this.isExecuting && session === this.context.session && session.replyMode === ReplyMode.On) {
-      // It comes before the reply to the command that has caused it.
+      // The message comes before the reply to the command that has caused it.
       reply.raw(writer.bytes, start, writer.length - start);
       return;
     }
@@ -637,7 +637,7 @@ export class Worker implements ConnectionHandler {
     this.heldReplies.holdIfUnsynced(connection);
   }
 
-  /** Reads again from those who publish faster than others take it, once these keep up. */
+  /** Reads again from the connections in `heldBack` once no worker is behind with messages any more. */
   private releaseHeldBack(): void {
     if (this.heldBack.size === 0) return;
     const { outbox } = this.state;
@@ -658,7 +658,7 @@ export class Worker implements ConnectionHandler {
     this.onRoundEnd();
   }
 
-  /** A client that has waited for keys goes on. */
+  /** Resumes a client that has waited for keys. */
   private resumeWaiting({
     session,
     command,
@@ -705,14 +705,14 @@ export class Worker implements ConnectionHandler {
     this.transport.resumeReading(connection);
   }
 
-  /** Replies why a client gets nothing that has waited, and has it logged. */
+  /** Replies to a client that has waited why it gets nothing, and logs the denial. */
   private replyDenied(session: Session, { command, request }: QueuedCommand): void {
     const refusal = this.access.checkAccess(session, command, request, DenialContext.TopLevel);
-    // If it may again by now, what it waited for has gone to somebody else.
+    // The user may have the right again by now, but then another client was served instead.
     this.transport.reply.error(refusalError(refusal === Refusal.None ? Refusal.Key : refusal, command));
   }
 
-  /** Closes a connection whose user has gone, or lost channels: the one whose command runs when it has its reply. */
+  /** Closes a connection whose user was deleted, or lost channels; if its command runs now, once it has its reply. */
   private closeSoon(session: Session): void {
     const { clients } = this.state;
     if (this.isExecuting && session === this.context.session) session.closing = true;
@@ -723,7 +723,7 @@ export class Worker implements ConnectionHandler {
     this.moves?.onDetached(connection);
   }
 
-  /** A slow script of a client runs here: sees what other clients want. */
+  /** Serves other clients while a slow script of this client runs here. */
   private serveWhileBusy(session: Session): void {
     const { sockets } = this;
     if (sockets === null) return;
@@ -755,7 +755,7 @@ export class Worker implements ConnectionHandler {
     counters.server[ServerCounter.OutputBytes] += replyBytes;
     counters.server[ServerCounter.Reads]++;
     counters.server[ServerCounter.Writes]++;
-    // The connection gets a buffer for what is cut only after this; `unsettled` has it measured later.
+    // The buffer for an incomplete command is allocated only after this; `unsettled` has it measured later.
     const freeBytes = keptBytes === 0 ? 0 : Math.max(this.bytesNeeded, connection.queryBufferFreeBytes);
     this.services.clientRows.publish(session, keptBytes, freeBytes, readBytes);
     if (keptBytes > 0) this.unsettled.add(connection);
@@ -810,7 +810,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onWake(): void {
-    // What follows may wait for a disk.
+    // No lock is kept, since what follows may wait for a disk.
     this.keyspace.keptLock.letGo();
     this.followRole();
     this.keyspace.journal.ring.drain();
@@ -824,7 +824,7 @@ export class Worker implements ConnectionHandler {
     this.houseKeeping.followAppendOnly();
   }
 
-  /** Who waits to change keys does so in vain on a replica. */
+  /** Ends the waits of clients with write commands when the server has become a replica. */
   private followRole(): void {
     const { isReplica } = this.state.replication;
     if (isReplica && !this.wasReplica) this.services.waitRoom.endWrites();
@@ -852,7 +852,7 @@ export class Worker implements ConnectionHandler {
     else if (kind === MessageKind.Connection) this.moves?.receive(message);
   };
 
-  /** Sends bytes that are no reply to a connection. Nothing else may wait in the reply writer. */
+  /** Sends a connection bytes that are not a reply. The reply writer must be empty. */
   private sendTo(session: Session, bytes: Uint8Array, offset: number, length: number): void {
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
@@ -897,7 +897,7 @@ export class Worker implements ConnectionHandler {
     }
   }
 
-  /** The command has run, or waits for keys now: then it is not read from until it is served. */
+  /** A postponed command has run, or waits for keys now: then the connection is not read until it is served. */
   private hasGoneOn(connection: Connection, session: Session): void {
     if (session.isWaiting) {
       connection.closesOnEnd = true;
@@ -910,7 +910,7 @@ export class Worker implements ConnectionHandler {
   }
 
   onSpareTime(): boolean {
-    // Whoever loads would have to wait.
+    // It would hold up the threads that load.
     if (this.executor.checks.isLoading) return false;
     return this.houseKeeping.inSpareTime();
   }
@@ -929,7 +929,7 @@ export class Worker implements ConnectionHandler {
     this.readMailbox();
     this.takeRequests();
     this.postponed.resume();
-    // A connection that has moved here, or goes on, may have run commands.
+    // Connections that have moved here, or were resumed, may have run commands.
     this.onRoundEnd();
     if (this.postponed.size > 0) isWorkLeft = true;
     this.followLoading();
@@ -938,10 +938,10 @@ export class Worker implements ConnectionHandler {
     engine.trim();
     this.state.runningScripts.noteVmBytes(this.options.index, engine.usedBytes);
     this.placement?.tick(monotonicMs(), this.config.activeWorkers);
-    // With `always`, nobody has woken the journal thread for what has expired.
+    // With `appendfsync always`, the journal thread has not been woken for expired keys yet.
     this.keyspace.journal.ring.wakeIfPending();
     this.waitServer.serveHeldBack();
-    // What has expired may have served somebody, and caused messages.
+    // Expiring keys may have served waiting clients, and caused messages.
     this.services.waitRoom.finishServed();
     this.messages.flush();
     this.limits.tick(monotonicMs());
@@ -949,7 +949,7 @@ export class Worker implements ConnectionHandler {
     return isWorkLeft;
   }
 
-  /** Keeps the rows up to date of clients with buffers, and gives back what idle ones do not need. */
+  /** Updates the rows of clients with buffers, and gives back the buffers that idle ones do not need. */
   private measureUnsettled(): void {
     if (this.unsettled.size === 0) return;
     const nowMs = monotonicMs();

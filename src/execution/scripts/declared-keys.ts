@@ -1,10 +1,10 @@
 /**
- * Tells of a script whether all keys that its commands work on are among those that its caller declares, whatever the
- * data and the arguments are. Such a script never needs another lock than those that it begins with, so it runs beside
- * all others (memory/lock-order.ts).
+ * Decides whether all keys that a script's commands work on are among those that its caller declares, whatever the data
+ * and the arguments are. Such a script never needs other locks than those that it begins with, so it can run in
+ * parallel with all others (memory/lock-order.ts).
  *
- * What is looked at are the words of the source, not what they do: a command has to be called by its name in quotes, and
- * where it takes a key there has to be `KEYS[…]`, or a variable that is nothing else. Whatever goes beyond that makes the answer no.
+ * Only the tokens of the source are examined, not what they do: a command has to be called by its name in quotes, and
+ * each of its keys has to be `KEYS[…]`, or a variable that is never anything else. In all other cases the answer is no.
  */
 
 import { KeyPositions } from '../key-positions.js';
@@ -73,7 +73,7 @@ const COMMANDS_WHOLE_MAX = 200_000;
 const TOKEN =
   /\s+|--\[(=*)\[[\s\S]*?\]\1\]|--[^\n]*|[A-Za-z_]\w*|(?:0[xX][\da-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*'|\[(=*)\[[\s\S]*?\]\2\]|\.\.\.|\.\.|==|~=|<=|>=|[-+*/%^#<>=(){}[\];:,.]/y;
 
-/** The tokens of a source; null if it has something else. */
+/** The tokens of a source; null if a part of it is no token. */
 function tokensOf(source: string): Token[] | null {
   const tokens: Token[] = [];
   TOKEN.lastIndex = 0;
@@ -99,7 +99,7 @@ function tokensOf(source: string): Token[] | null {
 const enum ArgumentKind {
   /** A declared key. */
   Key,
-  /** A text or a number that stands there. */
+  /** A literal text or number. */
   Literal,
   /** All declared keys, or some of them, from one `unpack`. */
   AllKeys,
@@ -111,7 +111,7 @@ interface Argument {
   readonly text: string;
 }
 
-/** How an argument shows in the request that stands for a call. */
+/** Placeholders for arguments in the request that is made up for a call. */
 const KEY_TEXT = '\u0001key';
 const OTHER_TEXT = '\u0001other';
 
@@ -159,7 +159,7 @@ class SourceReading {
       if (LIBRARIES.has(name)) {
         if (!this.isGoodUse(at)) return false;
       } else if (this.callNames.has(name)) {
-        // Where it is declared it is followed by what it is.
+        // In its declaration, `=` follows the name.
         if (!this.is(at + 1, '=') && !(this.is(at + 1, '(') && this.isGoodCall(at + 1))) return false;
       } else if (name === 'KEYS' && !this.isGoodKeys(at)) {
         return false;
@@ -179,7 +179,7 @@ class SourceReading {
         keys.add(this.nameAt(at + 3));
       }
     }
-    // One that is given a value, or declared, anywhere else may be something else there.
+    // A variable that is declared or assigned anywhere else may have another value there.
     for (const name of keys) if (this.bindings(name) === 1) this.keyNames.add(name);
     for (const name of calls) if (this.bindings(name) === 1) this.callNames.add(name);
   }
@@ -234,7 +234,7 @@ class SourceReading {
     return end < 0 ? 0 : end + 1;
   }
 
-  /** Whether no operator, call or index goes on with the expression that ends before this position. */
+  /** Whether the expression ends before this position: no operator, call or index continues it. */
   private endsExpression(at: number): boolean {
     const token = this.tokens[at];
     if (token === undefined || this.is(at, ',') || this.is(at, ';')) return true;
@@ -275,7 +275,7 @@ class SourceReading {
     return name === '' || STATEMENT_WORDS.has(name);
   }
 
-  /** Whether a name is one of several on the left of an assignment: `a, b = …`. What is no such thing may be taken for one. */
+  /** Whether a name is one of several on the left of an assignment: `a, b = …`. May be true for other code as well. */
   private isAssigned(at: number): boolean {
     let end = at + 1;
     while (this.is(end, ',') && this.nameAt(end + 1) !== '') end += 2;
@@ -293,7 +293,7 @@ class SourceReading {
     return -1;
   }
 
-  /** KEYS may be indexed, counted, unpacked and gone through. */
+  /** KEYS may be indexed, counted, unpacked and iterated over. */
   private isGoodKeys(at: number): boolean {
     const end = this.keyEnd(at);
     if (end > 0) {
@@ -307,7 +307,7 @@ class SourceReading {
     return (user === 'ipairs' || user === 'pairs') && this.is(at + 1, ')');
   }
 
-  /** Whether a list of expressions, the second of which comes at the comma `at`, is given values: looks for `=` at its end. */
+  /** Whether a list of expressions, whose first comma is at `at`, is assigned to: looks for `=` at its end. */
   private isTargetList(at: number): boolean {
     let depth = 0;
     for (let end = at; end < this.tokens.length; end++) {
@@ -324,7 +324,7 @@ class SourceReading {
     return false;
   }
 
-  /** A library may be asked for a function that calls no command, or a command may be called. */
+  /** Whether a library is used for a function that calls no command, or for a call on declared keys only. */
   private isGoodUse(at: number): boolean {
     if (!this.is(at + 1, '.')) return false;
     const name = this.nameAt(at + 2);
@@ -379,7 +379,7 @@ class SourceReading {
       command.keyRule !== KeyRule.SortReadOnly
     ) {
       const key = args[command.singleKey];
-      // With fewer arguments the command is refused, unless the last one stands for several.
+      // With fewer arguments the command is refused, unless the last one expands to several.
       if (key === undefined) return args[args.length - 1].kind === ArgumentKind.Literal;
       return (
         key.kind === ArgumentKind.Key ||
@@ -391,7 +391,7 @@ class SourceReading {
       command.keySpecs.every(({ begin, find }) => begin.kind === 'index' && find.kind === 'range');
     for (const [index, { kind }] of args.entries()) {
       if (kind === ArgumentKind.Other && (!hasPlainSpecs || index === args.length - 1)) {
-        // What comes last may be several values.
+        // The last argument may expand to several values.
         if (!hasPlainSpecs || !this.isOneValue(args[index])) return false;
       }
       if (kind === ArgumentKind.AllKeys && !command.takesOnlyKeys) return false;
@@ -408,7 +408,7 @@ class SourceReading {
     return true;
   }
 
-  /** Whether an argument that is last can't be several: it is `ARGV[…]`. */
+  /** Whether the last argument can't expand to several values, since it is `ARGV[…]`. */
   private isOneValue({ text }: Argument): boolean {
     return text === 'ARGV[]';
   }

@@ -1,6 +1,6 @@
 /**
- * The libraries of functions as a worker has compiled them. All threads share the sources (keyspace/function-store.ts): who
- * finds that they have changed loads what is new and forgets what is gone.
+ * The libraries of functions as a worker has compiled them. All threads share the sources (keyspace/function-store.ts):
+ * a worker that finds them changed loads new libraries and forgets deleted ones.
  */
 
 import type { FunctionStore } from '../../keyspace/function-store.js';
@@ -64,7 +64,7 @@ export class KnownFunctions {
         (library) => Buffer.compare(library.source, source) === 0,
       );
       const library = known ?? this.loadLibrary(source);
-      // It has been loaded elsewhere: what can be wrong with it here is only a lack of memory.
+      // Another thread has loaded it before, so here it can only fail for lack of memory.
       if (library instanceof Library) libraries.set(library.name, library);
     }
     this.adopt(libraries);
@@ -132,7 +132,7 @@ export class KnownFunctions {
       }
     }
     const libraries = policy === RestorePolicy.Flush ? new Map<string, Library>() : new Map(this.libraries);
-    // Those that are replaced do not stand in the way of functions that have moved to another library.
+    // Removes all replaced libraries first: a function may have moved from one of them to another.
     if (policy === RestorePolicy.Replace) for (const { name } of loaded) libraries.delete(name);
     for (const library of loaded) {
       const error = this.add(libraries, library, false);

@@ -1,6 +1,6 @@
 /**
  * The scripts that a worker has compiled, found by their SHA-1 or by their source. All workers share the sources
- * (state/script-cache.ts): what is compiled here counts only as long as it is there.
+ * (state/script-cache.ts): a script compiled here is valid only as long as the cache has its source.
  */
 
 import { hash as hashOf } from 'node:crypto';
@@ -13,18 +13,18 @@ import { usesOnlyDeclaredKeys } from './declared-keys.js';
 
 export const SHA_DIGITS = 40;
 const FAST_PLACES = 256;
-/** Compiled scripts that the cache has not any more are looked for when there are so many more here than there. */
+/** With so many more compiled scripts here than in the cache, those that it no longer has are released. */
 const FORGOTTEN_MAX = 100;
-/** How long a script that has been run again for the lock of a shard takes it at once. */
+/** For so many runs, a script that was run again for the lock of a shard takes that lock from the start. */
 const RUNS_REMEMBERED = 64;
 
-/** What is known of a script or a function, so that it takes the locks that it will need. */
+/** The locks that a script or a function will need, as far as earlier runs have shown. */
 export class LockNeeds {
   /** All keys are declared (declared-keys.ts), or it does not write: it needs no right (memory/lock-order.ts). */
   needsNoRight: boolean;
-  /** It has written when it had not the right: it takes the right before it begins. */
+  /** An earlier run came to write without the right: now it takes the right before it begins. */
   takesRight = false;
-  /** Shards, by index, that it was run again for, and how often they are still taken at once. */
+  /** Shards, by index, that it was run again for, and for how many more runs they are locked from the start. */
   private readonly shards = new Set<number>();
   private runsLeft = 0;
 
@@ -42,7 +42,7 @@ export class LockNeeds {
     return this.runsLeft > 0;
   }
 
-  /** The shards to lock at once with those of its keys; forgets them after some runs. */
+  /** The shards to lock together with those of its keys; forgets them after some runs. */
   takeShards(): Iterable<number> {
     if (--this.runsLeft === 0) {
       const shards = [...this.shards];
@@ -205,7 +205,7 @@ export function shaWords(digits: string): Int32Array | null {
   return words;
 }
 
-/** A place by the length of a source and some of its bytes. */
+/** A table place computed from the length of a source and some of its bytes. */
 function samplePlace(view: DataView, offset: number, length: number): number {
   let hash = length;
   const step = Math.max(4, length >> 4);

@@ -17,7 +17,7 @@ const NO_HOST: ScriptHost = {
   setReplication: () => {},
 };
 
-/** Adds libraries to those of a keyspace that nobody else uses. Returns what is wrong with them, '' if nothing. */
+/** Adds libraries to those of a keyspace that no other thread uses. Returns what is wrong with them, '' if nothing. */
 export function loadFunctions(keyspace: KeyspaceHandle, sources: readonly Uint8Array[]): string {
   if (sources.length === 0) return '';
   const options = { version: REDIS_VERSION, versionNumber: REDIS_VERSION_NUMBER };

@@ -1,7 +1,7 @@
 /**
- * The locks of one script. It begins with those of its keys; what it touches besides is locked when it comes to that. While
- * it has changed nothing, it can be run again with more of them; after that it may have to wait, for which it needs the
- * right (memory/lock-order.ts).
+ * The locks of one script. It begins with those of its keys; other shards are locked when it first touches them. While
+ * it has changed nothing, it can be run again with more locks; after that it may have to wait for a lock, for which it
+ * needs the right (memory/lock-order.ts).
  */
 
 import type { Keyspace } from '../../keyspace/keyspace.js';
@@ -17,7 +17,7 @@ import type { LockNeeds } from './known-scripts.js';
 const NEEDS_ALL = CommandTrait.AllShards | CommandTrait.LocksAll;
 /** After so many attempts a script gets the locks of all shards. */
 const ATTEMPTS_MAX = 3;
-/** Between two looks at what else is to be done while a lock is waited for. */
+/** How often other work is looked at while a lock is waited for. */
 const WAIT_MS = 10;
 
 export class ScriptHold {
@@ -52,7 +52,7 @@ export class ScriptHold {
     this.mustRunAgain = false;
   }
 
-  /** Takes the locks of the shards of so many keys, from pair number `first` on, and what else the script is known to need. */
+  /** Takes the locks for `keyCount` keys, from pair number `first` on, and others that the script is known to need. */
   lock(request: CommandRequest, first: number, keyCount: number): void {
     const { locks, keyspace, needs } = this;
     this.mustRunAgain = false;
@@ -77,7 +77,7 @@ export class ScriptHold {
     }
   }
 
-  /** Ends the hold. What was recorded happens as a whole. */
+  /** Ends the hold. What was recorded is committed to the journal as a whole. */
   release(): void {
     this.locks.release();
     this.dropRight();
@@ -103,7 +103,7 @@ export class ScriptHold {
     return true;
   }
 
-  /** Sees to it that the locks are held of what a command works on, with `wait` if need be. Returns false if the script has to be run again. */
+  /** Takes the locks that a command needs; `wait` is as for `reach`. Returns false if the script must be run again. */
   covers(command: Command, request: CommandRequest, wait: () => void): boolean {
     const { keyPositions, keyspace } = this;
     if ((command.traits & NEEDS_ALL) !== 0) return this.reachAll(wait);
@@ -146,7 +146,7 @@ export class ScriptHold {
     return !this.hasWritten && !this.isInTransaction;
   }
 
-  /** It was thought that the script needs no other locks. */
+  /** The script was wrongly thought to need no other locks: corrects that for later runs. */
   private admitMistake(): void {
     this.needs.needsNoRight = false;
     this.needs.takesRight = true;

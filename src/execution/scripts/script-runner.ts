@@ -1,7 +1,7 @@
 /**
  * Runs scripts and functions: takes their locks, lets the engine run, and runs the commands that they call, with the
- * handlers that clients' commands have. What a script does is one piece: its locks are held until it has ended, then what it
- * has recorded is appended to the journal as a whole, and those who wait are served.
+ * handlers that clients' commands have. A script is atomic: its locks are held until it has ended, then what it has
+ * recorded is appended to the journal as a whole, and clients that wait for keys are served.
  *
  * `checkCommand` is the one place where a script's command may be refused.
  */
@@ -35,18 +35,18 @@ import { type KnownFunction, KnownFunctions } from './known-functions.js';
 import { type KnownScript, KnownScripts, type LockNeeds, SHA_DIGITS } from './known-scripts.js';
 import { ScriptHold } from './script-hold.js';
 
-/** Of a script's commands every so many is timed, and all of the first ones. */
+/** A script's first commands are timed, and later ones whose number has none of the mask's bits. */
 const TIMED_COMMANDS = 4;
 const TIMED_MASK = 31;
-/** Between two looks at other clients while a slow script runs. */
+/** How often other clients are served while a slow script runs. */
 const SERVE_INTERVAL_MS = 5;
 const KILLED = '-ERR Script killed by user with SCRIPT KILL...';
 /** How long a library may take to load. */
 const LOAD_MS_MAX = 500;
 const LOAD_TIMEOUT = '-ERR FUNCTION LOAD timeout';
-/** Nobody sees it: the script is run again, or what made it end is thrown on. */
+/** Never shown to a client: the script is run again, or the exception that ended it is rethrown. */
 const ENDED = 'ERR ended';
-/** A reply that has the engine ask whether the script has to end. */
+/** First byte of a reply that makes the engine ask (`interrupt`) whether the script has to end. */
 const ASK = 0;
 const JOURNAL_FLAG = 1;
 /** Scripts and transactions within scripts: not even DEBUG allows them. */
@@ -57,9 +57,9 @@ const COMMAND_ARGUMENTS_SHOWN = 32;
 const ARGUMENT_BYTES_SHOWN = 200;
 const MINUS = 0x2d;
 
-/** What the executor lets a script know of it. */
+/** The part of the executor that scripts use. */
 export interface ScriptExecutor {
-  /** Whether CLIENT PAUSE holds a command back that has the locks now; the session has it postponed then. */
+  /** Whether CLIENT PAUSE holds back a command that already has its locks; if so, postpones it in the session. */
   isHeldBack(command: Command): boolean;
 }
 
@@ -88,7 +88,7 @@ export class ScriptRunner implements ScriptHost {
   private readonly control: ControlBlock;
   private readonly running: RunningScripts;
   private readonly hold: ScriptHold;
-  /** Nobody else uses the keyspace: there are no locks. */
+  /** No other thread uses the keyspace: no locks are taken. */
   private readonly isReplaying: boolean;
 
   private readonly session = new Session(0, NO_CONNECTION, 0);
@@ -104,19 +104,19 @@ export class ScriptRunner implements ScriptHost {
   private hasWritten = false;
   private isInTransaction = false;
   private startMs = 0;
-  /** What TIME says in this script; -1: nobody has asked yet. */
+  /** What TIME says in this script; -1: not asked yet. */
   private frozenMicroseconds = -1;
-  /** This is a replica without its primary that does not serve what may be old. */
+  /** This is a replica without its primary, which is configured not to serve stale data. */
   private needsFreshData = false;
-  /** A script runs; else, when the engine asks, it loads a library. */
+  /** A script runs; if the engine calls `interrupt` otherwise, it loads a library. */
   private isRunning = false;
   private isSlow = false;
-  /** The slow log is to have commands that are as fast as any. */
+  /** The slow log's threshold is so low that every command is timed. */
   private timesAll = false;
   private lastServedMs = 0;
-  /** -1: not asked yet; 0 no, 1 yes. */
+  /** Whether memory is full. -1: not asked yet; 0 no, 1 yes. */
   private memoryState = -1;
-  // Its commands, by id, and what those of them took that were timed.
+  // Its calls by command id, how many of them were timed, and how long these took.
   private readonly calls: Int32Array;
   private readonly timedCalls: Int32Array;
   private readonly timedMs: Float64Array;
@@ -147,7 +147,7 @@ export class ScriptRunner implements ScriptHost {
     this.timedMs = new Float64Array(table.size);
   }
 
-  /** The flags of a command that runs a script, as the script's own change them. */
+  /** The flags of a command that runs a script, changed by the flags of the script. */
   flagsOf(command: Command, request: CommandRequest): number {
     const own = this.scriptFlagsOf(command, request);
     if (isCompatible(own)) return command.flags;
@@ -160,7 +160,7 @@ export class ScriptRunner implements ScriptHost {
     return flags;
   }
 
-  /** Bits of `ScriptFlag`; only `Compatible` for a script that says nothing, or that nobody knows. */
+  /** Bits of `ScriptFlag`; only `Compatible` for a script without a header, or an unknown one. */
   private scriptFlagsOf(command: Command, request: CommandRequest): number {
     const offset = request.offset(1);
     const length = request.length(1);
@@ -277,7 +277,7 @@ export class ScriptRunner implements ScriptHost {
     return hasReplied;
   }
 
-  /** Replies what the engine has left. */
+  /** Replies with the engine's reply or error. */
   private putReply(hasReplied: boolean): void {
     const { engine, context, timer } = this;
     const { reply } = context;
@@ -386,7 +386,7 @@ export class ScriptRunner implements ScriptHost {
     return this.memoryState === 1;
   }
 
-  /** Sees to it that the script has the locks for a command, and may write if it does. Returns false if it has to be run again. */
+  /** Takes the locks for a command, and the right if its write needs it; false if the script must run again or end. */
   private takeLocks(command: Command): boolean {
     const { context, hold, request } = this;
     if (!this.isReplaying) {
@@ -577,7 +577,7 @@ function isCompatible(flags: number): boolean {
   return (flags & ScriptFlag.Compatible) !== 0;
 }
 
-/** Whether scripts may not call a command. What blocks does not block in a script, and does not harm. */
+/** Whether scripts may not call a command. Blocking commands may be called: they do not block in a script. */
 function isForbidden(command: Command): boolean {
   const { flags, traits } = command;
   if ((flags & CommandFlag.Noscript) === 0) return false;

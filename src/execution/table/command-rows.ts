@@ -11,7 +11,7 @@
  *   quick         always short, although Redis does not call it fast
  *   quick_with_one_key   the same, if it has one key
  *   member:N      argument N names a member of the key's collection, the first one if there are several
- *   order         looks where that member comes in the order of a sorted set
+ *   order         looks up that member's place in the order of a sorted set
  *   pop:END       takes members from this end of a sorted set: first, last
  *   keys:RULE     how keys are found that the specs can't describe, or what is done with them (KeyRule)
  *   locks_all     runs with all shards locked
@@ -22,14 +22,14 @@
  *   unlogged      in no log, whatever it changes
  *   needs_data    refused while the dataset is loaded, although Redis runs it
  *   while_subscribed   a client of RESP2 may send it although it is subscribed to something
- *   pushes             what it replies are messages, which CLIENT REPLY does not silence
+ *   pushes             its replies are messages, which CLIENT REPLY does not silence
  *   runs_script   runs a script, which locks what it needs by itself
  *   stoppable     refused like a write while nothing can be saved
  *   in_scripts    scripts may call it, although Redis 7.0 refuses that
- *   keeps_caching   what CLIENT CACHING has said is for the command after it
+ *   keeps_caching   CLIENT CACHING keeps its effect for the command after it
  *   channels:WHAT has arguments that name channels (ChannelRule)
  *   databases:WHICH   works on other databases than that of its keys (DatabaseRule)
- *   secret:WHAT   has arguments that nobody may read in the slow log or in MONITOR (SecretRule)
+ *   secret:WHAT   has arguments that must not be shown in the slow log or in MONITOR (SecretRule)
  */
 
 export type CommandRow = readonly [

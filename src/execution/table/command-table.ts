@@ -78,7 +78,7 @@ export const enum KeyFlag {
   NotKey = 1 << 8,
   /** The spec may miss keys. */
   Incomplete = 1 << 9,
-  /** What is done depends on the command's options; the spec says the most that it can be. */
+  /** The command's options decide what is done with the key; the spec says the most that it can be. */
   VariableFlags = 1 << 10,
 }
 
@@ -208,8 +208,8 @@ export interface Command {
   /** Whether there is anything in a request that may be a key. */
   readonly hasKeys: boolean;
   /**
-   * What a request with one key asks for with it: bits of KeyPermission (access/selector.ts), -1 if that depends on the
-   * request.
+   * The permissions that a request with one key needs for it: bits of KeyPermission (access/selector.ts), -1 if that
+   * depends on the request.
    */
   readonly keyPermission: number;
   /** The only key's argument index if there always is exactly one key, else 0. */
@@ -226,7 +226,7 @@ export interface Command {
   readonly channelRule: ChannelRule;
   readonly databaseRule: DatabaseRule;
   readonly handler: Handler;
-  /** How clients are served that the command has wait for keys; null if it does not. */
+  /** How clients that wait for keys in this command are served; null if it never waits. */
   readonly blocking: Blocking | null;
   readonly parent: Command | null;
   readonly subcommands: Map<string, Command> | null;
@@ -391,7 +391,7 @@ function legacyKeyRange(specs: readonly KeySpec[]): [number, number, number] {
 
 const WRITES = KeyFlag.Insert | KeyFlag.Delete | KeyFlag.Update;
 
-/** The KeyPermission bits that what is done with a key asks for. Only to see whether there is one asks for none. */
+/** The KeyPermission bits needed for what is done with a key. Only to see whether it exists needs none. */
 export function keyPermissionOf(flags: number): number {
   return (
     ((flags & KeyFlag.Access) !== 0 ? KeyPermission.Read : 0) |
@@ -575,7 +575,7 @@ export class CommandTable {
     return command.subcommands?.get(subcommand) ?? null;
   }
 
-  /** Whether there is a command of that name, or "CONTAINER SUBCOMMAND", elsewhere, but not here yet. Any case. */
+  /** Whether other servers have a command of that name, or "CONTAINER SUBCOMMAND", and this one not yet. Any case. */
   isMissing(name: string): boolean {
     const upperCase = name.toUpperCase();
     return this.missing.has(upperCase) || isNewerCommand(upperCase);
