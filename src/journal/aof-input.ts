@@ -4,19 +4,19 @@
  *   *3 CRLF $3 CRLF SET CRLF $1 CRLF k CRLF $1 CRLF v CRLF     commands, as clients send them
  *   #TS:1700000000 CRLF                                          an annotation: what follows is not older
  *
- * A file may end in the midst of a command, where a crash has cut it, or within a transaction, of which then nothing
- * counts. So a transaction is only handed out if the file has its EXEC: it begins a new batch, and if it is longer
- * than that batch, the file is searched for its end first. Anything that is no beginning of a command, anywhere, is
- * an error with its offset.
+ * A file may end in the middle of a command, where a crash has cut it, or within a transaction, whose commands then do
+ * not count. So a transaction is only handed out if the file has its EXEC: it begins a new batch, and if it is longer
+ * than that batch, the file is first searched for its EXEC. Anything else where a command should begin is an error with
+ * its offset.
  */
 
 import { ParseStatus, RequestParser } from '../protocol/request-parser.js';
 import type { ByteSource } from '../system/files.js';
 
 const BUFFER_BYTES = 1 << 20;
-/** For what only looks for the end of a transaction. */
+/** For a reader that only looks for the end of a transaction. */
 const SEARCH_BUFFER_BYTES = 64 << 10;
-/** A buffer that one long command has made larger than this is given up afterwards. */
+/** A buffer that a long command has made larger than this is replaced afterwards. */
 const KEEP_BYTES_MAX = 16 << 20;
 /** Offsets in the buffer are int32. */
 const COMMAND_BYTES_MAX = 2 ** 31 - 1;
@@ -161,8 +161,8 @@ export class AofInput {
   }
 
   /**
-   * Makes `lengthBytes` bytes, or more, available from `position` on. False if the file has fewer; then the bytes
-   * that it has are not all read if it is clear from their number alone.
+   * Makes `lengthBytes` bytes, or more, available from `position` on. False if the file has fewer; if its length shows
+   * that already, nothing is read.
    */
   private fill(lengthBytes: number): boolean {
     const { source } = this;
@@ -216,7 +216,7 @@ export class AofInput {
     return true;
   }
 
-  /** The parser goes by lengths alone; a length that is wrong shows in what follows an argument. */
+  /** The parser trusts the lengths; a wrong one shows here, if no CR LF follows an argument. */
   private checkEnds(): void {
     const { bytes, parser, commandCount } = this;
     const { args, commandArgStart, commandArgCount } = parser;

@@ -6,8 +6,8 @@
  *   appendonly.aof.7.incr.aof        what has changed since, as commands; the last one is written to
  *
  * A line of it says `file <name> seq <number> type <b|h|i>`: base, history (superseded, to be deleted) or increment.
- * Whatever changes the set of files writes a whole new list that takes the place of the old one at once, so a crash
- * at any moment leaves a list whose files exist.
+ * Every change of the set of files writes a complete new list that replaces the old one atomically, so a crash at any
+ * moment leaves a list whose files exist.
  */
 
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
@@ -52,7 +52,7 @@ export class AofManifest {
   history: AofFile[] = [];
   /** Oldest first. */
   increments: AofFile[] = [];
-  /** The highest number that a file of each kind has had: no new file takes the name of one that may still be there. */
+  /** The highest number that a file of each kind has had, so that no new file takes the name of an old one. */
   private baseSequence = 0;
   private incrementSequence = 0;
 
@@ -70,7 +70,7 @@ export class AofManifest {
     const manifest = new AofManifest();
     if (text === '') throw new ManifestError('it is empty');
     const lines = text.split('\n');
-    // What follows the last line feed is no line, or one that was not written completely.
+    // After the last line feed there is nothing, or a line that was not written completely.
     const rest = lines.pop();
     lines.forEach((line, index) => {
       try {
@@ -158,7 +158,7 @@ export class AofManifest {
     ].join('');
   }
 
-  /** A manifest that can be changed without this one; what is written to the disk first and adopted then. */
+  /** A copy to be changed: the change is written to the disk first, and the copy adopted afterwards. */
   copy(): AofManifest {
     const copy = new AofManifest();
     copy.base = this.base;

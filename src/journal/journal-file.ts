@@ -1,9 +1,9 @@
 /**
- * The way from the journal's ring to the increment of the append-only file that is written to, for whoever has the
- * file's lock: the journal thread, which opens and closes it, or a worker whose replies wait (held-replies.ts).
+ * Writes the journal's ring to the present increment of the append-only file, for the thread that has the file's lock:
+ * the journal thread, which opens and closes the file, or a worker whose replies wait (held-replies.ts).
  *
- * An fsync is told of an error once: the next one of the same file succeeds, whoever calls it. So a worker that sees
- * one leaves it in the ring, and nobody syncs until the journal thread has seen to it.
+ * The kernel reports an error to one fsync only: the next one of the same file succeeds, in whichever thread. So a
+ * worker whose fsync fails stores the error in the ring, and no worker syncs until the journal thread has handled it.
  */
 
 import { fdatasyncSync, fstatSync, ftruncateSync, writeSync } from 'node:fs';
@@ -12,11 +12,11 @@ import type { AppendOnlyState } from '../state/append-only-state.js';
 import { monotonicMs } from '../system/clock.js';
 import type { JournalRing } from './journal-ring.js';
 
-/** What one system call writes at most, so that room comes free while a lot is written. */
+/** Bytes that one system call writes at most, so that room comes free while a lot is written. */
 const WRITE_BYTES_MAX = 1 << 20;
-/** A disk that takes so long for an fsync is waited for by the journal thread, which has nothing else to do. */
+/** If an fsync takes this long, workers leave it to the journal thread, which has nothing else to do. */
 const QUICK_SYNC_MS = 2;
-/** So long a worker waits for another thread to bring something to the disk. */
+/** How long a worker waits for another thread that writes to the file. */
 const LOCK_MS_MAX = 5;
 
 export class JournalFile {
@@ -29,8 +29,8 @@ export class JournalFile {
   }
 
   /**
-   * Writes what the ring has up to `position`, as far as it goes into this file; returns whether that was anything.
-   * Throws what writing does.
+   * Writes the ring's data up to `position`, as far as it belongs into this file; returns whether there was any.
+   * Throws the errors of the write.
    */
   write(position: number): boolean {
     const { ring, state } = this;
@@ -63,7 +63,7 @@ export class JournalFile {
     state.totalBytes += wrote;
   }
 
-  /** Has the disk keep all that was written. Throws what fsync does. */
+  /** Syncs all that was written to the disk. Throws the errors of fsync. */
   sync(): void {
     const { ring } = this;
     const position = ring.takenPosition;
@@ -74,10 +74,10 @@ export class JournalFile {
   }
 
   /**
-   * With `always`, brings all that has been recorded to the disk, for a worker that has executed what had come: its
-   * replies are on their way sooner than through a thread that has to be woken first. Waits for whoever is at it
-   * already, but not long, and may find everything done. Returns whether all is on the disk; if not, that is for the journal
-   * thread. Holds no other lock.
+   * With `always`, brings all records to the disk, called by a worker after it has executed a round of commands: its
+   * replies leave sooner than if the journal thread had to be woken first. Waits, but not long, for another thread that
+   * is already writing, and may find everything done. Returns whether all is on the disk; if not, the journal thread
+   * has to do it. The caller holds no other lock.
    */
   commit(): boolean {
     const { ring } = this;
@@ -99,7 +99,7 @@ export class JournalFile {
     );
   }
 
-  /** Returns whether all is there: not if it could not be written, or goes into the next file. */
+  /** Returns whether all is on the disk: false if writing failed, or records belong into the next file. */
   private bringToDisk(): boolean {
     const { ring } = this;
     const { head } = ring;

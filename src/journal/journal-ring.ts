@@ -8,8 +8,8 @@
  *       4 the append-only file wants records   5 replicas do   6 the server is a replica: workers record nothing
  *       9, 10 the database before the last snapshot, and where the next file begins
  *       7 the append-only file is a reader: it may have something to take   8 replication is
- *      16 lock of whoever appends   17 database of the last record, -1 for none   18 second of the last timestamp
- *      32 the journal thread sleeps   33 requests to it (JournalRequest)   34 moves on whenever there is more room
+ *      16 lock of the appending thread   17 database of the last record, -1 for none   18 second of the last timestamp
+ *      32 the journal thread sleeps   33 requests to it (JournalRequest)   34 incremented whenever there is more room
  *      40 the head's low 32 bits
  *      48 lock of the file   49 its descriptor, -1 for none   50 the error of an fsync that a worker has seen fail
  *      56 workers with overflow (see below)
@@ -28,13 +28,13 @@
  *   bytes from RING_OFFSET: the ring
  *
  * A writer holds the locks of the shards that it has changed while it appends, so the ring has the changes of
- * every shard in their order, and a transaction in one piece. (What replicas want besides changes, such as a PING, is a gap: the
- * append-only file leaves it out as far as gaps are remembered; to replay it would have no effect.) It never waits then: a record for which the ring has no room
- * gets its place in the order all the same, the positions that follow the head. Its bytes are the writer's overflow: the
- * writer keeps them and copies them into the ring as room comes free, when it holds no lock (`drain`). The thread that takes
- * stops where the first overflow begins.
+ * every shard in their order, and a transaction in one piece. (Data other than changes that replicas need, such as a
+ * PING, is a gap: the append-only file leaves it out as far as gaps are remembered; replaying it has no effect.)
+ * While it holds these locks, a writer never waits. A record for which the ring has no room still gets its place in the
+ * order, the positions that follow the head. Its bytes are the writer's overflow: the writer keeps them and copies them
+ * into the ring as room comes free, when it holds no lock (`drain`). Readers stop where the first overflow begins.
  *
- * Positions are doubles, which 64-bit processors load and store as one.
+ * Positions are doubles, which 64-bit processors load and store atomically.
  */
 
 import { acquireLock, acquireLockWithin, releaseLock } from '../memory/lock.js';
@@ -96,9 +96,9 @@ const RING_OFFSET = 16384;
 /** A power of two. Half a second of what a disk of average speed takes. */
 const RING_BYTES = 64 << 20;
 
-/** Whoever waits for room looks again after this long. */
+/** A thread that waits for room looks again after this long. */
 const WAIT_MS_MAX = 50;
-/** A disk that has taken nothing for so long is not waited for. */
+/** If the disk has taken nothing for this long, workers stop waiting for it. */
 const STALL_MS = 5000;
 
 /** What the journal thread is asked to do, as bits. */
@@ -149,11 +149,11 @@ export class JournalRing {
   private readonly scratch = new Uint8Array(SCRATCH_BYTES);
   private readonly scratchView = viewOf(this.scratch);
   private readonly worker: number;
-  /** What this worker has appended and the ring has no room for, in the order of positions. */
+  /** Records of this worker for which the ring has no room yet, in the order of positions. */
   private readonly overflow: Overflow[] = [];
-  /** Wakes the replication thread, for who waits for room; null in threads that don't. */
+  /** Wakes the replication thread before this thread waits for room; null in threads that don't wait. */
   wakeReplication: (() => void) | null = null;
-  /** What is appended next has something that Redis 7.0 would not understand. */
+  /** The next append contains a command that Redis 7.0 would not understand. */
   nextIsNewer = false;
 
   /** @param worker the worker that appends and waits; -1: this thread does neither */
@@ -195,29 +195,29 @@ export class JournalRing {
     return this.words[Word.Synchronous] !== 0;
   }
 
-  /** Follows `appendfsync` and `aof-timestamp-enabled`. Whoever changes them holds the configuration's lock. */
+  /** Follows `appendfsync` and `aof-timestamp-enabled`. A thread that changes these holds the configuration's lock. */
   configure(isSynchronous: boolean, hasTimestamps: boolean): void {
     this.words[Word.Synchronous] = isSynchronous ? 1 : 0;
     this.words[Word.Timestamps] = hasTimestamps ? 1 : 0;
   }
 
   /**
-   * Has the next file begin with what is appended from now on, and records from now on if that was off. The locks
-   * of all shards are held, unless nobody else can change keys.
+   * Makes the next file begin with the next record, and turns recording on if it was off. The locks of all shards are
+   * held, unless no other thread can change keys.
    */
   switchFile(): void {
     const { words } = this;
     acquireLock(words, Word.Lock);
     this.readForFile();
     words[Word.SwitchDatabase] = words[Word.IsReplica] === 0 ? -1 : words[Word.Database];
-    // Of a primary's stream nothing can be left out, and nothing put in.
+    // A replica's journal is its primary's stream, into which no SELECT can be inserted.
     if (words[Word.IsReplica] === 0) words[Word.Database] = -1;
     this.doubles[Wide.Switch] = this.doubles[Wide.Head];
     releaseLock(words, Word.Lock);
     this.wake();
   }
 
-  /** Records from now on, behind what the present file has. Nobody else uses the keyspace yet. */
+  /** Turns recording on, to append to the present file. No other thread uses the keyspace yet. */
   turnOn(): void {
     const { words } = this;
     acquireLock(words, Word.Lock);
@@ -250,7 +250,7 @@ export class JournalRing {
     return this.words[Word.FileWants] !== 0;
   }
 
-  /** The append-only file is closed: what is recorded goes past it. */
+  /** The append-only file is closed and no longer reads the ring. */
   fileClosed(): void {
     const { words } = this;
     acquireLock(words, Word.Lock);
@@ -324,7 +324,7 @@ export class JournalRing {
     this.words[Word.Database] = database;
   }
 
-  /** Of a replica: the database in which the stream goes on in the next file; else -1. */
+  /** On a replica: the database that is selected where the next file begins; otherwise -1. */
   get switchDatabase(): number {
     return this.words[Word.SwitchDatabase];
   }
@@ -333,22 +333,22 @@ export class JournalRing {
     return this.words[Word.IsReplica] !== 0;
   }
 
-  /** The next record begins with SELECT: whoever reads from here on does not know the database. All locks are held. */
+  /** Makes the next record begin with SELECT, for a reader that starts there. All locks are held. */
   forgetDatabase(): void {
     this.words[Word.Database] = -1;
   }
 
-  /** The database of the last record, -1 if the next one says it in any case. */
+  /** The database of the last record, -1 if the next one begins with SELECT in any case. */
   get database(): number {
     return this.words[Word.Database];
   }
 
-  /** Up to where replication has taken what was written. */
+  /** The position up to which replication has taken records. */
   get sentPosition(): number {
     return this.doubles[Wide.Sent];
   }
 
-  /** What replication can take in one piece; empty if there is nothing. The bytes stay until `sent`. */
+  /** The bytes that replication can take in one piece; empty if there are none. They stay until `sent`. */
   peekForReplicas(): Uint8Array {
     const sent = this.doubles[Wide.Sent];
     const at = sent & (this.ringBytes - 1);
@@ -360,7 +360,7 @@ export class JournalRing {
     this.roomChanged();
   }
 
-  /** Says that the replication thread is about to sleep; false if there is something to take. */
+  /** Announces that the replication thread is about to sleep; false if there is something to take. */
   sleepForReplicas(): boolean {
     const { words } = this;
     Atomics.store(words, Word.ReplicationSleeping, 1);
@@ -369,7 +369,7 @@ export class JournalRing {
     return false;
   }
 
-  /** Whether the replication thread is to be woken: it sleeps, and there is something to take. For the one who does so. */
+  /** Whether the caller must wake the replication thread: it sleeps, and there is data. True for one caller only. */
   get wakesReplication(): boolean {
     const { words } = this;
     if (words[Word.ReplicationSleeping] === 0 || words[Word.ReplicationReads] === 0) return false;
@@ -383,8 +383,8 @@ export class JournalRing {
   }
 
   /**
-   * Appends bytes as they are. `isGap`: they are no change, and the append-only file leaves them out. Otherwise the locks of the
-   * shards that they changed are held.
+   * Appends bytes as they are. `isGap`: they are no change, and the append-only file leaves them out. Otherwise the
+   * caller holds the locks of the shards that they changed.
    */
   appendRaw(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number, isGap: boolean): void {
     const { words, doubles } = this;
@@ -397,7 +397,7 @@ export class JournalRing {
     if (words[Word.Synchronous] === 0) this.wake();
   }
 
-  /** Remembers what the file is to leave out; if too much is remembered, the file has it. */
+  /** Remembers a gap, which the file leaves out; if too many are remembered, this one is written to the file. */
   private addGap(start: number, end: number): void {
     const { words, doubles } = this;
     const head = words[Word.GapHead];
@@ -414,7 +414,7 @@ export class JournalRing {
     Atomics.store(words, Word.GapHead, (head + 1) | 0);
   }
 
-  /** Takes what the file leaves out and comes next; returns where the next gap begins. */
+  /** Skips the gaps at the file's position; returns where the next gap begins. */
   private passGaps(): number {
     const { words, doubles } = this;
     for (;;) {
@@ -434,7 +434,7 @@ export class JournalRing {
 
   /**
    * Appends commands that are in RESP already. With `isWhole`, several of them are put between MULTI and EXEC. The
-   * locks of the shards that they changed are held.
+   * caller holds the locks of the shards that they changed.
    */
   append(
     commands: Uint8Array,
@@ -458,7 +458,7 @@ export class JournalRing {
     words[Word.Database] = lastDatabase;
     this.moveHead(head);
     releaseLock(words, Word.Lock);
-    // Whoever writes with `always` wakes the journal thread for all commands of a round together.
+    // With `always`, the worker wakes the journal thread once for all commands of a round.
     if (words[Word.Synchronous] === 0) this.wake();
   }
 
@@ -477,7 +477,7 @@ export class JournalRing {
     return at;
   }
 
-  /** Puts bytes at `head`; what the ring has no room for becomes overflow. Returns the position behind. The ring's lock is held. */
+  /** Puts bytes at `head`; those without room become overflow. Returns the position after them. The lock is held. */
   private copyIn(
     head: number,
     source: Uint8Array,
@@ -490,14 +490,14 @@ export class JournalRing {
     return head + lengthBytes;
   }
 
-  /** Records end at `head`: readers see what is before. The ring's lock is held. */
+  /** Publishes the records before `head` to the readers. The ring's lock is held. */
   private moveHead(head: number): void {
     this.doubles[Wide.Head] = head;
-    // Whoever reads this in turn sees the bytes, or where they are missing, on every processor.
+    // Atomic, so that a reader that loads this word also sees the bytes, or the marks of overflow.
     Atomics.store(this.words, Word.HeadLow, head | 0);
   }
 
-  /** Bytes that no reader needs any more, or that were never written. */
+  /** How many bytes from `position` on may be written: those that no reader needs any more. */
   private roomAt(position: number): number {
     const { words, doubles, ringBytes } = this;
     let room = ringBytes;
@@ -551,7 +551,7 @@ export class JournalRing {
   drain(): void {
     const { words, worker, overflow } = this;
     if (overflow.length === 0) return;
-    // First: whatever is taken after the look at the room wakes this worker.
+    // Must come first: if data is taken after the look at the room, this worker is woken.
     this.markWaiting(worker);
     let copied = 0;
     while (overflow.length > 0) {
@@ -582,7 +582,7 @@ export class JournalRing {
     if (this.slowestPosition === taken) Atomics.wait(words, Word.Room, room, WAIT_MS_MAX);
   }
 
-  /** What every reader has taken. */
+  /** The position up to which all readers have taken. */
   private get slowestPosition(): number {
     const { doubles, words } = this;
     const sent = words[Word.ReplicationReads] === 0 ? doubles[Wide.Head] : doubles[Wide.Sent];
@@ -636,7 +636,7 @@ export class JournalRing {
     return this.doubles[Wide.Head];
   }
 
-  /** Of these, what is on the disk. */
+  /** Of these, the bytes that are on the disk. */
   get synced(): number {
     return this.doubles[Wide.Synced];
   }
@@ -672,14 +672,14 @@ export class JournalRing {
     this.wake();
   }
 
-  /** Takes a request back; false if the journal thread is at it already. */
+  /** Takes a request back; false if the journal thread has taken it already. */
   withdraw(request: JournalRequest): boolean {
     return (Atomics.and(this.words, Word.Requests, ~request) & request) !== 0;
   }
 
   /**
-   * Notes that what was written `limitMs` ago is not on the disk: replies wait until it is. Returns whether that is
-   * new. For one worker to call regularly.
+   * If data from `limitMs` ago is not on the disk yet, makes replies wait until it is. Returns whether they did not
+   * wait before. One worker calls it regularly.
    */
   noteIfBehind(nowMs: number, limitMs: number): boolean {
     const sinceMs = this.doubles[Wide.UnsyncedSinceMs];
@@ -699,7 +699,7 @@ export class JournalRing {
     Atomics.store(words, Word.Sleeping, 0);
   }
 
-  /** Lets something gather. */
+  /** Pauses, so that records gather. */
   pause(milliseconds: number): void {
     Atomics.wait(this.words, Word.Sleeping, 0, milliseconds);
   }
@@ -717,11 +717,11 @@ export class JournalRing {
     return next < 0 ? written : Math.min(written, next - taken);
   }
 
-  /** Bytes behind a position that can be read. */
+  /** Bytes after a position that can be read. */
   private writtenSince(position: number): number {
     const { words } = this;
     const written = (Atomics.load(words, Word.HeadLow) - (position | 0)) >>> 0;
-    // Read behind the head: an overflow, or a switch, that comes between the two is not before it.
+    // Read overflows and Switch after HeadLow: later ones lie at or beyond the head that was read.
     return Atomics.load(words, Word.Overflows) === 0
       ? written
       : Math.min(written, this.untilOverflow(position));
@@ -762,7 +762,7 @@ export class JournalRing {
     this.doubles[Wide.Boundary] = this.doubles[Wide.Taken];
   }
 
-  /** What can be taken in one piece; empty if there is nothing. The bytes stay until `taken`. */
+  /** The bytes for the file that can be taken in one piece; empty if there are none. They stay until `taken`. */
   peek(lengthBytesMax: number): Uint8Array {
     const gap = this.passGaps();
     const taken = this.doubles[Wide.Taken];
@@ -772,8 +772,8 @@ export class JournalRing {
   }
 
   /**
-   * An annotation that is to be written before what comes next: a second has begun, and a record. Null if none is. Call it
-   * before `peek`; up to the next boundary, what is peeked at does not end one.
+   * The annotation to write before the next record if a new second has begun, else null. Call it before `peek`. It is
+   * only due at a boundary: up to the next one, what `peek` returns may end within a record.
    */
   takeTimestamp(): Uint8Array | null {
     const { words, doubles } = this;
@@ -782,20 +782,20 @@ export class JournalRing {
     if (doubles[Wide.Taken] < doubles[Wide.Boundary] || this.available === 0) return null;
     doubles[Wide.Boundary] = doubles[Wide.Head];
     const seconds = Math.floor(Date.now() / 1000);
-    // As int32, which is enough to tell it from the last one.
+    // The word is an int32, which is enough to see whether the second has changed.
     if ((seconds | 0) === words[Word.TimestampSeconds]) return null;
     words[Word.TimestampSeconds] = seconds;
     return Buffer.from(`${TIMESTAMP}${seconds}\r\n`);
   }
 
-  /** How far what comes next may be written before `takeTimestamp` is asked again. */
+  /** Bytes that may be written before `takeTimestamp` must be called again. */
   get untilBoundary(): number {
     const { words, doubles } = this;
     if (words[Word.Timestamps] === 0) return Number.POSITIVE_INFINITY;
     return doubles[Wide.Boundary] - doubles[Wide.Taken];
   }
 
-  /** Something is about to be brought to the file: from now on it counts how long it is not on the disk. */
+  /** Data is about to be written to the file: notes since when some of it is not on the disk. */
   taking(nowMs: number): void {
     const { doubles } = this;
     if (doubles[Wide.UnsyncedSinceMs] === 0) doubles[Wide.UnsyncedSinceMs] = nowMs;
@@ -811,7 +811,7 @@ export class JournalRing {
     Atomics.notify(this.words, Word.Room);
   }
 
-  /** Takes what there is without bringing it anywhere. */
+  /** Drops what could be taken. */
   skip(): void {
     this.taken(this.available);
   }
@@ -820,7 +820,7 @@ export class JournalRing {
     return this.fileReads ? this.doubles[Wide.Taken] : this.doubles[Wide.Head];
   }
 
-  /** The system brings to the disk what was taken, when it likes: no reply is to wait for that. */
+  /** Without fsync, the system decides when data reaches the disk: no reply waits for that. */
   noteUnwatched(): void {
     this.doubles[Wide.UnsyncedSinceMs] = 0;
     Atomics.store(this.words, Word.Behind, 0);
@@ -843,13 +843,13 @@ export class JournalRing {
     }
   }
 
-  // What whoever brings the journal to its file calls.
+  // What the threads that write the journal's file call.
 
   lockFile(): void {
     acquireLock(this.words, Word.FileLock);
   }
 
-  /** The same for at most about `timeoutMs`; returns whether the lock was got. */
+  /** Like `lockFile`, but waits at most about `timeoutMs`; returns whether it got the lock. */
   lockFileWithin(timeoutMs: number): boolean {
     return acquireLockWithin(this.words, Word.FileLock, timeoutMs);
   }
@@ -867,7 +867,7 @@ export class JournalRing {
     this.words[Word.FileDescriptor] = descriptor;
   }
 
-  /** The error's number of an fsync that has failed, until the journal thread has seen to it; else 0. */
+  /** The errno of an fsync that has failed, until the journal thread has handled it; else 0. */
   get syncFailure(): number {
     return this.words[Word.SyncFailure];
   }

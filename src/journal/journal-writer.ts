@@ -1,7 +1,7 @@
 /**
  * The journal thread: brings what the journal's ring has to the append-only file and to the disk, as `appendfsync`
  * says, opens the next increment when a rewrite begins and makes the new base part of the file when it is complete.
- * Nobody else touches the folder of the append-only file while the server runs.
+ * No other thread touches the folder of the append-only file while the server runs.
  *
  * With `always`, one fsync covers all that came while the one before was under way; the workers hold the replies
  * back until then (journal-ring.ts). What the disk does not take stays in the ring and is tried again, so nothing
@@ -35,14 +35,14 @@ import {
 import { JournalFile } from './journal-file.js';
 import { commandBytes, JournalRequest, JournalRing } from './journal-ring.js';
 
-/** Without `always`, what comes in so much time is written together. */
+/** Without `always`, records that arrive within this time are written together. */
 const GATHER_MS = 2;
 const SYNC_INTERVAL_MS = 1000;
-/** When the disk took nothing. */
+/** Pause after a failed write. */
 const RETRY_MS = 1000;
-/** Between two rewrites that are to replace a damaged increment. */
+/** Time between two rewrites that are to replace a damaged increment. */
 const REPAIR_RETRY_MS = 5000;
-/** How often the end of the process lets workers bring their overflow into the ring. */
+/** How often, at the end of the process, workers may move overflow into the ring. */
 const OVERFLOW_ROUNDS_MAX = 1000;
 const LOG_INTERVAL_MS = 30_000;
 const FOREVER_MS = 2 ** 31 - 1;
@@ -76,9 +76,9 @@ export class JournalWriter {
   private lastSyncMs = 0;
   private nextLogMs = 0;
   private retryAtMs = 0;
-  /** An fsync has failed: what is in the increments up to now may not be on the disk, and never be. */
+  /** An fsync has failed: data of the increments up to now may be missing on the disk for good. */
   private isDamaged = false;
-  /** All that is damaged is behind the present increment: the base that goes before it makes up for it. */
+  /** Only increments before the present one are damaged: the next base replaces them. */
   private isDamageBehind = false;
   private nextRepairMs = 0;
 
@@ -123,7 +123,7 @@ export class JournalWriter {
   run(): void {
     const { ring } = this;
     this.followConfig();
-    // It may have been set because this thread could not be started.
+    // The error may have been set because this thread could not be started.
     this.state.writeError = 0;
     for (;;) {
       const requests = ring.takeRequests();
@@ -162,13 +162,13 @@ export class JournalWriter {
 
   private sleepMs(): number {
     if (this.state.writeError !== 0) {
-      // What waits would end the sleep at once, and can't be written yet.
+      // Pending records would end a sleep at once, but can't be written yet.
       this.ring.pause(RETRY_MS);
       return 0;
     }
     const isSynced = this.ring.synced === this.ring.takenPosition;
     if (isSynced) return FOREVER_MS;
-    // The policy may change, and somebody may wait for the disk then.
+    // The policy may change, and then replies may wait for the disk.
     if (this.config.appendFsync === 'no') return SYNC_INTERVAL_MS;
     return Math.max(0, this.lastSyncMs + SYNC_INTERVAL_MS - monotonicMs());
   }
@@ -182,7 +182,7 @@ export class JournalWriter {
     const { ring } = this;
     if (!this.mayTry()) return;
     if (this.fd < 0) {
-      // Nobody reads what was recorded before the first file.
+      // Records from before the first file belong to no file.
       ring.skip();
       return;
     }
@@ -216,7 +216,7 @@ export class JournalWriter {
     if (position === ring.synced || this.isDamaged) return;
     const nowMs = monotonicMs();
     const { appendFsync } = config;
-    // Replies wait from the moment on that the policy changes, before this thread has read of it.
+    // The ring's flag comes first: replies wait as soon as the policy changes, before this thread reads the new one.
     const isDue =
       ring.isSynchronous ||
       (appendFsync === 'everysec' && (isForced || nowMs - this.lastSyncMs >= SYNC_INTERVAL_MS));
@@ -270,13 +270,13 @@ export class JournalWriter {
     try {
       makeFolder(place.folder);
       const file = manifest.addIncrement(place.fileName);
-      // A file of that name is no part of the manifest; it may have another name elsewhere, so it is not emptied.
+      // A file of that name is not in the manifest. Not truncated but unlinked: it may have another (hard) link.
       unlinkIfThere(aofPath(place, file));
       const fd = openSync(aofPath(place, file), 'a', 0o644);
       try {
         const { switchDatabase } = ring;
         if (switchDatabase > 0) writeFileSync(fd, commandBytes('SELECT', String(switchDatabase)));
-        // Until there is a base, what is recorded follows nothing.
+        // Without a base, the increment is of no use and is not listed yet.
         if (this.state.mode === AppendOnlyMode.On) writeManifest(place, manifest);
       } catch (error) {
         closeSync(fd);
@@ -295,8 +295,8 @@ export class JournalWriter {
   }
 
   /**
-   * Goes on with the last increment of the manifest: that is what the server has loaded. A rewrite may have begun
-   * already: what was recorded before it belongs there.
+   * Continues the last increment of the manifest, which the server has loaded. A rewrite may have begun already: what
+   * was recorded before it belongs there.
    */
   private resume(): void {
     const file = this.manifest.increments.at(-1);
@@ -328,7 +328,7 @@ export class JournalWriter {
       return;
     }
     this.manifest = manifest;
-    // A rewrite that began before the file was turned on is not what it waits for: no increment follows it.
+    // A rewrite that began before the file was turned on does not count: no increment follows its base.
     if (state.mode === AppendOnlyMode.WaitsForBase && this.fd >= 0) state.mode = AppendOnlyMode.On;
     ring.lockFile();
     if (this.isDamaged && this.isDamageBehind) this.repaired();
@@ -360,7 +360,7 @@ export class JournalWriter {
     state.totalBytes = state.baseBytes;
   }
 
-  /** Ends with the present file, and with what the disk does not take. */
+  /** Closes the present file and gives up what the disk has not taken. */
   private close(): void {
     const { ring } = this;
     if (ring.isSwitchPending) ring.switched();
@@ -374,13 +374,13 @@ export class JournalWriter {
     ring.fileClosed();
   }
 
-  /** The process ends: nobody appends any more. */
+  /** The process ends: no thread appends any more. */
   private finish(): void {
     this.retryAtMs = 0;
     this.bringToFile();
     if (this.ring.isSwitchDue) this.openNext();
     this.bringToFile();
-    // What workers have recorded last may have overflowed.
+    // The last records of workers may still be in their overflow.
     for (let left = OVERFLOW_ROUNDS_MAX; left > 0 && this.ring.hasOverflows && this.mayTry(); left--) {
       this.ring.wakeWaiting(this.workerCount, this.wakeWorker);
       this.ring.pause(GATHER_MS);

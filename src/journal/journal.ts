@@ -40,7 +40,7 @@ export class Journal {
     this.ring = new JournalRing(handle, worker);
   }
 
-  /** What happens now is not to be recorded (redis.set_repl). */
+  /** Changes are not recorded at present (redis.set_repl). */
   isMuted = false;
 
   /** Whether changes are recorded; ask under the lock of a shard. */
@@ -135,7 +135,7 @@ export class Journal {
     this.isSettled = false;
   }
 
-  /** What has been recorded last is nothing that Redis 7.0 would understand. */
+  /** The last recorded command is one that Redis 7.0 would not understand. */
   noteNewer(): void {
     this.ring.nextIsNewer = true;
   }
@@ -155,7 +155,7 @@ export class Journal {
     }
   }
 
-  /** Records that a key is gone that no command has deleted. */
+  /** Records the deletion of a key that no command has deleted. */
   delete(database: number, bytes: Uint8Array, view: DataView, keyOffset: number, keyLength: number): void {
     this.begin(database, 2);
     this.word('DEL');

@@ -24,7 +24,7 @@ export function lfuMinuteClock(nowMs: number): number {
   return Math.floor(nowMs / 60000) & 0xffff;
 }
 
-/** What a new key starts with. */
+/** The 24 bits of a new key under LFU. */
 export function lfuInitial(nowMs: number): number {
   return (lfuMinuteClock(nowMs) << 8) | LFU_INITIAL;
 }

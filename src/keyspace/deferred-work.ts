@@ -1,6 +1,6 @@
 /**
- * Work under the lock of a shard that has to be done, but not now: a slow script may have the lock, and this thread has
- * clients to serve meanwhile. It is done by `doDeferred`, which a worker calls now and then.
+ * Work that needs the lock of a shard, but must not wait for it: a slow script may hold the lock, and this thread has
+ * clients to serve meanwhile. `doDeferred`, which a worker calls now and then, does such work later.
  */
 
 import { ScriptRunsLong } from '../memory/lock-order.js';
@@ -11,10 +11,10 @@ interface Deferred {
   readonly action: () => void;
 }
 
-/** Of this thread, in their order. */
+/** The deferred work of this thread, in order. */
 let waiting: Deferred[] = [];
 
-/** Does something under the lock of a shard: now, or if a slow script has the lock later. */
+/** Runs `action` under the lock of a shard: now, or later if a slow script may hold the lock. */
 export function underLock(shard: Shard, action: () => void): void {
   if (!lockUnlessBusy(shard)) {
     waiting.push({ shard, action });
@@ -24,7 +24,7 @@ export function underLock(shard: Shard, action: () => void): void {
   shard.unlock();
 }
 
-/** Takes the lock of a shard; returns false if a slow script runs, which may have it. */
+/** Takes the lock of a shard; returns false if a slow script runs, which may hold the lock. */
 export function lockUnlessBusy(shard: Shard): boolean {
   try {
     shard.lock();
@@ -35,7 +35,7 @@ export function lockUnlessBusy(shard: Shard): boolean {
   }
 }
 
-/** Does what was put off, as far as locks are free. Holds no lock when called. */
+/** Runs the deferred work whose locks are free. The caller holds no lock. */
 export function doDeferred(): void {
   if (waiting.length === 0) return;
   const attempted = waiting;

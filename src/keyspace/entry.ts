@@ -14,13 +14,13 @@
  *            word   the entry's cell in the expiry calendar (expiry-calendar.ts); 0: the key does not expire
  *   then     key, then value
  *
- * The deadline is the key's expiry. A hash may have fields that expire, too: then it is the earlier of the two, or
- * before them, and the key's expiry is with the hash (structures/expiring-head.ts). So whoever finds a key looks at
- * one time, whatever may have come to its end.
+ * The deadline is the key's expiry. If a hash has fields that expire, the deadline is at or before both the key's
+ * expiry and the next field's, and the key's own expiry is stored with the hash (structures/expiring-head.ts). So a
+ * lookup compares one time only, whether the key or a field may have expired.
  *
  * A small string thus costs 8 bytes more than its key and value. Strings are kept as the bytes that
- * the client sent, also when they are numbers: replies are copies, and INCR parses faster than a
- * lookup misses the cache. That a string reads as an integer is found out when OBJECT ENCODING asks.
+ * the client sent, also when they are numbers: replies are copies, and parsing for INCR takes less time than the cache
+ * miss of a lookup. Whether a string reads as an integer is checked only when OBJECT ENCODING asks.
  */
 
 import { expiringHead, headKeyExpiry } from '../structures/expiring-head.js';
@@ -43,7 +43,7 @@ export const enum EntryFlag {
   Raw = 4,
   /** A string that counts as text although it may read as an integer: what INCRBYFLOAT leaves. */
   Text = 8,
-  /** What describes a string's encoding. */
+  /** The flags that describe a string's encoding. */
   ENCODING = 12,
   MASK = 15,
 }
@@ -111,7 +111,7 @@ export function valueCapacity(words: Int32Array, entry: number): number {
   return (words[at] & EntryFlag.Wide) !== 0 ? words[at + 4] : words[at + 1] & SHORT_VALUE_BYTES_MAX;
 }
 
-/** Bytes that the entry asked of the arena. */
+/** Bytes that were allocated for the entry. */
 export function entryBytes(words: Int32Array, entry: number): number {
   return headerBytes(words[entry >> 2]) + keyLength(words, entry) + valueCapacity(words, entry);
 }

@@ -56,7 +56,7 @@ export const enum KeyEvent {
   Overwritten = 53,
   TypeChanged = 54,
   HyperLogLogAdd = 55,
-  /** Something of the value that nobody is told of: the estimate that PFCOUNT keeps in it, its form. */
+  /** A change of the value without a notification: of the estimate that PFCOUNT keeps in it, or of its form. */
   Unnamed = 56,
   GeoSearchStore = 57,
   GeoRadiusStore = 58,
@@ -77,8 +77,8 @@ export const enum KeyEvent {
 }
 
 /**
- * Whether an event changes nothing of a stream's entries. Redis does not count it as a change of the key: whoever watches the
- * key is not disturbed.
+ * Whether an event leaves the entries of a stream as they are. As in Redis, it does not count as a change of the key,
+ * so transactions that watch the key are not aborted.
  */
 export function isOfGroupsOnly(event: KeyEvent): boolean {
   return event >= KeyEvent.StreamSetId && event <= KeyEvent.StreamProducers;
@@ -208,7 +208,7 @@ export function eventClasses(letters: string): number {
   return classes;
 }
 
-/** The class that a name's beginning tells; others are listed. */
+/** The class of each event, by the first letter of its name; exceptions are listed. */
 const CLASS_OF_EVENT = ((): Int32Array => {
   const classes: Readonly<Record<string, EventClass>> = {
     expired: EventClass.Expired,

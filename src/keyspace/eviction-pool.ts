@@ -21,7 +21,7 @@ interface Candidate {
   entry: number;
   /** The access clock or expiry at the time of sampling. */
   stamp: number;
-  /** The higher, the sooner it goes. */
+  /** The key with the highest score is evicted first. */
   score: number;
 }
 
@@ -94,7 +94,7 @@ export class EvictionPool {
     return this.candidates[this.candidates.length - 1].shard;
   }
 
-  /** Evicts the best candidate, whose shard's lock is held; false if it is not what it was any more. */
+  /** Evicts the best candidate, whose shard's lock is held; false if the key is gone or its stamp has changed. */
   evictBest(shard: Shard): boolean {
     const candidate = this.candidates.pop();
     if (candidate === undefined) return false;

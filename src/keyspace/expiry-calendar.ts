@@ -17,8 +17,8 @@
  * A cell is named by chunk offset | index; the entry keeps that name (with fields that expire, the hash). Only the first chunk of a slot
  * may be less than full, so removing takes the last cell of the first chunk to fill the hole.
  *
- * If the clock is set back, the current tick goes back with it. Slots then come up earlier than the times of what is in
- * them, and whoever is found too early is filed anew.
+ * If the clock is set back, the current tick goes back with it. Slots then come up before the times of their entries,
+ * and an entry that is found too early is filed again.
  *
  * The chunk table lists all chunks. A random cell of a random chunk, tried again if empty, is a
  * uniform sample of the keys with an expiry, which is what the volatile-* eviction policies need.
@@ -81,7 +81,7 @@ export class ExpiryCalendar {
     this.arena = arena;
   }
 
-  /** When what is filed is due. */
+  /** When a filed entry is due. */
   protected timeOf(entry: number): number {
     return expiresAtMs(this.words, entry);
   }
@@ -111,10 +111,10 @@ export class ExpiryCalendar {
     return calendar;
   }
 
-  /** What a calendar (0: one that is still to be made) may ask of the arena while it takes in `added` more keys. */
+  /** Bytes that a calendar (0: one still to be created) may allocate while `added` more keys are filed. */
   growthBytes(calendar: number, added: number): number {
     const chunks = calendar === 0 ? CHUNK_TABLE_CAPACITY_MIN : this.words[calendar + Calendar.Chunks];
-    // A chunk for each, at a multiple of 64, if all are filed in other slots; the table of chunks doubles.
+    // At worst every key is in a slot of its own and needs a chunk, aligned to 64 bytes, and the chunk table doubles.
     return Calendar.WORDS * 4 + added * (Chunk.BYTES + 64) + 4 * 4 * (chunks + added);
   }
 
@@ -180,9 +180,9 @@ export class ExpiryCalendar {
   }
 
   /**
-   * Lets time pass up to `nowMs` and returns an entry whose time has come, or 0 when there is no more. The caller
-   * deletes or refiles the entry before asking again. At most `steps.left` units of dealing out are spent; when they
-   * are used up it returns 0 too.
+   * Advances the calendar to `nowMs` and returns an entry that is due, or 0 if there is none. The caller deletes or
+   * refiles the entry before the next call. Advancing and refiling use up `steps.left`; when nothing of it is left, the
+   * result is 0 too.
    */
   nextDue(calendar: number, nowMs: number, steps: { left: number }): number {
     const { words } = this;
@@ -212,7 +212,7 @@ export class ExpiryCalendar {
     }
   }
 
-  /** The clock was set back: what was filed as due by then may have time left, or be due before its slot comes again. */
+  /** The clock was set back: entries in the old tick's slot may be due later than now, or before it comes again. */
   private goBack(calendar: number, tick: number): void {
     const { words } = this;
     const slot = words[calendar + Calendar.CurrentTick] & 63;
@@ -220,7 +220,7 @@ export class ExpiryCalendar {
     words[calendar + Calendar.MisfiledLow + (slot >> 5)] |= 1 << (slot & 31);
   }
 
-  /** Files the entries of misfiled slots anew. If there is no memory, returns an entry that is due, whose end makes room; else 0. */
+  /** Refiles the entries of misfiled slots. Without memory, returns a due entry, whose deletion makes room; else 0. */
   private refileMisfiled(calendar: number, nowMs: number, steps: { left: number }): number {
     const { words } = this;
     for (let slot = 0; slot < SLOTS; slot++) {
@@ -233,15 +233,15 @@ export class ExpiryCalendar {
   }
 
   /**
-   * Deals out the slots of the higher levels whose stretch begins at `tick`. What is due by now is not filed
-   * again but returned. Otherwise returns 0 when all is dealt out, -1 if steps or memory ran out.
+   * Moves the entries of those slots of higher levels whose stretch begins at `tick` to lower levels. An entry that is
+   * due by now is returned instead of moved. Otherwise returns 0 when all are moved, -1 if steps or memory ran out.
    */
   private dealOut(calendar: number, tick: number, nowMs: number, steps: { left: number }): number {
     const { words } = this;
     if ((tick & 63) !== 0) return 0;
     if ((tick & TOP_PERIOD_MASK) === 0 && words[calendar + Calendar.TopDealtTick] !== tick) {
       words[calendar + Calendar.TopDealtTick] = tick;
-      // The top level has one slot without a stretch of its own; every 49 days it gives up what has come near.
+      // The top level is one slot for all later times; every 49 days, entries that fit a lower level by now are moved.
       this.refile(calendar, (LEVELS - 1) * SLOTS);
     }
     for (let level = LEVELS - 2; level >= 1; level--) {
@@ -284,7 +284,7 @@ export class ExpiryCalendar {
     return true;
   }
 
-  /** Files those entries of a slot anew that belong into another one now. False if there is no memory for some. */
+  /** Refiles those entries of a slot that belong into another one by now. False if there is no memory for one. */
   private refile(calendar: number, slot: number): boolean {
     const { words } = this;
     for (let offset = words[calendar + slot]; offset !== 0; ) {

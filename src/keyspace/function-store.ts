@@ -41,7 +41,7 @@ export class FunctionStore {
     return ShardMemory.create(memoryBytes, 0).buffer;
   }
 
-  /** Moves on with each change. */
+  /** Incremented with each change. */
   get generation(): number {
     return Atomics.load(this.words, StoreWord.Generation);
   }
@@ -54,7 +54,7 @@ export class FunctionStore {
     return this.words[StoreWord.Functions];
   }
 
-  /** Bytes of sources, those kept for a snapshot among them. */
+  /** Bytes of sources, including those kept for a snapshot. */
   get usedBytes(): number {
     return this.arena.usedBytes;
   }
@@ -68,7 +68,7 @@ export class FunctionStore {
     return sources;
   }
 
-  /** The same, of the moment of the last snapshot. */
+  /** Copies of the sources as of the last snapshot. */
   pinnedSources(): Uint8Array[] {
     const { words } = this;
     this.lock();
@@ -89,7 +89,7 @@ export class FunctionStore {
   }
 
   /**
-   * Puts libraries in place of all that were there. The locks of all shards are held, or nobody else uses the keyspace. Returns
+   * Replaces all libraries. The caller holds the locks of all shards, or no other thread uses the keyspace. Returns
    * false, with nothing changed, if there is no memory.
    */
   replace(sources: readonly Uint8Array[], functionCount: number): boolean {
@@ -121,7 +121,7 @@ export class FunctionStore {
     return true;
   }
 
-  /** Keeps what there is now for a snapshot. The locks of all shards are held. */
+  /** Keeps the present sources for a snapshot. The locks of all shards are held. */
   pin(): void {
     const { words } = this;
     this.lock();

@@ -1,6 +1,6 @@
 /**
- * What one thread has to tell of the changes it makes, besides what is in the shards: the gate (`Shard.changed`) hands
- * every change to it while somebody listens.
+ * What one thread reports about the changes that it makes, besides what the shards store: the gate (`Shard.changed`)
+ * passes every change to it while there are listeners.
  */
 
 import type { KeyEvent } from './events.js';
@@ -18,7 +18,7 @@ export interface KeyName {
   readonly keyLength: number;
 }
 
-/** The name of a key that no request has. */
+/** The name of a key that does not come from a request. */
 export class NamedKey implements KeyName {
   keyDatabase: number;
   hash: number;
@@ -53,7 +53,7 @@ export interface CacheListener {
   noteAllKeys(): void;
 }
 
-/** What has to happen at the end of a hold because of what was done in it. */
+/** What has to be done at the end of a hold (a period with locks held) because of the changes made in it. */
 export interface HoldEnd {
   /** Serves the clients that wait for the keys in `Gate.ready`, while the locks are held. */
   serve(): void;
@@ -64,18 +64,18 @@ export interface HoldEnd {
 /** A key for which clients wait, and which may have what they want. */
 export interface ReadyKey {
   readonly shard: Shard;
-  /** The queue of those who wait (waiters.ts). */
+  /** The queue of the waiting clients (waiters.ts). */
   readonly queue: number;
 }
 
 /** Shared by all shards of one thread. */
 export class Gate {
-  /** Null while nobody wants to know. */
+  /** Null while `notify-keyspace-events` is off. */
   listener: ChangeListener | null = null;
   /** Null in threads that serve no clients. */
   cacheListener: CacheListener | null = null;
   readonly trackingTotals: TrackingTotals;
-  /** Whose command runs, as a row of the client table; -1 if no command has caused what happens. */
+  /** Client table row of the client whose command runs; -1 for a change that no command has caused. */
   originClient = -1;
   /** Null in threads that serve no clients. */
   holdEnd: HoldEnd | null = null;

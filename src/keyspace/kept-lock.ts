@@ -1,19 +1,19 @@
 /**
- * The lock that a thread keeps beyond the end of what it was taken for, since others wait for it and the thread is
- * likely to need it again at once.
+ * The lock that a thread keeps after its commands are done, since others wait for it and the thread is likely to need
+ * it again at once.
  *
- * When all connections use one key, the workers take its shard's lock in turns. To let it go wakes a worker that
- * sleeps, which costs several microseconds on both sides, and for nothing if the lock is taken again before that worker
- * runs. So a worker does all that has come for it, up to a limit, and only then lets the next worker do the same.
+ * When all connections use one key, the workers take its shard's lock in turns. Releasing it wakes a sleeping worker,
+ * which costs several microseconds on both sides, and in vain if the lock is taken again before that worker runs. So a
+ * worker executes all commands that have arrived, up to a limit, before it lets the next worker do the same.
  *
- * No thread waits for anything else than a shard's lock while it keeps one, and `Shard.lock` lets the kept one go
+ * While a thread keeps a lock, it waits for nothing but the lock of a shard, and `Shard.lock` releases the kept lock
  * before it waits.
  */
 
 import type { LockOrder } from '../memory/lock-order.js';
 import type { Shard } from './shard.js';
 
-/** How often a lock is kept before others have it, and for commands of how many arguments in all. */
+/** How often a lock is kept before other threads get it, and how many arguments the commands may have in all. */
 const KEEPS_MAX = 16;
 const ARGUMENTS_MAX = 2048;
 
@@ -23,12 +23,12 @@ export class KeptLock {
   private keeps = 0;
   private argumentsDone = 0;
 
-  /** `order`: the right that scripts may keep is let go with the lock. */
+  /** `order`: has the right that scripts may keep (lock-order.ts); `letGo` releases it too. */
   constructor(order: LockOrder | null = null) {
     this.order = order;
   }
 
-  /** Whether `wanted` is the shard whose lock is kept; the caller has the lock then. No lock is kept any more. */
+  /** Hands the kept lock to the caller and returns true if it is that of `wanted`; otherwise releases it, if any. */
   takeOver(wanted: Shard): boolean {
     const { shard } = this;
     if (shard === null) return false;
@@ -40,8 +40,8 @@ export class KeptLock {
   }
 
   /**
-   * Keeps the lock of `shard`, under which commands with so many arguments have just run, if somebody waits for it and it
-   * was not kept too often or for too much; else releases it.
+   * Keeps the lock of `shard` if another thread waits for it and the limits allow it; otherwise releases it.
+   * `argumentCount`: arguments of the commands that have just run under the lock.
    */
   keepOrRelease(shard: Shard, argumentCount: number): void {
     this.argumentsDone += argumentCount;
@@ -54,7 +54,7 @@ export class KeptLock {
     }
   }
 
-  /** Releases what is kept, if there is something. */
+  /** Releases the kept right and the kept lock, if any. */
   letGo(): void {
     this.order?.letRightGo();
     this.letLockGo();

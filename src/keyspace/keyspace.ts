@@ -21,7 +21,7 @@ import { TrackingTotals } from './tracking-totals.js';
 /** The smallest unit of the process-wide sum of used memory. */
 const USED_UNIT_LOG2_MIN = 6;
 const PUBLISH_STEP_BYTES_MAX = 65536;
-/** What all shards together may use without having published it is this part of the limit at most. */
+/** The shards together may use at most this fraction (1/1024) of the limit without publishing it. */
 const LIMIT_PER_STEPS = 1024;
 
 /** Blocks freed lazily under one hold of a lock: some 50 µs. */
@@ -29,7 +29,7 @@ const LAZY_FREE_SLICE_STEPS = 1024;
 
 /** Keys that are evicted under one hold of a shard's lock, at most. */
 const EVICTIONS_PER_HOLD = 8;
-/** Steps of making room between two looks at the clock: so many are done on the busiest machine. */
+/** Steps of making room between two looks at the clock: at least this many are done, however busy the machine is. */
 const STEPS_PER_CLOCK_LOOK = 8;
 
 /** Tracked keys forgotten under one hold of a lock. */
@@ -58,7 +58,7 @@ export interface KeyspaceHandle {
   /** Libraries of functions (function-store.ts). */
   readonly functions: SharedArrayBuffer;
   readonly databaseCount: number;
-  /** With which all threads hash. */
+  /** The secret with which all threads hash keys. */
   readonly hashSecret: HashSecret;
 }
 
@@ -106,16 +106,16 @@ export class Keyspace {
   readonly functions: FunctionStore;
   /** What the shards take without any key: their headers. Part of used memory. */
   readonly startupBytes: number;
-  /** The lock that this thread keeps for what comes next. */
+  /** The lock that this thread keeps for its next commands. */
   readonly keptLock: KeptLock;
   private readonly totals: Int32Array;
   private readonly unitLog2: number;
   private readonly evictionPool = new EvictionPool();
   private publishStepBytes = PUBLISH_STEP_BYTES_MAX;
   private nextShard = 0;
-  /** What has been freed, by eviction and afterwards. */
+  /** Bytes freed in this step of `evict`, by eviction or lazily. */
   private freedBytes = 0;
-  // Of the hold that is about to end.
+  // The shards of the hold that is about to end.
   private heldMarks: Uint8Array | null = null;
   private heldShard: Shard | null = null;
   private readonly allMarks: Uint8Array;
@@ -176,7 +176,7 @@ export class Keyspace {
     return used;
   }
 
-  /** Adds what a shard's use has changed by to the process-wide sum, if it is enough to matter. */
+  /** Adds the change of a shard's memory use to the process-wide sum, if it exceeds the publishing step. */
   publishIfMoved(shard: Shard): void {
     const moved = shard.words[HeaderWord.ArenaUsedBytes] - shard.words[HeaderWord.PublishedUsedBytes];
     if (moved > this.publishStepBytes || moved < -this.publishStepBytes) this.publish(shard);
@@ -196,8 +196,8 @@ export class Keyspace {
   }
 
   /**
-   * Whether memory is over the limit, with all that may not be published yet. `otherBytes`: what counts besides the
-   * shards.
+   * Whether memory may be over the limit, given that each shard may have unpublished use. `otherBytes`: memory outside
+   * the shards that counts.
    */
   isOverLimit(otherBytes: number): boolean {
     const { maxMemoryBytes } = this.settings;
@@ -213,13 +213,13 @@ export class Keyspace {
   }
 
   /**
-   * Evicts until memory is below the limit again, with `neededBytes` more that a command is about to take. So much is freed
-   * in any case, however busy the machine is: commands pay for what they take, so memory that is below the limit stays there.
-   * What is above it for another reason is freed as far as `evictionMsMax` goes, in the time of whoever comes next, and in
-   * spare time (`evictInBackground`).
+   * Evicts until used memory is below the limit, together with the `neededBytes` that a command is about to take. At
+   * least `neededBytes` are freed, however busy the machine is: commands pay for what they take, so memory that is
+   * below the limit stays there. Any further excess is freed for at most `evictionMsMax`, at the cost of the next
+   * command, and in spare time (`evictInBackground`).
    *
-   * Returns false if memory is above the limit and nothing can be evicted, or what is not in the shards is too much already:
-   * then a command that needs memory is refused. Holds no lock when called.
+   * Returns false if memory is above the limit and nothing can be evicted, or if the memory outside the shards alone is
+   * too much: then a command that needs memory is refused. The caller holds no lock.
    */
   makeRoom(otherBytes: number, neededBytes: number, nowMs: number): boolean {
     if (this.mustPublish) this.publishAll();
@@ -239,8 +239,8 @@ export class Keyspace {
   }
 
   /**
-   * Whether keys are to go for so many bytes: not if these do not fit even without any key. Under a limit that an empty
-   * server exceeds, no key may stay.
+   * Whether evicting keys can make room for so many bytes: not if they do not fit even into an empty keyspace. But if
+   * an empty server exceeds the limit already, all keys are evicted.
    */
   private helpsToEvict(claimedBytes: number): boolean {
     const { maxMemoryBytes } = this.settings;
@@ -252,9 +252,9 @@ export class Keyspace {
     const giveUpAt = performance.now() + budgetMs;
     let freedBytes = 0;
     for (let steps = 1; this.isOverLimit(claimedBytes); steps++) {
-      // What is gone already, perhaps because it was evicted just now, comes before what is still in use.
+      // Free deleted values first, perhaps evicted just now, before evicting keys that are in use.
       this.freedBytes = 0;
-      // One key of each shard first: the pool gets to know candidates of all of them.
+      // At first one key per shard, so that the pool gets candidates of all shards.
       const most = Math.min(EVICTIONS_PER_HOLD, Math.ceil(steps / this.shards.length));
       if (!this.freeLazily(0, 1) && !this.evictSome(claimedBytes, most, nowMs))
         return EvictionEnd.NothingLeft;
@@ -287,14 +287,14 @@ export class Keyspace {
     return false;
   }
 
-  /** Whether keys may go that no command deletes. Exact under a lock: whoever forbids it takes all of them once. */
+  /** Whether expiry and eviction may delete keys. Exact under a lock: a thread that forbids it takes all locks once. */
   get mayDeleteByItself(): boolean {
     return this.settings.mayDeleteByItself?.() ?? true;
   }
 
   /**
-   * Evicts the best candidate as long as it is in a shard whose lock is held, there is too little room, and there were not
-   * `most`; each time the shard is sampled again. Returns whether a key was evicted.
+   * Evicts the best candidate, repeatedly, while it is in this shard, whose lock is held, memory is over the limit and
+   * fewer than `most` were evicted. Samples the shard again after each. Returns whether a key was evicted.
    */
   private evictHere(shard: Shard, claimedBytes: number, most: number, nowMs: number): boolean {
     const { evictionPool } = this;
@@ -312,8 +312,8 @@ export class Keyspace {
   }
 
   /**
-   * Frees a slice of what waits in every `stride`-th shard from `first` on; returns whether any freed
-   * something. Holds no lock when called.
+   * Frees a slice of the values waiting to be freed in every `stride`-th shard from `first` on; returns whether there
+   * were any. The caller holds no lock.
    */
   freeLazily(first: number, stride: number): boolean {
     let hasFreed = false;
@@ -339,7 +339,7 @@ export class Keyspace {
     return false;
   }
 
-  /** Has clients forget keys if more are tracked than `tracking-table-max-keys`; returns whether more are to be. */
+  /** Makes clients forget keys while more than `tracking-table-max-keys` are tracked; returns whether more must go. */
   limitTracking(first: number, stride: number): boolean {
     const { trackedKeysMax } = this.settings;
     const { trackingTotals } = this.gate;
@@ -432,7 +432,7 @@ export class Keyspace {
     this.afterRelease();
   }
 
-  /** The same for a stretch of commands with so many arguments: the lock may be kept for those that come next. */
+  /** Like `endHold`, for a stretch of commands with so many arguments: the lock may be kept for the next commands. */
   endStretch(shard: Shard, argumentCount: number): void {
     this.beforeRelease(true, null, shard);
     this.publishIfMoved(shard);
@@ -444,7 +444,7 @@ export class Keyspace {
     }
   }
 
-  /** The same for slices of work that want the lock again at once: who waits for it comes first. */
+  /** Like `endHold`, for work in slices, which needs the lock again at once: threads that wait for it get it first. */
   endSlice(shard: Shard): void {
     this.beforeRelease(false, null, shard);
     this.publishIfMoved(shard);
@@ -452,7 +452,7 @@ export class Keyspace {
     this.afterRelease();
   }
 
-  /** The same for the shards, by index, whose marks are not 0. */
+  /** Like `endHold`, for the shards, by index, whose marks are not 0. */
   endHolds(marks: Uint8Array): void {
     this.beforeRelease(true, marks, null);
     for (let index = 0; index < marks.length; index++)
@@ -460,7 +460,7 @@ export class Keyspace {
     this.afterRelease();
   }
 
-  /** What has to happen while the locks are still held: of the marked shards, or of one. */
+  /** Work at the end of a hold while the locks, of the marked shards or of one, are still held. */
   private beforeRelease(isWhole: boolean, marks: Uint8Array | null, shard: Shard | null): void {
     this.journal.commit(isWhole);
     if (this.gate.ready.length === 0) return;
@@ -474,12 +474,12 @@ export class Keyspace {
     return shard === this.heldShard || (this.heldMarks !== null && this.heldMarks[shard.index] !== 0);
   }
 
-  /** What was noted under the locks is sent when they are free. */
+  /** Sends what was noted under the locks, now that they are released. */
   private afterRelease(): void {
     if (this.gate.hasNotices) this.gate.holdEnd?.afterRelease();
   }
 
-  /** Releases a lock whose hold has come to its end. */
+  /** Releases a shard's lock at the end of a hold. */
   release(shard: Shard): void {
     this.publishIfMoved(shard);
     shard.unlock();

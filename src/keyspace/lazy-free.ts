@@ -57,7 +57,7 @@ export class LazyFree {
     this.counters = counters;
   }
 
-  /** Values and databases that wait. */
+  /** Values and databases that wait to be freed. */
   get pendingCount(): number {
     return this.words[HeaderWord.LazyFreePending];
   }
@@ -126,7 +126,7 @@ export class LazyFree {
     return collection;
   }
 
-  /** Takes a node out of the queue; large values of a database may have queued up before it. */
+  /** Removes a node from the queue. It may not be the first: large values of a database are queued before it. */
   private removeNode(node: number): void {
     const { words } = this;
     let link: number = HeaderWord.LazyFreeHead;

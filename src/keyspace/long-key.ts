@@ -1,9 +1,8 @@
 /**
  * A key whose value is so large that a snapshot writes it in steps, as it was at the snapshot's moment, while it goes
- * on changing: a block that stands for the key until it is written. The block begins with the walk over the value's
- * elements (structures/element-walk.ts), so the value's root names it. Key and value may change their ways meanwhile:
- * the key may be renamed, expire or be deleted, and another value take the place of this one, which is freed by the
- * snapshot then (`IsDropped`).
+ * on changing: a block that represents the key until it is written. The block begins with the walk over the value's
+ * elements (structures/element-walk.ts), so the value's root names it. Meanwhile the key may be renamed, expire, be
+ * deleted or get another value; a value that loses its key this way is freed by the snapshot in the end (`IsDropped`).
  *
  *   +------+------+--------+----------+------+------------+---------+-----------+------+---------+--------+-------+-----+
  *   | walk | next | images | database | left | is dropped | type, - | reference | head | expires | fields | length| key |
@@ -39,7 +38,7 @@ export const enum LongKeyWord {
 export const LONG_KEY_HEADER_BYTES = LongKeyWord.WORDS * 4;
 export const IMAGE_HEADER_BYTES = 8;
 
-/** What there is to know of a long key. */
+/** Reads the fields of a long key's block. */
 export class LongKey {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;

@@ -1,26 +1,25 @@
 /**
  * A snapshot of a shard's keys as they are at one moment, taken while they go on changing.
  *
- * `begin` marks the moment; whoever takes the snapshot holds the locks of all shards then, so it is the same moment
- * everywhere and no transaction is half done. From then on the persistence thread visits the tables step by step and
- * writes each key once. Whoever is about to change or delete a key that has not been visited yet leaves an image of
- * it (`preserve`, called by the gate): the key as the snapshot has it, in the form of the file, in a block of this
- * shard until the persistence thread comes for it. So the snapshot takes memory only for keys that change early, and
- * only until they are fetched.
+ * `begin` marks the moment; its caller holds the locks of all shards, so it is the same moment everywhere and no
+ * transaction is half done. From then on the persistence thread visits the tables step by step and writes each key
+ * once. A thread that is about to change or delete a key that has not been visited yet first leaves an image of it
+ * (`preserve`): the key as the snapshot has it, in the form of the file, in a block of this shard until the persistence
+ * thread fetches it. So the snapshot takes memory only for keys that change early, and only until they are fetched.
  *
  *   image:  | next | length of the bytes | database | bytes of the file |
  *
- * A large collection is more than can be written under one hold of a lock, or by somebody who only wants to change one
- * element of it. It becomes a long key (long-key.ts), which is written element by element, with the lock let go in
- * between; what changes meanwhile leaves images of single elements.
+ * A large collection is too much to write under one hold of a lock, or in a thread that only wants to change one
+ * element of it. It becomes a long key (long-key.ts), which is written element by element, with the lock released in
+ * between; a change meanwhile leaves an image of the single element.
  *
  * One bit of an entry tells whether its key is done: it is when the bit is the same as the shard's. `begin` turns
  * the shard's bit, which makes all keys undone at once; new entries get it as it is. That is right as long as every
- * key has the same bit when a snapshot begins, so one that is given up still visits all keys, to mark them. So it goes
- * on with its long keys, too: their elements are marked.
+ * key has the same bit when a snapshot begins, so a snapshot that is given up still visits all keys to mark them, and
+ * all elements of its long keys for the same reason.
  *
- * Where the visit is in a database, and as which one its keys are written, is kept beside the database's root: SWAPDB
- * takes it along.
+ * How far the visit of a database is, and the database number with which its keys are written, are stored in the
+ * database's root, so SWAPDB swaps them too.
  */
 
 import { CACHE_LINE_WORDS, HeaderWord, type ShardMemory } from '../memory/shard-memory.js';
@@ -37,7 +36,7 @@ export const enum SnapshotState {
   Running = 1,
   /** There was no memory for an image. */
   Failed = 2,
-  /** Somebody has emptied the keyspace. */
+  /** Given up, for example because the keyspace was emptied. */
   Cancelled = 3,
   /** A value has not as many elements as it should. */
   Incomplete = 4,
@@ -61,11 +60,11 @@ const KEY_IMAGE_HEADER_BYTES = 12;
 /** A value may be longer as commands than its shard is; lengths in the shard are int32. */
 const IMAGE_BYTES_MAX = 0x7fff0000;
 
-/** What is done of a long key in one step: so many elements, or images up to so many bytes. */
+/** Limits of one step of a long key: elements, or bytes of images. */
 const ELEMENTS_PER_STEP = 200;
 const IMAGE_BYTES_PER_STEP = 32 * 1024;
 
-/** Bytes, as far as `length`; void when another key is written. */
+/** The first `length` bytes are valid, until another key is written. */
 export interface KeyImage {
   readonly bytes: Uint8Array;
   readonly length: number;
@@ -74,7 +73,7 @@ export interface KeyImage {
 /** Writes keys in the form of the file. One per thread that changes keys. Null: the value is damaged. */
 export interface ImageWriter {
   write(shard: Shard, entry: number): KeyImage | null;
-  /** What the file has of a long key before its elements. */
+  /** The part of a long key in the file that comes before its elements. */
   writeHead(shard: Shard, entry: number): KeyImage;
   /** An element of a long key: a record of its dictionary, or a chunk. */
   writeRecord(shard: Shard, key: LongKey, record: number): KeyImage;
@@ -106,10 +105,10 @@ export class ShardSnapshot implements ElementKeeper {
   private readonly doubles: Float64Array;
   private readonly bytes: Uint8Array;
   private readonly key: LongKey;
-  /** For those who keep elements, perhaps in the midst of a step. */
+  /** For `keepRecord` and `keepChunk`, which may run in the middle of a step that uses `key`. */
   private readonly keptKey: LongKey;
   imageWriter: ImageWriter | null = null;
-  /** Where what is read ends up, so that it is not optimised away. */
+  /** Takes the result of `bringNear`, so that its loads are not optimised away. */
   sink = 0;
 
   constructor(shard: Shard, memory: ShardMemory) {
@@ -125,7 +124,7 @@ export class ShardSnapshot implements ElementKeeper {
     return this.words[HeaderWord.SnapshotState];
   }
 
-  /** Takes the moment. The locks of all shards are held. */
+  /** Marks the snapshot's moment. The locks of all shards are held. */
   begin(): void {
     const { words, shard } = this;
     words[HeaderWord.SnapshotDoneBit] ^= ENTRY_DONE_BIT;
@@ -181,7 +180,7 @@ export class ShardSnapshot implements ElementKeeper {
     words[HeaderWord.SnapshotImages] = image;
   }
 
-  /** A block with bytes of the file behind a header, whose second word tells their length; 0 if there is no memory. */
+  /** Allocates an image: a header, whose second word is the length, then bytes of the file. 0 without memory. */
   private keepImage({ bytes, length }: KeyImage, headerBytes: number): number {
     const image = length > IMAGE_BYTES_MAX ? 0 : this.shard.arena.allocateSpare(headerBytes + length);
     if (image === 0) {
@@ -320,7 +319,7 @@ export class ShardSnapshot implements ElementKeeper {
       this.stop(SnapshotState.Failed);
       return;
     }
-    // Behind the first one, which may be half written.
+    // Insert it after the first one, which may be partly written.
     const first = words[HeaderWord.SnapshotLongKeys];
     const link = first === 0 ? HeaderWord.SnapshotLongKeys : first + LongKeyWord.Next;
     words[at + LongKeyWord.Next] = words[link];
@@ -389,7 +388,7 @@ export class ShardSnapshot implements ElementKeeper {
     if (this.takeKeptImages(at, taker)) return true;
     const { type, reference } = key;
     const collection = shard.collection(type);
-    // Of a value that is gone nobody needs the marks.
+    // The marks on a value that is about to be freed are not needed.
     const isOver = !isRunning && words[at + LongKeyWord.IsDropped] !== 0;
     if (type === ValueType.Stream) {
       if (!isOver && this.stepStream(at, taker, isRunning)) return true;

@@ -1,6 +1,6 @@
 /**
  * One shard of the keyspace as one thread sees it: finding, creating, changing, expiring and deleting
- * keys. Whoever calls these methods holds the shard's lock.
+ * keys. The caller of these methods holds the shard's lock.
  *
  *   database root: DATABASE_BYTES at DATABASES_START_BYTE + database * DATABASE_BYTES
  *     words 0-3   the dictionary's root (structures/dictionary.ts)
@@ -8,9 +8,9 @@
  *     words 5-6, 9-10   the snapshot that is being taken (shard-snapshot.ts)
  *     word 8      calendar of the hashes with fields that expire, 0 until there is one
  *
- * Every change of a key passes `changed`, the gate: what has to see writes hangs there and nowhere else.
- * The methods that replace or delete entries leave that call to the command, which knows the event's name;
- * expiry and eviction, which no command asked for, make it themselves, and record them in the journal.
+ * Every change of a key passes `changed`, the gate: all that has to see writes is called there and nowhere else.
+ * The methods that replace or delete entries leave the call of `changed` to the command, which knows the event's name.
+ * Expiry and eviction, which no command asked for, call it themselves and record the deletion in the journal.
  */
 
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
@@ -79,16 +79,16 @@ const ROOT_WORDS = DATABASE_BYTES >> 2;
 const ROOT_CALENDAR = DictionaryRoot.WORDS;
 const ROOT_FIELD_CALENDAR = 8;
 
-/** Fields that a lookup removes of a hash when they are past their expiry; what is left is only hidden by it. */
+/** Expired fields that a lookup removes from a hash, at most; it only hides the remaining ones. */
 const DUE_FIELDS_PER_LOOKUP = 256;
 
-/** What an entry takes beside key and value. */
+/** Bytes that an entry takes besides key and value. */
 const ENTRY_OVERHEAD_BYTES = 40;
 
 /** A value that grows in place gets room for as much again, up to this much. */
 const GROWTH_BYTES_MAX = 1 << 20;
 
-/** How long a lock that somebody waits for is left alone: a sleeper needs so long to get it. */
+/** Pause after unlocking a contended lock, so that a sleeping waiter can take it. */
 const HAND_OVER_MS = 0.1;
 
 export class Shard {
@@ -113,16 +113,16 @@ export class Shard {
   readonly lazyFree: LazyFree;
   readonly lists: ListValue;
   readonly streams: StreamValue;
-  /** Up to where collections are packed. */
+  /** Limits up to which collections are stored packed. */
   readonly limits: ValueLimits;
-  /** What knows the values of each type but strings, by ValueType. */
+  /** The implementation of each value type except strings, by ValueType. */
   private readonly collections: (CollectionValue | null)[] = new Array(7).fill(null);
   private readonly settings: KeyspaceSettings;
   private readonly counters: Float64Array;
   private readonly keptLock: KeptLock;
   private readonly gate: Gate;
   private readonly lockOrder: LockOrder;
-  /** For keys that change by themselves. */
+  /** Reused for names of keys that expire, are evicted or untracked. */
   private readonly name: NamedKey;
 
   constructor(
@@ -183,18 +183,18 @@ export class Shard {
     this.lockAmong(false);
   }
 
-  /** The same with others in hand, or not; if so, returns false if they have to be let go first. */
+  /** Like `lock`; with `holdsOthers`, returns false if this thread must first release the other locks it holds. */
   lockAmong(holdsOthers: boolean): boolean {
     if (this.keptLock.takeOver(this) || tryLock(this.words, HeaderWord.Lock)) return true;
     return this.lockOrder.acquire(this.words, HeaderWord.Lock, holdsOthers);
   }
 
-  /** Takes the lock if it is free, or becomes free within some microseconds. No lock is kept. */
+  /** Takes the lock if it is free, or becomes free within some microseconds. The thread keeps no lock. */
   lockSoon(): boolean {
     return this.lockOrder.acquireSoon(this.words, HeaderWord.Lock);
   }
 
-  /** Wakes those who wait for the lock, which is held, so that they look whether they have to let others go. */
+  /** Wakes the threads that wait for the lock, which is held, to check whether they must release other locks. */
   stirWaiters(): void {
     if (this.isWaitedFor) Atomics.notify(this.words, HeaderWord.Lock);
   }
@@ -216,8 +216,8 @@ export class Shard {
   }
 
   /**
-   * Releases the lock, for a thread that wants it again at once. If somebody waits for it, leaves it alone for a moment:
-   * a sleeper would else find it taken again by the time that it wakes up, over and over.
+   * Releases the lock, for a thread that wants it again at once. If another thread waits for it, pauses for a moment:
+   * otherwise a sleeping waiter would find it taken again each time it wakes up.
    */
   handOver(): void {
     const isWanted = this.isWaitedFor;
@@ -225,7 +225,7 @@ export class Shard {
     if (isWanted) sleep(HAND_OVER_MS);
   }
 
-  /** Whether somebody may wait for the lock, which is held. */
+  /** Whether another thread may wait for the lock, which is held. */
   get isWaitedFor(): boolean {
     return isLockWaitedFor(this.words, HeaderWord.Lock);
   }
@@ -265,8 +265,8 @@ export class Shard {
   }
 
   /**
-   * Finds a key; one that is past its expiry is deleted and not found, and so are fields of a hash. Returns the word index of the
-   * dictionary slot that holds the entry's offset, or 0.
+   * Finds a key. An expired key is deleted and not found; expired fields of a hash are deleted. Returns the word index
+   * of the dictionary slot that holds the entry's offset, or 0.
    */
   find(
     database: number,
@@ -300,15 +300,15 @@ export class Shard {
     if (next !== access) setEntryAccess(words, entry, next);
   }
 
-  /** The same for an access that changes nothing. */
+  /** Like `touch`, for an access that changes nothing; ignored if the clock dates changes only. */
   touchRead(entry: number, nowMs: number): void {
     if (!this.settings.datesChanges) this.touch(entry, nowMs);
   }
 
   /**
    * Adds a key that is not there. The value's bytes are the caller's to fill. Returns the entry, or 0
-   * with nothing changed if there is no memory. `expiresAt` is -1 for none. `hashReference` names the hash that is to
-   * be the value, if it is one, as the draft does: fields of it may expire.
+   * with nothing changed if there is no memory. `expiresAt` is -1 for none. `hashReference`: if the value is to be a
+   * hash, the offset of its reference (such as `draft`), since fields of it may expire.
    */
   create(
     database: number,
@@ -346,8 +346,8 @@ export class Shard {
   }
 
   /**
-   * What `count` more keys with strings, or other strings for keys that are there, may ask of the arena: `lengthBytes` in
-   * all for keys and values, with or without expiries. For Arena.promise.
+   * Bytes that creating `count` string keys, or replacing the values of existing ones, may allocate: `lengthBytes` for
+   * all keys and values, and the overhead, with or without expiries. For Arena.promise.
    */
   roomForKeys(database: number, count: number, lengthBytes: number, expires: boolean): number {
     const root = this.root(database);
@@ -548,7 +548,7 @@ export class Shard {
 
   /**
    * Makes the hash at `slot` and its entry ready for fields that expire. Returns the entry, which may have moved, or
-   * 0 if there is no memory. When the fields have got their expiries, `fieldsChanged` comes.
+   * 0 if there is no memory. Call `fieldsChanged` once the fields have their expiries.
    */
   prepareFieldExpiry(database: number, slot: number, nowMs: number): number {
     const entry = this.words[slot];
@@ -583,8 +583,8 @@ export class Shard {
   }
 
   /**
-   * Word index of what the collection of an entry refers to, 0 if it is none. A hint: it may be taken without a lock,
-   * and the entry may be anything.
+   * Word index of the block that the collection of an entry refers to, 0 if it is no collection. A hint: callable
+   * without the lock, so the entry may contain anything.
    */
   hintedValue(entry: number): number {
     const { words, bytes } = this;
@@ -603,7 +603,7 @@ export class Shard {
     return type === ValueType.String ? 0 : this.collection(type).memberRoot(valueOffset(this.words, entry));
   }
 
-  /** What knows the values of a type other than string. */
+  /** The implementation of a value type other than string. */
   collection(type: ValueType): CollectionValue {
     const collection = this.collections[type];
     if (collection === null) throw new Error(`no collection has type ${type}`);
@@ -630,7 +630,7 @@ export class Shard {
     this.freeEntry(database, entry);
   }
 
-  /** The same without its value, which another entry has taken over. */
+  /** Like `remove`, but keeps the value, which another entry has taken over. */
   removeEntry(database: number, hash: number, slot: number): void {
     const entry = this.words[slot];
     this.preserve(database, entry);
@@ -649,12 +649,12 @@ export class Shard {
     this.expire(database, hash, this.dictionary.slotOf(this.root(database), hash, entry));
   }
 
-  /** Whether a key that was come across is past its expiry; it is deleted then, as by `find`. */
+  /** For a key met on another way than `find`: whether it has expired; if so, it is deleted, as by `find`. */
   expireIfDue(database: number, entry: number, nowMs: number): boolean {
     return isDue(this.words, entry, nowMs) && this.isGone(database, entry, nowMs);
   }
 
-  /** Deletes what has come to its end of a key whose deadline has come; returns whether the whole key has. */
+  /** Deletes a key whose deadline has come, or its expired fields; returns whether the whole key has expired. */
   private isGone(database: number, entry: number, nowMs: number): boolean {
     if (this.settings.isReplaying) return false;
     const mayExpire = this.settings.mayExpire?.() ?? true;
@@ -704,10 +704,10 @@ export class Shard {
       this.changed(this.nameOf(database, hash, entry), KeyEvent.HashExpired, 0);
       const slot = this.dictionary.slotOf(this.root(database), hash, entry);
       this.removeByItself(database, hash, slot, KeyEvent.Delete);
-      // As with keys, whoever sees the count finds them gone: DBSIZE and INFO take no lock.
+      // Counted last, as with keys: DBSIZE and INFO take no lock, and must not see the count before the deletion.
       counters[KeyspaceCounter.ExpiredFields] += fields;
     }
-    // It is recorded; a command that runs meanwhile may have changed nothing.
+    // Already recorded; the count is restored so that the running command is not recorded too.
     this.journal.changes = changes;
     return isKept;
   }
@@ -722,7 +722,7 @@ export class Shard {
     journal.argument(dueField.bytes, dueField.view, dueField.offset, dueField.lengthBytes);
   }
 
-  /** The name of a key, as it lies in its entry. One at a time. */
+  /** The name of a key, in place in its entry. Valid until the next call. */
   private nameOf(database: number, hash: number, entry: number): NamedKey {
     const { name, words } = this;
     name.bytes = this.bytes;
@@ -734,12 +734,12 @@ export class Shard {
     return name;
   }
 
-  /** Whether the gate has to tell anybody of a change. */
+  /** Whether the gate has to report changes to any listener. */
   private get isListenedTo(): boolean {
     return this.words[HeaderWord.Listeners] !== 0 || this.gate.listener !== null;
   }
 
-  /** Moves a name out of the shard's memory. */
+  /** Copies a name out of the shard's memory. */
   private keepName(name: NamedKey): void {
     name.bytes = name.bytes.slice(name.keyOffset, name.keyOffset + name.keyLength);
     name.view = new DataView(name.bytes.buffer);
@@ -758,22 +758,21 @@ export class Shard {
     const { changes } = journal;
     const name = this.nameOf(database, hash, words[slot]);
     if (journal.isOn) journal.delete(database, name.bytes, name.view, name.keyOffset, name.keyLength);
-    // The gate wants the name when the key is gone, and the block that has it may be another one's by then.
+    // The gate needs the name after the key is deleted, when its block may have been reused.
     if (this.isListenedTo) this.keepName(name);
     this.remove(database, hash, slot);
     const { originClient } = this.gate;
     this.gate.originClient = -1;
     this.changed(name, event, 0);
     this.gate.originClient = originClient;
-    // It is recorded; a command that runs meanwhile may have changed nothing.
+    // Already recorded; the count is restored so that the running command is not recorded too.
     journal.changes = changes;
   }
 
   /**
    * The gate: a key of this shard has changed. Called once per changed key, after the change and before
-   * the lock is released; what else has happened to the key meanwhile is told by `happened`. `changes` is what counts
-   * towards the save points: elements that were added or taken; 0 for a key that another one's change takes along, or
-   * that goes by itself.
+   * the lock is released; further events of the key are passed to `happened`. `changes` counts towards the save points:
+   * elements that were added or removed; 0 for a key that changes along with another one, expires or is evicted.
    */
   changed(key: KeyName, event: KeyEvent, changes = 1): void {
     const { words, gate } = this;
@@ -783,17 +782,17 @@ export class Shard {
     if (gate.listener !== null) gate.listener.note(key, event);
   }
 
-  /** Something has changed that is no key, and is recorded and saved like one. */
+  /** Something other than a key has changed that is recorded and saved like a key. */
   otherChange(): void {
     this.doubles[HeaderDouble.DirtyCount]++;
     this.journal.changes++;
   }
 
-  /** Tells who waits in this shard for changes of its keys. */
+  /** Tells the listeners of this shard that a key has changed. */
   private tellListeners(key: KeyName, event: KeyEvent): void {
     const listeners = this.words[HeaderWord.Listeners];
     if (isOfGroupsOnly(event)) {
-      // Who waits as a consumer of a group that is gone has to be told.
+      // Clients that wait as consumers of a destroyed group have to be told.
       if (event === KeyEvent.StreamGroupDestroy && (listeners & ShardListener.Waiters) !== 0)
         this.noteReady(key);
       return;
@@ -816,7 +815,7 @@ export class Shard {
     }
   }
 
-  /** Whole databases have changed: nobody may use what is cached of any key. */
+  /** Whole databases have changed: clients must drop all cached keys. */
   private forgetCached(): void {
     this.trackedKeys.clear();
     this.gate.cacheListener?.noteAllKeys();
@@ -840,7 +839,7 @@ export class Shard {
     if (trackedKeysMax !== 0) while (trackingTotals.keys > trackedKeysMax && this.untrackAny());
   }
 
-  /** Has the clients of some tracked key forget it. False if there is none. */
+  /** Makes the clients of a random tracked key forget it. False if there is none. */
   untrackAny(): boolean {
     const { trackedKeys, gate, name } = this;
     return trackedKeys.takeAny((Math.random() * 2 ** 32) | 0, (offset, lengthBytes) => {
@@ -855,7 +854,7 @@ export class Shard {
     });
   }
 
-  /** The data has been loaded: any key may have what clients wait for, and none is what they have cached. */
+  /** The data has been loaded: any key may have what clients wait for, and all that they have cached is out of date. */
   noteLoaded(): void {
     this.forgetCached();
     this.noteAllReady();
@@ -868,8 +867,8 @@ export class Shard {
   }
 
   /**
-   * The same if the key has something for those who wait, or its absence has. The keys of a transaction are served in the
-   * order in which they became ready, and one that was deleted before is not ready.
+   * Like `noteReady`, but only if the key holds a collection, or if waiters must be told of its absence. The keys of a
+   * transaction are served in the order in which they became ready, so a deletion must not make a key ready too early.
    */
   private noteIfReady(key: KeyName): void {
     const queue = this.waiters.find(key);
@@ -892,7 +891,7 @@ export class Shard {
     }
   };
 
-  /** The gate for an event of a key that is no change, or not the whole of one. */
+  /** The gate for an event of a key that is no change, or only part of one. */
   happened(key: KeyName, event: KeyEvent): void {
     this.gate.listener?.note(key, event);
   }
@@ -954,7 +953,7 @@ export class Shard {
     this.flushed(database, count, nowMs);
     const snapshotState = words[HeaderWord.SnapshotState];
     if (snapshotState === SnapshotState.Running) this.snapshot.preserveAll(database);
-    // Images for a snapshot live in the arena, too, and so does whoever waits for keys. What is tracked is gone.
+    // Images for a snapshot and waiters are in the arena too and must stay. Tracked keys are already cleared.
     const hasGuests = snapshotState !== SnapshotState.None || !this.waiters.isEmpty;
     if (!hasGuests && this.isOnlyDatabase(database)) {
       this.clear();
@@ -1005,7 +1004,7 @@ export class Shard {
     const steps = { left: limit };
     let expired = 0;
     while (expired < limit) {
-      // The last key that expires takes the calendar along.
+      // Read it each time: the calendar is released with its last key.
       const calendar = this.calendarOf(database);
       const entry = calendar === 0 ? 0 : this.calendar.nextDue(calendar, nowMs, steps);
       if (entry === 0) break;
@@ -1087,7 +1086,7 @@ export class Shard {
     }
     if (head !== 0) {
       setDeadlineMs(words, entry, this.deadline(expiresAt, fieldsExpireAt));
-      // Whoever moves it within the calendar looks into the hash.
+      // Copied first, since the calendar reads the hash through the entry when it moves it.
       this.bytes.copyWithin(valueOffset(words, entry), hashReference, hashReference + REFERENCE_BYTES);
       if (!this.joinFieldCalendar(database, entry, head, fieldsExpireAt, nowMs)) {
         this.freeEntry(database, entry);
@@ -1137,7 +1136,7 @@ export class Shard {
     return cell;
   }
 
-  /** Files a new entry of a hash, whose old entry may be filed. False, with nothing changed, if there is no memory. */
+  /** Files a new entry of a hash in place of its old entry, if filed. False, with nothing changed, if no memory. */
   private joinFieldCalendar(
     database: number,
     entry: number,

@@ -7,9 +7,9 @@
  *           then the name
  *
  *   clients: a block of row numbers of the client table, two bytes each; with more than LIST_CLIENTS_MAX a bitmap of all
- *   rows. The row's next client may be taken for the last: it is told of a change that does not concern it.
+ *   rows. If a row goes to another client, that one may be told of a change that does not concern it.
  *
- * What is read is added, and what changes is taken out, under the shard's lock: so no change is missed.
+ * Keys that are read are added, and keys that change are removed, under the shard's lock: so no change is missed.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -176,7 +176,7 @@ export class TrackedKeys {
     return true;
   }
 
-  /** Takes a key out that has changed: its clients are in `taken`. False if nobody has read it. */
+  /** Removes a key that has changed and puts its clients into `taken`. False if no client has read it. */
   take(key: KeyName): boolean {
     const record = this.find(key);
     if (record === 0) return false;
@@ -185,7 +185,7 @@ export class TrackedKeys {
     return true;
   }
 
-  /** Takes out any key, and has `tell` called with its name first. Returns whether there was one. */
+  /** Removes a random key, after calling `tell` with its name. Returns whether there was one. */
   takeAny(random: number, tell: (offset: number, lengthBytes: number) => void): boolean {
     const record = this.table.random(HeaderWord.TrackedKeys, random);
     if (record === 0) return false;

@@ -1,9 +1,10 @@
 /**
- * Who waits for keys of a shard: for each key a queue of waiters in the order in which they came, over all workers.
+ * The clients of all workers that wait for keys of a shard: for each key, a queue of waiters in order of arrival.
  *
  *   queue: a record of the shard's table of queues, one per database and key
- *     words 0 hash   1 database   2 first waiter   3 last waiter   4 waiters   5 of them, those that a missing key concerns
- *           6 length of the key   7 it is in the list of ready keys   then the key
+ *     words 0 hash   1 database   2 first waiter   3 last waiter   4 number of waiters
+ *           5 number of those that must be told if the key is missing
+ *           6 length of the key   7 whether it is in the list of ready keys   then the key
  *
  *   waiter: a block in the shard's arena
  *     words 0 next   1 previous   2 queue   3 the client's row in the client table   4 ticket
@@ -13,10 +14,9 @@
  *     words 0 length of the block   1 id of the command   2 number of arguments   3 worker   4-5 client id (float64)
  *           then pairs [offset, length], the offsets from the beginning of the shard, then the arguments
  *
- * A waiter belongs to its ticket (state/client-table.ts): whoever claims the ticket, to serve the waiter or to withdraw
- * it, is the only one to do so. The worker of the client removes what is left of its waiters afterwards. All methods
- * need the shard's lock, but for reading a request, which stays as it is until its client's worker has learned that the
- * ticket was claimed.
+ * A waiter has a ticket (state/client-table.ts). Only the thread that claims the ticket may serve the waiter or
+ * withdraw it. Afterwards the client's worker removes the waiters that are left. All methods need the shard's lock,
+ * except reading a request: that does not change until its client's worker has learned that the ticket was claimed.
  */
 
 import type { Arena } from '../memory/arena.js';
@@ -30,7 +30,7 @@ export const enum WaitKind {
   List = 0,
   SortedSet = 1,
   Stream = 2,
-  /** Of a group of a stream: it is told if the key vanishes. */
+  /** A consumer of a stream's group: it is told if the key is deleted. */
   StreamGroup = 3,
 }
 
@@ -74,7 +74,7 @@ const WAITER_BYTES = Waiter.WORDS * 4;
 
 /** The queues of a shard by database and key. */
 class QueueTable extends Dictionary {
-  /** Of the key that is looked for. */
+  /** Database of the key to find. */
   database = 0;
 
   protected override recordMatches(
@@ -123,22 +123,22 @@ export class Waiters {
     this.table = new QueueTable(memory, arena);
   }
 
-  /** Keys that somebody waits for. */
+  /** Number of keys that clients wait for. */
   get queueCount(): number {
     return this.table.count(HeaderWord.WaitQueues);
   }
 
-  /** Whether there is nothing here: no queue, nor a request of a client that was served and does not know yet. */
+  /** Whether there are no queues and no requests. A request remains until its client's worker has seen the outcome. */
   get isEmpty(): boolean {
     return this.queueCount === 0 && this.words[HeaderWord.WaitRequests] === 0;
   }
 
-  /** Keys for which somebody waits whom their absence concerns. */
+  /** Number of keys with a waiter that must be told if the key is missing. */
   get queuesOnNoKey(): number {
     return this.words[HeaderWord.WaitQueuesOnNoKey];
   }
 
-  /** The queue of a key, 0 if nobody waits for it. */
+  /** The queue of a key, 0 if no client waits for it. */
   find({ keyDatabase, hash, bytes, view, keyOffset, keyLength }: KeyName): number {
     const { table, words } = this;
     table.database = keyDatabase;
@@ -277,7 +277,7 @@ export class Waiters {
     this.dropIfEmpty(queue);
   }
 
-  /** Frees a queue in which nobody waits, and that nobody else refers to. */
+  /** Frees a queue if it has no waiters and is in no list of ready keys. */
   private dropIfEmpty(queue: number): void {
     const { words, table } = this;
     const at = queue >> 2;
@@ -314,7 +314,7 @@ export class Waiters {
     }
   }
 
-  // What there is to know of a queue and of a waiter.
+  // The fields of a queue and of a waiter.
 
   first(queue: number): number {
     return this.words[(queue >> 2) + Queue.First];
@@ -324,7 +324,7 @@ export class Waiters {
     return this.words[(queue >> 2) + Queue.Count];
   }
 
-  /** Whether somebody waits whom the absence of the key concerns. */
+  /** Whether the queue has a waiter that must be told if the key is missing. */
   hasWaitersOnNoKey(queue: number): boolean {
     return this.words[(queue >> 2) + Queue.OnNoKey] !== 0;
   }
@@ -390,7 +390,7 @@ export class Waiters {
     if (isListening !== this.queueCount > 0) throw new Error('waiters: nobody is told of them, or of nobody');
   }
 
-  /** Returns whether somebody waits in the queue whom a missing key concerns. */
+  /** Returns whether the queue has a waiter that must be told if the key is missing. */
   private verifyQueue(queue: number): boolean {
     const { words } = this;
     const at = queue >> 2;

@@ -1,16 +1,16 @@
 /**
- * Which keys of a shard somebody watches, with a version that every change of the key moves on.
+ * The keys of a shard that clients watch, each with a version that every change of the key increments.
  *
  *   WATCH_TABLE_SLOTS slots of 24 bytes, open addressing with linear probing
  *     word 0   hash of the key        word 1  database + 1, 0 if the slot is free
- *     words 2, 3  version, a float64 (an int32 would come round to the same number after 2^32 changes)
+ *     words 2, 3  version, a float64 (an int32 would wrap around to the same number after 2^32 changes)
  *     word 4   watchers
  *
- * A key is known by its 32-bit keyed hash: two watched keys of a shard take each other for changed
- * once in four billion. WATCH notes slot and version, EXEC compares.
+ * A key is identified by its 32-bit keyed hash alone: with a chance of one in four billion, a change of one key counts
+ * as a change of another. WATCH notes slot and version, EXEC compares.
  *
- * A freed slot keeps its version moving on, so that a watcher can't mistake a later key for its own;
- * slots are freed only by their last watcher.
+ * The last watcher of a slot frees it. This increments the version, which is never reset, so that a watcher can't
+ * mistake a later key in the slot for its own.
  */
 
 import {

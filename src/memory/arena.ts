@@ -18,9 +18,9 @@
  * found through a two-level bitmap (Masmano et al., "TLSF", 2004). A leftover of 8 bytes is too small for
  * the links; it waits in no list until a neighbour is freed and takes it in.
  *
- * What no free block can serve comes from the top, the untouched rest of the buffer. The last of it is a reserve, for whoever
- * loads what was written before: there, blocks lie otherwise than they did when it was written, so that the free memory is in
- * other pieces, and what had fitted must fit again.
+ * A request that no free block can serve is taken from the top, the untouched rest of the buffer. The last part of
+ * the buffer is a reserve that only a thread that loads saved data may use: while loading, blocks end up in other
+ * places than when the data was saved, and the free memory in other pieces, but all that fitted then must fit again.
  */
 
 import { BIN_HEADS_START_BYTE, bitmapStartByte, HeaderWord, type ShardMemory } from './shard-memory.js';
@@ -32,10 +32,10 @@ const BIN_COUNT = EXACT_BINS + 21 * (1 << SUBBINS_LOG2);
 const BIN_BITMAP_WORDS = (BIN_COUNT + 31) >> 5;
 const BIN_HEADS_START_WORD = BIN_HEADS_START_BYTE >> 2;
 
-/** A class above the exact ones holds different sizes: look at so many blocks of it before the next class. */
+/** A class above the exact ones holds different sizes: try at most this many of its blocks before the next class. */
 const FIRST_FIT_STEPS_MAX = 8;
 
-/** More than any shard has. */
+/** More bytes than any shard has. */
 const PROMISE_BYTES_MAX = 0x7fff0000;
 
 /** The number of bytes that an allocation of `lengthBytes` takes. */
@@ -59,9 +59,9 @@ export class Arena {
   private readonly words: Int32Array;
   private readonly bitmapStartWord: number;
   private readonly start: number;
-  /** How far the top may rise. */
+  /** Offset up to which this thread may raise the top. */
   private end: number;
-  /** What `promise` keeps for the running command. */
+  /** Bytes that `promise` keeps for the running command. */
   private promisedBytes = 0;
 
   constructor(memory: ShardMemory) {
@@ -72,7 +72,7 @@ export class Arena {
     this.usesReserve = false;
   }
 
-  /** Whether this thread loads, so that it may use the reserve. */
+  /** Whether this thread loads data and may therefore use the reserve. */
   set usesReserve(uses: boolean) {
     const { words } = this;
     const end = words[HeaderWord.ArenaEnd];
@@ -97,7 +97,7 @@ export class Arena {
     return block;
   }
 
-  /** The same at a multiple of 64 bytes, for what is laid out in cache lines. */
+  /** Like `allocate`, but aligned to 64 bytes, for blocks that are laid out in cache lines. */
   allocateLines(lengthBytes: number): number {
     const size = blockBytes(lengthBytes);
     const raw = this.take(size + 56);
@@ -158,8 +158,8 @@ export class Arena {
   }
 
   /**
-   * `hasRoom`, and if so, keeps the room for the caller's allocations until `endPromise`: `allocateSpare` leaves it alone.
-   * A command asks for all that it may need before it changes anything, so that it is carried out as a whole or not at all.
+   * Like `hasRoom`, but also keeps the room for the caller's allocations until `endPromise`: `allocateSpare` does not
+   * take it. A command asks for all that it may need before it changes anything: it succeeds or fails as a whole.
    */
   promise(lengthBytes: number): boolean {
     if (lengthBytes > PROMISE_BYTES_MAX || !this.hasRoom(lengthBytes)) return false;
@@ -171,7 +171,7 @@ export class Arena {
     this.promisedBytes = 0;
   }
 
-  /** `allocate` for what can be done without: 0, too, if that would take room that was promised. */
+  /** Like `allocate`, for blocks that are dispensable: also returns 0 if the block would take promised room. */
   allocateSpare(lengthBytes: number): number {
     const { promisedBytes } = this;
     if (promisedBytes !== 0 && !this.hasRoom(promisedBytes + blockBytes(lengthBytes))) return 0;

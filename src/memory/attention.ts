@@ -1,9 +1,9 @@
 /**
- * Tells the workers that something besides commands is to be seen to: a new configuration, new users, messages, a client to
- * close, a pause, a monitor, a failure of the disk, another role. Each worker has one word, a version that moves on with each
- * such thing. A worker compares it with what it has seen before it runs commands, which costs one load, and looks at
- * everything else only when it has moved on. Whoever changes something first changes it, and then raises the attention:
- * so nothing is overlooked, and to look once more than needed does no harm.
+ * Tells the workers that something besides commands needs their attention: a new configuration, new users, messages, a
+ * client to close, a pause, a monitor, a failure of the disk, another role. Each worker has one word, a version that is
+ * incremented with each such event. Before it runs commands, a worker compares the version with the last one it has
+ * seen, which costs one load, and checks everything else only if it differs. A thread makes its change first and
+ * increments the version afterwards, so no change is overlooked; a check too many does no harm.
  *
  *   int32 words   16 × worker: its version; each on a cache line of its own
  */
@@ -27,17 +27,17 @@ export class Attention {
     return new SharedArrayBuffer(4 * WORDS_PER_WORKER * workers);
   }
 
-  /** What a worker compares with what it has seen. One load. */
+  /** The version, which a worker compares with the last one it has seen. One load. */
   version(worker: number): number {
     return Atomics.load(this.words, worker * WORDS_PER_WORKER);
   }
 
-  /** A worker has something to see to. It is not woken. */
+  /** Tells a worker that something needs its attention. Does not wake it. */
   raise(worker: number): void {
     Atomics.add(this.words, worker * WORDS_PER_WORKER, 1);
   }
 
-  /** All workers have. */
+  /** Tells all workers. */
   raiseAll(): void {
     for (let word = 0; word < this.words.length; word += WORDS_PER_WORKER) Atomics.add(this.words, word, 1);
   }

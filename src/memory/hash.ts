@@ -5,7 +5,7 @@
  * that suits hash tables): keyed with a secret drawn at start, so a client can't choose keys that
  * collide, and made of 32-bit additions, rotations and xors, which V8 compiles to single instructions.
  * All threads of a process use one secret: a thread with another one would look for keys in the wrong places. It comes
- * with the keyspace's handle (keyspace/keyspace.ts), so nobody can open a keyspace without it, and a thread that has
+ * with the keyspace's handle (keyspace/keyspace.ts), so no thread can open a keyspace without it, and one that has
  * none yet cannot hash at all.
  *
  * `keySlot` is the hash slot of Redis Cluster: CRC16 (XMODEM) of the key or of its {tag}, mod 16384.
@@ -20,7 +20,7 @@ let secret0 = 0;
 let secret1 = 0;
 let hasSecret = false;
 
-/** This thread's secret; draws one if it has none. For whoever creates a keyspace. */
+/** This thread's secret; draws one if it has none. For the thread that creates a keyspace. */
 export function ownHashSecret(): HashSecret {
   if (!hasSecret) setHashSecret([randomInt(2 ** 32), randomInt(2 ** 32)]);
   return [secret0, secret1];

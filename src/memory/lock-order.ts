@@ -1,13 +1,13 @@
 /**
- * What keeps threads that hold locks of several shards from waiting for each other, and clients from waiting for a script
- * that does not end.
+ * Prevents deadlocks between threads that hold locks of several shards, and clients from waiting for a script that does
+ * not end.
  *
- * Whoever needs several locks takes them in ascending order, and has changed nothing before it has all of them. The one
- * exception is a script whose keys nobody knows beforehand: it may have changed something already when it needs the lock of
- * another shard. So that two of them can't wait for each other, a script of that kind takes the *right* before its first
- * change, which one thread at a time may hold. While the holder of the right waits for a lock, it says so (`isClaimed`), and
- * whoever else waits for a lock with others in hand lets these go and begins anew. So what the holder waits for is released by
- * somebody who waits for nothing, and there is no deadlock.
+ * A thread that needs several locks takes them in ascending order, and changes nothing before it has all of them. The
+ * one exception is a script whose keys are not known beforehand: it may have changed something already when it needs
+ * the lock of another shard. So that two such scripts can't wait for each other, each takes the *right*, which only one
+ * thread at a time may hold, before its first change. While the holder of the right waits for a lock, it says so
+ * (`isClaimed`), and any other thread that waits for a lock while it holds others releases these and begins anew. So
+ * the lock that the holder waits for is held by a thread that itself waits for nothing, and there is no deadlock.
  *
  *   int32 words
  *     0 the right: 0 free, 1 held, 2 held and waited for
@@ -25,15 +25,15 @@ const enum Word {
 }
 
 const SPINS_MAX = 200;
-/** State of a lock that somebody waits for. */
+/** State of a lock that another thread waits for. */
 const WAITED_FOR = 2;
 /** How often, and for how long, the right is kept while others wait. */
 const KEEPS_MAX = 16;
 const KEPT_MS_MAX = 1;
-/** A sleeper looks again after this long, whether somebody wakes it or not. */
+/** A sleeping thread looks again after this long even if nothing wakes it. */
 const SLEEP_MS_MAX = 20;
 
-/** A lock was not waited for to the end: a slow script runs (BUSY), and may have it. */
+/** The thread gave up waiting for a lock: a slow script runs (BUSY), and may hold it. */
 export class ScriptRunsLong extends Error {
   constructor() {
     super('a slow script runs');
@@ -45,7 +45,7 @@ export class LockOrder {
   private readonly attention: Attention;
   /** This thread gives up waiting while a slow script runs: it has clients to serve. */
   givesUp = false;
-  /** This thread has the right, but no use for it now. */
+  /** This thread still holds the right, but does not use it now. */
   private keepsRight = false;
   private keeps = 0;
   private takenMs = 0;
@@ -96,7 +96,7 @@ export class LockOrder {
     return Atomics.load(this.words, Word.Claimed) !== 0;
   }
 
-  /** Waits until the holder of the right has the lock that it wants. Nobody may do so who holds a lock. */
+  /** Waits until the holder of the right has the lock that it wants. The caller must not hold any lock. */
   waitForClaim(): void {
     while (this.isClaimed) {
       if (this.givesUp && Atomics.load(this.words, Word.SlowScripts) !== 0) throw new ScriptRunsLong();
@@ -104,13 +104,13 @@ export class LockOrder {
     }
   }
 
-  /** The holder of the right begins to wait for a lock, or has it. */
+  /** Called by the holder of the right when it begins to wait for a lock (true), and when it has it (false). */
   claim(waits: boolean): void {
     Atomics.store(this.words, Word.Claimed, waits ? 1 : 0);
     if (!waits) Atomics.notify(this.words, Word.Claimed);
   }
 
-  /** Takes the right; nobody may wait for it who holds the lock of a shard. Throws as `acquire`. */
+  /** Takes the right, waiting for it; the caller must not hold the lock of a shard. Throws as `acquire`. */
   takeRight(): void {
     if (this.tryTakeRight()) return;
     this.acquire(this.words, Word.Right, false);
@@ -134,8 +134,8 @@ export class LockOrder {
   }
 
   /**
-   * Has no use for the right any more. If others wait for it, it is kept for the scripts that this thread runs next, up to a
-   * limit, since to wake somebody costs more than a script. No thread keeps it while it waits for something else.
+   * Called when a script no longer needs the right. If others wait for it, this thread keeps it for its next scripts,
+   * up to a limit, since waking a thread costs more than a script. No thread keeps it while it waits for anything else.
    */
   keepOrReleaseRight(): void {
     const { words } = this;

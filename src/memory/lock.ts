@@ -12,7 +12,7 @@
 
 const SPINS_MAX = 200;
 
-/** What this thread had to wait for locks, since it was started: how often, how often asleep, and how long that was. */
+/** This thread's waits for locks since it was started: how often, how many sleeps, and the time asleep. */
 export const lockWaits = { contended: 0, sleeps: 0, sleepMs: 0 };
 
 /** A sleeper looks again after this long, so that a lost wake-up could only ever cost a delay. */
@@ -23,13 +23,13 @@ export function acquireLock(words: Int32Array, index: number): void {
   if (Atomics.compareExchange(words, index, 0, 1) !== 0) acquireContended(words, index);
 }
 
-/** The same for at most about `timeoutMs`; returns whether the lock was got. */
+/** Like `acquireLock`, but waits for at most about `timeoutMs`; returns whether it got the lock. */
 export function acquireLockWithin(words: Int32Array, index: number, timeoutMs: number): boolean {
   if (Atomics.compareExchange(words, index, 0, 1) === 0) return true;
   const giveUpAt = performance.now() + timeoutMs;
   while (Atomics.exchange(words, index, 2) !== 0) {
     const leftMs = giveUpAt - performance.now();
-    // Whoever holds it wakes somebody for nothing.
+    // The word stays 2, so the holder may make a needless wake-up call.
     if (leftMs <= 0) return false;
     Atomics.wait(words, index, 2, Math.min(leftMs, SLEEP_MS_MAX));
   }
@@ -60,7 +60,7 @@ export function releaseLock(words: Int32Array, index: number): void {
   if (Atomics.exchange(words, index, 0) === 2) Atomics.notify(words, index, 1);
 }
 
-/** Whether somebody may wait for a lock that is held. */
+/** Whether another thread may wait for a lock that is held. */
 export function isLockWaitedFor(words: Int32Array, index: number): boolean {
   return Atomics.load(words, index) === 2;
 }

@@ -9,12 +9,12 @@
 const LITERALS_MAX = 32;
 const DISTANCE_MAX = 8192;
 const MATCH_MAX = 264;
-/** Of the hashes of a long and of a short text: what a short one needs stays in the nearest cache. */
+/** Bits of the hashes for long and for short texts: the part of the table for short ones stays in the L1 cache. */
 const HASH_LOG2 = 14;
 const SHORT_HASH_LOG2 = 10;
 const SHORT_BYTES_MAX = 1024;
 
-/** Where three bytes with this hash were last seen; what is left of earlier calls is checked like the rest. */
+/** Where three bytes with this hash were last seen. Leftovers of earlier calls are harmless: each place is checked. */
 const seen = new Int32Array(1 << HASH_LOG2);
 
 function hashOf(three: number, shift: number): number {

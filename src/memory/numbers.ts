@@ -167,8 +167,8 @@ export function formatDouble17(value: number): string {
 }
 
 /**
- * Whether a number can lie in the middle between two of 17 digits. It has 18 digits then, so at most 25 binary
- * places. Anything else JavaScript rounds as C does, and a lot quicker than it gives one digit more.
+ * Whether a number can lie exactly halfway between two numbers of 17 digits. Such a number has 18 digits, so at most 25
+ * binary places. All others JavaScript rounds as C does, much faster than it produces an 18th digit.
  */
 function mayTie(value: number): boolean {
   return Number.isInteger(value * 33_554_432);
@@ -203,7 +203,7 @@ export function formatFixed(value: number, decimals: number): string {
   const sign = value < 0 || Object.is(value, -0) ? '-' : '';
   const magnitude = Math.abs(value);
   if (magnitude >= 1e21) return `${sign}${BigInt(magnitude)}.${'0'.repeat(decimals)}`;
-  // Half of the last decimal: C rounds to the even digit, JavaScript up.
+  // Only a multiple of 2^-(decimals + 1) can be a tie: C rounds that to the even digit, JavaScript up.
   if (!Number.isInteger(magnitude * 2 ** (decimals + 1))) return sign + magnitude.toFixed(decimals);
   const exact = magnitude.toFixed(decimals + 1);
   const isTie = exact.endsWith('5') && Number(exact[exact.length - 2]) % 2 === 0;

@@ -1,6 +1,6 @@
 /**
  * Doubles as text, for scores. Reading allocates nothing for the numbers that people and programs mostly
- * use: whole ones, and decimals of up to 15 digits. What is left goes the slow way, through strings.
+ * use: whole ones, and decimals of up to 15 digits. All others go the slow way, through strings.
  *
  * A decimal whose digits make an integer below 2^53, divided by a power of ten that a double holds exactly, is
  * correctly rounded by that one division (Clinger, "How to Read Floating Point Numbers Accurately", 1990).

@@ -43,14 +43,14 @@ export const enum HeaderWord {
   LazyFreeHead = 67,
   LazyFreePending = 68,
   WatchTableStart = 69,
-  /** Two words for the reference of a collection that is not yet a key's (structures/collection-value.ts). */
+  /** Two words: the reference of a collection that is not yet a key's value (structures/collection-value.ts). */
   DraftReference = 72,
   // The snapshot that is being taken (keyspace/shard-snapshot.ts).
   SnapshotState = 74,
   SnapshotDoneBit = 75,
   SnapshotImages = 76,
   SnapshotLongKeys = 77,
-  /** Who has to know of changes of this shard's keys, as ShardListener bits. */
+  /** Which kinds of listeners have to be told of changes of this shard's keys, as ShardListener bits. */
   Listeners = 78,
   // The clients that wait for keys (keyspace/waiters.ts): four words of a dictionary's root, and two counts.
   WaitQueues = 80,
@@ -61,7 +61,7 @@ export const enum HeaderWord {
   // 92, 93: HeaderDouble.DirtyCount
 }
 
-/** Bits of `HeaderWord.Listeners`: while there are none, a write reads this one word. */
+/** Bits of `HeaderWord.Listeners`: while none is set, a write only has to read this one word. */
 export const enum ShardListener {
   /** Transactions watch keys. */
   Watchers = 1,
@@ -73,15 +73,15 @@ export const enum ShardListener {
   Broadcast = 8,
 }
 
-/** Indices of what the header has as float64, in units of 8 bytes: counts that an int32 would not hold. */
+/** Indices, in units of 8 bytes, of the float64 values in the header: counts that an int32 could not hold. */
 export const enum HeaderDouble {
   /** Changes of keys since the shard was made. */
   DirtyCount = 46,
 }
 
 /**
- * Rooms that are always there, so that reading needs no memory. They belong to whoever holds the shard's lock and
- * keep nothing from one command to the next.
+ * Buffers that always exist, so that reading compressed data needs no allocation. Only the thread that holds the
+ * shard's lock uses them, and nothing in them outlives a command.
  */
 export const READING_ROOM_BYTES = 65536;
 export const READING_ROOMS = 2;
@@ -125,8 +125,8 @@ export class ShardMemory {
   }
 
   /**
-   * Reserves and formats a new shard of `sizeBytes` (at most SHARD_BYTES_MAX). `addressOf` tells where in memory
-   * an array begins, a multiple of 8; without it nothing is lost but speed.
+   * Reserves and formats a new shard of `sizeBytes` (at most SHARD_BYTES_MAX). `addressOf` returns the address of an
+   * array, a multiple of 8; without it the views may miss the cache lines, which costs only speed.
    */
   static create(
     sizeBytes: number,

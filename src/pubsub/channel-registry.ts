@@ -1,18 +1,18 @@
 /**
- * Which workers have subscribers of which channels and patterns: in shared memory, so that whoever publishes knows where
- * a message is wanted, and how many get it. The subscribers themselves are known to their workers alone
+ * Which workers have subscribers of which channels and patterns: in shared memory, so that a publishing worker knows
+ * which workers want a message, and how many subscribers get it. Each worker alone knows its own subscribers
  * (subscriptions.ts).
  *
  *   stripes, by the hash of the name: each a memory of its own with a lock, an arena and a dictionary of
  *
  *   channel or pattern:  | hash | kind | subscribers | length of the name | subscribers by worker ... | name |
  *
- *   control words: 0 version of patterns and prefixes, which moves on with every change   1 subscriptions of all kinds
+ *   control words: 0 version of patterns and prefixes, incremented by every change   1 subscriptions of all kinds
  *                  2 channels   3 channels of SSUBSCRIBE   4 patterns   5 prefixes
  *
- * A message is sent to all workers that want it while the stripe's lock is held. So the messages of a channel have one
- * order for all its subscribers. Patterns have to be matched with each message: every worker keeps a copy of them all
- * (pattern-index.ts), and reads it anew when the version has moved on.
+ * A message is sent to all workers that want it while the stripe's lock is held. So all subscribers of a channel get
+ * its messages in the same order. Patterns have to be matched with each message: every worker keeps a copy of all
+ * patterns (pattern-index.ts), and reads them again when the version has changed.
  */
 
 import { Arena } from '../memory/arena.js';
@@ -22,12 +22,12 @@ import { DATABASES_START_BYTE, HeaderWord, ShardMemory } from '../memory/shard-m
 import { copyBytes, equalBytes } from '../structures/copy.js';
 import { Dictionary, TablePosition } from '../structures/dictionary.js';
 
-/** What SUBSCRIBE, SSUBSCRIBE, PSUBSCRIBE and CLIENT TRACKING name are different things, whatever the names. */
+/** SUBSCRIBE, SSUBSCRIBE, PSUBSCRIBE and CLIENT TRACKING have a name space each: equal names are unrelated. */
 export const enum ChannelKind {
   Plain = 0,
   Shard = 1,
   Pattern = 2,
-  /** Of keys, for clients in CLIENT TRACKING BCAST (invalidations.ts). No message is published to it. */
+  /** A prefix of keys, for clients in CLIENT TRACKING BCAST (invalidations.ts). No message is published to it. */
   Prefix = 3,
 }
 
@@ -69,7 +69,7 @@ const ROOT = DATABASES_START_BYTE >> 2;
 
 class ChannelTable extends Dictionary {
   private readonly workerCount: number;
-  /** Of the channel that is looked for. */
+  /** Kind of the channel to find. */
   kind = ChannelKind.Plain;
 
   constructor(memory: ShardMemory, arena: Arena, workerCount: number) {
@@ -149,17 +149,17 @@ export class ChannelRegistry {
     };
   }
 
-  /** Whether nobody subscribes to anything. A plain load, for every event of a key. */
+  /** Whether there are no subscriptions. A plain load, since it is checked for every event of a key. */
   get isEmpty(): boolean {
     return this.control[Control.Subscriptions] === 0;
   }
 
-  /** Moves on with every change of the patterns and prefixes. */
+  /** Incremented by every change of the patterns and prefixes. */
   get patternVersion(): number {
     return Atomics.load(this.control, Control.PatternVersion);
   }
 
-  /** Channels or patterns that anybody subscribes to. */
+  /** Number of channels or patterns with subscribers. */
   count(kind: ChannelKind): number {
     return Atomics.load(this.control, Control.Names + kind);
   }
@@ -241,8 +241,8 @@ export class ChannelRegistry {
   }
 
   /**
-   * Publishes a message to a channel: calls `send`, if there are subscribers or `mustSend`, while nobody else can send
-   * to the channel. Meanwhile `subscribersIn` tells how many a worker has. Returns how many there are in all.
+   * Publishes a message to a channel: calls `send`, if there are subscribers or `mustSend`, while no other thread can
+   * send to the channel. In `send`, `subscribersIn` tells how many a worker has. Returns how many there are in all.
    */
   publish(
     kind: ChannelKind,
@@ -255,7 +255,7 @@ export class ChannelRegistry {
   ): number {
     const hash = hashBytes(view, offset, length);
     const stripe = this.stripeOf(hash);
-    // Read without the lock: who subscribes now may as well do so a moment later.
+    // Read without the lock: a client that subscribes just now may miss the message.
     if (!mustSend && stripe.table.count(ROOT) === 0) return 0;
     stripe.lock();
     const channel = this.find(stripe, hash, kind, bytes, view, offset, length);
@@ -278,7 +278,7 @@ export class ChannelRegistry {
     return this.publish(kind, bytes, view, offset, length, false, null);
   }
 
-  /** All that anybody subscribes to, of one kind. */
+  /** All channels of one kind that have subscribers. */
   list(kind: ChannelKind): RegisteredChannel[] {
     const channels: RegisteredChannel[] = [];
     const position = new TablePosition();

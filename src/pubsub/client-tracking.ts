@@ -13,14 +13,14 @@ export const enum TrackingMode {
 
 export class ClientTracking {
   readonly mode: TrackingMode;
-  /** It is not told of keys that it has changed itself. */
+  /** The client is not told of keys that it has changed itself. */
   noLoop: boolean;
-  /** The id of the client that is told in its place, 0 for none, and that one's row in the client table. */
+  /** The client that is told instead (REDIRECT): its id, 0 for none, and its row in the client table. */
   redirectId: number;
   redirectSlot: number;
-  /** The client that was to be told in its place has gone. */
+  /** The client that was to be told instead has disconnected. */
   isRedirectBroken = false;
-  /** Of Broadcast. */
+  /** Prefixes of a client in mode Broadcast. */
   readonly prefixes: Uint8Array[] = [];
   /** CLIENT CACHING was given for the next command, or for the transaction that it begins. */
   isCachingSet = false;

@@ -1,7 +1,7 @@
 /**
- * Tells clients that what they have cached is out of date (CLIENT TRACKING). What changes is noted under locks
- * (execution/notices.ts) and comes here when they are free; from here it goes to the workers of the clients, which know
- * how each of them wants to be told, and from there, if a client has redirected it, to the worker of another client.
+ * Tells clients that what they have cached is out of date (CLIENT TRACKING). Changes are noted under locks
+ * (execution/notices.ts) and passed on here when these are released. From here they go to the workers of the clients,
+ * which know how each client wants to be told; if a client has redirected them, on to the worker of the other client.
  *
  *   payload of MessageKind.Invalidated: rows of the client table, two bytes each, then the name of the key
  *   payload of MessageKind.InvalidatedPrefix: the prefix, then a key list
@@ -19,7 +19,7 @@ import { type ClientTracking, TrackingMode } from './client-tracking.js';
 import { PrefixIndex } from './prefix-index.js';
 import { type Subscriber, type Subscriptions, textOf } from './subscriptions.js';
 
-/** A list of keys that is longer is sent, and another one begun. */
+/** When a list of keys exceeds this, it is sent and a new one begun. */
 const KEY_LIST_BYTES_MAX = 64 * 1024;
 const KEY_HEAD_BYTES = 8;
 
@@ -84,11 +84,11 @@ class KeyList {
   }
 }
 
-/** A prefix, where somebody listens to it, and the keys to be told of; it begins with the prefix itself. */
+/** A prefix, the workers with listeners to it, and the list of changed keys, which begins with the prefix itself. */
 interface KnownPrefix {
   readonly channel: RegisteredChannel;
   readonly list: KeyList;
-  /** Where those in the list are, by name, one character per byte. */
+  /** Offsets in the list of its keys, by name, one character per byte. */
   readonly names: Map<string, number>;
 }
 
@@ -97,7 +97,7 @@ export class Invalidations<Client extends TrackingClient> {
   /** The prefixes of all workers, as of a version. */
   private prefixes = new PrefixIndex<KnownPrefix>();
   private prefixVersion = 0;
-  /** Prefixes with keys to be told of. */
+  /** Prefixes with changed keys to be sent. */
   private readonly touched: KnownPrefix[] = [];
   /** The clients of this worker in Broadcast, by prefix. */
   private readonly broadcastClients = new Map<string, Set<Client>>();
@@ -132,7 +132,7 @@ export class Invalidations<Client extends TrackingClient> {
     return true;
   }
 
-  /** A client tracks no more, if it did. What is remembered of its reads stays until the keys change. */
+  /** A client stops tracking, if it did. Keys that it has read stay in the tables until they change. */
   end(client: Client): void {
     const { tracking } = client;
     if (tracking === null) return;
@@ -149,7 +149,7 @@ export class Invalidations<Client extends TrackingClient> {
     control.addTrackingClients(-1);
   }
 
-  // What has changed goes to the workers of the clients.
+  // Changes are sent to the workers of the clients.
 
   /**
    * A key has changed that clients have read. `rows` is where their rows in the client table begin, two bytes each;
@@ -209,7 +209,7 @@ export class Invalidations<Client extends TrackingClient> {
   private readPrefixes(): void {
     this.flushBroadcast();
     const { registry } = this.services;
-    // First: what changes while they are read is read again.
+    // Must come first: prefixes that change while they are read are read again.
     this.prefixVersion = registry.patternVersion;
     this.prefixes = new PrefixIndex();
     for (const channel of registry.list(ChannelKind.Prefix)) {
@@ -262,7 +262,7 @@ export class Invalidations<Client extends TrackingClient> {
     this.services.outbox.send(worker, kind, id, first, second, 0, list.bytes, 0, list.length);
   }
 
-  // What has come from other workers.
+  // Messages from other workers.
 
   receive(message: Message): void {
     const { kind, bytes, view, offset, length } = message;
@@ -281,7 +281,7 @@ export class Invalidations<Client extends TrackingClient> {
     }
   }
 
-  /** Tells a client that a key has changed which it has read. */
+  /** Tells a client that a key that it has read has changed. */
   private tellReader(row: number, origin: number, name: Uint8Array): void {
     const client = this.services.find(this.services.clients.id(row));
     const tracking = client?.tracking;
@@ -351,7 +351,7 @@ export class Invalidations<Client extends TrackingClient> {
       this.write(target, true, bytes, offset, offset + length, count);
       return;
     }
-    // It has moved, or is on its way here.
+    // The client has moved to another worker, or is being moved to this one.
     if (!clients.isOpen(slot, id)) return;
     outbox.send(clients.worker(slot), message.kind, id, slot, count, 0, bytes, offset, offset + length);
   }

@@ -1,6 +1,6 @@
 /**
  * The patterns that a message has to be matched with. Most begin with some text and end with a star, so they are found
- * by that text: for each length of such beginnings one look at a map, however many patterns there are.
+ * by that text: with one map lookup for each length of such texts, however many patterns there are.
  */
 
 import { GlobPattern } from '../structures/glob.js';

@@ -1,4 +1,4 @@
-/** Which of many prefixes a text begins with: for each of their lengths one look at a map. */
+/** Finds which of many prefixes a text begins with: one map lookup for each length of prefixes. */
 
 export class PrefixIndex<Value> {
   private readonly byText = new Map<string, Value>();

@@ -1,7 +1,7 @@
 /**
  * Publishes messages: to the subscribers of this worker, and once to every other worker that has some. The messages of a
- * channel are sent under the lock of its stripe, so all subscribers see them in one order; those of one publisher keep
- * theirs over all channels, since each worker takes what is sent to it in the order in which it was sent.
+ * channel are sent under the lock of its stripe, so all subscribers see them in one order. The messages of one
+ * publisher keep their order over all channels, since each worker takes messages in the order in which they were sent.
  */
 
 import type { Mail } from '../state/mail.js';
@@ -11,7 +11,7 @@ import { ChannelKind, type ChannelRegistry, type RegisteredChannel } from './cha
 import { PatternIndex } from './pattern-index.js';
 import { type Subscriber, type Subscriptions, textOf } from './subscriptions.js';
 
-/** A longer message is not kept for the next one. */
+/** A longer buffer is not kept for the next message. */
 const KEPT_BYTES_MAX = 1 << 20;
 
 export class Publisher<Client extends Subscriber> {
@@ -110,7 +110,7 @@ export class Publisher<Client extends Subscriber> {
   };
 
   private readPatterns(): void {
-    // First: what changes while they are read is read again.
+    // Must come first: patterns that change while they are read are read again.
     this.patternVersion = this.registry.patternVersion;
     const patterns = new PatternIndex<RegisteredChannel>();
     for (const pattern of this.registry.list(ChannelKind.Pattern)) {
@@ -147,7 +147,7 @@ export class Publisher<Client extends Subscriber> {
         this.isForHere = true;
         continue;
       }
-      // What is in this worker's own box comes before this message.
+      // Sent to this worker itself if its mailbox has messages that must come first.
       outbox.send(
         worker,
         MessageKind.Published,

@@ -1,4 +1,4 @@
-/** The subscribers of one worker: who gets a message that has come to it. */
+/** The subscribers of one worker, and the delivery of messages to them. */
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelKind, type ChannelRegistry } from './channel-registry.js';
@@ -23,7 +23,7 @@ export class SubscribedNames {
   }
 }
 
-/** A client as far as it is concerned here. */
+/** What subscriptions need of a client. */
 export interface Subscriber {
   readonly protocol: 2 | 3;
   subscribed: SubscribedNames | null;
@@ -35,7 +35,7 @@ export interface MessageOutput<Client extends Subscriber> {
   begin(): void;
   /** The writer of messages in a protocol. */
   writer(protocol: 2 | 3): ReplyWriter;
-  /** Sends what a writer has got from `start` on to a client. */
+  /** Sends the bytes of a writer from `start` on to a client. */
   deliver(client: Client, writer: ReplyWriter, start: number): void;
 }
 

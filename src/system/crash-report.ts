@@ -9,7 +9,7 @@ export function writeCrashReport(logFile: string, text: string): void {
   try {
     writeSync(STANDARD_ERROR, text);
   } catch {
-    // Nobody may be there to read it.
+    // It may be closed, or have no reader.
   }
   if (logFile === '') return;
   try {

@@ -10,7 +10,7 @@ import type { Libc } from './libc.js';
 
 const RLIMIT_NOFILE = 7;
 const UINT64_MAX = 2 ** 64 - 1;
-/** Where neither the process nor the system can tell. */
+/** Assumed where /proc/self/fd can't be read. */
 const OPEN_AT_START = 32;
 /** How much less is asked for each time that the system refuses, as Redis does. */
 const STEP = 16;
@@ -68,7 +68,7 @@ export class DescriptorLimit {
     return failed ? reportedLimit() : Number(limits[0]);
   }
 
-  /** Returns why that is not possible, '' if it is. */
+  /** Raises the limit; returns the reason if that fails, otherwise ''. */
   private raiseTo(limit: number): string {
     const { libc } = this;
     if (libc === null) return 'Operation not supported';

@@ -2,7 +2,7 @@
  * The system calls that Node.js does not offer, through koffi. Pointers are passed as plain numbers (the
  * address of a buffer, taken once), which makes a call cost some 150 ns besides the call itself.
  *
- * `loadLibc` returns null where koffi or the calls are missing; the portable transport serves then.
+ * `loadLibc` returns null where koffi or the calls are missing; then the portable transport is used.
  */
 
 import { createRequire } from 'node:module';
@@ -105,7 +105,7 @@ export interface Libc {
   getResourceLimit(resource: number, limits: Address): number;
   setResourceLimit(resource: number, limits: Address): number;
   madvise(address: Address, lengthBytes: number, advice: number): number;
-  /** Gives what the C library keeps of freed memory back to the system, except for so much. */
+  /** Returns freed memory that the C library holds to the system, except for `keptBytes`. */
   mallocTrim(keptBytes: number): void;
   /** Sets an option of the C library's allocator (`mallopt`). */
   setMallocOption(option: number, value: number): void;
@@ -148,7 +148,7 @@ export interface Libc {
 
 let loaded: Libc | null | undefined;
 
-/** The calls of this thread, or null where they are not to be had. */
+/** This thread's bindings of the calls, or null where they are not available. */
 export function loadLibc(): Libc | null {
   if (loaded === undefined) loaded = process.platform === 'linux' ? bindCalls() : null;
   return loaded;

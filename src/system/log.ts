@@ -1,6 +1,6 @@
 /**
  * The server's log: lines on standard output, or at the end of the file that `logfile` names, in the form of Redis's,
- * so that what reads its logs reads ours:
+ * so that programs that read its logs can read ours:
  *
  *   <process id>:<role> <day> <month> <year> <hour>:<minute>:<second>.<ms> <mark of the level> <text>
  *
@@ -42,8 +42,8 @@ function formatTime(time: Date): string {
 /**
  * A log for one thread; `file` is a path, '' for standard output. Each line is one write of the calling thread, so
  * lines of several threads do not mix, and come in the order in which things happened. `leastLevel` is asked for each
- * line: less important ones are dropped. A line that can't be written is lost: the disk may be full, or whoever reads
- * the output may have gone. Nobody can be told, and commands go on.
+ * line: less important ones are dropped. A line that can't be written is lost: the disk may be full, or the process
+ * that reads the output may have gone. There is nowhere to report that, and commands go on.
  */
 export function createLog(file: string, leastLevel: () => LogLevel): Log {
   return (text, level = 'notice') => {

@@ -66,7 +66,7 @@ export interface OpenSsl {
   tlsMethod(): Address;
   newContext(method: Address): Address;
   freeContext(context: Address): void;
-  /** One more owner: freeContext has to be called once more. */
+  /** Adds an owner: freeContext has to be called once more. */
   shareContext(context: Address): number;
   controlContext(context: Address, command: number, value: number, pointer: Address): number;
   setOptions(context: Address, options: number): number;
@@ -118,16 +118,16 @@ export interface OpenSsl {
   controlBio(bio: Address, command: number, value: number, pointer: Address): number;
   pendingInBio(bio: Address): number;
 
-  /** The errors of this thread's last calls, the newest last, and forgets them: `error:0A00010B:SSL routines::…`. */
+  /** Returns and clears the errors of this thread's last calls, the newest last: `error:0A00010B:SSL routines::…`. */
   takeErrors(): string[];
   /** A text as OpenSSL's functions take it by address. Valid as long as `bytes` lives. */
   addressOf(bytes: Uint8Array): Address;
 }
 
-/** What OpenSSL says of a stream that ends without having said so. */
+/** OpenSSL's error for a stream that ends without a TLS close message. */
 export const UNEXPECTED_END = 'error:0A000126:SSL routines::unexpected eof while reading';
 
-/** What TLS says of several errors, rather than what a cipher or a signature has failed with before. */
+/** Of several errors, the last one of the TLS layer itself, rather than one of a cipher or a signature before it. */
 export function tlsReason(errors: readonly string[]): string | undefined {
   return errors.filter((error) => error.includes(':SSL routines:')).at(-1) ?? errors[0];
 }
@@ -137,7 +137,7 @@ const ERRORS_MAX = 16;
 
 let loaded: OpenSsl | null | undefined;
 
-/** The functions of this thread, or null where they are not to be had. */
+/** This thread's bindings of the functions, or null where they are not available. */
 export function loadOpenSsl(): OpenSsl | null {
   if (loaded === undefined) loaded = process.platform === 'linux' ? bindFunctions() : null;
   return loaded;

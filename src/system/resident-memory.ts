@@ -2,12 +2,12 @@
 
 let last = process.memoryUsage.rss();
 
-/** What was read last if it can't be read now: that takes a descriptor, and there may be none. */
+/** Returns the last known value if reading fails: it needs a descriptor, and there may be none left. */
 export function residentBytes(): number {
   try {
     last = process.memoryUsage.rss();
   } catch {
-    // EMFILE or ENFILE: whoever asks must not fail for it.
+    // EMFILE or ENFILE: the caller must not fail because of it.
   }
   return last;
 }

@@ -1,6 +1,6 @@
 /**
- * A thread says so when it has loaded all of its code. A process that ends before, while a thread of it is still
- * loading a native module, ends with an abort.
+ * A thread reports when it has loaded all of its code. If the process exits earlier, while one of its threads is
+ * still loading a native module, it aborts.
  */
 
 import type { Worker as Thread } from 'node:worker_threads';

@@ -1,6 +1,6 @@
 /**
- * Starts threads. As it is installed, the code of a thread is one file (scripts/bundle.mjs): one that starts late, when
- * clients have nearly all descriptors, needs no more than the few of its event loop and one for the file that it reads.
+ * Starts threads. In the installed package the code of a thread is one file (scripts/bundle.mjs). So a thread that
+ * starts late, when clients use nearly all descriptors, needs only those of its event loop and one to read that file.
  */
 
 import { Worker as Thread, type WorkerOptions } from 'node:worker_threads';
@@ -9,8 +9,8 @@ import { Worker as Thread, type WorkerOptions } from 'node:worker_threads';
 export const THREAD_DESCRIPTORS = 5;
 
 /**
- * The young generation of a thread's heap: what runs often makes no garbage, and what is made while the code is loaded would
- * let it grow to several times that for good.
+ * Limit of the young generation of a thread's heap. Code that runs often makes no garbage, but the garbage made while
+ * code is loaded would let the young generation grow to several times this size for good.
  */
 const YOUNG_GENERATION_MB = 3;
 
