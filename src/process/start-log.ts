@@ -7,7 +7,7 @@ import { controlGroupLimitBytes } from '../system/memory-limit.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
 import { describePreviousEnd } from './previous-end.js';
 
-/** Of the limit of a control group, so much is recommended for `maxmemory`: the process itself needs some, too. */
+/** Part of a control group's limit that is recommended for `maxmemory`: the process itself needs some, too. */
 const MAXMEMORY_SHARE = 0.75;
 const MIB = 1 << 20;
 
