@@ -36,7 +36,7 @@ class InputBufferPool {
   /** The lowest `keptBytes` since the last `trim`: this much was not needed in all that time. */
   private unusedBytes = 0;
 
-  /** A buffer of at least so many bytes. */
+  /** A buffer of at least `lengthBytes`. */
   take(lengthBytes: number): InputBuffer {
     const { kept } = this;
     const end = Math.max(0, kept.length - LOOKS_MAX);

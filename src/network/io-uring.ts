@@ -121,7 +121,7 @@ export class IoUring {
     writeAddress(this.waitArgument, 4, argument + 24);
   }
 
-  /** Whether this machine has rings like these and lets us use them. */
+  /** Whether this machine supports such rings and permits them. */
   static isAvailable(libc: Libc): boolean {
     const fd = setUp(libc, 1, 2, new Uint8Array(PARAMETERS_BYTES));
     if (fd >= 0) libc.close(fd);

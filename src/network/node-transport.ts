@@ -354,7 +354,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     if (!connection.isOutputHeld) this.handler.onOutputPending(connection);
   };
 
-  /** The others have had their turn. */
+  /** Hands over the rest, after the others had their turn. */
   private deliverLeft(connection: NodeConnection): void {
     connection.isQueued = false;
     if (connection.isClosed || !connection.hasUndelivered || !takesInput(connection)) return;

@@ -61,7 +61,7 @@ class BlockPool {
   private readonly cold: OutputBlock[] = [];
   private wasUsed = false;
 
-  /** An empty block for about so many bytes. */
+  /** An empty block for about `wantedBytes`. */
   take(wantedBytes: number): OutputBlock {
     this.wasUsed = true;
     if (wantedBytes <= SMALL_BYTES) return this.small.pop() ?? new OutputBlock(new Uint8Array(SMALL_BYTES));

@@ -286,7 +286,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.undelivered.push(connection);
   }
 
-  /** Hands over what was left for this round. */
+  /** Hands over the input that was queued for this round. */
   protected deliverLeft(): void {
     const connections = this.undelivered;
     this.undelivered = [];
@@ -364,7 +364,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     if (connection.isClosing) this.send(connection);
   }
 
-  /** Input has been handed over, and so much of it is left. */
+  /** Called after input was handed over: sends the replies, and keeps a paused rest for later. */
   private afterData(connection: Connection, leftBytes: number): void {
     const isPaused = this.handler.isPaused && leftBytes > 0;
     this.send(connection);

@@ -11,7 +11,7 @@ import { describePreviousEnd } from './previous-end.js';
 const MAXMEMORY_SHARE = 0.75;
 const MIB = 1 << 20;
 
-/** Says who starts, and how the process before it ended. */
+/** Logs which server starts, and how the process before it ended. */
 export function logStart(config: Config, log: Log): void {
   const previous = config.logFile === '' ? '' : describePreviousEnd(config.logFile);
   if (previous !== '') log(previous, 'warning');

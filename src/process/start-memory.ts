@@ -22,13 +22,13 @@ export function keepHeapSmall(libc: Libc): void {
   libc.setMallocOption(M_MMAP_THRESHOLD, 128 * KIB);
 }
 
-/** A piece of a file that is mapped and that nobody has written to. */
+/** A mapped piece of a file that was never written to. */
 export interface MappedFile {
   readonly address: number;
   readonly lengthBytes: number;
 }
 
-/** The mapped files in /proc/self/smaps that are read-only, were never written to, and take memory. */
+/** The mapped files in /proc/self/smaps that are not writable, were never written to, and take memory. */
 export function unwrittenMappings(smaps: string): MappedFile[] {
   const found: MappedFile[] = [];
   let current: MappedFile | null = null;

@@ -15,7 +15,7 @@ const INITIAL_BYTES = 256 * 1024;
 const KEEP_BYTES_MAX = 4 * 1024 * 1024;
 /** No reply to one read grows beyond this. */
 export const REPLY_BYTES_MAX = 2 ** 32;
-/** Longer strings are copied in pieces, which leave room for each other. */
+/** Longer strings are copied in pieces; each goes to the outlet and so makes room for the next. */
 const PIECE_BYTES_MIN = KEEP_BYTES_MAX / 2;
 
 /** Takes replies that are too long for the buffer: the connection that they are for. */

@@ -326,7 +326,7 @@ export class RequestParser {
     return after > end ? this.needMore(after - end) : after;
   }
 
-  /** Makes room in `args` for so many more pairs. */
+  /** Makes room in `args` for `pairs` more pairs. */
   private reserve(pairs: number): void {
     const wanted = 2 * (this.pairs + pairs);
     if (wanted <= this.args.length) return;

@@ -50,7 +50,7 @@ const enum InstallOutcome {
   Failed = 2,
 }
 
-/** A rewrite that failed so many times in a row is not tried again at once. */
+/** After so many failures in a row, a rewrite is delayed before it is tried again. */
 const FAILURES_UNTIL_DELAY = 3;
 const RETRY_DELAY_MS = 60_000;
 const RETRY_DELAY_MS_MAX = 3_600_000;

@@ -4,7 +4,7 @@
  *
  * The worker that owns a connection stores figures into its row without a lock: each is one aligned word
  * and stands for itself. Opening, closing and the texts change under the row's lock, which readers take
- * too, so nobody sees half a name or the addresses of two clients.
+ * too, so no reader sees half a name or the addresses of two clients.
  *
  *   header, int32 words
  *     0 lock of the free list    1 first free row + 1    2 rows ever used    3 rows open

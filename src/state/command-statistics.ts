@@ -30,7 +30,7 @@ const SUB_BUCKETS = 1 << SUB_BUCKET_BITS;
 const HISTOGRAM_VALUE_MAX = 1_000_000_000;
 const HISTOGRAM_BUCKETS = bucketOf(HISTOGRAM_VALUE_MAX) + 1;
 
-/** Instantaneous metrics are means over so many samples. */
+/** Number of samples of which an instantaneous metric is the mean. */
 const SAMPLES = 16;
 const METRIC_DOUBLES = SAMPLES + 3;
 

@@ -73,7 +73,7 @@ export const enum ShutdownRequest {
   NoSave = 3,
   /** Everything that must be saved is saved; the locks are held if nothing may change any more. */
   Exit = 4,
-  /** Flag added to one of the first three: a failed save does not prevent the shutdown. */
+  /** Flag added to one of the first three: no failure prevents the shutdown. */
   Forced = 8,
 }
 
@@ -184,7 +184,7 @@ export class ControlBlock {
     Atomics.add(this.words, Word.TimedClients, delta);
   }
 
-  /** Whether keys past their expiry are deleted although nobody asks for them. */
+  /** Whether expired keys are deleted even if no command accesses them. */
   get isActiveExpireOn(): boolean {
     return Atomics.load(this.words, Word.ActiveExpireOff) === 0;
   }

@@ -194,7 +194,7 @@ export class ReplicationState {
     this.figures[ReplicationFigure.SecondOffset] = secondOffset;
   }
 
-  /** Shows clients a replica from now on, which refuses writes; the replication thread does the rest. */
+  /** From now on, clients get the answers and refusals of a replica; the replication thread does the rest. */
   beginAsReplica(host: string, port: number): void {
     this.setPrimary(host, port);
     this.linkState = LinkState.Connect;

@@ -9,7 +9,7 @@ import type { Log } from '../../system/log.js';
 import { UNEXPECTED_END } from '../../system/openssl.js';
 import { createNodeContext } from './node-context.js';
 
-/** A client that has not finished its handshake for so long is closed, if `auth-timeout` allows for it. */
+/** The value of `auth-timeout` that means no limit for the handshake. */
 const NO_TIMEOUT_MS = 0;
 
 export class NodeTls {
