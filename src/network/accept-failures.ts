@@ -1,4 +1,4 @@
-/** The log of connections that can't be accepted: a reason that lasts would fill it. */
+/** Logs connections that can't be accepted, at a limited rate: a lasting reason would fill the log. */
 
 import type { Log } from '../system/log.js';
 

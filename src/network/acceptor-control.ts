@@ -81,8 +81,8 @@ export class AcceptorControl {
   }
 
   /**
-   * Has the acceptor listen elsewhere, and waits until it does. Returns false if it can't; it listens where it
-   * did then. One caller at a time.
+   * Has the acceptor listen elsewhere, and waits until it does. Returns false if it can't; it then listens where it
+   * did before. One caller at a time.
    */
   listenOn(request: ListenRequest): boolean {
     const encoded = new TextEncoder().encode(JSON.stringify(request));

@@ -19,7 +19,7 @@ const ACCEPTS_PER_TURN_MAX = 256;
 const TOO_MANY_CLIENTS = new TextEncoder().encode('-ERR max number of clients reached\r\n');
 /** Without a free descriptor accept fails at once again, and poll may fail: wait instead of spinning. */
 const FAILURE_PAUSE_MS = 50;
-/** How long to let a worker work whose ring of new connections is full. */
+/** Pause before retrying to hand a connection to a worker whose ring of new connections is full. */
 const WORKER_BUSY_PAUSE_MS = 1;
 
 export interface AcceptorOptions {
@@ -51,7 +51,7 @@ export async function runAcceptor(
   let poll = new PollSet(libc, sockets, control.wakeFd);
   const eightBytes = new Uint8Array(8);
   const failures = new AcceptFailures(log);
-  /** Says so, and waits, if a call has failed for another reason than that there is nothing or a signal has come. */
+  /** Logs a failed call and waits, unless there was only nothing to accept or a signal came. */
   const pauseAfter = (call: string, errno: number): void => {
     if (errno === Errno.EAGAIN || errno === Errno.EINTR) return;
     failures.note(`${call}: ${libc.errorText(errno)}`);
@@ -99,7 +99,7 @@ class PollSet {
     this.address = libc.addressOf(bytes);
   }
 
-  /** Waits until something happens, however long. Returns the number of ready descriptors, -1 after a signal. */
+  /** Waits, without a timeout, until something happens. Returns the number of ready descriptors, -1 after a signal. */
   wait(): number {
     return this.libc.poll(this.address, this.count, -1);
   }
@@ -153,7 +153,7 @@ async function listenElsewhere(
   return { sockets: [...kept, ...opened, ...unix], isDone: true };
 }
 
-/** Accepts what is there. Returns the errno of the call that was the last, 0 if there may be more. */
+/** Accepts the waiting connections. Returns the errno of the last call, 0 if there may be more. */
 function acceptAll(
   libc: Libc,
   socket: ListeningSocket,
@@ -181,7 +181,7 @@ function acceptAll(
       libc.close(fd);
       continue;
     }
-    // Before the worker has it: it may close the socket at once, and the number is another socket's then.
+    // Before the worker gets the socket: it may close it at once, and the number may then be another socket's.
     if (!socket.isUnix) setTcpOptions(libc, fd, Atomics.load(control, AcceptorWord.KeepAliveSeconds));
     const active = socket.isTls ? targets.length : workerLoad.activeWorkers;
     if (!handOver(fd, 0, targets, active, stop)) {
@@ -199,8 +199,8 @@ function totalConnections(workers: readonly WorkerChannel[]): number {
 }
 
 /**
- * Gives a socket, with its TLS session if it has one, to the one with the fewest connections of the first `active` of
- * some threads. Waits as long as its ring is full; returns false if the server stopped meanwhile.
+ * Gives a socket, with its TLS session if it has one, to a thread: of the first `active` threads, the one with the
+ * fewest connections. Waits as long as its ring is full; returns false if the server stopped meanwhile.
  */
 export function handOver(
   fd: number,

@@ -22,7 +22,7 @@ export class Connection {
   input: Uint8Array | null = null;
   inputView: DataView | null = null;
   inputLength = 0;
-  /** What `input` is of. */
+  /** The pooled buffer that `input` belongs to. */
   private inputBuffer: InputBuffer | null = null;
   /** How long the input has to be before its command can be complete; 0 if that is not known. */
   inputWanted = 0;
@@ -31,16 +31,16 @@ export class Connection {
   tls: TlsSession | null = null;
   /** As in the protocol: 0x303 for TLS 1.2; 0 without TLS. */
   tlsVersion = 0;
-  /** Output that the socket did not take; what waits behind it is not sealed yet. */
+  /** Output that waits for the socket; with TLS, it is not sealed yet. */
   readonly output = new OutputQueue();
-  /** Records that are sealed and that the socket did not take: they go first. */
+  /** Sealed TLS records that the socket did not take: they are sent before `output`. */
   sealed: OutputQueue | null = null;
-  /** Bytes of it, and of what the transport has and has not sent. */
+  /** Bytes in `output` and `sealed`, and those that the transport has and has not sent. */
   pendingOutputBytes = 0;
 
   /** Some of `input` has not been handed over yet, or has commands that are to run. */
   hasUndelivered = false;
-  /** It is among those whose input is handed over next. */
+  /** It is in the list of connections whose input is handed over next. */
   isQueued = false;
   /** The client sends no more. */
   hasEnded = false;
@@ -48,17 +48,17 @@ export class Connection {
   isClosing = false;
   isClosed = false;
   isReadingPaused = false;
-  /** While it is not read from, the end of what the client sends closes it at once: nobody else would learn of it. */
+  /** While reading is paused, the client's end of stream closes the connection at once: else it would go unnoticed. */
   closesOnEnd = false;
-  /** The client has taken some of what waited for it; whoever looks sets it back. */
+  /** The client has taken some of the waiting output; the code that checks this clears it. */
   hasTakenOutput = false;
   /** Output is kept until the transport's `releaseOutput`. */
   isOutputHeld = false;
-  /** Position in the journal that has to be on the disk before. */
+  /** Position up to which the journal has to be on the disk before the output is released. */
   heldUntil = 0;
-  /** The same for what its own commands have recorded. */
+  /** The same, but only for what its own commands have recorded. */
   recordedUntil = 0;
-  /** When it sent something last, in the ticks of the worker's placement. */
+  /** When it last sent something, in the ticks of the worker's placement. */
   activeWindow = 0;
 
   // What is to be delivered to it: so far bytes [start, end) of a writer, null for nothing.
@@ -90,7 +90,7 @@ export class Connection {
     return this.tls?.session ?? 0;
   }
 
-  /** What OpenSSL keeps for it. */
+  /** Memory that OpenSSL keeps for it. */
   get tlsBytes(): number {
     return this.tlsVersion === 0 ? 0 : TLS_SESSION_BYTES;
   }
@@ -122,7 +122,7 @@ export class Connection {
     return buffer.address + this.inputLength;
   }
 
-  /** Whether nothing of it waits here. */
+  /** Whether it may move: no input or output of it waits here. */
   get isMovable(): boolean {
     return (
       !this.isClosed &&
@@ -135,7 +135,7 @@ export class Connection {
     );
   }
 
-  /** It is another thread's from now on. */
+  /** Gives it up: from now on another thread owns it. */
   abandon(): void {
     this.isClosed = true;
     this.fd = -1;
@@ -188,7 +188,7 @@ export class Connection {
     this.inputLength = length;
   }
 
-  /** Puts bytes[start, end) behind the input that is there already. */
+  /** Appends bytes[start, end) to the input that is there already. */
   appendInput(bytes: Uint8Array, start: number, end: number): void {
     if (this.inputLength === 0) {
       this.keepInput(bytes, start, end, 0);
@@ -223,7 +223,7 @@ export class Connection {
     this.output.adopt(bytes, start, end);
   }
 
-  /** Keeps a copy of what was given to the socket before all that waits. */
+  /** Keeps a copy of bytes that a send did not take, ahead of all other output. */
   queueUnsent(bytes: Uint8Array, start: number, end: number): void {
     if (this.tls !== null) {
       this.queueSealed(bytes, start, end);
@@ -241,14 +241,14 @@ export class Connection {
     this.sealed.append(bytes, start, end);
   }
 
-  /** So many bytes of the first block of sealed ones that waits are sent. */
+  /** Removes bytes that are sent from the first sealed block. */
   sealedSent(lengthBytes: number): void {
     this.hasTakenOutput = true;
     this.pendingOutputBytes -= lengthBytes;
     this.sealed?.consume(lengthBytes);
   }
 
-  /** So many bytes of the first block that waits are sent. */
+  /** Removes bytes that are sent from the first block. */
   outputSent(lengthBytes: number): void {
     this.hasTakenOutput = true;
     this.pendingOutputBytes -= lengthBytes;
@@ -262,7 +262,7 @@ export class Connection {
     this.pendingOutputBytes = 0;
   }
 
-  /** Forgets the input: nobody reads it any more. */
+  /** Drops the input, which is not needed any more. */
   dropInput(): void {
     if (this.inputBuffer !== null) inputBuffers.give(this.inputBuffer);
     this.inputBuffer = null;
@@ -273,7 +273,7 @@ export class Connection {
   }
 }
 
-/** What a connection asks of its transport. */
+/** What a connection needs from its transport. */
 export interface ConnectionEvents {
   peerAddress(connection: Connection): string;
   localAddress(connection: Connection): string;

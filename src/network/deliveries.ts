@@ -1,6 +1,6 @@
 /**
- * What connections are sent besides their replies, such as published messages. It is gathered until the round ends: many
- * connections may share the bytes, and what one of them is sent in one piece of a writer goes in one send.
+ * What connections are sent besides their replies, such as published messages. It is gathered until the round ends:
+ * many connections may share the bytes, and adjacent bytes of a writer for one connection go in one send.
  */
 
 import type { ReplyWriter } from '../protocol/reply-writer.js';
@@ -20,7 +20,7 @@ export class Deliveries {
     this.sendBytes = sendBytes;
   }
 
-  /** Adds what `writer` has got from `start` on. */
+  /** Adds the bytes that were written to `writer` from `start` on. */
   add(connection: Connection, writer: ReplyWriter, start: number): void {
     if (connection.isClosed || connection.isClosing) return;
     if (connection.deliveryWriter === writer && connection.deliveryEnd === start) {
@@ -34,7 +34,7 @@ export class Deliveries {
     connection.deliveryEnd = writer.length;
   }
 
-  /** Sends what one connection is to be sent, before anything else is. */
+  /** Sends what was gathered for one connection, before anything else is sent to it. */
   send(connection: Connection): void {
     const { deliveryWriter: writer } = connection;
     if (writer === null) return;

@@ -21,7 +21,7 @@ const SMALL_ROUND_EVENTS = 8;
 /** Reads of one connection before the others have their turn. */
 const READS_PER_TURN_MAX = 4;
 
-/** What a round of the loop puts events and input into. */
+/** Buffers for the events and the input of one round of the loop. */
 class EventBuffers {
   readonly events = new Uint8Array(EVENTS_MAX * EPOLL_EVENT_BYTES);
   readonly view = new DataView(this.events.buffer);
@@ -44,7 +44,7 @@ class EpollConnection extends Connection {
 export class EpollTransport extends SocketTransport {
   private readonly epoll: number;
   private events = new EventBuffers();
-  /** Those that are not in use, for what is served aside. */
+  /** A second set, for rounds that run inside of a long command (`serveAside`). */
   private spareEvents: EventBuffers | null = null;
   private readonly control = new Uint8Array(EPOLL_EVENT_BYTES);
   private readonly controlView = new DataView(this.control.buffer);
@@ -136,7 +136,7 @@ export class EpollTransport extends SocketTransport {
       return;
     }
     if (connection.isOutputHeld) {
-      // What it sends waits as its replies do, or it could go on without end and never get one.
+      // Its input waits as long as its replies do: else the client could send without end and never get a reply.
       this.setInterest(connection, connection.interest & ~Epoll.IN);
       return;
     }
@@ -144,7 +144,7 @@ export class EpollTransport extends SocketTransport {
     else this.readSealed(connection, connection.tls);
   }
 
-  /** The same as `readFrom` for a TLS connection: what comes has to be opened first. */
+  /** `readFrom` for a TLS connection: the bytes that come have to be opened first. */
   private readSealed(connection: EpollConnection, session: TlsSession): void {
     for (let reads = 0; reads < READS_PER_TURN_MAX; reads++) {
       const got = this.libc.read(connection.fd, this.events.readAddress, READ_BUFFER_BYTES);

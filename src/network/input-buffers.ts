@@ -1,25 +1,25 @@
 /**
  * Buffers for commands that come in more than one piece, of one thread. A fresh buffer costs more than the bytes that
- * are put into it: the system clears each of its pages at the first touch. So those that are done with are kept for who
- * comes next, until they have not been needed for a while.
+ * are put into it: the system clears each of its pages at the first touch. So used buffers are kept for reuse, until
+ * they have not been needed for a while.
  */
 
 import { releasePages } from '../system/page-release.js';
 
-/** Kept in all, and of each; what is larger is given back at once. */
+/** Limits of what is kept, in all and per buffer; a larger buffer is given back at once. */
 const KEPT_BYTES_MAX = 32 * 1024 * 1024;
 const BUFFER_KEPT_BYTES_MAX = 4 * 1024 * 1024;
-/** How many that are kept are looked at for one of a fitting size. */
+/** How many kept buffers are searched for one of a fitting size. */
 const LOOKS_MAX = 16;
-/** One that is kept is fit if it has at most so many times what is wanted. */
+/** A kept buffer fits if it is at most so many times as long as what is wanted. */
 const FIT_FACTOR = 2;
 const PAGE_BYTES = 4096;
 
-/** Bytes, and a view of them. What is in them is nobody's business. */
+/** Bytes, and a view of them. Their initial content is undefined. */
 export class InputBuffer {
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** Where the bytes begin; 0 if nobody has asked. */
+  /** Where the bytes begin; 0 until it is needed. */
   address = 0;
 
   constructor(lengthBytes: number) {
@@ -33,10 +33,10 @@ export class InputBuffer {
 class InputBufferPool {
   private readonly kept: InputBuffer[] = [];
   private keptBytes = 0;
-  /** The least that was kept since the last `trim`: so much nobody has needed. */
+  /** The lowest `keptBytes` since the last `trim`: this much was not needed in all that time. */
   private unusedBytes = 0;
 
-  /** A buffer for so many bytes, or somewhat more. */
+  /** A buffer of at least `lengthBytes`. */
   take(lengthBytes: number): InputBuffer {
     const { kept } = this;
     const end = Math.max(0, kept.length - LOOKS_MAX);
@@ -53,7 +53,7 @@ class InputBufferPool {
     return new InputBuffer(Math.ceil(lengthBytes / PAGE_BYTES) * PAGE_BYTES);
   }
 
-  /** Takes a buffer back: nobody uses it any more. */
+  /** Takes back a buffer that is not used any more. */
   give(buffer: InputBuffer): void {
     const { length } = buffer.bytes;
     if (length > BUFFER_KEPT_BYTES_MAX || this.keptBytes + length > KEPT_BYTES_MAX) {
@@ -64,11 +64,11 @@ class InputBufferPool {
     this.keptBytes += length;
   }
 
-  /** Gives back to the system what was not needed since the last call, or with `isForced` everything. */
+  /** Gives the buffers that were not needed since the last call, or with `isForced` all, back to the system. */
   trim(isForced: boolean): void {
     const { kept } = this;
     let leftBytes = isForced ? this.keptBytes : this.unusedBytes;
-    // The ones that were given back first.
+    // Beginning with those that were given back first.
     let count = 0;
     for (; count < kept.length && leftBytes > 0; count++) {
       const { bytes } = kept[count];

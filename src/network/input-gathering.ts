@@ -14,17 +14,17 @@
 
 import type { ProcessorLoad } from './processor-load.js';
 
-/** What comes in such a time makes a round: with one active worker, and with several, to each of which less comes. */
+/** A round waits for the input of so much time: with one active worker, and with several, where each gets less. */
 const TARGET_MS = 0.2;
 const SHARED_TARGET_MS = 0.3;
-/** Of the time in which all that is wanted comes on average, how much may pass. */
+/** Maximum wait, as a multiple of the time in which the wanted input comes on average. */
 const PATIENCE = 4 / 3;
 const ACTIVE_CONNECTIONS_PER_INPUT = 2.5;
 const WANTED_MAX = 32;
 const MISSES_MAX = 4;
-/** For so long rates and connections are counted. */
+/** Length of the window over which rates and connections are counted. */
 const WINDOW_MS = 50;
-/** Processors are short when this part of their time is idle, or less. */
+/** Processors are short if at most this part of their time is idle. */
 const SHORT_IDLE_RATIO = 0.4;
 
 export class InputGathering {
@@ -48,12 +48,12 @@ export class InputGathering {
     this.load = load;
   }
 
-  /** A round has found so many inputs. */
+  /** Counts the inputs that a round has found, and adapts `wanted`. */
   endRound(nowMs: number, inputs: number): void {
     if (inputs >= this.wanted >> 1) {
       this.misses = 0;
     } else if (++this.misses === MISSES_MAX) {
-      // Less is coming than it was.
+      // Less input comes than before.
       this.misses = 0;
       this.wanted >>= 1;
     }

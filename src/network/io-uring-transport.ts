@@ -31,9 +31,9 @@ const BUFFER_BYTES = 16 * 1024;
 const BUFFER_GROUP = 0;
 /** Longer replies are written at once, so that they need not be kept. */
 const KEPT_REPLY_BYTES_MAX = 16 * 1024;
-/** When replies that are being sent take so much of the reply buffer, they are submitted before the round ends. */
+/** When replies under way take so much of the reply buffer, they are submitted before the round ends. */
 const REPLIES_IN_FLIGHT_BYTES_MAX = 128 * 1024;
-/** What a connection may send while nobody takes it, before it is not read from any more. */
+/** If more input than this waits to be handed over, the connection is not read from any more. */
 const UNDELIVERED_BYTES_MAX = 64 * 1024;
 
 /** What a request was for: the upper word of its tag. The lower one is the connection's slot. */
@@ -57,7 +57,7 @@ class RingConnection extends Connection {
   isReceivingCancelled = false;
   isAwaitingRoom = false;
   isAwaitingEnd = false;
-  /** It is to be detached as soon as nothing is under way. */
+  /** It is to be detached as soon as no request is under way. */
   isLeaving = false;
   /** The last of the gathering's windows in which it sent something. */
   gatheredWindow = 0;
@@ -73,7 +73,7 @@ export class IoUringTransport extends SocketTransport {
   private readonly buffers: BufferGroup;
   private readonly slots: (RingConnection | null)[] = [];
   private readonly freeSlots: number[] = [];
-  /** Counts the submissions: sends of earlier ones have ended. */
+  /** Counts the submissions: sends of earlier rounds have ended. */
   private sendRound = 0;
   protected hasSends = false;
   private readonly gathering: InputGathering;
@@ -137,7 +137,7 @@ export class IoUringTransport extends SocketTransport {
     if (isInputLeft) this.deliverLeft();
     this.submitAndWait(isInputLeft ? 0 : waitMs);
     const count = ring.completed;
-    // What is served aside takes some of them.
+    // A handler that calls `serveAside` consumes some of them.
     for (let handled = 0; handled < count && ring.completed > 0; handled++) {
       const kind: Kind = ring.tagHigh(0);
       const slot = ring.tagLow(0);
@@ -201,7 +201,7 @@ export class IoUringTransport extends SocketTransport {
     this.endSends();
   }
 
-  /** All sends have ended. Those that did not send everything leave the rest with their connections. */
+  /** After a submission, all sends have ended: what they did not send is queued at their connections. */
   private endSends(): void {
     if (!this.hasSends) return;
     this.hasSends = false;
@@ -311,9 +311,9 @@ export class IoUringTransport extends SocketTransport {
     else this.leave(connection);
   }
 
-  /** Nothing is received any more: detaches the connection, unless something else has come up meanwhile. */
+  /** Receiving has ended: detaches the connection, unless something else has come up meanwhile. */
   private leave(connection: RingConnection): void {
-    // Before that, what is sent might not be.
+    // First of all: a send under way may leave output that waits.
     this.settleSend(connection);
     if (connection.isClosed) return;
     if (connection.requests > 0 || connection.pendingOutputBytes > 0 || connection.hasEnded) {
@@ -368,7 +368,7 @@ export class IoUringTransport extends SocketTransport {
     }
   }
 
-  /** Learns of the end of what a connection sends that is not received from. */
+  /** Polls for the end of stream of a connection that is not received from. */
   private awaitEnd(connection: RingConnection): void {
     if (connection.isAwaitingEnd) return;
     connection.isAwaitingEnd = true;
@@ -416,7 +416,7 @@ export class IoUringTransport extends SocketTransport {
   protected sendReply(connection: RingConnection): void {
     const { reply } = this;
     const { size } = reply;
-    // A connection that is about to be closed must have sent its reply before.
+    // If the connection is about to be closed, its reply must be sent before.
     if (size > KEPT_REPLY_BYTES_MAX || connection.isClosing) {
       this.writeReply(connection);
       return;
@@ -460,7 +460,7 @@ export class IoUringTransport extends SocketTransport {
   protected forget(connection: RingConnection): void {
     const isFree = connection.requests === 0;
     if (!isFree) this.cancelAll(connection);
-    // As long as requests name the descriptor or the slot, neither must become another connection's.
+    // Queued requests may name the descriptor or the slot: submit them before either can be reused.
     if (this.ring.queued > 0) this.submitNow();
     if (isFree) this.freeSlot(connection);
   }

@@ -92,7 +92,7 @@ export class IoUring {
   private readonly completionTail: number;
   private readonly completionMask: number;
   private readonly completions: number;
-  /** The argument of a wait, and the time it may last. */
+  /** The argument of a wait, which contains its timeout. */
   private readonly waitArgument = new Int32Array(10);
   private readonly waitAddress: number;
   private tail = 0;
@@ -121,14 +121,14 @@ export class IoUring {
     writeAddress(this.waitArgument, 4, argument + 24);
   }
 
-  /** Whether this machine has rings like these and lets us use them. */
+  /** Whether this machine supports such rings and permits them. */
   static isAvailable(libc: Libc): boolean {
     const fd = setUp(libc, 1, 2, new Uint8Array(PARAMETERS_BYTES));
     if (fd >= 0) libc.close(fd);
     return fd >= 0;
   }
 
-  /** A ring for `entriesMax` requests at a time, a power of two; null where it is not to be had. */
+  /** A ring for `entriesMax` requests at a time, a power of two; null if the kernel does not provide it. */
   static create(libc: Libc, entriesMax: number, completionsMax: number): IoUring | null {
     const parameters = new Uint8Array(PARAMETERS_BYTES);
     const fd = setUp(libc, entriesMax, completionsMax, parameters);
@@ -176,8 +176,8 @@ export class IoUring {
   }
 
   /**
-   * Submits what is queued, has the kernel do what has become possible, and with a `waitMs` above 0 waits until
-   * `wanted` requests are completed, at most so long.
+   * Submits what is queued, and has the kernel do what has become possible. With `waitMs` above 0, waits at most that
+   * long until `wanted` requests are completed.
    */
   submit(waitMs: number, wanted = 1): void {
     const { ring, waitArgument } = this;
@@ -211,7 +211,7 @@ export class IoUring {
     return this.ring[this.completionAt(index) + 1];
   }
 
-  /** Makes a completion mean nothing, since it has been seen to. */
+  /** Clears the tag of a completion that has been handled already. */
   clearTag(index: number): void {
     this.ring[this.completionAt(index) + 1] = 0;
   }
@@ -225,7 +225,7 @@ export class IoUring {
     return this.ring[this.completionAt(index) + 3];
   }
 
-  /** Gives the places of the first `count` completions back. */
+  /** Frees the places of the first `count` completions. */
   consume(count: number): void {
     this.ring[this.completionHead] = (this.ring[this.completionHead] + count) | 0;
   }
@@ -269,7 +269,7 @@ export class BufferGroup {
 
   constructor(libc: Libc, count: number, bytesEach: number) {
     this.bytesEach = bytesEach;
-    // Not cleared: what no bytes have come into takes no memory.
+    // Not cleared: pages that no bytes have come into take no memory.
     const { buffer } = Buffer.allocUnsafeSlow(count * bytesEach);
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);

@@ -23,7 +23,7 @@ export interface ListenOptions {
 export interface ListeningSocket {
   fd: number;
   isUnix: boolean;
-  /** What it accepts speaks TLS. */
+  /** Whether its connections use TLS. */
   isTls: boolean;
   description: string;
 }

@@ -22,7 +22,7 @@ import type { SocketInternals } from './node-transport.js';
 export interface SharedListener {
   readonly fd: number;
   readonly isUnix: boolean;
-  /** What it accepts speaks TLS. */
+  /** Whether its connections use TLS. */
   readonly isTls: boolean;
 }
 
@@ -89,7 +89,7 @@ function listen(
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ ...options, backlog: Math.min(options.backlog ?? BACKLOG_MAX, BACKLOG_MAX) }, () => {
-      // Out of descriptors: the connection waits until there is one again.
+      // An error means that descriptors ran out: the connection then waits until one is free again.
       server.off('error', reject).on('error', () => {});
       resolve((server as unknown as SocketInternals)._handle?.fd ?? -1);
     });

@@ -29,18 +29,18 @@ import {
 } from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';
 
-/** What one connection is sent before the others have their turn. */
+/** Bytes written to one connection before the others have their turn. */
 const WRITTEN_PER_TURN_BYTES_MAX = 1024 * 1024;
 const READ_BUFFER_BYTES = 64 * 1024;
-/** What a connection may send while nobody takes it, before it is not read from any more. */
+/** If more input than this waits to be handed over, the connection is not read from any more. */
 const UNDELIVERED_BYTES_MAX = 64 * 1024;
 /** The longest that a timer of Node.js can wait. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
-/** Sleeps of a thread that can't accept: they cost its clients so much, and it a twentieth of a processor. */
+/** Sleep in each turn of a thread that can't accept: delays its clients this much, uses 5 % of a processor. */
 const THROTTLE_MS = 5;
 /** A file that is there on all systems. */
 const ANY_FILE = fileURLToPath(import.meta.url);
-/** What `getProtocol` calls them, and the protocol itself. */
+/** TLS versions by the names that `getProtocol` returns. */
 const TLS_VERSIONS: Readonly<Record<string, number>> = {
   TLSv1: 0x301,
   'TLSv1.1': 0x302,
@@ -58,7 +58,7 @@ class NodeConnection extends Connection {
   readonly socket: Socket;
   /** Bytes that the socket has and has not sent yet. */
   inFlightBytes = 0;
-  /** They are the first block of `output`. */
+  /** The bytes in flight are the first block of `output`. */
   isBlockInFlight = false;
   isReading = true;
   /** One function for all writes of this connection. */
@@ -86,7 +86,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     this.sendDelivery(connection, writer, start, end),
   );
   private isStopped = false;
-  /** There is no free descriptor. */
+  /** There is no free descriptor: each turn of the loop sleeps. */
   private isThrottled = false;
   /** Something has come since the last tick. */
   private isBusy = false;
@@ -133,7 +133,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     }, delayMs);
   }
 
-  /** Has the next deadline met, whatever has happened to it. */
+  /** Sets the timer to the handler's next deadline, if that has changed. */
   private armDeadline(): void {
     const { nextDeadlineMs } = this.handler;
     if (nextDeadlineMs === this.armedForMs) return;
@@ -152,7 +152,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
   };
 
   /**
-   * Without a free descriptor libuv finds a connection that waits, and can't accept it, in each turn of its loop, and tells
+   * Without a free descriptor, libuv fails to accept a waiting connection in each turn of its loop, and reports that to
    * nobody. The thread then sleeps a little in each turn, until there is a descriptor again.
    */
   private watchDescriptors(): void {
@@ -169,7 +169,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
   };
 
   private readonly useSpareTime = (): void => {
-    // Once something has come, the next tick goes on.
+    // Once something has come, the work waits for the next tick.
     if (this.isStopped || this.isBusy) return;
     if (this.handler.onSpareTime()) setImmediate(this.useSpareTime);
   };
@@ -267,7 +267,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
         this.readBuffer.set(part);
         this.onRead(connection, part.length);
       } else if (!connection.isClosing) {
-        // What came before has had reading stopped.
+        // A part before this one has stopped reading: the rest waits.
         connection.appendInput(part, 0, part.length);
         connection.hasUndelivered = true;
         this.updateReading(connection);
@@ -354,7 +354,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     if (!connection.isOutputHeld) this.handler.onOutputPending(connection);
   };
 
-  /** The others have had their turn. */
+  /** Hands over the rest, after the others had their turn. */
   private deliverLeft(connection: NodeConnection): void {
     connection.isQueued = false;
     if (connection.isClosed || !connection.hasUndelivered || !takesInput(connection)) return;
@@ -405,7 +405,7 @@ export class NodeTransport implements Transport, ConnectionEvents {
     }
   }
 
-  /** Gives bytes to the socket. Returns 0 if they are sent, else what the socket keeps: all. */
+  /** Gives bytes to the socket. Returns 0 if they are all sent, else their number: the socket keeps them. */
   private write(connection: NodeConnection, bytes: Uint8Array): number {
     const { socket } = connection;
     socket.write(bytes, connection.onWritten);
@@ -524,12 +524,12 @@ export class NodeTransport implements Transport, ConnectionEvents {
   }
 }
 
-/** Whether the input of a connection may be handed over. */
+/** Whether input of a connection may be handed over now. */
 function takesInput(connection: NodeConnection): boolean {
   return !connection.isReadingPaused && takesOutput(connection);
 }
 
-/** Whether there may be more output of a connection. */
+/** Whether more output may be produced for a connection. */
 function takesOutput(connection: NodeConnection): boolean {
   return (
     !connection.isClosing &&
@@ -538,7 +538,7 @@ function takesOutput(connection: NodeConnection): boolean {
   );
 }
 
-/** Why no descriptor can be had now, '' if one can. */
+/** Why no descriptor is available now, '' if one is. */
 function whyNoDescriptor(): string {
   try {
     closeSync(openSync(ANY_FILE, 'r'));

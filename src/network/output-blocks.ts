@@ -2,8 +2,8 @@
  * Memory for output that waits, of one thread. Small amounts are in blocks of 16 KiB, so that a client which is a
  * little late costs little. A queue grows by blocks of its own size, up to 2 MiB: those are mapped apart from the
  * heap, aligned so that each is one large page, because the first touch of a page can cost more than the
- * bytes that are written to it. Their memory is given back to the system when they are, but for a few that are kept
- * for who comes next; the addresses stay reserved.
+ * bytes that are written to it. When they are returned, their memory goes back to the system, except for a few that are
+ * kept for reuse; the addresses stay reserved.
  */
 
 import { type Libc, loadLibc } from '../system/libc.js';
@@ -27,9 +27,9 @@ export class OutputBlock {
   readonly bytes: Uint8Array;
   start = 0;
   end = 0;
-  /** Of the first byte; 0 if that has not been asked for. */
+  /** Address of the first byte; 0 until it is needed. */
   private knownAddress: number;
-  /** It goes back to the pool. */
+  /** Whether it is a large block, mapped apart from the heap. */
   readonly isMapped: boolean;
 
   constructor(bytes: Uint8Array, address = 0) {
@@ -56,12 +56,12 @@ export class OutputBlock {
 
 class BlockPool {
   private readonly small: OutputBlock[] = [];
-  /** Large blocks with memory, and without. */
+  /** Large blocks that are free: `large` with memory, `cold` without. */
   private readonly large: OutputBlock[] = [];
   private readonly cold: OutputBlock[] = [];
   private wasUsed = false;
 
-  /** An empty block for about so many bytes. */
+  /** An empty block for about `wantedBytes`. */
   take(wantedBytes: number): OutputBlock {
     this.wasUsed = true;
     if (wantedBytes <= SMALL_BYTES) return this.small.pop() ?? new OutputBlock(new Uint8Array(SMALL_BYTES));
@@ -73,7 +73,7 @@ class BlockPool {
     return new OutputBlock(new Uint8Array(Buffer.allocUnsafeSlow(sizeBytes).buffer));
   }
 
-  /** Takes a block back: nobody uses it any more. */
+  /** Takes back a block that is not used any more. */
   give(block: OutputBlock): void {
     block.start = 0;
     block.end = 0;

@@ -50,7 +50,7 @@ export class OutputQueue {
     this.lengthBytes += end - start;
   }
 
-  /** So many bytes of the first block are sent. */
+  /** Removes bytes of the first block, since they are sent. */
   consume(lengthBytes: number): void {
     const block = this.blocks[0];
     block.start += lengthBytes;

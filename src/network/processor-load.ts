@@ -39,7 +39,7 @@ export class ProcessorLoad {
     this.idleTicks = idleTicks;
   }
 
-  /** Those of the first line, which is about all processors together. Empty where there is no such file. */
+  /** The columns of the first line, which is about all processors together. Empty if there is no such file. */
   private readColumns(): number[] {
     let text: string;
     try {

@@ -3,7 +3,7 @@
  * started in a hurry is not open to the world.
  */
 
-/** What a client from elsewhere is told, in Redis's words, which clients and monitors look for. */
+/** The refusal of a remote client, in Redis's words, which clients and monitors look for. */
 export const PROTECTED_MODE_ERROR =
   'DENIED Redis is running in protected mode because protected mode is enabled and no password ' +
   'is set for the default user. In this mode connections are only accepted from the loopback ' +

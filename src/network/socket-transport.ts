@@ -29,11 +29,11 @@ import {
 } from './transport.js';
 import type { WorkerChannel } from './worker-channel.js';
 
-/** What one connection is sent before the others have their turn. */
+/** Bytes written to one connection before the others have their turn. */
 const WRITTEN_PER_TURN_BYTES_MAX = 1024 * 1024;
-/** Output that was held and is sent like a reply that was just written. */
+/** Held output up to this size is sent, once released, like a reply that was just written. */
 const RESENT_BYTES_MAX = 16 * 1024;
-/** Longer replies are sealed as the socket takes them, so that others have their turn. */
+/** Longer replies are sealed piece by piece as the socket takes them, so that others have their turn. */
 const SEALED_REPLY_BYTES_MAX = 256 * 1024;
 /** Room for sealed records that are being sent. */
 const SEALED_BYTES = 256 * 1024;
@@ -52,7 +52,7 @@ interface Tls {
   readonly sealedAddress: number;
   sealedLength: number;
 }
-/** When so much more is needed for an argument to be complete, the handler is not asked before it is there. */
+/** If an argument lacks at least so much, the handler is not called before all of it is there. */
 const PART_BYTES_MIN = 1024;
 
 export abstract class SocketTransport implements Transport, ConnectionEvents {
@@ -65,7 +65,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   private nextTickMs = 0;
   /** Something has come since the last tick. */
   private isBusy = false;
-  /** The last tick has left work, which is done whenever nothing comes. */
+  /** The last tick has left work, which is done while no input comes. */
   private hasSpareWork = false;
   private readonly deliveries = new Deliveries((connection, writer, start, end) =>
     this.sendDelivery(connection, writer, start, end),
@@ -74,7 +74,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   private tls: Tls | null = null;
   private replyAddress = 0;
   private replyGeneration = -1;
-  /** Connections whose input was kept back and can be taken now. */
+  /** Connections whose input was kept back and may be handed over now. */
   private undelivered: Connection[] = [];
 
   /** `channel`: where new connections come from, with an eventfd. */
@@ -87,7 +87,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
 
   /** The connection whose command runs while others are served (`serveAside`). */
   protected running: Connection | null = null;
-  /** What it has sent meanwhile, and whether it has ended. */
+  /** Input that this connection has sent meanwhile; below, whether the connection has failed. */
   private runningInput: Uint8Array[] = [];
   protected runningInputBytes = 0;
   private hasRunningFailed = false;
@@ -98,13 +98,13 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   /** Begins to read from a new connection. */
   protected abstract watch(connection: Connection): void;
 
-  /** Reads, or waits for room to write, if and only if `wantsInput` and `wantsRoom` say so. */
+  /** Starts reading, or waiting for room to write, if and only if `wantsInput` and `wantsRoom` say so. */
   protected abstract updateInterest(connection: Connection): void;
 
-  /** Sends the replies that nobody has taken yet to a connection that no output waits for; as much as goes. */
+  /** Sends the pending replies to a connection without waiting output; as much as the socket takes. */
   protected abstract sendReply(connection: Connection): void;
 
-  /** Ends a send to the connection that is under way, before it is sent more. */
+  /** Ends the send to the connection that is under way, so that more can be sent. */
   protected abstract settleSend(connection: Connection): void;
 
   /** Forgets a connection, before its socket is closed. */
@@ -149,8 +149,8 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   };
 
   /**
-   * Handles what has come, from inside of a call of the handler that takes long: with another handler, and another reply
-   * buffer. `running` is the connection whose command runs: what comes from it waits.
+   * Handles what has come while a call of the handler takes long, from inside of that call: with another handler and
+   * another reply buffer. `running` is the connection whose command runs: its input waits.
    */
   serveAside(handler: ConnectionHandler, reply: ReplyWriter, running: Connection | null): void {
     const { handler: ownHandler, reply: ownReply } = this;
@@ -169,12 +169,12 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.replyGeneration = -1;
   }
 
-  /** What is being sent must have been sent, and buffers that are in use must not be used. */
+  /** Ends the sends under way, or sets aside the buffers that are in use. */
   protected abstract beginAside(): void;
 
   protected abstract endAside(): void;
 
-  /** If a command has run for long, it has ended: hands over what its connection has sent meanwhile. */
+  /** After a command that has run for long: hands over what its connection has sent meanwhile. */
   private endRunning(): void {
     const { running } = this;
     if (running === null) return;
@@ -189,7 +189,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.updateInterest(running);
   }
 
-  /** Keeps what the connection has sent whose command runs. */
+  /** Keeps input of the connection whose command runs. */
   protected keepRunningInput(bytes: Uint8Array, start: number, end: number): void {
     this.runningInput.push(bytes.slice(start, end));
     this.runningInputBytes += end - start;
@@ -254,7 +254,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
    */
   abstract detach(connection: Connection): void;
 
-  /** Nothing here refers to the connection any more but the map. */
+  /** Removes a connection, to which only the map still refers, and hands it to the handler. */
   protected letGo(connection: Connection): void {
     this.connections.delete(connection.fd);
     this.handler.onDetached(connection);
@@ -270,7 +270,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     );
   }
 
-  /** Whether its input may be handed over now: what it sends waits as its replies do, or it could go on without end. */
+  /** Whether input may be handed over now: not while replies are held, else the client could send without end. */
   protected takesInput(connection: Connection): boolean {
     return connection !== this.running && !connection.isOutputHeld && this.wantsInput(connection);
   }
@@ -286,7 +286,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.undelivered.push(connection);
   }
 
-  /** Hands over what was left for this round. */
+  /** Hands over the input that was queued for this round. */
   protected deliverLeft(): void {
     const connections = this.undelivered;
     this.undelivered = [];
@@ -316,7 +316,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.afterData(connection, end - consumed);
   }
 
-  /** Hands bytes[start, end), in a buffer of the worker, to the handler; what it leaves the connection keeps. */
+  /** Hands bytes[start, end), in a buffer of the worker, to the handler; the connection keeps the rest. */
   protected deliverShared(
     connection: Connection,
     bytes: Uint8Array,
@@ -350,7 +350,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     this.deliverOwn(connection, 0);
   }
 
-  /** Keeps what the handler has left of bytes[start, end). */
+  /** Keeps the part of bytes[start, end) that the handler has left. */
   private keep(connection: Connection, bytes: Uint8Array, start: number, end: number): void {
     const { bytesNeeded } = this.handler;
     connection.keepInput(bytes, start, end, bytesNeeded);
@@ -364,7 +364,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     if (connection.isClosing) this.send(connection);
   }
 
-  /** Input has been handed over, and so much of it is left. */
+  /** Called after input was handed over: sends the replies, and keeps a paused rest for later. */
   private afterData(connection: Connection, leftBytes: number): void {
     const isPaused = this.handler.isPaused && leftBytes > 0;
     this.send(connection);
@@ -378,11 +378,11 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   }
 
   flushDeliveries(): void {
-    // A connection that is closed over what it is sent may cause more: who waits for its invalidations is told.
+    // Closing a connection during a delivery may cause more: clients that wait for its invalidations are told.
     while (this.deliveries.flush()) this.endDeliveries();
   }
 
-  /** What was delivered is sent, or kept elsewhere, when this returns. */
+  /** When this returns, what was delivered is sent, or copied elsewhere. */
   protected endDeliveries(): void {}
 
   private readonly sendDelivery = (
@@ -419,7 +419,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   /** Takes input that was sealed: bytes[0, end), in a buffer of the worker. */
   protected abstract takeOpened(connection: Connection, bytes: Uint8Array, view: DataView, end: number): void;
 
-  /** The client sends no more, and has said so. */
+  /** The client has announced that it sends no more. */
   protected abstract inputEnded(connection: Connection): void;
 
   /** The address of a writer's bytes. */
@@ -457,7 +457,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     else this.keepReply(connection, sent);
   }
 
-  /** Writes bytes [start, end) of a writer at once; what does not go waits. */
+  /** Writes bytes [start, end) of a writer at once; what the socket does not take waits. */
   protected writeBytes(connection: Connection, writer: ByteSource, start: number, end: number): void {
     const sent = this.writeNow(connection, this.addressOfWriter(writer) + start, end - start);
     if (sent < 0 || sent === end - start) return;
@@ -485,7 +485,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     return sent;
   }
 
-  /** The address of the first reply that nobody has taken. */
+  /** The address of the first pending reply. */
   protected addressOfReply(): number {
     const { reply } = this;
     if (this.replyGeneration !== reply.generation) {
@@ -507,14 +507,14 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     }
   }
 
-  /** Keeps the replies, but for the bytes that are sent, until the socket takes more. */
+  /** Keeps the replies, except for the bytes already sent, until the socket takes more. */
   private keepReply(connection: Connection, sentBytes: number): void {
     this.queueReply(connection, sentBytes);
     this.updateInterest(connection);
     this.handler.onOutputPending(connection);
   }
 
-  /** Where sealed records can be put, which SEALED_ROOM_BYTES may take. */
+  /** Makes room for SEALED_ROOM_BYTES of sealed records; returns where it begins. */
   private makeSealedRoom(tls: Tls): number {
     if (!this.hasSends) tls.sealedLength = 0;
     if (tls.sealedLength + SEALED_ROOM_BYTES > SEALED_BYTES) {
@@ -524,7 +524,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     return tls.sealedLength;
   }
 
-  /** Seals and sends the replies that nobody has taken yet to a connection that no output waits for. */
+  /** Seals the pending replies and sends them to a connection without waiting output. */
   private sealReply(connection: Connection, session: TlsSession): void {
     const { reply } = this;
     if (reply.size > SEALED_REPLY_BYTES_MAX) {
@@ -539,7 +539,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
   }
 
   /**
-   * Seals and sends bytes[start, end) to a connection that no output waits for; what does not go waits.
+   * Seals bytes[start, end) and sends them to a connection without waiting output; what the socket does not take waits.
    * `address`: of bytes[0].
    */
   private sendSealed(
@@ -600,7 +600,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     else if (status === TlsStatus.Ended) this.inputEnded(connection);
   }
 
-  /** Sends what TLS sends by itself. */
+  /** Sends the output of TLS itself, such as alerts. */
   private sendOwn(connection: Connection, tls: Tls): void {
     this.settleSend(connection);
     const room = this.makeSealedRoom(tls);
@@ -610,7 +610,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     else this.writeBytes(connection, tls.sealed, room, room + length);
   }
 
-  /** The socket has ended; says so if TLS has not. */
+  /** The socket has ended; reports a failure if TLS has not ended before. */
   protected noteEnd(connection: Connection): void {
     if (connection.tls !== null && !connection.hasEnded)
       this.handler.onTlsFailure(connection, UNEXPECTED_END);
@@ -668,7 +668,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     return true;
   }
 
-  /** Writes as much of what waits as the socket takes, and as others can wait for. */
+  /** Writes waiting output, as much as the socket takes, up to the limit of one turn. */
   protected writePending(connection: Connection): void {
     if (
       connection.tls === null
@@ -708,7 +708,7 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
       isAllUnsealed &&
       reply.size === 0
     ) {
-      // From the worker's own buffer, whose address is known.
+      // Through the reply buffer, whose address is known.
       reply.raw(output.first.bytes, output.first.start, output.lengthBytes);
       connection.dropOutput();
       this.send(connection);

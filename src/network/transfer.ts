@@ -1,9 +1,9 @@
 /**
  * Sends commands to another server and gathers its replies: what MIGRATE needs of the network.
  *
- * A worker waits in the kernel and turns Node's event loop only ten times a second, and it must not wait for a peer at all.
- * So a thread of its own, started with the first transfer, has the sockets. It tells the worker by waking it, and
- * counts what it has finished in a word for a worker that has nothing else to do than to wait.
+ * A worker waits in the kernel and turns Node's event loop only ten times a second, and it must never wait for a peer.
+ * So a separate thread, started with the first transfer, has the sockets. It wakes the worker when a transfer is
+ * finished, and also counts the finished ones in a word, for a worker that does nothing but wait.
  */
 
 import { createRequire } from 'node:module';
@@ -52,7 +52,7 @@ const enum Progress {
   Running = 1,
 }
 
-/** How long a worker that can't do anything else waits for the thread to start. */
+/** How long a worker that is blocked by a transfer waits for the thread to start. */
 const START_MS_MAX = 10_000;
 const START_POLL_MS = 20;
 
@@ -103,7 +103,7 @@ export class TransferThread implements Transfers {
     return port1;
   }
 
-  /** The thread could not start, or has ended: so have all transfers. The next one starts another thread. */
+  /** The thread could not start, or has ended, so all its transfers fail. The next one starts another thread. */
   private threadFailed(reason: string): void {
     this.log(`The thread that sends for MIGRATE has failed: ${reason}`, 'warning');
     this.port?.close();
@@ -133,7 +133,7 @@ export class TransferThread implements Transfers {
       const seen = Atomics.load(progress, Progress.Finished);
       this.collect();
       if (transfer.result !== null) return;
-      // An error would come as an event, for which this thread has no time.
+      // The thread's failure would be an event, which this thread has no time to handle.
       const isRunning = Atomics.load(progress, Progress.Running) !== 0;
       if (!isRunning && performance.now() > giveUpAt) this.threadFailed('it has not started in time');
       else Atomics.wait(progress, Progress.Finished, seen, isRunning ? Infinity : START_POLL_MS);
@@ -141,7 +141,7 @@ export class TransferThread implements Transfers {
   }
 }
 
-/** What Redis notices only when it writes, and so calls an error of writing. */
+/** Errors that Redis notices only when it writes, and so reports as write errors. */
 const REFUSALS = new Set(['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ETIMEDOUT']);
 
 interface ReplyParser {
@@ -229,7 +229,7 @@ function runTransfer(
     socket =
       settings === null ? net.connect({ host, port, noDelay: true }) : connectTls({ host, port }, settings);
   } catch {
-    // A port that is no port, or a certificate that can't be read.
+    // The port is invalid, or a certificate can't be read.
     fail();
     return;
   }

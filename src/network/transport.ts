@@ -18,39 +18,39 @@ export interface ConnectionHandler {
   onData(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number): number;
   readonly bytesNeeded: number;
   /**
-   * Bytes have come that do not yet make up what is needed; they are with the connection, which is closed if it is
-   * marked so then.
+   * Bytes have come, but fewer than are needed. The connection keeps them. If the handler marks it as closing, it is
+   * closed.
    */
   onPart(connection: Connection): void;
-  /** After `onData`: what was not consumed is to come again in the next round, without waiting for more. */
+  /** After `onData`: the rest is to be handed over again in the next round, without waiting for more input. */
   readonly isPaused: boolean;
   /** `maxclients` and `tcp-keepalive` (seconds, 0 for off), for a transport that accepts by itself. */
   readonly clientsMax: number;
   readonly keepAliveSeconds: number;
   /** A connection was refused because there are `clientsMax` already. */
   onRefused(): void;
-  /** A connection could not be accepted, and waits, for a transport that accepts by itself. */
+  /** A connection could not be accepted and waits; only from a transport that accepts by itself. */
   onAcceptFailed(reason: string): void;
   onClose(connection: Connection): void;
-  /** TLS can't go on, or has ended without saying so; the connection is about to be closed. */
+  /** TLS failed, or the stream ended without a TLS goodbye; the connection is about to be closed. */
   onTlsFailure(connection: Connection, reason: string): void;
-  /** A connection that was to leave has left; its socket and its input are the handler's. */
+  /** A connection was detached as asked; its socket and its input are the handler's now. */
   onDetached(connection: Connection): void;
   /** Another thread has put something into this worker's mailbox. */
   onWake(): void;
-  /** All that had come has been handed over; more is waited for now. */
+  /** All input that had come has been handed over; the transport now waits for more. */
   onRoundEnd(): void;
   /**
-   * Comes after a tick that has left work, as long as nothing else is to be done. Takes about a millisecond at
+   * Called after a tick that has left work, as long as nothing else is to be done. Takes about a millisecond at
    * most; returns whether there is more.
    */
   onSpareTime(): boolean;
-  /** Comes every TICK_MS while there is something to do, every IDLE_TICK_MS else. Returns whether work is left. */
+  /** Called every TICK_MS while there is work, else every IDLE_TICK_MS. Returns whether work is left. */
   onTick(): boolean;
-  /** When `onDeadline` has to come, in ms of the monotonic clock; infinity for never. */
+  /** When `onDeadline` is to be called, in ms of the monotonic clock; infinity for never. */
   readonly nextDeadlineMs: number;
   onDeadline(): void;
-  /** Something is about to be sent to a connection that it has not asked for just now. */
+  /** Something other than a reply, such as a published message, is about to be sent to a connection. */
   onDelivery(connection: Connection): void;
   /** Output waits because the client does not read. */
   onOutputPending(connection: Connection): void;
@@ -62,15 +62,15 @@ export interface Transport {
   /** Sends what is in `reply` to a connection, outside of `onData`. */
   send(connection: Connection): void;
   /**
-   * Sends what `writer` has got from `start` on to a connection, at the end of the round or earlier. Many connections
-   * share the bytes, which must stay until then. What a connection is sent in one piece this way goes in one send.
+   * Sends the bytes of `writer` from `start` on to a connection, at the end of the round or earlier. Many connections
+   * share the bytes, which must stay until then. Adjacent bytes for one connection go in one send.
    */
   deliver(connection: Connection, writer: ReplyWriter, start: number): void;
   /** The common name in the certificate of a client, a byte string; '' if it has shown none. */
   certificateName(connection: Connection): string;
   /** Sends all that was delivered; the writers can be used anew. */
   flushDeliveries(): void;
-  /** Sends what a connection was to be sent while its output was held (Connection.isOutputHeld). */
+  /** Sends the output that was held back (Connection.isOutputHeld). */
   releaseOutput(connection: Connection): void;
   pauseReading(connection: Connection): void;
   resumeReading(connection: Connection): void;
@@ -82,7 +82,7 @@ export interface Transport {
 
 /** Time between two ticks of a worker that has anything to do. */
 export const TICK_MS = 100;
-/** Time between two ticks of a worker to which nothing came since the last one: waking up costs, too. */
+/** Time between two ticks of a worker that got nothing since the last one: waking up costs, too. */
 export const IDLE_TICK_MS = 300;
 
 /** A connection with so much unsent output is not read from until it has drained. */

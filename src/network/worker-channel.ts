@@ -24,7 +24,7 @@ const enum Word {
   RingStart = 8,
 }
 
-/** Connections that wait for a busy worker; a power of two. The acceptor stops accepting beyond. */
+/** Connections that wait for a busy worker; a power of two. If the ring is full, the acceptor stops accepting. */
 const RING_SLOTS = 4096;
 const SESSIONS_OFFSET = (Word.RingStart + RING_SLOTS) * 4;
 
@@ -111,7 +111,7 @@ export class WorkerChannel {
     return fd;
   }
 
-  /** Makes the worker look at what has come for it. Any thread may call it. */
+  /** Makes the worker look at its ring and its mailbox. Any thread may call it. */
   wake(): void {
     const { libc, words } = this;
     if (libc === null || this.wakeFd < 0) {

@@ -54,7 +54,7 @@ function fail(message: string): never {
   process.exit(1);
 }
 
-/** Options of redis-cli that are taken for ours, and what they are called here. */
+/** Options of redis-cli that users may give to this server by mistake, and their names here. */
 const CLIENT_OPTIONS: Readonly<Record<string, string>> = {
   '-p': '--port',
   '-s': '--unixsocket',
@@ -123,7 +123,7 @@ async function main(): Promise<void> {
   } else {
     const libc = loadLibc();
     if (libc !== null) keepHeapSmall(libc);
-    // By `require`, so that it stays a bundle of its own: not all that is started is a server.
+    // With `require`, so that the server stays a bundle of its own: not every call starts a server.
     const { startServer } = createRequire(import.meta.url)('./server.js') as typeof import('./server.js');
     await startServer(config);
   }

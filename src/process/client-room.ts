@@ -16,14 +16,14 @@ const PERSISTENCE_DESCRIPTORS = THREAD_DESCRIPTORS + 2;
 const JOURNAL_DESCRIPTORS = THREAD_DESCRIPTORS + 4;
 /** The replication thread, the pair of sockets that wakes it, a pipe, a file, the link to the primary. */
 const REPLICATION_DESCRIPTORS = THREAD_DESCRIPTORS + 6;
-/** Connections that are being refused or closed, files that are open for a moment. */
+/** Connections that are being refused or closed, and files that are open for a moment. */
 const SPARE_DESCRIPTORS = 16;
 
-/** What the process needs besides its clients. Nothing of it but what is open now has been opened yet. */
+/** Descriptors that the process needs besides those of clients; all but the open ones are still to be opened. */
 function reservedDescriptors(config: Config): number {
   const ports = (config.port === 0 ? 0 : 1) + (config.tlsPort === 0 ? 0 : 1);
   const listeners = config.bind.length * Math.max(1, ports) + (config.unixSocket === '' ? 0 : 1);
-  // Threads that load the data at start; later those that MIGRATE sends with.
+  // Threads that load the data at start; afterwards the threads that send for MIGRATE.
   const helpers = config.threads * (THREAD_DESCRIPTORS + TRANSFERS_MAX);
   return (
     openDescriptors() +
@@ -38,8 +38,8 @@ function reservedDescriptors(config: Config): number {
 }
 
 /**
- * Raises the limit of descriptors for `maxclients`, or reduces `maxclients` to what it allows; says so in the log, in
- * Redis's words. Call it before anything is opened that stays. Throws an Error with one line if there is no room at all.
+ * Raises the limit of descriptors for `maxclients`, or reduces `maxclients` to what it allows; logs that in Redis's
+ * words. Call it before anything is opened for good. Throws an Error with one line if there is no room at all.
  */
 export function makeRoomForClients(config: Config, libc: Libc | null, log: Log): DescriptorLimit {
   const limit = new DescriptorLimit(libc, reservedDescriptors(config));

@@ -19,7 +19,7 @@ export function watchThread(thread: Thread, name: string): void {
   thread.on('exit', (code) => crash(name, new Error(`the thread ended with code ${code}`)));
 }
 
-/** Ends the process; what comes after the first call changes nothing. */
+/** Ends the process; further calls have no effect. */
 export function crash(threadName: string, error: Error): void {
   if (hasCrashed) return;
   hasCrashed = true;
@@ -27,7 +27,7 @@ export function crash(threadName: string, error: Error): void {
   process.exit(1);
 }
 
-/** Writes the report, and goes on. */
+/** Writes the report without ending the process. */
 export function writeReport(threadName: string, error: Error): void {
   const lines = [
     '',

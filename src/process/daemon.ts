@@ -12,7 +12,7 @@ function report(failure: string, then: () => void): void {
 
 ignoreSignals();
 
-/** By `require`, so that it stays a bundle of its own. */
+/** With `require`, so that the server stays a bundle of its own. */
 const { startServer } = createRequire(import.meta.url)('./server.js') as typeof import('./server.js');
 
 process.once('message', (snapshot: ConfigSnapshot) => {

@@ -8,7 +8,7 @@ import { startThread } from '../system/thread.js';
 import { openEventfd } from './eventfd.js';
 import type { LateThread } from './late-thread.js';
 
-/** A handshake is some 0.5 to 1 ms of a processor; so many workers share a thread that does them. */
+/** Workers per handshaker thread: a handshake takes some 0.5 to 1 ms of a processor. */
 const WORKERS_PER_HANDSHAKER = 4;
 
 export function handshakerCount(workers: number): number {
@@ -22,7 +22,7 @@ export class HandshakerThreads {
   private readonly options: Omit<HandshakerOptions, 'channel'>;
   private hasStarted = false;
 
-  /** `calls`: null if workers accept by themselves and do handshakes, too. */
+  /** `calls`: null if workers accept connections themselves, and then do the handshakes, too. */
   constructor(
     calls: Libc | null,
     startLate: (late: LateThread) => void,
@@ -38,7 +38,7 @@ export class HandshakerThreads {
     );
   }
 
-  /** What the acceptor hands TLS connections to, whether the threads run yet or not. */
+  /** The channels to which the acceptor hands TLS connections, whether the threads run yet or not. */
   get channelBuffers(): readonly SharedArrayBuffer[] {
     return this.channels.map((channel) => channel.buffer);
   }

@@ -17,7 +17,7 @@ import { Errno } from '../system/libc.js';
 import { startThread } from '../system/thread.js';
 import type { LateThread } from './late-thread.js';
 
-/** A disk that has done nothing for so long does not hold up the end of the process. */
+/** If the disk makes no progress for so long, the process ends without it. */
 const STALL_MS = 60_000;
 
 export class JournalThread {
@@ -25,7 +25,7 @@ export class JournalThread {
   private readonly state: AppendOnlyState;
   private isRunning = false;
 
-  /** `start` starts the thread, and tells whether that was possible. No worker runs yet. */
+  /** `start` starts the thread, and reports whether that was possible. No worker runs yet. */
   constructor(
     keyspace: KeyspaceHandle,
     state: ProcessStateHandle,
@@ -40,7 +40,7 @@ export class JournalThread {
         started: () => {
           this.isRunning = true;
         },
-        // Writes are refused until it has started: nobody would bring them to the disk.
+        // Refuse writes until the thread has started: nothing else would bring them to the disk.
         failed: () => {
           this.state.writeError = Errno.EMFILE;
         },
@@ -48,13 +48,13 @@ export class JournalThread {
     });
   }
 
-  /** Makes it follow a changed configuration; what concerns the ring has been changed by CONFIG SET. */
+  /** Makes the thread follow a changed configuration; CONFIG SET has already changed what concerns the ring. */
   configurationChanged(): void {
     this.ring.request(JournalRequest.Configuration);
   }
 
   /**
-   * Records from now on, behind what has been loaded. Nobody else uses the keyspace yet.
+   * Starts recording changes, behind what has been loaded. No other thread uses the keyspace yet.
    * @param needsNewBase the files do not end where the data does
    * Throws an Error with a one-line message if the files can't be written.
    */
@@ -74,8 +74,8 @@ export class JournalThread {
   }
 
   /**
-   * Settles once all that was recorded is on the disk, with true; with false once the disk has done nothing for STALL_MS.
-   * Nobody records anything any more.
+   * Resolves to true once everything recorded is on the disk, to false once the disk has made no progress for STALL_MS.
+   * No thread records anything any more.
    */
   async stop(): Promise<boolean> {
     if (!this.isRunning) return true;
@@ -98,20 +98,20 @@ export class JournalThread {
 }
 
 /**
- * Sees to it that there is an increment that can be written to. A rewrite may begin before the journal thread runs;
- * what was recorded until then has its place.
+ * Ensures that there is an increment that can be written to. A rewrite may begin before the journal thread runs; then
+ * what was recorded before the rewrite has a file to go to.
  */
 function openIncrement(place: AofPlace, manifest: AofManifest): void {
   const last = manifest.increments.at(-1);
   const file = last ?? manifest.addIncrement(place.fileName);
   const name = aofPath(place, file);
-  // A file of a new name is no part of the manifest; it may have another name elsewhere, so it is not emptied.
+  // A leftover file of this name is not in the manifest. It may have another hard link, so it is not truncated.
   if (last === undefined) rmSync(name, { force: true });
   closeSync(openSync(name, 'a', 0o644));
   if (last === undefined) writeManifest(place, manifest);
 }
 
-/** Makes the present data the base, in the place of all that was there. */
+/** Saves the present data as the base, which replaces all files there were. */
 function writeBase(place: AofPlace, manifest: AofManifest, config: Config, keyspace: Keyspace): void {
   const base = manifest.addBase(place.fileName, config.aofUseRdbPreamble);
   manifest.retireIncrements(0);

@@ -1,6 +1,6 @@
 /**
- * Threads that start when they are first wanted, which may be when the system has no descriptor or no memory left: then
- * the server goes on without, says so in the log, and tries again.
+ * Threads that start when they are first wanted. The system may have no descriptor or no memory left then: the server
+ * goes on without the thread, says so in the log, and tries again.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,7 +15,7 @@ export interface LateThread {
   readonly name: string;
   /** Starts it. It posts THREAD_READY once its code is loaded. */
   start(): Thread;
-  /** It could not be started, for the first time. */
+  /** Called when it could not be started for the first time. */
   failed?(): void;
   started?(): void;
   /** Whether it is not wanted any more. */
@@ -23,7 +23,7 @@ export interface LateThread {
 }
 
 /**
- * Starts a thread, as often as it takes. Resolves once it is ready; null if it was given up.
+ * Starts a thread, with as many attempts as it takes. Resolves once it is ready; to null if it was given up.
  * @param attempts gets a promise for each attempt, which settles when the thread has loaded its code, or can't
  */
 export async function startLateThread(
@@ -52,12 +52,12 @@ export async function startLateThread(
   return null;
 }
 
-/** Settles with null once the thread has said that it is ready, or with the reason why it never will. */
+/** Resolves to null once the thread has said that it is ready, or to the reason why it never will. */
 function untilReadyOrFailed(thread: Thread): Promise<Error | null> {
   return new Promise((resolve) => {
     const end = (failure: Error | null): void => {
       thread.off('message', onMessage).off('error', onError).off('exit', onExit);
-      // An exit that follows an error, or the other way round, is no news.
+      // An error and an exit may both come; only the first one counts.
       if (failure !== null) thread.on('error', () => {});
       resolve(failure);
     };

@@ -5,7 +5,7 @@ import { defaultSettings } from '../config/keyspace-settings.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 
-/** The keyspace for what the main thread does itself, while nobody else uses it. */
+/** The keyspace for the main thread's own work, while no other thread uses it. */
 export function openKeyspace(handle: KeyspaceHandle, config: Config): Keyspace {
   const settings = defaultSettings();
   config.copyTo(settings);

@@ -5,10 +5,10 @@ import type { CommandTable } from '../execution/table/command-table.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 
-/** While the server starts, the processors have other work. */
+/** Pause after the start, while the processors have other work. */
 const DELAY_MS = 1000;
 
-/** Makes them one at a time, so that signals are heeded in between. */
+/** Makes one reply per turn of the event loop, so that signals are handled in between. */
 export function prepareReplies(table: CommandTable, replies: PreparedReplies): void {
   const wanted = [...PreparedReplies.wanted()];
   const next = (): void => {

@@ -1,14 +1,14 @@
 /**
  * Whether the process before this one ended in good order, as its log file tells. A process that is killed, for lack of
- * memory or by the kernel after a fault, can't say so itself.
+ * memory or by the kernel after a fault, can't log that itself.
  */
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
-/** So much of the file's end is looked at. */
+/** How much of the file's end is read. */
 const TAIL_BYTES = 64 * 1024;
 const LINE = /^(\d+):[A-Z] (.*)$/gm;
-/** How the last line of a process ends that has ended in good order, or has said why it ends. */
+/** The end of the last line of a process that has ended in good order, or has said why it ends. */
 const GOOD_END = /ready to exit, bye bye\.\.\.$|exiting now\.$| # Can't start: /;
 
 /**

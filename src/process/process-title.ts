@@ -18,7 +18,7 @@ export function formatTitle(config: Config): string {
   return config.titleTemplate.replace(/\{([a-z-]+)\}/g, (whole, name) => values[name] ?? whole).trim();
 }
 
-/** Sets it, unless that is not wanted. It can't be longer than the command line that started the process. */
+/** Sets the title, if configured. It can't be longer than the command line that started the process. */
 export function setProcessTitle(config: Config): void {
   if (config.setsTitle) process.title = formatTitle(config);
 }

@@ -67,13 +67,13 @@ import { logStart, warnOfMemory } from './start-log.js';
 import { giveBackStartMemory } from './start-memory.js';
 import { notifySystemd } from './supervision.js';
 
-/** Between two attempts to shut down while a slow script runs. */
+/** Pause between two attempts to shut down while a slow script runs. */
 const SLOW_SCRIPT_POLL_MS = 20;
 
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
 
-/** So long after the start, nothing is being started any more. */
+/** At this time after the start, nothing is being started any more. */
 const START_MEMORY_MS = 3000;
 
 let log = createLog('', () => 'notice');
@@ -92,7 +92,7 @@ export async function startServer(config: Config, onListening = (): void => {}):
   try {
     await start(config, onListening);
   } catch (error) {
-    // Whoever started the process is told; the log file should say it, too.
+    // The caller gets the error; the log file should have it, too.
     if (config.logFile !== '') log(`Can't start: ${(error as Error).message}`, 'warning');
     throw error;
   }
@@ -105,8 +105,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   process.chdir(config.dir);
   log = createLog(config.logFile, () => config.logLevel);
   setCrashLog(config.crashLogEnabled ? config.logFile : '');
-  // Whoever reads the log may go; that must not end the server. Opened here, a pipe does not block those who log, either:
-  // if nobody reads it, lines are lost (log.ts).
+  // The reader of the log may close the pipe; that must not end the server. Opened here, a pipe does not block the
+  // threads that log, either: if it is not read, lines are lost (log.ts).
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   process.on('uncaughtException', (error) => crash('main thread', error));
   reportAbort(() => writeReport('main thread', new Error('killed by SIGABRT')));
@@ -152,14 +152,14 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   persistenceState.beginLoading(Date.now());
   const threadsReady: Promise<unknown>[] = [];
   const untilAllReady = async (): Promise<void> => {
-    // Meanwhile another one may have been started.
+    // While it waits, another thread may have been started.
     for (let awaited = 0; awaited < threadsReady.length; ) {
       awaited = threadsReady.length;
       await Promise.all(threadsReady);
     }
   };
   let isExiting = false;
-  /** The signal that ends the process is not to wait for replicas. */
+  /** Set if the signal that ends the process asks not to wait for replicas. */
   let isNow = false;
   const startLate = async (late: LateThread): Promise<void> => {
     const thread = await startLateThread(late, threadsReady, log);
@@ -173,7 +173,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       start: () =>
         startThread(new URL('../../workers/persistence.js', import.meta.url), {
           workerData,
-          // It closes pipes that others have opened.
+          // The thread closes pipes that other threads have opened.
           trackUnmanagedFds: false,
         }),
       isGivenUp: () => isExiting,
@@ -331,7 +331,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     state: persistenceState,
     log,
   });
-  /** `saveBeforeExit` once no slow script runs, unless somebody asks for an exit without saving meanwhile. */
+  /** Calls `saveBeforeExit` once no slow script runs; skips it if an exit without saving is requested meanwhile. */
   const saveWhenIdle = async (request: ShutdownRequest): Promise<boolean> => {
     for (;;) {
       try {
@@ -422,8 +422,8 @@ function beginAsReplica(
 }
 
 /**
- * Replicas of the server before this start may go on where they are, if what was loaded is all that they had: the loaded
- * history is the second one from here on.
+ * Replicas from before this start may continue where they are, if the loaded data is all that they had: the loaded
+ * history becomes the second history.
  */
 function goOnAsPrimary(keyspace: Keyspace, state: ReplicationState, loaded: SnapshotHistory): void {
   keyspace.lockAll();
@@ -435,7 +435,7 @@ function goOnAsPrimary(keyspace: Keyspace, state: ReplicationState, loaded: Snap
   state.wantThread();
 }
 
-/** What is written to the one descriptor comes out of the other. */
+/** Opens a pipe: bytes written to `writer` are read from `reader`. */
 function openWakePipe(libc: Libc): { reader: number; writer: number } {
   const numbers = new Int32Array(2);
   const type = Socket.SOCK_STREAM | Socket.SOCK_CLOEXEC | Socket.SOCK_NONBLOCK;
@@ -453,7 +453,7 @@ function writePidFile(name: string): void {
   }
 }
 
-/** How sockets are to be read; logs which and why. Throws if what is configured can't be had. */
+/** Chooses how sockets are read, and logs that with the reason. Throws if the configured way is not available. */
 function chooseTransport(libc: Libc | null, config: Config): TransportKind {
   const { transport } = config;
   if (libc === null && (transport === 'epoll' || transport === 'io_uring'))

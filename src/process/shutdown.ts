@@ -1,4 +1,4 @@
-/** The end in good order: what is saved before, and what is cleared away. */
+/** The orderly end of the process: what is saved before, and which files are removed. */
 
 import { rmSync } from 'node:fs';
 import path from 'node:path';
@@ -36,8 +36,8 @@ export function shutdownRequestFor(flags: readonly string[]): ShutdownRequest {
 }
 
 /**
- * Waits until the replicas have all that was written, for at most `shutdown-timeout`; nobody writes meanwhile. Returns false
- * if SHUTDOWN ABORT has called the shutdown off.
+ * Waits, at most `shutdown-timeout`, until the replicas have everything that was written; writes are paused meanwhile.
+ * Returns false if SHUTDOWN ABORT has called the shutdown off.
  */
 export async function untilReplicasHaveAll(
   config: Config,
@@ -78,7 +78,7 @@ export async function untilReplicasHaveAll(
 }
 
 /**
- * Saves if a signal asks for it; nothing can change, or be recorded, any more then. (SHUTDOWN has saved already.)
+ * Saves if a signal asks for it; from then on nothing can change or be recorded. (SHUTDOWN has saved already.)
  * Returns whether the process may end. Throws `ScriptRunsLong` while a slow script runs.
  */
 export function saveBeforeExit(
@@ -119,14 +119,14 @@ export function saveBeforeExit(
   return true;
 }
 
-/** What a background job that was given up, or cut off, may have left. */
+/** Removes files that a cancelled or interrupted background job may have left. */
 export function removeTemporaryFiles(config: Config): void {
   for (const name of [backgroundFileName(), rewriteFileName(), replicaFileName()]) {
     rmSync(path.join(config.dir, name), { force: true });
   }
 }
 
-/** Removes the files that say that the process runs. */
+/** Removes the files that exist while the process runs. */
 export function removeOwnFiles({ pidFile, unixSocket }: Config, log: Log): void {
   if (pidFile !== '') {
     log('Removing the pid file.');

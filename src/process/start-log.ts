@@ -7,11 +7,11 @@ import { controlGroupLimitBytes } from '../system/memory-limit.js';
 import { DAMSELFLY_VERSION, REDIS_VERSION } from '../system/version.js';
 import { describePreviousEnd } from './previous-end.js';
 
-/** Of the limit of a control group, so much is recommended for `maxmemory`: the process itself needs some, too. */
+/** Part of a control group's limit that is recommended for `maxmemory`: the process itself needs some, too. */
 const MAXMEMORY_SHARE = 0.75;
 const MIB = 1 << 20;
 
-/** Says who starts, and how the process before it ended. */
+/** Logs which server starts, and how the process before it ended. */
 export function logStart(config: Config, log: Log): void {
   const previous = config.logFile === '' ? '' : describePreviousEnd(config.logFile);
   if (previous !== '') log(previous, 'warning');

@@ -3,7 +3,7 @@
  * heap, and touches most of Node's executable and of the libraries, half of all that an empty server has in memory. Both are
  * given back: what is needed again comes back from the page cache, a few pages at a time.
  *
- * Of the heap, only what nothing is used behind can be given back. So large blocks are kept out of it from the beginning.
+ * The heap gives memory back only from its end, behind the last block in use. So large blocks are kept out of it.
  */
 
 import { readFileSync } from 'node:fs';
@@ -15,20 +15,20 @@ const KIB = 1024;
 const M_MMAP_THRESHOLD = -3;
 
 /**
- * Has large blocks of the C library mapped by themselves, and unmapped when they are freed. By itself it does so only
- * until it frees the first ones, and then takes them from its heap. To be called before code is loaded.
+ * Has large blocks of the C library mapped separately, and unmapped when they are freed. By default it does so only
+ * until the first ones are freed, and then takes them from its heap. Call it before code is loaded.
  */
 export function keepHeapSmall(libc: Libc): void {
   libc.setMallocOption(M_MMAP_THRESHOLD, 128 * KIB);
 }
 
-/** A piece of a file that is mapped and that nobody has written to. */
+/** A mapped piece of a file that was never written to. */
 export interface MappedFile {
   readonly address: number;
   readonly lengthBytes: number;
 }
 
-/** What /proc/self/smaps says is mapped of files, can't be written, has not been written, and takes memory. */
+/** The mapped files in /proc/self/smaps that are not writable, were never written to, and take memory. */
 export function unwrittenMappings(smaps: string): MappedFile[] {
   const found: MappedFile[] = [];
   let current: MappedFile | null = null;
@@ -49,7 +49,7 @@ export function unwrittenMappings(smaps: string): MappedFile[] {
     if (field[1] === 'Rss') {
       residentBytes = bytes;
     } else {
-      // What the loader has written into it would be lost.
+      // If the loader has written into the mapping, that would be lost.
       if (bytes === 0 && residentBytes > 0) found.push(current);
       current = null;
     }
@@ -57,7 +57,7 @@ export function unwrittenMappings(smaps: string): MappedFile[] {
   return found;
 }
 
-/** Gives it back. Whatever fails, the memory is kept: nothing depends on it. */
+/** Gives this memory back. If anything fails, it is just kept: nothing depends on it. */
 export function giveBackStartMemory(libc: Libc): void {
   libc.mallocTrim(0);
   let smaps: string;

@@ -1,5 +1,5 @@
 /**
- * Who looks after the process: nobody, since it is a daemon (`daemonize`), or systemd (`supervised`). Upstart waits
+ * How the process is supervised: not at all, as a daemon (`daemonize`), or by systemd (`supervised`). Upstart waits
  * for a process that stops itself, which threads would not survive in order; it counts as no supervision.
  */
 
@@ -10,7 +10,7 @@ import type { Config } from '../config/config.js';
 import { packUnixAddress } from '../network/socket-address.js';
 import { type Libc, Socket } from '../system/libc.js';
 
-/** What a daemon tells whoever has started it, once: whether it listens. */
+/** What a daemon reports once to the process that started it: whether it listens. */
 export interface DaemonReport {
   /** One line, '' if it listens. */
   readonly failure: string;

@@ -54,7 +54,7 @@ export function parseLongDouble(text: string): LongDouble | 'infinite' | null {
   return inRange(divide(signed, 10n ** BigInt(-exponent)));
 }
 
-/** What a parse that reports ERANGE refuses, is null. */
+/** Returns null for a value for which strtold would report ERANGE. */
 function inRange(value: LongDouble): LongDouble | null {
   const magnitude = value.mantissa < 0n ? -value.mantissa : value.mantissa;
   const top = bitLength(magnitude) + value.exponent;
@@ -75,7 +75,7 @@ function bitLength(value: bigint): number {
   return (value < 0n ? -value : value).toString(2).length;
 }
 
-/** Rounds to 64 bits; `hasRest`: something not zero was cut off below the last bit. */
+/** Rounds to 64 bits; `hasRest`: something other than zero was cut off below the last bit. */
 function roundMantissa(value: bigint, exponent: number, hasRest: boolean): LongDouble {
   const negative = value < 0n;
   let mantissa = negative ? -value : value;

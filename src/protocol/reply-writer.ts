@@ -3,7 +3,7 @@
  *
  * One writer per worker serves all its connections; `protocol` is set to the connection's before its
  * commands run. The buffer grows by doubling and is replaced then: `generation` tells the owner of its
- * address. Beyond 4 MiB what was written goes to the connection that it is for, so that a long reply is not copied
+ * address. Beyond 4 MiB the replies so far go to the connection they are for, so that a long reply is not copied
  * again and again. All text given as a string constant must be ASCII unless the method says UTF-8.
  */
 
@@ -15,10 +15,10 @@ const INITIAL_BYTES = 256 * 1024;
 const KEEP_BYTES_MAX = 4 * 1024 * 1024;
 /** No reply to one read grows beyond this. */
 export const REPLY_BYTES_MAX = 2 ** 32;
-/** Longer strings are copied in pieces, which leave room for each other. */
+/** Longer strings are copied in pieces; each goes to the outlet and so makes room for the next. */
 const PIECE_BYTES_MIN = KEEP_BYTES_MAX / 2;
 
-/** Where replies go that are too long for the buffer: the connection that they are for. */
+/** Takes replies that are too long for the buffer: the connection that they are for. */
 export interface ReplyOutlet {
   /** Takes a copy of bytes[start, end), to be sent before what is written next. */
   queueOutput(bytes: Uint8Array, start: number, end: number): void;
@@ -49,7 +49,7 @@ const enum Type {
 
 const textEncoder = new TextEncoder();
 
-/** A buffer that is not cleared: to do that costs as much as to fill it, and what is never used takes no memory. */
+/** A buffer that is not cleared: clearing it would cost as much as filling it, and unused pages take no memory. */
 function bufferOf(lengthBytes: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
 }
@@ -58,28 +58,28 @@ export class ReplyWriter {
   bytes: Uint8Array;
   view: DataView;
   length = 0;
-  /** Where the replies begin that have not been taken; what is before them is being sent. */
+  /** Start of the replies that have not been taken; the bytes before it are being sent. */
   start = 0;
   protocol: 2 | 3 = 2;
   /** Changes whenever `bytes` is another buffer. */
   generation = 0;
   /** Counts error replies written, so that callers can see whether a command failed. */
   errors = 0;
-  /** Replies to one read that are longer than this, and than the buffer, are dropped. */
+  /** If the replies to one read exceed this and the buffer, they are dropped. */
   limitBytes = REPLY_BYTES_MAX;
   /** The replies grew beyond the limit and were dropped: the connection has to be closed. */
   overflowed = false;
   /** The last error's first word, for INFO's error statistics. */
   lastError = '';
-  /** Who takes what is too long for the buffer; null: the buffer grows as long as it has to. */
+  /** Takes what is too long for the buffer; null: the buffer grows as needed. */
   outlet: ReplyOutlet | null = null;
-  /** Of the replies that have not been taken, what the outlet has got. */
+  /** How many bytes of the replies that have not been taken went to the outlet. */
   spilledBytes = 0;
-  /** Parts of the buffer are being sent that were not taken; until `reset`, its memory is not given back. */
+  /** Bytes that were not taken are being sent as well: until `reset`, the buffer's memory is not given back. */
   isBeingSent = false;
-  /** A position in the buffer is still needed, so nothing leaves it. */
+  /** A position in the buffer is still needed, so its bytes must not go to the outlet. */
   private isHeld = false;
-  /** A buffer that belongs to somebody else. */
+  /** A buffer that is not the writer's own, see `lend`. */
   private lent: Uint8Array | null = null;
   /** The most that the buffer has held since the last `shrinkIfUnused`. */
   private lengthMax = 0;
@@ -94,7 +94,7 @@ export class ReplyWriter {
     return this.length - this.start;
   }
 
-  /** Where the next byte of the replies will be, counted from their beginning. */
+  /** Position of the next byte, counted from the beginning of the replies. */
   get written(): number {
     return this.length + this.spilledBytes;
   }
@@ -106,7 +106,7 @@ export class ReplyWriter {
     this.spilledBytes = 0;
   }
 
-  /** Takes back the replies that have not been taken. */
+  /** Discards the replies that have not been taken. */
   drop(): void {
     this.length = this.start;
     this.isHeld = false;
@@ -114,15 +114,15 @@ export class ReplyWriter {
   }
 
   /**
-   * The present position, to which `length` may be set back, or where something may be inserted, until what is written
-   * has been taken: nothing leaves the buffer before that.
+   * Returns the present position, to set `length` back to it or to insert something there. Until the replies are taken,
+   * nothing leaves the buffer.
    */
   hold(): number {
     this.isHeld = true;
     return this.length;
   }
 
-  /** Forgets all replies. Nothing is being sent any more. */
+  /** Discards all replies. Nothing is being sent any more. */
   reset(): void {
     this.isBeingSent = false;
     if (this.length > this.lengthMax) this.lengthMax = this.length;
@@ -133,7 +133,7 @@ export class ReplyWriter {
     if (this.bytes.length > KEEP_BYTES_MAX) this.shrink();
   }
 
-  /** Gives back a buffer that is larger than usual, unless that was needed since the last call, or `isForced`. */
+  /** Replaces a buffer that has grown, unless its size was needed since the last call, or `isForced`. */
   shrinkIfUnused(isForced: boolean): void {
     if (this.length > 0) return;
     if (this.bytes.length > INITIAL_BYTES && (isForced || this.lengthMax <= INITIAL_BYTES)) this.shrink();
@@ -145,12 +145,12 @@ export class ReplyWriter {
     this.replaceBuffer(INITIAL_BYTES);
   }
 
-  /** Whether what is in the buffer should rather be given away with it than be copied. */
+  /** Whether the buffer is so large that it is handed over whole instead of copied. */
   get isOversized(): boolean {
     return this.bytes.length > KEEP_BYTES_MAX;
   }
 
-  /** Leaves `bytes` to somebody who still needs what is in it, and goes on with another buffer. */
+  /** Leaves `bytes` to the caller, which still needs its contents, and continues with a new buffer. */
   abandonBuffer(): void {
     this.replaceBuffer(INITIAL_BYTES);
     this.length = 0;
@@ -159,7 +159,7 @@ export class ReplyWriter {
     this.spilledBytes = 0;
   }
 
-  /** Writes a reply into a part of somebody else's memory; if it is too long for that, into a buffer of its own. */
+  /** Writes a reply into memory that the caller lends; if that is too short, into a buffer of its own. */
   lend(bytes: Uint8Array, view: DataView): void {
     this.bytes = bytes;
     this.view = view;
@@ -191,11 +191,11 @@ export class ReplyWriter {
     const old = this.bytes;
     this.replaceBuffer(capacity);
     this.bytes.set(old.subarray(0, this.length));
-    // What is being sent is sent from the old one.
+    // Sends under way still use the old buffer.
     if (this.start === 0 && !this.isBeingSent && old !== this.lent) releasePages(old);
   }
 
-  /** Gives what has been written to the outlet; returns whether it was possible. */
+  /** Moves what has been written to the outlet; returns whether that was possible. */
   private spill(): boolean {
     if (this.outlet === null || this.isHeld || this.overflowed) return false;
     this.outlet.queueOutput(this.bytes, this.start, this.length);
@@ -232,7 +232,7 @@ export class ReplyWriter {
     this.lastError = space < 0 ? text : text.slice(0, space);
     this.reserve(text.length + 3);
     this.bytes[this.length++] = Type.Error;
-    // What the text quotes may have line ends: those at its end go, others are blanks.
+    // What the text quotes may have line ends: those at its end are removed, others become blanks.
     let end = text.length;
     while (end > 0 && (text.charCodeAt(end - 1) === CR || text.charCodeAt(end - 1) === LF)) end--;
     for (let index = 0; index < end; index++) {
@@ -357,10 +357,10 @@ export class ReplyWriter {
     this.bytes[this.length++] = LF;
   }
 
-  /** The same in pieces: the buffer stays small, and what is copied from it again is still in the cache. */
+  /** The same in pieces: the buffer stays small, and the outlet's copy of a piece reads it from the cache. */
   private longBulk(source: Uint8Array, sourceView: DataView, offset: number, lengthBytes: number): void {
     this.aggregate(Type.Bulk, lengthBytes);
-    // The pieces must not exceed the limit one by one.
+    // Checked here, since each piece by itself may be within the limit.
     if (this.size + lengthBytes > this.limitBytes) this.overflowed = true;
     const end = offset + lengthBytes;
     for (let at = offset; at < end && !this.overflowed; ) {

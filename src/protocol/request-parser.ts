@@ -23,9 +23,9 @@ const INLINE_BYTES_MAX = 64 * 1024;
 const ARGUMENTS_MAX = 2147483647;
 const UNAUTHENTICATED_ARGUMENTS_MAX = 10;
 const UNAUTHENTICATED_BULK_BYTES_MAX = 16384;
-/** A batch ends once it holds so many arguments, so that `args` stays in the cache. */
+/** A batch ends once it has so many arguments, so that `args` stays in the cache. */
 const BATCH_ARGUMENTS_MAX = 1024;
-/** More arguments than this are given back after use. */
+/** If `args` has grown beyond this, its memory is given back after use. */
 const ARGUMENTS_KEPT_MAX = 512 * 1024;
 /** The shortest bulk string, "$0 CR LF CR LF", and the shortest command made of one. */
 const SHORT_BULK_BYTES_MIN = 6;
@@ -220,7 +220,7 @@ export class RequestParser {
   }
 
   /**
-   * Finds a CR that something follows. A NUL byte hides what is behind it: a header line with one
+   * Finds a CR that is not the last byte. A NUL byte hides what is behind it: a header line with one
    * is never complete and ends with the size limit, as in Redis.
    */
   private findCr(bytes: Uint8Array, from: number, end: number): number {
@@ -326,7 +326,7 @@ export class RequestParser {
     return after > end ? this.needMore(after - end) : after;
   }
 
-  /** Makes room in `args` for so many more pairs. */
+  /** Makes room in `args` for `pairs` more pairs. */
   private reserve(pairs: number): void {
     const wanted = 2 * (this.pairs + pairs);
     if (wanted <= this.args.length) return;

@@ -1,6 +1,6 @@
 /**
- * What the replication thread keeps of the journal for replicas: the last `repl-backlog-size` bytes, for those that come
- * back, and whatever a replica that is there has not been sent yet. Positions are those of the journal.
+ * What the replication thread keeps of the journal for replicas: the last `repl-backlog-size` bytes, for those that
+ * reconnect, and what has not been sent yet to a connected replica. Positions are those of the journal.
  */
 
 const CHUNK_BYTES = 256 * 1024;
@@ -46,7 +46,7 @@ export class Backlog {
     }
   }
 
-  /** Forgets what nobody needs: what is before `needed`, and not within the last `keptBytes`. */
+  /** Drops the bytes that are before `needed` and not within the last `keptBytes`. */
   trim(needed: number, keptBytes: number): void {
     const until = Math.min(needed, this.end - keptBytes);
     let count = 0;
@@ -59,7 +59,7 @@ export class Backlog {
     return position >= this.start && position <= this.end;
   }
 
-  /** What comes at a position that is there, in one piece; empty at the end. The bytes stay as they are. */
+  /** The bytes from a position that is there, as one piece; empty at the end. They are never changed. */
   read(position: number): Buffer {
     let index = this.chunks.length - 1;
     while (index > 0 && this.chunks[index].start > position) index--;

@@ -30,7 +30,7 @@ export interface ReplicationCore {
   readonly ring: JournalRing;
   readonly context: CommandContext;
   openPipe(): Pipe;
-  /** A file in memory; it goes when its descriptor is closed. */
+  /** A file in memory, which is gone when its descriptor is closed. */
   openMemoryFile(): number;
   /** Has all workers look at what has changed. */
   wakeWorkers(): void;

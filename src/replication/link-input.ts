@@ -5,7 +5,7 @@ const LINE_BYTES_MAX = 64 * 1024;
 export class LinkInput {
   private buffer = Buffer.alloc(0);
 
-  /** Adds bytes and returns the commands that are complete. Throws an Error if they make no sense. */
+  /** Adds bytes and returns the commands that are complete. Throws an Error on a syntax error. */
   add(bytes: Uint8Array): string[][] {
     this.buffer = Buffer.concat([this.buffer, bytes]);
     const commands: string[][] = [];

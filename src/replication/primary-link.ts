@@ -2,8 +2,8 @@
  * The link of this server, as a replica, to its primary: connects, asks for what is missing, takes a snapshot if it has to,
  * then applies the stream (stream-applier.ts).
  *
- * A snapshot is received into a file first. It is read once from its beginning to its end before anything is given up for
- * it: a transfer that is cut or damaged costs nothing. Only then the data is emptied and the file loaded, under the locks of
+ * A snapshot is received into a file first, and that is read once completely before the old data is given up: so a
+ * transfer that is cut or damaged costs nothing. Only then the data is emptied and the file loaded, under the locks of
  * all shards; clients are told LOADING meanwhile.
  */
 
@@ -30,9 +30,9 @@ import { StreamApplier } from './stream-applier.js';
 const ACK_INTERVAL_MS = 1000;
 const RECONNECT_MS = 1000;
 const MARK_BYTES = 40;
-/** Between two line feeds that tell the primary that this server is still there. */
+/** Interval of the line feeds that tell the primary that this server is still there. */
 const KEEP_ALIVE_MS = 1000;
-/** So long workers have to notice that data is being loaded, before locks are taken. */
+/** Time for workers to notice that data is being loaded, before locks are taken. */
 const LOADING_GRACE_MS = 20;
 const LINE_BYTES_MAX = 64 * 1024;
 const NEWLINE = Buffer.from('\n');
@@ -43,9 +43,9 @@ type Step = (line: string) => void;
 interface Transfer {
   readonly fd: number;
   readonly fileName: string;
-  /** It has no name in a directory: it goes with its descriptor. */
+  /** It has no name in a directory, and is gone when its descriptor is closed. */
   readonly isInMemory: boolean;
-  /** -1: it ends with the mark. */
+  /** Length of the snapshot; -1: it ends with the mark. */
   readonly lengthBytes: number;
   readonly mark: Buffer | null;
   received: number;
@@ -64,18 +64,18 @@ export class PrimaryLink {
   private buffer = Buffer.alloc(0);
   private readonly steps: Step[] = [];
   private transfer: Transfer | null = null;
-  /** Of the full sync that is under way. */
+  /** Id and offset of the full sync that is under way. */
   private newId = '';
   private newOffset = 0;
   private lastIoMs = 0;
   private nextAckMs = 0;
   private nextConnectMs = 0;
-  /** Whether the data here is of a history that the primary may go on with. */
+  /** Whether the data here belongs to a history that the primary may be able to continue. */
   private hasHistory = false;
   private streamDatabase = 0;
-  /** A failover: the other side takes over first. */
+  /** Set during a failover, until the other side has taken over. */
   private isTakingOver = false;
-  /** How often it was asked to; it may have done so although no answer has come. */
+  /** Requests to take over; the other side may have done so even if its answer was lost. */
   private takeOverRequests = 0;
   onTakeOver: (isDone: boolean) => void = () => {};
 
@@ -105,7 +105,7 @@ export class PrimaryLink {
     this.connect();
   }
 
-  /** Ends it: the server is a primary from now on. */
+  /** Ends replication from a primary: the server is a primary from now on. */
   leave(): void {
     this.drop();
     this.host = '';
@@ -166,7 +166,7 @@ export class PrimaryLink {
     });
   }
 
-  /** Does something with what the primary has sent; if that makes no sense, the link is given up. */
+  /** Handles something that the primary has sent; gives the link up if that is invalid. */
   private orLose(action: () => void): void {
     try {
       action();
@@ -175,7 +175,7 @@ export class PrimaryLink {
     }
   }
 
-  /** The link is gone; it is tried again. */
+  /** The link is lost; it is tried again. */
   private lost(reason: string): void {
     const { state, log } = this.core;
     const wasConnected = state.linkState === LinkState.Connected;
@@ -225,7 +225,7 @@ export class PrimaryLink {
     const optional = (line: string): void => {
       if (line.startsWith('-')) core.log(`(Non critical) Master does not understand REPLCONF: ${line}`);
     };
-    // Where TLS is wanted between servers, others are to come to the port that has it.
+    // If servers connect with TLS, announce the TLS port to them.
     const ownPort = config.value('tls-replication') === 'yes' ? config.tlsPort || config.port : config.port;
     this.command('REPLCONF', 'listening-port', String(config.replicaAnnouncePort || ownPort));
     steps.push(optional);
@@ -234,7 +234,7 @@ export class PrimaryLink {
       steps.push(optional);
     }
     this.command('REPLCONF', 'capa', 'eof', 'capa', 'psync2', 'capa', 'damselfly');
-    // Redis refuses PSYNC while it has replies to send.
+    // Only after the reply to the last command: Redis refuses PSYNC while it has replies to send.
     steps.push((line) => {
       optional(line);
       this.ask();
@@ -286,7 +286,7 @@ export class PrimaryLink {
   private refusedToTakeOver(line: string): void {
     const { log } = this.core;
     if (this.takeOverRequests > 1 && line.includes("can't be sent to a master")) {
-      // The connection was lost between what it has done and its answer.
+      // An earlier request was granted, but the connection was lost before its answer.
       log('The failover target has taken over already.');
       this.tookOver();
       this.lost('');
@@ -305,7 +305,7 @@ export class PrimaryLink {
     this.onTakeOver(true);
   }
 
-  /** The stream goes on where this server is. */
+  /** The primary continues the stream from where this server is. */
   private goOn(id: string): void {
     const { core } = this;
     const { state, keyspace, ring } = core;
@@ -314,7 +314,7 @@ export class PrimaryLink {
       state.setHistory(id, state.id, state.offsetAt(ring.head) + 1);
       keyspace.unlockAll();
       core.log(`Master replication ID changed to ${id}`);
-      // They have to learn of it.
+      // Replicas have to learn the new id, so they must reconnect.
       this.primary.closeAll();
     }
     this.online(this.streamDatabase);
@@ -406,7 +406,7 @@ export class PrimaryLink {
     this.primary.take();
   }
 
-  /** Applies what CLIENT PAUSE has held back, if that is over. */
+  /** Applies what CLIENT PAUSE has held back, if the pause is over. */
   private applyHeldBack(): void {
     this.applier?.apply();
     this.primary.take();
@@ -463,7 +463,7 @@ export class PrimaryLink {
       void this.finish(transfer);
       return;
     }
-    // The last bytes may be the mark, or a part of it.
+    // The last bytes may be the mark, or the beginning of it.
     const all = Buffer.concat([transfer.tail, bytes]);
     if (all.length >= MARK_BYTES && all.subarray(all.length - MARK_BYTES).equals(mark)) {
       this.write(transfer, all.subarray(0, all.length - MARK_BYTES));
@@ -483,12 +483,12 @@ export class PrimaryLink {
     transfer.received += bytes.length;
   }
 
-  /** A snapshot is here: makes it the data. */
+  /** A snapshot has arrived: checks it and makes it the data. */
   private async finish(transfer: Transfer): Promise<void> {
     const { core } = this;
     const { config, keyspace, log } = core;
     this.transfer = null;
-    // Nothing of the stream is handed over meanwhile.
+    // No bytes of the stream may be handed over while it is loaded.
     this.socket?.pause();
     const options = {
       fileName: transfer.fileName,
@@ -501,7 +501,7 @@ export class PrimaryLink {
     const held = this.keyCount();
     const { replication } = examined;
     if (this.newId === '' && replication !== null) {
-      // An answer to SYNC says nothing of the history; the snapshot may.
+      // The answer to SYNC does not name the history, but the snapshot may.
       this.newId = replication.id;
       this.newOffset = replication.offset;
     }
@@ -569,7 +569,7 @@ export class PrimaryLink {
       keyspace.cancelSnapshot();
     }
     if (ring.isFileOn) {
-      // The file begins anew, with what is loaded as its base; until that is written, the files are those of the old data.
+      // The file begins anew, with the loaded data as its base; until that is written, it consists of the old files.
       ring.turnOff();
       appendOnly.mode = AppendOnlyMode.Off;
       ring.request(JournalRequest.Close);
@@ -594,7 +594,7 @@ export class PrimaryLink {
         try {
           writeSync(fd, NEWLINE);
         } catch {
-          // It is full, or gone.
+          // The socket is full or closed.
         }
       },
     });

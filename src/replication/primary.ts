@@ -1,9 +1,9 @@
 /**
  * This server as a primary, or as a replica that has replicas: sends snapshots and the journal to them.
  *
- * A full sync is a snapshot like any other (persistence/background-save.ts), with the position in the journal of its moment.
- * It goes to the replicas through a pipe, or to a file first. Meanwhile the journal's bytes from that position on gather in the
- * backlog, which all replicas share.
+ * A full sync is a snapshot like any other (persistence/background-save.ts), together with the journal's position at
+ * that moment. It goes to the replicas through a pipe, or to a file first. Meanwhile the journal's bytes from that
+ * position on gather in the backlog, which all replicas share.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -43,7 +43,7 @@ export class Primary implements ReplicaEvents {
   private readonly core: ReplicationCore;
   private readonly rows: ClientRows;
   private sync: Sync | null = null;
-  /** When the first replica came that waits for a snapshot. */
+  /** When the first of the replicas came that wait for a snapshot. */
   private waitsSinceMs = 0;
   private lastPingMs = monotonicMs();
   private nextPresyncPingMs = 0;
@@ -57,7 +57,7 @@ export class Primary implements ReplicaEvents {
     this.rows = rows;
   }
 
-  /** Records for replicas from now on, unless that is so already. The locks of all shards are held. */
+  /** Starts recording for replicas, unless that is on already. The locks of all shards are held. */
   turnOnLocked(): void {
     const { ring, state } = this.core;
     if (ring.isReplicationOn) return;
@@ -74,19 +74,19 @@ export class Primary implements ReplicaEvents {
     this.turnOnLocked();
     keyspace.unlockAll();
     if (!state.isReplica) {
-      // Nobody has the history of the time when nothing was counted.
+      // Changes were not counted before, so no replica can have this history.
       state.setHistory(newReplicationId(), NO_ID, -1);
       log(`Replication backlog created, my new replication IDs are '${state.id}' and '${state.secondId}'`);
     }
   }
 
-  /** The thread starts: what was recorded before is the beginning of the backlog. */
+  /** Called when the thread starts: what was recorded before is the beginning of the backlog. */
   adoptBacklog(): void {
     const { ring } = this.core;
     if (ring.isReplicationOn) this.backlog.reset(ring.sentPosition);
   }
 
-  /** Nobody has been a replica for long. */
+  /** Stops recording for replicas, since there have been none for long. */
   private turnOff(): void {
     const { ring, state, keyspace, log, config } = this.core;
     keyspace.lockAll();
@@ -100,7 +100,7 @@ export class Primary implements ReplicaEvents {
     log(`Replication backlog freed after ${config.backlogTtlSeconds} seconds without connected replicas.`);
   }
 
-  /** What is in the backlog has another history than what comes now. */
+  /** Drops the backlog: its bytes belong to another history than those that follow. */
   forgetBacklog(): void {
     const { ring } = this.core;
     ring.sent(ring.head - ring.sentPosition);
@@ -142,7 +142,7 @@ export class Primary implements ReplicaEvents {
 
   private readonly handshakes = new WeakMap<Replica, Handover>();
 
-  /** Goes on where a replica has been, if that is possible. */
+  /** Continues where a replica has stopped, if that is possible. */
   private resume(replica: Replica, { id, offset }: Handover): boolean {
     const { state, log } = this.core;
     const { backlog } = this;
@@ -167,7 +167,7 @@ export class Primary implements ReplicaEvents {
       state.countPartialSync(false);
       return false;
     }
-    // A snapshot is another matter: these hashes may be gone by now.
+    // A snapshot may still do: by then these hashes may be gone.
     if (!this.isUnderstood(replica, position)) return false;
     replica.send(replica.traits.knowsIds ? `+CONTINUE ${state.id}\r\n` : '+CONTINUE\r\n');
     replica.position = position;
@@ -187,7 +187,7 @@ export class Primary implements ReplicaEvents {
     return Math.max(this.core.config.replicationBacklogBytes, 16 * 1024);
   }
 
-  /** Whether a replica can have the stream from a position on; closes it, with a line in the log, if not. */
+  /** Whether a replica understands the stream from a position on; if not, closes it, with a line in the log. */
   private understands(replica: Replica, position: number): boolean {
     if (this.isUnderstood(replica, position)) return true;
     this.refuse(replica);
@@ -233,7 +233,7 @@ export class Primary implements ReplicaEvents {
     return [...this.replicas].filter(({ state }) => state === ReplicaState.WaitStart);
   }
 
-  /** Begins a snapshot for those who wait for one, if it is time. */
+  /** Begins a snapshot for the replicas that wait for one, if it is time. */
   private startSync(): void {
     const { config, log, persistence } = this.core;
     let waiting = this.waiting;
@@ -257,7 +257,7 @@ export class Primary implements ReplicaEvents {
     const pipe = isDiskless ? this.core.openPipe() : null;
     persistence.replicaDescriptor = pipe?.writer ?? -1;
     const position = ring.head;
-    // A replica has to go on in the primary's database; this server's replicas are told of its stream as it is.
+    // The stream after the snapshot has to begin with a SELECT; a replica passes its primary's stream on as it is.
     if (!state.isReplica) ring.forgetDatabase();
     persistence.start(0, keyspace.beginSnapshot(), Date.now());
     keyspace.unlockAll();
@@ -277,7 +277,7 @@ export class Primary implements ReplicaEvents {
     this.publish();
   }
 
-  /** Sends what comes through a pipe to all replicas of a sync, as fast as the slowest takes it. */
+  /** Sends the bytes from a pipe to all replicas of a sync, as fast as the slowest one takes them. */
   private relay(reader: net.Socket, sync: Sync): void {
     const goOn = (): void => {
       if (sync.replicas.every((replica) => replica.isClosed || replica.takesMore)) reader.resume();
@@ -293,7 +293,7 @@ export class Primary implements ReplicaEvents {
         isAnyLeft = true;
         replica.send(bytes);
       }
-      // Whoever writes into the pipe gives up.
+      // All replicas are gone: closing the pipe makes its writer give up.
       if (!isAnyLeft) reader.destroy();
       else if (!sync.replicas.every((replica) => replica.isClosed || replica.takesMore)) reader.pause();
     });
@@ -307,7 +307,7 @@ export class Primary implements ReplicaEvents {
     });
   }
 
-  /** All of a snapshot that went through a pipe is sent. */
+  /** A snapshot through a pipe has ended: completes the sync, or closes the replicas if it failed. */
   private transferred(sync: Sync): void {
     const { persistence, log } = this.core;
     this.sync = null;
@@ -326,7 +326,7 @@ export class Primary implements ReplicaEvents {
     this.startSync();
   }
 
-  /** A snapshot is in its file: it goes to the replicas. */
+  /** A snapshot is complete in its file: sends it to the replicas. */
   private sendFile(sync: Sync): void {
     const { persistence, config, log } = this.core;
     this.sync = null;
@@ -360,7 +360,7 @@ export class Primary implements ReplicaEvents {
     if (replica.isClosed) return;
     if (replica.traits.wantsSnapshotOnly) {
       log(`RDB transfer completed, rdb only replica (${replica.name}) should be disconnected asap`);
-      // It closes the connection itself; one that does not is closed.
+      // The replica closes the connection itself; if it does not, it is closed here.
       replica.state = ReplicaState.WaitEnd;
       if (!waitsForAck) replica.socket.destroySoon();
       else setTimeout(() => replica.close(), 10_000).unref();
@@ -421,7 +421,7 @@ export class Primary implements ReplicaEvents {
     for (const replica of [...this.replicas]) replica.close();
   }
 
-  /** Brings what was recorded to the backlog and to the replicas. */
+  /** Moves what was recorded to the backlog, and sends it to the replicas. */
   take(): void {
     const { ring } = this.core;
     if (!ring.isReplicationOn) return;
@@ -460,13 +460,13 @@ export class Primary implements ReplicaEvents {
     figures[ReplicationFigure.BufferBytes] = Math.max(0, backlog.keptBytes - bytes);
   }
 
-  /** Puts a command into the stream that is no change. */
+  /** Appends a command that is no change to the stream. */
   private append(bytes: Uint8Array): void {
     const { ring, state, keyspace } = this.core;
     // A replica passes on what its primary sends, and nothing else.
     if (state.isReplica || !ring.isReplicationOn) return;
-    // A server that ends keeps all locks from its last snapshot on: what came behind that would be lacking after a restart, and
-    // replicas that have it could not go on.
+    // Under a lock: at shutdown the server keeps all locks from its last snapshot on. What was appended after that
+    // would be missing after a restart, and replicas that have it could not continue.
     const [shard] = keyspace.shards;
     shard.lock();
     ring.appendRaw(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, true);
@@ -513,7 +513,7 @@ export class Primary implements ReplicaEvents {
     this.publish();
   }
 
-  /** Closes replicas that are silent, or too far behind. */
+  /** Closes replicas that are silent for too long, or too far behind. */
   private limitLag(nowMs: number): void {
     const { config, log } = this.core;
     const { hardBytes, softBytes, softSeconds } = config.replicaOutputLimit;

@@ -12,7 +12,7 @@ import { monotonicMs } from '../system/clock.js';
 import type { Backlog } from './backlog.js';
 import { LinkInput } from './link-input.js';
 
-/** What the replica has not taken of a snapshot before more is fetched. */
+/** If a replica has so much of a snapshot still to take, no more of it is fetched. */
 const SNAPSHOT_BYTES_MAX = 1 << 20;
 
 export interface ReplicaEvents {
@@ -33,14 +33,14 @@ export class Replica {
   readonly session: Session;
   readonly ip: string;
   state: ReplicaState = ReplicaState.WaitStart;
-  /** Up to which position of the journal it has been sent the stream. */
+  /** Position in the journal up to which the stream was sent to it. */
   position = 0;
-  /** What comes behind a snapshot whose end it looks for waits for its first answer. */
+  /** After a snapshot that ends with a mark, the stream waits for the replica's first acknowledgement. */
   waitsForAck = false;
   ackOffset = 0;
   fileOffset = 0;
   ackMs = monotonicMs();
-  /** Since when its lag is over the soft limit, 0 if it is not. */
+  /** Since when its lag has been over the soft limit, 0 if it is not. */
   overSoftSinceMs = 0;
   isClosed = false;
   private readonly rows: ClientRows;
@@ -102,12 +102,12 @@ export class Replica {
     if (!this.isClosed) this.socket.write(bytes);
   }
 
-  /** Whether it has taken enough of a snapshot to be sent more. */
+  /** Whether more of a snapshot may be sent to it. */
   get takesMore(): boolean {
     return this.socket.writableLength < SNAPSHOT_BYTES_MAX;
   }
 
-  /** Sends what the backlog has for it, as its socket takes it. */
+  /** Sends it what is in the backlog, as fast as its socket takes it. */
   pump(backlog: Backlog): void {
     if (this.isWriting || this.isClosed || this.waitsForAck || this.state !== ReplicaState.Online) return;
     const bytes = backlog.read(this.position);

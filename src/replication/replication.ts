@@ -1,6 +1,6 @@
 /**
  * The replication thread: has the connections of replicas, and the link to the primary if this server is a replica itself.
- * It changes keys as workers do, under the same locks (stream-applier.ts); what others ask of it comes through its mailbox.
+ * It changes keys as workers do, under the same locks (stream-applier.ts); requests from other threads come by mail.
  */
 
 import net from 'node:net';
@@ -44,9 +44,9 @@ import { PrimaryLink } from './primary-link.js';
 import type { Replica } from './replica.js';
 
 const TICK_MS = 100;
-/** Of memfd_create. */
+/** A flag of memfd_create. */
 const CLOSES_ON_EXEC = 1;
-/** A pause for a failover that has no end of its own. */
+/** Duration of the pause during a failover, which has no time limit of its own. */
 const FOREVER_MS = 1e15;
 
 /** What the replication thread is started with. */
@@ -54,10 +54,10 @@ export interface ReplicationOptions {
   readonly keyspace: KeyspaceHandle;
   readonly state: ProcessStateHandle;
   readonly channelRegistry: ChannelRegistryHandle;
-  /** Those of all workers, and its own behind them. */
+  /** The channels of all workers, followed by the replication thread's own. */
   readonly channels: readonly SharedArrayBuffer[];
   readonly workerCount: number;
-  /** What its own channel writes to comes out of this descriptor. */
+  /** Wake-ups through its own channel are read from this descriptor. */
   readonly wakeDescriptor: number;
 }
 
@@ -67,7 +67,7 @@ const NO_TRANSFERS: Transfers = {
   wait: () => {},
 };
 
-/** Nobody is subscribed here. */
+/** This thread has no subscribers. */
 const NO_MESSAGES: MessageOutput<Session> = {
   begin: () => {},
   writer: () => new ReplyWriter(0),
@@ -113,7 +113,7 @@ export class Replication {
     const table = createReplayTable(this.config.renamedCommands);
     this.services = this.createServices(table);
     const context = new CommandContext(this.keyspace, table, new ReplyWriter(), this.services, counters);
-    // It brings what keeps functions, which a primary may have.
+    // The Executor makes the script runner, which keeps functions: the primary may send some.
     new Executor(context);
     const { gate } = this.keyspace;
     gate.holdEnd = new HoldFinish(gate, new WaitServer(context), this.services.notices);
@@ -245,7 +245,7 @@ export class Replication {
   private applyConfig(): void {
     const { config, services } = this;
     config.copyTo(this.settings);
-    // What the primary's FLUSHALL has saved is not to be saved here.
+    // FLUSHALL saves if there are save points; one that the primary sends must not save here.
     config.savePoints = [];
     this.keyspace.settingsChanged();
     services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
@@ -365,7 +365,7 @@ export class Replication {
     this.becomeReplicaLocked(host, port);
     this.keyspace.unlockAll();
     this.primary.take();
-    // They have to ask again: it may be another history soon.
+    // Replicas have to ask again, since the history may soon be another one.
     this.primary.closeAll();
     if (!wasReplica)
       this.log(
@@ -419,7 +419,7 @@ export class Replication {
     const nowMs = monotonicMs();
     const endMs = request.timeoutMs === 0 ? Number.POSITIVE_INFINITY : nowMs + request.timeoutMs;
     control.pause(FOREVER_MS, PauseKind.Write, nowMs);
-    // Whoever writes now has done so when all locks were held once.
+    // Writes that began before the pause have ended once all locks have been taken.
     this.keyspace.lockAll();
     const offset = state.offsetAt(this.ring.head);
     this.keyspace.unlockAll();
@@ -433,7 +433,7 @@ export class Replication {
   private followFailover(nowMs: number): void {
     const { failover } = this;
     const { state } = this.core;
-    // Once the other side was asked, only its answer tells who the primary is.
+    // Once the other side was asked to take over, only its answer tells which server is the primary.
     if (failover === null || state.failoverState === FailoverState.InProgress) return;
     const { host, port, offset } = failover;
     const ready = [...this.primary.replicas].find(
@@ -466,7 +466,7 @@ export class Replication {
     this.becomeReplica(host, port, true);
   }
 
-  /** The other side has taken over, or has not. */
+  /** The other side has taken over, or has refused to. */
   private tookOver(isDone: boolean): void {
     const { failover } = this;
     if (failover === null) return;

@@ -1,8 +1,8 @@
 /**
- * Applies the stream of a primary: runs its commands as what they are, effects, under the locks of what they change,
- * and puts their bytes into this server's own journal under the same locks. So whoever reads the journal has the primary's
- * stream byte for byte, offsets agree along a chain of replicas, and a snapshot of any moment has the offset of that
- * moment. A transaction is one hold of all its locks: no client sees a part of it.
+ * Applies the stream of a primary: runs its commands as effects, under the locks of what they change, and puts their
+ * bytes into this server's own journal under the same locks. So a reader of the journal gets the primary's stream byte
+ * for byte, offsets agree along a chain of replicas, and a snapshot of any moment has the offset of that moment. A
+ * transaction is one hold of all its locks: no client sees a part of it.
  */
 
 import { Batch } from '../execution/batch.js';
@@ -18,7 +18,7 @@ import type { Log } from '../system/log.js';
 
 const BUFFER_BYTES = 256 * 1024;
 const BULK_BYTES_MAX = 2 ** 31 - 1;
-/** Between two lines about commands that failed. */
+/** Minimum time between two log lines about commands that failed. */
 const LOG_INTERVAL_MS = 1000;
 
 export class StreamError extends Error {}
@@ -37,9 +37,9 @@ export class StreamApplier {
   private view = new DataView(this.bytes.buffer);
   private start = 0;
   private end = 0;
-  /** Something has come that a pause has held back: `apply` is to be called again. */
+  /** A pause has held back input: `apply` has to be called again. */
   isHeldBack = false;
-  /** The commands of a transaction whose end has not come, and its bytes. */
+  /** The commands of a transaction that is not complete yet, and its bytes. */
   private queue: QueuedCommand[] | null = null;
   private queuedBytes: Uint8Array[] = [];
   private nextLogMs = 0;
@@ -74,7 +74,7 @@ export class StreamApplier {
     this.context.keyspace.journal.ring.streamDatabase = database;
   }
 
-  /** Applies what has come, or keeps it while CLIENT PAUSE holds writes back. Throws a StreamError if it makes no sense. */
+  /** Applies new bytes, or keeps them while CLIENT PAUSE holds writes back. Throws StreamError if they are invalid. */
   add(bytes: Uint8Array): void {
     this.reserve(bytes.length);
     this.bytes.set(bytes, this.end);
@@ -82,7 +82,7 @@ export class StreamApplier {
     this.apply();
   }
 
-  /** Applies what there is. Throws as `add`. */
+  /** Applies the bytes that are there. Throws as `add`. */
   apply(): void {
     const { parser } = this;
     const { control } = this.context.services.state;
@@ -224,7 +224,7 @@ export class StreamApplier {
     this.context.keyspace.journal.ring.appendRaw(bytes, view, offset, lengthBytes, isGap);
   }
 
-  /** Whether the append-only file has a command: writes, and what selects a database for them. */
+  /** Whether a command belongs in the append-only file: writes, and SELECT for their database. */
   private isForFile(command: Command | null): boolean {
     return command === null || (command.flags & CommandFlag.Write) !== 0 || this.context.argIs(0, 'SELECT');
   }

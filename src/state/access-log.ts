@@ -49,7 +49,7 @@ const enum List {
   Oldest = 2,
   Count = 3,
 }
-/** In float64. */
+/** Index in float64 units. */
 const NEXT_ID = 2;
 
 const enum EntryWord {
@@ -59,7 +59,7 @@ const enum EntryWord {
   Context = 3,
   Lengths = 4,
 }
-/** In float64 from the entry's beginning. */
+/** Offsets in float64 units from the entry's beginning. */
 const enum EntryDouble {
   Id = 4,
   Count = 5,
@@ -70,11 +70,11 @@ const HEADER_BYTES = 64;
 
 /** Address space; the operating system commits what is used. */
 const MEMORY_BYTES = 64 << 20;
-/** Of a key or channel, so much is kept. */
+/** A longer key or channel is cut to this. */
 const OBJECT_BYTES_MAX = 4096;
-/** What is denied again after this is another entry. */
+/** A denial that repeats after this long becomes another entry. */
 const GROUPING_MS = 60_000;
-/** So many entries are looked through for one that is the same. */
+/** How many of the newest entries are searched for the same denial. */
 const GROUPING_ENTRIES = 10;
 
 export interface AccessLogHandle {
@@ -163,7 +163,7 @@ export class AccessLog {
     list[List.Count]++;
   }
 
-  /** A block, for which old entries may have to go; 0 if there is no room even so. */
+  /** Allocates a block, dropping old entries if need be; 0 if there is no room even so. */
   private allocate(lengthBytes: number): number {
     for (;;) {
       const offset = this.arena.allocate(lengthBytes);
@@ -223,7 +223,7 @@ export class AccessLog {
     return entries;
   }
 
-  /** Forgets all entries; ids go on. */
+  /** Removes all entries; the ids continue. */
   reset(): void {
     const { list } = this;
     acquireLock(list, List.Lock);
@@ -231,7 +231,7 @@ export class AccessLog {
     releaseLock(list, List.Lock);
   }
 
-  /** Throws if an invariant is broken, while nobody else is at it. For tests. */
+  /** Throws if an invariant is broken. For tests, while no other thread uses the log. */
   verify(): void {
     this.arena.verify();
     if (this.list[List.Count] === 0 && this.arena.usedBytes !== 0)

@@ -50,11 +50,11 @@ const enum InstallOutcome {
   Failed = 2,
 }
 
-/** A rewrite that failed so many times in a row is not tried again at once. */
+/** After so many failures in a row, a rewrite is delayed before it is tried again. */
 const FAILURES_UNTIL_DELAY = 3;
 const RETRY_DELAY_MS = 60_000;
 const RETRY_DELAY_MS_MAX = 3_600_000;
-/** Whoever waits for the journal thread looks again after this long. */
+/** A thread that waits for the journal thread checks again after this long. */
 const WAIT_MS_MAX = 100;
 
 export class AppendOnlyState {
@@ -138,12 +138,12 @@ export class AppendOnlyState {
     return Atomics.load(this.words, Word.FailuresInRow);
   }
 
-  /** Somebody asks for a rewrite: it does not have to wait. */
+  /** Clears the failure count: a rewrite that a client asks for does not have to wait. */
   forgetFailures(): void {
     Atomics.store(this.words, Word.FailuresInRow, 0);
   }
 
-  /** Whether the next rewrite that nobody asked for has to wait, since the last ones failed. */
+  /** Whether the next automatic rewrite has to wait, since the last ones failed. */
   mustDelayRewrite(): boolean {
     const failures = Atomics.load(this.words, Word.FailuresInRow) - FAILURES_UNTIL_DELAY;
     if (failures < 0) return false;
@@ -165,7 +165,7 @@ export class AppendOnlyState {
     return this.doubles[Wide.LastRewriteSeconds];
   }
 
-  /** The system's number for why the disk takes no writes now; 0 if it does. A plain load, for every command. */
+  /** The errno for which the disk takes no writes now; 0 if it takes them. A plain load: every command does it. */
   get writeError(): number {
     return this.words[Word.WriteError];
   }
@@ -202,7 +202,7 @@ export class AppendOnlyState {
     return Atomics.load(words, Word.Install) === InstallOutcome.Good;
   }
 
-  /** The journal thread has brought everything to the disk, or can't, and does nothing more. */
+  /** The journal thread has synced everything to the disk, or can't, and does nothing more. */
   stopped(): void {
     Atomics.store(this.words, Word.Stopped, 1);
     Atomics.notify(this.words, Word.Stopped);
@@ -230,7 +230,7 @@ export class AppendOnlyState {
     this.doubles[Wide.TotalBytes] = lengthBytes;
   }
 
-  /** Times that replies had to wait since fsync took too long. */
+  /** How often replies had to wait because fsync took too long. */
   get delayedSyncs(): number {
     return this.doubles[Wide.DelayedSyncs];
   }

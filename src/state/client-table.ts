@@ -4,7 +4,7 @@
  *
  * The worker that owns a connection stores figures into its row without a lock: each is one aligned word
  * and stands for itself. Opening, closing and the texts change under the row's lock, which readers take
- * too, so nobody sees half a name or the addresses of two clients.
+ * too, so no reader sees half a name or the addresses of two clients.
  *
  *   header, int32 words
  *     0 lock of the free list    1 first free row + 1    2 rows ever used    3 rows open
@@ -41,7 +41,7 @@ const enum Header {
 
 /** In units of 8 bytes. */
 const MEMORY_SUMS = 1024;
-/** So far apart that workers do not write to the same cache line. */
+/** Distance between the sums of two workers, so that they do not write to the same cache line. */
 const SUMS_STRIDE = 8;
 /** The sums of a worker. */
 const enum Sum {
@@ -51,7 +51,7 @@ const enum Sum {
   UnauthenticatedCount = 3,
 }
 const RECENT_PEAKS = MEMORY_SUMS + SUMS_STRIDE * WORKERS_MAX;
-/** As long as Redis remembers the largest buffers. */
+/** How long the largest buffers are remembered, as in Redis. */
 const RECENT_SECONDS = 8;
 const FREE_LIST_WORD = 2 * (RECENT_PEAKS + 2 * RECENT_SECONDS);
 const ROW_BYTES = 1024;
@@ -256,7 +256,7 @@ export class ClientTable {
     acquireLock(words, base + ClientWord.Lock);
     const ticket = words[base + ClientWord.WaitTicket];
     words.fill(0, base + ClientWord.IsOpen, base + FIGURES_OFFSET / 4);
-    // A waiter of the client that had the row before must not be taken for one of this client.
+    // Keep the ticket: a waiter of the row's previous client must not be taken for one of this client.
     words[base + ClientWord.WaitTicket] = ticket;
     const figureBase = this.figureBase(slot);
     figures.fill(0, figureBase, figureBase + ClientFigure.Commands + 1);
@@ -278,13 +278,13 @@ export class ClientTable {
     return slot;
   }
 
-  /** The connection carries TLS; whoever takes the connection over finds the address of its session here. */
+  /** Notes that the connection uses TLS; a thread that takes it over finds the address of the session here. */
   setTls(slot: number, version: number, session: number): void {
     this.words[this.wordBase(slot) + ClientWord.TlsVersion] = version;
     this.figures[this.wordBase(slot) / 2 + TLS_SESSION_FIGURE] = session;
   }
 
-  /** The connection goes to another thread: how much of a TLS record has come. */
+  /** Notes how much of a TLS record has come, for the thread that the connection goes to. */
   setTlsRecord(slot: number, record: number): void {
     this.words[this.wordBase(slot) + ClientWord.TlsRecord] = record;
   }
@@ -310,7 +310,7 @@ export class ClientTable {
     return slot;
   }
 
-  /** The connection is another worker's from now on. */
+  /** From now on another worker owns the connection. */
   assign(slot: number, worker: number): void {
     const { words } = this;
     const base = this.wordBase(slot);
@@ -400,7 +400,7 @@ export class ClientTable {
     return this.agrees(slot, filter, true) && (not === undefined || this.agrees(slot, not, false));
   }
 
-  /** Whether a client has each of some traits, or none of them. */
+  /** Whether a client has all of the traits; with `hasThem` false, whether it has none of them. */
   private agrees(slot: number, traits: ClientTraits, hasThem: boolean): boolean {
     const { words } = this;
     const base = this.wordBase(slot);
@@ -527,7 +527,7 @@ export class ClientTable {
     return this.words[this.wordBase(slot) + ClientWord.Worker];
   }
 
-  /** A client begins to wait for keys. Returns its ticket: whoever claims that ends the wait, and nobody else. */
+  /** A client begins to wait for keys. Returns a ticket; only the thread that claims it ends the wait. */
   beginWait(slot: number): number {
     const word = this.wordBase(slot) + ClientWord.WaitTicket;
     const ticket = (this.words[word] + 1) | 1;
@@ -535,7 +535,7 @@ export class ClientTable {
     return ticket;
   }
 
-  /** Claims a ticket; false if somebody has done so before. */
+  /** Claims a ticket; false if it was claimed before. */
   claimWait(slot: number, ticket: number): boolean {
     const word = this.wordBase(slot) + ClientWord.WaitTicket;
     return Atomics.compareExchange(this.words, word, ticket, ticket + 1) === ticket;
@@ -553,7 +553,7 @@ export class ClientTable {
     return isClaimed;
   }
 
-  /** Whether rows of this worker have got requests since the last call; it then looks through its rows. */
+  /** Whether rows of this worker got requests since the last call; if so, the worker looks through its rows. */
   takeRequests(worker: number): boolean {
     return (
       this.words[Header.Requests + worker] !== 0 &&
@@ -579,7 +579,7 @@ export class ClientTable {
     figures[at + Sum.Unauthenticated] += unauthenticatedBytes;
   }
 
-  /** Tells how many connections of a worker have not authenticated; only that worker does. */
+  /** Stores how many connections of a worker have not authenticated; only that worker calls it. */
   setUnauthenticatedCount(worker: number, count: number): void {
     this.figures[MEMORY_SUMS + SUMS_STRIDE * worker + Sum.UnauthenticatedCount] = count;
   }
@@ -589,7 +589,7 @@ export class ClientTable {
     return this.sumOverWorkers(Sum.UnauthenticatedCount);
   }
 
-  /** What they take. */
+  /** Memory of these connections, in bytes. */
   unauthenticatedBytes(): number {
     return this.sumOverWorkers(Sum.Unauthenticated);
   }
@@ -599,7 +599,7 @@ export class ClientTable {
     return this.sumOverWorkers(Sum.Memory);
   }
 
-  /** The same without the clients that are not evicted. */
+  /** Memory of the clients that may be evicted, in bytes. */
   evictableBytes(): number {
     return this.sumOverWorkers(Sum.Evictable);
   }

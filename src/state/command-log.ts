@@ -22,7 +22,7 @@ import { acquireLock, releaseLock } from '../memory/lock.js';
 const RING_BYTES = 64 << 20;
 const SLOTS_OFFSET = 64;
 const SLOT_BYTES = 6144;
-/** What a log keeps at most, whatever its directive says. */
+/** The most entries that a log keeps, whatever its directive says. */
 export const COMMAND_LOG_ENTRIES_MAX = Math.floor((RING_BYTES - SLOTS_OFFSET) / SLOT_BYTES);
 
 const ARGUMENTS_MAX = 32;
@@ -36,7 +36,7 @@ const enum Header {
   Count = 1,
   Newest = 2,
 }
-/** In float64. */
+/** Index in float64 units. */
 const NEXT_ID = 2;
 
 /** Positions within a slot, in units of the type. */

@@ -30,7 +30,7 @@ const SUB_BUCKETS = 1 << SUB_BUCKET_BITS;
 const HISTOGRAM_VALUE_MAX = 1_000_000_000;
 const HISTOGRAM_BUCKETS = bucketOf(HISTOGRAM_VALUE_MAX) + 1;
 
-/** Instantaneous metrics are means over so many samples. */
+/** Number of samples of which an instantaneous metric is the mean. */
 const SAMPLES = 16;
 const METRIC_DOUBLES = SAMPLES + 3;
 
@@ -56,7 +56,7 @@ export const enum ServerCounter {
   AclAccessDeniedChannel = 17,
   /** Connections that another worker has given to this one. */
   ConnectionsMoved = 18,
-  /** Locks that another thread held: how often, how often this one slept for them, and how long. */
+  /** Locks that another thread held: how often, how often this thread slept for them, and how long. */
   LocksContended = 19,
   LockSleeps = 20,
   LockSleepMicroseconds = 21,
@@ -102,7 +102,7 @@ export class WorkerStatistics {
   readonly failedCalls: Float64Array;
   readonly errors: Int32Array;
   readonly histograms: Int32Array;
-  /** Which record an error prefix has; filled by the worker that counts. */
+  /** Index of the record for each error prefix; filled in by the worker that counts. */
   private readonly errorRecords = new Map<string, number>();
 
   constructor(handle: StatisticsHandle, worker: number) {

@@ -71,9 +71,9 @@ export const enum ShutdownRequest {
   Default = 1,
   Save = 2,
   NoSave = 3,
-  /** What is to be saved is saved, and the locks are held if nothing may change any more. */
+  /** Everything that must be saved is saved; the locks are held if nothing may change any more. */
   Exit = 4,
-  /** Together with one of the first three: nothing that fails prevents it. */
+  /** Flag added to one of the first three: no failure prevents the shutdown. */
   Forced = 8,
 }
 
@@ -124,7 +124,7 @@ export class ControlBlock {
     return Number(Atomics.load(this.longs, Wide.NextClientId));
   }
 
-  /** Moves on with each CONFIG SET; compare it with the version of the settings at hand. */
+  /** Increments with each CONFIG SET; compare it with the version of the settings at hand. */
   get configurationVersion(): number {
     return Atomics.load(this.words, Word.ConfigurationVersion);
   }
@@ -133,7 +133,7 @@ export class ControlBlock {
     return Atomics.add(this.words, Word.ConfigurationVersion, 1) + 1;
   }
 
-  /** Moves on when passwords or users change. */
+  /** Increments when passwords or users change. */
   get authenticationGeneration(): number {
     return Atomics.load(this.words, Word.AuthenticationGeneration);
   }
@@ -184,7 +184,7 @@ export class ControlBlock {
     Atomics.add(this.words, Word.TimedClients, delta);
   }
 
-  /** Whether keys past their expiry are deleted although nobody asks for them. */
+  /** Whether expired keys are deleted even if no command accesses them. */
   get isActiveExpireOn(): boolean {
     return Atomics.load(this.words, Word.ActiveExpireOff) === 0;
   }
@@ -199,8 +199,8 @@ export class ControlBlock {
   }
 
   /**
-   * Moves on when a pause begins. Who compares it under a lock with what it was when `pauseKind` was asked knows
-   * whether the answer still holds: whoever pauses takes all locks once before it takes the pause for effective.
+   * Increments when a pause begins. If it is, under a lock, the same as when `pauseKind` was asked, the answer still
+   * holds: the thread that pauses takes all locks once before it considers the pause effective.
    */
   get pauseGeneration(): number {
     return Atomics.load(this.words, Word.PauseGeneration);
@@ -229,7 +229,7 @@ export class ControlBlock {
     const isOn = words[Word.PauseKind] !== PauseKind.Off && doubles[Wide.PauseUntilMs] > nowMs;
     doubles[Wide.PauseUntilMs] = isOn ? Math.max(untilMs, doubles[Wide.PauseUntilMs]) : untilMs;
     this.setPauseKind(isOn ? Math.max(kind, words[Word.PauseKind]) : kind);
-    // After the attention was raised: whoever reads the new generation looks at the pause again.
+    // After raising the attention: a thread that reads the new generation then checks the pause again.
     Atomics.add(words, Word.PauseGeneration, 1);
     releaseLock(words, Word.PauseLock);
   }
@@ -249,19 +249,19 @@ export class ControlBlock {
     return Atomics.load(this.words, Word.ShutdownRequest);
   }
 
-  /** Asks the main thread to shut the process down; the first request counts, but for `Exit`. Wakes `waitForShutdown`. */
+  /** Asks the main thread to shut down (wakes `waitForShutdown`). The first request wins, but `Exit` replaces any. */
   requestShutdown(request: ShutdownRequest): void {
     if (request === ShutdownRequest.Exit) Atomics.store(this.words, Word.ShutdownRequest, request);
     Atomics.compareExchange(this.words, Word.ShutdownRequest, ShutdownRequest.None, request);
     Atomics.notify(this.words, Word.ShutdownRequest);
   }
 
-  /** Takes a request back (SHUTDOWN ABORT). Returns whether there was one. */
+  /** Withdraws a request (SHUTDOWN ABORT). Returns whether there was one. */
   abortShutdown(): boolean {
     return Atomics.exchange(this.words, Word.ShutdownRequest, ShutdownRequest.None) !== ShutdownRequest.None;
   }
 
-  /** Waits without blocking the event loop until somebody asks for a shutdown. */
+  /** Waits, without blocking the event loop, until a shutdown is requested. */
   async waitForShutdown(): Promise<ShutdownRequest> {
     for (;;) {
       const request = this.shutdownRequest;
@@ -274,7 +274,7 @@ export class ControlBlock {
     return this.doubles[Wide.PeakMemoryBytes];
   }
 
-  /** Two threads that note at once may lose the smaller difference of the two, no more. */
+  /** Takes no lock: if two threads note a peak at once, the lower of the two may stay. */
   notePeakMemory(usedBytes: number): void {
     if (usedBytes > this.doubles[Wide.PeakMemoryBytes]) this.doubles[Wide.PeakMemoryBytes] = usedBytes;
   }
@@ -283,7 +283,7 @@ export class ControlBlock {
     this.doubles[Wide.PeakMemoryBytes] = usedBytes;
   }
 
-  /** What the process had in memory when it was ready, besides used memory. */
+  /** Memory of the process when it was ready, besides used memory. */
   get runtimeMemoryBytes(): number {
     return this.doubles[Wide.RuntimeMemoryBytes];
   }
@@ -306,7 +306,7 @@ export class ControlBlock {
     return this.doubles[Wide.LastSaveMs];
   }
 
-  /** How long that is ago. */
+  /** Time since the last save. */
   get sinceSaveMs(): number {
     return monotonicMs() - this.doubles[Wide.SavedAtMs];
   }

@@ -1,8 +1,8 @@
 /**
  * Messages between the worker threads, in shared memory. Any thread sends to any worker; each worker takes what is in its
- * own box. A box is a list without an end: a message that was sent is there until its worker takes it, and the messages
- * of a box have one order, whoever sent them. What bounds the list is that senders hold back who causes messages while a
- * box is congested (outbox.ts).
+ * own box. A box is an unbounded list: a message stays there until its worker takes it, and the messages of a box have
+ * one order, whichever threads sent them. In practice it is bounded, because senders hold back the clients that cause
+ * messages while a box is congested (outbox.ts).
  *
  *   boxes: a cache line per worker, int32 words
  *     0 lock    1 signalled    2 first message    3 last message (byte offsets in the memory, 0: none)
@@ -47,7 +47,7 @@ const HEADER_BYTES = MessageWord.WORDS * 4;
 /** Address space for messages; the operating system commits what is used. */
 const MEMORY_BYTES = 1 << 30;
 
-/** A box with more bytes is congested: whoever causes more messages is held back. */
+/** A box with more bytes is congested: clients that cause more messages are held back. */
 export const CONGESTED_BYTES = 4 << 20;
 
 /** What messages are about. */
@@ -162,7 +162,7 @@ export class Mail {
     if (last === 0) boxes[box + Box.First] = message;
     else words[(last >> 2) + MessageWord.Next] = message;
     boxes[box + Box.Last] = message;
-    // The owner counts what it has taken without the lock.
+    // Atomic, since the owner subtracts the bytes it has taken without holding the lock.
     Atomics.add(boxes, box + Box.Bytes, HEADER_BYTES + length);
     releaseLock(boxes, box + Box.Lock);
     if (Atomics.exchange(boxes, box + Box.Signalled, 1) === 0) {
@@ -184,7 +184,7 @@ export class Mail {
     return Atomics.load(this.boxes, worker * Box.WORDS + Box.Bytes) === 0;
   }
 
-  /** Bytes that a worker has to take. */
+  /** Bytes in a worker's box that it has not taken yet. */
   pendingBytes(worker: number): number {
     return Atomics.load(this.boxes, worker * Box.WORDS + Box.Bytes);
   }
@@ -193,14 +193,14 @@ export class Mail {
     return this.pendingBytes(worker) > CONGESTED_BYTES;
   }
 
-  /** All workers are woken when a box is not congested any more. */
+  /** Has the other workers woken once this worker's box is no longer congested. */
   awaitRoom(worker: number): void {
     Atomics.store(this.boxes, worker * Box.WORDS + Box.AwaitsRoom, 1);
   }
 
   /**
-   * Hands the messages of the worker that calls it to `receive`, oldest first, until there is none. Returns how many
-   * there were. `receive` must not call it again: newer messages would overtake those that it has still to get.
+   * Hands the messages of the calling worker to `receive`, oldest first, until there is none. Returns how many there
+   * were. `receive` must not call `drain`: newer messages would overtake those that are still to be received.
    */
   drain(worker: number, receive: (message: Message) => void): number {
     const { boxes } = this;
@@ -228,7 +228,7 @@ export class Mail {
     return count;
   }
 
-  /** Hands over a list of messages; returns how many, and leaves them in `taken`. */
+  /** Hands over a list of messages; returns how many there were. Their offsets are left in `taken`. */
   private receiveAll(first: number, receive: (message: Message) => void): number {
     const { words, message, memory } = this;
     let count = 0;
@@ -272,7 +272,7 @@ export class Mail {
     return this.arena.usedBytes;
   }
 
-  /** Throws if an invariant is broken, while nobody sends or takes. For tests. */
+  /** Throws if an invariant is broken. For tests, while no thread sends or takes. */
   verify(): void {
     this.arena.verify();
     let bytes = 0;

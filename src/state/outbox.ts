@@ -1,7 +1,7 @@
 /**
- * What one worker sends to the others. Nothing that is sent is lost: if the memory for messages is full, what comes next
- * waits here, in order, until there is room. While any worker that this one sends to does not keep up, `isCongested` says
- * so, and whoever causes messages is to be held back: so what waits is bounded by what one command can send.
+ * What one worker sends to the others. Nothing that is sent is lost: if the memory for messages is full, the next ones
+ * wait here, in order, until there is room. While a worker that this one sends to does not keep up, `isCongested` is
+ * true, and clients that cause messages must be held back: so at most what one command can send waits here.
  */
 
 import type { Mail, MessageKind } from './mail.js';
@@ -21,7 +21,7 @@ const NO_BYTES = new Uint8Array(0);
 export class Outbox {
   private readonly mail: Mail;
   private readonly waiting: Waiting[] = [];
-  /** A worker that a message was sent to does not keep up. */
+  /** Whether a worker that a message was sent to did not keep up. */
   private hasCongestion = false;
 
   constructor(mail: Mail) {
@@ -49,7 +49,7 @@ export class Outbox {
     waiting.push({ worker, kind, id, first, second, third, bytes: bytes.slice(start, end) });
   }
 
-  /** Sends what had no room. Call it now and then. */
+  /** Sends the messages that had no room before. To be called from time to time. */
   flush(): void {
     const { mail, waiting } = this;
     let sent = 0;
@@ -60,7 +60,7 @@ export class Outbox {
     if (sent > 0) waiting.splice(0, sent);
   }
 
-  /** Whether a message was sent to a worker that does not keep up, since this was asked last. */
+  /** Whether, since the last call, a message was sent to a worker that does not keep up. */
   takeCongestion(): boolean {
     const { hasCongestion } = this;
     this.hasCongestion = false;

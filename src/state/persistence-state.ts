@@ -100,7 +100,7 @@ export class PersistenceState {
     return this.isBusy && this.purpose === SnapshotPurpose.AofBase;
   }
 
-  /** What the snapshot that is being taken, or was last, is for. */
+  /** The purpose of the snapshot that is being taken, or of the last one. */
   get purpose(): SnapshotPurpose {
     return Atomics.load(this.words, Word.Purpose);
   }
@@ -115,8 +115,8 @@ export class PersistenceState {
   }
 
   /**
-   * Reserves the background job; false if one runs already. Whoever has reserved it begins the snapshot of the
-   * keyspace and then calls `start`.
+   * Reserves the background job; false if one runs already. The thread that has reserved it then begins the snapshot
+   * of the keyspace and calls `start`.
    */
   reserve(purpose: SnapshotPurpose): boolean {
     if (Atomics.compareExchange(this.words, Word.Background, 0, 1) !== 0) return false;
@@ -126,7 +126,7 @@ export class PersistenceState {
 
   /**
    * Wakes the persistence thread, or has it started. `changes`: how many there had been when the snapshot began. The
-   * locks of all shards are held: whoever takes one afterwards and changes a key has to know the form.
+   * locks of all shards are held: a thread that takes one afterwards and changes a key has to know the form.
    */
   start(changes: number, keys: number, nowMs: number, form = SnapshotForm.Rdb): void {
     const { words, doubles } = this;
@@ -207,17 +207,17 @@ export class PersistenceState {
       this.attention.raiseAll();
   }
 
-  /** Counts a snapshot that was asked for, whether or not it can be written. */
+  /** Counts a requested snapshot, whether or not it can be written. */
   countSave(): void {
     Atomics.add(this.words, Word.Saves, 1);
   }
 
-  /** The data is what the file has (DEBUG RELOAD). */
+  /** Notes that the data equals the contents of the file (DEBUG RELOAD). */
   noteUnchanged(changes: number): void {
     this.doubles[Wide.SavedChanges] = changes;
   }
 
-  /** Ends the running background save, if there is one: its file will not take the snapshot's name. */
+  /** Cancels the running background save, if there is one: its file will not be renamed to the snapshot's name. */
   cancel(): void {
     acquireLock(this.words, Word.NameLock);
     Atomics.store(this.words, Word.Cancelled, 1);
@@ -228,7 +228,7 @@ export class PersistenceState {
     return Atomics.load(this.words, Word.Cancelled) !== 0;
   }
 
-  /** Calls `rename` unless the save is cancelled; a cancellation waits for it. Returns whether it was called. */
+  /** Calls `rename` unless the save is cancelled; `cancel` waits for it meanwhile. Returns whether it was called. */
   renameUnlessCancelled(rename: () => void): boolean {
     acquireLock(this.words, Word.NameLock);
     try {
@@ -240,7 +240,7 @@ export class PersistenceState {
     }
   }
 
-  /** The last save, foreground saves that failed not counted, was a failure. */
+  /** Whether the last save failed; failed foreground saves do not count. */
   get hasFailed(): boolean {
     return this.words[Word.HasFailed] !== 0;
   }
@@ -249,7 +249,7 @@ export class PersistenceState {
     return Atomics.load(this.words, Word.Saves);
   }
 
-  /** Changes (Keyspace.dirtyCount) up to which the last snapshot has everything. */
+  /** The value of Keyspace.dirtyCount up to which the last snapshot has all changes. */
   get savedChanges(): number {
     return this.doubles[Wide.SavedChanges];
   }
@@ -268,7 +268,7 @@ export class PersistenceState {
     return monotonicMs() - this.doubles[Wide.LastAttemptMs];
   }
 
-  /** How long ago the snapshot began that is running. */
+  /** How long ago the running snapshot began. */
   get runningMs(): number {
     return monotonicMs() - this.doubles[Wide.StartedAtMs];
   }
@@ -319,7 +319,7 @@ export class PersistenceState {
     this.doubles[Wide.LoadTotalBytes] = lengthBytes;
   }
 
-  /** Kept up to date by one of the threads that load. */
+  /** Bytes loaded so far; one of the threads that load keeps it up to date. */
   get loadedBytes(): number {
     return this.doubles[Wide.LoadedBytes];
   }
@@ -333,12 +333,12 @@ export class PersistenceState {
     Atomics.add(this.words, Word.LoadingThreads, 1);
   }
 
-  /** How many have begun so far. */
+  /** How many loading threads have begun so far. */
   get loadingThreads(): number {
     return Atomics.load(this.words, Word.LoadingThreads);
   }
 
-  /** What the last loading of a file has brought. */
+  /** Notes how many keys the last loading of a file brought. */
   noteLoaded(keys: number, expired: number): void {
     this.doubles[Wide.KeysLoaded] = keys;
     this.doubles[Wide.KeysExpired] = expired;

@@ -20,7 +20,7 @@ export const enum PreparedReply {
 const KINDS = 2;
 const PROTOCOLS: readonly (2 | 3)[] = [2, 3];
 const BYTES_START = 64;
-/** Twice what the replies take; pages that are not used cost nothing. */
+/** Twice the size of the replies; unused pages cost nothing. */
 const BUFFER_BYTES = 1 << 20;
 
 const enum Word {
@@ -41,12 +41,12 @@ export class PreparedReplies {
     return new SharedArrayBuffer(BUFFER_BYTES);
   }
 
-  /** All of them, for whoever makes them. */
+  /** All replies that are to be prepared. */
   static *wanted(): Generator<{ readonly kind: PreparedReply; readonly protocol: 2 | 3 }> {
     for (let kind = 0; kind < KINDS; kind++) for (const protocol of PROTOCOLS) yield { kind, protocol };
   }
 
-  /** Keeps a reply. One thread does so. Returns whether there was room. */
+  /** Stores a reply; only one thread may call it. Returns whether there was room. */
   put(kind: PreparedReply, protocol: 2 | 3, reply: Uint8Array): boolean {
     const { words, bytes } = this;
     const index = indexOf(kind, protocol);

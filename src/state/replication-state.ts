@@ -1,6 +1,6 @@
 /**
  * What the threads have to know of replication: the role, the history and how far it is, the link to the primary, the
- * replicas. The replication thread keeps it up to date; whoever changes the role or the history holds the locks of all shards.
+ * replicas. The replication thread keeps it up to date. Role and history change under the locks of all shards.
  *
  *   int32 words   0 lock of the texts   1 the server is a replica   2 LinkState   3 the replication thread is wanted
  *                 4 replicas that are online and have answered lately   5 clients in WAIT or WAITAOF   6 FailoverState
@@ -47,23 +47,23 @@ const enum Word {
 
 /** Indices in units of 8 bytes. */
 export const enum ReplicationFigure {
-  /** The offset of a position in the journal is this much more. */
+  /** Offset of a position in the journal, minus that position. */
   Base = 16,
   /** The offset while nothing is counted. */
   FrozenOffset = 17,
-  /** Up to which offset the second history is the same; -1 for none. */
+  /** The offset up to which the second history is the same; -1 for none. */
   SecondOffset = 18,
   /** The first offset that the backlog has, and how much it has from there. */
   BacklogStart = 19,
   BacklogBytes = 20,
-  /** When the primary has sent anything (ms). */
+  /** When the primary last sent anything (ms). */
   LastIoMs = 21,
   /** Since when the link is down (ms), 0 if it is up. */
   LinkDownMs = 22,
   SyncTotalBytes = 23,
   SyncReadBytes = 24,
   SyncLastIoMs = 25,
-  /** Up to which offset the primary's stream was read. */
+  /** The offset up to which the primary's stream was read. */
   ReadOffset = 26,
   BufferBytes = 27,
   /** Until when a shutdown waits for replicas (ms). */
@@ -84,7 +84,7 @@ const ROWS_MAX = 64;
 const ROW_TEXT = 96;
 const BLOCK_BYTES = ROWS + ROWS_MAX * ROW_BYTES;
 
-/** How far the link to the primary is. */
+/** State of the link to the primary. */
 export const enum LinkState {
   None = 0,
   /** To be connected as soon as possible. */
@@ -116,7 +116,7 @@ export interface ReplicaRow {
   readonly state: ReplicaState;
   readonly ip: string;
   readonly port: number;
-  /** What it has acknowledged, and when (ms); what of it is in its append-only file. */
+  /** The offset that it has acknowledged, and when (ms); the offset that is in its append-only file. */
   readonly ackOffset: number;
   readonly ackMs: number;
   readonly fileOffset: number;
@@ -194,7 +194,7 @@ export class ReplicationState {
     this.figures[ReplicationFigure.SecondOffset] = secondOffset;
   }
 
-  /** What clients are told and refused from now on; the replication thread does the rest. */
+  /** From now on, clients get the answers and refusals of a replica; the replication thread does the rest. */
   beginAsReplica(host: string, port: number): void {
     this.setPrimary(host, port);
     this.linkState = LinkState.Connect;
@@ -228,7 +228,7 @@ export class ReplicationState {
     return this.words[Word.Counts] !== 0;
   }
 
-  /** From a position on, offsets go on with `offset`. */
+  /** Starts counting: `offset` is the offset of `position` in the journal. */
   countFrom(position: number, offset: number): void {
     this.figures[ReplicationFigure.Base] = offset - position;
     this.figures[ReplicationFigure.FrozenOffset] = offset;
@@ -249,7 +249,7 @@ export class ReplicationState {
     this.words[Word.StreamDatabase] = database;
   }
 
-  /** The data that was loaded at start is of the history and the offset that are noted here. */
+  /** Whether the data loaded at start has the history and the offset that are noted here. */
   get hasLoadedHistory(): boolean {
     return Atomics.load(this.words, Word.HasLoadedHistory) !== 0;
   }
@@ -329,7 +329,7 @@ export class ReplicationState {
     return ((Atomics.load(this.words, Word.Served) - ticket) | 0) >= 0;
   }
 
-  /** Blocks until a request is served, for at most so long. */
+  /** Blocks until a request is served, at most for the timeout. */
   waitUntilServed(ticket: number, timeoutMs: number): void {
     const endMs = performance.now() + timeoutMs;
     while (!this.isServed(ticket)) {
@@ -340,7 +340,7 @@ export class ReplicationState {
     }
   }
 
-  /** Replicas are to be asked how far they are. */
+  /** Asks for acknowledgements: replicas shall tell their offsets. */
   wantAcks(): void {
     Atomics.store(this.words, Word.AcksWanted, 1);
   }
@@ -365,7 +365,7 @@ export class ReplicationState {
     return Atomics.load(this.words, Word.ShutdownWaits);
   }
 
-  /** A shutdown waits for replicas until then. */
+  /** A shutdown waits for replicas until `endMs`. */
   beginShutdownWait(endMs: number): void {
     this.figures[ReplicationFigure.ShutdownEndMs] = endMs;
     Atomics.add(this.words, Word.ShutdownWaits, 1);
@@ -375,7 +375,7 @@ export class ReplicationState {
     Atomics.sub(this.words, Word.ShutdownWaits, 1);
   }
 
-  /** Tells, when the server ends, which replicas lack something. */
+  /** Logs at shutdown which replicas have not acknowledged `offset`. */
   logLagging(offset: number, log: Log): void {
     const online = this.replicas().filter(({ state }) => state === ReplicaState.Online);
     const lagging = online.filter(({ ackOffset }) => ackOffset < offset);
@@ -388,7 +388,7 @@ export class ReplicationState {
     log(`${online.length - lagging.length} of ${online.length} replicas are in sync when shutting down.`);
   }
 
-  /** How often shutdowns were called off; compare it with what it was. */
+  /** Number of shutdowns called off so far; a change means that another one was. */
   get shutdownAborts(): number {
     return Atomics.load(this.words, Word.ShutdownAborts);
   }

@@ -39,7 +39,7 @@ export const enum KillResult {
   Killed,
   /** There is no slow script. */
   NoScript,
-  /** It is of the other kind. */
+  /** The slow script is of the other kind. */
   OtherKind,
   Unkillable,
 }
@@ -90,7 +90,7 @@ export class RunningScripts {
     Atomics.store(words, this.word(worker, Word.State), kind);
   }
 
-  /** It is about to write: it can't be ended from now on. Returns false if it has to end. */
+  /** A script is about to write: from now on it can't be ended. Returns false if it has to end now. */
   noteWrite(worker: number): boolean {
     const { words } = this;
     Atomics.store(words, this.word(worker, Word.HasWritten), 1);
@@ -106,12 +106,12 @@ export class RunningScripts {
     return Atomics.load(this.words, this.word(worker, Word.Kill)) !== 0;
   }
 
-  /** A worker's script begins, or ends. */
+  /** Counts the beginning or the end of a worker's script. */
   turn(worker: number): void {
     this.words[this.word(worker, Word.Turns)]++;
   }
 
-  /** For each worker the number of its turns if it runs a script now, else 0. */
+  /** For each worker that runs a script its number of turns (begun and ended scripts), else 0. */
   turns(): number[] {
     return Array.from({ length: this.workers }, (_, worker) => {
       const turns = Atomics.load(this.words, this.word(worker, Word.Turns));
@@ -119,7 +119,7 @@ export class RunningScripts {
     });
   }
 
-  /** Notes what Lua takes in a worker. */
+  /** Notes how much memory Lua takes in a worker. */
   noteVmBytes(worker: number, bytes: number): void {
     this.words[this.word(worker, Word.VmBytes)] = bytes;
   }

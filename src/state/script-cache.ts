@@ -33,7 +33,7 @@ export const SHA_WORDS = 5;
 
 /** Words in the part of the header where a shard has its databases' numbers. */
 const enum CacheWord {
-  /** Moves on whenever a script goes. */
+  /** Increments whenever scripts are removed. */
   Generation = 128,
   Count = 129,
   EvalCount = 130,
@@ -72,7 +72,7 @@ export class ScriptCache {
     };
   }
 
-  /** Moves on when scripts go: what was found before has to be looked up again. A plain load. */
+  /** Increments when scripts are removed: results of earlier look-ups are then invalid. A plain load. */
   get generation(): number {
     return this.words[CacheWord.Generation];
   }
@@ -98,7 +98,7 @@ export class ScriptCache {
     return this.arena.usedBytes;
   }
 
-  /** Whether there is a script, and the place of its uses: -2 if there is none, -1 if it is not evicted. */
+  /** Looks a script up. Returns its place in `uses`: -2 if there is no such script, -1 if it is never evicted. */
   find(sha: Int32Array): number {
     this.lock();
     const script = this.scriptOf(sha);
@@ -118,14 +118,14 @@ export class ScriptCache {
     return source;
   }
 
-  /** Notes that a script of EVAL is used, which has this place in `uses`. */
+  /** Notes a use of the EVAL script that has this place in `uses`. */
   noteUse(place: number, second: number): void {
     if (place >= 0 && this.uses[place] !== second) this.uses[place] = second;
   }
 
   /**
-   * Adds a script unless it is there. `isEval`: it may be evicted. One that is loaded may not be evicted any more. Returns the place
-   * of its uses as `find`; -2 if there is no memory.
+   * Adds a script unless it is there. With `isEval` it may be evicted; adding it without exempts it from then on.
+   * Returns its place in `uses` as `find` does; -2 if there is no memory.
    */
   add(sha: Int32Array, source: Uint8Array, isEval: boolean, second: number): number {
     const { words } = this;
@@ -196,7 +196,7 @@ export class ScriptCache {
     return true;
   }
 
-  /** A script is not evicted any more. */
+  /** Exempts a script from eviction. */
   private keep(script: number): void {
     const { words } = this;
     this.places[words[script + ScriptWord.UsePlace]] = 0;

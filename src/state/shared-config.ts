@@ -1,7 +1,7 @@
 /**
- * The configuration in force, as JSON text in shared memory with a version. Whoever handles CONFIG SET
- * publishes the whole of it, and raises the attention of the workers; every thread compares the version, and reads
- * the text only when it has moved on.
+ * The configuration in force, as JSON text in shared memory with a version. The thread that handles CONFIG SET
+ * publishes all of it, and raises the attention of the workers; every thread compares the version, and reads
+ * the text only if the version has changed.
  *
  *   int32 words   0 lock   1 version   2 length of the text in bytes
  *   bytes 64...   UTF-8 text

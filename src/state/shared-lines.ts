@@ -1,6 +1,6 @@
 /**
- * Lines of text that all threads share, as a log of changes: who changes something appends lines, and each thread reads
- * those that it has not read yet. Once in a while all of it is written anew; then everybody begins again.
+ * Lines of text that all threads share, as a log of changes: a thread that changes something appends lines, and each
+ * thread reads the lines that are new to it. From time to time the log is rewritten; then all threads read all of it.
  *
  *   int32 words   0 lock   1 version   2 length of the text in bytes   3 how often it was written anew
  *                 4 length of what was written then
@@ -19,12 +19,12 @@ const enum Word {
 }
 
 const TEXT_OFFSET = 64;
-/** With fewer changes, it is not worth to write everything anew. */
+/** With less than this of changes, rewriting the log is not worth it. */
 const CHANGES_BYTES_MIN = 256 * 1024;
 
 /** What a thread has to take over. */
 export interface NewLines {
-  /** All that there is, rather than what has come since the last time. */
+  /** Whether `lines` is everything, rather than only what is new to the thread. */
   readonly isAll: boolean;
   readonly lines: readonly string[];
 }
@@ -54,7 +54,7 @@ export class SharedLines {
     return this.readVersion;
   }
 
-  /** What has come since this thread has read; null if nothing has. One load if so. */
+  /** The lines that are new to this thread; null if there are none, which costs one load. */
   read(): NewLines | null {
     if (Atomics.load(this.words, Word.Version) === this.readVersion) return null;
     acquireLock(this.words, Word.Lock);
@@ -63,7 +63,7 @@ export class SharedLines {
     return lines;
   }
 
-  /** All that there is, whatever this thread has read. */
+  /** All lines, whether or not this thread has read them. */
   readAgain(): NewLines {
     acquireLock(this.words, Word.Lock);
     this.readEpoch = -1;
@@ -83,7 +83,7 @@ export class SharedLines {
     return { isAll, lines: text === '' ? [] : text.slice(0, -1).split('\n') };
   }
 
-  /** Writes all lines, in place of what there is. Returns false, with nothing done, if there is no room. */
+  /** Replaces all lines. Returns false, with nothing done, if there is no room. */
   replace(lines: readonly string[]): boolean {
     acquireLock(this.words, Word.Lock);
     const isDone = this.replaceLocked(lines);
@@ -100,7 +100,7 @@ export class SharedLines {
     return true;
   }
 
-  /** Whoever writes has read what it writes. */
+  /** Increments the version, and marks what this thread has just written as read. */
   private noteWritten(): void {
     const { words } = this;
     this.readVersion = Atomics.add(words, Word.Version, 1) + 1;
@@ -119,9 +119,9 @@ export class SharedLines {
   }
 
   /**
-   * Changes the text under the lock. `takeOver` gets what this thread has not read yet, if there is anything; `change` then
-   * returns the lines to append, or null for none; `all` all lines, if it is time to write them anew. None may throw.
-   * Returns false if there is no room: then what this thread has changed is not what the others know.
+   * Changes the text under the lock. `takeOver` gets the lines that are new to this thread, if any; `change` then
+   * returns the lines to append, or null for none; `all` returns all lines, if the log is to be rewritten. None may
+   * throw. Returns false if there is no room: this thread's change is then not known to the others.
    */
   update(
     takeOver: (news: NewLines) => void,

@@ -6,8 +6,8 @@
  *     0 address of the context (an SSL_CTX that the process owns once), 0 for none
  *     8 handshakes that have succeeded   16 of these, resumed sessions   24 handshakes that have failed
  *
- * The context is replaced under the lock, and whoever wants to use it becomes an owner of its own under the lock, so the
- * old one lives as long as connections need it.
+ * The context is replaced under the lock, and a thread takes a reference of its own under the lock before it uses the
+ * context, so the old one lives as long as connections need it.
  */
 
 import { acquireLock, releaseLock } from '../memory/lock.js';
@@ -41,7 +41,7 @@ export class TlsState {
     return new SharedArrayBuffer(BYTES);
   }
 
-  /** Moves on with each context. */
+  /** Increments with each new context. */
   get version(): number {
     return Atomics.load(this.words, Word.Version);
   }
@@ -57,7 +57,7 @@ export class TlsState {
     if (old !== 0) openSsl?.freeContext(old);
   }
 
-  /** The context in force, 0 for none. The caller is an owner, too, and has to free it. */
+  /** The context in force, 0 for none. The caller gets a reference of its own, which it has to free. */
   shareContext(openSsl: OpenSsl): number {
     const { words, figures } = this;
     acquireLock(words, Word.Lock);

@@ -1,11 +1,11 @@
 /**
  * How busy each worker is and how many connections keep it so, in shared memory; how many workers have connections
- * at all (worker/placement.ts), and how many have been started: those that nobody needs yet take no memory.
+ * at all (worker/placement.ts), and how many have been started: a worker that is not needed yet takes no memory.
  *
  *   int32 words
  *     0              active workers: new connections go to those with a lower number
  *     1              workers that have been started, 0 ... n - 1
- *     2              as many are wanted; the main thread waits here
+ *     2              how many started workers are wanted; the main thread waits on this word
  *     16 * (1 + w)   a cache line for worker w, as of its last tick:
  *       +0  how busy it was, in thousandths of a processor
  *       +1  connections that had sent something
@@ -44,7 +44,7 @@ export class WorkerLoad {
     return handle;
   }
 
-  /** So many workers are started at first, and are active. */
+  /** Sets how many workers are started at first; these are active. */
   begin(workers: number): void {
     this.startedWorkers = workers;
     this.activeWorkers = workers;
@@ -67,14 +67,14 @@ export class WorkerLoad {
     Atomics.store(this.words, Word.Started, count);
   }
 
-  /** Has the main thread start so many workers in all. */
+  /** Asks the main thread to start workers until there are this many. */
   want(workers: number): void {
     if (Atomics.load(this.words, Word.Wanted) >= workers) return;
     Atomics.store(this.words, Word.Wanted, workers);
     Atomics.notify(this.words, Word.Wanted);
   }
 
-  /** Resolves with how many workers are wanted once these are more than `known`. */
+  /** Resolves with the number of workers wanted once it is above `known`. */
   async untilMoreWanted(known: number): Promise<number> {
     for (;;) {
       const wanted = Atomics.load(this.words, Word.Wanted);
@@ -87,7 +87,7 @@ export class WorkerLoad {
     return (1 + worker) * WORDS_PER_LINE;
   }
 
-  /** What a worker tells of the time since it told last; `busy` in processors, 0 to 1. */
+  /** Stores a worker's figures for the time since its last call; `busy` in processors, 0 to 1. */
   publish(worker: number, busy: number, connections: number, longestRoundMs: number): void {
     const line = this.line(worker);
     Atomics.store(this.words, line + LineWord.Busy, Math.round(1000 * busy));
@@ -95,7 +95,7 @@ export class WorkerLoad {
     Atomics.store(this.words, line + LineWord.LongestRoundMs, Math.round(longestRoundMs));
   }
 
-  /** Processors that all workers together keep busy. */
+  /** How many processors all workers together keep busy. */
   busy(): number {
     return this.sum(LineWord.Busy) / 1000;
   }
@@ -125,7 +125,7 @@ export class WorkerLoad {
     return this.sum(LineWord.Connections);
   }
 
-  /** A connection moves: neither of the two has to tell first. */
+  /** Moves one connection between the counts at once, before either worker publishes its own. */
   connectionMoves(from: number, to: number): void {
     Atomics.sub(this.words, this.line(from) + LineWord.Connections, 1);
     Atomics.add(this.words, this.line(to) + LineWord.Connections, 1);

@@ -5,7 +5,7 @@ import tls from 'node:tls';
 import type { TlsSettings } from '../../config/tls-settings.js';
 import { clientContextOptions } from './node-context.js';
 
-/** Connects to a server whose certificate one of our authorities has signed, as Redis does: its name is not looked at. */
+/** Connects to a server whose certificate one of our authorities has signed; as in Redis, its name is not checked. */
 export function connectTls(address: TcpNetConnectOpts, settings: TlsSettings): tls.TLSSocket {
   const socket = tls.connect({
     ...address,

@@ -25,7 +25,7 @@ import { WorkerChannel } from '../worker-channel.js';
 
 const EVENTS_MAX = 32;
 const CHECK_MS = 1000;
-/** A connection is not closed for newer ones before it has had so much time. */
+/** Minimum age of a connection before it may be closed in favour of newer ones. */
 const GRACE_MS = 1000;
 const GONE = Epoll.RDHUP | Epoll.HUP | Epoll.ERR;
 
@@ -235,7 +235,7 @@ class Handshaker {
     this.close(handshake);
   }
 
-  /** The connection is not this thread's any more. */
+  /** Removes a connection from this thread. */
   private forget(handshake: Handshake): void {
     this.changeInterest(Epoll.CTL_DEL, handshake.fd, 0);
     this.handshakes.delete(handshake.fd);
@@ -249,7 +249,7 @@ class Handshaker {
     this.libc.close(handshake.fd);
   }
 
-  /** Closes connections that have had their time, and the oldest of too many. */
+  /** Closes connections whose time is over, and the oldest if there are too many. */
   private closeLate(nowMs: number): void {
     const { handshakes, config } = this;
     const { authTimeoutSeconds, maxClients } = config;

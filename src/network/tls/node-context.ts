@@ -70,7 +70,7 @@ function identity(certFile: string, keyFile: string, passphrase: string): Secure
   } catch (error) {
     throw new TlsConfigError(`Failed to load private key: ${keyFile}: ${(error as Error).message}`);
   }
-  // node:tls keeps a certificate and a key of two kinds side by side.
+  // node:tls accepts a certificate and a key of different kinds, side by side.
   if (!belongTogether)
     throw new TlsConfigError(`Failed to load private key: ${keyFile}: key values mismatch`);
   return { cert, key, passphrase };

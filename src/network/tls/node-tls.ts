@@ -9,7 +9,7 @@ import type { Log } from '../../system/log.js';
 import { UNEXPECTED_END } from '../../system/openssl.js';
 import { createNodeContext } from './node-context.js';
 
-/** A client that has not finished its handshake for so long is closed, if `auth-timeout` allows for it. */
+/** The value of `auth-timeout` that means no limit for the handshake. */
 const NO_TIMEOUT_MS = 0;
 
 export class NodeTls {
@@ -51,7 +51,7 @@ export class NodeTls {
         isServer: true,
         secureContext: this.currentContext(),
         requestCert: authentication !== 'no',
-        // Of a certificate that is shown, `refusal` decides.
+        // If a certificate is optional, `refusal` checks the one that is shown.
         rejectUnauthorized: authentication === 'yes',
       });
       socket.disableRenegotiation();
@@ -124,7 +124,7 @@ export class NodeTls {
   }
 }
 
-/** As OpenSSL says it, where it does. */
+/** OpenSSL's own text for an error, if there is one. */
 function reasonOf(error?: Error): string {
   if (error === undefined) return UNEXPECTED_END;
   return /error:[^\n]*?(?=:\.\.|:?$)/.exec(error.message)?.[0] ?? error.message;

@@ -47,7 +47,7 @@ export function checkTlsSettings(settings: TlsSettings): void {
   }
 }
 
-/** The context's address; whoever asked for it owns it. Throws TlsConfigError. */
+/** Returns the address of a new context, which the caller owns. Throws TlsConfigError. */
 export function createServerContext(openSsl: OpenSsl, settings: TlsSettings): number {
   checkTlsSettings(settings);
   const protocols = protocolsOf(settings);
@@ -86,7 +86,7 @@ function cacheSessions(openSsl: OpenSsl, context: number, settings: TlsSettings)
 
 function loadIdentity(openSsl: OpenSsl, context: number, settings: TlsSettings): void {
   const { certFile, keyFile, keyPassword } = settings;
-  // Without a text OpenSSL would ask for one on the terminal.
+  // Without a password set, OpenSSL would ask for one on the terminal.
   const password = Buffer.from(`${keyPassword}\0`, 'latin1');
   openSsl.setPassword(context, openSsl.addressOf(password));
   if (openSsl.useCertificateChain(context, certFile) <= 0)

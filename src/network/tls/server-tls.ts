@@ -9,7 +9,7 @@ import { loadOpenSsl, type OpenSsl } from '../../system/openssl.js';
 import { createNodeContext } from './node-context.js';
 import { createServerContext, TlsConfigError } from './server-context.js';
 
-/** A server that is started with `tls-port` takes the other transport by itself. */
+/** If it is started with `tls-port`, a server chooses the other transport by itself. */
 const NO_OPENSSL =
   'The functions of OpenSSL are not to be had in this Node.js: TLS needs a start with tls-port, or transport node';
 

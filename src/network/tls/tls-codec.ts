@@ -15,21 +15,21 @@
 
 import { BIO_RESET, NID_COMMON_NAME, type OpenSsl, SslError, tlsReason } from '../../system/openssl.js';
 
-/** What arrives at a time; all of it fits, opened, with what a record that is complete now had brought before. */
+/** The most that `open` takes at a time; the plain text fits, with the part of a record that had come before. */
 export const RECEIVED_BYTES_MAX = 64 * 1024;
 const RECORD_BYTES_MAX = 16 * 1024 + 512;
 const OPENED_BYTES = RECEIVED_BYTES_MAX + 2 * RECORD_BYTES_MAX;
 const HEADER_BYTES = 5;
-/** Of a common name; standards allow for 64 characters. */
+/** Limit for a common name; standards allow for 64 characters. */
 const NAME_BYTES_MAX = 256;
-/** What is sealed at a time. */
+/** The most that `seal` takes at a time. */
 export const SEALED_AT_ONCE_BYTES_MAX = 64 * 1024;
-/** Of one record: header, tag, type, nonce or padding of older versions. */
+/** What sealing adds to a record: header, tag, type, nonce or padding of older versions. */
 const RECORD_OVERHEAD_BYTES = 128;
 /** Room that `seal` needs. */
 export const SEALED_ROOM_BYTES = SEALED_AT_ONCE_BYTES_MAX + 8 * RECORD_OVERHEAD_BYTES + RECORD_BYTES_MAX;
 
-/** What an idle connection's session takes, with OpenSSL 3.0: keys, the state of its records. */
+/** Memory of an idle connection's session with OpenSSL 3.0: keys, the state of its records. */
 export const TLS_SESSION_BYTES = 15 * 1024;
 
 const enum RecordType {
@@ -55,7 +55,7 @@ export class TlsSession {
   /** Bytes of the record behind its header that have not come. */
   missingBytes = 0;
 
-  /** `record`: what another thread's has told of the record that it was in the midst of. */
+  /** `record`: how much of a record had come in the thread that had the session before. */
   constructor(session: number, record: number) {
     this.session = session;
     this.headerBytes = record >> 16;
@@ -63,7 +63,7 @@ export class TlsSession {
     else this.missingBytes = record & 0xffff;
   }
 
-  /** How far the present record has come, in an int32; OpenSSL has what has come of it. 0 between two records. */
+  /** How much of the current record has come, packed in an int32, 0 between two records. OpenSSL has the bytes. */
   get record(): number {
     const { headerBytes } = this;
     return (headerBytes << 16) | (headerBytes < HEADER_BYTES ? this.recordBytes : this.missingBytes);
@@ -74,7 +74,7 @@ export class TlsCodec {
   /** What `open` has opened, from 0 on. */
   opened = new Uint8Array(OPENED_BYTES);
   openedView = new DataView(this.opened.buffer);
-  /** Of what was opened last. */
+  /** Result of the last `open`. */
   status: TlsStatus = TlsStatus.Open;
   /** Why `status` is Failed. */
   failure = '';
@@ -84,7 +84,7 @@ export class TlsCodec {
   private readonly input: number;
   private readonly output: number;
   private openedAddress: number;
-  /** Takes the place of `opened` while that is in use. */
+  /** The second buffer, see `swapOpened`. */
   private spare: Uint8Array<ArrayBuffer> | null = null;
 
   constructor(openSsl: OpenSsl) {
@@ -95,7 +95,7 @@ export class TlsCodec {
     this.openedAddress = openSsl.addressOf(this.opened);
   }
 
-  /** Takes over a connection whose handshake is done; `record` is what TlsSession's was in another thread. */
+  /** Takes over a connection whose handshake is done; `record` is that of its TlsSession in another thread. */
   adopt(session: number, record = 0): TlsSession {
     const { openSsl, input, output } = this;
     openSsl.shareBio(input);
@@ -104,7 +104,7 @@ export class TlsCodec {
     return new TlsSession(session, record);
   }
 
-  /** Has another buffer be `opened`, while a command runs whose bytes are in this one; and back. */
+  /** Swaps `opened` with another buffer while a command runs whose bytes are in it, and back. */
   swapOpened(): void {
     const { opened } = this;
     this.opened = this.spare ?? new Uint8Array(OPENED_BYTES);
@@ -169,7 +169,7 @@ export class TlsCodec {
     return length;
   }
 
-  /** How many records are complete with bytes[start, end); less than 0, by its type, for one that may not come now. */
+  /** Counts the records that bytes[start, end) complete; returns minus its type for a record that may not come now. */
   private countRecords(tls: TlsSession, bytes: Uint8Array, start: number, end: number): number {
     let count = 0;
     for (let at = start; at < end; ) {
@@ -206,7 +206,7 @@ export class TlsCodec {
       this.fail(tlsReason(openSsl.takeErrors()) ?? 'the connection is broken');
       return;
     }
-    // A record that was not of data may have asked for an answer.
+    // A record without application data may require an answer.
     this.hasOwnOutput = openSsl.pendingInBio(this.output) > 0;
   }
 
@@ -217,7 +217,7 @@ export class TlsCodec {
     this.hasOwnOutput = this.openSsl.pendingInBio(this.output) > 0;
   }
 
-  /** Nobody reads what is left in the input BIO. */
+  /** Discards what is left in the input BIO, which all connections share. */
   private drop(): void {
     this.openSsl.controlBio(this.input, BIO_RESET, 0, 0);
   }
@@ -236,7 +236,7 @@ export class TlsCodec {
     return -1;
   }
 
-  /** Puts what OpenSSL sends by itself into `target`, which has SEALED_ROOM_BYTES. Returns its length. */
+  /** Puts OpenSSL's own output into `target`, which has SEALED_ROOM_BYTES. Returns its length. */
   takeOwn(target: number): number {
     this.hasOwnOutput = false;
     return Math.max(0, this.openSsl.readBio(this.output, target, SEALED_ROOM_BYTES));
