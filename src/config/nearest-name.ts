@@ -1,4 +1,4 @@
-/** Finds what someone may have meant who mistyped a name. */
+/** Finds the name that was probably meant by a mistyped one. */
 
 /** How many letters have to be changed, added, left out or swapped with their neighbour. */
 function editDistance(left: string, right: string): number {

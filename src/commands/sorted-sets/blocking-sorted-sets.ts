@@ -8,7 +8,7 @@ import { ValueType } from '../../keyspace/entry.js';
 import { WaitKind } from '../../keyspace/waiters.js';
 import { popElements, popFromFirst, readPopFromKeys, replyPoppedFromKey } from './sorted-sets.js';
 
-/** A sorted set that is there has members. */
+/** Always ready: a sorted set that exists has members. */
 const SORTED_SET = {
   kind: WaitKind.SortedSet,
   type: ValueType.SortedSet,

@@ -46,7 +46,7 @@ function readBitOffset(context: CommandContext, index: number, fieldBits: number
     let bit = number.value;
     if (inFields) {
       bit *= fieldBits;
-      // The product is one of 64 bits that wraps around.
+      // The product wraps around at 64 bits.
       if (!Number.isSafeInteger(bit)) bit = Number(BigInt.asIntN(64, number.toBigInt() * BigInt(fieldBits)));
     }
     if (bit >= 0 && byteOfBit(bit) < context.services.maxBulkLengthBytes) return bit;
@@ -507,8 +507,8 @@ function bitfield(context: CommandContext, isReadOnly: boolean): void {
   const start = context.entry === 0 ? 0 : context.valueOffset;
   const lengthBytes = context.entry === 0 ? 0 : context.valueLength;
   reply.array(replies);
-  // As in Redis, a string that only grew because all that was to be written failed does not count as changed; but it
-  // is recorded.
+  // As in Redis, a string that has grown does not count as changed if all writes to it failed, but the command is
+  // recorded.
   let changes = 0;
   step.overflow = Overflow.Wrap;
   for (let index = 2; index < argCount; ) {
