@@ -69,7 +69,7 @@ export interface OutputBufferLimit {
   readonly softSeconds: number;
 }
 
-/** `save`: a snapshot is due after so many seconds with so many changes. */
+/** `save`: a snapshot is due after this many seconds with at least this many changes. */
 export interface SavePoint {
   readonly seconds: number;
   readonly changes: number;
@@ -198,7 +198,7 @@ export class Config {
   slowLogSlowerThanMicroseconds = 0;
   /** 0: scripts may run for any time. */
   busyReplyThresholdMs = 0;
-  /** What scripts may take in each worker. */
+  /** Maximum memory of scripts in each worker. */
   scriptMemoryBytesMax = 0;
   slowLogMaxLength = 0;
   /** Requests and replies of at least so many bytes are logged; -1: none. */

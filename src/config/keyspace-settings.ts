@@ -27,7 +27,7 @@ export interface KeyspaceSettings {
   maxMemoryBytes: number;
   policy: EvictionPolicy;
   samples: number;
-  /** How long a command goes on evicting once it has freed what it needs (`maxmemory-eviction-tenacity`), in ms. */
+  /** How long, in ms, a command evicts further once it has freed what it needs (`maxmemory-eviction-tenacity`). */
   evictionMsMax: number;
   lfu: LfuSettings;
   /** Whether the access clock counts (LFU) or dates (LRU). */

@@ -82,7 +82,7 @@ export class Loading {
   private readonly place: AofPlace;
   private pool: Piscina<Job, LoadResult | ReplayResult> | null = null;
   private poolThreads = 0;
-  /** The file in progress messages. */
+  /** The file named in progress messages. */
   private currentFile = '';
 
   constructor(options: LoadingOptions) {

@@ -36,7 +36,7 @@ import { FileSource } from '../system/files.js';
 import { compactShard } from './compact-shard.js';
 import { LoadDelay } from './load-delay.js';
 
-/** Between two progress reports. */
+/** Bytes between two progress reports. */
 const PROGRESS_BYTES = 1 << 20;
 /** Failed commands that the log mentions at most. */
 const WARNINGS_MAX = 10;

@@ -42,7 +42,7 @@ const ENDED: Readonly<Record<SnapshotPurpose, string>> = {
   [SnapshotPurpose.Replicas]: 'Background transfer',
 };
 
-/** What the persistence thread is started with. */
+/** Options with which the persistence thread is started. */
 export interface PersistenceOptions {
   readonly keyspace: KeyspaceHandle;
   readonly state: ProcessStateHandle;

@@ -27,7 +27,7 @@ import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-for
 import { checkElements } from './key-tally.js';
 import { StreamCommandWriter } from './stream-command-writer.js';
 
-/** So many elements (fields with their values, members with their scores) go into one command. */
+/** Elements (fields with their values, members with their scores) in one command. */
 const ELEMENTS_PER_COMMAND = 64;
 
 /** Not 0, which means none. */

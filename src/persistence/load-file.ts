@@ -1,4 +1,4 @@
-/** Loads an RDB file into a keyspace that nobody else uses meanwhile. */
+/** Loads an RDB file into a keyspace that no other thread uses meanwhile. */
 
 import type { Keyspace } from '../keyspace/keyspace.js';
 import { FileSource } from '../system/files.js';

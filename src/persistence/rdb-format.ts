@@ -50,7 +50,7 @@ export function isValkeyVersion(version: number): boolean {
   return version >= RDB_VERSION_VALKEY;
 }
 
-/** Whether all that a file or payload of a version may have is known here, by name at least. */
+/** Whether everything that a file or payload of a version may contain is known here, at least by name. */
 export function isKnownVersion(version: number): boolean {
   return version <= (isValkeyVersion(version) ? RDB_VERSION_VALKEY_KNOWN : RDB_VERSION_KNOWN);
 }

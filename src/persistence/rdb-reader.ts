@@ -1,5 +1,5 @@
 /**
- * Loads an RDB file into a keyspace that nobody else uses meanwhile: at start, or with all locks held.
+ * Loads an RDB file into a keyspace that no other thread uses meanwhile: at start, or with all locks held.
  *
  * Several threads may load one file together: each reads all of it, but builds only the keys of its own shards.
  * Passing over a value costs next to nothing beside building it.

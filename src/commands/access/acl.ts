@@ -1,4 +1,4 @@
-/** ACL: who the users are and what they may do. What it means is in src/access and execution/access-control.ts. */
+/** ACL: the users and what they may do. Permissions are checked in src/access and execution/access-control.ts. */
 
 import { randomBytes } from 'node:crypto';
 import { CATEGORIES, categoryIndex } from '../../access/catalog.js';

@@ -14,7 +14,7 @@ function ping(context: CommandContext): void {
   const { reply } = context;
   if (context.argCount > 2) reply.error(wrongArity('ping'));
   else if (context.session.subscribed !== null && reply.protocol === 2) {
-    // In RESP2 it has the form of a message.
+    // In RESP2 the reply has the form of a message.
     reply.array(2);
     reply.bulkString('pong');
     if (context.argCount === 1) reply.bulkString('');

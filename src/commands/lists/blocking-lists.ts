@@ -91,7 +91,7 @@ export const blockingListHandlers: Readonly<Record<string, Handler>> = {
   BRPOPLPUSH: (context) => moveOrWait(context, true, false, 3),
 };
 
-/** How their clients are served. */
+/** How clients that wait are served. */
 export const blockingLists: Readonly<Record<string, Blocking>> = {
   BLMOVE: {
     ...LIST,

@@ -117,8 +117,8 @@ function canReload({ config, state }: ServerServices): boolean {
 }
 
 /**
- * DEBUG LOADAOF: empties the server and loads the append-only file, with all that was recorded; if it is off, what
- * there is of it, such as the base of the last rewrite.
+ * DEBUG LOADAOF: empties the server and loads the append-only file, with everything recorded so far; if it is off, the
+ * files that exist, such as the base of the last rewrite.
  */
 export function reloadAppendOnly(context: CommandContext): void {
   const { reply, keyspace, services, nowMs } = context;

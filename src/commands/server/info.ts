@@ -207,7 +207,7 @@ function memory(context: CommandContext): Fields {
   ];
 }
 
-/** What INFO tells of the append-only file while it is on. */
+/** Fields about the append-only file while it is on. */
 function appendOnlyFields(context: CommandContext): Fields {
   const { appendOnly } = context.services.state;
   const { ring } = context.keyspace.journal;
@@ -269,7 +269,7 @@ function persistence(context: CommandContext): Fields {
   ];
 }
 
-/** How far loading at start is. */
+/** Progress of loading at start. */
 function loading({ services, keyspace }: CommandContext): Fields {
   const { loadStartMs, loadingMs, loadTotalBytes, loadedBytes } = services.state.persistence;
   const elapsedSeconds = Math.floor(loadingMs / 1000);
@@ -403,7 +403,7 @@ const FAILOVER_NAMES: Readonly<Record<FailoverState, string>> = {
   [FailoverState.InProgress]: 'failover-in-progress',
 };
 
-/** What INFO tells of the link to the primary. */
+/** Fields about the link to the primary. */
 function replicaFields(context: CommandContext, offset: number): Fields {
   const { services } = context;
   const nowMs = monotonicMs();

@@ -1,5 +1,5 @@
 /**
- * What INFO and MEMORY STATS tell of memory.
+ * The memory figures of INFO and MEMORY STATS.
  *
  * Used memory is what the data and its clients take, and what `maxmemory` is held against. The runtime (Node.js, its
  * threads, the code) takes some 60 MB more, which keys can never use; it is measured once when the server is

@@ -65,7 +65,7 @@ export const blockingSortedSetHandlers: Readonly<Record<string, Handler>> = {
   BZPOPMIN: (context) => pop(context, false),
 };
 
-/** How their clients are served. */
+/** How clients that wait are served. */
 export const blockingSortedSets: Readonly<Record<string, Blocking>> = {
   BZMPOP: { ...SORTED_SET, serve: serveMultiplePop },
   BZPOPMAX: servePop(true),

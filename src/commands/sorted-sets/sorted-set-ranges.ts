@@ -56,7 +56,7 @@ class MemberLimit {
     this.isExclusive = first === 0x28;
     if (first === 0x28 || first === 0x5b) return true;
     this.kind = first === 0x2b ? LimitKind.Highest : LimitKind.Lowest;
-    // What follows a zero byte does not count.
+    // Bytes behind a zero byte are ignored.
     return (first === 0x2b || first === 0x2d) && (lengthBytes === 1 || bytes[offset + 1] === 0);
   }
 }
@@ -73,7 +73,7 @@ const range = {
   maximum: 0,
   excludesMinimum: false,
   excludesMaximum: false,
-  // What LIMIT takes of it.
+  // The part of it that LIMIT selects.
   skipped: 0,
   limit: -1,
   withScores: false,

@@ -65,7 +65,7 @@ export function readIdBlock(context: CommandContext, index: number, ids: IdList)
   return readIds(context, index + 2, end, ids) ? end - 1 : 0;
 }
 
-/** What an argument says of the references to entries that are to be deleted; -1 if it says nothing of them. */
+/** What an argument says about references to deleted entries: KEEPREF, DELREF or ACKED; -1 for other arguments. */
 export function readReferences(context: CommandContext, index: number): References | -1 {
   if (context.argIs(index, 'KEEPREF')) return References.Keep;
   if (context.argIs(index, 'DELREF')) return References.Delete;

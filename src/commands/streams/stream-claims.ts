@@ -15,7 +15,7 @@ import { findConsumer, findGroup, findOrCreateConsumer, noKeyOrGroup } from './s
 /** Entries that XAUTOCLAIM claims without COUNT. */
 const AUTOCLAIM_COUNT = 100;
 const AUTOCLAIM_COUNT_MAX = (2n ** 63n - 1n) / 16n;
-/** A larger count has no memory. */
+/** Larger counts are refused for lack of memory. */
 const AUTOCLAIM_COUNT_ROOM = 2 ** 31;
 /** Pending entries that XAUTOCLAIM examines, at most, per entry that it may claim. */
 const AUTOCLAIM_ATTEMPTS = 10;
@@ -241,7 +241,7 @@ function xclaim(context: CommandContext): void {
   endClaim(context, group, consumer, emitted, isAdvanced);
 }
 
-/** Tells the gate of what was claimed, or found to be deleted, or read on. */
+/** Reports to the gate entries that were claimed or found deleted, or that the group has read on. */
 function endClaim(
   context: CommandContext,
   group: number,

@@ -30,7 +30,7 @@ export const enum ReadFrom {
 
 /** What is wanted of one stream. */
 export class StreamDemand {
-  /** At most so many entries; 0: any number. */
+  /** Maximum number of entries; 0: any number. */
   count = 0;
   from = ReadFrom.Id;
   readonly after = new StreamId();
@@ -42,10 +42,10 @@ export class StreamDemand {
   isAcknowledged = false;
   /** Entries of the group that have been pending for this long, in ms, are claimed first; -1: none are claimed. */
   claimIdleMs = -1;
-  /** At most so many entries, and bytes of the reply, of all streams together; 0: any number. */
+  /** Maximum of entries, and of bytes in the reply, for all streams together; 0: any number. */
   maxCount = 0;
   maxBytes = 0;
-  /** Of all streams together: how many entries were served, where the reply begins, and whether it may have no more. */
+  /** For all streams together: entries served, beginning of the reply, and whether it has reached its limit. */
   served = 0;
   replyStart = 0;
   isExhausted = false;
@@ -86,7 +86,7 @@ export function serve(context: CommandContext, reference: number, demand: Stream
   return demand.isGroup ? serveConsumer(context, reference, demand) : serveReader(context, reference, demand);
 }
 
-/** At most so many entries more of one stream; 0: any number. */
+/** How many more entries one stream may give; 0: any number. */
 function entryLimit(demand: StreamDemand): number {
   if (demand.maxCount === 0) return demand.count;
   const left = demand.maxCount - demand.served;

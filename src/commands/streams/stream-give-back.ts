@@ -11,7 +11,7 @@ import { readIdBlock } from './stream-arguments.js';
 import { groupStream, selectGroup } from './stream-claims.js';
 import { recordId } from './stream-effects.js';
 
-/** What becomes of the number of deliveries. */
+/** How giving back changes an entry's number of deliveries. */
 const enum Mode {
   /** The delivery does not count. */
   Silent = 0,
@@ -82,7 +82,7 @@ function xnack(context: CommandContext): void {
   reply.integer(givenBack.count);
 }
 
-/** Gives back the entry with the id in `id`, which need not be pending; without memory changes nothing, returns false. */
+/** Gives back the entry with the id in `id`, pending or not. Without memory changes nothing and returns false. */
 function giveBack(context: CommandContext, group: number): boolean {
   const { groups } = context.shard.streams;
   let pending = groups.find(group, id);

@@ -17,7 +17,7 @@ const DOLLAR = 0x24;
 const GREATER = 0x3e;
 const PLUS = 0x2b;
 
-/** What a command wants to read: the same of each stream, but from another place. */
+/** What a command reads: each stream with the same options, but from its own position. */
 class ReadRequest {
   readonly demand = new StreamDemand();
   /** How long to wait if there is nothing, in ms; 0: for ever, -1: not at all. */
@@ -223,7 +223,7 @@ function selectStream(context: CommandContext, stream: number): number {
   // With several streams, another one was selected last.
   if (request.keyCount > 1) context.peek(request.firstKey + stream);
   if (context.entry === 0) {
-    // Redis looks it up twice: a second miss.
+    // Redis looks the key up twice: a second miss.
     context.happened(KeyEvent.KeyMiss);
     return 0;
   }
@@ -335,7 +335,7 @@ function serveWaiting(context: CommandContext, keyArgument: number, isGroup: boo
   }
 }
 
-/** How clients are served that wait for entries. */
+/** How clients that wait for entries are served. */
 export const blockingStreams: Readonly<Record<string, Blocking>> = {
   XREAD: {
     kind: WaitKind.Stream,

@@ -47,7 +47,7 @@ const DAMAGED = 'INVALIDOBJ Corrupted HLL object detected';
 
 /** Estimates from this on are not exact in a double. */
 const EXACT_ESTIMATE_MAX = Number.MAX_SAFE_INTEGER;
-/** What Redis makes of an estimate without bounds. */
+/** What Redis replies for an infinite estimate. */
 const UNBOUNDED_ESTIMATE = -(2n ** 63n);
 
 const maxima = new RegisterMaxima();

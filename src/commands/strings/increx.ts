@@ -53,7 +53,7 @@ const floats: { increment: LongDouble; lowerBound: Extended; upperBound: Extende
   upperBound: LONG_DOUBLE_MAX,
 };
 
-/** What an increment has led to; as text where numbers are not exact. */
+/** Result of an increment; as text where numbers are not exact. */
 const result = {
   isDeclined: false,
   isText: false,
