@@ -1,6 +1,6 @@
 /**
- * The commands that a selector allows: a bit for each, and for some that are not allowed the first arguments with which
- * they are.
+ * The commands that a selector allows: a bit for each command, and for some commands whose bit is off the first
+ * arguments with which they are allowed.
  */
 
 import { CATEGORIES, type CommandCatalog, clearBit, hasBit, setBit } from './catalog.js';
@@ -10,7 +10,7 @@ export class AllowedCommands {
   bits: Int32Array;
   /** Everything was allowed at once, and nothing was taken away since. */
   isAll = false;
-  /** By command, in the order in which they were given. */
+  /** By command; the arguments are in the order in which rules gave them. */
   readonly firstArguments = new Map<number, string[]>();
 
   constructor(catalog: CommandCatalog) {
@@ -84,8 +84,8 @@ export class AllowedCommands {
   }
 
   /**
-   * The rules that lead here, as Redis 7.0 finds them: all or nothing to begin with, then the categories that fit best,
-   * one after the other, then what is still different command by command.
+   * Rules that produce these permissions, found as by Redis 7.0: first all commands or none, then the categories that
+   * fit best, one after the other, then each command that still differs.
    */
   describe(): string {
     const { catalog } = this;
@@ -121,7 +121,7 @@ export class AllowedCommands {
     for (const argument of this.firstArguments.get(command) ?? []) rules.push(`+${name}|${argument}`);
   }
 
-  /** The category with the fewest commands that would have to be taken back; -1 if none has more right than wrong. */
+  /** The category with the fewest commands to be corrected afterwards; -1 if none has more right than wrong ones. */
   private bestCategory(isAdditive: boolean, applied: ReadonlySet<number>): number {
     const { bits, catalog } = this;
     let best = -1;

@@ -1,10 +1,10 @@
 /**
- * What rules can name: every command with its number, its subcommands and its categories. Rules know commands by the
- * names of the table, whatever `rename-command` has made of them, and those too that are not there yet: a file of users
- * that was written for Redis can be read.
+ * What rules can name: every command with its number, its subcommands and its categories. Rules use the original names
+ * of commands, whatever `rename-command` says. Commands of Redis that are still missing here are known, too, so that a
+ * file of users written for Redis can be read.
  */
 
-/** In the order in which they are listed; the bits of `CatalogCommand.categories` have it, too. */
+/** In the order in which they are listed, which is also that of the bits in `CatalogCommand.categories`. */
 export const CATEGORIES: readonly string[] = (
   'keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin fast slow ' +
   'blocking dangerous connection transaction scripting'
@@ -17,19 +17,19 @@ export interface CatalogCommand {
   readonly categories: number;
   /** The number of the container whose subcommand it is, else -1. */
   readonly parent: number;
-  /** Redis 7.0 has it. What rules are described by is chosen by these commands alone, so it is chosen as there. */
+  /** Whether Redis 7.0 has it. `describe` chooses categories by these commands alone, to choose as Redis does. */
   readonly isInRedis7: boolean;
 }
 
 export class CommandCatalog {
   readonly commands: readonly CatalogCommand[];
-  /** Words of a bitmap with a bit for each command, and one more (see `futureBit`). */
+  /** Words of a bitmap with a bit for each command and one for `futureBit`. */
   readonly words: number;
-  /** The bit of commands that are yet to come: set by "all commands" alone. */
+  /** The bit that stands for future commands: only a rule for all commands sets it. */
   readonly futureBit: number;
-  /** By category, the bits that a rule about it changes: a container brings all its subcommands. */
+  /** By category, the bits that a rule about it changes; for a container also those of all its subcommands. */
   readonly categoryMasks: readonly Int32Array[];
-  /** By category, the bits of the commands of Redis 7.0 that are in it themselves. */
+  /** By category, the bits of the Redis 7.0 commands that belong to it themselves. */
   readonly categoryMembers: readonly Int32Array[];
   private readonly byName = new Map<string, number>();
   private readonly subcommands: readonly (readonly number[])[];

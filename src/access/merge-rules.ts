@@ -1,7 +1,7 @@
-/** A selector is one rule in parentheses. It may have been split at its spaces: here its parts come together again. */
+/** Joins the parts of selectors: a selector is one rule in parentheses, which may have been split at its spaces. */
 
 export class UnmatchedParenthesis extends Error {
-  /** Where the selector begins that does not end. */
+  /** Index of the argument that begins the selector without an end. */
   readonly index: number;
 
   constructor(index: number) {

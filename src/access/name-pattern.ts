@@ -8,7 +8,7 @@ export class NamePattern {
   /** A byte string. */
   readonly text: string;
   private readonly glob: GlobPattern;
-  /** What a name begins with, or is if `isWhole`; null if only the pattern can tell. */
+  /** The prefix of matching names, or the name itself if `isWhole`; null if only the glob pattern can tell. */
   private readonly literal: Uint8Array | null;
   private readonly isWhole: boolean;
 
@@ -17,14 +17,14 @@ export class NamePattern {
     this.glob = new GlobPattern(Buffer.from(text, 'latin1'));
     const isPrefix = text.endsWith('*');
     const literal = isPrefix ? text.slice(0, -1) : text;
-    // A lone star has no beginning to compare, and what two stars mean the pattern knows.
+    // A lone star has no prefix to compare; a prefix with special characters is left to the glob pattern.
     this.literal = literal === '' || SPECIAL.test(literal) ? null : Buffer.from(literal, 'latin1');
     this.isWhole = !isPrefix;
   }
 
   matches(bytes: Uint8Array, offset: number, lengthBytes: number): boolean {
     const { literal } = this;
-    // As in Redis: only for KEYS a lone star matches nothing at all, too.
+    // As in Redis, a lone star does not match an empty name (in KEYS it does).
     if (lengthBytes === 0) return this.text === '';
     if (literal === null) return this.glob.matches(bytes, offset, lengthBytes);
     const { length } = literal;

@@ -12,7 +12,7 @@ export function isPasswordHash(text: string): boolean {
   return /^[0-9a-f]{64}$/.test(text);
 }
 
-/** Whether a password is one of those with these hashes. Takes as long whatever is in it, and whichever it is. */
+/** Whether a password has one of these hashes. The time does not depend on its bytes or on which hash matches. */
 export function hasPassword(hashes: readonly string[], password: string): boolean {
   const given = Buffer.from(hashPassword(password), 'latin1');
   let isOne = false;

@@ -1,10 +1,10 @@
-/** What a selector says of the parts of a command. Nothing here makes garbage: restricted users are asked with each command. */
+/** Checks parts of a command against a selector. Makes no garbage: it runs for each command of restricted users. */
 
 import type { NamePattern } from './name-pattern.js';
 import { KeyPermission, type Selector } from './selector.js';
 import type { User } from './user.js';
 
-/** Whether one of a selector's patterns allows a key, of which `permission` (KeyPermission bits) is wanted. */
+/** Whether one of a selector's patterns grants `permission` (KeyPermission bits) for a key. */
 export function allowsKey(
   selector: Selector,
   permission: number,
@@ -22,7 +22,7 @@ export function allowsKey(
   return false;
 }
 
-/** Whether a selector allows to read any key whatever. */
+/** Whether a selector allows reading every key. */
 export function readsAllKeys({ allKeys, keys }: Selector): boolean {
   return (
     allKeys ||
@@ -47,8 +47,8 @@ export function allowsChannel(
 }
 
 /**
- * The patterns of channels that a client of a user may still be subscribed to when another form of the user takes
- * effect; null if it may be to all that it can be subscribed to.
+ * The channel patterns to which clients may stay subscribed when their user changes from `before` to `after`; null if
+ * no subscription has to end.
  */
 export function channelsLeft(before: User, after: User): readonly NamePattern[] | null {
   if (after.selectors.some(({ allChannels }) => allChannels)) return null;

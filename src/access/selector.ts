@@ -1,6 +1,6 @@
 /**
- * One set of permissions: commands, the keys, channels and databases that they may name. A user has one of its own, and
- * any number besides; a command has to fit one of them as a whole.
+ * One set of permissions: commands, and the keys, channels and databases that they may name. A user has one of its own
+ * and any number of others; one of them has to allow all parts of a command.
  */
 
 import { AllowedCommands } from './allowed-commands.js';
@@ -20,10 +20,10 @@ export interface KeyPattern {
   readonly pattern: NamePattern;
 }
 
-/** What rules are read against. */
+/** What is needed to read rules. */
 export interface RuleContext {
   readonly catalog: CommandCatalog;
-  /** `databases`: rules name those below. */
+  /** `databases`: rules may name numbers below this. */
   readonly databases: number;
   /** `acl-pubsub-default` is allchannels. */
   readonly allowsChannels: boolean;
@@ -209,7 +209,7 @@ export class Selector {
     return databases.length === 0 ? 'resetdbs' : `db=${databases.join(',')}`;
   }
 
-  /** The rules that make this selector of a new one. */
+  /** The rules that turn a new selector into this one. */
   describe(): string {
     const channels = this.describeChannels();
     return [

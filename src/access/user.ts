@@ -1,8 +1,8 @@
 /**
- * A user: whether and how clients may say that they are this one, and what they may do then.
+ * A user: whether and how clients may authenticate as this user, and what they may do then.
  *
- * Users are changed only by rules, and only as copies that then take the place of the old ones (users.ts): whoever has a
- * user at hand knows that it stays as it is.
+ * A rule is applied only to a copy of a user, which then replaces the old one (users.ts): so a user that a session
+ * refers to never changes.
  */
 
 import { splitArguments } from '../config/quoting.js';
@@ -12,7 +12,7 @@ import { type RuleContext, Selector, type SelectorSnapshot } from './selector.js
 
 export const DEFAULT_USER = 'default';
 
-/** What makes the default user of a server that nobody has configured. */
+/** The rules of the default user if nothing is configured. */
 const DEFAULT_RULES = ['+@all', '~*', '&*', 'on', 'nopass'];
 
 export interface UserSnapshot {
@@ -29,16 +29,16 @@ export interface UserSnapshot {
 export class User {
   /** A byte string. */
   readonly name: string;
-  /** One who is deleted and one of the same name who is made later are not the same. */
+  /** Tells a deleted user from a later user of the same name. */
   readonly id: number;
   isOn = false;
   needsNoPassword = false;
   private sanitizing = '';
   /** The SHA-256 of each, in hexadecimal. */
   passwords: string[] = [];
-  /** The user's own one first. */
+  /** The user's own selector first. */
   selectors: Selector[];
-  /** What `describe` has returned, since no rule was applied. */
+  /** Cached result of `describe`; null after a rule was applied. */
   private description: string | null = null;
 
   constructor(name: string, id: number, context: RuleContext) {
@@ -58,7 +58,7 @@ export class User {
     return this.selectors.some((selector) => selector.isUnrestricted);
   }
 
-  /** Whether clients are this user before they have said anything. For the default user. */
+  /** Whether clients are this user without authenticating. Only meaningful for the default user. */
   get needsNoAuthentication(): boolean {
     return this.isOn && this.needsNoPassword;
   }
@@ -148,7 +148,7 @@ export class User {
     );
   }
 
-  /** The rules that make this user of a new one. */
+  /** The rules that turn a new user into this one. */
   describe(): string {
     this.description ??= this.describeNow();
     return this.description;
@@ -164,7 +164,7 @@ export class User {
     ].join(' ');
   }
 
-  /** The same with another name and id, if they are given. */
+  /** A copy, with another name and id if they are given. */
   copy(context: RuleContext, name = this.name, id = this.id): User {
     return User.of({ ...this.toSnapshot(), name, id }, context);
   }

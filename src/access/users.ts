@@ -53,13 +53,13 @@ export class Users {
     return this.byName.get(DEFAULT_USER) as User;
   }
 
-  /** Whether any of them may not do everything. */
+  /** Whether at least one user is restricted. */
   get hasRestricted(): boolean {
     for (const user of this.byName.values()) if (!user.isUnrestricted) return true;
     return false;
   }
 
-  /** By their names, byte for byte. */
+  /** The users in the byte order of their names. */
   sorted(): User[] {
     return [...this.byName.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
   }
@@ -70,7 +70,7 @@ export class Users {
   }
 
   /**
-   * Changes a user by rules, byte strings, or makes one: by all of them or by none.
+   * Changes a user by rules (byte strings), or creates it. If one rule is wrong, none is applied.
    * @returns what is wrong, null if nothing is
    */
   set(name: string, args: readonly string[]): string | null {
@@ -97,7 +97,7 @@ export class Users {
     return this.remove(name);
   }
 
-  /** What `requirepass` means; '' for no password. */
+  /** Applies `requirepass`; '' for no password. */
   setDefaultPassword(password: string): void {
     const user = this.default.copy(this.context);
     user.apply('resetpass', this.context);
@@ -136,7 +136,7 @@ export class Users {
   }
 
   /**
-   * The users of a file, in place of all that there are; the default user is itself again if the file does not have it.
+   * Reads the users of a file that is to replace all users. If the file lacks the default user, that is reset.
    * @param text a byte string
    * @returns the users, or all that is wrong with the file, in one line
    */
@@ -178,7 +178,7 @@ export class Users {
       const trimmed = rule.replace(/^[\t\r\n]+|[\t\r\n]+$/g, '');
       const error = user.apply(trimmed, this.context);
       if (error === null) continue;
-      // What names a command can be no password.
+      // An unknown command is no password: it may be shown.
       if (error === RuleError.Unknown)
         errors += `${place}: Error in applying operation '${trimmed}': ${error}. `;
       else if (!hasSyntaxError) errors += `${place}: ${error}. `;
@@ -187,14 +187,14 @@ export class Users {
     return errors;
   }
 
-  /** Takes the place of all that there are. */
+  /** Replaces all users by `users`. */
   private become(users: Users): void {
     for (const name of [...this.byName.keys()]) if (!users.byName.has(name)) this.remove(name);
     for (const user of users.byName.values()) this.put(user);
     this.nextId = users.nextId;
   }
 
-  /** The same from a file; returns what is wrong with it, null if nothing is. */
+  /** Replaces all users by those of a file; returns what is wrong with the file, null if nothing is. */
   load(text: string, file: string): string | null {
     const users = this.replacedByFile(text, file);
     if (typeof users === 'string') return users;
@@ -207,7 +207,7 @@ export class Users {
     return [`=${this.nextId}`, ...[...this.byName.values()].map(lineOf)];
   }
 
-  /** The same of those that have changed since it was asked last; null if none has. */
+  /** The lines of the users that have changed since the last call; null if none has. */
   takeChanges(): string[] | null {
     const { changed, byName } = this;
     if (changed.size === 0) return null;
@@ -244,7 +244,7 @@ function lineOf(user: User): string {
   return JSON.stringify(user.toSnapshot());
 }
 
-/** A rule as it may be shown: not if it is a password. */
+/** A rule as it may be shown, with a password redacted. */
 function withoutPassword(rule: string): string {
   return /^[<>#!]/.test(rule) ? `${rule[0]}(redacted)` : rule;
 }

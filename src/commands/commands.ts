@@ -55,7 +55,7 @@ function container(context: CommandContext): void {
   context.reply.error(wrongArity(context.command.fullName));
 }
 
-/** The table for a log, which may have commands under the names that clients use, or under their own. */
+/** The table for replaying a log, which may name commands by their original or by their renamed names. */
 export function createReplayTable(renamed: readonly (readonly [from: string, to: string])[]): CommandTable {
   const table = createCommandTable();
   for (const [from, to] of renamed) table.addName(from, to);
@@ -121,7 +121,7 @@ export function createCommandTable(
     { ...blockingLists, ...blockingSortedSets, ...blockingStreams },
   );
   for (const [from, to] of renamed) {
-    // Commands of Redis that are not there yet need no other name.
+    // A command of Redis that does not exist here needs no renaming.
     if (table.byFullName(from) === null && COMMAND_ROWS.some(([name]) => name === from.toUpperCase()))
       continue;
     if (table.rename(from, to)) continue;

@@ -1,7 +1,7 @@
 /**
  * CONFIG REWRITE: brings a redis.conf up to date and leaves its comments and its order alone. A directive
- * takes the place of its first line, further lines of it vanish, and what the file does not mention is
- * added at the end if it differs from the default.
+ * replaces its first line, its further lines are removed, and a directive that the file does not mention
+ * is added at the end if it differs from the default.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -67,7 +67,7 @@ function linesFor(directive: Directive, value: string): WrittenLine[] {
     case 'latency-tracking-info-percentiles':
       return line(value === '' ? '""' : value);
     case 'recover-until':
-      // Once it has been done it would only prevent the next start.
+      // The recovery is done: with the directive the next start would only fail.
       return [];
     case 'replicaof':
       return value === '' ? [] : line(value);
@@ -147,7 +147,7 @@ export function rewriteConfigText(
     }
     for (const number of numbers) lines[number] = '';
   }
-  // What vanished leaves no more than one empty line behind.
+  // Where lines were removed, at most one empty line stays.
   const kept = lines.filter((line, number) => line !== '' || lines[number - 1] !== '');
   return kept.map((line) => `${line}\n`).join('');
 }

@@ -36,7 +36,7 @@ import { checkSettable, InvalidValue, parseMemory, parseValue, splitValue } from
 
 const INCLUDE_DEPTH_MAX = 16;
 
-/** Lines without arguments: no save points, no percentiles, no limit that changes, no addresses. */
+/** Directives that may be empty: no save points, no percentiles, no limit that changes, no addresses. */
 const MAY_BE_EMPTY = new Set([
   'save',
   'latency-tracking-info-percentiles',
@@ -69,7 +69,7 @@ export interface OutputBufferLimit {
   readonly softSeconds: number;
 }
 
-/** `save`: a snapshot is due after so many seconds with so many changes. */
+/** `save`: a snapshot is due after this many seconds with at least this many changes. */
 export interface SavePoint {
   readonly seconds: number;
   readonly changes: number;
@@ -83,7 +83,7 @@ export interface ConfigSnapshot {
   readonly renamedCommands: readonly (readonly [string, string])[];
 }
 
-/** What a tenacity from 0 to 100 stands for, as in Redis: 10 is half a millisecond, 100 is without end. */
+/** The milliseconds that a tenacity from 0 to 100 stands for, as in Redis: 10 is 0.5 ms, 100 is no limit. */
 function evictionMsMax(tenacity: number): number {
   if (tenacity <= 10) return 0.05 * tenacity;
   return tenacity === 100 ? Number.POSITIVE_INFINITY : 0.5 * 1.15 ** (tenacity - 10);
@@ -103,7 +103,7 @@ export class Config {
   /** 0: no TLS. */
   tlsPort = 0;
   tlsAuthClients: ClientAuthentication = 'yes';
-  /** A client with a certificate is the user that its common name names, if there is such. */
+  /** A client with a certificate becomes the user that the certificate's common name names, if it exists. */
   usesCertificateNames = false;
   unixSocket = '';
   unixSocketMode = 0;
@@ -129,7 +129,7 @@ export class Config {
   replicaAnnounceIp = '';
   replicaAnnouncePort = 0;
   replicaPriority = 100;
-  /** A full sync that would replace more than it brings is refused. */
+  /** Refuses a full sync that would replace more data than it brings. */
   guardsFullSync = false;
   isDiskless = true;
   disklessDelaySeconds = 0;
@@ -196,9 +196,9 @@ export class Config {
   // Observation
   /** Negative: nothing is logged. */
   slowLogSlowerThanMicroseconds = 0;
-  /** 0: scripts take as long as they take. */
+  /** 0: scripts may run for any time. */
   busyReplyThresholdMs = 0;
-  /** What scripts may take in each worker. */
+  /** Maximum memory of scripts in each worker. */
   scriptMemoryBytesMax = 0;
   slowLogMaxLength = 0;
   /** Requests and replies of at least so many bytes are logged; -1: none. */
@@ -221,14 +221,14 @@ export class Config {
   /** `appendfilename`, which the names of its files begin with. */
   aofFileName = '';
   appendFsync: 'always' | 'everysec' | 'no' = 'everysec';
-  /** Growth since the last rewrite at which the next one begins; 0: none does by itself. */
+  /** Growth since the last rewrite at which the next one begins by itself; 0: never. */
   autoAofRewritePercentage = 0;
   autoAofRewriteMinBytes = 0;
   aofDisableAutoGc = false;
   aofTimestampEnabled = false;
   aofUseRdbPreamble = true;
   aofLoadTruncated = true;
-  /** Seconds since the epoch; 0: everything is loaded. */
+  /** The log is loaded up to this time, in seconds; 0: all of it. */
   recoverUntilSeconds = 0;
   savePoints: readonly SavePoint[] = [];
   /** The words of `shutdown-on-sigterm` and `shutdown-on-sigint`. */
@@ -257,10 +257,10 @@ export class Config {
 
   private values: string[];
   private readonly changedAt: number[];
-  /** Whether save points were given, so that they add to each other instead of to the default. */
+  /** Whether save points were given: the first ones replace the default, later ones add to them. */
   private hasSavePoints = false;
 
-  /** The configuration of a snapshot, or what is in force if nothing is configured. */
+  /** Takes the configuration of a snapshot, or the defaults. */
   constructor(snapshot?: ConfigSnapshot) {
     this.values = directives.map((directive) => directive.defaultValue);
     this.changedAt = new Array<number>(directives.length).fill(0);
@@ -298,7 +298,7 @@ export class Config {
     this.refresh();
   }
 
-  /** Checks what can only be known when all is read. Throws ConfigError. */
+  /** Checks what can only be checked once everything is read. Throws ConfigError. */
   checkLoaded(): void {
     if (this.logFile === '') return;
     try {
@@ -524,7 +524,7 @@ export class Config {
     }
   }
 
-  /** Whether systemd is to be told of the server's state; with `auto`, if it has said where. */
+  /** Whether to tell systemd the server's state; with `auto`, only if NOTIFY_SOCKET says where. */
   get isUnderSystemd(): boolean {
     const { supervised } = this;
     return supervised === 'systemd' || (supervised === 'auto' && process.env.NOTIFY_SOCKET !== undefined);

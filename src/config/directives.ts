@@ -28,7 +28,7 @@ export interface Directive {
   readonly max: bigint;
   /** The names that a choice or flags take, and errors list. */
   readonly choices: readonly string[];
-  /** Names that a choice takes, too, but that Redis 7.0 does not know, so that its error does not list them. */
+  /** More names that a choice takes; Redis 7.0 does not know them, so the error does not list them. */
   readonly newerChoices: readonly string[];
   /** Can't change while the server runs. */
   readonly immutable: boolean;
@@ -40,7 +40,7 @@ export interface Directive {
   readonly hidden: boolean;
   /** Known to configuration files only, not to CONFIG GET and SET. */
   readonly fileOnly: boolean;
-  /** It names something outside, such as a file, that may have changed: setting it to the value that it has is a change. */
+  /** Refers to something outside, such as a file, that may have changed: setting the same value again is a change. */
   readonly reference: boolean;
   /** False: accepted for compatibility, without effect; a value other than the default brings a warning. */
   readonly applies: boolean;

@@ -27,7 +27,7 @@ export interface KeyspaceSettings {
   maxMemoryBytes: number;
   policy: EvictionPolicy;
   samples: number;
-  /** How long a command goes on evicting once it has freed what it needs (`maxmemory-eviction-tenacity`), in ms. */
+  /** How long, in ms, a command evicts further once it has freed what it needs (`maxmemory-eviction-tenacity`). */
   evictionMsMax: number;
   lfu: LfuSettings;
   /** Whether the access clock counts (LFU) or dates (LRU). */
@@ -35,15 +35,15 @@ export interface KeyspaceSettings {
   /** Whether the access clock dates changes only (LRM): then reading a key does not move it. */
   datesChanges?: boolean;
   /**
-   * Asked before a key that is found expired is deleted; absent for always. During a pause of writes such a
-   * key is only as good as gone.
+   * Asked before a key that is found expired is deleted; absent: always. During a pause of writes such a key is not
+   * deleted, only treated as if it were.
    */
   mayExpire?: () => boolean;
-  /** Asked under the lock before keys go by themselves, in the background or to make room; absent for always. */
+  /** Asked under the lock before the server deletes keys by itself, by expiry or eviction; absent: always. */
   mayDeleteByItself?: () => boolean;
   /** Commands of a log are run again: keys do not expire, since the log says when they went. */
   isReplaying?: boolean;
-  /** DEL and what replaces a value leave large values to the background, as UNLINK does. */
+  /** DEL, and commands that replace a value, free large values in the background, as UNLINK does. */
   lazyUserDelete: boolean;
   lazyServerDelete: boolean;
   /** `tracking-table-max-keys`, 0: no limit. */

@@ -1,6 +1,6 @@
-/** Finds what someone may have meant who mistyped a name. */
+/** Finds the name that was probably meant by a mistyped one. */
 
-/** How many letters have to be changed, added, left out or swapped with their neighbour. */
+/** The number of letters to change, add, leave out or swap with their neighbour to turn one name into the other. */
 function editDistance(left: string, right: string): number {
   const rows: number[][] = [];
   for (let i = 0; i <= left.length; i++) {

@@ -19,7 +19,7 @@ const SECOND_NAMES: Readonly<Record<string, string>> = {
 
 /**
  * Directives that Redis 7.0 does not have, with the value that asks for nothing and so needs no warning: the default,
- * as long as that is "off". null: each value asks for something that is not there.
+ * if that is "off". null: every value asks for something that does not exist here.
  */
 const WITHOUT_EFFECT: Readonly<Record<string, string | null>> = {
   // Redis 6.0
@@ -144,7 +144,7 @@ export function nameInRedis7(name: string): string {
 export const enum OtherDirective {
   /** No version has it. */
   Unknown,
-  /** It asks for nothing that is not so anyway. */
+  /** It asks for what is the case anyway. */
   Harmless,
   /** It asks for something that Damselfly does not do. */
   WithoutEffect,
@@ -167,7 +167,7 @@ export function otherDirectiveNames(): readonly string[] {
   return [...Object.keys(SECOND_NAMES), ...Object.keys(WITHOUT_EFFECT)];
 }
 
-/** The arguments of a directive of Redis 7.0, with what comes nearest in place of what only newer versions know. */
+/** The arguments of a Redis 7.0 directive; words that only newer versions know are replaced by the nearest ones. */
 export function argsInRedis7(name: string, args: readonly string[]): readonly string[] {
   if (name === 'notify-keyspace-events') return args.map((arg) => arg.replace(NEWER_EVENT_CLASSES, ''));
   const words = NEWER_WORDS[name];

@@ -9,7 +9,7 @@ export interface TlsSettings {
   readonly certFile: string;
   readonly keyFile: string;
   readonly keyPassword: string;
-  /** What the server shows when it is a client itself; else the same as to clients. */
+  /** The certificate that the server shows as a client of other servers; '': the one for its own clients. */
   readonly clientCertFile: string;
   readonly clientKeyFile: string;
   readonly clientKeyPassword: string;
@@ -51,7 +51,7 @@ export const TLS_CONTEXT_DIRECTIVES: ReadonlySet<string> = new Set([
   'tls-cluster',
 ]);
 
-/** Whether the server speaks TLS with anybody. */
+/** Whether TLS is used, for clients or to other servers. */
 export function usesTls(config: Config): boolean {
   return config.tlsPort !== 0 || isTlsClient(config);
 }

@@ -67,7 +67,7 @@ function checkRange(directive: Directive, value: bigint): bigint {
   );
 }
 
-/** Limits that hold without an error: the value is moved to the bound. */
+/** Applies the limits whose excess is no error: the value becomes the bound. */
 function clamp(name: string, value: bigint): bigint {
   if (name === 'hz') return value < 1n ? 1n : value > 500n ? 500n : value;
   if (name === 'watchdog-period') return value > 0n && value < 200n ? 200n : value;
@@ -85,7 +85,7 @@ function parseMemoryOrPercent(arg: string): string {
   }
   const bytes = parseMemory(arg);
   if (bytes < 0n) throw new InvalidValue('argument must be a memory or percent value');
-  // Redis keeps a percentage as a negative number, so what exceeds 63 bits is one as well.
+  // Redis stores a percentage as a negative number, so a size of more than 63 bits counts as one.
   const signed = BigInt.asIntN(64, bytes);
   if (signed < -100n) throw new InvalidValue('percentage argument must be less or equal to 100');
   return signed < 0n ? `${-signed}%` : String(signed);
@@ -216,7 +216,7 @@ function parseEventClasses(arg: string): string {
   }
   const all = [...EVENT_CLASSES_ALL].every((letter) => chosen.has(letter));
   const letters = [...EVENT_CLASSES].filter((letter) => chosen.has(letter));
-  // Beside "A" only the letters are printed that it does not stand for.
+  // After "A", print only the letters that it does not include.
   return all
     ? `A${letters.filter((letter) => !EVENT_CLASSES_ALL.includes(letter)).join('')}`
     : letters.join('');

@@ -1,9 +1,9 @@
 /**
- * Makes the free memory of a shard one piece: writes all its keys aside, in RDB's form, empties it and loads them again.
+ * Makes the free memory of a shard one piece: writes all its keys aside in RDB's form, empties it and loads them again.
  *
- * A log is run again in another arena than the one in which it was written: blocks lie elsewhere, snapshots took memory
- * for a while then and do not now, a base file has packed what had grown step by step. So a command may find that its shard
- * has memory enough, but not in one piece. It finds it after this.
+ * A log is replayed in another arena than the one it was written in: blocks lie elsewhere, snapshots took memory then
+ * but not now, and a base file has packed what had grown step by step. So a replayed command may find enough free
+ * memory in its shard, but not in one piece. After compacting, it is one piece.
  */
 
 import type { Keyspace } from '../keyspace/keyspace.js';
@@ -15,7 +15,7 @@ import { SnapshotForm } from '../state/persistence-state.js';
 import { TablePosition } from '../structures/dictionary.js';
 import type { ByteSource } from '../system/files.js';
 
-/** Bytes that were written piece by piece, for one who reads on from where it was. */
+/** Bytes written piece by piece, for a reader that only moves forward: pieces behind it are released. */
 class Pieces implements ByteSource {
   lengthBytes = 0;
   private readonly pieces: Uint8Array[] = [];
@@ -44,8 +44,8 @@ class Pieces implements ByteSource {
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * Compacts a shard of a keyspace that nobody else uses, and of which no snapshot is taken. Throws an RdbError if its keys
- * do not fit any more.
+ * Compacts a shard of a keyspace that no other thread uses, and of which no snapshot is taken. Throws an RdbError if
+ * its keys do not fit any more.
  */
 export function compactShard(keyspace: Keyspace, shard: Shard, nowMs: number): void {
   while (!shard.lazyFree.step(Number.MAX_SAFE_INTEGER)) {}
@@ -77,7 +77,7 @@ function write(keyspace: Keyspace, shard: Shard, pieces: Pieces, nowMs: number):
   for (let database = 0; database < keyspace.databaseCount; database++) {
     const keys = shard.keyCount(database);
     if (keys === 0) continue;
-    // The reader takes it for the number of all shards' keys.
+    // The reader expects the number of keys in all shards.
     writer.database(database, keys * keyspace.shards.length, 0);
     const root = shard.root(database);
     for (position.toStart(); dictionary.readLine(root, position); ) {

@@ -1,6 +1,6 @@
 /**
- * `key-load-delay` of Redis: microseconds to wait after each key or command that is loaded; negative, a microsecond
- * after one of so many. It makes loading slow, so that one can see and test what happens meanwhile.
+ * `key-load-delay` of Redis: microseconds to wait after each key or command that is loaded; -n waits a microsecond
+ * after one of n. It makes loading slow, so that tests can see what happens meanwhile.
  */
 
 import { Config } from '../config/config.js';
@@ -8,7 +8,7 @@ import type { HeededBlock } from '../memory/attention.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { sleep } from '../system/wait.js';
 
-/** Between two looks at whether the directive has changed. */
+/** Time between two checks whether the directive has changed. */
 const SLICE_MS = 10;
 
 export class LoadDelay {
@@ -22,12 +22,12 @@ export class LoadDelay {
     this.follow();
   }
 
-  /** Whether there is anything to wait for; if not, it will not be switched on any more. */
+  /** Whether there is a delay. Once it is off it stays off, since the directive is checked only while waiting. */
   get isOn(): boolean {
     return this.microseconds !== 0;
   }
 
-  /** Waits as long as configured, which is usually not at all. Only threads of their own may wait. */
+  /** Waits as long as configured, usually not at all. Only a thread that has nothing else to do may wait. */
   pause(): void {
     if (this.microseconds !== 0) this.wait();
   }

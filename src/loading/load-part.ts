@@ -1,4 +1,4 @@
-/** Loads one thread's part of a snapshot: several threads read the file at once, and each builds the keys of its own shards. */
+/** Loads one thread's part of a snapshot: several threads read the file, and each builds the keys of its own shards. */
 
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import { KeyspaceCounter } from '../keyspace/counters.js';
@@ -14,7 +14,7 @@ export interface LoadRequest extends LoadOptions {
   readonly settings: KeyspaceSettings;
   readonly logFile: string;
   readonly logLevel: LogLevel;
-  /** Where to say how far it is: a PersistenceState. */
+  /** Where to report the progress: a PersistenceState. */
   readonly progress: HeededBlock;
   /** The configuration in force: a SharedConfig. */
   readonly sharedConfig: HeededBlock;
@@ -22,7 +22,7 @@ export interface LoadRequest extends LoadOptions {
   readonly loadedBytes: number;
 }
 
-/** The keys of which shards one thread loads. */
+/** Selects the shards whose keys one thread loads. */
 export interface LoadPart {
   readonly request: LoadRequest;
   readonly part: number;

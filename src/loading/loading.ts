@@ -3,8 +3,8 @@
  * work, while the server answers -LOADING: several for a snapshot, each for its own shards, and one for commands. The
  * main thread does it by itself if there is not much.
  *
- * Nothing on the disk is changed but what is left of a command or transaction that a crash has cut off at the very
- * end; and an append-only file of the time before Redis 7 is moved to where it belongs.
+ * It makes only two changes on the disk: the rest of a command or transaction that a crash has cut off at the very end
+ * is removed, and an append-only file of the time before Redis 7 is moved into its folder.
  */
 
 import {
@@ -46,7 +46,7 @@ import type { Log } from '../system/log.js';
 import { type LoadPart, type LoadRequest, loadPart } from './load-part.js';
 import { type ReplayFile, type ReplayRequest, type ReplayResult, replayFiles } from './replay.js';
 
-/** Less than this is loaded before threads would have started. */
+/** Less than this the main thread loads: starting threads would take longer. */
 const POOL_BYTES_MIN = 4 << 20;
 const PROGRESS_INTERVAL_MS = 1000;
 /** How long an exit waits for a thread of the pool that is just starting. */
@@ -66,7 +66,7 @@ export interface LoadingOptions {
 export interface LoadedDataset {
   /** The files of the append-only file; null with `appendonly no`. Empty if there were none. */
   readonly manifest: AofManifest | null;
-  /** The files in the manifest have more than was loaded: what is written from now on needs a new base. */
+  /** The files in the manifest have more than was loaded, so later writes need a new base. */
   readonly needsNewBase: boolean;
   /** Lengths of the base, and of all files that were loaded. */
   readonly baseBytes: number;
@@ -82,7 +82,7 @@ export class Loading {
   private readonly place: AofPlace;
   private pool: Piscina<Job, LoadResult | ReplayResult> | null = null;
   private poolThreads = 0;
-  /** What progress is told of. */
+  /** The file named in progress messages. */
   private currentFile = '';
 
   constructor(options: LoadingOptions) {
@@ -109,7 +109,7 @@ export class Loading {
     }
   }
 
-  /** Settles once the process may exit: not while a thread of the pool starts, which would end it with an abort. */
+  /** Settles once the process may exit: to exit while a thread of the pool starts would abort the process. */
   async untilInterruptible(): Promise<void> {
     const { state } = this.options;
     for (let waitedMs = 0; waitedMs < THREAD_START_MS_MAX; waitedMs += THREAD_START_POLL_MS) {
@@ -124,14 +124,14 @@ export class Loading {
     let replication: SnapshotHistory | null = null;
     if (totalBytes >= 0) {
       this.options.state.loadTotalBytes = totalBytes;
-      // Of a replica, its primary says when keys went.
+      // A replica keeps expired keys until its primary deletes them.
       const dropsExpired = this.options.config.replicaOf === null;
       ({ replication } = await this.loadSnapshot(fileName, totalBytes, 0, dropsExpired));
     }
     return { manifest: null, needsNewBase: false, baseBytes: 0, totalBytes: 0, replication };
   }
 
-  /** Loads a snapshot, or what a file begins with that is one. Returns the offset behind it. */
+  /** Loads a snapshot, or the snapshot that a file begins with. The result has the offset behind it. */
   private async loadSnapshot(
     fileName: string,
     lengthBytes: number,
@@ -179,13 +179,13 @@ export class Loading {
     return result;
   }
 
-  /** Runs jobs in threads of the pool, all at the same time. The first ones are the most. */
+  /** Runs jobs in threads of the pool, all at once. The first call has the most jobs: it sets the pool's size. */
   private async jobs<J extends Job, R extends LoadResult | ReplayResult>(
     run: (job: J) => R,
     jobs: readonly J[],
   ): Promise<R[]> {
     const { state, config } = this.options;
-    // The main thread must not wait.
+    // A load delay must not block the main thread.
     const isSlow = config.value('key-load-delay') !== '0';
     if (state.loadTotalBytes < POOL_BYTES_MIN && !isSlow) return jobs.map(run);
     if (this.pool === null) {
@@ -298,7 +298,7 @@ export class Loading {
     return result;
   }
 
-  /** Whether files may end as they do: only the last one may be cut, since only that was being written. */
+  /** Throws unless a file may be cut off where it is: only the last one may, since only that was being written. */
   private checkCut(names: readonly string[], { file, offset }: ReplayResult): void {
     const problem = `Unexpected end of file reading the append only file ${names[file]} at offset ${offset}`;
     if (file < names.length - 1) throw new Error(`${problem}: the truncated file is not the last file`);
@@ -309,7 +309,7 @@ export class Loading {
     }
   }
 
-  /** Refuses a recovery whose time can't be told, and keeps all files aside. */
+  /** Throws if the time that was recovered can't be told; else keeps all files aside. */
   private checkRecovered(result: ReplayResult, savedAtSeconds: number, untilSeconds: number): void {
     const { firstTimestamp, lastTimestamp, end } = result;
     const { folder } = this.place;
@@ -390,7 +390,7 @@ function lengthOf(name: string): number {
   }
 }
 
-/** Whether a file begins as a snapshot. */
+/** Whether a file begins with a snapshot. */
 function isSnapshot(name: string): boolean {
   const head = Buffer.alloc(RDB_HEADER_BYTES);
   try {
@@ -415,8 +415,8 @@ function truncate(name: string, lengthBytes: number): void {
 }
 
 /**
- * Gives all files of a folder a second name in another one. The files themselves stay where they are until a manifest
- * with a new base takes their place, so a crash in between loses nothing.
+ * Links (or copies) all files of a folder into another one. The originals stay until a manifest with a new base
+ * replaces them, so a crash in between loses nothing.
  */
 function keepAside(folder: string, aside: string): void {
   try {

@@ -1,7 +1,7 @@
 /**
  * Runs the commands of append-only files again, with the handlers that clients' commands have, in a thread that has
- * the keyspace for itself. What a handler asks of the process around it, it asks of a process state of this thread's
- * own, so a file can neither stop the server nor show up in its statistics.
+ * the keyspace for itself. Handlers get a process state that belongs to this thread, so the commands of a file can
+ * neither stop the server nor show up in its statistics.
  */
 
 import { createReplayTable } from '../commands/commands.js';
@@ -36,9 +36,9 @@ import { FileSource } from '../system/files.js';
 import { compactShard } from './compact-shard.js';
 import { LoadDelay } from './load-delay.js';
 
-/** Between two looks at how far it is. */
+/** Bytes between two progress reports. */
 const PROGRESS_BYTES = 1 << 20;
-/** Commands that failed, of which the log tells. */
+/** Failed commands that the log mentions at most. */
 const WARNINGS_MAX = 10;
 
 export interface ReplayFile {
@@ -50,11 +50,11 @@ export interface ReplayFile {
 export interface ReplayRequest {
   readonly keyspace: KeyspaceHandle;
   readonly configuration: ConfigSnapshot;
-  /** In their order. */
+  /** In the order of writing. */
   readonly files: readonly ReplayFile[];
   /** Reads up to the first annotation with a later time, in seconds since the epoch. */
   readonly untilSeconds: number;
-  /** Where to say how far it is: a PersistenceState. */
+  /** Where to report the progress: a PersistenceState. */
   readonly progress: HeededBlock;
   /** The configuration in force: a SharedConfig. */
   readonly sharedConfig: HeededBlock;
@@ -66,7 +66,7 @@ export interface ReplayResult {
   /** One line that says what can't be loaded; '' if all could, up to where the last file that was read ends. */
   readonly failure: string;
   readonly warnings: readonly string[];
-  /** How the last file that was read ended, which it was, and the offset up to which it counts. */
+  /** The last file that was read: how it ended, its index, and the offset up to which it is valid. */
   readonly end: AofEnd;
   readonly file: number;
   readonly offset: number;
@@ -85,10 +85,10 @@ const NO_MESSAGES: MessageOutput<Session> = {
   deliver: () => {},
 };
 
-/** Nothing is sent anywhere. */
-/** Blocks. */
+/** Blocks that are freed at a time. */
 const FREED_PER_STEP = 65536;
 
+/** Nothing is sent anywhere. */
 const NO_TRANSFERS: Transfers = {
   start: () => ({ id: 0, result: { failure: TransferFailure.Connecting, preambleError: '', replies: [] } }),
   collect: () => {},
@@ -110,7 +110,7 @@ class Replay {
   private readonly executor: Executor;
   private readonly delay: LoadDelay;
   private readonly warnings: string[] = [];
-  /** The command for which shards were compacted last, and which ones. */
+  /** Offset of the command for which shards were compacted last, and those shards. */
   private compactedFor = -1;
   private readonly compacted = new Set<Shard>();
   private firstTimestamp = -1;
@@ -121,7 +121,7 @@ class Replay {
     this.progress = progress;
     this.delay = new LoadDelay(request.sharedConfig);
     const config = new Config(request.configuration);
-    // What a FLUSHALL of the past has written is not to be written again.
+    // Without save points, a FLUSHALL that is run again does not write an empty snapshot.
     config.savePoints = [];
     const settings = { ...defaultSettings(), isReplaying: true };
     config.copyTo(settings);
@@ -131,7 +131,7 @@ class Replay {
     const table = createReplayTable(config.renamedCommands);
     const services = replayServices(config, table);
     this.context = new CommandContext(this.keyspace, table, new ReplyWriter(), services, counters);
-    // Nobody else uses the shards, or whoever has asked for this holds their locks: handlers must not take them.
+    // No other thread uses the shards, or the caller holds their locks: handlers must not take them.
     this.context.locks.assumeAll();
     this.executor = new Executor(this.context);
   }
@@ -196,8 +196,8 @@ class Replay {
   }
 
   /**
-   * Whether the command at an offset, which has failed, has found no memory in a shard that now has more: what is free of
-   * it is in one piece.
+   * Whether to run the failed command at an offset again: its shard had no memory for it, but now has more, because
+   * large values were freed or the free memory was made one piece.
    */
   private mayTryAgain(offset: number): boolean {
     if (!this.replyError.startsWith('OOM ')) return false;
@@ -209,21 +209,21 @@ class Replay {
       this.free();
       return true;
     }
-    // Images that a snapshot has left are in the arena, too.
+    // A shard with a snapshot is not compacted: its arena may hold images, too.
     if (compacted.has(shard) || shard.snapshot.state !== SnapshotState.None) return false;
     compacted.add(shard);
     compactShard(this.keyspace, shard, Date.now());
     return true;
   }
 
-  /** Frees large values that are gone. The workers, which do this otherwise, wait for the end. */
+  /** Frees large values that were deleted. Usually workers do this, but they wait until loading ends. */
   private free(): void {
     for (const { lazyFree } of this.keyspace.shards) {
       while (lazyFree.pendingCount > 0) lazyFree.step(FREED_PER_STEP);
     }
   }
 
-  /** What to do about the command that the executor stopped at. */
+  /** Throws for the command that the executor stopped at, or notes a warning. */
   private judge(path: string, offset: number): void {
     const { problem } = this.executor.logReplay;
     const error = this.replyError;
@@ -244,7 +244,7 @@ const NO_OTHERS = {
   mayWait: () => false,
 };
 
-/** What handlers ask of the process, where there is nobody to serve. */
+/** The process state that handlers use, without any clients. */
 function replayServices(config: Config, table: CommandTable): ServerServices {
   const state = new ProcessState(createProcessState(Attention.create(2), 1, table.size), 0, () => {});
   const clientRows = new ClientRows(state.clients, 0);
@@ -276,7 +276,7 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
     wakeWorker: () => {},
     workerCount: 1,
     multiplexingApi: '',
-    // A string was allowed when it was made.
+    // The limit was checked when a client sent the string.
     maxBulkLengthBytes: 2 ** 31 - 1,
     workerIndex: 0,
     sessions,

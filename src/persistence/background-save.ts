@@ -1,6 +1,6 @@
 /**
- * BGSAVE's and BGREWRITEAOF's part of the work: the persistence thread writes the keys as they were when the snapshot began
- * (keyspace/shard-snapshot.ts), a little at a time under a shard's lock, and to the file without any lock.
+ * The work of BGSAVE and BGREWRITEAOF: the persistence thread collects the keys as they were when the snapshot began
+ * (keyspace/shard-snapshot.ts), a little at a time under a shard's lock, and writes to the file without any lock.
  */
 
 import path from 'node:path';
@@ -26,7 +26,7 @@ import { ProcessorShare, type Scheduler } from './processor-share.js';
 import { backgroundFileName, replicaFileName, SnapshotFile, SnapshotPipe } from './snapshot-file.js';
 import { historyAt } from './snapshot-history.js';
 
-/** What is done under one hold of a lock: so many lines of a table, or until so many bytes have come together. */
+/** Limits of one lock hold: lines of a table, bytes of output. */
 const LINES_PER_HOLD = 8;
 const BYTES_PER_HOLD = 8 * 1024;
 
@@ -42,7 +42,7 @@ const ENDED: Readonly<Record<SnapshotPurpose, string>> = {
   [SnapshotPurpose.Replicas]: 'Background transfer',
 };
 
-/** What the persistence thread is started with. */
+/** Options with which the persistence thread is started. */
 export interface PersistenceOptions {
   readonly keyspace: KeyspaceHandle;
   readonly state: ProcessStateHandle;
@@ -61,7 +61,7 @@ export class BackgroundSave {
   private readonly sharedConfig: SharedConfig;
   private config: Config;
 
-  // Of the save that runs.
+  // State of the running save.
   private writer: SnapshotWriter | null = null;
   private failure = '';
   private database = -1;
@@ -127,11 +127,11 @@ export class BackgroundSave {
     else if (isGood) this.control.noteSave();
     if (file instanceof SnapshotPipe) file.close();
     state.finish(isGood);
-    // Whoever sees a line sees what it tells of in INFO, too.
+    // Logged last, so that INFO already shows the result when a line appears.
     for (const [line, level] of lines) log(line, level);
   }
 
-  /** What the log is to have of the end of the snapshot. */
+  /** The log lines about the end of the snapshot. */
   private endOf(isGood: boolean): [line: string, level: LineLevel][] {
     const { state } = this;
     const { purpose } = state;
@@ -170,7 +170,7 @@ export class BackgroundSave {
   private rewriteEnded(isGood: boolean): void {
     const { appendOnly } = this;
     appendOnly.rewriteEnded(isGood || this.state.isCancelled);
-    // What is recorded is of no use before it has a base.
+    // Increments without a base are useless, so another rewrite is scheduled.
     if (!isGood && appendOnly.mode === AppendOnlyMode.WaitsForBase) appendOnly.isRewriteScheduled = true;
   }
 
@@ -242,7 +242,7 @@ export class BackgroundSave {
 
   /**
    * Visits all keys: to write them or, once the save has failed, only to mark them. The shards take turns, so that
-   * whoever waits for a shard's lock gets it before it is wanted here again.
+   * a thread that waits for a shard's lock gets it before this thread wants it again.
    */
   private visitAll(): void {
     let unfinished = [...this.keyspace.shards];
@@ -276,7 +276,7 @@ export class BackgroundSave {
     return hasMore;
   }
 
-  /** Visits the first of a shard's long keys; the file has nothing else before that is done. */
+  /** Visits the first of a shard's long keys; nothing else goes to the file until that key is finished. */
   private visitLongKey(shard: Shard): void {
     const { snapshot } = shard;
     this.shard = shard;
@@ -381,7 +381,7 @@ export class BackgroundSave {
     }
   }
 
-  /** Brings what has gathered to the file. Holds no lock. */
+  /** Writes the gathered output to the file. Called without any lock. */
   private flush(): void {
     try {
       this.writer?.flushIfLong();

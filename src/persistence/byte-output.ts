@@ -1,10 +1,10 @@
-/** Bytes that gather in a buffer that grows. What a form has to add to that is in the subclasses. */
+/** Collects bytes in a buffer that grows. Subclasses add the encodings of their forms. */
 
 import { copyBytes } from '../structures/copy.js';
 
 const INITIAL_BYTES = 4096;
 
-/** Of what gathers for a file, so much goes to it at a time. */
+/** Output for a file is written to it in pieces of at least this size. */
 export const FLUSH_BYTES = 256 * 1024;
 
 export class ByteOutput {

@@ -43,7 +43,7 @@ export class CommandOutput extends ByteOutput {
     this.endLine();
   }
 
-  /** A double as an argument, so that the same double is read. */
+  /** A double as an argument, in a text that reads back as the same double. */
   double(value: number): void {
     if (Number.isSafeInteger(value) && !Object.is(value, -0)) this.integer(value);
     else this.text(formatDouble17(value));

@@ -1,8 +1,7 @@
 /**
  * Writes keys as the commands that make them, as Redis 7.0 reads them from the base file of an append-only file
- * (`aof-use-rdb-preamble no`): SET, RPUSH, SADD, ZADD and HMSET, with some elements each, then PEXPIREAT; for streams see
- * stream-command-writer.ts. Fields that
- * expire take one HPEXPIREAT each, which Redis knows since 7.4.
+ * (`aof-use-rdb-preamble no`): SET, RPUSH, SADD, ZADD and HMSET, with some elements each, then PEXPIREAT; for streams
+ * see stream-command-writer.ts. Each field that expires takes a HPEXPIREAT, which Redis knows since 7.4.
  */
 
 import {
@@ -28,10 +27,10 @@ import type { KeyWriter, SnapshotWriter, SnapshotWriterOptions } from './key-for
 import { checkElements } from './key-tally.js';
 import { StreamCommandWriter } from './stream-command-writer.js';
 
-/** So many elements (fields with their values, members with their scores) go into one command. */
+/** Elements (fields with their values, members with their scores) in one command. */
 const ELEMENTS_PER_COMMAND = 64;
 
-/** Position 0 is none. */
+/** Not 0, which means none. */
 const ROOM_OFFSET = 8;
 
 export class CommandKeyWriter implements KeyWriter {
@@ -39,11 +38,11 @@ export class CommandKeyWriter implements KeyWriter {
   private readonly cursor = new SortedSetCursor();
   private readonly element = new ElementView();
   /**
-   * Readers of packed lists, by shard. A worker writes a key in the midst of a command, which may have something in
-   * the readers that the shard's values have.
+   * Own readers of packed lists, one per shard: a worker may write a key in the middle of a command that still uses
+   * the readers of the shard's own values.
    */
   private readonly readers: PackedList[] = [];
-  /** Where compressed chunks of lists are unpacked, for the same reason, and who reads them there. */
+  /** Own buffer for unpacking compressed chunks of lists, for the same reason, and the reader of that buffer. */
   private readonly room = new ShardMemory(new SharedArrayBuffer(ROOM_OFFSET + READING_ROOM_BYTES));
   private roomReader: PackedList | null = null;
 
@@ -55,7 +54,7 @@ export class CommandKeyWriter implements KeyWriter {
   /** Arguments that make one element. */
   private argsPerElement = 1;
   private elementsAnnounced = 0;
-  /** Elements that the commands so far have no room for, and those that the last one still waits for. */
+  /** Elements not covered by the commands begun so far, and elements that the last command still expects. */
   private elementsLeft = 0;
   private elementsAwaited = 0;
 
@@ -194,7 +193,7 @@ export class CommandKeyWriter implements KeyWriter {
     this.elementsAwaited = 0;
   }
 
-  /** Throws if not all elements have come for which commands were begun. */
+  /** Throws if fewer elements were written than `begin` announced. */
   private end(): void {
     checkElements(this.elementsAnnounced - this.elementsLeft - this.elementsAwaited, this.elementsAnnounced);
   }
@@ -322,7 +321,7 @@ export class CommandKeyWriter implements KeyWriter {
       this.packedSortedSet(sortedSets.blockOf(reference));
       return;
     }
-    // From the greatest on: whoever loads them inserts each before all others.
+    // From the greatest on: then the loader always inserts at the front.
     sortedSets.seekLast(cursor, reference);
     do {
       this.beginElement();

@@ -8,7 +8,7 @@ import { type PersistenceState, SnapshotForm } from '../state/persistence-state.
 import { createKeyWriter, type KeyWriter } from './key-form.js';
 import { IncompleteSnapshotError } from './key-tally.js';
 
-/** A buffer that a large image has made longer is not kept. */
+/** A buffer that a large image has made longer than this is not kept. */
 const KEPT_BYTES_MAX = 1 << 20;
 
 export class SnapshotImageWriter implements ImageWriter {
@@ -16,7 +16,7 @@ export class SnapshotImageWriter implements ImageWriter {
   private readonly state: PersistenceState;
   private compresses = true;
   private form = SnapshotForm.Rdb;
-  /** Made anew when something about it has changed. */
+  /** Null or for another form: `begin` creates a new one. */
   private keys: KeyWriter | null = null;
   private readonly records = new Int32Array(1);
 
@@ -61,7 +61,7 @@ export class SnapshotImageWriter implements ImageWriter {
     return keys.output;
   }
 
-  /** What writes in the form of the snapshot; its output is empty. */
+  /** Returns the key writer for the snapshot's form, with empty output. */
   private begin(): KeyWriter {
     const { form } = this.state;
     let { keys } = this;

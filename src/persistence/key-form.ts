@@ -1,9 +1,9 @@
 /**
  * The forms in which keys are written: RDB (rdb-writer.ts) and the commands that make the keys (command-writer.ts).
- * In either form keys come in any order, and a key's bytes depend on nothing that was written before it. So those of a
- * key that a worker has written early (image-writer.ts) can be put anywhere between others of its database. The same
- * goes for the elements of a long key between its head and its end, but for the chunks of a list and the blocks of a
- * stream, which have an order.
+ * In either form keys may come in any order, and a key's bytes do not depend on what was written before. So a key
+ * that a worker has written early (image-writer.ts) can be put anywhere between the other keys of its database. The
+ * same holds for the elements of a long key between its head and its end, except for the chunks of a list and the
+ * blocks of a stream, which have an order.
  */
 
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
@@ -45,13 +45,13 @@ export interface SnapshotWriter {
   begin(nowMs: number, usedBytes: number, hasExpiringFields: boolean): void;
   /** Libraries of functions. */
   functions(sources: readonly Uint8Array[]): void;
-  /** Begins a database. The two numbers are hints for whoever loads it. */
+  /** Begins a database. The two numbers are hints for the loader. */
   database(database: number, keys: number, volatileKeys: number): void;
   /** Goes on with a database that was begun before. */
   select(database: number): void;
   /** Writes a key with its value. The shard's lock is held. */
   key(shard: Shard, entry: number, nowMs: number): void;
-  /** Hands out what has gathered, if it is much. Call it after every key or two. */
+  /** Flushes the output if it is long. Call it after every key or two. */
   flushIfLong(): void;
   end(): void;
 }
@@ -73,9 +73,9 @@ export interface SnapshotWriterOptions {
   readonly hasChecksum: boolean;
   /** `aof-timestamp-enabled`: a file of commands begins with its time. */
   readonly hasTimestamp?: boolean;
-  /** Where in which history the data is, for whoever goes on with a stream from there. */
+  /** Replication id and offset of the data, from which a replica can continue the stream. */
   readonly replication?: SnapshotHistory | null;
-  /** Takes what has gathered; the bytes are void afterwards. */
+  /** Takes the gathered bytes, which are valid only during the call. */
   readonly flush: (bytes: Uint8Array) => void;
 }
 

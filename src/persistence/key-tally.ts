@@ -1,10 +1,10 @@
 /**
- * Counts the keys that a snapshot is given, database by database, against those that the keyspace had at its moment. A
- * file that is short of one, or has one twice, must never take the place of an older one. Whoever loads a file counts
- * likewise what it announces.
+ * Compares, database by database, the number of keys written to a snapshot with the number that the keyspace had at its
+ * moment. A file that lacks a key, or has one twice, must never replace an older file. The loader uses a tally, too, to
+ * compare the keys of a file with the number that it announces.
  */
 
-/** A snapshot, or the payload of a key, that is not what the keyspace has. Whatever took it is at fault, not the disk. */
+/** A snapshot, or the payload of a key, that differs from the keyspace. The code is at fault, not the disk. */
 export class IncompleteSnapshotError extends Error {
   readonly problem: string;
 
@@ -18,7 +18,7 @@ export class KeyTally {
   private readonly expected: number[] = [];
   private readonly written: number[] = [];
 
-  /** Forgets all; to begin with, a snapshot has no keys in any of so many databases. */
+  /** Starts a new count for so many databases, without any keys. */
   begin(databaseCount: number): void {
     this.expected.length = 0;
     this.written.length = 0;
@@ -28,7 +28,7 @@ export class KeyTally {
     }
   }
 
-  /** The snapshot has to have `keys` more keys in a database. */
+  /** Expects `keys` more keys in a database. */
   expect(database: number, keys: number): void {
     this.expected[database] += keys;
   }
@@ -38,7 +38,7 @@ export class KeyTally {
     return this.expected[database];
   }
 
-  /** A key of a database was written. */
+  /** Counts a written key of a database. */
   add(database: number): void {
     this.written[database]++;
   }
@@ -58,7 +58,7 @@ export class KeyTally {
   }
 }
 
-/** Throws an IncompleteSnapshotError if a value was written with another number of elements than it was announced with. */
+/** Throws an IncompleteSnapshotError if a value was written with more or fewer elements than were announced. */
 export function checkElements(written: number, announced: number): void {
   if (written === announced) return;
   throw new IncompleteSnapshotError(`a value has ${announced} elements, ${written} were written`);

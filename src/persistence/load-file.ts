@@ -1,4 +1,4 @@
-/** Loads an RDB file into a keyspace that nobody else uses meanwhile. */
+/** Loads an RDB file into a keyspace that no other thread uses meanwhile. */
 
 import type { Keyspace } from '../keyspace/keyspace.js';
 import { FileSource } from '../system/files.js';
@@ -12,7 +12,7 @@ export interface LoadOptions {
   /** `rdbchecksum` */
   readonly hasChecksum: boolean;
   readonly nowMs: number;
-  /** Keys that are past their expiry are left out. Not where a log that follows tells when they went. */
+  /** Leaves out expired keys. Off if a log follows, which says when they were deleted. */
   readonly dropsExpired: boolean;
 }
 
@@ -23,19 +23,19 @@ export interface LoadResult {
   readonly keysExpired: number;
   /** Keys that the file has. */
   readonly keysSeen: number;
-  /** Offset in the file of what comes after the snapshot: its end, or commands. Of a failure: where it was found. */
+  /** Offset behind the snapshot, where the file ends or commands follow. After a failure: where it was found. */
   readonly endOffset: number;
   /** When the snapshot was begun, in seconds since the epoch; -1 if the file does not say. */
   readonly savedAtSeconds: number;
   /** What the file says of replication (snapshot-history.ts); null if it says nothing. */
   readonly replication: SnapshotHistory | null;
-  /** The sources of libraries of functions, which whoever loads the file has to compile. */
+  /** The sources of libraries of functions, which the caller has to compile. */
   readonly functions: readonly Uint8Array[];
 }
 
 /**
- * Why a file can't be loaded that several threads have read, '' if it could. All of them read the same bytes, but whoever passes
- * over a value may find only later, in another key, that it is damaged: so it is the failure that comes first in the file.
+ * Why a file that several threads have read can't be loaded; '' if it can. All read the same bytes, but a thread that
+ * skips a damaged value may notice the damage only later, in another key: so the earliest failure in the file counts.
  */
 export function earliestFailure(results: readonly LoadResult[]): string {
   const failed = results.filter(({ failure }) => failure !== '');
@@ -44,11 +44,11 @@ export function earliestFailure(results: readonly LoadResult[]): string {
 }
 
 /**
- * Reads a file from its beginning to its end without building anything: whether it can be loaded, as far as that can be told
- * without its values, and how many keys it has.
+ * Reads a whole file without building anything, to find out how many keys it has and whether it can be loaded, as far
+ * as that can be told without its values.
  */
 export function examineFile(keyspace: Keyspace, options: LoadOptions): LoadResult {
-  // The keys of no shard.
+  // This part owns no shard.
   const part = { part: keyspace.shards.length, partCount: 2 * keyspace.shards.length };
   let source: FileSource | null = null;
   let reader: RdbReader | null = null;
@@ -145,7 +145,7 @@ function historyOf(fields: ReadonlyMap<string, string>): SnapshotHistory | null 
   return { id, offset, database };
 }
 
-/** Tells, in Redis's words, what a file says of itself. */
+/** Logs, in Redis's words, an auxiliary field of a file. */
 function logField(name: string, value: string, nowMs: number, log: Log): void {
   switch (name) {
     case 'redis-ver':

@@ -1,10 +1,10 @@
 /**
- * Looks at the keys that come next in a snapshot: to which shard each belongs, what its hash is and where it ends. A
- * thread that loads other shards then passes over it without another look, and the lines of the table that the
- * others will go to are fetched side by side. One at a time, waiting for them would be a third of loading.
+ * Looks at the next keys of a snapshot: to which shard each belongs, what its hash is and where it ends. A thread
+ * that does not own the shard then skips the key without another look. For the keys that it owns, the table lines
+ * they will go to are fetched together: fetched one by one, waiting for them would be a third of loading.
  *
  * It reads only what is in the input's buffer, and stops at whatever is not common: integers as keys, values of many
- * parts, damage. What it has not seen is read without its help.
+ * parts, damage. Keys that it has not seen are read without its help.
  */
 
 import type { Keyspace } from '../keyspace/keyspace.js';
@@ -12,7 +12,7 @@ import { hashBytes, keySlot } from '../memory/hash.js';
 import { RdbEncoding, RdbOpcode, RdbType } from './rdb-format.js';
 import type { RdbInput } from './rdb-input.js';
 
-/** Keys in one look. */
+/** Most keys in one look. */
 const KEYS_MAX = 64;
 /** The longest header of a string: an encoding and two lengths. */
 const HEADER_BYTES_MAX = 19;
@@ -46,7 +46,7 @@ export class LoadLookAhead {
     return shardIndex % this.partCount === this.part;
   }
 
-  /** Whether the key of `database` whose type is at `offset`, and has just been read, was seen. Looks further if need be. */
+  /** Whether the look covers the key of `database` whose type, just read, is at `offset`. Looks further if need be. */
   knows(offset: number, database: number): boolean {
     const { starts } = this;
     while (this.current < this.count && starts[this.current] < offset) this.current++;
@@ -60,7 +60,7 @@ export class LoadLookAhead {
     return this.shardIndexes[this.current];
   }
 
-  /** Only of keys of the own shards. */
+  /** Valid only for keys of own shards. */
   get hash(): number {
     return this.hashes[this.current];
   }
@@ -106,7 +106,7 @@ export class LoadLookAhead {
     this.sink = sink;
   }
 
-  /** Goes on to the type of a key whose value is one string, and whose header is in the buffer; false if that's not what comes. */
+  /** Skips opcodes up to the type of a key whose value is one string; false if other data or the buffer's end comes. */
   private passOpcodes(bytes: Uint8Array, view: DataView, end: number): boolean {
     while (this.position + HEADER_BYTES_MAX < end) {
       switch (bytes[this.position] as RdbOpcode | RdbType) {

@@ -32,7 +32,7 @@ export class BlockWalk {
   private at = 0;
   private end = 0;
   private width = 0;
-  /** A zipmap's next string is a value, which has a byte of free bytes before it. */
+  /** The next string of a zipmap is a value, which is preceded by a byte that counts its free bytes. */
   private isValue = false;
 
   /** Begins at the first element of a block, which must stay where it is. */

@@ -1,23 +1,23 @@
 /**
  * How the persistence thread shares the processors with the threads that serve clients.
  *
- * A thread that is woken up on the processor where this one runs waits for the scheduler's next tick, some milliseconds,
- * unless this one yields; so it yields again and again, holding no lock. And while others want the processors too, it
- * sleeps whenever it has had more than its share of the time: each of its turns costs the others more than the time
- * it takes.
+ * A thread that is woken up on the processor where this one runs waits for the scheduler's next tick (some
+ * milliseconds) unless this one yields; so it yields again and again, holding no lock. And while others want the
+ * processors too, it sleeps whenever it has had more than its share of the time: each of its turns costs the others
+ * more than the time it takes.
  *
- * If nobody is in its way, others may still have to share a processor while it has one for itself: the scheduler
- * takes that for even. So it sleeps for a moment then, too, only less often, and the scheduler moves one of them here.
- * Where there is nobody to move, that costs a tenth of the time.
+ * Even if this thread never waits, others may have to share a processor while it has one for itself: the scheduler
+ * regards that as balanced. So it sleeps for a moment then, too, only less often, and the scheduler moves one of the
+ * others to this processor. If there is no other thread to move, the sleeping costs a tenth of the time.
  */
 
 import { sleep } from '../system/wait.js';
 
-/** Of the time, while others want the processors too. */
+/** Fraction of the time while others want the processors too. */
 const SHARE = 0.36;
-/** Somebody is in its way if it waits for more than this part of the time. */
+/** The thread is disturbed if it waits for a processor for more than this fraction of its working time. */
 const DISTURBED_SHARE = 0.1;
-/** Work after which it looks whether to sleep, and work after which it sleeps though nobody is in the way. */
+/** Time between checks whether to sleep, and work after which the thread sleeps even if it is undisturbed. */
 const LOOK_MS = 0.1;
 const UNDISTURBED_MS = 2;
 const SLEEP_MS = 0.2;
@@ -37,7 +37,7 @@ export class ProcessorShare {
   private startMs = 0;
   private cpuStartMs = 0;
   private lookedMs = 0;
-  /** When it slept last, or began: what it had worked until then, and the time. */
+  /** At its last sleep, or its beginning: the work done until then, and the time. */
   private sleptWorkedMs = 0;
   private sleptMs = 0;
 
@@ -48,7 +48,7 @@ export class ProcessorShare {
     this.sleep = sleepFor;
   }
 
-  /** A piece of work begins that may take seconds. */
+  /** Begins a piece of work that may take seconds. */
   begin(): void {
     this.startMs = this.now();
     this.cpuStartMs = this.scheduler?.threadCpuMs() ?? 0;

@@ -16,11 +16,11 @@
 
 /** The version that is written: what Redis 7.0 reads. */
 export const RDB_VERSION = 10;
-/** The one that is written if there are hashes with fields that expire, which Redis reads since 7.4. */
+/** The version that is written if hashes have fields that expire, which Redis reads since 7.4. */
 export const RDB_VERSION_FIELD_EXPIRY = 12;
-/** That of a payload with a stream that has producers, which Redis reads since 8.6. */
+/** The version of a payload with a stream that has producers, which Redis reads since 8.6. */
 export const RDB_VERSION_PRODUCERS = 13;
-/** That of a payload with a stream of which something was given back, which Redis reads since 8.8. */
+/** The version of a payload with a stream that has entries given back (XNACK), which Redis reads since 8.8. */
 export const RDB_VERSION_GIVEN_BACK = 14;
 /** The newest version of Redis whose opcodes and types are known: that of 8.8. */
 export const RDB_VERSION_KNOWN = 14;
@@ -50,7 +50,7 @@ export function isValkeyVersion(version: number): boolean {
   return version >= RDB_VERSION_VALKEY;
 }
 
-/** Whether all that a file or payload of a version may have is known here, by name at least. */
+/** Whether everything that a file or payload of a version may contain is known here, at least by name. */
 export function isKnownVersion(version: number): boolean {
   return version <= (isValkeyVersion(version) ? RDB_VERSION_VALKEY_KNOWN : RDB_VERSION_KNOWN);
 }
@@ -152,7 +152,7 @@ export const COMPRESSED_BYTES_MIN = 21;
 /** No string is longer, whatever a file says. */
 export const STRING_BYTES_MAX = 0x7f000000;
 
-/** What a file or a payload has that makes it unreadable; the message ends with the offset where it is known. */
+/** Why a file or a payload is unreadable; the message ends with the offset if that is known. */
 export class RdbError extends Error {}
 
 /** No memory for a value; nothing of it is left. */

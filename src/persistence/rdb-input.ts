@@ -13,7 +13,7 @@ const BUFFER_BYTES = 1 << 20;
 /** A buffer that one long string has made larger than this is given up afterwards. */
 const KEEP_BYTES_MAX = 16 << 20;
 const SCRATCH_BYTES = 64;
-/** LZF's best is three bytes for 264. */
+/** LZF compresses at best 264 bytes to three. */
 const LZF_RATIO_MAX = 264;
 
 /** A string that was read: `lengthBytes` bytes of `bytes` from `offset` on. */
@@ -39,7 +39,7 @@ export class RdbString {
     this.lengthBytes = lengthBytes;
   }
 
-  /** Makes the string `lengthBytes` bytes of its own memory, contents undefined. */
+  /** Makes the string `lengthBytes` bytes in its own memory, with undefined contents. */
   own(lengthBytes: number): Uint8Array {
     const isTooLarge = this.scratch.length > KEEP_BYTES_MAX && lengthBytes <= KEEP_BYTES_MAX;
     if (lengthBytes > this.scratch.length || isTooLarge) {
@@ -50,7 +50,7 @@ export class RdbString {
     return this.scratch;
   }
 
-  /** Moves the string to memory of its own, where it stays whatever is read next. */
+  /** Moves the string to memory of its own, where later reads do not overwrite it. */
   keep(): void {
     const { bytes, offset, lengthBytes } = this;
     if (bytes === this.scratch) return;
@@ -89,7 +89,7 @@ export class RdbInput {
   /** Index up to which the bytes are in the checksum. */
   private checksummed: number;
   private readonly checksum = new Crc64();
-  /** Off: `checksumMatches` has no answer. */
+  /** If off, `checksumMatches` is always true. */
   private readonly hasChecksum: boolean;
   /** The last length was no length but an RdbEncoding. */
   private isEncoded = false;
@@ -118,7 +118,7 @@ export class RdbInput {
     return new RdbInput(null, bytes, offset, offset + lengthBytes, false);
   }
 
-  /** Another reading of the same source, from an offset on; the offsets stay the same. */
+  /** A second input that reads the same source from an offset on; offsets mean the same in both. */
   from(offset: number): RdbInput {
     if (this.source === null) return new RdbInput(null, this.bytes, offset, this.end, false);
     const input = RdbInput.fromSource(this.source, false);
@@ -266,7 +266,7 @@ export class RdbInput {
     return this.view.getBigUint64(this.position - 8);
   }
 
-  /** A number of things that take at least `bytesEach` bytes each. */
+  /** A number of items that take at least `bytesEach` bytes each. */
   count(bytesEach: number): number {
     const at = this.offset;
     const count = this.length();
@@ -274,7 +274,7 @@ export class RdbInput {
     return count;
   }
 
-  /** Reads a string in any form. It may lie in the input's buffer: the next reading ends it, unless it is kept. */
+  /** Reads a string in any form. It may lie in the input's buffer: then it is valid until the next read, or `keep`. */
   string(target: RdbString): void {
     const at = this.offset;
     const length = this.lengthOrEncoding();

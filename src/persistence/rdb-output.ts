@@ -13,7 +13,7 @@ const LENGTH_BYTES_MAX = 9;
 /** A longer string is no int32. */
 const INTEGER_TEXT_BYTES_MAX = 11;
 /**
- * Of a string that is so long, a sample is compressed first: to try all of it takes seconds for hundreds of megabytes,
+ * From this length on, a sample is compressed first: trying a whole string of hundreds of megabytes takes seconds,
  * while the shard is locked, and images or archives get no shorter.
  */
 const SAMPLED_BYTES_MIN = 1 << 20;
@@ -135,7 +135,7 @@ export class RdbOutput extends ByteOutput {
       return false;
     const start = this.length;
     const fixedHeadBytes = 1 + lengthFieldBytes(lengthBytes);
-    // Compressed to where it belongs if it gets half as long; else it may have to move.
+    // Compressed right into its final place if it becomes half as long; otherwise it may have to be moved.
     const from = start + fixedHeadBytes + lengthFieldBytes(lengthBytes >> 1);
     this.reserve(1 + 2 * LENGTH_BYTES_MAX + lengthBytes);
     const compressed = lzfCompress(source, view, offset, lengthBytes, this.bytes, from, lengthBytes - 4);

@@ -1,5 +1,5 @@
 /**
- * Loads an RDB file into a keyspace that nobody else uses meanwhile: at start, or with all locks held.
+ * Loads an RDB file into a keyspace that no other thread uses meanwhile: at start, or with all locks held.
  *
  * Several threads may load one file together: each reads all of it, but builds only the keys of its own shards.
  * Passing over a value costs next to nothing beside building it.
@@ -57,12 +57,12 @@ export interface RdbReaderOptions {
   readonly partCount: number;
   /** Keys that are past their expiry are left out. */
   readonly dropsExpired: boolean;
-  /** A key that is there already is replaced; otherwise it is an error. */
+  /** Replaces a key that exists already; if off, such a key is an error. */
   readonly replaces: boolean;
-  /** Something that is left out. */
+  /** Reports something that is left out. */
   readonly warn: (text: string) => void;
   readonly onProgress: (() => void) | null;
-  /** An auxiliary field was read. */
+  /** Called for each auxiliary field. */
   readonly onField?: (name: string, value: string) => void;
   /** Called after each key. */
   readonly pause?: () => void;
@@ -131,7 +131,7 @@ export class RdbReader {
     }
   }
 
-  /** A value that is short may have taken whole keys for its elements. It's no error: who writes a file may only guess. */
+  /** A value that lacks elements may have read whole keys as elements. Only a warning, since counts may be guesses. */
   private compareCounts(): void {
     for (const { database, expected, written } of this.tally.differences()) {
       if (expected > 0)
@@ -239,11 +239,11 @@ export class RdbReader {
     this.hasLeftOutMetadata = true;
   }
 
-  /** Passes over data of a module that has none; it is written all the same. */
+  /** Skips the data of a module that has none; modules write an empty part all the same. */
   private skipEmptyModuleData(at: number): void {
     const { input } = this;
     const name = this.moduleName();
-    // When it is to be loaded: before or behind the keys.
+    // This part says when to load the data: before or behind the keys.
     this.skipModulePart();
     if (this.skipModulePart()) input.fail(`data of the module ${name} is not supported`, at);
   }
@@ -289,13 +289,13 @@ export class RdbReader {
     return true;
   }
 
-  /** A time as a key's expiry: what is before the epoch is long past. */
+  /** A time as a key's expiry; a time before the epoch becomes 0, which is past as well. */
   private expiry(ms: number, at: number): number {
     if (!Number.isSafeInteger(ms)) this.input.fail('absurd expiry', at);
     return Math.max(ms, 0);
   }
 
-  /** With a history, those whose file this is go on with it: keys go as they do later, so that replicas hear of it. */
+  /** A file with a replication id continues a history: expired keys are deleted later, so that replicas are told. */
   private get dropsExpired(): boolean {
     return this.options.dropsExpired && !this.fields.has('repl-id');
   }
@@ -311,7 +311,7 @@ export class RdbReader {
     this.options.onField?.(name, value);
   }
 
-  /** Makes room for as many keys as the file says the database has, if it can have them. */
+  /** Reserves room for the announced keys of a database, but not for more than the rest of the file can hold. */
   private expectKeys(count: number): void {
     const { database, input, keyspace } = this;
     this.tally.expect(database, count);
@@ -319,7 +319,7 @@ export class RdbReader {
     for (const shard of this.ownShards()) shard.dictionary.reserve(shard.root(database), expected);
   }
 
-  /** Gives back the room of databases for whose keys none came. */
+  /** Gives back the room reserved for databases that got no keys. */
   private releaseUnused(): void {
     for (const shard of this.ownShards()) {
       for (let database = 0; database < shard.databaseCount; database++) {
@@ -367,8 +367,8 @@ export class RdbReader {
   }
 
   /**
-   * The error with the key in whose value it was found, and the one before it. A value that is short takes what follows for its
-   * elements, and the key that comes next begins somewhere in the midst of another: so either may be the damaged one.
+   * Adds to the error the key in whose value it was found, and the key before it. A value that lacks elements reads
+   * what follows as elements, and the next key begins in the middle of another: so either may be the damaged one.
    */
   private located(error: RdbError): RdbError {
     const inKey = this.isInValue ? `key ${shown(this.key)}` : '';
@@ -377,7 +377,7 @@ export class RdbReader {
     return where === '' ? error : new RdbError(`${where} of database ${this.database}: ${error.message}`);
   }
 
-  /** Reads a key once more. */
+  /** Reads a key at an offset again. */
   private keyAt(offset: number): RdbString {
     const key = new RdbString();
     const input = this.input.from(offset);

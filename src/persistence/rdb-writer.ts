@@ -13,7 +13,7 @@ import { RDB_MAGIC, RDB_VERSION, RDB_VERSION_FIELD_EXPIRY, RdbOpcode } from './r
 import { RdbOutput } from './rdb-output.js';
 import { ValueWriter } from './value-writer.js';
 
-/** With these, a file keeps how long keys have not been used or changed. */
+/** With these policies, a file records for how long keys have not been used or changed. */
 const IDLE_POLICIES: ReadonlySet<EvictionPolicy> = new Set([
   EvictionPolicy.AllKeysLru,
   EvictionPolicy.AllKeysLrm,
@@ -58,7 +58,7 @@ export class RdbWriter implements SnapshotWriter {
     this.output.text(value);
   }
 
-  /** Begins (or continues) a database. The two numbers are hints for whoever loads it. */
+  /** Begins (or continues) a database. The two numbers are hints for the loader. */
   database(database: number, keys: number, volatileKeys: number): void {
     const { output } = this;
     this.select(database);
@@ -77,7 +77,7 @@ export class RdbWriter implements SnapshotWriter {
     this.keys.write(shard, entry, nowMs);
   }
 
-  /** Hands out what has gathered, if it is much. Call it after every key or two. */
+  /** Flushes the output if it is long. Call it after every key or two. */
   flushIfLong(): void {
     if (this.output.length >= FLUSH_BYTES) this.flush();
   }

@@ -1,6 +1,6 @@
 /**
- * Snapshots as files. A new one is written beside the old one, brought to the disk, and only then takes its name, so
- * that there is a whole one at any moment.
+ * Snapshots as files. A new one is written beside the old one, synced to the disk, and only then renamed over it, so
+ * that a complete file exists at any moment.
  */
 
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
@@ -19,14 +19,14 @@ export interface SnapshotOptions {
   readonly form: SnapshotForm;
   /** It is the base of the append-only file. */
   readonly isAofBase: boolean;
-  /** As commands, it says when it was written. */
+  /** A file of commands says when it was written. */
   readonly hasTimestamp?: boolean;
   readonly compresses: boolean;
   readonly hasChecksum: boolean;
   readonly replication?: SnapshotHistory | null;
 }
 
-/** Of the snapshot that SAVE writes. */
+/** The options of the snapshot that SAVE writes. */
 export function snapshotOptions(config: Config, replication: SnapshotHistory | null = null): SnapshotOptions {
   return {
     fileName: config.snapshotFile,
@@ -42,7 +42,7 @@ export function snapshotOptions(config: Config, replication: SnapshotHistory | n
 export class SnapshotFile {
   readonly temporaryName: string;
   private readonly fileName: string;
-  /** -1 once it is closed: the number may be another thread's file then. */
+  /** -1 once it is closed, since the system may give the number to another thread's file. */
   private fd: number;
   lengthBytes = 0;
 
@@ -61,7 +61,7 @@ export class SnapshotFile {
     this.lengthBytes += bytes.length;
   }
 
-  /** Brings the file to the disk. Nothing more can be written. */
+  /** Syncs the file to the disk and closes it. */
   sync(): void {
     fsyncSync(this.fd);
     this.close();
@@ -80,18 +80,18 @@ export class SnapshotFile {
     closeSync(fd);
   }
 
-  /** Gives up: what was written vanishes. */
+  /** Gives up: closes and deletes the temporary file. */
   discard(): void {
     try {
       this.close();
       unlinkSync(this.temporaryName);
     } catch {
-      // It was renamed already, or somebody else has removed it.
+      // The file was renamed already, or was removed from outside.
     }
   }
 }
 
-/** The name of what a snapshot for replicas is sent from, if it goes to the disk first. */
+/** Name of the file from which a snapshot is sent to replicas, if it goes to the disk first. */
 export function replicaFileName(): string {
   return `temp-replicas-${process.pid}.rdb`;
 }
@@ -126,8 +126,8 @@ export function backgroundFileName(): string {
 }
 
 /**
- * Writes all keys to a file, which takes its name only if it is whole. The locks of all shards are held. Throws a system
- * error if it can't be written, an IncompleteSnapshotError if it does not have what the keyspace has.
+ * Writes all keys to a file, which gets its name only once it is complete. The locks of all shards are held. Throws a
+ * system error if it can't be written, an IncompleteSnapshotError if it lacks keys or elements of the keyspace.
  */
 export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs: number): number {
   const file = new SnapshotFile(options.fileName, `temp-${process.pid}.rdb`);
@@ -148,7 +148,7 @@ export function saveKeyspace(keyspace: Keyspace, options: SnapshotOptions, nowMs
       const position = new TablePosition();
       for (const shard of keyspace.shards) {
         const { dictionary, hashes } = shard;
-        // Fields past their expiry are saved as long as they are held, whatever this thread has looked at last.
+        // With time 0, fields past their expiry are saved, too, as long as they exist.
         hashes.nowMs = 0;
         const root = shard.root(database);
         for (position.toStart(); dictionary.readLine(root, position); ) {

@@ -1,4 +1,4 @@
-/** What a snapshot says of replication: of whose history it is, and how far. */
+/** What a snapshot says of replication: the id of its history and the offset that it has reached. */
 
 import type { JournalRing } from '../journal/journal-ring.js';
 import type { ReplicationState } from '../state/replication-state.js';

@@ -1,8 +1,8 @@
 /**
  * Writes streams as the commands that make them, as Redis 7.0 does: XADD for each entry, XSETID, and for each group
- * XGROUP CREATE, XGROUP CREATECONSUMER for each consumer, and XCLAIM for what is pending. What was given
- * back with XNACK takes an XNACK, which Redis knows since 8.8, what is known of producers XCFGSET and XIDMPRECORD of 8.6 and 8.8. Whoever runs these commands does not get what is pending but
- * deleted from the stream.
+ * XGROUP CREATE, XGROUP CREATECONSUMER for each consumer, and XCLAIM for what is pending. Entries given back take an
+ * XNACK, which Redis knows since 8.8; producers take XCFGSET and XIDMPRECORD, of 8.6 and 8.8. These commands do not
+ * restore entries that are pending but deleted from the stream.
  */
 
 import type { LongKey } from '../keyspace/long-key.js';
@@ -29,7 +29,7 @@ export class StreamCommandWriter {
     this.output = output;
   }
 
-  /** Says whose commands follow. */
+  /** Selects the key for the commands. */
   select(shard: Shard, keyAt: number, keyBytes: number): void {
     this.shard = shard;
     this.keyAt = keyAt;
@@ -103,8 +103,8 @@ export class StreamCommandWriter {
   }
 
   /**
-   * Writes what is known of producers: as far as the entries are there, up to the last id in the root of the stream, or of what
-   * is kept of it for a walk.
+   * Writes what is known of producers, for messages whose entry exists and is not newer than the last id in `root`: the
+   * root of the stream, or the one kept for a walk.
    */
   private writeProducers(reference: number, root: number): void {
     const { output, shard, id } = this;

@@ -8,10 +8,10 @@
  *     number of pending entries, for each: id (16 bytes), time of delivery (8 bytes), deliveries
  *     number of consumers, for each: name, when it was seen (8 bytes), number of pending entries, their ids
  *
- * When a consumer was last active has no place there; Redis takes the time when it was seen for it. If something was
- * given back by its consumer, that of Redis 8.8 is taken (type 27), and if the stream has producers, at least that of 8.6 (type 26):
- * there a consumer has the time when it was active, and behind all groups comes what is known of producers. In type 27 the
- * number and the ids of what was given back come behind the consumers of a group.
+ * That form has no place for when a consumer was last active; Redis uses the time when it was seen. A stream with
+ * producers takes at least the form of Redis 8.6 (type 26), and one with entries given back that of 8.8 (type 27):
+ * there a consumer has the time when it was active, and what is known of producers comes behind all groups. In type 27
+ * the number and the ids of entries given back come behind the consumers of a group.
  *
  *   seconds and number for which ids of producers are kept
  *   number of producers, for each: name, number of its ids, for each: name, id of the entry
@@ -34,7 +34,7 @@ import type { RdbOutput } from './rdb-output.js';
 const ID_BYTES = 16;
 /** Ids in one part of what is gathered. */
 const PART_IDS = 8192;
-/** Of what is gathered, so much is written under one hold of a lock. */
+/** Gathered ids that are written under one hold of a lock. */
 const IDS_PER_STEP = 1024;
 const KEPT_BYTES_MAX = 1 << 20;
 const lastId = new StreamId();
@@ -45,10 +45,10 @@ export function streamType(hasGivenBack: boolean, hasProducers: boolean): RdbTyp
   return hasProducers ? RdbType.StreamListpacks4 : RdbType.StreamListpacks2;
 }
 
-/** Ids of more entries that were given back are not sorted. */
+/** From this many given-back entries on, their ids are not sorted. */
 const SORTED_MAX = 2 ** 21;
 
-/** Ids of what was given back, in the order in which it was. */
+/** Ids of given-back entries, in the order in which they were given back. */
 class GivenBack {
   private places: number[] = [];
   private ids: number[] = [];
@@ -84,12 +84,12 @@ class GivenBack {
   }
 }
 
-/** Ids of pending entries, of each consumer in a chain. */
+/** Ids of pending entries, in a chain for each consumer. */
 class GatheredIds {
   private parts: Int32Array[] = [];
   private nextOf: Int32Array[] = [];
   private count = 0;
-  /** By the consumer's number: its first and its last id, -1 for none. */
+  /** By the consumer's number: the indices of its first and its last id, -1 for none. */
   private first = new Int32Array(0);
   private last = new Int32Array(0);
 
@@ -144,7 +144,7 @@ export class StreamWriter {
   private type = RdbType.StreamListpacks2;
   private readonly gathered = new GatheredIds();
   private readonly givenBack = new GivenBack();
-  // Of a group that ends: the next consumer, or the next id of the one before, or the next of what was given back; -1: none.
+  // Progress of stepGroupEnd: the next consumer, the next id of the one before, the next given-back id; -1: none.
   private nextConsumer = -1;
   private nextId = -1;
   private nextGivenBack = -1;
@@ -206,8 +206,8 @@ export class StreamWriter {
   }
 
   /**
-   * Writes what is known of producers, if the form has it. `root` is that of the stream, or of what is kept of it for a walk:
-   * messages that have come since then are left out.
+   * Writes what is known of producers, if the form has it. `root` is that of the stream, or the one kept for a walk:
+   * messages added since then are left out.
    */
   private writeProducers(shard: Shard, root: number): void {
     const { output } = this;

@@ -13,7 +13,7 @@ import { QuicklistContainer, RdbError, RdbMemoryError, RdbType } from './rdb-for
 import { type RdbInput, RdbString } from './rdb-input.js';
 import { StreamLoader } from './stream-loader.js';
 
-/** The first byte of a score written as text, if it is no length. */
+/** Values of the first byte of a textual score that are not its length. */
 const enum OldScore {
   NotANumber = 253,
   Infinite = 254,
@@ -23,7 +23,7 @@ const enum OldScore {
 /** A field and a value of no bytes, and the expiry. */
 const VALKEY_FIELD_BYTES_MIN = 10;
 const UNLIMITED = 0x7fffffff;
-/** Of these Redis makes a table by the number of their elements alone, not by their lengths. */
+/** Values of these types Redis converts to a table by their number of elements alone, not by the elements' lengths. */
 const PACKED_TYPES: ReadonlySet<RdbType> = new Set([
   RdbType.SetListpack,
   RdbType.SortedSetZiplist,
@@ -119,7 +119,7 @@ export class ValueLoader {
     }
     const at = this.input.offset;
     const collection = shard.collection(valueType as ValueType);
-    // Fields past their expiry are loaded, too, and go when somebody looks at the key.
+    // With time 0, fields past their expiry are loaded, too; they are deleted when the key is accessed.
     shard.hashes.nowMs = 0;
     if (!collection.create(shard.draft)) throw new RdbMemoryError('out of memory');
     try {
@@ -128,7 +128,7 @@ export class ValueLoader {
       else this.fill(shard, type);
     } catch (error) {
       collection.release(shard.draft);
-      // The walks over blocks do not know where they are.
+      // Errors from inside a block have no offset, so the value's is added.
       if (!(error instanceof RdbError) || error instanceof RdbMemoryError) throw error;
       throw error.message.includes(' at offset ') ? error : new RdbError(`${error.message}, at offset ${at}`);
     }
@@ -211,7 +211,7 @@ export class ValueLoader {
     }
   }
 
-  /** Fills with what is in a packed form, and stays in it however long its values are. */
+  /** Loads a packed value; the draft stays packed however long its elements are. */
   private fillPacked(shard: Shard, type: RdbType): void {
     const { limits } = shard;
     const { hashPackedValueBytes, setPackedValueBytes, sortedSetPackedValueBytes } = limits;
@@ -225,7 +225,7 @@ export class ValueLoader {
     }
   }
 
-  /** Begins a walk over the elements of a block that comes next in the input. */
+  /** Begins a walk over the elements of the block that comes next in the input. */
   private beginBlock(kind: BlockKind): void {
     this.input.string(this.block);
     this.walk.begin(kind, this.block);
@@ -328,7 +328,7 @@ export class ValueLoader {
     }
   }
 
-  /** Fields with expiries that are `ms - 1 + number`, and with 0 for none. */
+  /** Fields with a number each, which stands for the expiry `ms - 1 + number`, or if 0 for none. */
   private hashWithExpiries(shard: Shard, ms: number): void {
     const { input, first, second } = this;
     for (let fields = input.count(3); fields > 0; fields--) {
@@ -375,7 +375,7 @@ export class ValueLoader {
   private fieldExpiry({ hashes, draft }: Shard, expiresAt: number, at: number): void {
     const { bytes, view, offset, lengthBytes } = this.first;
     if (!Number.isSafeInteger(expiresAt) || expiresAt < 0) this.input.fail('absurd expiry of a field', at);
-    // What expires at 0 does so at 1 ms after it as well: the packed form has another use for 0.
+    // An expiry of 0 becomes 1 ms, which makes no difference: the packed form has another use for 0.
     const isSet =
       hashes.makeExpiring(draft) &&
       hashes.setExpiry(draft, bytes, view, offset, lengthBytes, Math.max(expiresAt, 1));

@@ -1,6 +1,6 @@
 /**
- * Writes values in the forms that Redis 7.0 reads, and hashes with fields that expire in those of Redis 7.4. Packed lists and integer sets are copied as they stand; what is
- * larger is written element by element.
+ * Writes values in the forms that Redis 7.0 reads, and hashes with fields that expire in those of Redis 7.4. Packed
+ * lists and integer sets are copied as they are; larger values are written element by element.
  */
 
 import { entryType, ValueType, valueLength, valueOffset } from '../keyspace/entry.js';
@@ -111,7 +111,7 @@ export class ValueWriter {
     }
   }
 
-  /** A packed list, which is a listpack. */
+  /** Writes a packed list, which is a listpack. */
   private packed(shard: Shard, block: number): void {
     this.output.block(shard.bytes, shard.view, block, shard.words[block >> 2]);
   }
@@ -146,7 +146,7 @@ export class ValueWriter {
     this.listpack(chunks, chunk);
   }
 
-  /** Writes what comes before the elements of a collection that is large enough for steps. */
+  /** Writes what comes before the elements of a collection that is written in steps. */
   writeHead(shard: Shard, entry: number): void {
     const { output } = this;
     const type = entryType(shard.words, entry);
@@ -186,7 +186,7 @@ export class ValueWriter {
     }
   }
 
-  /** Elements of a list's chunk, with the head and the end of a listpack. */
+  /** Writes the elements of a list's chunk as a listpack, with its head and end. */
   private listpack(list: ChunkList, source: number): void {
     const count = list.elementsIn(source);
     const total = LISTPACK_HEADER_BYTES + list.elementsBytes(source) + 1;
@@ -229,7 +229,7 @@ export class ValueWriter {
     checkElements(written, count);
   }
 
-  /** Expiries are written as what they are later than the first, and one more; 0 is for none. */
+  /** Each expiry is written as its difference from the earliest one plus 1; 0 means none. */
   private hashWithExpiries(shard: Shard, reference: number): void {
     const { output } = this;
     const { hashes } = shard;
@@ -254,7 +254,7 @@ export class ValueWriter {
     const count = sortedSets.count(reference);
     let written = 0;
     output.lengthField(count);
-    // From the greatest on, as Redis does: whoever loads them inserts each before all others.
+    // From the greatest on, as Redis does: then the loader always inserts at the front.
     sortedSets.seekLast(cursor, reference);
     do {
       output.string(cursor.bytes, cursor.view, cursor.offset, cursor.lengthBytes);

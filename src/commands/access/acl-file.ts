@@ -9,7 +9,7 @@ const NO_FILE =
   'command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users ' +
   'in the Redis configuration.';
 
-/** The users of the file take the place of all that there are, or if anything is wrong with it, of none. */
+/** Replaces all users by those of the file; if anything in it is wrong, no user changes. */
 export function load({ reply, services }: CommandContext): void {
   const { config, access } = services;
   if (config.accessFile === '') {

@@ -1,4 +1,4 @@
-/** ACL LOG: what was denied to whom. */
+/** ACL LOG: which users were denied what. */
 
 import type { CommandContext } from '../../execution/context.js';
 import { type AccessLogEntry, DENIAL_CONTEXTS } from '../../state/access-log.js';

@@ -1,4 +1,4 @@
-/** ACL: who the users are and what they may do. What it means is in src/access and execution/access-control.ts. */
+/** ACL: the users and what they may do. Permissions are checked in src/access and execution/access-control.ts. */
 
 import { randomBytes } from 'node:crypto';
 import { CATEGORIES, categoryIndex } from '../../access/catalog.js';
@@ -95,7 +95,7 @@ function getUser(context: CommandContext): void {
   }
 }
 
-/** The fields of a selector. Databases are told only if not all are allowed: Redis 7.0 does not have that field. */
+/** The fields of a selector. Redis 7.0 has no field for databases, so it appears only if not all are allowed. */
 function replySelector({ reply }: CommandContext, selector: Selector): void {
   reply.bulkString('commands');
   replyLatin1(reply, selector.commands.describe());
@@ -140,7 +140,7 @@ function categories(context: CommandContext): void {
     reply.error(`ERR Unknown category '${context.argQuoted(2).slice(0, 128)}'`);
     return;
   }
-  // Only those that there are: the catalog has others besides.
+  // Only commands that exist here: the catalog knows more.
   const { commands } = services.access.users.context.catalog;
   const names = commands
     .slice(0, table.size)
@@ -176,7 +176,7 @@ function generatePassword(context: CommandContext): void {
   );
 }
 
-/** Whether a user might run a command, which is not run. */
+/** ACL DRYRUN: whether a user may run a command, without running it. */
 function dryRun(context: CommandContext): void {
   const { reply, services, session } = context;
   const { access } = services;

@@ -16,7 +16,7 @@ interface TrackingOptions {
   readonly prefixes: string[];
 }
 
-/** Replies an error and returns null if the options are not in order, whether tracking goes on or off. */
+/** Replies an error and returns null if the options are wrong, even if tracking is turned off. */
 function readOptions(context: CommandContext): TrackingOptions | null {
   const { reply, argCount } = context;
   const options: TrackingOptions = {
@@ -64,7 +64,7 @@ function overlaps(one: string, other: string): boolean {
   return one.startsWith(other) || other.startsWith(one);
 }
 
-/** Which options do not go together, or not with how the client tracks already, as an error; '' if all do. */
+/** The error if options contradict each other or the client's present tracking; '' if they do not. */
 function conflict(options: TrackingOptions, tracking: ClientTracking | null): string {
   const { isBroadcast, isOptIn, isOptOut, prefixes } = options;
   if (!isBroadcast && prefixes.length > 0) return 'ERR PREFIX option requires BCAST mode to be enabled';

@@ -18,7 +18,7 @@ import { helpHandler } from './help.js';
 
 const INVALID_CLIENT_ID = 'ERR Invalid client ID';
 const BAD_CLIENT_ID = 'ERR client-id should be greater than 0';
-/** The part of the worker's read buffer that a short request leaves free counts as the client's up to this. */
+/** Free space in the worker's read buffer behind a short request counts as the client's, up to this size in all. */
 const QUERY_BUFFER_BYTES = 20_474;
 
 function id(context: CommandContext): void {
@@ -58,7 +58,7 @@ function setInfo(context: CommandContext): void {
   reply.ok();
 }
 
-/** Stores what this client is doing now into its row, so that it finds itself as it is. */
+/** Updates this client's row, so that the client sees its own current state. */
 function publishSelf(context: CommandContext): void {
   const { session, services, argCount } = context;
   let argumentBytes = 0;
@@ -113,7 +113,7 @@ function list(context: CommandContext): void {
   else reply.verbatim(listInOrder(context, ids), 'txt');
 }
 
-/** The ids in CLIENT LIST ID without other filters, which lists clients as often and in the order as they are asked for. */
+/** The ids if ID is CLIENT LIST's only filter, else null. Clients are listed in the ids' order, repeats too. */
 function readOnlyIds(context: CommandContext): number[] | null {
   if (context.argCount < 4 || !context.argIs(2, 'ID')) return null;
   const ids: number[] = [];
@@ -142,7 +142,7 @@ function listInOrder(context: CommandContext, ids: readonly number[]): string {
 function killClients(context: CommandContext, filter: ClientFilter): number {
   const { services, session } = context;
   const { clients } = services.state;
-  // The filter must see this session as it is now.
+  // Update this session's row first: the filter reads the rows.
   services.clientRows.publish(session, 0, 0);
   let killed = 0;
   for (const slot of clients.select(filter, monotonicMs())) {
@@ -178,7 +178,7 @@ function wrongArguments(context: CommandContext): void {
   );
 }
 
-/** The locks of all shards are held, so what other threads do afterwards they do knowing of the pause. */
+/** The locks of all shards are held, so every later command of another thread sees the pause. */
 function pause(context: CommandContext): void {
   const { reply, services } = context;
   let kind = PauseKind.All;
@@ -211,7 +211,7 @@ function unpause(context: CommandContext): void {
   context.reply.ok();
 }
 
-/** Only ON replies, whatever was set before; the executor drops all that is replied otherwise. */
+/** Only ON has a reply, whatever was set before; the executor drops replies in the other modes. */
 function replyMode(context: CommandContext): void {
   const { session, reply } = context;
   if (context.argIs(2, 'ON')) {

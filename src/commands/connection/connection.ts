@@ -14,7 +14,7 @@ function ping(context: CommandContext): void {
   const { reply } = context;
   if (context.argCount > 2) reply.error(wrongArity('ping'));
   else if (context.session.subscribed !== null && reply.protocol === 2) {
-    // As if it were a message.
+    // In RESP2 the reply has the form of a message.
     reply.array(2);
     reply.bulkString('pong');
     if (context.argCount === 1) reply.bulkString('');
@@ -78,7 +78,7 @@ function hello(context: CommandContext): void {
     protocol = context.number.value as 2 | 3;
     next = 2;
   }
-  // What an option does stays done when a later one is wrong.
+  // Options take effect one by one, and stay in effect if a later one is wrong.
   while (next < context.argCount) {
     if (context.argIs(next, 'AUTH') && next + 2 < context.argCount) {
       const user = context.argLatin1(next + 1);

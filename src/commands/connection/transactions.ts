@@ -3,7 +3,7 @@
 import type { CommandContext } from '../../execution/context.js';
 import type { Handler } from '../../execution/table/command-table.js';
 
-/** What a watched key takes besides its name: the object and the buffer's header. */
+/** Memory of a watched key besides its name: the object and the buffer's header. */
 const WATCHED_KEY_BYTES = 200;
 
 function multi(context: CommandContext): void {
@@ -41,8 +41,8 @@ function exec(context: CommandContext): void {
 }
 
 /**
- * Whether no watched key has changed or expired since WATCH. The locks of their shards are held. A key that was
- * not there may be there now and already past its expiry, after SWAPDB: that is no change.
+ * Whether no watched key has changed or expired since WATCH. The locks of their shards are held. A key that
+ * did not exist may exist now, but expired, after SWAPDB: that is no change.
  */
 function isUnchanged(context: CommandContext): boolean {
   for (const { shard, slot, version, database, hash, key, existed } of context.session.watched) {
@@ -61,7 +61,7 @@ function watch(context: CommandContext): void {
     return;
   }
   for (let index = 1; index < context.argCount; index++) {
-    // Finding the key deletes it if it has expired: what is watched then is its absence.
+    // Finding the key deletes it if it has expired: then its absence is watched.
     const existed = context.peek(index) !== 0;
     const { shard, hash, database } = context;
     const key = context.argCopy(index);

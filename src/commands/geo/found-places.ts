@@ -8,7 +8,7 @@ import { sortPartially, sortStably } from '../../structures/partial-sort.js';
 import type { SortedSetCursor, SortedSetValue } from '../../structures/sorted-set-value.js';
 
 const INITIAL_LENGTH = 256;
-/** Room for more is given back. */
+/** Larger arrays are given back. */
 const KEPT_LENGTH_MAX = 1 << 16;
 
 export class FoundPlaces {
@@ -16,12 +16,12 @@ export class FoundPlaces {
   /** Where the elements are in their sorted set (SortedSetValue.placeOf). */
   private places = new Int32Array(INITIAL_LENGTH);
   private scores = new Float64Array(INITIAL_LENGTH);
-  /** Of their distances from the shape's center, if these are wanted. */
+  /** Haversines of their distances from the shape's center, if distances are wanted. */
   private haversines = new Float64Array(INITIAL_LENGTH);
   /** Their indices in the order of the reply. */
   private order = new Int32Array(INITIAL_LENGTH);
   private shape!: Shape;
-  /** Where what is read ahead ends up, so that it is not optimised away. */
+  /** Takes values that are only read ahead, so that the reads are not optimised away. */
   sink = 0;
 
   private readonly ascending = (left: number, right: number): number => this.compare(left, right);
@@ -80,7 +80,7 @@ export class FoundPlaces {
     this.order.set(order.subarray(0, kept));
   }
 
-  /** Sorts by distance, as far as it takes to have the first `wanted` in their places. */
+  /** Sorts by distance, as far as needed to have the first `wanted` in their places. */
   sort(isDescending: boolean, wanted: number): void {
     const compare = isDescending ? this.descending : this.ascending;
     if (wanted === this.count) sortStably(this.order, this.count, compare);
@@ -100,7 +100,7 @@ export class FoundPlaces {
     return this.shape.exactDistanceTo(longitudeOf(cell.column), latitudeOf(cell.row));
   }
 
-  /** Has the processor fetch the first `count` elements of those found. */
+  /** Prefetches the first `count` of the elements found. */
   bringNear(sets: SortedSetValue, reference: number, count: number): void {
     this.sink ^= sets.bringPlacesNear(reference, this.places, this.order, count);
   }

@@ -32,7 +32,7 @@ const enum Outline {
   Polygon = 3,
 }
 
-/** No polygon has more vertices than a request has arguments; larger numbers are taken for this. */
+/** Larger numbers of vertices become this one: no request has so many arguments. */
 const VERTICES_MAX = 0x7fffffff;
 
 export class SearchRequest {
@@ -81,7 +81,7 @@ export class SearchRequest {
       if (index < 0) return false;
     }
     if (!this.isComplete(context, form)) return false;
-    // The nearest ones are wanted.
+    // COUNT without ANY wants the nearest ones.
     if (this.count !== 0 && this.order === Order.None && !this.takesAny) this.order = Order.Ascending;
     if (this.reference !== 0) this.shape = this.makeShape();
     return true;
@@ -108,7 +108,7 @@ export class SearchRequest {
         if (!this.readCenter(context, 2) || !this.readCircle(context, 4)) return -1;
         return 6;
       case Form.AroundMember:
-        // Without a source, nothing of this is looked at.
+        // Without a source, these arguments are not checked.
         if (this.reference === 0) return 5;
         if (!this.readMember(context, 2) || !this.readCircle(context, 3)) return -1;
         return 5;
@@ -181,7 +181,7 @@ export class SearchRequest {
     return this.refuse(context);
   }
 
-  /** An outline may be given again, but no other one. */
+  /** Whether an outline may be given now: only the same one may be repeated. */
   private mayBe(outline: Outline): boolean {
     return this.outline === Outline.None || this.outline === outline;
   }
@@ -250,7 +250,7 @@ export class SearchRequest {
     return true;
   }
 
-  /** Reads the number of vertices and as many places; returns the index behind them, or -1 after replying with an error. */
+  /** Reads the number of vertices and the vertices; returns the index behind them, or -1 after replying an error. */
   private readPolygon(context: CommandContext, index: number): number {
     if (!context.integer(index, 'ERR invalid number of vertices')) return -1;
     const count = Math.min(context.number.value, VERTICES_MAX);

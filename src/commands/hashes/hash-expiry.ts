@@ -121,7 +121,7 @@ class FieldChanges {
     }
   }
 
-  /** Tells calendar and gate of all changes. */
+  /** Reports all changes to the calendar and the gate. */
   finish(context: CommandContext, event: KeyEvent): void {
     if (this.changed.length > 0 || this.deleted.length > 0) context.fieldsChanged();
     const { changed, deleted } = this;
@@ -193,8 +193,8 @@ function hexpire(context: CommandContext, unit: TimeUnit): void {
 }
 
 /**
- * Gives the fields that are named from `first` on another expiry, -1 for none, and replies for each what `decide`
- * says of its present one: it is changed where that is above 0.
+ * Gives the fields named from `first` on another expiry (-1: none). `decide` gets the present expiry of each field and
+ * returns what to reply; the field is changed only if that is above 0.
  */
 function setExpiries(
   context: CommandContext,
@@ -224,8 +224,8 @@ function setExpiries(
 }
 
 /**
- * Keeps room for fields, whose names (and values) are the arguments from `first` on, to be set and to expire. Replies OOM and
- * returns false if there is not so much.
+ * Reserves room to set fields with expiries; their names (and values) are the arguments from `first` on. Replies OOM
+ * and returns false if there is too little.
  */
 function promiseExpiries(
   context: CommandContext,
@@ -235,7 +235,7 @@ function promiseExpiries(
 ): boolean {
   const { shard, database, keyLength } = context;
   const hashBytes = shard.hashes.roomFor(reference, fieldCount, context.argBytes(first));
-  // The key's entry may move, and be filed in a calendar.
+  // The key's entry may have to move, and be added to a calendar.
   return context.promise(hashBytes + shard.roomForKeys(database, 1, keyLength, true));
 }
 
@@ -412,7 +412,7 @@ function meetsCondition(context: CommandContext, reference: number, options: Set
   return true;
 }
 
-/** Records the expiries of fields that were set, after HSET, which takes them away. */
+/** Records the expiries of fields that were set, after the recorded HSET, which removes them. */
 function recordKeptExpiries(context: CommandContext, first: number, end: number): void {
   if (!context.keyspace.journal.isOn) return;
   const { hashes } = context.shard;
@@ -465,13 +465,13 @@ function hsetex(context: CommandContext): void {
 
 /** Sets HSETEX's fields. Returns the argument of the first one for which there was no memory, or the end. */
 function setFields(context: CommandContext, { first, expiresAt, keepsExpiry }: SetOptions): number {
-  // An expiry that is about to change need not go first.
+  // An expiry that is about to be replaced need not be removed first.
   const keeps = keepsExpiry || expiresAt >= 0;
   let end = first;
   for (; end < context.argCount; end += 2) {
     if (setFromArguments(context, changes.reference, end, keeps) === HashSet.NoMemory) break;
     if (expiresAt >= 0 && !changes.setExpiry(context, end, expiresAt)) {
-      // It must not stay for ever.
+      // Without an expiry it would stay for ever.
       changes.delete(context, end);
       break;
     }

@@ -216,8 +216,8 @@ function hstrlen(context: CommandContext): void {
 }
 
 /**
- * Sets the field that argument 2 names to the first bytes of `numberText`; it expires when it did before. Replies OOM and returns false if there is
- * no memory.
+ * Sets the field that argument 2 names to the first bytes of `numberText`, keeping its expiry. Replies OOM and returns
+ * false if there is no memory.
  */
 function storeNumber(context: CommandContext, reference: number, lengthBytes: number): boolean {
   const { bytes, view } = context;

@@ -49,8 +49,8 @@ function emptyOutput(): RdbOutput {
 }
 
 /**
- * Writes a key's payload. Its shard is locked. The buffer is the next payload's, too. Replies with an error and returns null
- * if the value has not as many elements as it should: whoever takes the payload may delete the key.
+ * Writes a key's payload. Its shard is locked. The next payload reuses the buffer. Replies with an error and returns
+ * null if the value lacks elements, since a client that has got the payload may delete the key.
  */
 export function writePayload(context: CommandContext, shard: Shard, entry: number): RdbOutput | null {
   const payload = emptyOutput();

@@ -5,7 +5,7 @@ import { NOT_AN_INTEGER } from '../../execution/errors.js';
 
 const INT64_MAX = 2n ** 63n - 1n;
 
-/** The largest expiry that is kept exactly; times beyond it, a few hundred thousand years on, are all it. */
+/** The largest expiry that is kept exactly, a few hundred thousand years on; later times become this one. */
 const EXPIRES_AT_MS_MAX = Number.MAX_SAFE_INTEGER;
 
 export interface TimeUnit {

@@ -86,8 +86,8 @@ function renameKey(context: CommandContext, onlyIfAbsent: boolean): boolean {
 }
 
 /**
- * Reads a 32-bit integer; replies with `error`, or if that is not given with what is wrong, and returns null
- * if it is none.
+ * Reads a 32-bit integer. If it is none, replies with `error`, or if that is not given with an error that
+ * says what is wrong, and returns null.
  */
 function readInt32(context: CommandContext, index: number, error?: string): number | null {
   if (!context.integer(index, error)) return null;
@@ -183,7 +183,7 @@ function swapdb(context: CommandContext): void {
   context.reply.ok();
 }
 
-/** Reads FLUSHDB's and FLUSHALL's option; both ways take no time that a client would notice. */
+/** Reads FLUSHDB's and FLUSHALL's option; SYNC and ASYNC are the same here, since clients notice no delay in either. */
 function isFlushOption(context: CommandContext): boolean {
   if (context.argCount === 1) return true;
   if (context.argCount === 2 && (context.argIs(1, 'SYNC') || context.argIs(1, 'ASYNC'))) return true;
@@ -324,7 +324,7 @@ export function readCursor(context: CommandContext, index: number): number {
   const isNumber = /^([+-]?\d{1,20})?$/.test(text);
   const value = isNumber ? BigInt(text.replace(/^\+/, '')) : 2n ** 64n;
   if (value < 2n ** 64n && value > -(2n ** 64n)) {
-    // Beyond 2^53 there are no cursors of ours: such a scan is at its end.
+    // This server has no cursors beyond 2^53: such a scan is at its end.
     return Math.min(Number(BigInt.asUintN(64, value)), Number.MAX_SAFE_INTEGER);
   }
   context.reply.error(INVALID_CURSOR);

@@ -1,16 +1,16 @@
 /**
  * MIGRATE: sends keys to another server and deletes them here once it has them.
  *
- * Redis stops everything until the other server has answered. Here nobody waits for the network while they hold a
+ * Redis stops everything until the other server has answered. Here no thread waits for the network while it holds a
  * lock, so the command runs in two halves:
  *
- *   1. Under the locks of its keys it copies their values and begins to watch the keys, as WATCH does; then it hands the
- *      copies to the transfer thread and puts itself off (Session.postponed).
+ *   1. Under the locks of its keys it copies their values and begins to watch the keys, as WATCH does; then it hands
+ *      the copies to the transfer thread and postpones itself (Session.postponed).
  *   2. When the other server has answered it runs again, under the same locks, and deletes the keys that have not
  *      changed since. Those that have are sent again, with REPLACE, or deleted there if they are gone here.
  *
- * So whatever is written meanwhile arrives. A key that keeps changing is sent a last time with its locks held,
- * as everything is within a transaction.
+ * So writes made meanwhile arrive, too. A key that keeps changing is sent a last time while its lock is held;
+ * within a transaction locks are held from the beginning.
  */
 
 import type { CommandContext } from '../../execution/context.js';
@@ -24,7 +24,7 @@ import type { Shard } from '../../keyspace/shard.js';
 import { writePayload } from './dump.js';
 
 const DEFAULT_TIMEOUT_MS = 1000;
-/** How often changed keys are sent again before the locks are held meanwhile. */
+/** Rounds in which keys are sent; during the last one the locks are held. */
 const ROUNDS_MAX = 4;
 
 const FAILURES: Readonly<Record<Exclude<TransferFailure, TransferFailure.None>, string>> = {
@@ -33,7 +33,7 @@ const FAILURES: Readonly<Record<Exclude<TransferFailure, TransferFailure.None>, 
   [TransferFailure.Reading]: 'IOERR error or timeout reading to target instance',
 };
 
-/** What is asked for. Numbers of arguments stay the same when the request is copied. */
+/** The parsed request. Indices of arguments stay valid when the request is copied. */
 interface MigrateOptions {
   copies: boolean;
   replaces: boolean;
@@ -52,7 +52,7 @@ interface MigrateOptions {
 interface SentKey {
   readonly argument: number;
   readonly shard: Shard;
-  /** What WATCH notes; a slot of -2 says that the key is not watched, since it stays, or is gone. */
+  /** As noted by WATCH; slot -2: the key is not watched, because it stays here or does not exist any more. */
   readonly slot: number;
   readonly version: number;
 }
@@ -76,7 +76,7 @@ class Migration implements PostponedWork {
     return this.transfer.result !== null;
   }
 
-  /** The client has gone: its keys stay where they are. */
+  /** The client has disconnected: its keys stay here. */
   abandon(): void {
     for (const { shard, slot } of this.sent) {
       if (slot < 0) continue;
@@ -196,8 +196,8 @@ function send(context: CommandContext, migration: Migration, keys: readonly numb
 }
 
 /**
- * Adds what brings the other server's key to the state of this one, and watches this one unless it stays. Replies with an
- * error and returns null if the value is damaged.
+ * Adds the command that makes the other server's key like this one, and watches this one unless it stays. Replies with
+ * an error and returns null if the value is damaged.
  */
 function sendKey(
   context: CommandContext,
@@ -218,7 +218,7 @@ function sendKey(
   if (payload === null) return null;
   const value = payload.bytes.slice(0, payload.length);
   commands.command(['RESTORE', key, String(ttl), value, ...(replaces || isAgain ? ['REPLACE'] : [])]);
-  // What stays need not be watched, nor what nobody can change meanwhile.
+  // A key that is only copied stays here, so it need not be watched.
   if (copies) return { argument, shard, slot: NOT_WATCHED, version: 0 };
   const slot = shard.watchedKeys.watch(keyDatabase, hash);
   const version = slot === SHARD_WATCHED ? shard.dirtyCount : shard.watchedKeys.version(slot);
@@ -261,7 +261,7 @@ function unwatch(keys: readonly SentKey[]): boolean[] {
   return changed;
 }
 
-/** All that MIGRATE changes here. */
+/** Deletes a key that has arrived. */
 function deleteMoved(context: CommandContext, argument: number): void {
   if (context.findWrite(argument) === 0) return;
   context.remove();

@@ -41,7 +41,7 @@ function onKey(context: CommandContext, answer: () => void): void {
   else answer();
 }
 
-/** Redis shares small integers, and tells so; here each key has a value of its own, whatever is told. */
+/** Reports small integers as shared, as Redis does, although here each key has a value of its own. */
 function refcount(context: CommandContext): void {
   onKey(context, () => {
     const { settings } = context.keyspace;

@@ -44,7 +44,7 @@ export function drawDistinct(collection: Drawable, reference: number, count: num
 }
 
 export interface RandomOptions {
-  /** How many; below 0 for as many with repetition; null for one without a list. */
+  /** Number of elements; below 0: as many, with repetition; null: a single element, not a list. */
   count: number | null;
   withValues: boolean;
 }

@@ -1,7 +1,7 @@
 /**
  * SORT and SORT_RO.
  *
- * The elements are copied into one buffer, and so is what they are sorted by; sorted are their numbers. A command
+ * The elements are copied into one buffer, and so are the weights to sort by; then only indices are sorted. A command
  * with a pattern reads keys that its arguments do not name, so the executor has locked all shards for it.
  */
 
@@ -31,7 +31,7 @@ class Texts {
   offsets: Int32Array;
   lengths: Int32Array;
   count = 0;
-  /** There was no room for all of them; what is there is not complete. */
+  /** There was no room for all texts, so the list is incomplete. */
   overflowed = false;
   private used = 0;
 
@@ -156,7 +156,7 @@ class Pattern {
     this.fieldView = this.field === null ? null : new DataView(this.field.buffer);
   }
 
-  /** Finds what the pattern names for an element: `value` is set to it, or false is returned. */
+  /** Looks up the value that the pattern names for an element; sets `value`, or returns false if there is none. */
   find(context: CommandContext, elements: Texts, index: number, value: ByteRange): boolean {
     if (this.isElement) {
       value.set(elements.bytes, elements.view, elements.offsets[index], elements.lengths[index]);
@@ -248,7 +248,7 @@ function parseOptions(context: CommandContext, mayStore: boolean): SortOptions |
   return options;
 }
 
-/** Whether the client may read whatever key a pattern leads to; replies with an error if not. */
+/** Whether the client may read every key, as a pattern can lead to any; replies with an error if not. */
 function mayReadAll({ services, session, command, request, reply }: CommandContext, option: string): boolean {
   if (services.access.mayReadAllKeys(session, command, request)) return true;
   reply.error(`ERR ${option} option of SORT denied due to insufficient ACL permissions.`);
@@ -375,7 +375,7 @@ function sort(context: CommandContext, mayStore: boolean): void {
     reply.error(WRONG_TYPE);
     return;
   }
-  // A set has no order of its own: what is stored, or what a script gets, must be the same each time.
+  // A set has no order of its own, but stored results, and those that a script gets, must be deterministic.
   if (options.isUnsorted && type === ValueType.Set && (options.store !== 0 || context.isInScript)) {
     options.isUnsorted = false;
     options.isAlphabetic = true;

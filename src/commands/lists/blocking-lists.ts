@@ -8,7 +8,7 @@ import { ValueType } from '../../keyspace/entry.js';
 import { WaitKind } from '../../keyspace/waiters.js';
 import { move, popFromFirst, popFromKey, popOne, readPopFromKeys, readSide } from './lists.js';
 
-/** A list that is there has elements. */
+/** Always ready: a list that exists has elements. */
 const LIST = { kind: WaitKind.List, type: ValueType.List, destination: 0, isReady: () => true } as const;
 
 /** BLPOP's reply: the key and the element taken from its list. */
@@ -91,7 +91,7 @@ export const blockingListHandlers: Readonly<Record<string, Handler>> = {
   BRPOPLPUSH: (context) => moveOrWait(context, true, false, 3),
 };
 
-/** How their clients are served. */
+/** How clients that wait are served. */
 export const blockingLists: Readonly<Record<string, Blocking>> = {
   BLMOVE: {
     ...LIST,

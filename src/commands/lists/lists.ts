@@ -106,7 +106,7 @@ function replyElements(
   }
 }
 
-/** Tells the gate that elements were taken from the selected list, and gives back what it no longer needs. */
+/** Tells the gate that elements were taken from the selected list, and frees memory that the list no longer needs. */
 export function elementsTaken(context: CommandContext, event: KeyEvent, count: number): void {
   const list = context.shard.lists;
   const reference = context.valueOffset;
@@ -193,7 +193,7 @@ function lindex(context: CommandContext): void {
   else replyElement(context, list, list.seek(reference, index));
 }
 
-/** An index from the beginning of a list for one that may count from its end; -1 if there is no such element. */
+/** Converts an index that may count from the end to one from the beginning; -1 if there is no such element. */
 function elementIndex(index: number, count: number): number {
   if (index < 0) index += count;
   return index >= 0 && index < count ? index : -1;
@@ -270,7 +270,7 @@ function lset(context: CommandContext): void {
   }
   const lengthBytes = context.argLength(3);
   if (
-    // As if for one element more, which is how Redis decides about the encoding.
+    // Prepared as for one more element: so Redis decides about the encoding.
     !list.prepare(reference, lengthBytes, 1) ||
     !list.replace(reference, list.seek(reference, index), bytes, view, context.argOffset(3), lengthBytes)
   ) {
@@ -324,7 +324,7 @@ function linsert(context: CommandContext): void {
   }
   const list = context.shard.lists;
   const lengthBytes = context.argLength(4);
-  // Before the search, since positions do not outlive it.
+  // Before the search, since `prepare` makes positions invalid.
   if (!list.prepare(reference, lengthBytes, 1)) {
     reply.error(OUT_OF_MEMORY);
     return;
@@ -527,8 +527,8 @@ function lmove(context: CommandContext): void {
 const popFromKeys = { firstKey: 0, keyCount: 0, fromTail: false, count: 1 };
 
 /**
- * Reads what LMPOP and BLMPOP ask for, from the argument with the number of keys on. Returns null after replying what is
- * wrong; otherwise what is valid until the next call.
+ * Reads what LMPOP and BLMPOP ask for, from the argument with the number of keys on. Returns null after replying an
+ * error; otherwise an object that is valid until the next call.
  */
 export function readPopFromKeys(context: CommandContext, keysArgument: number): typeof popFromKeys | null {
   const { reply, number } = context;

@@ -13,7 +13,7 @@ import type { ListValue } from '../../structures/list-value.js';
 import { elementsTaken, popEvent, pushEvent, readSide } from './lists.js';
 
 const KEPT_BYTES_MAX = 1 << 20;
-/** What an element may take of a list beside its text, and what a list may need besides. */
+/** Bytes that an element may take besides its text, and that a list may need besides its elements. */
 const ELEMENT_ROOM_BYTES = 16;
 const LIST_ROOM_BYTES = 64 * 1024;
 
@@ -24,7 +24,7 @@ export interface MoveRequest {
   count: number;
   /** All of `count`, or none. */
   isExact: boolean;
-  /** As if each were moved by itself; else they keep the order that they have in the source. */
+  /** As if each element were moved by itself; otherwise they keep their order in the source. */
   isOneByOne: boolean;
 }
 
@@ -113,7 +113,7 @@ function moveWithin(context: CommandContext, reference: number, request: MoveReq
   return true;
 }
 
-/** Records what is at an end of the selected list, whose length stays. */
+/** Records the new order at an end of the selected list, whose length stays, as LSET commands. */
 function recordOrder(context: CommandContext, atTail: boolean): void {
   const { count, bytes, view, offsets } = carried;
   for (let index = 0; index < count; index++) {
@@ -146,8 +146,8 @@ function moveAcross(context: CommandContext, request: MoveRequest): boolean {
 }
 
 /**
- * Moves elements from the list that argument 1 names to the one that argument 2 names, and replies with them in the order
- * that they have there. Returns false, with nothing replied, if there are too few: none, or fewer than exactly as many.
+ * Moves elements from the list that argument 1 names to the one that argument 2 names, and replies with them in the
+ * order that they have there. Returns false, with nothing replied, if there are none, or fewer than EXACTLY demands.
  */
 export function moveMany(context: CommandContext, request: MoveRequest): boolean {
   const { reply } = context;
@@ -160,7 +160,7 @@ export function moveMany(context: CommandContext, request: MoveRequest): boolean
   if (context.writeCollection(2, ValueType.List) < 0) return true;
   const isSame = context.entry === entry && context.shard === sourceShard;
   const count = Math.min(length, request.count);
-  // One by one, what is added to the head comes to lie the other way around, and so does what is taken from the tail.
+  // Taking one by one from the tail reverses the order, and so does adding to the head; both together keep it.
   const isTurned = request.isOneByOne && request.fromTail === request.toTail;
   context.writeCollection(1, ValueType.List);
   carried.take(sourceShard.lists, context.valueOffset, request.fromTail, count, isTurned);
@@ -175,7 +175,7 @@ export function moveMany(context: CommandContext, request: MoveRequest): boolean
   return true;
 }
 
-/** Reads the arguments from `first` on: nothing, or how many elements and in which order. Null after replying with an error. */
+/** Reads the arguments from `first` on: none, or how many elements in which order. Null after replying an error. */
 export function readMoveRequest(context: CommandContext, first: number): MoveRequest | null {
   const { reply, argCount } = context;
   const from = readSide(context, 3);

@@ -11,7 +11,7 @@ import { helpHandler } from '../connection/help.js';
 const SUBSCRIBED = ['subscribe', 'ssubscribe', 'psubscribe'];
 const UNSUBSCRIBED = ['unsubscribe', 'sunsubscribe', 'punsubscribe'];
 
-/** Channels and patterns count together, those of SSUBSCRIBE by themselves. */
+/** Channels and patterns are counted together, channels of SSUBSCRIBE separately. */
 function countOf(context: CommandContext, kind: ChannelKind): number {
   const { subscribed } = context.session;
   if (subscribed === null) return 0;
@@ -54,7 +54,7 @@ function unsubscribe(context: CommandContext, kind: ChannelKind): void {
   if (names.length === 0) replyUnsubscribed(context, kind, null);
 }
 
-/** Subscribers of replicas get the message, too. In a transaction it is a part of that. */
+/** Records the message for the subscribers of replicas; within a transaction, as a part of it. */
 function replicate(context: CommandContext): void {
   const { journal } = context.keyspace;
   const { ring } = journal;
@@ -64,7 +64,7 @@ function replicate(context: CommandContext): void {
   else journal.appendMessage(bytes, view, pairs, start, count);
 }
 
-/** In a transaction the message leaves when its changes can be seen; who gets it is decided now. */
+/** In a transaction the message leaves when the changes become visible; the reply counts the present subscribers. */
 function publish(context: CommandContext, kind: ChannelKind): void {
   const { bytes, view, services } = context;
   const channel = context.argOffset(1);

@@ -1,4 +1,4 @@
-/** Replication as clients, replicas and Sentinel ask for it; what they ask is done by the replication thread. */
+/** Replication commands of clients, replicas and Sentinel; the replication thread carries them out. */
 
 import type { CommandContext } from '../../execution/context.js';
 import { DEMOTED, SYNTAX_ERROR } from '../../execution/errors.js';
@@ -65,7 +65,7 @@ function replconf(context: CommandContext): void {
     } else if (context.argIs(index, 'VERSION')) {
       traits.version = context.argLatin1(value);
     } else if (context.argIs(index, 'ACK') || context.argIs(index, 'GETACK')) {
-      // From whom it has a meaning the replication thread gets it.
+      // Ignored: those of replicas go to the replication thread instead.
       return;
     } else {
       reply.error(`ERR Unrecognized REPLCONF option: ${context.argQuoted(index)}`);
@@ -295,7 +295,7 @@ function role(context: CommandContext): void {
 /** The offset up to which a client has written. */
 function writtenOffset(context: CommandContext): number {
   const { services, session, keyspace } = context;
-  // What this read has brought may have written, too.
+  // Commands that came with the same read may have written, too.
   const position = Math.max(session.writtenUntil, keyspace.journal.recordedUntil);
   const { replication } = services.state;
   return position === 0 || !replication.counts ? 0 : replication.offsetAt(position);
@@ -309,7 +309,7 @@ function readTimeout(context: CommandContext, index: number): number {
   return -1;
 }
 
-/** Puts the command off until enough has confirmed what was written, or the time is over; `answer` replies. */
+/** Postpones the command until the writes are confirmed often enough, or the timeout; `answer` replies. */
 function waitFor(
   context: CommandContext,
   timeoutMs: number,
@@ -337,7 +337,7 @@ function waitFor(
   services.wakeReplication();
 }
 
-/** Ends a wait that this server, as a replica by now, can't fulfil. Returns whether there was one. */
+/** Ends a wait if the server has become a replica and can't fulfil it. Returns whether it did. */
 function endWaitOfReplica({ reply, services, session }: CommandContext): boolean {
   const work = session.postponedWork;
   if (!(work instanceof ConfirmationWork) || !services.state.replication.isReplica) return false;
@@ -405,7 +405,7 @@ function waitAof(context: CommandContext): void {
     return;
   }
   if (local > 0 && !services.config.appendOnly) {
-    // It may have been turned off while the client waited.
+    // The append-only file may have been turned off while the client waited.
     if (session.postponedWork instanceof ConfirmationWork) {
       session.postponedWork.abandon();
       session.postponedWork = null;

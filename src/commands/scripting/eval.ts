@@ -24,7 +24,7 @@ function readKeyCount(context: CommandContext, notANumber: string): number {
   return number.value < 0 ? -1 : number.value;
 }
 
-/** Whether a script may run that says what it does; replies with an error if not. */
+/** Whether a script that declares flags may run; replies with an error if not. */
 function isAllowed(context: CommandContext, flags: number, isReadOnly: boolean): boolean {
   if ((flags & ScriptFlag.Compatible) !== 0 || context.keyspace.settings.isReplaying) return true;
   const { reply, services, keyspace } = context;

@@ -1,4 +1,4 @@
-/** FUNCTION: libraries of functions. What changes them has the locks of all shards. */
+/** FUNCTION: libraries of functions. Commands that change them hold the locks of all shards. */
 
 import type { CommandContext } from '../../execution/context.js';
 import { recordRequest } from '../../execution/effects.js';
@@ -165,7 +165,7 @@ function restore(context: CommandContext): void {
   reply.ok();
 }
 
-/** The sources of the libraries in the payload; an error's text if it has something else. */
+/** The sources of the libraries in the payload; the text of an error if the payload has anything else. */
 function readSources(context: CommandContext): Uint8Array[] | string {
   const sources: Uint8Array[] = [];
   const lengthBytes = context.argLength(2) - FOOTER_BYTES;

@@ -52,14 +52,14 @@ function show(context: CommandContext): void {
   else context.reply.bulkBuffer(source);
 }
 
-/** There is no debugger: scripts run as they always do. */
+/** There is no debugger: this does not change how scripts run. */
 function debug(context: CommandContext): void {
   const isKnown = ['YES', 'NO', 'SYNC'].some((word) => context.argIs(2, word));
   if (isKnown) context.reply.ok();
   else context.reply.error('ERR Use SCRIPT DEBUG YES/SYNC/NO');
 }
 
-/** Scripts run, but none is slow yet: who wants to end them waits until one is, or all have ended. */
+/** SCRIPT KILL while scripts run but none is slow yet: waits until one is slow, or all of these have ended. */
 class ScriptWatch implements PostponedWork {
   private readonly scripts: RunningScripts;
   private readonly turns: readonly number[];

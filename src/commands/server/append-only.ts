@@ -11,12 +11,12 @@ import { SnapshotForm, SnapshotPurpose } from '../../state/persistence-state.js'
 import { monotonicMs } from '../../system/clock.js';
 import { beginBackgroundSave, cancelBackgroundJob } from './save.js';
 
-/** Replies wait if what was written so long ago is not on the disk. */
+/** Replies wait while writes older than this are not on the disk. */
 const BEHIND_MS = 2000;
 
 /**
- * Has the persistence thread write the state of this moment as the new base of the append-only file, which from now
- * on goes on in a new increment; false if a background job runs already. The locks of all shards are held.
+ * Has the persistence thread write the state of this moment as the new base of the append-only file; later
+ * writes go to a new increment. False if a background job runs already. The locks of all shards are held.
  */
 function beginRewrite(keyspace: Keyspace, services: ServerServices, nowMs: number): boolean {
   const { persistence, appendOnly } = services.state;
@@ -35,7 +35,7 @@ function bgrewriteaof(context: CommandContext): void {
   if (persistence.isRewriting) {
     reply.error('ERR Background append only file rewriting already in progress');
   } else if (
-    // A transaction must not be in the old file's half and the new one's, or in both.
+    // A transaction must not be split between the old and the new file, nor be in both.
     !context.isMidTransaction &&
     context.withAllLocks(() => beginRewrite(keyspace, services, nowMs))
   ) {
@@ -52,11 +52,11 @@ function turnOn(services: ServerServices): void {
   services.log('The append only file is turned on: its base is written first');
 }
 
-/** CONFIG SET has changed something: what comes next finds the append-only file as it is wanted now. */
+/** Called after CONFIG SET: from the next command on, the append-only file is in the state that is now wanted. */
 export function appendOnlyChanged(context: CommandContext): void {
   const { services } = context;
   if (services.config.appendOnly) turnOn(services);
-  // The worker that begins its base, or turns it off, looks at once.
+  // Worker 0 begins the base, or turns the file off: wake it to do so now.
   services.wakeWorker(0);
 }
 
@@ -104,7 +104,7 @@ export function followAppendOnly(keyspace: Keyspace, services: ServerServices, n
   keyspace.unlockAll();
 }
 
-/** Whether there are files that have all data: those in use, or what was left when they were turned off. */
+/** Whether files with all data exist: those in use, or those left when the append-only file was turned off. */
 function canReload({ config, state }: ServerServices): boolean {
   const { mode } = state.appendOnly;
   if (mode !== AppendOnlyMode.Off) return mode === AppendOnlyMode.On;
@@ -117,8 +117,8 @@ function canReload({ config, state }: ServerServices): boolean {
 }
 
 /**
- * DEBUG LOADAOF: empties the server and loads the append-only file, with all that was recorded; if it is off, what
- * there is of it, such as the base of the last rewrite.
+ * DEBUG LOADAOF: empties the server and loads the append-only file, with everything recorded so far; if it is off, the
+ * files that exist, such as the base of the last rewrite.
  */
 export function reloadAppendOnly(context: CommandContext): void {
   const { reply, keyspace, services, nowMs } = context;

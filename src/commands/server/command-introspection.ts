@@ -25,7 +25,7 @@ const FLAG_ORDER = (
   'asking fast no_auth may_replicate sentinel no_mandatory_keys no_async_loading no_multi allow_busy ' +
   'touches_arbitrary_keys'
 ).split(' ');
-/** Flags that are the server's own business. */
+/** Flags that are internal to the server. */
 const HIDDEN_FLAGS = new Set([
   'experimental',
   'may_replicate',
@@ -134,7 +134,7 @@ export function writePreparedReply(reply: ReplyWriter, table: CommandTable, kind
   for (const command of commands) replyCommand(reply, command);
 }
 
-/** The same as a reply: a copy of what is prepared, or made now if the server has only just started. */
+/** Replies the same: copies the prepared reply, or writes it now if it is not prepared yet, just after start. */
 function replyPrepared(context: CommandContext, kind: PreparedReply): void {
   const { reply, table, services } = context;
   const prepared = services.state.preparedReplies.get(kind, reply.protocol);

@@ -41,7 +41,7 @@ function prepareTls(services: ServerServices, changed: readonly string[]): Chang
   return { name, reason: 'Unable to update TLS configuration. Check server logs.' };
 }
 
-/** Has the process be able to serve as many clients as the new configuration says. */
+/** Makes the process able to serve as many clients as the new configuration allows. */
 function makeRoomForClients(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
   if (!changed.includes('maxclients')) return null;
   const { maxClients } = services.config;
@@ -60,7 +60,7 @@ function carryOut(services: ServerServices, changed: readonly string[]): ChangeF
     listenElsewhere(services, changed);
   if (failure === null) {
     services.tls.publish();
-    // At once, not when the main thread has noticed: the client may connect others.
+    // Now, not only when the main thread notices: the client may open further connections.
     services.limitClients();
   } else {
     services.tls.discard();

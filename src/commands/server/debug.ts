@@ -142,7 +142,7 @@ function protocolSample(context: CommandContext): void {
       reply.push(2);
       reply.bulkString('server-cpu-usage');
       reply.integer(42);
-      // A push is no reply.
+      // A push is not a reply.
       reply.bulkString('Some real reply following the push reply');
       break;
     case 'verbatim':
@@ -208,7 +208,7 @@ function digestValues(context: CommandContext): void {
   }
 }
 
-/** Matches a pattern against as many times 'a'. */
+/** Matches a pattern against a number of letters 'a'. */
 function matchRepeated(context: CommandContext): void {
   if (!context.integer(2)) return;
   const length = context.number.value;
@@ -226,7 +226,7 @@ function leadingSeconds(text: string): number {
   return Number.isFinite(seconds) ? Math.max(0, seconds) : 0;
 }
 
-/** Takes all locks, so that nothing is caught in the middle of a change. */
+/** Takes all locks, so that no structure is checked in the middle of a change. */
 function verify(context: CommandContext): void {
   const { keyspace, reply } = context;
   if (context.inTransaction) {

@@ -90,7 +90,7 @@ function shutdownFields(replication: ReplicationState): Fields {
   return [['shutdown_in_milliseconds', Math.max(0, Math.ceil(leftMs))]];
 }
 
-/** What Redis has no fields for. */
+/** Fields that Redis does not have. */
 function damselfly({ services }: CommandContext): Fields {
   const { statistics, workerLoad } = services.state;
   return [
@@ -207,7 +207,7 @@ function memory(context: CommandContext): Fields {
   ];
 }
 
-/** What INFO tells of the append-only file while it is on. */
+/** Fields about the append-only file while it is on. */
 function appendOnlyFields(context: CommandContext): Fields {
   const { appendOnly } = context.services.state;
   const { ring } = context.keyspace.journal;
@@ -228,7 +228,7 @@ function persistence(context: CommandContext): Fields {
   const { persistence: saving, control, appendOnly } = context.services.state;
   const { isSaving, isLoading } = saving;
   const isOn = context.services.config.appendOnly;
-  // Turning it on begins with a rewrite, even if that has to wait for its turn.
+  // Turning the file on begins with a rewrite, which counts even while it waits for its turn.
   const isRewriting = saving.isRewriting || (isOn && appendOnly.mode !== AppendOnlyMode.On);
   return [
     ['loading', isLoading ? 1 : 0],
@@ -269,11 +269,11 @@ function persistence(context: CommandContext): Fields {
   ];
 }
 
-/** How far loading at start is. */
+/** Progress of loading at start. */
 function loading({ services, keyspace }: CommandContext): Fields {
   const { loadStartMs, loadingMs, loadTotalBytes, loadedBytes } = services.state.persistence;
   const elapsedSeconds = Math.floor(loadingMs / 1000);
-  // Within the first second nothing can be told.
+  // In the first second there is no estimate.
   const leftSeconds =
     elapsedSeconds < 1
       ? 1
@@ -403,7 +403,7 @@ const FAILOVER_NAMES: Readonly<Record<FailoverState, string>> = {
   [FailoverState.InProgress]: 'failover-in-progress',
 };
 
-/** What INFO tells of the link to the primary. */
+/** Fields about the link to the primary. */
 function replicaFields(context: CommandContext, offset: number): Fields {
   const { services } = context;
   const nowMs = monotonicMs();
@@ -451,8 +451,8 @@ function replicaFields(context: CommandContext, offset: number): Fields {
 const PROC_TICK_MICROSECONDS = 10_000;
 
 /**
- * The processor time of the process's first thread. Not that of a worker: those that serve clients are all alike.
- * Where there is no /proc, that of the whole process.
+ * The processor time of the process's first thread, not of a worker, since the workers are all alike. Without /proc,
+ * the time of the whole process.
  */
 function mainThreadUsage(): NodeJS.CpuUsage {
   try {
@@ -547,11 +547,11 @@ function keyspaceSection(context: CommandContext): Fields {
     const keys = keyspace.keyCount(database);
     const expires = keyspace.volatileKeyCount(database);
     if (keys === 0) continue;
-    // Threads that load take no locks, so nothing can be looked at.
+    // Threads that load take no locks, so keys can't be read meanwhile.
     const isUnknown = expires === 0 || context.services.state.persistence.isLoading;
     const meanTtlMs = isUnknown ? 0 : meanTimeToLive(context, database);
     const expiringHashes = keyspace.expiringHashCount(database);
-    // Redis 7.0 does not have the last figure: it is there for who uses such hashes.
+    // Redis 7.0 does not have the last figure, so it appears only if there are such hashes.
     const subexpiry = expiringHashes === 0 ? '' : `,subexpiry=${expiringHashes}`;
     fields.push([`db${database}`, `keys=${keys},expires=${expires},avg_ttl=${meanTtlMs}${subexpiry}`]);
   }

@@ -1,9 +1,9 @@
 /**
- * What INFO and MEMORY STATS tell of memory.
+ * The memory figures of INFO and MEMORY STATS.
  *
  * Used memory is what the data and its clients take, and what `maxmemory` is held against. The runtime (Node.js, its
- * threads, the code) takes some 60 MB more, which no key can ever have; it is measured once when the server is
- * ready. Ratios compare what is resident with both, so that they are near 1 unless memory is really lost.
+ * threads, the code) takes some 60 MB more, which keys can never use; it is measured once when the server is
+ * ready. Ratios compare resident memory with the sum of both, so that they are near 1 unless memory is really lost.
  */
 
 import type { CommandContext } from '../../execution/context.js';
@@ -12,14 +12,14 @@ import { residentBytes } from '../../system/resident-memory.js';
 export interface MemoryFigures {
   readonly usedBytes: number;
   readonly peakBytes: number;
-  /** Of used memory: what is there without any key, what clients take, and both with what waits for the disk. */
+  /** Parts of used memory; `journalBytes` waits for the disk, `overheadBytes` is all but the data. */
   readonly startupBytes: number;
   readonly clientBytes: number;
   readonly journalBytes: number;
   readonly overheadBytes: number;
-  /** Of used memory: the rest. */
+  /** The rest of used memory: the data. */
   readonly datasetBytes: number;
-  /** The rest's share in what is not there at start, in percent. */
+  /** The data's share, in percent, of the memory used since start. */
   readonly datasetPercent: number;
   readonly runtimeBytes: number;
   readonly residentBytes: number;
@@ -30,7 +30,7 @@ export interface MemoryFigures {
 }
 
 /**
- * @param tableBytes what the tables of the databases take, which is overhead; INFO does not look
+ * @param tableBytes size of the databases' tables, which is overhead; INFO does not measure it
  */
 export function memoryFigures(context: CommandContext, tableBytes = 0): MemoryFigures {
   const { keyspace, services } = context;

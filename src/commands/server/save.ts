@@ -11,14 +11,14 @@ import { saveKeyspace, snapshotOptions } from '../../persistence/snapshot-file.j
 import { historyNow } from '../../persistence/snapshot-history.js';
 import { type PersistenceState, SnapshotPurpose } from '../../state/persistence-state.js';
 
-/** After a save that failed, the next one by save points waits so long. */
+/** Delay after a failed save before save points begin another one. */
 const RETRY_DELAY_MS = 5000;
 
 export const SAVE_IN_PROGRESS = 'ERR Background save already in progress';
 const REWRITE_IN_PROGRESS =
   "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.";
 
-/** Writes the snapshot at once. The locks of all shards are held. Returns false, with the reason in the log, on failure. */
+/** Writes the snapshot at once. The locks of all shards are held. On failure logs the reason and returns false. */
 export function saveInForeground(context: CommandContext): boolean {
   const { keyspace, services, nowMs } = context;
   const { config, state, log } = services;
@@ -47,8 +47,8 @@ function save(context: CommandContext): void {
 }
 
 /**
- * Has the persistence thread write the snapshot of this moment; false if it is at one already. The locks of all
- * shards are held.
+ * Has the persistence thread write the snapshot of this moment; false if it is busy with another one. The locks of
+ * all shards are held.
  */
 export function beginBackgroundSave(keyspace: Keyspace, state: PersistenceState, nowMs: number): boolean {
   if (!state.reserve(SnapshotPurpose.Save)) return false;
@@ -67,7 +67,7 @@ function bgsave(context: CommandContext): void {
   if (persistence.isSaving) {
     reply.error(SAVE_IN_PROGRESS);
   } else if (
-    // The snapshot must not have half a transaction.
+    // The snapshot must not contain half a transaction.
     !isMidTransaction &&
     context.withAllLocks(() => beginBackgroundSave(keyspace, persistence, nowMs))
   ) {
@@ -92,7 +92,7 @@ export function cancelBackgroundSave(context: CommandContext): void {
   if (persistence.isSaving) cancelBackgroundJob(context.keyspace, persistence);
 }
 
-/** With save points, FLUSHALL leaves an empty file. The locks of all shards are held. */
+/** With save points, FLUSHALL writes an empty snapshot at once. The locks of all shards are held. */
 export function snapshotFlushed(context: CommandContext): void {
   if (context.services.config.savePoints.length > 0) saveInForeground(context);
 }

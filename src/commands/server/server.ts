@@ -26,7 +26,7 @@ function lastSave(context: CommandContext): void {
 
 const CANNOT_EXIT = 'ERR Errors trying to SHUTDOWN. Check logs.';
 
-/** A shutdown that waits until the replicas have all. */
+/** A shutdown that waits until the replicas have received everything. */
 class ShutdownWork extends AckWork {
   readonly wasAborted: () => boolean;
 
@@ -37,8 +37,8 @@ class ShutdownWork extends AckWork {
 }
 
 /**
- * Has the shutdown wait for replicas that lack something, for at most `shutdown-timeout`. Nobody writes meanwhile. Returns
- * whether it waits.
+ * Has the shutdown wait for replicas that lack something, for at most `shutdown-timeout`. Writes are paused meanwhile.
+ * Returns whether it waits.
  */
 function waitForReplicas(context: CommandContext): boolean {
   const { services, session, keyspace } = context;
@@ -134,7 +134,7 @@ function shutdown(context: CommandContext): void {
   if (prepareShutdown(context, request, isForced)) {
     services.state.control.requestShutdown(ShutdownRequest.Exit);
   } else {
-    // It may have been paused until the replicas had all.
+    // Writes may still be paused from the wait for replicas.
     if (services.state.replication.replicaCount > 0) services.state.control.unpause();
     services.log(SHUTDOWN_FAILED, 'warning');
     reply.error(CANNOT_EXIT);
@@ -151,7 +151,7 @@ function abortShutdown({ services }: CommandContext): boolean {
   return control.abortShutdown();
 }
 
-/** Brings to the disk what is to be there. Returns false, with the reason in the log, if the server can't exit. */
+/** Saves the data if it has to be saved. Returns false, with the reason in the log, if the server can't exit. */
 function prepareShutdown(context: CommandContext, request: ShutdownRequest, isForced: boolean): boolean {
   const { services } = context;
   const { log } = services;
@@ -167,17 +167,17 @@ function prepareShutdown(context: CommandContext, request: ShutdownRequest, isFo
 }
 
 /**
- * Saves if a shutdown is to save, and keeps all locks if anything is saved or recorded, so that nothing changes any more. Returns false, with the
- * locks released, if it can't be saved.
+ * Saves if a shutdown is to save. Keeps all locks if anything is saved or recorded, so that nothing changes any more.
+ * Returns false, with the locks released, if saving fails.
  */
 function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): boolean {
   const { keyspace, services } = context;
   const hasSavePoints = services.config.savePoints.length > 0;
-  // What is there may only be a part of what the files have.
+  // While loading, the keyspace may hold only a part of what is in the files.
   if (services.state.persistence.isLoading) return true;
   const saves = request === ShutdownRequest.Save || (request === ShutdownRequest.Default && hasSavePoints);
-  // Nothing may be recorded any more once the rest of the journal is brought to the disk.
-  // A slow script may have locks; what it does is not recorded before it has ended.
+  // The locks keep anything from being recorded after the rest of the journal is written to the disk.
+  // A slow script may hold locks, but it records its changes only at its end, so none are taken then.
   if (keyspace.lockOrder.slowScripts !== 0) return true;
   if (saves || keyspace.journal.isOn || keyspace.journal.ring.isFileOn) keyspace.lockAll();
   if (!saves) return true;
@@ -191,7 +191,7 @@ function saveBeforeShutdown(context: CommandContext, request: ShutdownRequest): 
   return false;
 }
 
-/** Runs something if `enable-module-command` lets the client. */
+/** Runs an action if `enable-module-command` allows it to the client. */
 function ifModulesAllowed(context: CommandContext, action: () => void): void {
   const { services, session, reply } = context;
   if (services.isAllowed(services.config.enableModuleCommand, session)) action();

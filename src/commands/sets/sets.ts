@@ -114,7 +114,7 @@ function smove(context: CommandContext): void {
   const length = context.argLength(3);
   const source = context.writeCollection(1, ValueType.Set);
   if (source <= 0) {
-    // The target is looked up all the same, and goes if it is due.
+    // The target is looked up all the same, which deletes it if it has expired.
     context.findWrite(2);
     if (source === 0) reply.integer(0);
     return;
@@ -230,7 +230,7 @@ function spop(context: CommandContext): void {
     replyMember(context, sets);
     if (journal !== null) recordMember(journal, sets);
   }
-  // From the greatest on: in a small set, removing a member moves those after it.
+  // From the greatest handle on: in a small set, removing a member moves the members after it.
   handles.sort((left, right) => right - left);
   for (const handle of handles) sets.removeHandle(reference, handle);
   context.changed(KeyEvent.SetPop, handles.length);
@@ -290,7 +290,7 @@ function readSources(context: CommandContext, first: number, last: number): Sour
   return sources;
 }
 
-/** What the operations do with a member of the result, just read into `holder.member`; false to stop. */
+/** Called for each member of the result, just read into `holder.member`; returns false to stop. */
 type Take = (holder: SetValue) => boolean;
 
 /** Offers the members that all sources share. Returns false if `take` has stopped it. */
@@ -436,9 +436,9 @@ function countOperation(context: CommandContext, operation: Operation): void {
   context.reply.integer(count);
 }
 
-/** Counts the members of each source that none before it has: no union has to be built. */
+/** Counts the members of each source that no earlier source has, without building the union. */
 function countUnion(sources: readonly Source[], limit: number): number {
-  // The largest set's members need not be looked at.
+  // The largest set comes first: its members need not be read.
   const [largest, ...others] = [...sources].sort((left, right) => right.count - left.count);
   const counted = [largest];
   let count = largest.count;

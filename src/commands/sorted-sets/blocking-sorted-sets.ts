@@ -8,7 +8,7 @@ import { ValueType } from '../../keyspace/entry.js';
 import { WaitKind } from '../../keyspace/waiters.js';
 import { popElements, popFromFirst, readPopFromKeys, replyPoppedFromKey } from './sorted-sets.js';
 
-/** A sorted set that is there has members. */
+/** Always ready: a sorted set that exists has members. */
 const SORTED_SET = {
   kind: WaitKind.SortedSet,
   type: ValueType.SortedSet,
@@ -65,7 +65,7 @@ export const blockingSortedSetHandlers: Readonly<Record<string, Handler>> = {
   BZPOPMIN: (context) => pop(context, false),
 };
 
-/** How their clients are served. */
+/** How clients that wait are served. */
 export const blockingSortedSets: Readonly<Record<string, Blocking>> = {
   BZMPOP: { ...SORTED_SET, serve: serveMultiplePop },
   BZPOPMAX: servePop(true),

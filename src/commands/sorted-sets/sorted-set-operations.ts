@@ -27,7 +27,7 @@ const enum Aggregate {
   Sum = 0,
   Minimum = 1,
   Maximum = 2,
-  /** The sum of the weights of the sets that have the element, whatever its scores are. */
+  /** The sum of the weights of the sets that have the element, regardless of its scores. */
   Count = 3,
 }
 
@@ -107,7 +107,7 @@ interface Request {
   limit: number;
 }
 
-/** Infinity times zero, and the sum of both infinities, count as 0. */
+/** Infinity times zero, and the sum of infinity and minus infinity, count as 0. */
 function numberOrZero(score: number): number {
   return Number.isNaN(score) ? 0 : score;
 }
@@ -123,7 +123,7 @@ function contribution(aggregate: Aggregate, source: Source): number {
   return aggregate === Aggregate.Count ? source.weight : source.weight * source.score;
 }
 
-/** Reads the source keys, `count` of them from argument `first` on; replies WRONGTYPE and returns null if one is neither. */
+/** Reads `count` source keys from argument `first` on; replies WRONGTYPE and returns null if one has another type. */
 function readSources(context: CommandContext, first: number, count: number): Source[] | null {
   const sources: Source[] = [];
   for (let index = first; index < first + count; index++) {
@@ -218,7 +218,7 @@ function readRequest(
     index = readOption(context, index, request, operation, stores, onlyCounts);
     if (index < 0) return null;
   }
-  // The smallest first, save for the difference, where the first is the one that others are taken from.
+  // The smallest first, except for the difference, where the others are subtracted from the first.
   if (operation !== Operation.Difference) sources.sort((left, right) => left.count - right.count);
   return request;
 }

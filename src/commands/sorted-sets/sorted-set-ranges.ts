@@ -56,7 +56,7 @@ class MemberLimit {
     this.isExclusive = first === 0x28;
     if (first === 0x28 || first === 0x5b) return true;
     this.kind = first === 0x2b ? LimitKind.Highest : LimitKind.Lowest;
-    // What follows a zero byte does not count.
+    // Bytes behind a zero byte are ignored.
     return (first === 0x2b || first === 0x2d) && (lengthBytes === 1 || bytes[offset + 1] === 0);
   }
 }
@@ -73,7 +73,7 @@ const range = {
   maximum: 0,
   excludesMinimum: false,
   excludesMaximum: false,
-  // What LIMIT takes of it.
+  // The part of it that LIMIT selects.
   skipped: 0,
   limit: -1,
   withScores: false,
@@ -170,8 +170,8 @@ function isBelowHighest(context: CommandContext): boolean {
 }
 
 /**
- * Ranges by member are meant for sets whose scores are all the same. For others the answer follows from
- * searching from one end for the first element within the range and going on to the first without.
+ * Ranges by member are meant for sets whose scores are all the same. For other sets the result is what a search
+ * finds that starts at one end, at the first element inside the range, and stops at the first one outside.
  */
 function resolveMembers(
   context: CommandContext,
@@ -240,8 +240,8 @@ function applyLimit(): void {
 }
 
 /**
- * Reads the options and ends of a range whose key is argument `keyArgument`; what is `Unknown` the options
- * may say. Replies with an error and returns false if something is wrong.
+ * Reads the options and ends of a range whose key is argument `keyArgument`; options may set `by` and
+ * `direction` if they are `Unknown`. Replies with an error and returns false if something is wrong.
  */
 function readOptions(
   context: CommandContext,

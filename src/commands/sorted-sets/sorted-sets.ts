@@ -47,7 +47,7 @@ const cursor = new SortedSetCursor();
 
 /** The scores of a ZADD or GEOADD, read before anything changes. */
 let scores = new Float64Array(64);
-/** The score that the last `addElement` has led to. */
+/** The element's score after the last `addElement`. */
 let resultingScore = 0;
 
 /** Replies with the member that a cursor is on. */
@@ -111,7 +111,7 @@ export function scoresFor(count: number): Float64Array {
   return scores;
 }
 
-/** Reads the scores of `count` pairs from argument `first` on; replies with an error and returns false if one is none. */
+/** Reads the scores of `count` pairs from argument `first` on; replies an error and returns false if one is wrong. */
 function readScores(context: CommandContext, first: number, count: number): boolean {
   scoresFor(count);
   const { bytes } = context;
@@ -169,8 +169,8 @@ function addPairs(context: CommandContext, flags: number, first: number, count: 
 }
 
 /**
- * Adds members, `count` arguments from `first` on of which each is `step` behind the one before, with the scores that are
- * in `scoresFor(count)`. Returns how many of them were applied if anything has changed (all, as long as there is memory), else 0.
+ * Adds members, `count` arguments from `first` on of which each is `step` behind the one before, with the scores in
+ * `scoresFor(count)`. Returns 0 if nothing has changed, else how many were applied: all, unless memory ran out.
  */
 export function addScored(
   context: CommandContext,
@@ -397,8 +397,8 @@ export function replyPoppedFromKey(
 const popFromKeys = { firstKey: 0, keyCount: 0, isMax: false, count: 1 };
 
 /**
- * Reads what ZMPOP and BZMPOP ask for, from the argument with the number of keys on. Returns null after replying what is
- * wrong; otherwise what is valid until the next call.
+ * Reads what ZMPOP and BZMPOP ask for, from the argument with the number of keys on. Returns null after replying an
+ * error; otherwise an object that is valid until the next call.
  */
 export function readPopFromKeys(context: CommandContext, keysArgument: number): typeof popFromKeys | null {
   const { reply } = context;
@@ -502,7 +502,7 @@ function zrandmember(context: CommandContext): void {
   replyMember(context, cursor);
 }
 
-/** A score as ZSCAN tells it: from a packed set, whole numbers never with an exponent, since that keeps them so. */
+/** A score as ZSCAN replies it. Packed sets of Redis store whole numbers as integers, so these have no exponent. */
 function scannedScore(score: number, isPacked: boolean): string {
   const isWhole = isPacked && Number.isInteger(score) && Math.abs(score) < PACKED_INTEGER_LIMIT;
   return isWhole ? BigInt(score).toString() : formatDouble(score);

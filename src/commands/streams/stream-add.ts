@@ -25,7 +25,7 @@ const LIMIT_BLOCKS = 100;
 const LIMIT_ENTRIES = 10_000;
 const LIMIT_MAX = 1_000_000;
 
-/** What XADD or XTRIM has been told, read anew for each command. */
+/** Options of the running XADD or XTRIM. */
 const trim = new TrimOptions();
 const id = new StreamId();
 const lastId = new StreamId();
@@ -36,8 +36,8 @@ let hasLimit = false;
 const source = new MessageSource();
 
 /**
- * Reads MAXLEN or MINID at an argument, with what follows. Returns the index of its last argument, or 0 after replying an
- * error.
+ * Reads MAXLEN or MINID at an argument, with what follows. Returns the index of its last argument, or 0 after replying
+ * an error.
  */
 function readThreshold(context: CommandContext, index: number, by: Trim): number {
   const { reply, number } = context;
@@ -79,7 +79,7 @@ function readLimit(context: CommandContext, index: number): number {
 }
 
 /**
- * Reads the options of XADD, and the id, or those of XTRIM. Returns the index of the argument that comes after the options
+ * Reads the options and the id of XADD, or the options of XTRIM. Returns the index of the argument after the options
  * (XADD: the id's), or 0 after replying an error.
  */
 function readOptions(context: CommandContext, isAdd: boolean): number {
@@ -256,7 +256,7 @@ function xadd(context: CommandContext): void {
   replyId(context, id);
 }
 
-/** Records XADD with the id that the entry has got, and with the trimming that was done, to the entry. */
+/** Records XADD with the entry's actual id, and with arguments that trim exactly as was done. */
 function recordAdded(context: CommandContext, reference: number, idIndex: number): void {
   const { journal } = context.keyspace;
   if (!journal.isOn || (isIdGiven && !id.isSequenceOpen && trim.by === Trim.None)) return;
@@ -271,7 +271,7 @@ function recordAdded(context: CommandContext, reference: number, idIndex: number
   if (trim.by !== Trim.None && trim.deleted.count > 0) recordDeleted(context, trim.deleted);
 }
 
-/** How many arguments there are of what `recordThreshold` records; 0 if the entries that have gone are recorded instead. */
+/** Number of arguments that `recordThreshold` records; 0 if the deleted entries are recorded instead. */
 function trimmingArguments(): number {
   if (trim.by === Trim.None || trim.references === References.Acknowledged) return 0;
   return trim.references === References.Keep ? 3 : 4;
@@ -286,7 +286,7 @@ function trimStream(context: CommandContext, reference: number): number {
   return removed;
 }
 
-/** The arguments that trim exactly to what is left after trimming. */
+/** Records arguments that trim exactly to the entries that are left now. */
 function recordThreshold(context: CommandContext, reference: number): void {
   const { journal } = context.keyspace;
   const { streams } = context.shard;

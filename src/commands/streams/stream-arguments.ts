@@ -10,7 +10,7 @@ export const INVALID_STREAM_ID = 'ERR Invalid stream ID specified as stream comm
 
 const OPEN_PARENTHESIS = 0x28;
 
-/** Room for an id, and for the bytes that a reply copies too many. */
+/** Room for an id, and for the bytes that copying to a reply reads behind it. */
 const text = new Uint8Array(ID_TEXT_BYTES_MAX + 8);
 const textView = new DataView(text.buffer);
 
@@ -65,7 +65,7 @@ export function readIdBlock(context: CommandContext, index: number, ids: IdList)
   return readIds(context, index + 2, end, ids) ? end - 1 : 0;
 }
 
-/** What an argument says of the references to entries that are to be deleted; -1 if it says nothing of them. */
+/** What an argument says about references to deleted entries: KEEPREF, DELREF or ACKED; -1 for other arguments. */
 export function readReferences(context: CommandContext, index: number): References | -1 {
   if (context.argIs(index, 'KEEPREF')) return References.Keep;
   if (context.argIs(index, 'DELREF')) return References.Delete;
@@ -74,7 +74,7 @@ export function readReferences(context: CommandContext, index: number): Referenc
 
 /**
  * Reads an argument as the beginning or the end of a range: an id, "-" or "+", or with "(" in front an id that does not
- * belong to the range. Replies with an error and returns false if it is nothing of that.
+ * belong to the range. Replies with an error and returns false if it is none of these.
  */
 export function readLimit(context: CommandContext, index: number, id: StreamId, isEnd: boolean): boolean {
   const { bytes, reply } = context;

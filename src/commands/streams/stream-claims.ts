@@ -15,9 +15,9 @@ import { findConsumer, findGroup, findOrCreateConsumer, noKeyOrGroup } from './s
 /** Entries that XAUTOCLAIM claims without COUNT. */
 const AUTOCLAIM_COUNT = 100;
 const AUTOCLAIM_COUNT_MAX = (2n ** 63n - 1n) / 16n;
-/** For more there is no memory. */
+/** Larger counts are refused for lack of memory. */
 const AUTOCLAIM_COUNT_ROOM = 2 ** 31;
-/** Pending entries that XAUTOCLAIM looks at for each that it may claim. */
+/** Pending entries that XAUTOCLAIM examines, at most, per entry that it may claim. */
 const AUTOCLAIM_ATTEMPTS = 10;
 
 const id = new StreamId();
@@ -27,8 +27,8 @@ const ids = new IdList();
 const deleted = new IdList();
 
 /**
- * Selects the key of argument 1. Returns the group of its stream that argument 2 names, or 0 after replying an error. The
- * stream's reference is in `groupStream`.
+ * Selects the key of argument 1. Returns the group of its stream that argument 2 names, or 0 after replying an error.
+ * The stream's reference is in `groupStream`.
  */
 export function selectGroup(context: CommandContext, isWrite: boolean): number {
   return groupOf(
@@ -147,7 +147,7 @@ function pendingRange(context: CommandContext): void {
   reply.patchAggregate(position, 'array', emitted);
 }
 
-/** What XCLAIM has been told. */
+/** Options of the running XCLAIM. */
 const claim = {
   deliveredAt: 0,
   /** Below 0: not given. */
@@ -187,7 +187,7 @@ function readClaimOptions(context: CommandContext, first: number): boolean {
       return false;
     }
   }
-  // A time that makes no sense is now: clients may compute it from a clock of their own.
+  // A negative or future time counts as now: clients may have computed it from their own clock.
   if (claim.deliveredAt < 0 || claim.deliveredAt > nowMs) claim.deliveredAt = nowMs;
   return true;
 }
@@ -241,7 +241,7 @@ function xclaim(context: CommandContext): void {
   endClaim(context, group, consumer, emitted, isAdvanced);
 }
 
-/** Tells the gate of what was claimed, or found to be deleted, or read on. */
+/** Reports to the gate entries that were claimed or found deleted, or that the group has read on. */
 function endClaim(
   context: CommandContext,
   group: number,
@@ -252,7 +252,7 @@ function endClaim(
   if (claimed > 0) context.shard.streams.groups.setActiveAt(consumer, context.nowMs);
   if (claimed > 0 || deleted.count > 0 || isAdvanced) context.changed(KeyEvent.StreamDelivery);
   recordAcknowledged(context, group, deleted);
-  // Each claim has been recorded.
+  // Each claim was recorded by itself.
   context.keyspace.journal.settled();
 }
 
@@ -314,7 +314,7 @@ function readAutoclaimOptions(context: CommandContext): number {
 
 function xautoclaim(context: CommandContext): void {
   const { reply, nowMs } = context;
-  // A lookup counts whatever is wrong with the arguments.
+  // The lookup is counted even if the arguments are wrong.
   context.query(1);
   const minIdleMs = readMinIdle(context, 'XAUTOCLAIM');
   if (minIdleMs < 0 || !readLimit(context, 5, start, false)) return;

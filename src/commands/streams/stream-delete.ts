@@ -1,4 +1,4 @@
-/** XDEL and XDELEX, XACKDEL: entries are deleted by their ids, with or without what groups have of them. */
+/** XDEL and XDELEX, XACKDEL: entries are deleted by their ids, with or without the references of groups to them. */
 
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
@@ -38,7 +38,7 @@ function xdel(context: CommandContext): void {
   reply.integer(deleted);
 }
 
-/** Reads what becomes of references, and the ids, from an argument on; replies with an error and returns false if they make no sense. */
+/** Reads the option for references, and the ids, from an argument on; replies an error and returns false if invalid. */
 function readOptions(context: CommandContext, first: number): boolean {
   references = References.Keep;
   ids.clear();
@@ -133,7 +133,7 @@ function xackdel(context: CommandContext): void {
   tellChanges(context, deleted, released);
 }
 
-/** Tells the gate of entries that were deleted, and of references that went. */
+/** Reports deleted entries and removed references to the gate. */
 function tellChanges(context: CommandContext, deleted: number, released: number): void {
   if (deleted > 0) context.changed(KeyEvent.StreamDelete, deleted);
   else if (released > 0) context.changed(KeyEvent.StreamDelivery);

@@ -1,6 +1,6 @@
 /**
- * Serving whoever reads a stream: the entries after an id, or for a consumer of a group what the group has not got yet, or
- * what is pending for the consumer. Commands serve themselves; with BLOCK, whoever adds an entry serves those who wait.
+ * Serves readers of streams: with the entries after an id, or for a consumer of a group with what the group has not
+ * read yet, or what is pending for the consumer. Clients that wait (BLOCK) are served by commands that add entries.
  */
 
 import type { CommandContext } from '../../execution/context.js';
@@ -30,7 +30,7 @@ export const enum ReadFrom {
 
 /** What is wanted of one stream. */
 export class StreamDemand {
-  /** At most so many entries; 0: any number. */
+  /** Maximum number of entries; 0: any number. */
   count = 0;
   from = ReadFrom.Id;
   readonly after = new StreamId();
@@ -40,12 +40,12 @@ export class StreamDemand {
   readonly consumer = new ByteRange(new Uint8Array(0), new DataView(new ArrayBuffer(0)));
   /** New entries count as acknowledged as soon as they are delivered. */
   isAcknowledged = false;
-  /** What has been pending of the group for so long comes first, in ms; -1: not at all. */
+  /** Entries of the group that have been pending for this long, in ms, are claimed first; -1: none are claimed. */
   claimIdleMs = -1;
-  /** At most so many entries, and bytes of the reply, of all streams together; 0: any number. */
+  /** Maximum of entries, and of bytes in the reply, for all streams together; 0: any number. */
   maxCount = 0;
   maxBytes = 0;
-  /** Of all streams together: how many entries were served, where the reply begins, and whether it may have no more. */
+  /** For all streams together: entries served, beginning of the reply, and whether it has reached its limit. */
   served = 0;
   replyStart = 0;
   isExhausted = false;
@@ -66,9 +66,9 @@ const delivered = new IdList();
 const claimable = new IdList();
 const missing = new IdList();
 
-/** A reply has no claimed entry with fewer bytes. */
+/** Least size of a claimed entry in a reply. */
 const CLAIMED_BYTES_MIN = 32;
-/** So many entries that are pending, but were deleted, are forgotten at once. */
+/** At most this many pending entries that were deleted are dropped by one command. */
 const MISSING_MAX = 1000;
 
 /** Begins the part of a reply that is about the selected key. */
@@ -86,14 +86,14 @@ export function serve(context: CommandContext, reference: number, demand: Stream
   return demand.isGroup ? serveConsumer(context, reference, demand) : serveReader(context, reference, demand);
 }
 
-/** At most so many entries more of one stream; 0: any number. */
+/** How many more entries one stream may give; 0: any number. */
 function entryLimit(demand: StreamDemand): number {
   if (demand.maxCount === 0) return demand.count;
   const left = demand.maxCount - demand.served;
   return demand.count === 0 ? left : Math.min(demand.count, left);
 }
 
-/** Whether an entry that was written makes the reply too long; it is taken back then. The first entry never does. */
+/** Whether the entry just written makes the reply too long; if so, removes it. The first entry always stays. */
 function isTooMuch(
   context: CommandContext,
   demand: StreamDemand,
@@ -108,7 +108,7 @@ function isTooMuch(
   return true;
 }
 
-/** Ends the part of a reply that is about one stream: it is taken back if it has no entries. Returns whether it has. */
+/** Ends the part of a reply for one stream; a part without entries is removed. Returns whether it has entries. */
 function endPart(
   context: CommandContext,
   demand: StreamDemand,
@@ -229,7 +229,7 @@ function serveGroup(
   return hasNew && !demand.isExhausted ? Served.NoMemory : Served.Nothing;
 }
 
-/** Delivers the entries of `range`, which are new to the group, after others. Returns how many there are then. */
+/** Delivers the entries of `range`, which are new to the group, after `before` others. Returns the sum of both. */
 function deliver(
   context: CommandContext,
   reference: number,
@@ -263,7 +263,7 @@ function deliver(
   return emitted;
 }
 
-/** Claims for a consumer what has been pending of its group long enough, longest first. Returns how many entries it was. */
+/** Claims for a consumer entries of its group that are pending long enough, longest first. Returns their number. */
 function claimIdle(
   context: CommandContext,
   reference: number,
@@ -306,7 +306,7 @@ function claimIdle(
 }
 
 /**
- * Lists in `claimable` what may be claimed of a group, and in `missing` what might, were it not deleted from the stream.
+ * Lists in `claimable` the entries of a group that may be claimed, in `missing` those that could be but are deleted.
  */
 function listIdle(
   context: CommandContext,
@@ -338,7 +338,7 @@ function makePending(context: CommandContext, group: number, consumer: number): 
   const { nowMs } = context;
   const pending = groups.find(group, id);
   if (pending === 0) return groups.add(group, consumer, id, nowMs) !== 0;
-  // The group was set back: the entry is somebody's already.
+  // The group's position was set back, so the entry is pending already.
   if (!groups.deliver(group, pending, consumer, nowMs)) return false;
   groups.setCount(group, pending, 0, 1);
   return true;
@@ -374,7 +374,7 @@ function serveHistory(
     else reply.nullArray();
     if (isTooMuch(context, demand, entryStart, emitted)) break;
     if (isThere) {
-      // Without memory for that, it keeps its time.
+      // Without memory for the new time, the entry keeps its old one.
       groups.setDeliveredAt(group, pending, nowMs);
       groups.increaseCount(group, pending);
       recordPending(context, group, pending);
@@ -383,7 +383,7 @@ function serveHistory(
     if (++emitted === limit) break;
   }
   if (isChanged) context.changed(KeyEvent.StreamDelivery);
-  // Without a history, the reply says so.
+  // Nothing is pending: reply an empty array.
   if (emitted === 0 && !demand.isExhausted) {
     reply.patchAggregate(position, 'array', 0);
     return Served.Entries;

@@ -1,6 +1,6 @@
 /**
- * What the journal records of commands on streams whose effect depends on the time or on how entries are kept. All work on
- * the selected key.
+ * What the journal records of stream commands whose effect depends on the time or on how entries are stored. All
+ * functions work on the selected key.
  */
 
 import type { CommandContext } from '../../execution/context.js';
@@ -18,7 +18,7 @@ export function recordId(journal: Journal, of: StreamId): void {
   journal.argument(text, textView, 0, of.writeText(text, 0));
 }
 
-/** Begins XGROUP with a subcommand on the selected key, of which `argCount` arguments follow the key; null if nothing is recorded. */
+/** Begins XGROUP with a subcommand; `argCount` arguments follow the selected key. Null if nothing is recorded. */
 function recordGroupCommand(context: CommandContext, subcommand: string, argCount: number): Journal | null {
   const { journal } = context.keyspace;
   if (!journal.isOn) return null;
@@ -42,7 +42,7 @@ function recordConsumerName(context: CommandContext, journal: Journal, consumer:
   journal.argument(bytes, view, consumers.nameOffset(consumer), consumers.nameLength(consumer));
 }
 
-/** A group has read on. */
+/** Records how far a group has read. */
 export function recordGroupPosition(context: CommandContext, group: number): void {
   const journal = recordGroupCommand(context, 'SETID', 4);
   if (journal === null) return;
@@ -54,7 +54,7 @@ export function recordGroupPosition(context: CommandContext, group: number): voi
   journal.word(streams.entriesRead(group).toString());
 }
 
-/** A group has a consumer more. */
+/** Records a new consumer of a group. */
 export function recordConsumer(context: CommandContext, group: number, consumer: number): void {
   const journal = recordGroupCommand(context, 'CREATECONSUMER', 2);
   if (journal === null) return;
@@ -63,8 +63,8 @@ export function recordConsumer(context: CommandContext, group: number, consumer:
 }
 
 /**
- * Entries are pending for a consumer, all delivered at one time and equally often. Who runs the command again needs to look
- * for no entry but to know that it is there.
+ * Records that entries are pending for a consumer, all delivered at one time and equally often. To replay the command,
+ * it is enough to check that each entry exists.
  */
 export function recordDelivered(
   context: CommandContext,
@@ -92,7 +92,7 @@ export function recordDelivered(
   journal.word('JUSTID');
 }
 
-/** An entry is pending for a consumer as it is now. */
+/** Records the present state of a pending entry. */
 export function recordPending(context: CommandContext, group: number, pending: number): void {
   const { journal } = context.keyspace;
   if (!journal.isOn) return;
@@ -112,7 +112,7 @@ export function deliveryCount(context: CommandContext, pending: number): bigint 
   return BigInt.asIntN(64, uint64ToBigInt(words[at + Pending.CountHigh], words[at + Pending.CountLow]));
 }
 
-/** Entries were deleted one by one. */
+/** Records that entries were deleted one by one. */
 export function recordDeleted(context: CommandContext, ids: IdList): void {
   const journal = recordKeyCommand(context, 'XDEL', ids.count);
   if (journal === null) return;
@@ -122,7 +122,7 @@ export function recordDeleted(context: CommandContext, ids: IdList): void {
   }
 }
 
-/** Entries are no longer pending. */
+/** Records that entries are no longer pending. */
 export function recordAcknowledged(context: CommandContext, group: number, ids: IdList): void {
   if (ids.count === 0) return;
   const journal = recordKeyCommand(context, 'XACK', 1 + ids.count);

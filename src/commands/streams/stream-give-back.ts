@@ -1,4 +1,4 @@
-/** XNACK: consumers give back what is pending for them, and the next one who claims anything of the group gets it. */
+/** XNACK: consumers give back what is pending for them, for the next consumer that claims entries of the group. */
 
 import type { CommandContext } from '../../execution/context.js';
 import { recordKeyCommand } from '../../execution/effects.js';
@@ -11,7 +11,7 @@ import { readIdBlock } from './stream-arguments.js';
 import { groupStream, selectGroup } from './stream-claims.js';
 import { recordId } from './stream-effects.js';
 
-/** What becomes of the number of deliveries. */
+/** How giving back changes an entry's number of deliveries. */
 const enum Mode {
   /** The delivery does not count. */
   Silent = 0,
@@ -82,7 +82,7 @@ function xnack(context: CommandContext): void {
   reply.integer(givenBack.count);
 }
 
-/** Gives back the entry with the id in `id`, which need not be pending; false, with nothing changed, if there is no memory. */
+/** Gives back the entry with the id in `id`, pending or not. Without memory changes nothing and returns false. */
 function giveBack(context: CommandContext, group: number): boolean {
   const { groups } = context.shard.streams;
   let pending = groups.find(group, id);
@@ -101,7 +101,7 @@ function giveBack(context: CommandContext, group: number): boolean {
   return true;
 }
 
-/** Records what was given back, if that is not all that was asked for. */
+/** Records XNACK for only the entries that were given back before memory ran out. */
 function recordGivenBack(context: CommandContext): void {
   const options = (count >= 0n ? 2 : 0) + (isForced ? 1 : 0);
   const journal: Journal | null = recordKeyCommand(context, 'XNACK', 4 + givenBack.count + options);

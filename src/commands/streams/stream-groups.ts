@@ -17,7 +17,7 @@ const DOLLAR = 0x24;
 const id = new StreamId();
 const ids = new IdList();
 
-// What CREATE or SETID has been told.
+// Options of the running CREATE or SETID.
 let makesStream = false;
 let entriesRead = -1n;
 
@@ -166,7 +166,7 @@ function createWithStream(context: CommandContext): void {
     return;
   }
   if (!context.putDraft(ValueType.Stream, -1)) return;
-  // To whoever watches it, more has changed than the groups.
+  // For WATCH the key itself is new, not only its group.
   context.changed(KeyEvent.Unnamed);
   context.happened(KeyEvent.StreamGroupCreate);
   reply.ok();
@@ -186,7 +186,7 @@ function setId(context: CommandContext): void {
   if (isCharacter(context, 4, DOLLAR)) {
     streams.lastId(reference, id);
   } else if (!parseId(context, 4, id)) {
-    // Here, "-" and "+" are ids, too.
+    // Here "-" and "+" are accepted as ids, too.
     const { bytes } = context;
     if (!id.parseLimit(bytes, context.argOffset(4), context.argLength(4), false)) {
       readId(context, 4, id);

@@ -13,19 +13,19 @@ import { PRODUCER_IDS_MAX, PRODUCER_SECONDS_MAX } from '../../structures/stream-
 import { readId, setToArgument } from './stream-arguments.js';
 import { recordId } from './stream-effects.js';
 
-/** Bytes of an id that is made of what a message says. */
+/** Bytes of an id that is computed from a message's content. */
 const DIGEST_BYTES = 16;
 const NO_BYTES = new Uint8Array(0);
 
 const id = new StreamId();
 const recorded = new StreamId();
 
-/** Who sends a message, and the id that tells it from the producer's others. */
+/** The producer of a message, and the id that tells the message from the producer's others. */
 export class MessageSource {
   readonly producer = new ByteRange(NO_BYTES, new DataView(NO_BYTES.buffer));
   readonly message = new ByteRange(NO_BYTES, new DataView(NO_BYTES.buffer));
   isGiven = false;
-  /** The id is that of the message's content. */
+  /** The id is computed from the message's content. */
   isAutomatic = false;
 
   clear(): void {
@@ -91,7 +91,7 @@ export function isDuplicate(
   return true;
 }
 
-/** Notes that a message has become the entry with an id. False if there is no memory: whoever sends it again adds it again. */
+/** Notes that a message has become the entry with an id. Without memory returns false: a repeat is then added again. */
 export function noteMessage(
   context: CommandContext,
   reference: number,
@@ -161,7 +161,7 @@ function xcfgset(context: CommandContext): void {
   reply.ok();
 }
 
-/** What the append-only file has of messages: the entry is there already. */
+/** XIDMPRECORD, from the append-only file: notes a message whose entry exists already. */
 function xidmprecord(context: CommandContext): void {
   const { reply } = context;
   const source = new MessageSource();

@@ -17,7 +17,7 @@ const DOLLAR = 0x24;
 const GREATER = 0x3e;
 const PLUS = 0x2b;
 
-/** What a command wants to read: the same of each stream, but from another place. */
+/** What a command reads: each stream with the same options, but from its own position. */
 class ReadRequest {
   readonly demand = new StreamDemand();
   /** How long to wait if there is nothing, in ms; 0: for ever, -1: not at all. */
@@ -220,10 +220,10 @@ function selectStream(context: CommandContext, stream: number): number {
   const { demand } = request;
   demand.from = request.from[stream];
   request.ids.read(stream, demand.after);
-  // With several, another one was selected last.
+  // With several streams, another one was selected last.
   if (request.keyCount > 1) context.peek(request.firstKey + stream);
   if (context.entry === 0) {
-    // Redis looks for it a second time.
+    // Redis looks the key up twice: a second miss.
     context.happened(KeyEvent.KeyMiss);
     return 0;
   }
@@ -247,7 +247,7 @@ function xread(context: CommandContext, isGroup: boolean): void {
     if (outcome === Served.Entries) served++;
     if (demand.isExhausted) break;
   }
-  // Each delivery has been recorded.
+  // Each delivery was recorded by itself.
   if (isGroup) context.keyspace.journal.settled();
   if (served > 0) {
     reply.patchAggregate(position, reply.protocol === 3 ? 'map' : 'array', served);
@@ -267,7 +267,7 @@ function waitForEntries(context: CommandContext): void {
   context.select(original);
 }
 
-/** A request that says of each stream after which id it is read: `$` and `+` mean another one as soon as there are entries. */
+/** A request with the id after which each stream is read: `$` and `+` would change their meaning with new entries. */
 function withIds(original: CommandRequest): CommandRequest {
   if (request.demand.isGroup) return original;
   const args: Uint8Array[] = [];
@@ -285,7 +285,7 @@ function withIds(original: CommandRequest): CommandRequest {
   return CommandRequest.of(args);
 }
 
-/** Reads the request of a client that waits, as far as it is about one key, which is selected. Returns the key's stream, 0 if it has none. */
+/** Reads a waiting client's request for one key, and selects the key. Returns the key's stream, 0 if it has none. */
 function readWaiting(context: CommandContext, keyArgument: number, isGroup: boolean): number {
   const { demand } = request;
   if (!readRequest(context, isGroup)) throw new Error('a client waits with a request that is wrong');
@@ -304,7 +304,7 @@ function isReadyToRead(context: CommandContext, keyArgument: number): boolean {
   return reference !== 0 && hasEntriesAfter(context, reference, request.demand.after);
 }
 
-/** Whether there is something new for the group, or it is gone: then the client has to be told. */
+/** Whether the group has new entries, or no longer exists, which the client has to be told. */
 function isReadyForGroup(context: CommandContext, keyArgument: number): boolean {
   const reference = readWaiting(context, keyArgument, true);
   const group = reference === 0 ? 0 : findGroup(context, reference, request.groupArg);
@@ -335,7 +335,7 @@ function serveWaiting(context: CommandContext, keyArgument: number, isGroup: boo
   }
 }
 
-/** How clients are served that wait for entries. */
+/** How clients that wait for entries are served. */
 export const blockingStreams: Readonly<Record<string, Blocking>> = {
   XREAD: {
     kind: WaitKind.Stream,

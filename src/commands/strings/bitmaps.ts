@@ -46,7 +46,7 @@ function readBitOffset(context: CommandContext, index: number, fieldBits: number
     let bit = number.value;
     if (inFields) {
       bit *= fieldBits;
-      // The product is one of 64 bits that wraps around.
+      // The product wraps around at 64 bits.
       if (!Number.isSafeInteger(bit)) bit = Number(BigInt.asIntN(64, number.toBigInt() * BigInt(fieldBits)));
     }
     if (bit >= 0 && byteOfBit(bit) < context.services.maxBulkLengthBytes) return bit;
@@ -212,7 +212,7 @@ function bitpos(context: CommandContext): void {
   reply.integer(bit < 0 && wanted === 0 && argCount <= 4 ? range.last + 1 : bit);
 }
 
-/** BITOP works through its operands in steps of so many bytes, so that the result stays in the cache. */
+/** BITOP processes its operands in steps of this size, so that the result stays in the cache. */
 const BITOP_STEP_BYTES = 16 * 1024;
 
 /** The operands of the running BITOP that are not empty, without the target itself. */
@@ -392,7 +392,7 @@ const enum Overflow {
   Fail = 2,
 }
 
-/** What became of a field that was to be changed. */
+/** Result of an attempt to change a field. */
 const enum Outcome {
   /** It has the value that it had. */
   Same = 0,
@@ -417,7 +417,7 @@ const step = {
 /** 2^0 to 2^64. */
 const POWERS = Float64Array.from({ length: 65 }, (_, exponent) => 2 ** exponent);
 
-/** Up to so many bits, a field and what is added to it are exact in a double, and so is their sum. */
+/** Up to this many bits, a field, its increment and their sum are exact in doubles. */
 const DOUBLE_BITS_MAX = 52;
 
 /** Reads a field's type, "i" or "u" and its bits, into `step`; replies with an error if it is none. */
@@ -507,8 +507,8 @@ function bitfield(context: CommandContext, isReadOnly: boolean): void {
   const start = context.entry === 0 ? 0 : context.valueOffset;
   const lengthBytes = context.entry === 0 ? 0 : context.valueLength;
   reply.array(replies);
-  // As in Redis, a string that only grew because all that was to be written failed does not count as changed; but it
-  // is recorded.
+  // As in Redis, a string that has grown does not count as changed if all writes to it failed, but the command is
+  // recorded.
   let changes = 0;
   step.overflow = Overflow.Wrap;
   for (let index = 2; index < argCount; ) {

@@ -1,8 +1,8 @@
 /**
  * The commands of HyperLogLogs, which are strings (structures/hyperloglog.ts).
  *
- * A dense one is changed where it is. A sparse one is searched where it is, and only what changes it makes a copy
- * (structures/hyperloglog-draft.ts), which then takes its place.
+ * A dense one is changed in place. A sparse one is searched in place; only a change makes a copy
+ * (structures/hyperloglog-draft.ts), which then replaces it.
  */
 
 import type { CommandContext } from '../../execution/context.js';
@@ -47,7 +47,7 @@ const DAMAGED = 'INVALIDOBJ Corrupted HLL object detected';
 
 /** Estimates from this on are not exact in a double. */
 const EXACT_ESTIMATE_MAX = Number.MAX_SAFE_INTEGER;
-/** What Redis makes of an estimate without bounds. */
+/** What Redis replies for an infinite estimate. */
 const UNBOUNDED_ESTIMATE = -(2n ** 63n);
 
 const maxima = new RegisterMaxima();
@@ -67,7 +67,7 @@ function selectedForm(context: CommandContext): Form {
   return form;
 }
 
-/** Gives the selected key, which may not exist, the draft as its value. Replies OOM and returns false without memory. */
+/** Makes the draft the value of the selected key, which may not exist. Replies OOM and returns false without memory. */
 function putDraft(context: CommandContext, isOutdated = true): boolean {
   const { lengthBytes } = draft;
   const staysInPlace = context.entry !== 0 && lengthBytes !== DENSE_BYTES;
@@ -170,7 +170,7 @@ function mergeSelected(context: CommandContext, form: Form): boolean {
 }
 
 /**
- * Makes the maxima those of the keys from argument `first` on. Returns `Dense` if one of them is dense, else `Sparse`;
+ * Fills the maxima from the keys from argument `first` on. Returns `Dense` if one of them is dense, else `Sparse`;
  * `None` after replying with an error.
  */
 function mergeKeys(context: CommandContext, first: number): Form {
@@ -263,7 +263,7 @@ function pfmerge(context: CommandContext): void {
   context.reply.ok();
 }
 
-/** Makes the selected sparse HyperLogLog a dense one, with the estimate that it has. Replies with the error if it can't. */
+/** Converts the selected HyperLogLog from sparse to dense, keeping its estimate. Replies with the error if it can't. */
 function makeDense(context: CommandContext): boolean {
   const { shard } = context;
   maxima.clear();

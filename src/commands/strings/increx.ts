@@ -1,5 +1,5 @@
 /**
- * INCREX: adds to a number within bounds and changes its key's expiry, in one step, which is what limiting a rate takes.
+ * INCREX: adds to a number within bounds and changes its key's expiry, in one step, as rate limiters need it.
  *
  * A sum beyond a bound, or beyond the range of its type, is declined: nothing changes, and the reply says that 0 was
  * added. With SATURATE it becomes the bound instead.
@@ -53,7 +53,7 @@ const floats: { increment: LongDouble; lowerBound: Extended; upperBound: Extende
   upperBound: LONG_DOUBLE_MAX,
 };
 
-/** What an increment has led to; as text where numbers are not exact. */
+/** Result of an increment; as text where numbers are not exact. */
 const result = {
   isDeclined: false,
   isText: false,
@@ -169,7 +169,7 @@ function readIntegers(context: CommandContext): boolean {
   return !areCrossed;
 }
 
-/** An operand that has been read before, beyond what a double has. */
+/** An operand that was read before, now with all its digits, which a double may not hold. */
 function exactOperand(context: CommandContext, index: number, absent: bigint): bigint {
   if (index === 0) return absent;
   context.number.parse(context.bytes, context.argOffset(index), context.argLength(index));

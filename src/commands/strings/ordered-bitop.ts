@@ -1,6 +1,6 @@
 /**
- * The operations of BITOP for which the order of the operands counts, or how many of them have a bit: DIFF, DIFF1, ANDOR
- * and ONE, which Redis has since version 8.2. They are computed in steps, in buffers of this thread.
+ * The operations of BITOP for which the order of the operands counts, or how many of them have a bit: DIFF, DIFF1,
+ * ANDOR and ONE, which Redis has since version 8.2. They are computed in steps, in buffers of this thread.
  */
 
 import type { CommandContext } from '../../execution/context.js';
@@ -54,9 +54,9 @@ class Piece {
 
 const first = new Piece();
 const other = new Piece();
-/** Bits that some operand behind the first has; for One, bits that some operand has. */
+/** Bits that at least one operand after the first has; for One, at least one of all operands. */
 const some = new Piece();
-/** Bits that several operands have. */
+/** Bits that more than one operand has. */
 const several = new Piece();
 
 export function readOrderedOperation(context: CommandContext): OrderedOperation {

@@ -294,7 +294,7 @@ function getex(context: CommandContext): void {
     index = next;
   }
   if (context.findReadWrite(1) === 0) {
-    // An absent key wins over a bad time.
+    // No key: null, even if the time is wrong.
     context.reply.nullBulk();
     return;
   }
@@ -331,7 +331,7 @@ function mget(context: CommandContext): void {
   }
 }
 
-/** Keeps room for `count` pairs from argument `first` on in each of their shards; replies OOM if one has too little. */
+/** Reserves room for `count` pairs from argument `first` on in each of their shards; replies OOM if one lacks it. */
 function promisePairs(context: CommandContext, first: number, count: number): boolean {
   const { database } = context;
   const expires = options.keepsExpiry || options.expiresAt >= 0;
@@ -344,8 +344,8 @@ function promisePairs(context: CommandContext, first: number, count: number): bo
 }
 
 /**
- * Sets pairs for which room is promised. False, after replying OOM, if there is none all the same; what was set until then
- * stays and is recorded.
+ * Sets pairs for which room is reserved. Returns false, after replying OOM, if memory is missing nevertheless; the
+ * pairs set until then stay and are recorded.
  */
 function setPairs(
   context: CommandContext,
