@@ -6,7 +6,7 @@ import { FlowProducer, type Job, Queue, QueueEvents, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import t from 'tap';
-import { TestServer } from '../tools/server.js';
+import { TestServer, temporaryFolder } from '../tools/server.js';
 
 /** Of redlock, whose types can't be found by programs that are ES modules. */
 interface Lock {
@@ -209,7 +209,7 @@ t.test('on one server', async (t) => {
 });
 
 t.test('BullMQ and a server that is killed', async (t) => {
-  const dir = t.testdir();
+  const dir = temporaryFolder(t);
   const options = {
     kind: 'damselfly',
     threads: WORKERS,

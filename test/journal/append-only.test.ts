@@ -10,7 +10,13 @@ import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dat
 import { OrderedLoad, type Survival } from '../tools/ordered-load.js';
 import { Random } from '../tools/random.js';
 import type { RawClient } from '../tools/raw-client.js';
-import { numberOf, type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
+import {
+  numberOf,
+  type ServerOptions,
+  skipWithoutRedis,
+  TestServer,
+  temporaryFolder,
+} from '../tools/server.js';
 
 const CLIENTS = 12;
 const SEED = 31;
@@ -185,7 +191,7 @@ await t.test(
   { skip: skipWithoutRedis() },
   async (t) => {
     t.setTimeout(0);
-    const dir = t.testdir();
+    const dir = temporaryFolder(t);
     for (let start = 1; start <= 3; start++) {
       const server = await TestServer.launch({ kind: 'damselfly', directives: { dir, appendonly: 'yes' } });
       t.teardown(() => server.stop('SIGKILL'));

@@ -6,7 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { DATA_TYPES, differences, fillRandomly, readDataset } from '../tools/dataset.js';
 import { Random } from '../tools/random.js';
-import { type ServerOptions, skipWithoutRedis, TestServer, threadCounts } from '../tools/server.js';
+import {
+  type ServerOptions,
+  skipWithoutRedis,
+  TestServer,
+  temporaryFolder,
+  threadCounts,
+} from '../tools/server.js';
 
 const BASE = 'appendonly.aof.1.base.rdb';
 const INCREMENT = 'appendonly.aof.1.incr.aof';
@@ -40,7 +46,7 @@ async function refusal(dir: string, directives: Directives = {}): Promise<string
 
 /** A folder `appendonlydir` with these files, within a new one. */
 function folderWith(t: Test, files: Readonly<Record<string, string | Buffer>>): string {
-  const dir = t.testdir();
+  const dir = temporaryFolder(t);
   mkdirSync(path.join(dir, 'appendonlydir'));
   for (const [name, content] of Object.entries(files)) {
     writeFileSync(path.join(dir, 'appendonlydir', name), content);
@@ -151,7 +157,7 @@ for (const threads of threadCounts()) {
       const expected = await readDataset(theirs);
       await redis.process.kill('SIGTERM');
       while (existsSync(`/proc/${redis.pid}`) && redis.process.exitCode === null) await delay(20);
-      const dir = t.testdir();
+      const dir = temporaryFolder(t);
       cpSync(path.join(redis.directory, 'appendonlydir'), path.join(dir, 'appendonlydir'), {
         recursive: true,
       });
@@ -307,7 +313,7 @@ t.test('without an append-only file appendonly yes starts empty, and says so', a
   t.teardown(() => first.stop('SIGKILL'));
   await first.client().set('a', '1');
   await first.client().save();
-  const dir = t.testdir();
+  const dir = temporaryFolder(t);
   cpSync(path.join(first.directory, 'dump.rdb'), path.join(dir, 'dump.rdb'));
   const empty = await startOn(t, dir, 1);
   t.equal(await empty.client().dbsize(), 0);
@@ -316,7 +322,7 @@ t.test('without an append-only file appendonly yes starts empty, and says so', a
 });
 
 t.test('one file, as before Redis 7', async (t) => {
-  const root = t.testdir();
+  const root = temporaryFolder(t);
   const dir = path.join(root, 'plain');
   const old = path.join(root, 'mixed');
   mkdirSync(dir);
@@ -442,7 +448,7 @@ t.test('a snapshot, while it loads', async (t) => {
   t.teardown(() => first.stop('SIGKILL'));
   await first.client().mset('a', '1', 'b', '2');
   await first.client().save();
-  const dir = t.testdir();
+  const dir = temporaryFolder(t);
   cpSync(path.join(first.directory, 'dump.rdb'), path.join(dir, 'dump.rdb'));
   const { server, client } = await launchSlowly(t, dir, { appendonly: 'no' });
   t.match(String(await client.command('GET', 'a')), /^-LOADING/);

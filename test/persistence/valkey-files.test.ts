@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { Crc64 } from '../../src/persistence/crc64.js';
 import { Random } from '../tools/random.js';
 import { rdbFile } from '../tools/rdb-builder.js';
-import { TestServer } from '../tools/server.js';
+import { TestServer, temporaryFolder } from '../tools/server.js';
 
 const HASH_WITH_TIMES = 22;
 const FAR_MS = 4_000_000_000_000;
@@ -86,7 +86,7 @@ async function checkHashes(t: Test, server: TestServer): Promise<void> {
 }
 
 t.test('a file of Valkey 9, with fields that expire', async (t) => {
-  const directory = t.testdir();
+  const directory = temporaryFolder(t);
   const body = Buffer.concat([
     Buffer.from([250]),
     text('valkey-ver'),

@@ -9,7 +9,7 @@ import t, { type Test } from 'tap';
 import { packUnixAddress } from '../../src/network/socket-address.js';
 import { loadLibc, Socket } from '../../src/system/libc.js';
 import { RawClient } from '../tools/raw-client.js';
-import { TestServer } from '../tools/server.js';
+import { TestServer, temporaryFolder } from '../tools/server.js';
 
 const libc = loadLibc();
 
@@ -62,7 +62,7 @@ t.test('systemd that has not said where it listens', async (t) => {
 });
 
 t.test('a daemon', async (t) => {
-  const directory = t.testdir();
+  const directory = temporaryFolder(t);
   const pidfile = path.join(directory, 'pid');
   const logfile = path.join(directory, 'log');
   const starter = await TestServer.launch({ directives: { daemonize: 'yes', pidfile, logfile } });
@@ -93,7 +93,7 @@ t.test('a daemon', async (t) => {
 
 t.test('a daemon that ends before it says anything', async (t) => {
   const starter = await TestServer.launch({
-    directives: { daemonize: 'yes', dir: t.testdir() },
+    directives: { daemonize: 'yes', dir: temporaryFolder(t) },
     environment: { NODE_OPTIONS: '--import=data:text/javascript,process.connected&&process.exit(3)' },
   });
   t.teardown(() => starter.stop());

@@ -368,6 +368,13 @@ export class TestServer {
   }
 }
 
+/** A new folder for servers of a test. It is removed after they have ended; `t.testdir()` would be removed before. */
+export function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'damselfly-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
+  return folder;
+}
+
 /** A number in a section of INFO. */
 export async function infoNumber(client: Redis, section: string, name: string): Promise<number> {
   return numberOf(await client.info(section), name);
