@@ -40,7 +40,8 @@ export class Deliveries {
     if (writer === null) return;
     connection.deliveryWriter = null;
     if (!connection.isClosed) {
-      writer.isBeingSent = true;
+      // What is being sent is left where it is, also by a writer that grows.
+      writer.take();
       this.sendBytes(connection, writer, connection.deliveryStart, connection.deliveryEnd);
     }
   }

@@ -75,8 +75,6 @@ export class ReplyWriter {
   outlet: ReplyOutlet | null = null;
   /** How many bytes of the replies that have not been taken went to the outlet. */
   spilledBytes = 0;
-  /** Bytes that were not taken are being sent as well: until `reset`, the buffer's memory is not given back. */
-  isBeingSent = false;
   /** A position in the buffer is still needed, so its bytes must not go to the outlet. */
   private isHeld = false;
   /** A buffer that is not the writer's own, see `lend`. */
@@ -124,7 +122,6 @@ export class ReplyWriter {
 
   /** Discards all replies. Nothing is being sent any more. */
   reset(): void {
-    this.isBeingSent = false;
     if (this.length > this.lengthMax) this.lengthMax = this.length;
     this.length = 0;
     this.start = 0;
@@ -192,7 +189,7 @@ export class ReplyWriter {
     this.replaceBuffer(capacity);
     this.bytes.set(old.subarray(0, this.length));
     // Sends under way still use the old buffer.
-    if (this.start === 0 && !this.isBeingSent && old !== this.lent) releasePages(old);
+    if (this.start === 0 && old !== this.lent) releasePages(old);
   }
 
   /** Moves what has been written to the outlet; returns whether that was possible. */

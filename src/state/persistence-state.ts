@@ -203,8 +203,8 @@ export class PersistenceState {
   }
 
   private setFailed(hasFailed: boolean): void {
-    if (Atomics.exchange(this.words, Word.HasFailed, hasFailed ? 1 : 0) !== (hasFailed ? 1 : 0))
-      this.attention.raiseAll();
+    const flag = hasFailed ? 1 : 0;
+    if (Atomics.exchange(this.words, Word.HasFailed, flag) !== flag) this.attention.raiseAll();
   }
 
   /** Counts a requested snapshot, whether or not it can be written. */

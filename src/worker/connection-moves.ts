@@ -140,7 +140,8 @@ export class ConnectionMoves {
     // Their users may have been created by another thread a moment before.
     access.follow();
     for (const { fd, slot, input } of arrivals) {
-      const connection = sockets.attach(fd, clients.tlsSession(slot), clients.tlsRecord(slot));
+      const tls = services.clientRows.tlsOf(slot);
+      const connection = sockets.attach(fd, tls.session, tls.record);
       const session = services.clientRows.join(slot, connection);
       const isUser = access.resume(session, services.clientRows.userId(slot));
       connection.session = session;

@@ -739,10 +739,7 @@ export class Worker implements ConnectionHandler {
 
   private describe(session: Session): string {
     const connection = this.connections.get(session.id);
-    if (connection !== undefined) {
-      const { queryBufferBytes, queryBufferFreeBytes } = connection;
-      this.services.clientRows.publish(session, queryBufferBytes, queryBufferFreeBytes);
-    }
+    if (connection !== undefined) this.publishClient(connection, session);
     return this.describeSlot(session.clientSlot);
   }
 
