@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
 import { preload } from './load.js';
+import { command, LoadConnection } from './load-connection.js';
 import { cpuSeconds } from './process-cost.js';
 import { formatNumber, formatTable, formatTarget, isMet, median } from './table.js';
 import { warmMemory } from './warm-memory.js';
@@ -140,8 +141,12 @@ async function prepare(server: TestServer, workload: Workload): Promise<void> {
   prepared.set(server, name);
 }
 
-function calibrationRequests({ pipeline, valueBytes = VALUE_BYTES }: Workload): number {
-  return Math.min(CALIBRATION_REQUESTS[pipeline], Math.ceil(CALIBRATION_BYTES_MAX / valueBytes));
+function calibrationRequests({
+  calibrationRequests: given,
+  pipeline,
+  valueBytes = VALUE_BYTES,
+}: Workload): number {
+  return given ?? Math.min(CALIBRATION_REQUESTS[pipeline], Math.ceil(CALIBRATION_BYTES_MAX / valueBytes));
 }
 
 warmMemory();
@@ -160,11 +165,17 @@ for (const shared of new Set(chosen.map(serversOf))) {
   for (const workload of workloads) {
     process.stderr.write(`${workload.name} `);
     const requests: number[] = [];
+    const listeners: LoadConnection[] = [];
     for (const server of servers) {
       const client = server.client();
       for (const [name, ...words] of workload.before ?? []) await client.call(name!, ...words);
       client.disconnect();
       await prepare(server, workload);
+      if (workload.listen) {
+        const listener = await LoadConnection.open(server.port);
+        for (const words of workload.listen) await listener.send(command(...words), (text) => text !== '');
+        listeners.push(listener);
+      }
       const rough = await measure(server, workload, calibrationRequests(workload), clientThreads);
       requests.push(Math.ceil(rough.requestsPerSecond * seconds));
     }
@@ -176,6 +187,7 @@ for (const shared of new Set(chosen.map(serversOf))) {
       }
     }
     process.stderr.write('\n');
+    for (const listener of listeners) listener.close();
     const theirs = combine((field) => median(samples[0]!.map((sample) => sample[field])));
     const ours = combine((field) => median(samples[1]!.map((sample) => sample[field])));
     const ratio = combine((field) => ours[field] / theirs[field]);

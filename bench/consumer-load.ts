@@ -2,8 +2,7 @@
  * Load that redis-benchmark can't make: consumers of a group that read a stream and acknowledge what they have got.
  */
 
-import { once } from 'node:events';
-import net from 'node:net';
+import { command, hasLines, LoadConnection, sampleOf } from './load-connection.js';
 import type { Sample } from './workloads.js';
 
 const CONSUMERS = 10;
@@ -14,53 +13,8 @@ const ADDED_PER_WRITE = 1000;
 /** An id in a reply is a bulk string of digits, "-" and digits; nothing else in these entries looks like it. */
 const ID = /\$\d+\r\n(\d+-\d+)\r\n/g;
 
-function command(...words: (string | number)[]): string {
-  return `*${words.length}\r\n${words.map((word) => `$${String(word).length}\r\n${word}\r\n`).join('')}`;
-}
-
-/** A connection that sends something and waits for so many replies, which must each be of one line or an array that ends so. */
-class Connection {
-  readonly socket: net.Socket;
-  private text = '';
-  private isComplete: (text: string) => boolean = () => false;
-  private done: ((text: string) => void) | null = null;
-
-  private constructor(socket: net.Socket) {
-    this.socket = socket;
-    socket.setNoDelay(true);
-    socket.setEncoding('latin1');
-    socket.on('data', (chunk: string) => {
-      this.text += chunk;
-      if (!this.isComplete(this.text)) return;
-      const { text, done } = this;
-      this.text = '';
-      done?.(text);
-    });
-  }
-
-  static async open(port: number): Promise<Connection> {
-    const socket = net.connect(port, '127.0.0.1');
-    await once(socket, 'connect');
-    return new Connection(socket);
-  }
-
-  send(request: string, isComplete: (text: string) => boolean): Promise<string> {
-    this.isComplete = isComplete;
-    const reply = new Promise<string>((resolve) => {
-      this.done = resolve;
-    });
-    this.socket.write(request);
-    return reply;
-  }
-}
-
-/** Whether a text has so many lines. */
-function hasLines(count: number): (text: string) => boolean {
-  return (text) => (text.match(/\r\n/g)?.length ?? 0) >= count;
-}
-
 /** Makes a stream of so many entries of two fields, and a group that has read nothing of it. */
-async function fill(connection: Connection, entries: number): Promise<void> {
+async function fill(connection: LoadConnection, entries: number): Promise<void> {
   const group = command('XGROUP', 'CREATE', KEY, GROUP, '0', 'MKSTREAM');
   await connection.send(command('DEL', KEY) + group, hasLines(2));
   for (let first = 0; first < entries; first += ADDED_PER_WRITE) {
@@ -75,7 +29,7 @@ async function fill(connection: Connection, entries: number): Promise<void> {
 
 /** Reads and acknowledges until nothing is left; notes how long each turn takes, in ms. */
 async function consume(port: number, number: number, turns: number[]): Promise<void> {
-  const connection = await Connection.open(port);
+  const connection = await LoadConnection.open(port);
   const read = command(
     ...['XREADGROUP', 'GROUP', GROUP, `consumer ${number}`, 'COUNT', ENTRIES_PER_READ, 'STREAMS', KEY, '>'],
   );
@@ -90,7 +44,7 @@ async function consume(port: number, number: number, turns: number[]): Promise<v
     request = command('XACK', KEY, GROUP, ...ids) + read;
     acknowledgements = 1;
   }
-  connection.socket.destroy();
+  connection.close();
 }
 
 /** Whether a text is the reply to a turn: perhaps a number, and then either nothing read or all that was. */
@@ -114,21 +68,10 @@ function isTurn(text: string, acknowledgements: number): boolean {
 
 /** Fills a stream, outside of what is measured, and has consumers read and acknowledge it. */
 export async function consumeGroup(port: number, entries: number, cpuSeconds: () => number): Promise<Sample> {
-  const connection = await Connection.open(port);
+  const connection = await LoadConnection.open(port);
   await fill(connection, entries);
-  connection.socket.destroy();
-  const turns: number[] = [];
-  const before = cpuSeconds();
-  const start = performance.now();
-  await Promise.all(Array.from({ length: CONSUMERS }, (_, number) => consume(port, number, turns)));
-  const seconds = (performance.now() - start) / 1000;
-  turns.sort((a, b) => a - b);
-  const quantile = (share: number) => turns[Math.min(turns.length - 1, Math.floor(turns.length * share))]!;
-  return {
-    requestsPerSecond: entries / seconds,
-    cpuMicroseconds: ((cpuSeconds() - before) * 1e6) / entries,
-    p50Ms: quantile(0.5),
-    p99Ms: quantile(0.99),
-    p999Ms: quantile(0.999),
-  };
+  connection.close();
+  return sampleOf(entries, cpuSeconds, async (turns) => {
+    await Promise.all(Array.from({ length: CONSUMERS }, (_, number) => consume(port, number, turns)));
+  });
 }

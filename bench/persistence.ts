@@ -4,59 +4,24 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import { Command } from 'commander';
-import { Random } from '../test/tools/random.js';
 import type { RawClient } from '../test/tools/raw-client.js';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
-import type { MemoryReport } from './memory-thread.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
 import { warmMemory } from './warm-memory.js';
+import { KEY_PREFIX, MemoryWatch, percentile, WriteLoad } from './write-load.js';
 
 const CONNECTIONS = 20;
 const VALUE_BYTES = 64;
-/** Of the keys, before a colon and a number. */
-const PREFIX = 'key';
 /** Between two looks at whether the snapshot is complete. */
 const PROBE_MS = 50;
 
 type Results = Map<string, number>;
-
-function percentile(values: number[], share: number): number {
-  values.sort((left, right) => left - right);
-  return values[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
-}
-
-/** Random SETs on several connections, one at a time on each; gathers their latencies. */
-class Load {
-  latencies: number[] = [];
-  private isOver = false;
-  private readonly running: Promise<void>[];
-
-  constructor(clients: readonly RawClient[], keys: number) {
-    this.running = clients.map((client, index) => this.run(client, new Random(100 + index), keys));
-  }
-
-  private async run(client: RawClient, random: Random, keys: number): Promise<void> {
-    const value = Buffer.alloc(VALUE_BYTES, 'v');
-    while (!this.isOver) {
-      const startedAt = performance.now();
-      await client.command('SET', `${PREFIX}:${random.below(keys)}`, value);
-      this.latencies.push(performance.now() - startedAt);
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.isOver = true;
-    await Promise.all(this.running);
-  }
-}
 
 async function info(client: RawClient, field: string): Promise<string> {
   const text = await client.text('INFO', 'persistence');
@@ -105,15 +70,15 @@ async function measureSnapshots(
   const server = await TestServer.start({ kind, threads, activeWorkers: 0 });
   try {
     const control = await server.rawClient();
-    await control.command('DEBUG', 'POPULATE', keys, PREFIX, VALUE_BYTES);
-    const memory = new Worker(new URL('./memory-thread.js', import.meta.url), { workerData: server.pid });
-    const load = new Load(await connect(server, CONNECTIONS), keys);
+    await control.command('DEBUG', 'POPULATE', keys, KEY_PREFIX, VALUE_BYTES);
+    const memory = new MemoryWatch(server.pid);
+    const load = new WriteLoad(await connect(server, CONNECTIONS), keys, VALUE_BYTES);
     const results: Results[] = [];
     for (let round = 0; round < rounds; round++) {
       await delay(1000);
       results.push(await measureSnapshot(control, memory, load, seconds));
     }
-    await memory.terminate();
+    await memory.stop();
     await load.stop();
     copyFileSync(path.join(server.directory, 'dump.rdb'), path.join(folder, 'dump.rdb'));
     const summary: Results = new Map();
@@ -131,20 +96,15 @@ async function measureSnapshots(
 
 async function measureSnapshot(
   control: RawClient,
-  memory: Worker,
-  load: Load,
+  memory: MemoryWatch,
+  load: WriteLoad,
   seconds: number,
 ): Promise<Results> {
-  const memoryReport = async (): Promise<MemoryReport> => {
-    memory.postMessage(null);
-    const [report] = await once(memory, 'message');
-    return report;
-  };
   load.latencies = [];
   await delay(seconds * 1000);
   const before = percentile(load.latencies, 0.99);
   load.latencies = [];
-  const memoryBefore = (await memoryReport()).last;
+  const memoryBefore = (await memory.report()).last;
   const startedAt = performance.now();
   const reply = await control.text('BGSAVE');
   if (!reply.startsWith('+')) throw new Error(`BGSAVE answered ${reply}`);
@@ -152,7 +112,7 @@ async function measureSnapshot(
   const duration = (performance.now() - startedAt) / 1000;
   if ((await info(control, 'rdb_last_bgsave_status')) !== 'ok') throw new Error('the save has failed');
   const during = percentile(load.latencies, 0.99);
-  const growth = 100 * ((await memoryReport()).most / memoryBefore - 1);
+  const growth = 100 * ((await memory.report()).most / memoryBefore - 1);
   return new Map(Object.entries({ duration, growth, during, slowdown: during / before }));
 }
 

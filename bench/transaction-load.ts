@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { keyName } from './load.js';
+import { sampleOf } from './load-connection.js';
 import type { Sample } from './workloads.js';
 
 const CONNECTIONS = 50;
@@ -57,20 +58,8 @@ export async function runTransactions(
   count: number,
   cpuSeconds: () => number,
 ): Promise<Sample> {
-  const turns: number[] = [];
   const each = Math.max(1, Math.ceil(count / CONNECTIONS));
-  const before = cpuSeconds();
-  const start = performance.now();
-  await Promise.all(Array.from({ length: CONNECTIONS }, () => run(port, each, turns)));
-  const seconds = (performance.now() - start) / 1000;
-  const total = each * CONNECTIONS;
-  turns.sort((a, b) => a - b);
-  const quantile = (share: number) => turns[Math.min(total - 1, Math.floor(total * share))]!;
-  return {
-    requestsPerSecond: total / seconds,
-    cpuMicroseconds: ((cpuSeconds() - before) * 1e6) / total,
-    p50Ms: quantile(0.5),
-    p99Ms: quantile(0.99),
-    p999Ms: quantile(0.999),
-  };
+  return sampleOf(each * CONNECTIONS, cpuSeconds, async (turns) => {
+    await Promise.all(Array.from({ length: CONNECTIONS }, () => run(port, each, turns)));
+  });
 }

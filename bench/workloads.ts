@@ -1,6 +1,12 @@
 /** What `npm run bench` measures, and what is to be reached. */
 
+import { createHash } from 'node:crypto';
+import { addJobs, doJobs, takeJobs } from './bullmq-load.js';
 import { consumeGroup } from './consumer-load.js';
+import { keyName } from './load.js';
+import { type Audience, publish } from './message-load.js';
+import { handOver, type Queue, runQueue } from './queue-load.js';
+import { SCRIPT_ARGUMENTS, SCRIPTS } from './scripts.js';
 import type { Target } from './table.js';
 import { runTransactions } from './transaction-load.js';
 
@@ -25,6 +31,10 @@ export interface Workload {
   before?: readonly (readonly string[])[];
   /** Sent once before the first round, by redis-benchmark: arguments, and how many requests. */
   prepare?: { readonly load: readonly string[]; readonly requests: number };
+  /** How many requests show how fast a server is, if they are much slower or faster than others. */
+  calibrationRequests?: number;
+  /** Sent by a client that stays for all rounds, and reads what it gets. */
+  listen?: readonly (readonly string[])[];
   /** Instead of redis-benchmark: serves as many requests and measures that. */
   drive?: (port: number, requests: number, cpuSeconds: () => number) => Promise<Sample>;
   pipeline: Pipeline;
@@ -316,6 +326,143 @@ const latencyWorkloads: readonly Workload[] = [
   ...onOneAndTwo([0.9, 1], { name: 'hotget', load: ['GET', 'counter'], pipeline: 16, range: 1 }),
 ];
 
+function throughQueue(name: string, limit: number, queue: Queue): Workload {
+  return {
+    name,
+    load: [],
+    drive: (port, requests, cpuSeconds) => runQueue(queue, port, requests, cpuSeconds),
+    before: [['FLUSHALL']],
+    pipeline: 1,
+    range: 1,
+    threads: null,
+    targets: { cpuMicroseconds: { limit } },
+  };
+}
+
+function toAudience(name: string, audience: Audience): Workload {
+  return {
+    name,
+    load: [],
+    drive: (port, requests, cpuSeconds) => publish(audience, port, requests, cpuSeconds),
+    pipeline: 16,
+    range: 1,
+    threads: null,
+    targets: { cpuMicroseconds: { limit: 0.6 } },
+  };
+}
+
+/** An element as long as a job of Sidekiq or Celery. */
+const JOB = 'x'.repeat(400);
+const SIDEKIQ_QUEUES = Array.from({ length: 8 }, (_, index) => `queue:${index}`);
+/** As Celery names the queues of its four priorities. */
+const CELERY_QUEUES = ['celery', 'celery\x06\x163', 'celery\x06\x166', 'celery\x06\x169'];
+const HAND_OVER_LIMITS: BothLimits = [1.1, 1.5];
+const ON_SETS = { load: ['-t', 'set'], pipeline: 16, range: KEYS, threads: null } as const;
+
+function listsOf(names: readonly string[], timeoutSeconds: number) {
+  return {
+    take: ['BRPOP', ...names, timeoutSeconds],
+    takenLines: 5,
+    give: (n: number) => ['LPUSH', names[n % names.length]!, JOB],
+  };
+}
+
+const waitingWorkloads: readonly Workload[] = [
+  throughQueue('brpop25', 0.9, { consumers: 25, producers: 25, ...listsOf(['queue'], 0) }),
+  throughQueue('sidekiq1', 0.9, { consumers: 50, producers: 25, ...listsOf(SIDEKIQ_QUEUES.slice(0, 1), 2) }),
+  throughQueue('sidekiq8', 0.9, { consumers: 50, producers: 25, ...listsOf(SIDEKIQ_QUEUES, 2) }),
+  throughQueue('celery4', 0.9, { consumers: 50, producers: 25, ...listsOf(CELERY_QUEUES, 1) }),
+  throughQueue('bullmqmarker', 0.9, {
+    consumers: 50,
+    producers: 25,
+    take: ['BZPOPMIN', 'bull:queue:marker', 5],
+    takenLines: 7,
+    give: (n) => ['ZADD', 'bull:queue:marker', 0, n],
+  }),
+  ...[1, 2].map((activeWorkers): Workload => {
+    const target = { limit: HAND_OVER_LIMITS[activeWorkers - 1]! };
+    return {
+      name: `handover/${activeWorkers}`,
+      load: [],
+      drive: handOver,
+      pipeline: 1,
+      range: 1,
+      threads: activeWorkers,
+      activeWorkers,
+      targets: { p50Ms: target, p99Ms: target },
+    };
+  }),
+  toAudience('publish100', { subscribers: 100, publishers: 10, pipeline: 1, messageBytes: 100 }),
+  toAudience('publish100x1k', { subscribers: 100, publishers: 10, pipeline: 1, messageBytes: 1000 }),
+  toAudience('publish100p16', { subscribers: 100, publishers: 1, pipeline: 16, messageBytes: 100 }),
+  { ...onCollections(0.7, 'publish0', 'PUBLISH nobody message') },
+  {
+    ...onCollections(0.7, 'patterns1000', 'PUBLISH channel:__rand_int__:news message'),
+    listen: [['PSUBSCRIBE', ...numbered(1000, (index) => [`channel:${String(index).padStart(12, '0')}:*`])]],
+    range: 1000,
+  },
+  {
+    ...ON_SETS,
+    name: 'setevents',
+    before: [['CONFIG', 'SET', 'notify-keyspace-events', 'KEA']],
+    targets: { cpuMicroseconds: { limit: 0.75 } },
+  },
+  {
+    ...ON_SETS,
+    name: 'settracking',
+    before: [['CONFIG', 'SET', 'notify-keyspace-events', '']],
+    listen: [
+      ['HELLO', '3'],
+      ['CLIENT', 'TRACKING', 'ON'],
+      ['MGET', ...numbered(1000, (index) => [keyName(index)])],
+    ],
+    targets: { cpuMicroseconds: { limit: 0.75 } },
+  },
+];
+
+function ofScript(name: string, limit: number, key: string, calibrationRequests: number): Workload {
+  const [source] = SCRIPTS[name]!;
+  const sha = createHash('sha1').update(source).digest('hex');
+  return {
+    ...onCollections(limit, name.replaceAll(' ', '-'), ''),
+    load: ['EVALSHA', sha, '1', key, ...SCRIPT_ARGUMENTS.slice(1)],
+    before: [
+      ['SCRIPT', 'LOAD', source],
+      ['SET', SCRIPT_ARGUMENTS[0]!, '1'],
+    ],
+    calibrationRequests,
+  };
+}
+
+function ofJobs(
+  name: string,
+  limit: number,
+  drive: NonNullable<Workload['drive']>,
+  calibrationRequests: number,
+): Workload {
+  return { ...onCollections(limit, name, ''), drive, calibrationRequests };
+}
+
+const scriptWorkloads: readonly Workload[] = [
+  ofScript('return 1', 0.65, SCRIPT_ARGUMENTS[0]!, 50_000),
+  ofScript('GET', 0.65, SCRIPT_ARGUMENTS[0]!, 50_000),
+  ofScript('rate limiter', 0.65, 'limit:__rand_int__', 50_000),
+  ofScript('1000 GET', 0.6, SCRIPT_ARGUMENTS[0]!, 500),
+  ofScript('cjson, 2 KB', 1.2, SCRIPT_ARGUMENTS[0]!, 2000),
+  ofScript('cmsgpack, 2 KB', 1.2, SCRIPT_ARGUMENTS[0]!, 500),
+  ofScript('fib(25)', 1.4, SCRIPT_ARGUMENTS[0]!, 50),
+  ofScript('building strings', 1.4, SCRIPT_ARGUMENTS[0]!, 100),
+  ofScript('sorting 10,000', 1.4, SCRIPT_ARGUMENTS[0]!, 100),
+  ofJobs('addjobs', 0.7, addJobs, 2000),
+  ofJobs('takejobs', 0.7, takeJobs, 2000),
+  // Jobs done per second of the server's processor time: at least 1.3 times as many.
+  ofJobs('dojobs', 1 / 1.3, doJobs, 1000),
+  ...onOneAndTwo([0.65, 0.75], {
+    ...ofScript('rate limiter', 0.65, 'limit:__rand_int__', 50_000),
+    name: 'limiter',
+  }),
+];
+
 /** By the name that `--suite` takes. */
 export const suites: Readonly<Record<string, readonly Workload[]>> = {
   strings: stringWorkloads,
@@ -327,4 +474,6 @@ export const suites: Readonly<Record<string, readonly Workload[]>> = {
   values: valueWorkloads,
   'many-keys': manyKeyWorkloads,
   latency: latencyWorkloads,
+  waiting: waitingWorkloads,
+  scripts: scriptWorkloads,
 };
