@@ -28,8 +28,10 @@ const INT64_LIMIT = 2 ** 63;
  * error reply.
  */
 export function readTimeout(context: CommandContext, argument: number): number {
-  const { reply } = context;
-  const seconds = parseDouble(context.argLatin1(argument));
+  const { reply, number } = context;
+  // Nearly all are whole numbers.
+  const isWhole = number.parse(context.bytes, context.argOffset(argument), context.argLength(argument));
+  const seconds = isWhole && number.isSafe ? number.value : parseDouble(context.argLatin1(argument));
   if (Number.isNaN(seconds)) {
     reply.error('ERR timeout is not a float or out of range');
     return -1;

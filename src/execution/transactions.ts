@@ -14,7 +14,7 @@ export interface QueuedCommand {
 export function queueCommand(context: CommandContext, command: Command): void {
   const request = context.request.copy();
   context.session.queue?.push({ command, request });
-  context.session.queuedBytes += request.bytes.length;
+  context.session.queuedBytes += request.lengthBytes;
 }
 
 /** Flags of commands that may change keys, or may have something to replicate. */

@@ -4,12 +4,13 @@
  * it claimed. What the client has in the queues of keys (keyspace/waiters.ts) is removed afterwards, by this worker.
  */
 
-import { underLock } from '../keyspace/deferred-work.js';
+import { lockUnlessBusy, underLock } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTable } from '../state/client-table.js';
 import type { ControlBlock } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
 import type { ProcessState } from '../state/process-state.js';
+import { copyBytes, equalBytes } from '../structures/copy.js';
 import { monotonicMs } from '../system/clock.js';
 import type { CommandContext } from './context.js';
 import { type Deadline, Deadlines } from './deadlines.js';
@@ -63,9 +64,11 @@ interface Served {
   readonly keyArgument: number;
   readonly microseconds: number;
   readonly end: WaitEnd;
-  readonly reply: Uint8Array;
+  /** Where its reply is among those that are kept. */
+  readonly offset: number;
+  readonly length: number;
   /** Messages to the client since then, which follow the reply. */
-  readonly messages: Uint8Array[];
+  messages: Uint8Array[] | null;
 }
 
 /** The end of a wait, as the worker gets it to resume the client. */
@@ -88,6 +91,38 @@ export interface EndedWait {
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_MESSAGES: readonly Uint8Array[] = [];
 
+/** Replies are kept in a buffer of this length unless they are longer. */
+const KEPT_BYTES = 16 * 1024;
+
+/** Bytes one behind the other, until all of them have been used. */
+class KeptBytes {
+  bytes = new Uint8Array(KEPT_BYTES);
+  private view = new DataView(this.bytes.buffer);
+  private length = 0;
+
+  /** Adds bytes[offset, offset + lengthBytes); returns where they are. */
+  add(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
+    const start = this.length;
+    const end = start + lengthBytes;
+    if (end > this.bytes.length) this.resize(Math.max(end, 2 * this.bytes.length));
+    copyBytes(this.bytes, this.view, start, bytes, view, offset, lengthBytes);
+    this.length = end;
+    return start;
+  }
+
+  clear(): void {
+    this.length = 0;
+    if (this.bytes.length > KEPT_BYTES) this.resize(KEPT_BYTES);
+  }
+
+  private resize(lengthBytes: number): void {
+    const bytes = new Uint8Array(lengthBytes);
+    bytes.set(this.bytes.subarray(0, this.length));
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
+  }
+}
+
 export class WaitRoom {
   private readonly clients: ClientTable;
   private readonly control: ControlBlock;
@@ -96,6 +131,8 @@ export class WaitRoom {
   private readonly resume: (ended: EndedWait) => void;
   private readonly waits = new Map<number, Wait>();
   private readonly served: Served[] = [];
+  /** The replies of `served`. */
+  private readonly replies = new KeptBytes();
   private readonly deadlines = new Deadlines<Wait>();
 
   /** `resume` lets a client of this worker continue. */
@@ -172,9 +209,12 @@ export class WaitRoom {
 
   /** Whether one of the arguments from `first` to before `key` names the same key. */
   private isRepeated(context: CommandContext, first: number, key: number): boolean {
+    const { bytes, view } = context;
+    const offset = context.argOffset(key);
+    const length = context.argLength(key);
     for (let other = first; other < key; other++) {
-      if (context.argLength(other) !== context.argLength(key)) continue;
-      if (context.argLatin1(other) === context.argLatin1(key)) return true;
+      if (context.argLength(other) !== length) continue;
+      if (equalBytes(bytes, view, context.argOffset(other), bytes, view, offset, length)) return true;
     }
     return false;
   }
@@ -214,32 +254,45 @@ export class WaitRoom {
     return true;
   }
 
-  /** The wait of a client of this worker has ended; `finishServed` resumes it. */
+  /**
+   * The wait of a client of this worker has ended; `finishServed` resumes it. Its reply, bytes[offset, offset + length), is
+   * copied.
+   */
   noteServed(
     clientId: number,
     keyArgument: number,
     microseconds: number,
     end: WaitEnd,
-    reply: Uint8Array,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    length: number,
   ): void {
-    this.served.push({ clientId, keyArgument, microseconds, end, reply, messages: [] });
+    const at = this.replies.add(bytes, view, offset, length);
+    this.served.push({ clientId, keyArgument, microseconds, end, offset: at, length, messages: null });
   }
 
   /** If a client's wait has ended but its reply is not sent yet, keeps a message to follow it; otherwise false. */
   keepMessage(clientId: number, message: Uint8Array): boolean {
     const served = this.served.find((one) => one.clientId === clientId);
-    served?.messages.push(message);
-    return served !== undefined;
+    if (served === undefined) return false;
+    served.messages ??= [];
+    served.messages.push(message);
+    return true;
   }
 
   /** Resumes the clients whose waits have ended. The reply writer must be empty. */
   finishServed(): void {
+    if (this.served.length === 0) return;
     // A resumed client's next commands may serve further clients.
     for (let next = this.served.shift(); next !== undefined; next = this.served.shift()) {
-      const { clientId, keyArgument, microseconds, end, reply, messages } = next;
+      const { clientId, keyArgument, microseconds, end, offset, length, messages } = next;
       const wait = this.waitOf(clientId);
-      this.end(wait, end, keyArgument, reply, 0, reply.length, microseconds / 1000, messages);
+      const { bytes } = this.replies;
+      const milliseconds = microseconds / 1000;
+      this.end(wait, end, keyArgument, bytes, offset, length, milliseconds, messages ?? NO_MESSAGES);
     }
+    this.replies.clear();
   }
 
   private waitOf(clientId: number): Wait {
@@ -252,8 +305,8 @@ export class WaitRoom {
    * Takes a message of kind WaitEnded: its first number is the argument that names the key that served the client. The
    * client is resumed only after all messages have been taken, since its next commands would take messages, too.
    */
-  receive({ id, first, second, third, bytes, offset, length }: Message): void {
-    this.noteServed(id, first, second, third, bytes.slice(offset, offset + length));
+  receive({ id, first, second, third, bytes, view, offset, length }: Message): void {
+    this.noteServed(id, first, second, third, bytes, view, offset, length);
   }
 
   private end(
@@ -286,16 +339,37 @@ export class WaitRoom {
 
   /** Removes a client from all queues except that of the key `servedArgument`: the serving thread has done that. */
   private leave(wait: Wait, servedArgument: number): void {
+    const { places, requestShard } = wait;
     this.waits.delete(wait.session.id);
-    const places = wait.places.filter(({ keyArgument }) => keyArgument !== servedArgument);
-    let left = places.length;
     // The places in the queues refer to the request: it is freed after the last of them.
+    for (let index = 0; index < places.length; index++) {
+      const { shard, waiter, keyArgument } = places[index];
+      if (keyArgument === servedArgument) continue;
+      if (!lockUnlessBusy(shard)) {
+        this.leaveLater(wait, index, servedArgument);
+        return;
+      }
+      shard.waiters.remove(waiter);
+      shard.unlock();
+    }
+    if (requestShard === null || wait.request === 0) return;
+    if (lockUnlessBusy(requestShard)) {
+      requestShard.waiters.freeRequest(wait.request);
+      requestShard.unlock();
+    } else {
+      this.leaveLater(wait, places.length, servedArgument);
+    }
+  }
+
+  /** The same for the places from an index on, as soon as each lock can be had. */
+  private leaveLater({ places, requestShard, request }: Wait, from: number, servedArgument: number): void {
+    const left = places.slice(from).filter(({ keyArgument }) => keyArgument !== servedArgument);
+    let missing = left.length;
     const freeRequest = (): void => {
-      const { requestShard, request } = wait;
-      if (left-- > 0 || requestShard === null || request === 0) return;
+      if (missing-- > 0 || requestShard === null || request === 0) return;
       underLock(requestShard, () => requestShard.waiters.freeRequest(request));
     };
-    for (const { shard, waiter } of places) {
+    for (const { shard, waiter } of left) {
       underLock(shard, () => shard.waiters.remove(waiter));
       freeRequest();
     }

@@ -33,10 +33,13 @@ interface Delivery {
   readonly keyArgument: number;
   readonly microseconds: number;
   readonly end: WaitEnd;
-  readonly reply: Uint8Array;
+  /** Where its reply is in the server's writer. */
+  readonly offset: number;
+  readonly length: number;
 }
 
-const NO_REPLY = new Uint8Array(0);
+/** What replies take as a rule until they are delivered. */
+const REPLIES_BYTES = 16 * 1024;
 
 /** A key whose first waiter needs the lock of another shard. */
 interface Deferred {
@@ -49,11 +52,12 @@ export class WaitServer {
   private readonly context: CommandContext;
   private readonly keyspace: Keyspace;
   private readonly clients: ClientTable;
-  private readonly reply = new ReplyWriter();
+  /** The replies that have not been delivered. */
+  private readonly reply = new ReplyWriter(REPLIES_BYTES);
   private readonly session = new Session(0, NO_CONNECTION, 0);
   /** Shards that were locked to serve a client. */
   private readonly locked: Shard[] = [];
-  private deliveries: Delivery[] = [];
+  private readonly deliveries: Delivery[] = [];
   private deferred: Deferred[] = [];
   private heldBack: Deferred[] = [];
 
@@ -125,7 +129,7 @@ export class WaitServer {
     if (!this.clients.claimWait(slot, waiters.ticket(waiter))) return true;
     waiters.remove(waiter);
     if (this.isDenied(slot, command)) {
-      this.note(request, keyArgument, 0, WaitEnd.Denied, NO_REPLY);
+      this.note(request, keyArgument, 0, WaitEnd.Denied, this.reply.length);
       return true;
     }
     this.run(blocking, keyArgument, request);
@@ -144,23 +148,24 @@ export class WaitServer {
     const { context, reply } = this;
     const { journal } = this.keyspace;
     const startedAt = performance.now();
-    reply.reset();
+    const start = reply.length;
     blocking.serve(context, keyArgument);
     journal.forget();
     journal.commit(true);
     const microseconds = Math.round((performance.now() - startedAt) * 1000);
-    this.note(request, keyArgument, microseconds, WaitEnd.Served, reply.bytes.slice(0, reply.length));
+    this.note(request, keyArgument, microseconds, WaitEnd.Served, start);
   }
 
-  /** Notes how a wait has ended, for `deliver`. */
+  /** Notes how a wait has ended, for `deliver`. The reply is what has been written since `offset`. */
   private note(
     { worker, clientId }: WaitRequest,
     keyArgument: number,
     microseconds: number,
     end: WaitEnd,
-    reply: Uint8Array,
+    offset: number,
   ): void {
-    this.deliveries.push({ worker, clientId, keyArgument, microseconds, end, reply });
+    const length = this.reply.length - offset;
+    this.deliveries.push({ worker, clientId, keyArgument, microseconds, end, offset, length });
   }
 
   /** Makes the context that of a waiting client. */
@@ -213,18 +218,21 @@ export class WaitServer {
 
   /** Sends the replies to served clients, when the locks are free. */
   deliver(): void {
-    const { deliveries, context } = this;
+    const { deliveries, context, reply } = this;
     if (deliveries.length === 0) return;
-    this.deliveries = [];
     const { state, workerIndex, waitRoom } = context.services;
-    for (const { worker, clientId, keyArgument, microseconds, end, reply } of deliveries) {
+    for (const { worker, clientId, keyArgument, microseconds, end, offset, length } of deliveries) {
+      const { bytes, view } = reply;
       if (worker === workerIndex) {
-        waitRoom.noteServed(clientId, keyArgument, microseconds, end, reply);
+        waitRoom.noteServed(clientId, keyArgument, microseconds, end, bytes, view, offset, length);
       } else {
         const kind = MessageKind.WaitEnded;
-        state.outbox.send(worker, kind, clientId, keyArgument, microseconds, end, reply);
+        const textEnd = offset + length;
+        state.outbox.send(worker, kind, clientId, keyArgument, microseconds, end, bytes, offset, textEnd);
       }
     }
+    deliveries.length = 0;
+    reply.reset();
   }
 
   /** Serves the clients that have to be served under other locks. */
