@@ -32,29 +32,39 @@ export const enum WaitEnd {
   Demoted = 4,
 }
 
-/** A client's place in the queue of one key. */
-interface Place {
-  readonly shard: Shard;
-  readonly waiter: number;
-  readonly keyArgument: number;
+/** The places of a client in the queues of keys. Used again and again: as fresh objects they would be most of the garbage. */
+class Places {
+  count = 0;
+  readonly shards: Shard[] = [];
+  readonly waiters: number[] = [];
+  /** The arguments that name the keys. */
+  readonly keyArguments: number[] = [];
+
+  add(shard: Shard, waiter: number, keyArgument: number): void {
+    const index = this.count++;
+    this.shards[index] = shard;
+    this.waiters[index] = waiter;
+    this.keyArguments[index] = keyArgument;
+  }
 }
 
 /** A client that waits. */
-export class Wait implements Deadline {
+class Wait implements Deadline {
   readonly session: Session;
   readonly command: QueuedCommand;
   readonly ticket: number;
-  readonly places: Place[] = [];
+  readonly places: Places;
   deadlineMs = Number.POSITIVE_INFINITY;
   heapIndex = -1;
   /** Where the request, which all places share, is stored. */
   requestShard: Shard | null = null;
   request = 0;
 
-  constructor(session: Session, command: QueuedCommand, ticket: number) {
+  constructor(session: Session, command: QueuedCommand, ticket: number, places: Places) {
     this.session = session;
     this.command = command;
     this.ticket = ticket;
+    this.places = places;
   }
 }
 
@@ -90,6 +100,10 @@ export interface EndedWait {
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_MESSAGES: readonly Uint8Array[] = [];
+
+/** So many unused places are kept, of so many keys each. */
+const SPARE_PLACES_MAX = 256;
+const SPARE_PLACES_KEYS_MAX = 32;
 
 /** Replies are kept in a buffer of this length unless they are longer. */
 const KEPT_BYTES = 16 * 1024;
@@ -134,6 +148,7 @@ export class WaitRoom {
   /** The replies of `served`. */
   private readonly replies = new KeptBytes();
   private readonly deadlines = new Deadlines<Wait>();
+  private readonly sparePlaces: Places[] = [];
 
   /** `resume` lets a client of this worker continue. */
   constructor(state: ProcessState, workerIndex: number, resume: (ended: EndedWait) => void) {
@@ -155,7 +170,8 @@ export class WaitRoom {
     const { blocking } = command;
     if (blocking === null) throw new Error(`${command.fullName} does not wait`);
     const queued = { command, request: context.request.copy() };
-    const wait = new Wait(session, queued, this.clients.beginWait(session.clientSlot));
+    const places = this.sparePlaces.pop() ?? new Places();
+    const wait = new Wait(session, queued, this.clients.beginWait(session.clientSlot), places);
     for (let key = firstKey; key < firstKey + keyCount; key++) {
       context.selectKey(key);
       const { shard } = context;
@@ -194,7 +210,7 @@ export class WaitRoom {
         context.reply.error(OUT_OF_MEMORY);
         return;
       }
-      wait.places.push({ shard, waiter, keyArgument: key });
+      places.add(shard, waiter, key);
     }
     keyspace.keptLock.letGo();
     this.waits.set(session.id, wait);
@@ -340,46 +356,62 @@ export class WaitRoom {
   /** Removes a client from all queues except that of the key `servedArgument`: the serving thread has done that. */
   private leave(wait: Wait, servedArgument: number): void {
     const { places, requestShard } = wait;
+    const { count, shards, waiters, keyArguments } = places;
     this.waits.delete(wait.session.id);
     // The places in the queues refer to the request: it is freed after the last of them.
-    for (let index = 0; index < places.length; index++) {
-      const { shard, waiter, keyArgument } = places[index];
-      if (keyArgument === servedArgument) continue;
-      if (!lockUnlessBusy(shard)) {
+    for (let index = 0; index < count; index++) {
+      if (keyArguments[index] === servedArgument) continue;
+      if (!lockUnlessBusy(shards[index])) {
         this.leaveLater(wait, index, servedArgument);
         return;
       }
-      shard.waiters.remove(waiter);
-      shard.unlock();
+      shards[index].waiters.remove(waiters[index]);
+      shards[index].unlock();
     }
-    if (requestShard === null || wait.request === 0) return;
-    if (lockUnlessBusy(requestShard)) {
+    if (requestShard !== null && wait.request !== 0) {
+      if (!lockUnlessBusy(requestShard)) {
+        this.leaveLater(wait, count, servedArgument);
+        return;
+      }
       requestShard.waiters.freeRequest(wait.request);
       requestShard.unlock();
-    } else {
-      this.leaveLater(wait, places.length, servedArgument);
     }
+    this.giveBack(places);
   }
 
   /** The same for the places from an index on, as soon as each lock can be had. */
   private leaveLater({ places, requestShard, request }: Wait, from: number, servedArgument: number): void {
-    const left = places.slice(from).filter(({ keyArgument }) => keyArgument !== servedArgument);
-    let missing = left.length;
+    const { count, shards, waiters, keyArguments } = places;
+    let missing = 0;
     const freeRequest = (): void => {
       if (missing-- > 0 || requestShard === null || request === 0) return;
       underLock(requestShard, () => requestShard.waiters.freeRequest(request));
     };
-    for (const { shard, waiter } of left) {
-      underLock(shard, () => shard.waiters.remove(waiter));
+    const left = Array.from({ length: count - from }, (_, index) => from + index).filter(
+      (index) => keyArguments[index] !== servedArgument,
+    );
+    missing = left.length;
+    for (const index of left) {
+      underLock(shards[index], () => shards[index].waiters.remove(waiters[index]));
       freeRequest();
     }
     freeRequest();
   }
 
+  private giveBack(places: Places): void {
+    const { sparePlaces } = this;
+    if (sparePlaces.length >= SPARE_PLACES_MAX || places.shards.length > SPARE_PLACES_KEYS_MAX) return;
+    places.count = 0;
+    sparePlaces.push(places);
+  }
+
   /** The same for a wait that has just begun, whose shards are locked. */
-  private leaveLocked(wait: Wait): void {
-    for (const { shard, waiter } of wait.places) shard.waiters.remove(waiter);
-    if (wait.request !== 0) wait.requestShard?.waiters.freeRequest(wait.request);
+  private leaveLocked({ places, requestShard, request }: Wait): void {
+    for (let index = 0; index < places.count; index++) {
+      places.shards[index].waiters.remove(places.waiters[index]);
+    }
+    if (request !== 0) requestShard?.waiters.freeRequest(request);
+    this.giveBack(places);
   }
 }
 

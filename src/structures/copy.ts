@@ -4,14 +4,13 @@
  * `TypedArray.prototype.set` needs a subarray, which costs about as much as copying a hundred bytes in
  * 4-byte steps; `copyWithin` costs a call into the runtime. In shared memory both copy byte by byte if source and
  * target are aligned differently, so that 64 KiB take 20 µs. The C library's memmove takes 0.8 µs, and calling it
- * less than 0.1 µs, so all long ranges are copied with it.
+ * less than 0.05 µs, so all but short ranges are copied with it.
  */
 
 import { loadLibc } from '../system/libc.js';
 
+/** Longer ranges are the C library's. Buffers of that size lie outside of the heap, so no GC moves them. */
 const COPY_LOOP_BYTES_MAX = 192;
-/** From this length on, the C library copies. Buffers of that size lie outside of the heap, so no GC moves them. */
-const LIBRARY_BYTES_MIN = 512;
 
 const libc = loadLibc();
 /** Addresses of the buffers copied so far: asking for an address takes longer than most copies. */
@@ -33,7 +32,7 @@ function moveMany(
   sourceOffset: number,
   lengthBytes: number,
 ): void {
-  if (libc === null || lengthBytes < LIBRARY_BYTES_MIN) {
+  if (libc === null) {
     target.set(source.subarray(sourceOffset, sourceOffset + lengthBytes), targetOffset);
     return;
   }
@@ -86,8 +85,7 @@ export function moveBytes(
 ): void {
   const lengthBytes = end - start;
   if (lengthBytes > COPY_LOOP_BYTES_MAX) {
-    if (lengthBytes < LIBRARY_BYTES_MIN) bytes.copyWithin(target, start, end);
-    else moveMany(bytes, target, bytes, start, lengthBytes);
+    moveMany(bytes, target, bytes, start, lengthBytes);
   } else if (target < start) {
     copyBytes(bytes, view, target, bytes, view, start, lengthBytes);
   } else {
