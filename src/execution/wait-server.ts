@@ -21,7 +21,7 @@ import { Refusal } from './access-check.js';
 import type { Blocking } from './blocking.js';
 import type { CommandContext } from './context.js';
 import { NO_CONNECTION } from './no-connection.js';
-import { CommandRequest } from './request.js';
+import { CommandRequest, NO_REQUEST } from './request.js';
 import { Session } from './session.js';
 import { type Command, CommandFlag } from './table/command-table.js';
 import { WaitEnd } from './wait-room.js';
@@ -41,6 +41,8 @@ interface Delivery {
 /** What replies take as a rule until they are delivered. */
 const REPLIES_BYTES = 16 * 1024;
 
+const NO_WAIT = { ...NO_REQUEST, commandId: 0, worker: 0, clientId: 0 };
+
 /** A key whose first waiter needs the lock of another shard. */
 interface Deferred {
   readonly name: NamedKey;
@@ -52,6 +54,9 @@ export class WaitServer {
   private readonly context: CommandContext;
   private readonly keyspace: Keyspace;
   private readonly clients: ClientTable;
+  /** The request of the client that is being served, as it is kept, and as the context has it. */
+  private readonly waiting: WaitRequest = { ...NO_WAIT };
+  private readonly request = new CommandRequest(NO_WAIT.bytes, NO_WAIT.view, NO_WAIT.pairs, 0, 0);
   /** The replies that have not been delivered. */
   private readonly reply = new ReplyWriter(REPLIES_BYTES);
   private readonly session = new Session(0, NO_CONNECTION, 0);
@@ -107,14 +112,12 @@ export class WaitServer {
   /** Serves one waiter if it can be served. Returns false if the others need not be asked. */
   private serveWaiter(shard: Shard, queue: number, waiter: number): boolean {
     const { waiters } = shard;
-    const { context } = this;
+    const { context, waiting } = this;
     const entry = this.findKey(shard, queue);
     const kind = waiters.kind(waiter);
     if (entry === 0 && kind !== WaitKind.StreamGroup) return waiters.hasWaitersOnNoKey(queue);
-    const request = this.keyspace.shards[waiters.requestShard(waiter)].waiters.readRequest(
-      waiters.request(waiter),
-    );
-    const command = context.table.byId(request.commandId);
+    this.keyspace.shards[waiters.requestShard(waiter)].waiters.readRequest(waiters.request(waiter), waiting);
+    const command = context.table.byId(waiting.commandId);
     // On a replica only the primary changes keys; the client's wait is about to be ended.
     if ((command.flags & CommandFlag.Write) !== 0 && context.services.state.replication.isReplica)
       return true;
@@ -122,17 +125,17 @@ export class WaitServer {
     if (entry !== 0 && kind !== WaitKind.StreamGroup && entryType(shard.words, entry) !== blocking.type)
       return true;
     const keyArgument = waiters.keyArgument(waiter);
-    this.enter(request, waiters.clientSlot(waiter), command);
+    this.enter(waiters.clientSlot(waiter), command);
     if (!blocking.isReady(context, keyArgument)) return true;
     if (blocking.destination !== 0 && !this.lockDestination(shard, queue, blocking.destination)) return false;
     const slot = waiters.clientSlot(waiter);
     if (!this.clients.claimWait(slot, waiters.ticket(waiter))) return true;
     waiters.remove(waiter);
     if (this.isDenied(slot, command)) {
-      this.note(request, keyArgument, 0, WaitEnd.Denied, this.reply.length);
+      this.note(keyArgument, 0, WaitEnd.Denied, this.reply.length);
       return true;
     }
-    this.run(blocking, keyArgument, request);
+    this.run(blocking, keyArgument);
     return true;
   }
 
@@ -144,7 +147,7 @@ export class WaitServer {
     return access.checkWaiter(userId, command, context.request, session.database) !== Refusal.None;
   }
 
-  private run(blocking: Blocking, keyArgument: number, request: WaitRequest): void {
+  private run(blocking: Blocking, keyArgument: number): void {
     const { context, reply } = this;
     const { journal } = this.keyspace;
     const startedAt = performance.now();
@@ -153,32 +156,31 @@ export class WaitServer {
     journal.forget();
     journal.commit(true);
     const microseconds = Math.round((performance.now() - startedAt) * 1000);
-    this.note(request, keyArgument, microseconds, WaitEnd.Served, start);
+    this.note(keyArgument, microseconds, WaitEnd.Served, start);
   }
 
   /** Notes how a wait has ended, for `deliver`. The reply is what has been written since `offset`. */
-  private note(
-    { worker, clientId }: WaitRequest,
-    keyArgument: number,
-    microseconds: number,
-    end: WaitEnd,
-    offset: number,
-  ): void {
+  private note(keyArgument: number, microseconds: number, end: WaitEnd, offset: number): void {
+    const { worker, clientId } = this.waiting;
     const length = this.reply.length - offset;
     this.deliveries.push({ worker, clientId, keyArgument, microseconds, end, offset, length });
   }
 
   /** Makes the context that of a waiting client. */
-  private enter(request: WaitRequest, slot: number, command: Command): void {
-    const { context, session, reply, clients } = this;
-    const { bytes, view, pairs, start, count } = request;
+  private enter(slot: number, command: Command): void {
+    const { context, session, reply, clients, request, waiting } = this;
     const row = clients.wordBase(slot);
     session.database = clients.words[row + ClientWord.Database];
     session.protocol = clients.words[row + ClientWord.Protocol] === 3 ? 3 : 2;
     reply.protocol = session.protocol;
+    request.bytes = waiting.bytes;
+    request.view = waiting.view;
+    request.pairs = waiting.pairs;
+    request.start = waiting.start;
+    request.count = waiting.count;
     context.session = session;
     context.command = command;
-    context.select(new CommandRequest(bytes, view, pairs, start, count));
+    context.select(request);
   }
 
   /** The entry of the key of a queue, 0 if there is none. */

@@ -100,14 +100,14 @@ class QueueTable extends Dictionary {
 
 /** What is kept of a request while its client waits. */
 export interface WaitRequest {
-  readonly commandId: number;
-  readonly worker: number;
-  readonly clientId: number;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  readonly pairs: Int32Array;
-  readonly start: number;
-  readonly count: number;
+  commandId: number;
+  worker: number;
+  clientId: number;
+  bytes: Uint8Array;
+  view: DataView;
+  pairs: Int32Array;
+  start: number;
+  count: number;
 }
 
 export class Waiters {
@@ -174,19 +174,18 @@ export class Waiters {
     return block;
   }
 
-  readRequest(block: number): WaitRequest {
+  /** Makes `request` the one that is kept in a block. */
+  readRequest(block: number, request: WaitRequest): void {
     const { words, memory } = this;
     const at = block >> 2;
-    return {
-      commandId: words[at + RequestWord.CommandId],
-      worker: words[at + RequestWord.Worker],
-      clientId: memory.doubles[(at + RequestWord.ClientId) >> 1],
-      bytes: memory.bytes,
-      view: memory.view,
-      pairs: words,
-      start: (at + RequestWord.Pairs) >> 1,
-      count: words[at + RequestWord.ArgumentCount],
-    };
+    request.commandId = words[at + RequestWord.CommandId];
+    request.worker = words[at + RequestWord.Worker];
+    request.clientId = memory.doubles[(at + RequestWord.ClientId) >> 1];
+    request.bytes = memory.bytes;
+    request.view = memory.view;
+    request.pairs = words;
+    request.start = (at + RequestWord.Pairs) >> 1;
+    request.count = words[at + RequestWord.ArgumentCount];
   }
 
   freeRequest(block: number): void {
