@@ -14,6 +14,13 @@
 
 import type { ProcessorLoad } from './processor-load.js';
 
+/**
+ * Messages to many subscribers: when so many times more is sent than comes, nearly all of a round is sends, of which a larger
+ * round saves most. It waits longer then, as long as so many sends in a moment are made, and for more of the connections.
+ */
+const FAN_OUT_MIN = 4;
+const FAN_OUT_PATIENCE = 3;
+const ACTIVE_CONNECTIONS_PER_FAN_OUT = 1.6;
 /** A round waits for the input of so much time: with one active worker, and with several, where each gets less. */
 const TARGET_MS = 0.2;
 const SHARED_TARGET_MS = 0.3;
@@ -40,6 +47,7 @@ export class InputGathering {
   private readonly load: Pick<ProcessorLoad, 'idleRatio'>;
   private windowStartMs = 0;
   private inputs = 0;
+  private sends = 0;
   /** Rounds in a row with less than half of what was wanted. */
   private misses = 0;
 
@@ -48,8 +56,8 @@ export class InputGathering {
     this.load = load;
   }
 
-  /** Counts the inputs that a round has found, and adapts `wanted`. */
-  endRound(nowMs: number, inputs: number): void {
+  /** Counts the inputs that a round has found, and what it has sent, and adapts `wanted`. */
+  endRound(nowMs: number, inputs: number, sends: number): void {
     if (inputs >= this.wanted >> 1) {
       this.misses = 0;
     } else if (++this.misses === MISSES_MAX) {
@@ -58,18 +66,23 @@ export class InputGathering {
       this.wanted >>= 1;
     }
     this.inputs += inputs;
+    this.sends += sends;
     const elapsedMs = nowMs - this.windowStartMs;
     if (elapsedMs < WINDOW_MS) return;
-    const targetMs = this.activeWorkers() === 1 ? TARGET_MS : SHARED_TARGET_MS;
+    const isFanOut = this.sends >= FAN_OUT_MIN * this.inputs;
+    const targetMs =
+      (this.activeWorkers() === 1 ? TARGET_MS : SHARED_TARGET_MS) * (isFanOut ? FAN_OUT_PATIENCE : 1);
     this.gatherMs = targetMs * PATIENCE;
+    const perInput = isFanOut ? ACTIVE_CONNECTIONS_PER_FAN_OUT : ACTIVE_CONNECTIONS_PER_INPUT;
     const wanted = Math.min(
-      Math.floor((this.inputs * targetMs) / elapsedMs),
-      Math.floor(this.activeConnections / ACTIVE_CONNECTIONS_PER_INPUT),
+      Math.floor(((isFanOut ? this.sends : this.inputs) * targetMs) / elapsedMs),
+      Math.floor(this.activeConnections / perInput),
       WANTED_MAX,
     );
     this.wanted = wanted > 1 && this.load.idleRatio(nowMs) <= SHORT_IDLE_RATIO ? wanted : 1;
     this.windowStartMs = nowMs;
     this.inputs = 0;
+    this.sends = 0;
     this.activeConnections = 0;
     this.window++;
   }

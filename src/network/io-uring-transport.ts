@@ -76,6 +76,8 @@ export class IoUringTransport extends SocketTransport {
   /** Counts the submissions: sends of earlier rounds have ended. */
   private sendRound = 0;
   protected hasSends = false;
+  /** How many have been queued in this round of the loop. */
+  private sends = 0;
   private readonly gathering: InputGathering;
   private readonly wakeBuffer = new Uint8Array(8);
   private readonly wakeBufferAddress: number;
@@ -152,7 +154,8 @@ export class IoUringTransport extends SocketTransport {
         this.handleWake();
       }
     }
-    gathering.endRound(nowMs, count);
+    gathering.endRound(nowMs, count, this.sends);
+    this.sends = 0;
     if (this.isStopped) this.submitNow();
     return isInputLeft ? count + 1 : count;
   }
@@ -438,6 +441,7 @@ export class IoUringTransport extends SocketTransport {
     const length = end - start;
     this.queue(Operation.Send, EntryFlag.SkipSuccess, 0, fd, address, length, SEND_FLAGS, slot, Kind.Send);
     this.hasSends = true;
+    this.sends++;
     connection.sendRound = this.sendRound;
     connection.sentBytes = bytes;
     connection.sentStart = start;

@@ -11,10 +11,11 @@ function passWindow(
   startMs: number,
   inputsPerMs: number,
   connections: number,
+  sendsPerMs = inputsPerMs,
 ): void {
-  gathering.endRound(startMs, 0);
+  gathering.endRound(startMs, 0, 0);
   gathering.activeConnections = connections;
-  for (let ms = 1; ms <= WINDOW_MS; ms++) gathering.endRound(startMs + ms, inputsPerMs);
+  for (let ms = 1; ms <= WINDOW_MS; ms++) gathering.endRound(startMs + ms, inputsPerMs, sendsPerMs);
 }
 
 function gatheringWith(idleRatio: number, workerCount = 1): InputGathering {
@@ -50,12 +51,24 @@ t.test('few connections, or little input, are not waited for', async (t) => {
   t.equal(gathering.wanted, 32);
 });
 
+t.test('for messages to many subscribers a round waits longer, and for more of the publishers', async (t) => {
+  const gathering = gatheringWith(0.1);
+  passWindow(gathering, 1000, 5, 10);
+  t.equal(gathering.wanted, 1);
+  const { gatherMs } = gathering;
+  passWindow(gathering, 2000, 5, 10, 500);
+  t.equal(gathering.wanted, 6);
+  t.ok(gathering.gatherMs > gatherMs);
+  passWindow(gathering, 3000, 5, 10);
+  t.equal(gathering.gatherMs, gatherMs);
+});
+
 t.test('when less comes than was wanted, several times, less is wanted before the window ends', async (t) => {
   const gathering = gatheringWith(0.1);
   passWindow(gathering, 1000, 40, 100);
   t.equal(gathering.wanted, 8);
   const pass = (...inputs: number[]) => {
-    for (const count of inputs) gathering.endRound(1060, count);
+    for (const count of inputs) gathering.endRound(1060, count, count);
   };
   pass(2, 1, 3, 4, 2, 3, 2);
   t.equal(gathering.wanted, 8);
