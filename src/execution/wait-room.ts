@@ -297,6 +297,11 @@ export class WaitRoom {
     return true;
   }
 
+  /** Whether waits have ended whose clients are not resumed yet. */
+  get hasServed(): boolean {
+    return this.served.length > 0;
+  }
+
   /** Resumes the clients whose waits have ended. The reply writer must be empty. */
   finishServed(): void {
     if (this.served.length === 0) return;

@@ -73,6 +73,8 @@ const SHRINK_AFTER_IDLE_MS = 2000;
 const TOO_MANY_CLIENTS = 'ERR max number of clients reached';
 /** Bytes of replies to one connection before the others have their turn. */
 const TURN_REPLY_BYTES_MAX = 1024 * 1024;
+/** Longer replies are sent before those to clients that have been served, not after them. */
+const REPLY_SET_ASIDE_BYTES_MAX = 256;
 /** The type of a TLS record with a handshake; the major version 3 follows it. */
 const TLS_HANDSHAKE = 0x16;
 /** What a worker thread is started with. */
@@ -537,7 +539,26 @@ export class Worker implements ConnectionHandler {
     this.limits.evictClients();
     // One of the commands may have been CLIENT KILL. Other news can wait for the next commands.
     if (this.state.attention.version(this.options.index) !== this.heeded) this.takeRequests();
+    if (this.services.waitRoom.hasServed) this.resumeServedFirst();
     return position;
+  }
+
+  /** The clients that the commands have served get their replies before the client that has sent these: they wait longer. */
+  private resumeServedFirst(): void {
+    const { reply } = this.transport;
+    const { size } = reply;
+    if (size > REPLY_SET_ASIDE_BYTES_MAX || reply.spilledBytes > 0 || this.isReplySetAside) return;
+    const { replySetAside } = this;
+    // A client that is resumed may have sent more commands, which run now, and may serve others.
+    this.isReplySetAside = true;
+    for (let at = 0; at < size; at++) replySetAside[at] = reply.bytes[reply.start + at];
+    const { protocol } = reply;
+    reply.drop();
+    this.keyspace.keptLock.letGo();
+    this.services.waitRoom.finishServed();
+    this.isReplySetAside = false;
+    reply.protocol = protocol;
+    reply.raw(replySetAside, 0, size);
   }
 
   /** Closes a client that speaks TLS on a port without TLS: it would wait for a reply forever. */
@@ -584,6 +605,8 @@ export class Worker implements ConnectionHandler {
     this.transport.pauseReading(connection);
   }
 
+  private isReplySetAside = false;
+  private readonly replySetAside = new Uint8Array(REPLY_SET_ASIDE_BYTES_MAX);
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
 
   private waitForJournal(): void {
