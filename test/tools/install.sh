@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs the programs that tests compare with and drive: redis-server, its tools, tclsh and libfaketime.
+# Installs the programs that tests compare with and drive: redis-server, its tools, tclsh and libfaketime, and
+# Python with redis-py and Celery.
 # Does nothing where they are present. Where they cannot be installed, tests that need them are
 # skipped; with CI=true that is an error, because CI must not pass by skipping.
 set -u
@@ -9,6 +10,8 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null || missing+=(redis-tools)
 command -v tclsh >/dev/null || missing+=(tcl)
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing+=(libfaketime)
+ls -d /usr/lib/python3/dist-packages/redis >/dev/null 2>&1 || missing+=(python3-redis)
+ls -d /usr/lib/python3/dist-packages/celery >/dev/null 2>&1 || missing+=(python3-celery)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 give_up() {
