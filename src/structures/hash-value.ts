@@ -415,6 +415,14 @@ export class HashValue extends CollectionValue {
     );
   }
 
+  /** Fields or values of up to `longestBytes` are about to be set: a packed hash that can't take them becomes a table at once. */
+  expectLong(reference: number, longestBytes: number): void {
+    if (longestBytes <= this.limits.hashPackedValueBytes) return;
+    const encoding = this.encoding(reference);
+    // If there is no memory, setting them fails.
+    if (encoding === Encoding.Packed || encoding === Encoding.PackedExpiring) this.convertToTable(reference);
+  }
+
   /** Converts a Packed to a Table, or a PackedExpiring to a TableExpiring. */
   private convertToTable(reference: number): boolean {
     const encoding = this.encoding(reference);

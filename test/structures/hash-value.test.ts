@@ -372,3 +372,17 @@ t.test('a hash with fields that expire and no memory stays as it was', (t) => {
   }
   t.end();
 });
+
+t.test('a packed hash becomes a table before long fields come, and only then', async (t) => {
+  const subject = new Subject();
+  const { hashes, reference } = subject;
+  for (let index = 0; index < 10; index++) subject.set(`field ${index}`, `value ${index}`);
+  hashes.expectLong(reference, limits.hashPackedValueBytes);
+  t.equal(hashes.encoding(reference), Encoding.Packed);
+  hashes.expectLong(reference, limits.hashPackedValueBytes + 1);
+  t.equal(hashes.encoding(reference), Encoding.Table);
+  hashes.expectLong(reference, limits.hashPackedValueBytes + 1);
+  subject.verify();
+  t.ok(subject.set('field 3', 'x'.repeat(200)));
+  subject.verify();
+});

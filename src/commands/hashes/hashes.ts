@@ -82,6 +82,15 @@ export function setFromArguments(
   );
 }
 
+/** The length of the longest argument from one on. */
+function longestArgument(context: CommandContext, first: number): number {
+  let longest = 0;
+  for (let index = first; index < context.argCount; index++) {
+    longest = Math.max(longest, context.argLength(index));
+  }
+  return longest;
+}
+
 /** Sets all pairs of arguments; returns how many fields are new, or -1 after replying with an error. */
 function setPairs(context: CommandContext): number {
   const { argCount, reply } = context;
@@ -97,6 +106,7 @@ function setPairs(context: CommandContext): number {
     context.dropIfEmpty();
     return -1;
   }
+  if (fields > 1) hashes.expectLong(reference, longestArgument(context, 2));
   let added = 0;
   let index = 2;
   for (; index < argCount; index += 2) {
