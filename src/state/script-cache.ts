@@ -86,6 +86,11 @@ export class ScriptCache {
     return this.words[CacheWord.Evicted];
   }
 
+  /** CONFIG RESETSTAT. */
+  resetCounters(): void {
+    Atomics.store(this.words, CacheWord.Evicted, 0);
+  }
+
   /** Scripts may call any command (DEBUG SET-DISABLE-DENY-SCRIPTS). */
   get allowsAnyCommand(): boolean {
     return this.words[CacheWord.AllowsAll] !== 0;
@@ -226,7 +231,7 @@ export class ScriptCache {
     }
     this.arena.free(script * 4, HEADER_BYTES + words[script + ScriptWord.Length]);
     words[CacheWord.Count]--;
-    words[CacheWord.Evicted]++;
+    Atomics.add(words, CacheWord.Evicted, 1);
     Atomics.add(words, CacheWord.Generation, 1);
   }
 
