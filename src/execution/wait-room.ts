@@ -259,7 +259,10 @@ export class WaitRoom {
     this.control.addBlockedClients(-1);
     session.isWaiting = false;
     session.postponed = null;
-    if (this.clients.claimWait(session.clientSlot, wait.ticket)) this.leave(wait, 0);
+    const { clients } = this;
+    const { clientSlot } = session;
+    if (clients.claimWait(clientSlot, wait.ticket) || clients.isWaitEndedByKill(clientSlot))
+      this.leave(wait, 0);
   }
 
   /** Ends the wait of a client of any worker; false if it does not wait. For CLIENT UNBLOCK. */

@@ -62,6 +62,14 @@ const TEXTS_OFFSET = 256;
 /** In units of 8 bytes. */
 const TLS_SESSION_FIGURE = 124;
 
+/** Whether somebody has asked a client's worker to close it. */
+const enum KillRequest {
+  None = 0,
+  Pending = 1,
+  /** The request has also ended the client's wait for keys, so that it is not served any more. */
+  EndedWait = 2,
+}
+
 /** The int32 words of a row that its owner stores at will. */
 export const enum ClientWord {
   Lock = 0,
@@ -82,6 +90,7 @@ export const enum ClientWord {
   /** -1 before the first command. */
   LastCommandId = 12,
   ReplyMode = 13,
+  /** One of KillRequest. */
   KillRequest = 14,
   /** The ticket of a client that waits for keys is odd; claiming it makes it even. */
   WaitTicket = 15,
@@ -378,7 +387,8 @@ export class ClientTable {
       const base = this.wordBase(slot);
       if (Atomics.load(words, base + ClientWord.IsOpen) === 0) continue;
       acquireLock(words, base + ClientWord.Lock);
-      const isThere = words[base + ClientWord.IsOpen] === 1 && words[base + ClientWord.KillRequest] === 0;
+      const isThere =
+        words[base + ClientWord.IsOpen] === 1 && words[base + ClientWord.KillRequest] === KillRequest.None;
       if (isThere && this.fits(slot, filter, nowMs)) slots.push(slot);
       releaseLock(words, base + ClientWord.Lock);
     }
@@ -506,6 +516,7 @@ export class ClientTable {
   /**
    * Asks the owner of a connection to close it. Returns the worker to wake, -1 if this client is gone.
    * The request stays in the row until its owner sees it, so a wake-up that comes late loses nothing.
+   * If the client waits for keys, it gets nothing from now on.
    */
   requestKill(slot: number, id: number): number {
     const { words } = this;
@@ -514,7 +525,8 @@ export class ClientTable {
     const isThere = words[base + ClientWord.IsOpen] === 1 && this.id(slot) === id;
     const worker = isThere ? words[base + ClientWord.Worker] : -1;
     if (isThere) {
-      Atomics.store(words, base + ClientWord.KillRequest, 1);
+      Atomics.compareExchange(words, base + ClientWord.KillRequest, KillRequest.None, KillRequest.Pending);
+      this.endWaitOfKilled(slot, words[base + ClientWord.WaitTicket]);
       Atomics.store(words, Header.Requests + worker, 1);
       this.attention.raise(worker);
     }
@@ -532,7 +544,19 @@ export class ClientTable {
     const word = this.wordBase(slot) + ClientWord.WaitTicket;
     const ticket = (this.words[word] + 1) | 1;
     Atomics.store(this.words, word, ticket);
+    // A request to kill it that comes later finds the ticket.
+    if (this.isKillRequested(slot)) this.endWaitOfKilled(slot, ticket);
     return ticket;
+  }
+
+  private endWaitOfKilled(slot: number, ticket: number): void {
+    if ((ticket & 1) === 0 || !this.claimWait(slot, ticket)) return;
+    Atomics.store(this.words, this.wordBase(slot) + ClientWord.KillRequest, KillRequest.EndedWait);
+  }
+
+  /** Whether the request to kill a client has ended its wait: no message will tell of that. */
+  isWaitEndedByKill(slot: number): boolean {
+    return Atomics.load(this.words, this.wordBase(slot) + ClientWord.KillRequest) === KillRequest.EndedWait;
   }
 
   /** Claims a ticket; false if it was claimed before. */
@@ -561,13 +585,16 @@ export class ClientTable {
     );
   }
 
-  /** Whether a row is that of a client. */
+  /** Whether a row is that of a client that is not about to be closed. */
   isOpen(slot: number, id: number): boolean {
-    return Atomics.load(this.words, this.wordBase(slot) + ClientWord.IsOpen) === 1 && this.id(slot) === id;
+    const { words } = this;
+    const base = this.wordBase(slot);
+    if (Atomics.load(words, base + ClientWord.IsOpen) !== 1 || this.id(slot) !== id) return false;
+    return !this.isKillRequested(slot) && (words[base + ClientWord.Flags] & ClientFlag.CloseAfterReply) === 0;
   }
 
   isKillRequested(slot: number): boolean {
-    return Atomics.load(this.words, this.wordBase(slot) + ClientWord.KillRequest) !== 0;
+    return Atomics.load(this.words, this.wordBase(slot) + ClientWord.KillRequest) !== KillRequest.None;
   }
 
   /** Moves the sums of a worker's clients; only that worker does. */
@@ -621,7 +648,7 @@ export class ClientTable {
     for (let slot = 0; slot < used; slot++) {
       const base = this.wordBase(slot);
       if (Atomics.load(words, base + ClientWord.IsOpen) === 0) continue;
-      if (words[base + ClientWord.KillRequest] !== 0) continue;
+      if (words[base + ClientWord.KillRequest] !== KillRequest.None) continue;
       if ((words[base + ClientWord.Flags] & NOT_EVICTED_FLAGS) !== 0) continue;
       candidates.push(slot);
       sum += figures[this.figureBase(slot) + ClientFigure.TotalMemory];

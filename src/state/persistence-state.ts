@@ -249,6 +249,11 @@ export class PersistenceState {
     return Atomics.load(this.words, Word.Saves);
   }
 
+  /** CONFIG RESETSTAT. */
+  resetCounters(): void {
+    Atomics.store(this.words, Word.Saves, 0);
+  }
+
   /** The value of Keyspace.dirtyCount up to which the last snapshot has all changes. */
   get savedChanges(): number {
     return this.doubles[Wide.SavedChanges];

@@ -6,7 +6,8 @@
  *   memory: an arena (memory/arena.ts), whose lock guards all of this
  *   script: | next in the bucket | length | place in `uses`, or -1 | number | SHA-1 (5 words) | source |
  *   buckets: the first script by the lowest bits of its SHA-1
- *   uses: for each script of EVAL the second of its last use, which any worker writes without the lock
+ *   uses: for each script of EVAL how many scripts had been added when it was last used; any worker writes it without the
+ *     lock, and while no scripts are added there is nothing to write
  */
 
 import { Arena } from '../memory/arena.js';
@@ -85,6 +86,11 @@ export class ScriptCache {
     return this.words[CacheWord.Evicted];
   }
 
+  /** CONFIG RESETSTAT. */
+  resetCounters(): void {
+    Atomics.store(this.words, CacheWord.Evicted, 0);
+  }
+
   /** Scripts may call any command (DEBUG SET-DISABLE-DENY-SCRIPTS). */
   get allowsAnyCommand(): boolean {
     return this.words[CacheWord.AllowsAll] !== 0;
@@ -119,15 +125,16 @@ export class ScriptCache {
   }
 
   /** Notes a use of the EVAL script that has this place in `uses`. */
-  noteUse(place: number, second: number): void {
-    if (place >= 0 && this.uses[place] !== second) this.uses[place] = second;
+  noteUse(place: number): void {
+    const now = this.words[CacheWord.NextNumber];
+    if (place >= 0 && this.uses[place] !== now) this.uses[place] = now;
   }
 
   /**
    * Adds a script unless it is there. With `isEval` it may be evicted; adding it without exempts it from then on.
    * Returns its place in `uses` as `find` does; -2 if there is no memory.
    */
-  add(sha: Int32Array, source: Uint8Array, isEval: boolean, second: number): number {
+  add(sha: Int32Array, source: Uint8Array, isEval: boolean): number {
     const { words } = this;
     this.lock();
     try {
@@ -154,7 +161,7 @@ export class ScriptCache {
       if (!isEval) return -1;
       const place = this.places.indexOf(0);
       this.places[place] = script;
-      this.uses[place] = second;
+      this.uses[place] = words[script + ScriptWord.Number];
       words[script + ScriptWord.UsePlace] = place;
       words[CacheWord.EvalCount]++;
       return place;
@@ -206,16 +213,10 @@ export class ScriptCache {
 
   /** Removes the script of EVAL that was used least recently. */
   private evict(): void {
-    const { words, places, uses } = this;
+    const { words, places } = this;
     let victim = -1;
     for (let place = 0; place < USE_PLACES; place++) {
-      if (places[place] === 0) continue;
-      const isOlder =
-        victim < 0 ||
-        uses[place] < uses[victim] ||
-        (uses[place] === uses[victim] &&
-          words[places[place] + ScriptWord.Number] < words[places[victim] + ScriptWord.Number]);
-      if (isOlder) victim = place;
+      if (places[place] !== 0 && (victim < 0 || this.isOlder(place, victim))) victim = place;
     }
     if (victim < 0) return;
     const script = places[victim];
@@ -230,8 +231,17 @@ export class ScriptCache {
     }
     this.arena.free(script * 4, HEADER_BYTES + words[script + ScriptWord.Length]);
     words[CacheWord.Count]--;
-    words[CacheWord.Evicted]++;
+    Atomics.add(words, CacheWord.Evicted, 1);
     Atomics.add(words, CacheWord.Generation, 1);
+  }
+
+  /** Whether a script was used less recently than another one; of two uses without an addition between them, the older script's. */
+  private isOlder(place: number, other: number): boolean {
+    const { words, places, uses } = this;
+    const order = (uses[other] - uses[place]) | 0;
+    if (order !== 0) return order > 0;
+    const number = words[places[place] + ScriptWord.Number];
+    return ((words[places[other] + ScriptWord.Number] - number) | 0) > 0;
   }
 
   private lock(): void {

@@ -6,6 +6,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { followAppendOnly } from '../commands/server/append-only.js';
+import { sampleUsedMemory } from '../commands/server/memory-figures.js';
 import { saveIfDue } from '../commands/server/save.js';
 import type { CommandChecks } from '../execution/command-checks.js';
 import type { ServerServices } from '../execution/services.js';
@@ -97,6 +98,7 @@ export class HouseKeeping {
     this.publishLockWaits();
     if (this.index === 0) {
       services.state.statistics.sample(monotonicMs());
+      sampleUsedMemory(this.house.keyspace, services);
       services.state.clients.forgetOldPeaks(Math.floor(monotonicMs() / 1000));
     }
     return isWorkLeft;

@@ -778,6 +778,8 @@ export class Worker implements ConnectionHandler {
     // The buffer for an incomplete command is allocated only after this; `unsettled` has it measured later.
     const freeBytes = keptBytes === 0 ? 0 : Math.max(this.bytesNeeded, connection.queryBufferFreeBytes);
     this.services.clientRows.publish(session, keptBytes, freeBytes, readBytes);
+    // Before the reply: who has read that of QUIT finds that the client is no subscriber.
+    if (session.closing && session.subscribed !== null) this.services.subscriptions.unsubscribeAll(session);
     if (keptBytes > 0) this.unsettled.add(connection);
   }
 

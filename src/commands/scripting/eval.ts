@@ -54,20 +54,19 @@ function runScript(
   isReadOnly: boolean,
   keyCount: number,
 ): void {
-  const { scripts, services, nowMs } = context;
+  const { scripts, services } = context;
   const { flags } = script.script;
-  services.state.scriptCache.noteUse(script.place, Math.floor(nowMs / 1000));
+  services.state.scriptCache.noteUse(script.place);
   if (!isAllowed(context, flags, isReadOnly)) return;
   scripts.run({ script, called: null, flags, needs: script.needs, isReadOnly, keyCount });
 }
 
 function evaluate(context: CommandContext, isReadOnly: boolean): void {
-  const { reply, scripts, nowMs, bytes, view } = context;
+  const { reply, scripts, bytes, view } = context;
   const keyCount = readKeyCount(context, 'ERR value is not an integer or out of range');
   if (keyCount < 0) return;
-  const second = Math.floor(nowMs / 1000);
   const offset = context.argOffset(1);
-  const script = scripts.scripts.bySourceText(bytes, view, offset, context.argLength(1), true, second);
+  const script = scripts.scripts.bySourceText(bytes, view, offset, context.argLength(1), true);
   if (typeof script === 'string') reply.error(script);
   else runScript(context, script, isReadOnly, keyCount);
 }

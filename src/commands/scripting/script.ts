@@ -14,14 +14,7 @@ const UNKILLABLE =
 
 function load(context: CommandContext): void {
   const { reply, scripts, bytes, view } = context;
-  const script = scripts.scripts.bySourceText(
-    bytes,
-    view,
-    context.argOffset(2),
-    context.argLength(2),
-    false,
-    0,
-  );
+  const script = scripts.scripts.bySourceText(bytes, view, context.argOffset(2), context.argLength(2), false);
   if (typeof script === 'string') reply.error(script);
   else reply.bulkString(script.script.sha);
 }

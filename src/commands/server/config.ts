@@ -103,11 +103,13 @@ function set(context: CommandContext): void {
 }
 
 function resetStat(context: CommandContext): void {
-  const { control, statistics, tls, replication } = context.services.state;
+  const { control, statistics, tls, replication, persistence, scriptCache } = context.services.state;
   statistics.reset();
   control.rejectedConnections = 0;
   tls.reset();
   replication.resetCounters();
+  persistence.resetCounters();
+  scriptCache.resetCounters();
   context.reply.ok();
 }
 

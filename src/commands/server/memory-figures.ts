@@ -7,6 +7,8 @@
  */
 
 import type { CommandContext } from '../../execution/context.js';
+import type { ServerServices } from '../../execution/services.js';
+import type { Keyspace } from '../../keyspace/keyspace.js';
 import { residentBytes } from '../../system/resident-memory.js';
 
 export interface MemoryFigures {
@@ -29,6 +31,18 @@ export interface MemoryFigures {
   readonly activeBytes: number;
 }
 
+/** The data, the clients, the scripts: what `maxmemory` is held against. */
+function usedMemoryBytes(keyspace: Keyspace, services: ServerServices): number {
+  const { clients, scriptCache } = services.state;
+  const scriptBytes = scriptCache.usedBytes + keyspace.functions.usedBytes;
+  return keyspace.usedBytes() + clients.memoryBytes() + scriptBytes;
+}
+
+/** Notes the memory in use for `used_memory_peak`. One thread calls it about every 100 ms. */
+export function sampleUsedMemory(keyspace: Keyspace, services: ServerServices): void {
+  services.state.control.notePeakMemory(usedMemoryBytes(keyspace, services));
+}
+
 /**
  * @param tableBytes size of the databases' tables, which is overhead; INFO does not measure it
  */
@@ -39,7 +53,7 @@ export function memoryFigures(context: CommandContext, tableBytes = 0): MemoryFi
   const startupBytes = keyspace.startupBytes;
   const journalBytes = keyspace.journal.ring.pendingBytes;
   const scriptBytes = services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
-  const usedBytes = keyspace.usedBytes() + clientBytes + scriptBytes;
+  const usedBytes = usedMemoryBytes(keyspace, services);
   const overheadBytes = startupBytes + clientBytes + scriptBytes + tableBytes;
   const datasetBytes = Math.max(0, usedBytes - overheadBytes);
   control.notePeakMemory(usedBytes);

@@ -114,7 +114,6 @@ export class KnownScripts {
     offset: number,
     length: number,
     isEval: boolean,
-    second: number,
   ): KnownScript | string {
     const place = samplePlace(view, offset, length);
     const fast = this.bySource[place];
@@ -134,7 +133,7 @@ export class KnownScripts {
     if (known === undefined) known = this.compile(digits, sha, source);
     if (typeof known === 'string') return known;
     const { generation } = this.cache;
-    known.place = this.cache.add(sha, known.script.source, isEval, second);
+    known.place = this.cache.add(sha, known.script.source, isEval);
     if (known.place === -2) return "OOM command not allowed when used memory > 'maxmemory'.";
     known.generation = generation;
     this.bySource[place] = known;

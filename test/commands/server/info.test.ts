@@ -37,6 +37,31 @@ withServers(t, 'sections', {}, async (t, server) => {
   t.match(await client.info('server'), /^# Server\r\nredis_version:\d/);
 });
 
+withServers(t, 'counters of saves and of evicted scripts begin again', {}, async (t, server) => {
+  const client = server.client();
+  await client.save();
+  for (let number = 0; number < 501; number++) await client.eval(`return ${number}`, 0);
+  const counters = async () => {
+    const fields = parse(await client.info('everything'));
+    return [fields.get('rdb_saves'), fields.get('evicted_scripts')];
+  };
+  t.not((await counters())[0], '0');
+  t.not((await counters())[1], '0');
+  await client.config('RESETSTAT');
+  t.same(await counters(), ['0', '0']);
+});
+
+withServers(t, 'the peak of memory is seen without anybody asking at that moment', {}, async (t, server) => {
+  const client = server.client();
+  const peak = async () => Number(parse(await client.info('memory')).get('used_memory_peak'));
+  const before = await peak();
+  await client.setrange('large', before + 1_000_000, 'x');
+  // Several ticks of the worker that takes samples.
+  await client.blpop('nothing', 1);
+  await client.flushall();
+  t.ok((await peak()) > before + 1_000_000);
+});
+
 withServers(t, 'what happens is counted', {}, async (t, server) => {
   const client = server.client();
   const clients = await Promise.all(Array.from({ length: 4 }, () => server.rawClient()));
