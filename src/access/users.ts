@@ -136,7 +136,8 @@ export class Users {
   }
 
   /**
-   * Reads the users of a file that is to replace all users. If the file lacks the default user, that is reset.
+   * Reads the users of a file that is to replace all users. If the file lacks the default user, that is reset. Users whom
+   * there are already keep their ids, so their clients stay.
    * @param text a byte string
    * @returns the users, or all that is wrong with the file, in one line
    */
@@ -147,7 +148,7 @@ export class Users {
     text.split('\n').forEach((line, index) => {
       const trimmed = line.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
       if (trimmed === '') return;
-      errors += users.addFileLine(trimmed.split(' '), `${file}:${index + 1}`, index + 1, inFile);
+      errors += users.addFileLine(trimmed.split(' '), `${file}:${index + 1}`, index + 1, inFile, this);
     });
     if (errors !== '')
       return `${errors}WARNING: ACL errors detected, no change to the previously active ACL rules was performed`;
@@ -156,14 +157,20 @@ export class Users {
   }
 
   /** Returns what is wrong with the line. */
-  private addFileLine(args: readonly string[], place: string, number: number, inFile: Set<string>): string {
+  private addFileLine(
+    args: readonly string[],
+    place: string,
+    number: number,
+    inFile: Set<string>,
+    before: Users,
+  ): string {
     const [keyword, name, ...rest] = args;
     if (keyword !== 'user' || name === undefined)
       return `${place} should start with user keyword followed by the username. `;
     if (!isUserName(name)) return `'${place}: username '${name}' contains invalid characters. `;
     if (inFile.has(name)) return `WARNING: Duplicate user '${name}' found on line ${number}. `;
     inFile.add(name);
-    const user = new User(name, this.takeId(), this.context);
+    const user = new User(name, before.get(name)?.id ?? this.takeId(), this.context);
     this.put(user);
     let rules: string[];
     try {

@@ -175,6 +175,8 @@ export class ClientRows {
       freeBytes +
       session.queuedBytes +
       session.watchedBytes +
+      (session.subscribed?.memoryBytes ?? 0) +
+      (session.tracking?.prefixBytes ?? 0) +
       pending;
     figures[figure + ClientFigure.QueryBuffer] = inputBytes;
     figures[figure + ClientFigure.QueryBufferFree] = freeBytes;

@@ -3,6 +3,9 @@
  * elements one at a time and trusts nothing: each step stays within the block, and an element that does not
  * makes it throw.
  *
+ * The counts and back references of a block are held against its elements, as Redis does: bytes that are damaged without being
+ * out of bounds are found, too.
+ *
  *   ziplist    | total bytes (4) | last element (4) | count (2) | elements | 255 |
  *   element    | length of the element before (1, or 254 and 4) | encoding | bytes |
  *
@@ -15,6 +18,10 @@ import { RdbError } from './rdb-format.js';
 import type { RdbString } from './rdb-input.js';
 
 const END = 0xff;
+
+/** A count of 16 bits says at most that it is not known; that of a zipmap is a byte. */
+const COUNT_UNKNOWN = 0xffff;
+const ZIPMAP_COUNT_UNKNOWN = 254;
 
 export const enum BlockKind {
   Listpack = 0,
@@ -32,6 +39,12 @@ export class BlockWalk {
   private at = 0;
   private end = 0;
   private width = 0;
+  /** What the header says: -1 if nothing. */
+  private count = -1;
+  private elements = 0;
+  /** Where a ziplist's last element begins, by its header, and where the element before begins, both in the bytes. */
+  private last = 0;
+  private before = 0;
   /** The next string of a zipmap is a value, which is preceded by a byte that counts its free bytes. */
   private isValue = false;
 
@@ -55,10 +68,34 @@ export class BlockWalk {
     if (bytes[this.end] !== END) this.damaged('does not end');
     this.at = offset + header;
     this.isValue = false;
+    this.elements = 0;
+    this.count = this.countOf(kind, offset);
+    this.before = this.at;
+    if (kind === BlockKind.Ziplist) this.last = offset + view.getUint32(offset + 4, true);
+  }
+
+  /** The number of elements that a header tells. */
+  private countOf(kind: BlockKind, offset: number): number {
+    if (kind === BlockKind.Zipmap) {
+      const pairs = this.bytes[offset];
+      return pairs >= ZIPMAP_COUNT_UNKNOWN ? -1 : 2 * pairs;
+    }
+    const count = this.view.getUint16(offset + (kind === BlockKind.Listpack ? 4 : 8), true);
+    return count === COUNT_UNKNOWN ? -1 : count;
+  }
+
+  /** After the last element: what the header has told must be so. */
+  private checkHeader(): void {
+    if (this.count >= 0 && this.count !== this.elements)
+      this.damaged('has another number of elements than it says');
+    if (this.kind === BlockKind.Ziplist && this.last !== this.before) {
+      this.damaged('does not say where its last element is');
+    }
   }
 
   private beginIntset(offset: number, lengthBytes: number): void {
     if (lengthBytes < 8) this.damaged('is cut');
+    this.count = -1;
     this.width = this.view.getUint32(offset, true);
     if (this.width !== 2 && this.width !== 4 && this.width !== 8) this.damaged('has no known width');
     if (this.view.getUint32(offset + 4, true) * this.width !== lengthBytes - 8) {
@@ -85,7 +122,11 @@ export class BlockWalk {
 
   /** Reads the next element; false at the end. */
   next(target: RdbString): boolean {
-    if (this.isAtEnd) return false;
+    if (this.isAtEnd) {
+      this.checkHeader();
+      return false;
+    }
+    this.elements++;
     switch (this.kind) {
       case BlockKind.Listpack:
         this.listpackElement(target);
@@ -174,7 +215,12 @@ export class BlockWalk {
 
   private ziplistElement(target: RdbString): void {
     const { bytes, view } = this;
-    if (bytes[this.take(1)] === 254) this.take(4);
+    const start = this.at;
+    let backLength = bytes[this.take(1)];
+    if (backLength === 254) backLength = view.getUint32(this.take(4), true);
+    // 0 at the first element, where both are the same.
+    if (backLength !== start - this.before) this.damaged('has an element with a wrong back length');
+    this.before = start;
     const first = bytes[this.take(1)];
     if (first < 0x40) this.setString(target, first);
     else if (first < 0x80) this.setString(target, ((first & 63) << 8) | bytes[this.take(1)]);

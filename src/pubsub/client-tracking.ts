@@ -22,6 +22,8 @@ export class ClientTracking {
   isRedirectBroken = false;
   /** Prefixes of a client in mode Broadcast. */
   readonly prefixes: Uint8Array[] = [];
+  /** What they take, here and in the tables of all clients. */
+  prefixBytes = 0;
   /** CLIENT CACHING was given for the next command, or for the transaction that it begins. */
   isCachingSet = false;
 

@@ -17,7 +17,7 @@ import type { Outbox } from '../state/outbox.js';
 import { ChannelKind, type ChannelRegistry, type RegisteredChannel } from './channel-registry.js';
 import { type ClientTracking, TrackingMode } from './client-tracking.js';
 import { PrefixIndex } from './prefix-index.js';
-import { type Subscriber, type Subscriptions, textOf } from './subscriptions.js';
+import { type Subscriber, type Subscriptions, subscriptionBytes, textOf } from './subscriptions.js';
 
 /** When a list of keys exceeds this, it is sent and a new one begun. */
 const KEY_LIST_BYTES_MAX = 64 * 1024;
@@ -124,7 +124,10 @@ export class Invalidations<Client extends TrackingClient> {
   addPrefix(client: Client, prefix: Uint8Array): boolean {
     const { registry, worker } = this.services;
     if (!registry.add(worker, ChannelKind.Prefix, prefix)) return false;
-    client.tracking?.prefixes.push(prefix);
+    if (client.tracking !== null) {
+      client.tracking.prefixes.push(prefix);
+      client.tracking.prefixBytes += subscriptionBytes(prefix.length);
+    }
     const text = textOf(prefix, 0, prefix.length);
     const clients = this.broadcastClients.get(text);
     if (clients === undefined) this.broadcastClients.set(text, new Set([client]));

@@ -4,10 +4,20 @@ import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { ChannelKind, type ChannelRegistry } from './channel-registry.js';
 import { PatternIndex } from './pattern-index.js';
 
+/** What a subscription takes besides its name, if nobody else has that: a string and its places in two tables. */
+const SUBSCRIPTION_BYTES = 250;
+
+/** Memory of a subscription to a channel, a pattern or a prefix. */
+export function subscriptionBytes(nameBytes: number): number {
+  return SUBSCRIPTION_BYTES + nameBytes;
+}
+
 /** What a client is subscribed to, each name with one character per byte. */
 export class SubscribedNames {
   /** By ChannelKind. */
   readonly names: readonly Set<string>[] = [new Set(), new Set(), new Set()];
+  /** What the names take, here and in the tables of all clients. */
+  memoryBytes = 0;
 
   count(kind: ChannelKind): number {
     return this.names[kind].size;
@@ -69,6 +79,7 @@ export class Subscriptions<Client extends Subscriber> {
     if (names.has(text)) return true;
     if (!this.registry.add(this.worker, kind, name)) return false;
     names.add(text);
+    client.subscribed.memoryBytes += subscriptionBytes(name.length);
     const clients = this.clients[kind].get(text);
     if (clients === undefined) this.clients[kind].set(text, new Set([client]));
     else clients.add(client);
@@ -79,6 +90,7 @@ export class Subscriptions<Client extends Subscriber> {
   unsubscribe(client: Client, kind: ChannelKind, name: Uint8Array): void {
     const text = textOf(name, 0, name.length);
     if (client.subscribed === null || !client.subscribed.names[kind].delete(text)) return;
+    client.subscribed.memoryBytes -= subscriptionBytes(name.length);
     if (client.subscribed.isEmpty) client.subscribed = null;
     const clients = this.clients[kind].get(text);
     clients?.delete(client);

@@ -8,6 +8,7 @@
  *     3 shutdown request           4 authentication generation
  *     5 lock of the pause words    6 clients blocked       7 clients that track
  *     8 active expiry is off   9 pauses begun so far   10 clients that wait until some time
+ *    11 RESTORE does not look at checksums
  *   float64 from byte 64
  *     8 pause ends (ms, monotonic) 9 process start (ms, monotonic)   10 peak of used memory (bytes)
  *    11 last save (ms)            12 memory of the runtime (bytes)   13 connections rejected
@@ -36,6 +37,7 @@ const enum Word {
   ActiveExpireOff = 8,
   PauseGeneration = 9,
   TimedClients = 10,
+  ChecksumsIgnored = 11,
 }
 
 /** Indices in units of 8 bytes. */
@@ -191,6 +193,15 @@ export class ControlBlock {
 
   set isActiveExpireOn(isOn: boolean) {
     Atomics.store(this.words, Word.ActiveExpireOff, isOn ? 0 : 1);
+  }
+
+  /** Whether RESTORE takes payloads whose checksum is wrong: for tests with damaged ones. */
+  get ignoresChecksums(): boolean {
+    return Atomics.load(this.words, Word.ChecksumsIgnored) !== 0;
+  }
+
+  set ignoresChecksums(ignores: boolean) {
+    Atomics.store(this.words, Word.ChecksumsIgnored, ignores ? 1 : 0);
   }
 
   /** Whether a pause may be on. `pauseKind` then tells. */

@@ -18,7 +18,7 @@
  *   --aof           Damselflies have an append-only file
  *   --damselfly     no redis-server: three Damselflies
  *
- * Prints a line for each fault, and the figures at the end; the exit code is 0 only if all is well.
+ * Prints a line and the ends of the logs for each fault, and the figures at the end; the exit code is 0 only if all is well.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -236,11 +236,14 @@ const EVENTS: Readonly<Record<string, () => Promise<Outcome>>> = {
     const old = leader();
     const next = random.pick(followersOf(old));
     const others = followersOf(old).filter((node) => node !== next);
+    // A ping between the two REPLICAOF would be in the old history alone.
+    await old.client.config('SET', 'repl-ping-replica-period', '3600');
     await old.client.call('CLIENT', 'PAUSE', '60000', 'WRITE');
     await until('it has all', async () => (await next.offset()) === (await old.offset()));
     await next.lead();
     await old.follow(next);
     await old.client.call('CLIENT', 'UNPAUSE');
+    await old.client.config('SET', 'repl-ping-replica-period', '1');
     for (const node of others) await node.follow(next);
     return NOTHING;
   },
@@ -395,6 +398,10 @@ async function playRound(round: number, name: string): Promise<void> {
   await control.select(0);
 }
 
+function lastLines({ name, running }: Node): string {
+  return `--- ${name}\n${running.output().split('\n').slice(-40).join('\n')}`;
+}
+
 const chain = (): string => nodes.map((node) => `${node.name}<${node.primary?.name ?? ''}`).join(' ');
 
 async function main(): Promise<void> {
@@ -415,17 +422,22 @@ async function main(): Promise<void> {
       fault(`round ${round} ${name}: ${(error as Error).message}`);
       break;
     }
-    if (faults > before) console.log(`  ${group} → ${chain()}`);
+    if (faults > before) {
+      console.log(`  ${group} → ${chain()}`);
+      for (const node of nodes) console.log(lastLines(node));
+    }
     if (round % 25 === 0)
       console.log(`${round} rounds, ${Math.round((performance.now() - beganMs) / 1000)} s, ${faults} faults`);
   }
   console.log(JSON.stringify({ ...figures, faults }));
   for (const node of nodes) {
-    if (faults > 0)
-      console.log(`--- ${node.name}\n${node.running.output().split('\n').slice(-40).join('\n')}`);
     await node.stop();
   }
   process.exitCode = faults === 0 ? 0 : 1;
 }
 
+// When a connection is closed, the client library rejects more promises of a transaction than the one it has returned.
+process.on('unhandledRejection', (error) => {
+  if (!/Connection is closed/.test(String(error))) throw error;
+});
 await main();

@@ -311,6 +311,8 @@ const help = helpHandler('DEBUG', [
   '    Stop or resume deleting expired keys that nobody asks for.',
   'SET-DISABLE-DENY-SCRIPTS <0|1>',
   '    Let scripts call any command, or not.',
+  'SET-SKIP-CHECKSUM-VALIDATION <0|1>',
+  '    Let RESTORE take payloads whose checksum is wrong, or not.',
   'SLEEP <seconds>',
   '    Keep this thread busy. Fractions are allowed.',
   'STRINGMATCH-LEN <length> <pattern>',
@@ -347,6 +349,9 @@ function debug(context: CommandContext): void {
     reply.ok();
   } else if (name === 'SET-ACTIVE-EXPIRE' && argCount === 3) {
     services.state.control.isActiveExpireOn = context.argText(2) !== '0';
+    reply.ok();
+  } else if (name === 'SET-SKIP-CHECKSUM-VALIDATION' && argCount === 3) {
+    services.state.control.ignoresChecksums = context.argText(2) !== '0';
     reply.ok();
   } else if (name === 'ERROR' && argCount === 3) reply.error(context.argLatin1(2));
   else if (name === 'LOG' && argCount === 3) {

@@ -368,9 +368,16 @@ t.test('a file of users', async (t) => {
       'detected, no change to the previously active ACL rules was performed\r\n',
   );
   for (const bob of bobs) t.equal(await bob.text('ACL', 'WHOAMI'), '$3\r\nbob\r\n');
-  writeFileSync(file, 'user bob on -@all +@set +acl ~set* &* nopass\n');
+  await admin.text('ACL', 'SETUSER', 'bob', '+subscribe', '+ping');
+  const eves = await clientsOf(server, 'eve');
+  const [subscriber, ...others] = bobs;
+  await subscriber.text('SUBSCRIBE', 'news');
+  writeFileSync(file, 'user bob on -@all +@set +acl ~set* nopass\n');
   t.equal(await admin.text('ACL', 'LOAD'), OK);
-  await Promise.all(bobs.map((bob) => bob.closed));
+  await Promise.all([subscriber, ...eves].map((client) => client.closed));
+  for (const bob of others)
+    t.equal(await bob.text('ACL', 'WHOAMI'), '$3\r\nbob\r\n', 'those who stay in the file stay');
+  t.match(await others[0].text('PING'), /^-NOPERM/, 'with the permissions that it gives');
   t.equal(
     await admin.text('ACL', 'USERS'),
     '*2\r\n$3\r\nbob\r\n$7\r\ndefault\r\n',

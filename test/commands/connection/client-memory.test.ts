@@ -156,3 +156,32 @@ withServers(t, 'statistics', {}, async (t, server) => {
   await rejected?.close().catch(() => {});
   t.pass('a rejected connection is counted');
 });
+
+withServers(t, 'subscriptions and prefixes count as memory of their client', {}, async (t, server) => {
+  const control = await server.rawClient();
+  const names = Array.from({ length: 1000 }, (_, index) => `name:${index}`);
+  const prefixes = names.flatMap((name) => ['PREFIX', `${name}:`]);
+  const cases = [
+    [['SUBSCRIBE', ...names], ['UNSUBSCRIBE']],
+    [['PSUBSCRIBE', ...names], ['PUNSUBSCRIBE']],
+    [['SSUBSCRIBE', ...names], ['SUNSUBSCRIBE']],
+    [
+      ['CLIENT', 'TRACKING', 'ON', 'BCAST', ...prefixes],
+      ['CLIENT', 'TRACKING', 'OFF'],
+    ],
+  ] as const;
+  await control.text('CLIENT', 'NO-EVICT', 'ON');
+  for (const [begin, end] of cases) {
+    const client = await named(server, 'listening');
+    await client.text('HELLO', '3');
+    const idle = await figure(control, 'listening', 'tot-mem');
+    client.send(...begin);
+    while ((await figure(control, 'listening', 'tot-mem')) < idle + 100_000);
+    client.send(...end);
+    while ((await figure(control, 'listening', 'tot-mem')) > idle + 10_000);
+    client.send(...begin);
+    t.equal(await control.text('CONFIG', 'SET', 'maxmemory-clients', '100kb'), '+OK\r\n');
+    await gone(control, 'listening');
+    await control.text('CONFIG', 'SET', 'maxmemory-clients', '0');
+  }
+});

@@ -5,7 +5,7 @@ import t from 'tap';
 import { Crc64 } from '../../../src/persistence/crc64.js';
 import { DATA_TYPES, differences, fillRandomly, readDataset } from '../../tools/dataset.js';
 import { Random } from '../../tools/random.js';
-import { RDB_FORMS, rdbValue } from '../../tools/rdb-builder.js';
+import { listpack, RDB_FORMS, rdbValue, ziplist } from '../../tools/rdb-builder.js';
 import { skipWithoutRedis, TestServer, withServers } from '../../tools/server.js';
 
 withServers(t, 'options and errors', {}, async (t, server) => {
@@ -94,6 +94,20 @@ t.test('to redis-server and back', { skip: skipWithoutRedis() }, async (t) => {
   t.equal(await ours.call('DEBUG', 'VERIFY'), 'OK');
 });
 
+withServers(t, 'DEBUG SET-SKIP-CHECKSUM-VALIDATION', {}, async (t, server) => {
+  const client = server.client();
+  await client.set('k', 'value');
+  const payload = (await client.dumpBuffer('k'))!;
+  payload[payload.length - 1]! ^= 1;
+  const restore = () => client.restore('n', 0, payload, 'REPLACE');
+  await t.rejects(restore(), /payload version or checksum are wrong/);
+  await client.call('DEBUG', 'SET-SKIP-CHECKSUM-VALIDATION', '1');
+  t.equal(await restore(), 'OK');
+  t.equal(await client.get('n'), 'value');
+  await client.call('DEBUG', 'SET-SKIP-CHECKSUM-VALIDATION', '0');
+  await t.rejects(restore(), /payload version or checksum are wrong/);
+});
+
 /** A payload as DUMP makes it: type and value, then version and checksum. */
 function payloadOf(body: Buffer, version = 10): Buffer {
   const bytes = new Uint8Array([...body, version, 0, ...new Array(8).fill(0)]);
@@ -104,6 +118,34 @@ function payloadOf(body: Buffer, version = 10): Buffer {
   view.setInt32(bytes.length - 4, crc.high, true);
   return Buffer.from(bytes);
 }
+
+withServers(t, 'blocks whose header or back lengths are wrong are refused', {}, async (t, server) => {
+  const client = server.client();
+  const elements = ['a', 'b', 'c', 'd'].map((text) => Buffer.from(text));
+  const [list, pack] = [ziplist(elements), listpack(elements)];
+  const blocks = [
+    ['list as ziplist', 10, list, { 'the count': 8, 'the last element': 4, 'a back length': 13 }],
+    ['hash as ziplist', 13, list, { 'the count': 8, 'the last element': 4, 'a back length': 13 }],
+    ['hash as listpack', 16, pack, { 'the count': 4, 'a back length': 8 }],
+    [
+      'sorted set as listpack',
+      17,
+      listpack(['a', '1', 'b', '2'].map((text) => Buffer.from(text))),
+      { 'the count': 4 },
+    ],
+  ] as const;
+  for (const [name, type, good, places] of blocks) {
+    const restore = (block: Buffer) =>
+      client.restore('k', 0, payloadOf(Buffer.concat([Buffer.from([type, block.length]), block])), 'REPLACE');
+    t.equal(await restore(good), 'OK', name);
+    if (server.kind === 'redis') await client.config('SET', 'sanitize-dump-payload', 'yes');
+    for (const [place, at] of Object.entries(places)) {
+      const damaged = Buffer.from(good);
+      damaged[at]!++;
+      await t.rejects(restore(damaged), /ERR Bad data format/, `${name}: ${place}`);
+    }
+  }
+});
 
 withServers(t, 'damaged payloads with a good checksum', {}, async (t, server) => {
   const seed = 4102;
