@@ -556,7 +556,14 @@ export class ClientTable {
 
   /** Whether the request to kill a client has ended its wait: no message will tell of that. */
   isWaitEndedByKill(slot: number): boolean {
-    return Atomics.load(this.words, this.wordBase(slot) + ClientWord.KillRequest) === KillRequest.EndedWait;
+    const { words } = this;
+    const base = this.wordBase(slot);
+    if (Atomics.load(words, base + ClientWord.KillRequest) === KillRequest.None) return false;
+    // Who asks for it says so under the row's lock, right after ending the wait.
+    acquireLock(words, base + ClientWord.Lock);
+    const request = words[base + ClientWord.KillRequest];
+    releaseLock(words, base + ClientWord.Lock);
+    return request === KillRequest.EndedWait;
   }
 
   /** Claims a ticket; false if it was claimed before. */
