@@ -53,6 +53,13 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       directives.push(open);
     } else if (open !== null) {
       open.push(arg);
+    } else if (
+      others.some((other) => !PROGRAM_OPTIONS.has(other)) &&
+      directiveIndex(nameInRedis7(arg)) >= 0
+    ) {
+      // Behind the file the first directive may do without its dashes, as in redis-server.
+      open = [arg];
+      directives.push(open);
     } else {
       others.push(arg);
     }

@@ -179,6 +179,15 @@ t.test('sorting the command line', async (t) => {
   t.same(parse('-').readsStandardInput, true);
   t.same(parse('--port', '1', '-'), { others: [], readsStandardInput: true, directives: [['port', '1']] });
   t.same(parse('--version').others, ['--version']);
+  t.same(parse('a.conf', 'loglevel', 'verbose', '--port', '1'), {
+    others: ['a.conf'],
+    readsStandardInput: false,
+    directives: [
+      ['loglevel', 'verbose'],
+      ['port', '1'],
+    ],
+  });
+  t.same(parse('a.conf', 'b.conf').others, ['a.conf', 'b.conf'], 'one too many');
   t.same(parse('--requirepass', '--help').directives, [['requirepass', '--help']]);
 });
 

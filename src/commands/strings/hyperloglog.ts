@@ -286,7 +286,7 @@ function replyRegisters(context: CommandContext): void {
 }
 
 function pfdebug(context: CommandContext): void {
-  const { reply, shard } = context;
+  const { reply } = context;
   if (context.findWrite(2) === 0) {
     reply.error('ERR The specified key does not exist');
     return;
@@ -299,7 +299,8 @@ function pfdebug(context: CommandContext): void {
   } else if (context.argIs(1, 'DECODE')) {
     const start = context.valueOffset;
     if (form === Form.Dense) reply.error('ERR HLL encoding is not sparse');
-    else reply.bulkString(describeRuns(shard.bytes, start + HEADER_BYTES, start + context.valueLength));
+    else
+      reply.bulkString(describeRuns(context.shard.bytes, start + HEADER_BYTES, start + context.valueLength));
   } else if (context.argIs(1, 'ENCODING')) {
     reply.simple(form === Form.Dense ? 'dense' : 'sparse');
   } else if (context.argIs(1, 'TODENSE')) {

@@ -34,6 +34,16 @@ onServers('many sources in all shards, sparse and dense, make the union', async 
   t.equal(await client.call('PFDEBUG', 'ENCODING', 'sketch:1'), 'dense');
 });
 
+onServers('PFDEBUG DECODE in a transaction is that of its key', async (t, server) => {
+  const client = server.client();
+  const keys = Array.from({ length: 16 }, (_, number) => `sketch:${number}`);
+  for (const key of keys) await client.call('PFADD', key, `of ${key}`);
+  const expected = await Promise.all(keys.map((key) => client.call('PFDEBUG', 'DECODE', key)));
+  await client.call('MULTI');
+  for (const key of keys) await client.call('PFDEBUG', 'DECODE', key);
+  t.same(await client.call('EXEC'), expected);
+});
+
 onServers('clients at once lose no element', async (t, server) => {
   const rounds = 20;
   const clients = Array.from({ length: 6 }, () => server.client());
