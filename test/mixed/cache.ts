@@ -6,7 +6,7 @@
 
 import { createClient } from 'redis';
 import { RawClient } from '../tools/raw-client.js';
-import { again, type Load, openIoredis, pause } from './part.js';
+import { again, type Load, openIoredis, PATIENCE_MS, pause } from './part.js';
 
 const WRITERS = 3;
 const KEYS_PER_WRITER = 12;
@@ -83,7 +83,8 @@ class LocalCache {
 /** node-redis with the cache that it has. */
 async function openNodeRedisReader({ port }: Load): Promise<Reader> {
   const client = createClient({
-    url: `redis://127.0.0.1:${port}`,
+    socket: { host: '127.0.0.1', port, connectTimeout: PATIENCE_MS },
+    commandOptions: { timeout: PATIENCE_MS },
     RESP: 3,
     clientSideCache: { ttl: 0, maxEntries: 0, evictPolicy: 'LRU' },
   });

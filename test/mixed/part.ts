@@ -8,6 +8,9 @@ import type { Random } from '../tools/random.js';
 /** So many findings are told; a fault tends to repeat itself. */
 const FINDINGS_MAX = 20;
 
+/** Drivers give up after five seconds, which is little on a machine with other work. */
+export const PATIENCE_MS = 60_000;
+
 export interface Load {
   readonly port: number;
   readonly random: Random;
@@ -41,7 +44,8 @@ export function openIoredis(port: number, options: RedisOptions = {}): Redis {
 /** A client of node-redis that does not come back by itself: a subscriber would miss what is said meanwhile. */
 export async function openNodeRedis(load: Load, protocol: 2 | 3) {
   const client = createClient({
-    socket: { host: '127.0.0.1', port: load.port, reconnectStrategy: false },
+    socket: { host: '127.0.0.1', port: load.port, reconnectStrategy: false, connectTimeout: PATIENCE_MS },
+    commandOptions: { timeout: PATIENCE_MS },
     RESP: protocol,
   });
   client.on('error', (error: Error) => load.found(`a connection of node-redis has failed: ${error.message}`));
