@@ -6,11 +6,12 @@
 
 import { lockUnlessBusy, underLock } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
+import { ReplyWriter } from '../protocol/reply-writer.js';
 import type { ClientTable } from '../state/client-table.js';
 import type { ControlBlock } from '../state/control-block.js';
 import { type Message, MessageKind } from '../state/mail.js';
 import type { ProcessState } from '../state/process-state.js';
-import { copyBytes, equalBytes } from '../structures/copy.js';
+import { equalBytes } from '../structures/copy.js';
 import { monotonicMs } from '../system/clock.js';
 import type { CommandContext } from './context.js';
 import { type Deadline, Deadlines } from './deadlines.js';
@@ -105,37 +106,8 @@ const NO_MESSAGES: readonly Uint8Array[] = [];
 const SPARE_PLACES_MAX = 256;
 const SPARE_PLACES_KEYS_MAX = 32;
 
-/** Replies are kept in a buffer of this length unless they are longer. */
-const KEPT_BYTES = 16 * 1024;
-
-/** Bytes one behind the other, until all of them have been used. */
-class KeptBytes {
-  bytes = new Uint8Array(KEPT_BYTES);
-  private view = new DataView(this.bytes.buffer);
-  private length = 0;
-
-  /** Adds bytes[offset, offset + lengthBytes); returns where they are. */
-  add(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
-    const start = this.length;
-    const end = start + lengthBytes;
-    if (end > this.bytes.length) this.resize(Math.max(end, 2 * this.bytes.length));
-    copyBytes(this.bytes, this.view, start, bytes, view, offset, lengthBytes);
-    this.length = end;
-    return start;
-  }
-
-  clear(): void {
-    this.length = 0;
-    if (this.bytes.length > KEPT_BYTES) this.resize(KEPT_BYTES);
-  }
-
-  private resize(lengthBytes: number): void {
-    const bytes = new Uint8Array(lengthBytes);
-    bytes.set(this.bytes.subarray(0, this.length));
-    this.bytes = bytes;
-    this.view = new DataView(bytes.buffer);
-  }
-}
+/** What the replies of clients that are about to be resumed take as a rule. */
+const REPLIES_BYTES = 16 * 1024;
 
 export class WaitRoom {
   private readonly clients: ClientTable;
@@ -146,7 +118,7 @@ export class WaitRoom {
   private readonly waits = new Map<number, Wait>();
   private readonly served: Served[] = [];
   /** The replies of `served`. */
-  private readonly replies = new KeptBytes();
+  private readonly replies = new ReplyWriter(REPLIES_BYTES);
   private readonly deadlines = new Deadlines<Wait>();
   private readonly sparePlaces: Places[] = [];
 
@@ -178,18 +150,12 @@ export class WaitRoom {
       context.keyDatabase = session.database;
       if (this.isRepeated(context, firstKey, key)) continue;
       if (wait.requestShard === null) {
-        const { bytes, view, pairs, start, count } = context.request;
-        const worker = this.workerIndex;
         wait.requestShard = shard;
         wait.request = shard.waiters.keepRequest({
           commandId: command.id,
-          worker,
-          bytes,
-          view,
-          pairs,
-          start,
-          count,
+          worker: this.workerIndex,
           clientId: session.id,
+          args: context.request,
         });
       }
       const waiter =
@@ -287,7 +253,8 @@ export class WaitRoom {
     offset: number,
     length: number,
   ): void {
-    const at = this.replies.add(bytes, view, offset, length);
+    const at = this.replies.length;
+    this.replies.rawCopy(bytes, view, offset, length);
     this.served.push({ clientId, keyArgument, microseconds, end, offset: at, length, messages: null });
   }
 
@@ -316,7 +283,8 @@ export class WaitRoom {
       const milliseconds = microseconds / 1000;
       this.end(wait, end, keyArgument, bytes, offset, length, milliseconds, messages ?? NO_MESSAGES);
     }
-    this.replies.clear();
+    this.replies.reset();
+    this.replies.shrinkIfUnused(true);
   }
 
   private waitOf(clientId: number): Wait {
@@ -390,15 +358,14 @@ export class WaitRoom {
   /** The same for the places from an index on, as soon as each lock can be had. */
   private leaveLater({ places, requestShard, request }: Wait, from: number, servedArgument: number): void {
     const { count, shards, waiters, keyArguments } = places;
-    let missing = 0;
+    const left = Array.from({ length: count - from }, (_, index) => from + index).filter(
+      (index) => keyArguments[index] !== servedArgument,
+    );
+    let missing = left.length;
     const freeRequest = (): void => {
       if (missing-- > 0 || requestShard === null || request === 0) return;
       underLock(requestShard, () => requestShard.waiters.freeRequest(request));
     };
-    const left = Array.from({ length: count - from }, (_, index) => from + index).filter(
-      (index) => keyArguments[index] !== servedArgument,
-    );
-    missing = left.length;
     for (const index of left) {
       underLock(shards[index], () => shards[index].waiters.remove(waiters[index]));
       freeRequest();

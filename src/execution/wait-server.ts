@@ -11,7 +11,7 @@ import { entryType } from '../keyspace/entry.js';
 import { NamedKey, type ReadyKey } from '../keyspace/gate.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
-import { WaitKind, type WaitRequest } from '../keyspace/waiters.js';
+import { WaitKind } from '../keyspace/waiters.js';
 import { keySlot } from '../memory/hash.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
@@ -21,7 +21,7 @@ import { Refusal } from './access-check.js';
 import type { Blocking } from './blocking.js';
 import type { CommandContext } from './context.js';
 import { NO_CONNECTION } from './no-connection.js';
-import { CommandRequest, NO_REQUEST } from './request.js';
+import { NO_REQUEST } from './request.js';
 import { Session } from './session.js';
 import { type Command, CommandFlag } from './table/command-table.js';
 import { WaitEnd } from './wait-room.js';
@@ -41,8 +41,6 @@ interface Delivery {
 /** What replies take as a rule until they are delivered. */
 const REPLIES_BYTES = 16 * 1024;
 
-const NO_WAIT = { ...NO_REQUEST, commandId: 0, worker: 0, clientId: 0 };
-
 /** A key whose first waiter needs the lock of another shard. */
 interface Deferred {
   readonly name: NamedKey;
@@ -54,9 +52,8 @@ export class WaitServer {
   private readonly context: CommandContext;
   private readonly keyspace: Keyspace;
   private readonly clients: ClientTable;
-  /** The request of the client that is being served, as it is kept, and as the context has it. */
-  private readonly waiting: WaitRequest = { ...NO_WAIT };
-  private readonly request = new CommandRequest(NO_WAIT.bytes, NO_WAIT.view, NO_WAIT.pairs, 0, 0);
+  /** Of the client that is being served. */
+  private readonly waiting = { commandId: 0, worker: 0, clientId: 0, args: NO_REQUEST.copy() };
   /** The replies that have not been delivered. */
   private readonly reply = new ReplyWriter(REPLIES_BYTES);
   private readonly session = new Session(0, NO_CONNECTION, 0);
@@ -168,19 +165,14 @@ export class WaitServer {
 
   /** Makes the context that of a waiting client. */
   private enter(slot: number, command: Command): void {
-    const { context, session, reply, clients, request, waiting } = this;
+    const { context, session, reply, clients } = this;
     const row = clients.wordBase(slot);
     session.database = clients.words[row + ClientWord.Database];
     session.protocol = clients.words[row + ClientWord.Protocol] === 3 ? 3 : 2;
     reply.protocol = session.protocol;
-    request.bytes = waiting.bytes;
-    request.view = waiting.view;
-    request.pairs = waiting.pairs;
-    request.start = waiting.start;
-    request.count = waiting.count;
     context.session = session;
     context.command = command;
-    context.select(request);
+    context.select(this.waiting.args);
   }
 
   /** The entry of the key of a queue, 0 if there is none. */

@@ -103,6 +103,11 @@ export interface WaitRequest {
   commandId: number;
   worker: number;
   clientId: number;
+  readonly args: WaitArguments;
+}
+
+/** `count` pairs [offset, length] of `pairs` from pair number `start` on, in `bytes`. */
+export interface WaitArguments {
   bytes: Uint8Array;
   view: DataView;
   pairs: Int32Array;
@@ -146,10 +151,10 @@ export class Waiters {
     return slot === 0 ? 0 : words[slot];
   }
 
-  /** Keeps a request; returns its block, 0 if there is no memory. `pairs` [offset, length] name arguments in `bytes`. */
+  /** Keeps a request; returns its block, 0 if there is no memory. */
   keepRequest(request: WaitRequest): number {
     const { words, memory, arena } = this;
-    const { bytes, view, pairs, start, count } = request;
+    const { bytes, view, pairs, start, count } = request.args;
     const headBytes = (RequestWord.Pairs + 2 * count) * 4;
     let total = headBytes;
     for (let index = start; index < start + count; index++) total += pairs[2 * index + 1];
@@ -177,15 +182,16 @@ export class Waiters {
   /** Makes `request` the one that is kept in a block. */
   readRequest(block: number, request: WaitRequest): void {
     const { words, memory } = this;
+    const { args } = request;
     const at = block >> 2;
     request.commandId = words[at + RequestWord.CommandId];
     request.worker = words[at + RequestWord.Worker];
     request.clientId = memory.doubles[(at + RequestWord.ClientId) >> 1];
-    request.bytes = memory.bytes;
-    request.view = memory.view;
-    request.pairs = words;
-    request.start = (at + RequestWord.Pairs) >> 1;
-    request.count = words[at + RequestWord.ArgumentCount];
+    args.bytes = memory.bytes;
+    args.view = memory.view;
+    args.pairs = words;
+    args.start = (at + RequestWord.Pairs) >> 1;
+    args.count = words[at + RequestWord.ArgumentCount];
   }
 
   freeRequest(block: number): void {

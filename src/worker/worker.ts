@@ -132,6 +132,8 @@ export class Worker implements ConnectionHandler {
   private readonly postponed: PostponedCommands;
   /** Commands are being executed: if something fails now, the context tells at which command. */
   private isExecuting = false;
+  private isReplySetAside = false;
+  private readonly replySetAside = new Uint8Array(REPLY_SET_ASIDE_BYTES_MAX);
   private readonly heldReplies: HeldReplies;
   private readonly messages = new WorkerMessages(
     (session, writer, start) => this.deliver(session, writer, start),
@@ -587,6 +589,8 @@ export class Worker implements ConnectionHandler {
     // Replies to an unauthenticated client tell nothing of the data, so they need not wait for the disk.
     if (session.authenticated) this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
+    // Before the reply: who has read that of QUIT finds that the client is no subscriber.
+    if (session.closing && session.subscribed !== null) this.services.subscriptions.unsubscribeAll(session);
     if (session.handover !== null) {
       session.postponed = null;
       this.moves?.handOver(connection);
@@ -605,8 +609,6 @@ export class Worker implements ConnectionHandler {
     this.transport.pauseReading(connection);
   }
 
-  private isReplySetAside = false;
-  private readonly replySetAside = new Uint8Array(REPLY_SET_ASIDE_BYTES_MAX);
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
 
   private waitForJournal(): void {
@@ -778,8 +780,6 @@ export class Worker implements ConnectionHandler {
     // The buffer for an incomplete command is allocated only after this; `unsettled` has it measured later.
     const freeBytes = keptBytes === 0 ? 0 : Math.max(this.bytesNeeded, connection.queryBufferFreeBytes);
     this.services.clientRows.publish(session, keptBytes, freeBytes, readBytes);
-    // Before the reply: who has read that of QUIT finds that the client is no subscriber.
-    if (session.closing && session.subscribed !== null) this.services.subscriptions.unsubscribeAll(session);
     if (keptBytes > 0) this.unsettled.add(connection);
   }
 

@@ -160,23 +160,30 @@ t.test('requests are kept as they were sent', async (t) => {
   const bytes = new Uint8Array(Buffer.from('BLMOVEfromtoLEFT'));
   const view = new DataView(bytes.buffer);
   const pairs = Int32Array.of(0, 0, 0, 6, 6, 4, 10, 2, 12, 4, 12, 0);
-  const request = { commandId: 5, worker: 3, clientId: 2 ** 53 - 1, bytes, view, pairs, start: 1, count: 5 };
+  const request = {
+    commandId: 5,
+    worker: 3,
+    clientId: 2 ** 53 - 1,
+    args: { bytes, view, pairs, start: 1, count: 5 },
+  };
   const block = waiters.keepRequest(request);
   bytes.fill(0);
   t.notOk(waiters.isEmpty, 'a request is something, although nobody is in a queue');
-  const kept = { ...request };
+  const kept = { commandId: 0, worker: 0, clientId: 0, args: { ...request.args } };
   waiters.readRequest(block, kept);
-  const texts = Array.from({ length: kept.count }, (_, index) => {
-    const pair = 2 * (kept.start + index);
-    const offset = kept.pairs[pair]!;
-    return Buffer.from(kept.bytes.slice(offset, offset + kept.pairs[pair + 1]!)).toString();
+  const { args } = kept;
+  const texts = Array.from({ length: args.count }, (_, index) => {
+    const pair = 2 * (args.start + index);
+    const offset = args.pairs[pair]!;
+    return Buffer.from(args.bytes.slice(offset, offset + args.pairs[pair + 1]!)).toString();
   });
   t.same(texts, ['BLMOVE', 'from', 'to', 'LEFT', '']);
   t.same([kept.commandId, kept.worker, kept.clientId], [5, 3, 2 ** 53 - 1]);
   waiters.freeRequest(block);
   t.equal(subject.arena.usedBytes, 0);
   t.ok(waiters.isEmpty);
-  const long = { ...request, pairs: Int32Array.of(0, 1 << 20), start: 0, count: 1 };
+  const longArgs = { ...request.args, pairs: Int32Array.of(0, 1 << 20), start: 0, count: 1 };
+  const long = { ...request, args: longArgs };
   t.equal(waiters.keepRequest(long), 0, 'without memory');
   t.ok(waiters.isEmpty);
 });

@@ -32,15 +32,15 @@ export interface MemoryFigures {
 }
 
 /** The data, the clients, the scripts: what `maxmemory` is held against. */
-function usedMemoryBytes(keyspace: Keyspace, services: ServerServices): number {
-  const { clients, scriptCache } = services.state;
-  const scriptBytes = scriptCache.usedBytes + keyspace.functions.usedBytes;
-  return keyspace.usedBytes() + clients.memoryBytes() + scriptBytes;
+function usedMemory(keyspace: Keyspace, { state }: ServerServices) {
+  const clientBytes = state.clients.memoryBytes();
+  const scriptBytes = state.scriptCache.usedBytes + keyspace.functions.usedBytes;
+  return { clientBytes, scriptBytes, usedBytes: keyspace.usedBytes() + clientBytes + scriptBytes };
 }
 
 /** Notes the memory in use for `used_memory_peak`. One thread calls it about every 100 ms. */
 export function sampleUsedMemory(keyspace: Keyspace, services: ServerServices): void {
-  services.state.control.notePeakMemory(usedMemoryBytes(keyspace, services));
+  services.state.control.notePeakMemory(usedMemory(keyspace, services).usedBytes);
 }
 
 /**
@@ -48,12 +48,10 @@ export function sampleUsedMemory(keyspace: Keyspace, services: ServerServices): 
  */
 export function memoryFigures(context: CommandContext, tableBytes = 0): MemoryFigures {
   const { keyspace, services } = context;
-  const { control, clients } = services.state;
-  const clientBytes = clients.memoryBytes();
+  const { control } = services.state;
+  const { clientBytes, scriptBytes, usedBytes } = usedMemory(keyspace, services);
   const startupBytes = keyspace.startupBytes;
   const journalBytes = keyspace.journal.ring.pendingBytes;
-  const scriptBytes = services.state.scriptCache.usedBytes + keyspace.functions.usedBytes;
-  const usedBytes = usedMemoryBytes(keyspace, services);
   const overheadBytes = startupBytes + clientBytes + scriptBytes + tableBytes;
   const datasetBytes = Math.max(0, usedBytes - overheadBytes);
   control.notePeakMemory(usedBytes);
