@@ -1,7 +1,7 @@
 /** Load of a job queue: BullMQ's scripts, as its own library calls them. */
 
 import { Queue, Worker } from 'bullmq';
-import { sampleOf } from './load-connection.js';
+import { Countdown, sampleOf } from './load-connection.js';
 import type { Sample } from './workloads.js';
 
 const NAME = 'jobs';
@@ -77,11 +77,7 @@ export function doJobs(port: number, count: number, cpuSeconds: () => number): P
   return withQueue(port, (queue) =>
     sampleOf(count, cpuSeconds, async (turns) => {
       const connection = { host: '127.0.0.1', port };
-      let done = 0;
-      let allDone = (): void => {};
-      const end = new Promise<void>((resolve) => {
-        allDone = resolve;
-      });
+      const done = new Countdown(count);
       const workers = Array.from(
         { length: WORKERS },
         () =>
@@ -89,7 +85,7 @@ export function doJobs(port: number, count: number, cpuSeconds: () => number): P
             NAME,
             async (job) => {
               turns.push(Date.now() - job.timestamp);
-              if (++done === count) allDone();
+              done.count();
             },
             { connection, concurrency: 10, lockDuration: LOCK_MS },
           ),
@@ -98,7 +94,7 @@ export function doJobs(port: number, count: number, cpuSeconds: () => number): P
         const length = Math.min(CALLS, count - added);
         await Promise.all(Array.from({ length }, () => queue.add(JOB, DATA)));
       }
-      await end;
+      await done.over;
       await Promise.all(workers.map((worker) => worker.close()));
     }),
   );

@@ -15,13 +15,18 @@ export class LoadConnection {
   private text = '';
   private isComplete: (text: string) => boolean = () => false;
   private done: ((text: string) => void) | null = null;
+  /** Called with the length of what comes while nothing is waited for. */
+  onUnasked: ((lengthBytes: number) => void) | null = null;
 
   private constructor(socket: net.Socket) {
     this.socket = socket;
     socket.setNoDelay(true);
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => {
-      if (this.done === null) return;
+      if (this.done === null) {
+        this.onUnasked?.(chunk.length);
+        return;
+      }
       this.text += chunk;
       if (!this.isComplete(this.text)) return;
       const { text, done } = this;
@@ -53,6 +58,24 @@ export class LoadConnection {
 
   close(): void {
     this.socket.destroy();
+  }
+}
+
+/** `over` resolves when `count` has been called so many times. */
+export class Countdown {
+  readonly over: Promise<void>;
+  private left: number;
+  private resolve = (): void => {};
+
+  constructor(count: number) {
+    this.left = count;
+    this.over = new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+  }
+
+  count(): void {
+    if (--this.left === 0) this.resolve();
   }
 }
 

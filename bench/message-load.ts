@@ -1,7 +1,6 @@
 /** Load that redis-benchmark can't make: messages that many subscribers get. */
 
-import type net from 'node:net';
-import { command, hasLines, LoadConnection, sampleOf } from './load-connection.js';
+import { Countdown, command, hasLines, LoadConnection, sampleOf } from './load-connection.js';
 import type { Sample } from './workloads.js';
 
 const CHANNEL = 'news';
@@ -14,24 +13,18 @@ export interface Audience {
   readonly messageBytes: number;
 }
 
-/** A subscriber, and how many bytes it has got since it subscribed. */
-class Subscriber {
-  gotBytes = 0;
-
-  constructor(readonly socket: net.Socket) {}
-
-  static async open(port: number, onProgress: () => void): Promise<Subscriber> {
-    const connection = await LoadConnection.open(port);
-    await connection.send(command('SUBSCRIBE', CHANNEL), hasLines(6));
-    const subscriber = new Subscriber(connection.socket);
-    connection.socket.removeAllListeners('data');
-    // Bytes are enough: a string of each would cost more than the server's work.
-    (connection.socket as net.Socket).on('data', (chunk: string) => {
-      subscriber.gotBytes += chunk.length;
-      onProgress();
-    });
-    return subscriber;
-  }
+/** Subscribes, and counts down when all that is expected has come. Bytes are enough: to parse them would cost more than the server's work. */
+async function subscribe(
+  connection: LoadConnection,
+  expectedBytes: number,
+  countdown: Countdown,
+): Promise<void> {
+  await connection.send(command('SUBSCRIBE', CHANNEL), hasLines(6));
+  let leftBytes = expectedBytes;
+  connection.onUnasked = (lengthBytes) => {
+    leftBytes -= lengthBytes;
+    if (leftBytes === 0) countdown.count();
+  };
 }
 
 /** Publishes so many deliveries to all subscribers; what is measured is per delivery. A turn is a publisher's. */
@@ -45,18 +38,9 @@ export async function publish(
   const rounds = Math.max(1, Math.round(deliveries / perTurn));
   const message = command('message', CHANNEL, 'x'.repeat(audience.messageBytes));
   const expected = message.length * rounds * audience.publishers * audience.pipeline;
-  let complete = 0;
-  let allGot = (): void => {};
-  const got = new Promise<void>((resolve) => {
-    allGot = resolve;
-  });
-  const subscribers: Subscriber[] = [];
-  for (let i = 0; i < audience.subscribers; i++) {
-    const subscriber: Subscriber = await Subscriber.open(port, () => {
-      if (subscriber.gotBytes === expected && ++complete === audience.subscribers) allGot();
-    });
-    subscribers.push(subscriber);
-  }
+  const complete = new Countdown(audience.subscribers);
+  const subscribers = await LoadConnection.openAll(port, audience.subscribers);
+  for (const subscriber of subscribers) await subscribe(subscriber, expected, complete);
   const publishers = await LoadConnection.openAll(port, audience.publishers);
   const request = command('PUBLISH', CHANNEL, 'x'.repeat(audience.messageBytes)).repeat(audience.pipeline);
   const sample = await sampleOf(rounds * perTurn, cpuSeconds, async (turns) => {
@@ -67,9 +51,8 @@ export async function publish(
         turns.push(performance.now() - start);
       }
     };
-    await Promise.all([got, ...publishers.map(run)]);
+    await Promise.all([complete.over, ...publishers.map(run)]);
   });
-  for (const { socket } of subscribers) socket.destroy();
-  for (const publisher of publishers) publisher.close();
+  for (const connection of [...subscribers, ...publishers]) connection.close();
   return sample;
 }

@@ -14,7 +14,7 @@ import type { RawClient } from '../test/tools/raw-client.js';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
 import { warmMemory } from './warm-memory.js';
-import { KEY_PREFIX, MemoryWatch, percentile, WriteLoad } from './write-load.js';
+import { infoField, KEY_PREFIX, MemoryWatch, percentile, WriteLoad } from './write-load.js';
 
 const CONNECTIONS = 20;
 const VALUE_BYTES = 64;
@@ -22,11 +22,6 @@ const VALUE_BYTES = 64;
 const PROBE_MS = 50;
 
 type Results = Map<string, number>;
-
-async function info(client: RawClient, field: string): Promise<string> {
-  const text = await client.text('INFO', 'persistence');
-  return new RegExp(`^${field}:(.*)\r$`, 'm').exec(text)?.[1] ?? '';
-}
 
 async function connect(server: TestServer, count: number): Promise<RawClient[]> {
   return Promise.all(Array.from({ length: count }, () => server.rawClient()));
@@ -108,9 +103,10 @@ async function measureSnapshot(
   const startedAt = performance.now();
   const reply = await control.text('BGSAVE');
   if (!reply.startsWith('+')) throw new Error(`BGSAVE answered ${reply}`);
-  while ((await info(control, 'rdb_bgsave_in_progress')) !== '0') await delay(PROBE_MS);
+  while ((await infoField(control, 'persistence', 'rdb_bgsave_in_progress')) !== '0') await delay(PROBE_MS);
   const duration = (performance.now() - startedAt) / 1000;
-  if ((await info(control, 'rdb_last_bgsave_status')) !== 'ok') throw new Error('the save has failed');
+  if ((await infoField(control, 'persistence', 'rdb_last_bgsave_status')) !== 'ok')
+    throw new Error('the save has failed');
   const during = percentile(load.latencies, 0.99);
   const growth = 100 * ((await memory.report()).most / memoryBefore - 1);
   return new Map(Object.entries({ duration, growth, during, slowdown: during / before }));

@@ -1,7 +1,7 @@
 /** Load that redis-benchmark can't make: consumers that wait in blocking commands for what producers add. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { command, hasLines, LoadConnection, sampleOf } from './load-connection.js';
+import { Countdown, command, hasLines, LoadConnection, sampleOf } from './load-connection.js';
 import type { Sample } from './workloads.js';
 
 export interface Queue {
@@ -26,17 +26,13 @@ export async function runQueue(
   const producers = await LoadConnection.openAll(port, queue.producers);
   const take = command(...queue.take);
   let given = 0;
-  let taken = 0;
-  let allTaken = (): void => {};
-  const end = new Promise<void>((resolve) => {
-    allTaken = resolve;
-  });
+  const taken = new Countdown(count);
   const consume = async (consumer: LoadConnection, turns: number[]): Promise<void> => {
     for (;;) {
       const start = performance.now();
       await consumer.send(take, hasLines(queue.takenLines));
       turns.push(performance.now() - start);
-      if (++taken === count) allTaken();
+      taken.count();
     }
   };
   const produce = async (producer: LoadConnection): Promise<void> => {
@@ -44,7 +40,7 @@ export async function runQueue(
   };
   const sample = await sampleOf(count, cpuSeconds, async (turns) => {
     for (const consumer of consumers) void consume(consumer, turns);
-    await Promise.all([end, ...producers.map(produce)]);
+    await Promise.all([taken.over, ...producers.map(produce)]);
   });
   for (const connection of [...consumers, ...producers]) connection.close();
   return sample;

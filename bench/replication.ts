@@ -15,7 +15,7 @@ import { command, hasLines, LoadConnection } from './load-connection.js';
 import { cpuSeconds } from './process-cost.js';
 import { formatNumber, formatTable, formatTarget, median, type Target } from './table.js';
 import { warmMemory } from './warm-memory.js';
-import { KEY_PREFIX, MemoryWatch, percentile, WriteLoad } from './write-load.js';
+import { infoField, KEY_PREFIX, MemoryWatch, percentile, WriteLoad } from './write-load.js';
 
 const runFile = promisify(execFile);
 const VALUE_BYTES = 64;
@@ -56,11 +56,6 @@ function note({ results }: Group, key: string, value: number): void {
   else values.push(value);
 }
 
-async function info(client: RawClient, field: string): Promise<string> {
-  const text = await client.text('INFO', 'replication');
-  return new RegExp(`^${field}:(.*)\r$`, 'm').exec(text)?.[1] ?? '';
-}
-
 async function startGroup(kind: ServerKind): Promise<Group> {
   const start = () =>
     TestServer.start({
@@ -88,8 +83,9 @@ async function startGroup(kind: ServerKind): Promise<Group> {
 
 /** Waits until the replica has applied all that the primary has sent. */
 async function untilInStep({ primaryControl, replicaControl }: Group): Promise<void> {
-  const offset = Number(await info(primaryControl, 'master_repl_offset'));
-  while (!(Number(await info(replicaControl, 'slave_repl_offset')) >= offset)) await delay(PROBE_MS);
+  const offset = Number(await infoField(primaryControl, 'replication', 'master_repl_offset'));
+  while (!(Number(await infoField(replicaControl, 'replication', 'slave_repl_offset')) >= offset))
+    await delay(PROBE_MS);
 }
 
 /** A full synchronization under load. */
@@ -106,8 +102,10 @@ async function measureSync(group: Group): Promise<void> {
   load.latencies = [];
   const startedAt = performance.now();
   await replicaControl.command('REPLICAOF', '127.0.0.1', primary.port);
-  while ((await info(replicaControl, 'master_link_status')) !== 'up') await delay(PROBE_MS);
-  while (!(await info(primaryControl, 'slave0')).includes('state=online')) await delay(PROBE_MS);
+  while ((await infoField(replicaControl, 'replication', 'master_link_status')) !== 'up')
+    await delay(PROBE_MS);
+  while (!(await infoField(primaryControl, 'replication', 'slave0')).includes('state=online'))
+    await delay(PROBE_MS);
   note(group, 'sync', (performance.now() - startedAt) / 1000);
   note(group, 'slowdown', percentile(load.latencies, 0.99) / before);
   note(group, 'growth', 100 * ((await memory.report()).most / memoryBefore - 1));

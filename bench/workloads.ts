@@ -331,30 +331,26 @@ const WARM_ELEMENTS = 150_000;
 /** One at a time, with a pause before each: for more there is no time. */
 const WARM_HAND_OVERS = 10_000;
 
+function driven(
+  name: string,
+  drive: NonNullable<Workload['drive']>,
+  targets: Workload['targets'],
+  more: Partial<Workload> = {},
+): Workload {
+  return { name, load: [], drive, pipeline: 1, range: 1, threads: null, targets, ...more };
+}
+
 function throughQueue(name: string, limit: number, queue: Queue): Workload {
-  return {
-    name,
-    load: [],
-    drive: (port, requests, cpuSeconds) => runQueue(queue, port, requests, cpuSeconds),
-    before: [['FLUSHALL']],
-    calibrationRequests: WARM_ELEMENTS,
-    pipeline: 1,
-    range: 1,
-    threads: null,
-    targets: { cpuMicroseconds: { limit } },
-  };
+  const drive: Workload['drive'] = (port, requests, cpuSeconds) =>
+    runQueue(queue, port, requests, cpuSeconds);
+  const more = { before: [['FLUSHALL']], calibrationRequests: WARM_ELEMENTS };
+  return driven(name, drive, { cpuMicroseconds: { limit } }, more);
 }
 
 function toAudience(name: string, audience: Audience): Workload {
-  return {
-    name,
-    load: [],
-    drive: (port, requests, cpuSeconds) => publish(audience, port, requests, cpuSeconds),
-    pipeline: 16,
-    range: 1,
-    threads: null,
-    targets: { cpuMicroseconds: { limit: 0.6 } },
-  };
+  const drive: Workload['drive'] = (port, requests, cpuSeconds) =>
+    publish(audience, port, requests, cpuSeconds);
+  return driven(name, drive, { cpuMicroseconds: { limit: 0.6 } }, { pipeline: 16 });
 }
 
 /** An element as long as a job of Sidekiq or Celery. */
@@ -387,22 +383,13 @@ const waitingWorkloads: readonly Workload[] = [
   }),
   ...[1, 2].map((activeWorkers): Workload => {
     const target = { limit: HAND_OVER_LIMITS[activeWorkers - 1]! };
-    return {
-      name: `handover/${activeWorkers}`,
-      load: [],
-      drive: handOver,
-      calibrationRequests: WARM_HAND_OVERS,
-      pipeline: 1,
-      range: 1,
-      threads: activeWorkers,
-      activeWorkers,
-      targets: { p50Ms: target, p99Ms: target },
-    };
+    const more = { calibrationRequests: WARM_HAND_OVERS, threads: activeWorkers, activeWorkers };
+    return driven(`handover/${activeWorkers}`, handOver, { p50Ms: target, p99Ms: target }, more);
   }),
   toAudience('publish100', { subscribers: 100, publishers: 10, pipeline: 1, messageBytes: 100 }),
   toAudience('publish100x1k', { subscribers: 100, publishers: 10, pipeline: 1, messageBytes: 1000 }),
   toAudience('publish100p16', { subscribers: 100, publishers: 1, pipeline: 16, messageBytes: 100 }),
-  { ...onCollections(0.7, 'publish0', 'PUBLISH nobody message') },
+  onCollections(0.7, 'publish0', 'PUBLISH nobody message'),
   {
     ...onCollections(0.7, 'patterns1000', 'PUBLISH channel:__rand_int__:news message'),
     listen: [['PSUBSCRIBE', ...numbered(1000, (index) => [`channel:${String(index).padStart(12, '0')}:*`])]],
@@ -427,7 +414,12 @@ const waitingWorkloads: readonly Workload[] = [
   },
 ];
 
-function ofScript(name: string, limit: number, key: string, calibrationRequests: number): Workload {
+function ofScript(
+  name: string,
+  limit: number,
+  calibrationRequests: number,
+  key = SCRIPT_ARGUMENTS[0]!,
+): Workload {
   const [source] = SCRIPTS[name]!;
   const sha = createHash('sha1').update(source).digest('hex');
   return {
@@ -447,25 +439,25 @@ function ofJobs(
   drive: NonNullable<Workload['drive']>,
   calibrationRequests: number,
 ): Workload {
-  return { ...onCollections(limit, name, ''), drive, calibrationRequests };
+  return driven(name, drive, { cpuMicroseconds: { limit } }, { calibrationRequests });
 }
 
 const scriptWorkloads: readonly Workload[] = [
-  ofScript('return 1', 0.65, SCRIPT_ARGUMENTS[0]!, 50_000),
-  ofScript('GET', 0.65, SCRIPT_ARGUMENTS[0]!, 50_000),
-  ofScript('rate limiter', 0.65, 'limit:__rand_int__', 50_000),
-  ofScript('1000 GET', 0.6, SCRIPT_ARGUMENTS[0]!, 500),
-  ofScript('cjson, 2 KB', 1.2, SCRIPT_ARGUMENTS[0]!, 2000),
-  ofScript('cmsgpack, 2 KB', 1.2, SCRIPT_ARGUMENTS[0]!, 500),
-  ofScript('fib(25)', 1.4, SCRIPT_ARGUMENTS[0]!, 50),
-  ofScript('building strings', 1.4, SCRIPT_ARGUMENTS[0]!, 100),
-  ofScript('sorting 10,000', 1.4, SCRIPT_ARGUMENTS[0]!, 100),
+  ofScript('return 1', 0.65, 50_000),
+  ofScript('GET', 0.65, 50_000),
+  ofScript('rate limiter', 0.65, 50_000, 'limit:__rand_int__'),
+  ofScript('1000 GET', 0.6, 500),
+  ofScript('cjson, 2 KB', 1.2, 2000),
+  ofScript('cmsgpack, 2 KB', 1.2, 500),
+  ofScript('fib(25)', 1.4, 50),
+  ofScript('building strings', 1.4, 100),
+  ofScript('sorting 10,000', 1.4, 100),
   ofJobs('addjobs', 0.7, addJobs, 40_000),
   ofJobs('takejobs', 0.7, takeJobs, 30_000),
   // Jobs done per second of the server's processor time: at least 1.3 times as many.
   ofJobs('dojobs', 1 / 1.3, doJobs, 30_000),
   ...onOneAndTwo([0.65, 0.75], {
-    ...ofScript('rate limiter', 0.65, 'limit:__rand_int__', 50_000),
+    ...ofScript('rate limiter', 0.65, 50_000, 'limit:__rand_int__'),
     name: 'limiter',
   }),
 ];

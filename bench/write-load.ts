@@ -41,6 +41,12 @@ export class WriteLoad {
   }
 }
 
+/** A field of a section of INFO, '' if there is none. */
+export async function infoField(client: RawClient, section: string, field: string): Promise<string> {
+  const text = await client.text('INFO', section);
+  return new RegExp(`^${field}:(.*)\\r$`, 'm').exec(text)?.[1] ?? '';
+}
+
 /** Looks at the memory of a process and its children. */
 export class MemoryWatch {
   private readonly thread: Worker;

@@ -22,10 +22,18 @@ function skipWithout(name: string): false | string {
   return isThere ? false : `Python's package ${name} is not installed`;
 }
 
+function environmentFor(port: number): NodeJS.ProcessEnv {
+  return { ...process.env, DAMSELFLY_PORT: String(port), PYTHONDONTWRITEBYTECODE: '1' };
+}
+
 /** Runs a script; returns what it prints, or how it has failed. */
 async function runPython(script: string, args: readonly string[], port: number): Promise<string> {
-  const environment = { ...process.env, DAMSELFLY_PORT: String(port), PYTHONDONTWRITEBYTECODE: '1' };
-  const options = { cwd: SCRIPTS, env: environment, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' } as const;
+  const options = {
+    cwd: SCRIPTS,
+    env: environmentFor(port),
+    timeout: TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  } as const;
   try {
     const { stdout } = await runFile(PYTHON, [script, ...args], options);
     return stdout.trim();
@@ -65,10 +73,9 @@ t.test('redis-py', { skip: skipWithout('redis') }, async (t) => {
 
 t.test('Celery', { skip: skipWithout('celery') || skipWithout('redis') }, async (t) => {
   const server = await TestServer.start({ kind: 'damselfly', threads: THREADS, activeWorkers: THREADS });
-  const environment = { ...process.env, DAMSELFLY_PORT: String(server.port), PYTHONDONTWRITEBYTECODE: '1' };
   const line = ['-m', 'celery', '-A', 'tasks', 'worker', '-P', 'threads', '-c', '4', '--loglevel', 'WARNING'];
   let output = '';
-  const worker: ChildProcess = spawn(PYTHON, line, { cwd: SCRIPTS, env: environment });
+  const worker: ChildProcess = spawn(PYTHON, line, { cwd: SCRIPTS, env: environmentFor(server.port) });
   for (const stream of [worker.stdout!, worker.stderr!]) {
     stream.on('data', (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-10_000);
