@@ -48,6 +48,16 @@ export async function untilCaughtUp(primary: Redis, replica: Redis): Promise<voi
   });
 }
 
+/**
+ * Settles once a replica has all that its primary has written, after which the primary adds nothing by itself: no PING,
+ * no DEL of a key that has expired. What it had and the replica had not would need a full sync after a failover.
+ */
+export async function endHistory(primary: Redis, replica: Redis): Promise<void> {
+  await primary.config('SET', 'repl-ping-replica-period', '3600');
+  await primary.call('DEBUG', 'SET-ACTIVE-EXPIRE', '0');
+  await untilCaughtUp(primary, replica);
+}
+
 const COMPARE_MS_MAX = 60_000;
 
 /** What differs between two servers once the second has caught up, and keys that were about to expire have gone. */

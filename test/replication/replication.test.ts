@@ -7,7 +7,17 @@ import path from 'node:path';
 import t from 'tap';
 import { Random } from '../tools/random.js';
 import { skipWithoutRedis, TestServer } from '../tools/server.js';
-import { compare, follow, info, start, until, untilCaughtUp, untilLinked, writeRandomly } from './pairs.js';
+import {
+  compare,
+  endHistory,
+  follow,
+  info,
+  start,
+  until,
+  untilCaughtUp,
+  untilLinked,
+  writeRandomly,
+} from './pairs.js';
 
 t.setTimeout(0);
 
@@ -37,6 +47,8 @@ t.test('a chain, and a failover within it', { skip: skipWithoutRedis() }, async 
       [a, b, c].map(async (client) => (await info(client!)).get('master_replid')),
     );
     t.equal(new Set(ids).size, 1, 'one history along the chain');
+    await endHistory(a!, b!);
+    await untilCaughtUp(b!, c!);
     await b!.call('REPLICAOF', 'NO', 'ONE');
     const promoted = await info(b!);
     t.equal(promoted.get('role'), 'master');

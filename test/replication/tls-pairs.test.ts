@@ -5,7 +5,7 @@ import { Authority, skipWithoutOpenSsl } from '../tools/certificates.js';
 import { fillRandomly } from '../tools/dataset.js';
 import { Random } from '../tools/random.js';
 import { freePort, type ServerKind, skipWithoutRedis } from '../tools/server.js';
-import { compare, info, start, untilCaughtUp, untilLinked, writeRandomly } from './pairs.js';
+import { compare, endHistory, info, start, untilLinked, writeRandomly } from './pairs.js';
 
 t.setTimeout(0);
 
@@ -72,7 +72,7 @@ for (const { to, isDiskless, transport, protocol } of PAIRS) {
     if (to === 'damselfly') {
       // The roles change, and the link with them.
       await there.config('SET', 'tls-replication', 'yes');
-      await untilCaughtUp(there, here);
+      await endHistory(there, here);
       await here.call('REPLICAOF', 'NO', 'ONE');
       await there.call('REPLICAOF', '127.0.0.1', String(toPort));
       await untilLinked(there);
