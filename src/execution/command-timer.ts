@@ -2,7 +2,8 @@
  * Statistics of the commands of one worker: how often each ran, for how long, and how it failed.
  *
  * Reading the clock twice per command would cost a good part of what a quick command takes, so the quick commands of a
- * batch share its time equally; any other is timed by itself.
+ * batch share its time equally. Any other is timed by itself; it begins when the one before it has ended, unless quick
+ * commands came between, so that takes one reading.
  */
 
 import { performance } from 'node:perf_hooks';
@@ -34,6 +35,9 @@ export class CommandTimer {
   private startedAt = 0;
   /** Time taken by the commands of the batch that were timed by themselves. */
   private timedMs = 0;
+  /** When the last command ended that was timed by itself, and the quick commands of the batch up to then. */
+  private endedAt = 0;
+  private quickUntilEnd = -1;
   /** Every command of the batch is timed by itself. */
   isEachTimed = false;
   /** Sizes from which a request or a reply is checked closely for the logs of large ones. */
@@ -58,7 +62,30 @@ export class CommandTimer {
     this.largeReplyBytes = sizeToCheck(config.largeReplyBytes);
     this.isEachTimed = commandCount <= TIMED_COMMANDS_MAX || this.isLogFine;
     this.timedMs = 0;
+    this.forgetEnd();
     if (!this.isEachTimed) this.startedAt = performance.now();
+  }
+
+  /** Begins to time a command. Returns when it begins, in ms, for `endTimed`. */
+  beginTimed(): number {
+    return this.quickUntilEnd === this.batchCommands ? this.endedAt : performance.now();
+  }
+
+  /** Ends timing a command. Returns how long it took, in ms. */
+  endTimed(startedAt: number): number {
+    this.noteEnd();
+    return this.endedAt - startedAt;
+  }
+
+  /** The next command begins now, even if nothing was timed before it. */
+  noteEnd(): void {
+    this.endedAt = performance.now();
+    this.quickUntilEnd = this.batchCommands;
+  }
+
+  /** Something else is done now, which is no part of the next command. */
+  forgetEnd(): void {
+    this.quickUntilEnd = -1;
   }
 
   /** Shares out the time of the batch among its quick commands. */

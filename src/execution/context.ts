@@ -631,8 +631,7 @@ export class CommandContext implements KeyName {
   /** Releases what `promise` has reserved, in all shards. */
   endPromises(): void {
     const { promisedShards } = this;
-    for (let index = 0; index < promisedShards.length; index++) promisedShards[index].arena.endPromise();
-    promisedShards.length = 0;
+    while (promisedShards.length > 0) promisedShards.pop()?.arena.endPromise();
   }
 
   /** Tells the gate that the selected key has changed, once; `changes` is what counts towards the save points. */

@@ -4,7 +4,6 @@
  * counting in command-timer.ts.
  */
 
-import { performance } from 'node:perf_hooks';
 import { allowsKey } from '../access/permission.js';
 import type { Journal } from '../journal/journal.js';
 import { lockUnlessBusy } from '../keyspace/deferred-work.js';
@@ -102,6 +101,7 @@ export class Executor {
       if (reply.size > FLUSH_BYTES || reply.spilledBytes > 0 || reply.overflowed) {
         this.mustPause = !context.services.flush(session);
         if (this.mustPause) break;
+        this.timer.forgetEnd();
       }
     }
     this.timer.endBatch();
@@ -378,9 +378,9 @@ export class Executor {
       if (!this.runLocked(command, heedsPause)) return false;
       if (context.session.postponed === null) timer.countQuick(command);
     } else {
-      const startedAt = performance.now();
+      const startedAt = timer.beginTimed();
       const hasRun = this.runLocked(command, heedsPause);
-      const milliseconds = performance.now() - startedAt;
+      const milliseconds = timer.endTimed(startedAt);
       timer.leaveOut(milliseconds);
       if (!hasRun) return false;
       // A postponed command has only begun; it is counted when it is done.
@@ -492,6 +492,7 @@ export class Executor {
       reply.array(queue.length);
       this.takeBackIfSilent(start);
       context.inTransaction = true;
+      this.timer.noteEnd();
       for (const queued of queue) this.runQueued(queued);
       context.inTransaction = false;
       context.isMidTransaction = false;
@@ -513,7 +514,7 @@ export class Executor {
     const start = reply.length;
     const writtenBefore = reply.written;
     const errorsBefore = reply.errors;
-    const startedAt = performance.now();
+    const startedAt = timer.beginTimed();
     command.handler(context);
     // A command without keys, or one that runs a script, has already recorded its effects.
     if (command.keySpecs.length === 0 || (command.traits & CommandTrait.RunsScript) !== 0)
@@ -521,7 +522,7 @@ export class Executor {
     else this.settle();
     if (context.session.tracking !== null) this.readTracking.note(command);
     context.isMidTransaction = true;
-    timer.countTimed(command, performance.now() - startedAt);
+    timer.countTimed(command, timer.endTimed(startedAt));
     timer.noteSizes(command, writtenBefore);
     timer.countErrors(command, errorsBefore);
     if ((command.traits & CommandTrait.Pushes) === 0) this.takeBackIfSilent(start);

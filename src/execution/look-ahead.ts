@@ -23,6 +23,9 @@ const PACKED_BYTES_MAX = 4096;
 /** A shorter list has no fingerprints (structures/keyed-list.ts); of a longer one, those of 32 keys are prefetched. */
 const INDEXED_BYTES_MIN = 200;
 const INDEX_WORDS = 8;
+/** The argument of EVAL and FCALL that is their first key; the one before it says how many there are. */
+const SCRIPT_KEY = 3;
+const ZERO = 0x30;
 
 export class LookAhead {
   /** The hash of each command's key, for commands with exactly one. */
@@ -31,7 +34,7 @@ export class LookAhead {
   private readonly keyspace: Keyspace;
   private readonly commands: readonly (Command | null)[];
   readonly keyOffsets = new Int32Array(MAX_BATCH_COMMANDS);
-  /** -1 for a command that has not exactly one key. */
+  /** -1 for a command whose key is not known: only those with one key, and scripts, whose first key counts. */
   private readonly keyLengths = new Int32Array(MAX_BATCH_COMMANDS);
   /** 1 for a command with the same key as the one before it. */
   readonly repeatsKey = new Uint8Array(MAX_BATCH_COMMANDS);
@@ -57,12 +60,13 @@ export class LookAhead {
     this.newKeys = 0;
   }
 
-  /** Hashes the key of a command of the batch, if it has exactly one, and finds its shard. */
+  /** Hashes the key of a command of the batch, if it has exactly one or runs a script, and finds its shard. */
   prepare(index: number, bytes: Uint8Array, view: DataView, parser: RequestParser): void {
     const { keyspace, hashes, shards, keyOffsets, keyLengths } = this;
     const command = this.commands[index];
     this.repeatsKey[index] = 0;
-    const key = command === null ? 0 : onlyKey(command, parser.commandArgCount[index]);
+    let key = command === null ? 0 : onlyKey(command, parser.commandArgCount[index]);
+    if (key === 0) key = this.firstScriptKey(index, bytes, parser);
     if (key === 0) {
       keyLengths[index] = -1;
       return;
@@ -86,6 +90,15 @@ export class LookAhead {
     this.newKeys++;
     hashes[index] = hashBytes(view, offset, length);
     shards[index] = keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask];
+  }
+
+  /** The argument that is the first key of a script; 0 if there is none. */
+  private firstScriptKey(index: number, bytes: Uint8Array, parser: RequestParser): number {
+    const command = this.commands[index];
+    if (command === null || (command.traits & CommandTrait.RunsScript) === 0) return 0;
+    if (parser.commandArgCount[index] <= SCRIPT_KEY) return 0;
+    const keyCount = 2 * (parser.commandArgStart[index] + SCRIPT_KEY - 1);
+    return bytes[parser.args[keyCount]] === ZERO ? 0 : SCRIPT_KEY;
   }
 
   /** Reads what the commands from `first` to `end` will need; they are prepared. */

@@ -5,6 +5,7 @@
 
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
+import { ShardSet } from '../keyspace/shard-set.js';
 import { keySlot } from '../memory/hash.js';
 import { KeyPositions } from './key-positions.js';
 import type { CommandRequest } from './request.js';
@@ -15,13 +16,13 @@ const LOCKS_BEFORE = CommandTrait.AllShards | CommandTrait.LocksAll;
 export class ShardLocks {
   private readonly keyspace: Keyspace;
   private readonly keyPositions = new KeyPositions();
-  /** One flag per shard: it is marked, or locked. */
-  private readonly marks: Uint8Array;
+  /** The shards that are marked, or locked. */
+  private readonly marked: ShardSet;
   private isLocked = false;
 
   constructor(keyspace: Keyspace) {
     this.keyspace = keyspace;
-    this.marks = new Uint8Array(keyspace.shards.length);
+    this.marked = new ShardSet(keyspace.shards.length);
   }
 
   /** Whether the locks are held. */
@@ -30,16 +31,16 @@ export class ShardLocks {
   }
 
   mark(shard: Shard): void {
-    this.marks[shard.index] = 1;
+    this.marked.add(shard.index);
   }
 
   markAll(): void {
-    this.marks.fill(1);
+    this.marked.addAll();
   }
 
   /** Marks the shards of all keys that a command works on, whether its request names them or not. */
   markKeys(command: Command, request: CommandRequest): void {
-    const { keyPositions, marks, keyspace } = this;
+    const { keyPositions, marked, keyspace } = this;
     if ((command.traits & LOCKS_BEFORE) !== 0) {
       this.markAll();
       return;
@@ -52,7 +53,7 @@ export class ShardLocks {
     for (let index = 0; index < keyPositions.count; index++) {
       const argument = keyPositions.indices[index];
       const slot = keySlot(request.bytes, request.offset(argument), request.length(argument));
-      marks[slot & keyspace.shardMask] = 1;
+      marked.add(slot & keyspace.shardMask);
     }
   }
 
@@ -60,9 +61,9 @@ export class ShardLocks {
   lock(): void {
     if (this.isLocked) throw new Error('the locks of another command are held');
     try {
-      this.keyspace.lockMarked(this.marks);
+      this.keyspace.lockSet(this.marked);
     } catch (error) {
-      this.marks.fill(0);
+      this.marked.clear();
       throw error;
     }
     this.isLocked = true;
@@ -70,25 +71,25 @@ export class ShardLocks {
 
   /** Whether a shard is marked: its lock is held, or will be taken. */
   has(shard: Shard): boolean {
-    return this.marks[shard.index] !== 0;
+    return this.marked.has(shard.index);
   }
 
   /** Adds a shard whose lock the holder has taken by itself (scripts/script-hold.ts). */
   add(shard: Shard): void {
-    this.marks[shard.index] = 1;
+    this.marked.add(shard.index);
   }
 
   /** Wakes the threads that wait for one of the held locks. */
   stirWaiters(): void {
-    const { marks } = this;
+    const { marked } = this;
     const { shards } = this.keyspace;
-    for (let index = 0; index < marks.length; index++) if (marks[index] !== 0) shards[index].stirWaiters();
+    for (let index = marked.next(0); index >= 0; index = marked.next(index + 1)) shards[index].stirWaiters();
   }
 
   /** Whether the lock of a shard is held. While others are held, throws if it is not: waiting for it could deadlock. */
   holds(shard: Shard): boolean {
     if (!this.isLocked) return false;
-    if (this.marks[shard.index] !== 0) return true;
+    if (this.marked.has(shard.index)) return true;
     throw new Error(`the lock of shard ${shard.index} is wanted while others are held`);
   }
 
@@ -101,15 +102,15 @@ export class ShardLocks {
   /** Whether the locks of all shards are held; throws if only some are. */
   get holdsAll(): boolean {
     if (!this.isLocked) return false;
-    if (this.marks.every((mark) => mark !== 0)) return true;
+    if (this.marked.isFull) return true;
     throw new Error('the locks of all shards are wanted while some are held');
   }
 
   /** Ends the hold. What was recorded is committed to the journal as a whole. */
   release(): void {
-    const { marks, keyspace } = this;
-    keyspace.endHolds(marks);
-    marks.fill(0);
+    const { marked, keyspace } = this;
+    keyspace.endHolds(marked);
+    marked.clear();
     this.isLocked = false;
   }
 }

@@ -11,6 +11,7 @@ import { entryType } from '../keyspace/entry.js';
 import { NamedKey, type ReadyKey } from '../keyspace/gate.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
+import { ShardSet } from '../keyspace/shard-set.js';
 import { WaitKind } from '../keyspace/waiters.js';
 import { keySlot } from '../memory/hash.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
@@ -248,11 +249,11 @@ export class WaitServer {
   /** Tries again to serve the clients that wait for a key, now with the lock of the other shard as well. */
   private serveUnderBoth(waiting: Deferred): void {
     const { name, shard, other } = waiting;
-    const marks = new Uint8Array(this.keyspace.shards.length);
-    marks[shard.index] = 1;
-    marks[other.index] = 1;
+    const both = new ShardSet(this.keyspace.shards.length);
+    both.add(shard.index);
+    both.add(other.index);
     try {
-      this.keyspace.lockMarked(marks);
+      this.keyspace.lockSet(both);
     } catch (error) {
       if (!(error instanceof ScriptRunsLong)) throw error;
       // Tried again with the next notices, when the script has ended.
@@ -263,6 +264,6 @@ export class WaitServer {
     // A pause that has begun since the key became ready holds these clients back.
     if (this.context.services.state.control.areWritesPaused) this.heldBack.push(waiting);
     else shard.noteReady(name);
-    this.keyspace.endHolds(marks);
+    this.keyspace.endHolds(both);
   }
 }

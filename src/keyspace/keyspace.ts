@@ -15,6 +15,7 @@ import { FunctionStore } from './function-store.js';
 import { Gate } from './gate.js';
 import { KeptLock } from './kept-lock.js';
 import { Shard } from './shard.js';
+import { ShardSet } from './shard-set.js';
 import { SnapshotState } from './shard-snapshot.js';
 import { TrackingTotals } from './tracking-totals.js';
 
@@ -116,9 +117,9 @@ export class Keyspace {
   /** Bytes freed in this step of `evict`, by eviction or lazily. */
   private freedBytes = 0;
   // The shards of the hold that is about to end.
-  private heldMarks: Uint8Array | null = null;
+  private heldSet: ShardSet | null = null;
   private heldShard: Shard | null = null;
-  private readonly allMarks: Uint8Array;
+  private readonly allShards: ShardSet;
   /** The settings have changed since the process-wide sum was exact. */
   private mustPublish = false;
 
@@ -137,7 +138,8 @@ export class Keyspace {
         new Shard(index, buffer, settings, counters, this.journal, this.keptLock, this.gate, this.lockOrder),
     );
     this.shardMask = this.shards.length - 1;
-    this.allMarks = new Uint8Array(this.shards.length).fill(1);
+    this.allShards = new ShardSet(this.shards.length);
+    this.allShards.addAll();
     this.startupBytes = this.shards.length * (BIN_HEADS_START_BYTE + this.databaseCount * DATABASE_BYTES);
     this.totals = new Int32Array(handle.totals);
     this.unitLog2 = usedUnitLog2(handle.shards.length, handle.shards[0].byteLength);
@@ -384,40 +386,36 @@ export class Keyspace {
   }
 
   lockAll(): void {
-    this.lockMarked(this.allMarks);
+    this.lockSet(this.allShards);
   }
 
-  /** Takes the locks of all shards, by index, whose marks are not 0. Throws `ScriptRunsLong`, with none of them held. */
-  lockMarked(marks: Uint8Array): void {
+  /** Takes the locks of a set of shards, in ascending order. Throws `ScriptRunsLong`, with none of them held. */
+  lockSet(set: ShardSet): void {
     const { shards } = this;
-    let index = 0;
-    let isFirst = true;
+    const first = set.next(0);
+    let index = first;
     try {
-      while (index < marks.length) {
-        if (marks[index] === 0) {
-          index++;
-        } else if (shards[index].lockAmong(!isFirst)) {
-          isFirst = false;
-          index++;
+      while (index >= 0) {
+        if (shards[index].lockAmong(index !== first)) {
+          index = set.next(index + 1);
         } else {
-          this.unlockBefore(marks, index);
-          index = 0;
-          isFirst = true;
+          this.unlockBefore(set, index);
+          index = first;
           this.lockOrder.waitForClaim();
         }
       }
     } catch (error) {
-      this.unlockBefore(marks, index);
+      this.unlockBefore(set, index);
       throw error;
     }
   }
 
-  private unlockBefore(marks: Uint8Array, end: number): void {
-    for (let index = 0; index < end; index++) if (marks[index] !== 0) this.shards[index].unlock();
+  private unlockBefore(set: ShardSet, end: number): void {
+    for (let index = set.next(0); index < end; index = set.next(index + 1)) this.shards[index].unlock();
   }
 
   unlockAll(): void {
-    this.beforeRelease(true, this.allMarks, null);
+    this.beforeRelease(true, this.allShards, null);
     for (const shard of this.shards) this.release(shard);
     this.afterRelease();
   }
@@ -452,26 +450,25 @@ export class Keyspace {
     this.afterRelease();
   }
 
-  /** Like `endHold`, for the shards, by index, whose marks are not 0. */
-  endHolds(marks: Uint8Array): void {
-    this.beforeRelease(true, marks, null);
-    for (let index = 0; index < marks.length; index++)
-      if (marks[index] !== 0) this.release(this.shards[index]);
+  /** Like `endHold`, for a set of shards. */
+  endHolds(set: ShardSet): void {
+    this.beforeRelease(true, set, null);
+    for (let index = set.next(0); index >= 0; index = set.next(index + 1)) this.release(this.shards[index]);
     this.afterRelease();
   }
 
-  /** Work at the end of a hold while the locks, of the marked shards or of one, are still held. */
-  private beforeRelease(isWhole: boolean, marks: Uint8Array | null, shard: Shard | null): void {
+  /** Work at the end of a hold while the locks, of a set of shards or of one, are still held. */
+  private beforeRelease(isWhole: boolean, set: ShardSet | null, shard: Shard | null): void {
     this.journal.commit(isWhole);
     if (this.gate.ready.length === 0) return;
-    this.heldMarks = marks;
+    this.heldSet = set;
     this.heldShard = shard;
     this.gate.holdEnd?.serve();
   }
 
   /** Whether the lock of a shard is held by the hold that is about to end. */
   isHeld(shard: Shard): boolean {
-    return shard === this.heldShard || (this.heldMarks !== null && this.heldMarks[shard.index] !== 0);
+    return shard === this.heldShard || this.heldSet?.has(shard.index) === true;
   }
 
   /** Sends what was noted under the locks, now that they are released. */

@@ -48,7 +48,7 @@ export class LockOrder {
   /** This thread still holds the right, but does not use it now. */
   private keepsRight = false;
   private keeps = 0;
-  private takenMs = 0;
+  private keptSinceMs = 0;
 
   constructor({ block, attention }: HeededBlock) {
     this.words = new Int32Array(block);
@@ -114,7 +114,7 @@ export class LockOrder {
   takeRight(): void {
     if (this.tryTakeRight()) return;
     this.acquire(this.words, Word.Right, false);
-    this.startKeeping();
+    this.keeps = 0;
   }
 
   /** Takes the right if it is free, or kept. */
@@ -124,13 +124,8 @@ export class LockOrder {
       return true;
     }
     if (!tryLock(this.words, Word.Right)) return false;
-    this.startKeeping();
-    return true;
-  }
-
-  private startKeeping(): void {
     this.keeps = 0;
-    this.takenMs = performance.now();
+    return true;
   }
 
   /**
@@ -139,15 +134,14 @@ export class LockOrder {
    */
   keepOrReleaseRight(): void {
     const { words } = this;
-    if (
-      Atomics.load(words, Word.Right) === WAITED_FOR &&
-      this.keeps++ < KEEPS_MAX &&
-      performance.now() - this.takenMs < KEPT_MS_MAX
-    ) {
-      this.keepsRight = true;
-    } else {
-      releaseLock(words, Word.Right);
-    }
+    this.keepsRight = Atomics.load(words, Word.Right) === WAITED_FOR && this.mayKeep();
+    if (!this.keepsRight) releaseLock(words, Word.Right);
+  }
+
+  private mayKeep(): boolean {
+    const nowMs = performance.now();
+    if (this.keeps === 0) this.keptSinceMs = nowMs;
+    return this.keeps++ < KEEPS_MAX && nowMs - this.keptSinceMs < KEPT_MS_MAX;
   }
 
   /** Releases the right if it is kept. */

@@ -72,14 +72,14 @@ function evaluate(context: CommandContext, isReadOnly: boolean): void {
 }
 
 function evaluateSha(context: CommandContext, isReadOnly: boolean): void {
-  const { reply, scripts, bytes } = context;
+  const { reply, scripts, bytes, view } = context;
   if (context.argLength(1) !== SHA_DIGITS) {
     reply.error(NO_SCRIPT);
     return;
   }
   const keyCount = readKeyCount(context, 'ERR value is not an integer or out of range');
   if (keyCount < 0) return;
-  const script = scripts.scripts.bySha(bytes, context.argOffset(1));
+  const script = scripts.scripts.bySha(bytes, view, context.argOffset(1));
   if (script === null) reply.error(NO_SCRIPT);
   else if (typeof script === 'string') reply.error(script);
   else runScript(context, script, isReadOnly, keyCount);

@@ -58,6 +58,7 @@ export interface KnownScript {
   readonly sha: Int32Array;
   /** Its digits, in lower case, as bytes. */
   readonly digits: Uint8Array;
+  readonly digitsView: DataView;
   readonly sourceView: DataView;
   readonly needs: LockNeeds;
   /** Where its uses are noted (state/script-cache.ts). */
@@ -81,10 +82,16 @@ export class KnownScripts {
   }
 
   /** The script with this SHA-1, in 40 digits of any case at `offset`; null if there is none, a text if it does not compile. */
-  bySha(bytes: Uint8Array, offset: number): KnownScript | string | null {
+  bySha(bytes: Uint8Array, view: DataView, offset: number): KnownScript | string | null {
     const place = (bytes[offset] * 31 + bytes[offset + 1] * 7 + bytes[offset + 2]) & (FAST_PLACES - 1);
     const fast = this.byDigits[place];
-    if (fast !== null && isSame(fast.digits, bytes, offset) && this.isCurrent(fast)) return fast;
+    if (
+      fast !== null &&
+      equalBytes(fast.digits, fast.digitsView, 0, bytes, view, offset, SHA_DIGITS) &&
+      this.isCurrent(fast)
+    ) {
+      return fast;
+    }
     const digits = Buffer.from(bytes.buffer, bytes.byteOffset + offset, SHA_DIGITS)
       .toString('latin1')
       .toLowerCase();
@@ -166,10 +173,12 @@ export class KnownScripts {
       source.byteOffset + script.codeStart,
       source.length - script.codeStart,
     );
+    const digitBytes = new Uint8Array(Buffer.from(digits, 'latin1'));
     const known: KnownScript = {
       script,
       sha,
-      digits: Buffer.from(digits, 'latin1'),
+      digits: digitBytes,
+      digitsView: new DataView(digitBytes.buffer),
       sourceView: new DataView(source.buffer, source.byteOffset, source.length),
       needs: new LockNeeds(doesNotWrite || usesOnlyDeclaredKeys(text.toString('latin1'), this.table)),
       place: -1,
@@ -188,11 +197,6 @@ export class KnownScripts {
   private sweep(): void {
     for (const known of [...this.scripts.values()]) if (this.cache.find(known.sha) === -2) this.forget(known);
   }
-}
-
-function isSame(digits: Uint8Array, bytes: Uint8Array, offset: number): boolean {
-  for (let at = 0; at < SHA_DIGITS; at++) if (digits[at] !== bytes[offset + at]) return false;
-  return true;
 }
 
 /** The words of a SHA-1 of 40 lower-case digits; null if it is none. */

@@ -9,7 +9,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Journal } from '../../journal/journal.js';
 import { ReplyWriter } from '../../protocol/reply-writer.js';
-import { ScriptEngine } from '../../scripting/engine.js';
+import { type ScriptArguments, ScriptEngine } from '../../scripting/engine.js';
 import { parseScriptHeader, ScriptFlag } from '../../scripting/flags.js';
 import type { ScriptHost, ScriptMemory } from '../../scripting/host.js';
 import { DenialContext } from '../../state/access-log.js';
@@ -35,9 +35,11 @@ import { type KnownFunction, KnownFunctions } from './known-functions.js';
 import { type KnownScript, KnownScripts, type LockNeeds, SHA_DIGITS } from './known-scripts.js';
 import { ScriptHold } from './script-hold.js';
 
-/** A script's first commands are timed, and later ones whose number has none of the mask's bits. */
-const TIMED_COMMANDS = 4;
-const TIMED_MASK = 31;
+/** One of so many quick commands is timed: a prime number, so that each command of a script that runs often has its turn. */
+const TIMED_INTERVAL = 31;
+/** How much a timed command counts towards what its kind typically takes, and the most that it counts for. */
+const TYPICAL_SHARE = 1 / 16;
+const TYPICAL_FACTOR_MAX = 4;
 /** How often other clients are served while a slow script runs. */
 const SERVE_INTERVAL_MS = 5;
 const KILLED = '-ERR Script killed by user with SCRIPT KILL...';
@@ -103,7 +105,8 @@ export class ScriptRunner implements ScriptHost {
   private allowsOom = false;
   private hasWritten = false;
   private isInTransaction = false;
-  private startMs = 0;
+  /** When it began, as far as that was looked at: some ms late at most. -1: not yet. */
+  private startMs = -1;
   /** What TIME says in this script; -1: not asked yet. */
   private frozenMicroseconds = -1;
   /** This is a replica without its primary, which is configured not to serve stale data. */
@@ -120,8 +123,21 @@ export class ScriptRunner implements ScriptHost {
   private readonly calls: Int32Array;
   private readonly timedCalls: Int32Array;
   private readonly timedMs: Float64Array;
-  private readonly calledIds: number[] = [];
-  private callCount = 0;
+  /** The ids of the commands that it has called. */
+  private readonly calledIds: Int32Array;
+  private calledIdCount = 0;
+  /** What a call typically takes, by command id; 0: not known. */
+  private readonly typicalMs: Float64Array;
+  /** Calls until one is timed. */
+  private untilTimed = 0;
+  /** Arguments of the script that runs; one object for all. */
+  private readonly args: ScriptArguments = {
+    bytes: NO_REQUEST.bytes,
+    pairs: NO_REQUEST.pairs,
+    start: 0,
+    keyCount: 0,
+    argCount: 0,
+  };
 
   constructor(
     context: CommandContext,
@@ -145,6 +161,8 @@ export class ScriptRunner implements ScriptHost {
     this.calls = new Int32Array(table.size);
     this.timedCalls = new Int32Array(table.size);
     this.timedMs = new Float64Array(table.size);
+    this.calledIds = new Int32Array(table.size);
+    this.typicalMs = new Float64Array(table.size);
   }
 
   /** The flags of a command that runs a script, changed by the flags of the script. */
@@ -164,7 +182,7 @@ export class ScriptRunner implements ScriptHost {
   private scriptFlagsOf(command: Command, request: CommandRequest): number {
     const offset = request.offset(1);
     const length = request.length(1);
-    const { bytes } = request;
+    const { bytes, view } = request;
     if (command.name.startsWith('fcall')) {
       const name = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString('latin1');
       return this.functions.find(name)?.registered.flags ?? ScriptFlag.Compatible;
@@ -173,7 +191,7 @@ export class ScriptRunner implements ScriptHost {
       const header = parseScriptHeader(bytes.subarray(offset, offset + length));
       return typeof header === 'string' ? ScriptFlag.Compatible : header.flags;
     }
-    const script = length === SHA_DIGITS ? this.scripts.bySha(bytes, offset) : null;
+    const script = length === SHA_DIGITS ? this.scripts.bySha(bytes, view, offset) : null;
     return script === null || typeof script === 'string' ? ScriptFlag.Compatible : script.script.flags;
   }
 
@@ -248,15 +266,13 @@ export class ScriptRunner implements ScriptHost {
     this.frozenMicroseconds = -1;
     this.isSlow = false;
     this.timesAll = !this.isReplaying && this.timer.isLogFine;
-    this.startMs = performance.now();
-    const { pairs, bytes, start, count } = request;
-    const args = {
-      bytes,
-      pairs,
-      start: start + FIRST_KEY,
-      keyCount: call.keyCount,
-      argCount: count - FIRST_KEY - call.keyCount,
-    };
+    this.startMs = -1;
+    const { args } = this;
+    args.bytes = request.bytes;
+    args.pairs = request.pairs;
+    args.start = request.start + FIRST_KEY;
+    args.keyCount = call.keyCount;
+    args.argCount = request.count - FIRST_KEY - call.keyCount;
     const { protocol } = callerReply;
     const hasReplied =
       call.script === null
@@ -422,27 +438,35 @@ export class ScriptRunner implements ScriptHost {
       context.services.monitors.append(context, command, 'lua');
     }
     const errorsBefore = reply.errors;
-    if (calls[id]++ === 0) this.calledIds.push(id);
-    const index = this.callCount++;
-    if (
-      index < TIMED_COMMANDS ||
-      (index & TIMED_MASK) === 0 ||
-      this.timesAll ||
-      !isQuick(command, this.request.count)
-    ) {
-      const startMs = performance.now();
-      command.handler(context);
-      const milliseconds = performance.now() - startMs;
-      this.timedMs[id] += milliseconds;
-      this.timedCalls[id]++;
-      if (!this.isReplaying) timer.noteCall(this.caller, command, milliseconds);
-      if (!isQuick(command, this.request.count)) this.look();
+    if (calls[id]++ === 0) this.calledIds[this.calledIdCount++] = id;
+    if (!isQuick(command, this.request.count)) {
+      this.runTimed(command);
+      this.look();
+    } else if (--this.untilTimed < 0 || this.timesAll || this.typicalMs[id] === 0) {
+      this.untilTimed = TIMED_INTERVAL - 1;
+      this.runTimed(command);
     } else {
       command.handler(context);
     }
     this.settle(command);
     if (session.tracking !== null) this.readTracking.note(command);
     if (reply.errors !== errorsBefore) timer.countError(command, reply.lastError);
+  }
+
+  private runTimed(command: Command): void {
+    const { id } = command;
+    const startMs = performance.now();
+    if (this.startMs < 0) this.startMs = startMs;
+    command.handler(this.context);
+    const milliseconds = performance.now() - startMs;
+    this.timedMs[id] += milliseconds;
+    this.timedCalls[id]++;
+    const typicalMs = this.typicalMs[id];
+    if (typicalMs === 0) this.typicalMs[id] = milliseconds;
+    else
+      this.typicalMs[id] +=
+        (Math.min(milliseconds, TYPICAL_FACTOR_MAX * typicalMs) - typicalMs) * TYPICAL_SHARE;
+    if (!this.isReplaying) this.timer.noteCall(this.caller, command, milliseconds);
   }
 
   /** Has the journal record what the command has done. */
@@ -458,16 +482,15 @@ export class ScriptRunner implements ScriptHost {
 
   /** Counts the script's commands. */
   private countCalls(): void {
-    const { calledIds, calls, timedCalls, timedMs, timer } = this;
-    for (const id of calledIds) {
-      const milliseconds = timedCalls[id] === 0 ? 0 : (timedMs[id] * calls[id]) / timedCalls[id];
-      timer.countCalls(id, calls[id], milliseconds);
+    const { calledIds, calls, timedCalls, timedMs, typicalMs, timer } = this;
+    for (let index = 0; index < this.calledIdCount; index++) {
+      const id = calledIds[index];
+      timer.countCalls(id, calls[id], timedMs[id] + (calls[id] - timedCalls[id]) * typicalMs[id]);
       calls[id] = 0;
       timedCalls[id] = 0;
       timedMs[id] = 0;
     }
-    calledIds.length = 0;
-    this.callCount = 0;
+    this.calledIdCount = 0;
   }
 
   private get isEnding(): boolean {
@@ -503,6 +526,7 @@ export class ScriptRunner implements ScriptHost {
     if (this.isReplaying) return;
     const { services } = this.context;
     const nowMs = performance.now();
+    if (this.startMs < 0) this.startMs = nowMs;
     if (!this.isSlow) {
       const thresholdMs = services.config.busyReplyThresholdMs;
       if (thresholdMs === 0 || nowMs - this.startMs < thresholdMs) return;
