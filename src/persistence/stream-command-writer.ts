@@ -9,7 +9,7 @@ import type { LongKey } from '../keyspace/long-key.js';
 import type { Shard } from '../keyspace/shard.js';
 import { StreamEntry } from '../structures/stream-block.js';
 import { Group, Pending } from '../structures/stream-groups.js';
-import { ID_TEXT_BYTES_MAX, StreamId, uint64ToBigInt } from '../structures/stream-id.js';
+import { IdText, StreamId, uint64ToBigInt } from '../structures/stream-id.js';
 import { Stream } from '../structures/stream-root.js';
 import type { CommandOutput } from './command-output.js';
 
@@ -17,8 +17,7 @@ export class StreamCommandWriter {
   private readonly output: CommandOutput;
   private readonly entry = new StreamEntry();
   private readonly id = new StreamId();
-  private readonly text = new Uint8Array(ID_TEXT_BYTES_MAX);
-  private readonly textView = new DataView(this.text.buffer);
+  private readonly text = new IdText();
 
   // The key that is being written.
   private shard!: Shard;
@@ -52,7 +51,8 @@ export class StreamCommandWriter {
   }
 
   private idArgument(id: StreamId): void {
-    this.output.argument(this.text, this.textView, 0, id.writeText(this.text, 0));
+    const { text } = this;
+    this.output.argument(text.bytes, text.view, 0, text.write(id));
   }
 
   private idAt(at: number): void {

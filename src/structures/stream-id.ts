@@ -13,7 +13,7 @@ import { integerLength, writeInteger } from '../memory/numbers.js';
 /** Words of an id. */
 export const ID_WORDS = 4;
 /** The longest text of an id: two numbers of 20 digits and what is between them. */
-export const ID_TEXT_BYTES_MAX = 41;
+const ID_TEXT_BYTES_MAX = 41;
 
 const TWO_32 = 0x100000000;
 /** A number whose high word is below this is exact as a double. */
@@ -257,15 +257,31 @@ export class StreamId {
     return this.parse(bytes, offset, lengthBytes, missingIsMax);
   }
 
-  /** Writes the id as text; returns its length, at most ID_TEXT_BYTES_MAX. */
-  writeText(bytes: Uint8Array, offset: number): number {
-    let at = offset + writeUint64(bytes, offset, this.msHigh, this.msLow);
-    bytes[at++] = MINUS;
-    return at + writeUint64(bytes, at, this.seqHigh, this.seqLow) - offset;
-  }
-
   toString(): string {
     return `${uint64ToBigInt(this.msHigh, this.msLow)}-${uint64ToBigInt(this.seqHigh, this.seqLow)}`;
+  }
+}
+
+/** The text of one id after the other: many have the same milliseconds, which are not written again. */
+export class IdText {
+  /** With room behind the text: copies read some bytes more than they need. */
+  readonly bytes = new Uint8Array(ID_TEXT_BYTES_MAX + 8);
+  readonly view = new DataView(this.bytes.buffer);
+  private msHigh = 0;
+  private msLow = 0;
+  /** Length of the milliseconds and the minus behind them; 0 before the first id. */
+  private prefixBytes = 0;
+
+  /** Writes the text of an id to `bytes`; returns its length. */
+  write(id: StreamId): number {
+    const { bytes } = this;
+    if (this.prefixBytes === 0 || id.msLow !== this.msLow || id.msHigh !== this.msHigh) {
+      this.msHigh = id.msHigh;
+      this.msLow = id.msLow;
+      this.prefixBytes = writeUint64(bytes, 0, id.msHigh, id.msLow) + 1;
+      bytes[this.prefixBytes - 1] = MINUS;
+    }
+    return this.prefixBytes + writeUint64(bytes, this.prefixBytes, id.seqHigh, id.seqLow);
   }
 }
 

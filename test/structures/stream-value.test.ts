@@ -2,7 +2,7 @@ import t from 'tap';
 import { Arena } from '../../src/memory/arena.js';
 import { HeaderWord, ShardMemory } from '../../src/memory/shard-memory.js';
 import { StreamEntry } from '../../src/structures/stream-block.js';
-import { StreamId } from '../../src/structures/stream-id.js';
+import { IdText, StreamId } from '../../src/structures/stream-id.js';
 import {
   LoadedBlock,
   StreamListpackReader,
@@ -372,10 +372,19 @@ t.test('ids are read and written as text', async (t) => {
   }
   t.equal(parse('5-7\0rest'), '5-7');
   t.equal(parse('0'.repeat(200)), null);
-  const text = new Uint8Array(64);
-  for (const wanted of ['0-0', '1526919030474-1', '18446744073709551615-9007199254740993']) {
-    idOf(wanted).writeText(text, 3);
-    t.equal(Buffer.from(text.subarray(3, 3 + wanted.length)).toString(), wanted);
+  const text = new IdText();
+  for (const wanted of [
+    '0-0',
+    '0-1',
+    '1526919030474-1',
+    '1526919030474-18446744073709551615',
+    '1526919030475-2',
+    '18446744073709551615-9007199254740993',
+    '4294967295-0',
+    '0-0',
+  ]) {
+    const lengthBytes = text.write(idOf(wanted));
+    t.equal(Buffer.from(text.bytes.subarray(0, lengthBytes)).toString(), wanted);
   }
 });
 

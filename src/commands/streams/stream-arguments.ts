@@ -3,16 +3,14 @@
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { ByteRange } from '../../structures/byte-range.js';
-import { ID_TEXT_BYTES_MAX, type IdList, StreamId } from '../../structures/stream-id.js';
+import { IdText, type IdList, StreamId } from '../../structures/stream-id.js';
 import { References } from '../../structures/stream-trim.js';
 
 export const INVALID_STREAM_ID = 'ERR Invalid stream ID specified as stream command argument';
 
 const OPEN_PARENTHESIS = 0x28;
 
-/** Room for an id, and for the bytes that copying to a reply reads behind it. */
-const text = new Uint8Array(ID_TEXT_BYTES_MAX + 8);
-const textView = new DataView(text.buffer);
+const text = new IdText();
 
 /** Lets a range be an argument, until the next request is read. */
 export function setToArgument(range: ByteRange, context: CommandContext, index: number): void {
@@ -102,5 +100,5 @@ export function isCharacter(context: CommandContext, index: number, character: n
 }
 
 export function replyId(context: CommandContext, id: StreamId): void {
-  context.reply.bulkCopy(text, textView, 0, id.writeText(text, 0));
+  context.reply.bulkCopy(text.bytes, text.view, 0, text.write(id));
 }

@@ -7,15 +7,14 @@ import type { CommandContext } from '../../execution/context.js';
 import { recordKeyCommand } from '../../execution/effects.js';
 import type { Journal } from '../../journal/journal.js';
 import { Pending } from '../../structures/stream-groups.js';
-import { ID_TEXT_BYTES_MAX, IdList, StreamId, uint64ToBigInt } from '../../structures/stream-id.js';
+import { IdList, IdText, StreamId, uint64ToBigInt } from '../../structures/stream-id.js';
 
-const text = new Uint8Array(ID_TEXT_BYTES_MAX);
-const textView = new DataView(text.buffer);
+const text = new IdText();
 const id = new StreamId();
 const single = new IdList();
 
 export function recordId(journal: Journal, of: StreamId): void {
-  journal.argument(text, textView, 0, of.writeText(text, 0));
+  journal.argument(text.bytes, text.view, 0, text.write(of));
 }
 
 /** Begins XGROUP with a subcommand; `argCount` arguments follow the selected key. Null if nothing is recorded. */

@@ -8,7 +8,7 @@ import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
 import { KeyEvent } from '../../keyspace/events.js';
 import { WaitKind } from '../../keyspace/waiters.js';
-import { ID_TEXT_BYTES_MAX, IdList, StreamId } from '../../structures/stream-id.js';
+import { IdList, StreamId } from '../../structures/stream-id.js';
 import { isCharacter, readId, setToArgument } from './stream-arguments.js';
 import { hasEntriesAfter, hasNewEntries, ReadFrom, Served, StreamDemand, serve } from './stream-delivery.js';
 import { findGroup } from './stream-groups.js';
@@ -278,8 +278,7 @@ function withIds(original: CommandRequest): CommandRequest {
       args.push(original.bytes.subarray(offset, offset + original.length(index)));
     } else {
       request.ids.read(index - firstId, id);
-      const text = new Uint8Array(ID_TEXT_BYTES_MAX);
-      args.push(text.subarray(0, id.writeText(text, 0)));
+      args.push(Buffer.from(id.toString(), 'latin1'));
     }
   }
   return CommandRequest.of(args);
