@@ -73,8 +73,11 @@ const SLOW_SCRIPT_POLL_MS = 20;
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
 
-/** At this time after the start, nothing is being started any more. */
-const START_MEMORY_MS = 3000;
+/**
+ * When what only the start has needed is given back: when nothing is being started any more, and again when the
+ * JavaScript engine has tidied up by itself, which takes it more than ten seconds.
+ */
+const START_MEMORY_MS = [1000, 20_000] as const;
 
 let log = createLog('', () => 'notice');
 
@@ -245,7 +248,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     workers.push(thread);
   }
   const giveBackMemory = (): void => {
-    if (libc !== null) setTimeout(giveBackStartMemory, START_MEMORY_MS, libc).unref();
+    if (libc === null) return;
+    for (const delayMs of START_MEMORY_MS) setTimeout(giveBackStartMemory, delayMs, libc).unref();
   };
   const startMoreWorkers = async (): Promise<void> => {
     for (;;) {
