@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
+import { followOomScore, OOM_SCORE_DIRECTIVES, warnOfOomScores } from '../config/oom-score-setting.js';
 import { usesTls } from '../config/tls-settings.js';
 import { SHUTDOWN_FAILED } from '../execution/errors.js';
 import { createKeyspace, type Keyspace } from '../keyspace/keyspace.js';
@@ -291,7 +292,9 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     const published = sharedConfig.readIfNewer(configVersion);
     if (published === null) return;
     configVersion = published.version;
-    config.adopt(JSON.parse(published.json));
+    const changed = config.adopt(JSON.parse(published.json));
+    // REPLICAOF and FAILOVER change the configuration, too.
+    if (changed.some((name) => OOM_SCORE_DIRECTIVES.has(name))) followOomScore(config, block.oomScore, log);
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
     journal.configurationChanged();
     handshakers.startIfWanted(config);
@@ -325,6 +328,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   });
   log('Server initialized', 'warning');
   warnOfMemory(config, log);
+  warnOfOomScores(config, log);
+  followOomScore(config, block.oomScore, log);
   if (config.pidFile !== '') writePidFile(config.pidFile);
   onListening();
   const loading = new Loading({
