@@ -47,8 +47,13 @@ for (const entry of ENTRIES) {
   await bundle.write({
     file: join(target, entry),
     format: 'esm',
-    // Names stay, for the stacks of crash reports.
-    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+    // Each thread keeps its source in memory, so local names are short. Functions and classes keep theirs, for the stacks of
+    // crash reports.
+    minify: {
+      compress: true,
+      mangle: { toplevel: false, keepNames: true },
+      codegen: { removeWhitespace: true },
+    },
   });
   await bundle.close();
 }

@@ -157,6 +157,10 @@ export class Config {
   supervised = 'no';
   alwaysShowLogo = false;
   setsTitle = true;
+  /** yes: the scores are added to the one that the process starts with */
+  oomScoreAdj: 'no' | 'yes' | 'absolute' = 'no';
+  /** Of a primary, of a replica, of a child that saves (there is none here). */
+  oomScoreAdjValues: readonly number[] = [0, 200, 800];
   titleTemplate = '';
   crashLogEnabled = true;
   /** Absolute path of the working directory. */
@@ -657,6 +661,8 @@ export class Config {
     this.supervised = text('supervised');
     this.alwaysShowLogo = flag('always-show-logo');
     this.setsTitle = flag('set-proc-title');
+    this.oomScoreAdj = text('oom-score-adj') as Config['oomScoreAdj'];
+    this.oomScoreAdjValues = list('oom-score-adj-values').map(Number);
     this.titleTemplate = fromByteString(text('proc-title-template'));
     this.crashLogEnabled = flag('crash-log-enabled');
     this.dir = fromByteString(text('dir'));

@@ -7,6 +7,7 @@
 import type { HeededBlock } from '../memory/attention.js';
 import { ControlBlock } from '../state/control-block.js';
 import { WorkerLoad } from '../state/worker-load.js';
+import { collectGarbage } from '../system/garbage.js';
 import { Errno, type Libc, Socket } from '../system/libc.js';
 import { createLog, type Log } from '../system/log.js';
 import { AcceptFailures } from './accept-failures.js';
@@ -19,6 +20,9 @@ const ACCEPTS_PER_TURN_MAX = 256;
 const TOO_MANY_CLIENTS = new TextEncoder().encode('-ERR max number of clients reached\r\n');
 /** Without a free descriptor accept fails at once again, and poll may fail: wait instead of spinning. */
 const FAILURE_PAUSE_MS = 50;
+/** If nobody has connected for so long, there is time to collect what the start of the thread has left behind. */
+const IDLE_MS = 500;
+const FOREVER_MS = -1;
 /** Pause before retrying to hand a connection to a worker whose ring of new connections is full. */
 const WORKER_BUSY_PAUSE_MS = 1;
 
@@ -57,8 +61,15 @@ export async function runAcceptor(
     failures.note(`${call}: ${libc.errorText(errno)}`);
     Atomics.wait(control.words, AcceptorWord.Stop, 0, FAILURE_PAUSE_MS);
   };
+  let waitMs = IDLE_MS;
   while (!control.isStopped) {
-    if (poll.wait() <= 0) {
+    const readyCount = poll.wait(waitMs);
+    if (readyCount === 0) {
+      waitMs = FOREVER_MS;
+      collectGarbage();
+      continue;
+    }
+    if (readyCount < 0) {
       pauseAfter('poll', libc.errno());
       continue;
     }
@@ -99,9 +110,9 @@ class PollSet {
     this.address = libc.addressOf(bytes);
   }
 
-  /** Waits, without a timeout, until something happens. Returns the number of ready descriptors, -1 after a signal. */
-  wait(): number {
-    return this.libc.poll(this.address, this.count, -1);
+  /** Waits until something happens. Returns the number of ready descriptors, 0 after `timeoutMs`, -1 after a signal. */
+  wait(timeoutMs: number): number {
+    return this.libc.poll(this.address, this.count, timeoutMs);
   }
 
   isReady(index: number): boolean {

@@ -6,7 +6,7 @@ import { ReplyWriter } from '../protocol/reply-writer.js';
 import { PreparedReplies } from '../state/prepared-replies.js';
 
 /** Pause after the start, while the processors have other work. */
-const DELAY_MS = 1000;
+const DELAY_MS = 500;
 
 /** Makes one reply per turn of the event loop, so that signals are handled in between. */
 export function prepareReplies(table: CommandTable, replies: PreparedReplies): void {

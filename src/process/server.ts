@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker as Thread } from 'node:worker_threads';
 import { createCommandTable } from '../commands/commands.js';
 import type { Config } from '../config/config.js';
+import { followOomScore, OOM_SCORE_DIRECTIVES, warnOfOomScores } from '../config/oom-score-setting.js';
 import { usesTls } from '../config/tls-settings.js';
 import { SHUTDOWN_FAILED } from '../execution/errors.js';
 import { createKeyspace, type Keyspace } from '../keyspace/keyspace.js';
@@ -73,8 +74,11 @@ const SLOW_SCRIPT_POLL_MS = 20;
 /** Address space reserved for keys, relative to the machine's memory: shards do not fill evenly. */
 const RESERVE_FACTOR = 1.5;
 
-/** At this time after the start, nothing is being started any more. */
-const START_MEMORY_MS = 3000;
+/**
+ * When what only the start has needed is given back: when nothing is being started any more, and again when the
+ * JavaScript engine has tidied up by itself, which takes it more than ten seconds.
+ */
+const START_MEMORY_MS = [1000, 20_000] as const;
 
 let log = createLog('', () => 'notice');
 
@@ -245,7 +249,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     workers.push(thread);
   }
   const giveBackMemory = (): void => {
-    if (libc !== null) setTimeout(giveBackStartMemory, START_MEMORY_MS, libc).unref();
+    if (libc === null) return;
+    for (const delayMs of START_MEMORY_MS) setTimeout(giveBackStartMemory, delayMs, libc).unref();
   };
   const startMoreWorkers = async (): Promise<void> => {
     for (;;) {
@@ -287,7 +292,9 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     const published = sharedConfig.readIfNewer(configVersion);
     if (published === null) return;
     configVersion = published.version;
-    config.adopt(JSON.parse(published.json));
+    const changed = config.adopt(JSON.parse(published.json));
+    // REPLICAOF and FAILOVER change the configuration, too.
+    if (changed.some((name) => OOM_SCORE_DIRECTIVES.has(name))) followOomScore(config, block.oomScore, log);
     acceptor?.setLimits(config.maxClients, config.tcpKeepAliveSeconds);
     journal.configurationChanged();
     handshakers.startIfWanted(config);
@@ -321,6 +328,8 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   });
   log('Server initialized', 'warning');
   warnOfMemory(config, log);
+  warnOfOomScores(config, log);
+  followOomScore(config, block.oomScore, log);
   if (config.pidFile !== '') writePidFile(config.pidFile);
   onListening();
   const loading = new Loading({

@@ -7,6 +7,7 @@
  */
 
 import { readFileSync } from 'node:fs';
+import { collectGarbage } from '../system/garbage.js';
 import type { Libc } from '../system/libc.js';
 
 const MADV_DONTNEED = 4;
@@ -59,6 +60,7 @@ export function unwrittenMappings(smaps: string): MappedFile[] {
 
 /** Gives this memory back. If anything fails, it is just kept: nothing depends on it. */
 export function giveBackStartMemory(libc: Libc): void {
+  collectGarbage();
   libc.mallocTrim(0);
   let smaps: string;
   try {

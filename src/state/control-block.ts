@@ -8,7 +8,7 @@
  *     3 shutdown request           4 authentication generation
  *     5 lock of the pause words    6 clients blocked       7 clients that track
  *     8 active expiry is off   9 pauses begun so far   10 clients that wait until some time
- *    11 RESTORE does not look at checksums
+ *    11 RESTORE does not look at checksums   12, 13 the score for the kernel (system/oom-score.ts)
  *   float64 from byte 64
  *     8 pause ends (ms, monotonic) 9 process start (ms, monotonic)   10 peak of used memory (bytes)
  *    11 last save (ms)            12 memory of the runtime (bytes)   13 connections rejected
@@ -23,6 +23,7 @@ import { randomBytes } from 'node:crypto';
 import { Attention, type HeededBlock } from '../memory/attention.js';
 import { acquireLock, releaseLock } from '../memory/lock.js';
 import { monotonicMs } from '../system/clock.js';
+import { OomScore } from '../system/oom-score.js';
 import { waitForChange } from '../system/wait.js';
 
 const enum Word {
@@ -38,6 +39,7 @@ const enum Word {
   PauseGeneration = 9,
   TimedClients = 10,
   ChecksumsIgnored = 11,
+  OomScore = 12,
 }
 
 /** Indices in units of 8 bytes. */
@@ -84,6 +86,7 @@ export class ControlBlock {
   private readonly doubles: Float64Array;
   private readonly longs: BigInt64Array;
   private readonly attention: Attention;
+  readonly oomScore: OomScore;
 
   constructor(handle: HeededBlock) {
     const { block } = handle;
@@ -91,6 +94,7 @@ export class ControlBlock {
     this.doubles = new Float64Array(block);
     this.longs = new BigInt64Array(block);
     this.attention = new Attention(handle.attention);
+    this.oomScore = new OomScore(new Int32Array(block, 4 * Word.OomScore, OomScore.WORDS));
   }
 
   /** Made once by the main thread. */

@@ -123,13 +123,14 @@ export class TablePosition {
   }
 }
 
+const NO_RECORDS = new Int32Array(0);
+
 export abstract class Dictionary {
   protected readonly memory: ShardMemory;
   protected readonly arena: Arena;
   protected readonly words: Int32Array;
 
-  /** Records of the last `scan` step. */
-  readonly scanned = new Int32Array(SCAN_STEP_RECORDS_MAX);
+  private scannedRecords = NO_RECORDS;
   scannedCount = 0;
   /** Takes the words that are read ahead, so that the reads are not optimised away. */
   private sink = 0;
@@ -138,6 +139,12 @@ export abstract class Dictionary {
     this.memory = memory;
     this.arena = arena;
     this.words = memory.words;
+  }
+
+  /** Records of the last `scan` step. Made with the first step: every shard of every thread has some dictionaries. */
+  get scanned(): Int32Array {
+    if (this.scannedRecords === NO_RECORDS) this.scannedRecords = new Int32Array(SCAN_STEP_RECORDS_MAX);
+    return this.scannedRecords;
   }
 
   /** Whether the record's key is `bytes[offset, offset + length)`; `view` covers the same bytes. */
@@ -398,9 +405,10 @@ export abstract class Dictionary {
    * steps nothing else may be done with the dictionary.
    */
   drain(root: number, cursor: number): number {
-    const { words, scanned } = this;
+    const { words } = this;
     this.scannedCount = 0;
     if (words[root] === 0) return -1;
+    const { scanned } = this;
     const segment = this.segmentAt(root, cursor);
     const stashLines = words[segment + Segment.StashLines];
     const lines = (1 << words[segment + Segment.LinesLog2]) + stashLines;
@@ -445,9 +453,10 @@ export abstract class Dictionary {
    * at least once: a segment that has been replaced, split or merged meanwhile is visited again from its first line.
    */
   visitLine(root: number, prefix: number): number {
-    const { words, scanned } = this;
+    const { words } = this;
     this.scannedCount = 0;
     if (words[root] === 0) return VISIT_END;
+    const { scanned } = this;
     const segment = this.segmentAt(root, prefix);
     const lines = (1 << words[segment + Segment.LinesLog2]) + words[segment + Segment.StashLines];
     const visited = words[segment + Segment.VisitedLines] + 1;
@@ -469,9 +478,10 @@ export abstract class Dictionary {
    * on none. Any number of visits may be under way.
    */
   readLine(root: number, position: TablePosition): boolean {
-    const { words, scanned } = this;
+    const { words } = this;
     this.scannedCount = 0;
     if (words[root] === 0 || position.prefix === VISIT_END) return false;
+    const { scanned } = this;
     const segment = this.segmentAt(root, position.prefix);
     const lines = (1 << words[segment + Segment.LinesLog2]) + words[segment + Segment.StashLines];
     const line = segment + (++position.line << 4);
@@ -496,9 +506,10 @@ export abstract class Dictionary {
    * walk visits none twice. Returns WALK_END at the end.
    */
   walk(root: number, cursor: number): number {
-    const { words, scanned } = this;
+    const { words } = this;
     const next = this.scan(root, cursor);
     if (words[root] === 0) return WALK_END;
+    const { scanned } = this;
     const segment = this.segmentAt(root, cursor & 0xffffff);
     const lineMask = -1 << (LINES_LOG2_MAX - words[segment + Segment.LinesLog2]);
     const start = (((cursor >>> DEPTH_MAX) & lineMask) << DEPTH_MAX) | words[segment + Segment.Prefix];
@@ -515,10 +526,10 @@ export abstract class Dictionary {
   }
 
   private collectLine(segment: number, lineIndex: number): void {
-    const { words } = this;
+    const { words, scanned } = this;
     const line = segment + ((1 + lineIndex) << 4);
     for (let slot = line; slot < line + LINE_SLOTS; slot++) {
-      if (words[slot] !== 0) this.scanned[this.scannedCount++] = words[slot];
+      if (words[slot] !== 0) scanned[this.scannedCount++] = words[slot];
     }
     let left = words[line + OVERFLOW_WORD];
     if (left === 0) return;
@@ -530,7 +541,7 @@ export abstract class Dictionary {
       for (let slot = stashLine; slot < stashLine + LINE_SLOTS && left > 0; slot++) {
         const record = words[slot];
         if (record === 0 || lineOf(this.recordHash(record), salt) >> shift !== lineIndex) continue;
-        if (this.scannedCount < SCAN_STEP_RECORDS_MAX) this.scanned[this.scannedCount++] = record;
+        if (this.scannedCount < SCAN_STEP_RECORDS_MAX) scanned[this.scannedCount++] = record;
         left--;
       }
     }

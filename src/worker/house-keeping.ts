@@ -22,6 +22,7 @@ import { ServerCounter } from '../state/command-statistics.js';
 import { monotonicMs } from '../system/clock.js';
 import type { Libc } from '../system/libc.js';
 import { HugePages } from './huge-pages.js';
+import { StartGarbage } from './start-garbage.js';
 
 /** How long active expiry may take between two ticks. */
 const EXPIRE_BUDGET_MS = 10;
@@ -50,6 +51,7 @@ export class HouseKeeping {
   private readonly house: House;
   private readonly index: number;
   private readonly hugePages: HugePages | null;
+  private readonly startGarbage = new StartGarbage();
   private nextTrimMs = 0;
 
   constructor(house: House, libc: Libc | null) {
@@ -90,6 +92,7 @@ export class HouseKeeping {
     } else {
       if (this.hugePages?.step()) isWorkLeft = true;
       if (this.unlessBusy(() => this.keepShards(nowMs))) isWorkLeft = true;
+      this.startGarbage.tick(monotonicMs(), services.state.counters.server[ServerCounter.CommandsProcessed]);
     }
     if (performance.now() >= this.nextTrimMs) {
       this.nextTrimMs = performance.now() + TRIM_MS;

@@ -1,6 +1,7 @@
 /** CONFIG: looking at the configuration, changing it while the server runs, and writing it to its file. */
 
 import type { ChangeFailure } from '../../config/config.js';
+import { followOomScore, OOM_SCORE_DIRECTIVES, warnOfOomScores } from '../../config/oom-score-setting.js';
 import { TLS_CONTEXT_DIRECTIVES, usesTls } from '../../config/tls-settings.js';
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
@@ -53,10 +54,20 @@ function makeRoomForClients(services: ServerServices, changed: readonly string[]
   };
 }
 
+function setOomScore(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
+  const { config, state, log } = services;
+  const name = changed.find((candidate) => OOM_SCORE_DIRECTIVES.has(candidate));
+  if (name === undefined) return null;
+  if (changed.includes('oom-score-adj-values')) warnOfOomScores(config, log);
+  if (followOomScore(config, state.control.oomScore, log)) return null;
+  return { name, reason: 'Failed to set current oom_score_adj. Check server logs.' };
+}
+
 function carryOut(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
   const failure =
     makeRoomForClients(services, changed) ??
     prepareTls(services, changed) ??
+    setOomScore(services, changed) ??
     listenElsewhere(services, changed);
   if (failure === null) {
     services.tls.publish();
@@ -82,14 +93,20 @@ function set(context: CommandContext): void {
   const protectedAllowed = services.isAllowed(config.enableProtectedConfigs, session);
   let failure: string | null = null;
   let setsPassword = false;
+  let setsOomScore = false;
   // Under the lock and on the newest values, so that two workers do not undo each other's changes.
   state.config.update((json) => {
     config.adopt(JSON.parse(json));
     failure = config.set(pairs, protectedAllowed, (changed) => {
       setsPassword = changed.includes('requirepass');
+      setsOomScore = changed.some((name) => OOM_SCORE_DIRECTIVES.has(name));
       return carryOut(services, changed);
     });
-    if (failure !== null) return json;
+    if (failure !== null) {
+      // The values are as before, the score may not be.
+      if (setsOomScore) followOomScore(config, state.control.oomScore, services.log);
+      return json;
+    }
     keyspace.journal.ring.configure(config.appendFsync === 'always', config.aofTimestampEnabled);
     return JSON.stringify(config);
   });
