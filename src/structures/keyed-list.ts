@@ -19,8 +19,8 @@ import { COUNT_UNKNOWN, PackedList } from './packed-list.js';
 /** With fewer keys, comparing each one is as fast. */
 const KEYS_MIN = 16;
 
-/** A byte that depends on the length, the first four bytes and the last eight. */
-function textFingerprint(view: DataView, offset: number, lengthBytes: number): number {
+/** A hash of the length, the first four bytes and the last eight. Its highest byte is the fingerprint. */
+function textHash(view: DataView, offset: number, lengthBytes: number): number {
   let mixed = lengthBytes;
   if (lengthBytes >= 4) {
     const end = offset + lengthBytes;
@@ -33,12 +33,11 @@ function textFingerprint(view: DataView, offset: number, lengthBytes: number): n
       mixed = Math.imul(mixed ^ view.getUint8(offset + index), 0x9e3779b1);
     }
   }
-  return (mixed ^ (mixed >>> 13)) >>> 24;
+  return mixed ^ (mixed >>> 13);
 }
 
-function integerFingerprint(integer: number): number {
-  const mixed = Math.imul(((integer % 0x100000000) | 0) ^ Math.floor(integer / 0x100000000), 0x9e3779b1);
-  return mixed >>> 24;
+function integerHash(integer: number): number {
+  return Math.imul(((integer % 0x100000000) | 0) ^ Math.floor(integer / 0x100000000), 0x9e3779b1);
 }
 
 export class KeyedList extends PackedList {
@@ -69,24 +68,38 @@ export class KeyedList extends PackedList {
     return this.frontBytes(count) === 0 ? 0 : this.keysOf(count);
   }
 
-  /** The fingerprint of the key at `at`. */
-  private fingerprintAt(at: number): number {
+  /** The hash of the key at `at`. */
+  hashAt(at: number): number {
     const first = this.shardBytes[at];
-    if (this.isIntegerAt(first)) return integerFingerprint(this.integerAt(at, first));
-    if ((first & 0xc0) === 0x80) return textFingerprint(this.shardView, at + 1, first & 63);
+    if (this.isIntegerAt(first)) return integerHash(this.integerAt(at, first));
+    if ((first & 0xc0) === 0x80) return textHash(this.shardView, at + 1, first & 63);
     this.read(at);
-    return textFingerprint(this.view, this.offset, this.lengthBytes);
+    return textHash(this.view, this.offset, this.lengthBytes);
+  }
+
+  /** The hash that a key would have in a list. */
+  hashOf(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
+    const { parser } = this;
+    const isInteger = parser.parse(bytes, offset, lengthBytes) && parser.isSafe;
+    return isInteger ? integerHash(parser.value) : textHash(view, offset, lengthBytes);
+  }
+
+  /** Number of keys in a list. */
+  keyCount(list: number): number {
+    return this.keysOf(this.count(list));
+  }
+
+  /** Position of the key behind the one at `at`. */
+  nextKey(at: number): number {
+    return this.forward(at, this.stride);
   }
 
   /** Position of a key, 0 if it is not there. */
   findKey(list: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
-    const { words, stride, parser } = this;
+    const { words, stride } = this;
     const keys = this.indexedKeys(list);
     if (keys === 0) return this.find(this.first(list), stride - 1, bytes, view, offset, lengthBytes);
-    const isInteger = parser.parse(bytes, offset, lengthBytes) && parser.isSafe;
-    const fingerprint = isInteger
-      ? integerFingerprint(parser.value)
-      : textFingerprint(view, offset, lengthBytes);
+    const fingerprint = this.hashOf(bytes, view, offset, lengthBytes) >>> 24;
     const pattern = Math.imul(fingerprint, 0x01010101);
     // The key that was compared last (-1: none yet), and its position.
     let key = -1;
@@ -112,12 +125,12 @@ export class KeyedList extends PackedList {
     const keys = this.indexedKeys(list);
     if (keys === 0) return;
     if (this.frontBytes(this.knownCount(list) - stride) > 0) {
-      shardBytes[list - keys] = this.fingerprintAt(this.position);
+      shardBytes[list - keys] = this.hashAt(this.position) >>> 24;
       return;
     }
     let at = this.first(list);
     for (let key = 0; key < keys; key++) {
-      shardBytes[list - 1 - key] = this.fingerprintAt(at);
+      shardBytes[list - 1 - key] = this.hashAt(at) >>> 24;
       at = this.forward(at, stride);
     }
   }
@@ -180,7 +193,7 @@ export class KeyedList extends PackedList {
     const keys = this.indexedKeys(list);
     let at = this.first(list);
     for (let key = 0; key < keys; key++) {
-      if (this.shardBytes[list - 1 - key] !== this.fingerprintAt(at))
+      if (this.shardBytes[list - 1 - key] !== this.hashAt(at) >>> 24)
         throw new Error('keyed list: wrong fingerprint');
       at = this.forward(at, this.stride);
     }

@@ -19,6 +19,7 @@ import { copyBytes } from './copy.js';
 import type { ElementView } from './element-view.js';
 import { type ElementKeeper, Walk } from './element-walk.js';
 import { IntegerSet } from './integer-set.js';
+import { INDEXED_KEYS_MAX, type KeyIndex } from './key-index.js';
 import { KeyedList } from './keyed-list.js';
 import { MemberTable, ROOT_BYTES } from './member-table.js';
 import { PACKED_LIST_BYTES_MAX } from './packed-list.js';
@@ -124,6 +125,15 @@ export class SetValue extends CollectionValue {
         return this.table.find(block >> 2, hash, bytes, view, offset, lengthBytes) !== 0;
       }
     }
+  }
+
+  /** Indexes a set for many lookups, if that makes them faster. Returns whether it has: `index` is good until the set changes. */
+  indexMembers(reference: number, index: KeyIndex): boolean {
+    if (this.encoding(reference) !== Encoding.Packed) return false;
+    const block = this.blockOf(reference);
+    if (this.packed.keyCount(block) > INDEXED_KEYS_MAX) return false;
+    index.build(this.packed, block);
+    return true;
   }
 
   add(reference: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): SetAdd {

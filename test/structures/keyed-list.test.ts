@@ -4,6 +4,7 @@ import t from 'tap';
 import { Arena } from '../../src/memory/arena.js';
 import { ownHashSecret } from '../../src/memory/hash.js';
 import { ShardMemory } from '../../src/memory/shard-memory.js';
+import { INDEXED_KEYS_MAX, KeyIndex } from '../../src/structures/key-index.js';
 import { KeyedList } from '../../src/structures/keyed-list.js';
 import { Random } from '../tools/random.js';
 
@@ -31,6 +32,7 @@ class Subject {
   readonly arena = new Arena(this.memory);
   readonly keyed: KeyedList;
   readonly model = new Map<string, string>();
+  readonly index = new KeyIndex();
   list: number;
 
   constructor(readonly stride: 1 | 2) {
@@ -73,6 +75,17 @@ class Subject {
     if (at !== 0) this.list = this.keyed.removeKey(this.list, at);
   }
 
+  /** An index finds what the list itself finds. */
+  verifyIndex(): void {
+    const { keyed, index } = this;
+    if (keyed.keyCount(this.list) > INDEXED_KEYS_MAX) return;
+    index.build(keyed, this.list);
+    for (const key of [...this.model.keys(), ...KEYS, 'absent', '123456']) {
+      const at = index.find(...this.argument(key));
+      if (at !== this.find(key)) throw new Error(`${key} is at ${this.find(key)}, not at ${at}`);
+    }
+  }
+
   verify(): void {
     const { keyed, stride } = this;
     keyed.verify(this.list);
@@ -109,6 +122,7 @@ for (const stride of [1, 2] as const) {
           other = other === 0 ? subject.arena.allocate(64) : 0;
         }
         subject.verify();
+        if (count % 16 === 0) subject.verifyIndex();
         longest = Math.max(longest, subject.model.size);
       }
       for (const key of subject.model.keys()) {

@@ -16,18 +16,53 @@ import {
   RegisterMaxima,
   rankOf,
 } from '../../structures/hyperloglog.js';
+import { KeyIndex } from '../../structures/key-index.js';
 import { SetAdd, type SetValue } from '../../structures/set-value.js';
 import { scanElements } from '../keys/element-scan.js';
 import { drawDistinct, REPEATED_ELEMENTS_MAX, readCount } from '../keys/random-elements.js';
 
 const NOT_POSITIVE = 'ERR value is out of range, must be positive';
 
-/** A set that a command reads: where it is, and how many members it has. */
-interface Source {
+/** Indexes of sets that a command looks up many members in; made when they are first needed. */
+const indexes: KeyIndex[] = [];
+const INDEXES_MAX = 8;
+let indexesUsed = 0;
+/** A set is indexed once so many members have been looked up in it. */
+const LOOKUPS_UNTIL_INDEXED = 8;
+
+/** A set that a command reads. */
+class Source {
   readonly sets: SetValue;
   /** 0 if there is no such key. */
   readonly reference: number;
   readonly count: number;
+  private lookups = 0;
+  private index: KeyIndex | null = null;
+
+  constructor(sets: SetValue, reference: number) {
+    this.sets = sets;
+    this.reference = reference;
+    this.count = reference === 0 ? 0 : sets.count(reference);
+  }
+
+  /** Whether it has the member that `holder` has read last. */
+  has(holder: SetValue): boolean {
+    const { sets, reference, index } = this;
+    const { bytes, view, offset, lengthBytes } = holder.member;
+    if (index !== null) return index.find(bytes, view, offset, lengthBytes) !== 0;
+    if (reference === 0) return false;
+    if (++this.lookups === LOOKUPS_UNTIL_INDEXED) this.makeIndex();
+    return sets.contains(reference, bytes, view, offset, lengthBytes);
+  }
+
+  private makeIndex(): void {
+    if (indexesUsed === INDEXES_MAX) return;
+    if (indexesUsed === indexes.length) indexes.push(new KeyIndex());
+    const index = indexes[indexesUsed];
+    if (!this.sets.indexMembers(this.reference, index)) return;
+    indexesUsed++;
+    this.index = index;
+  }
 }
 
 function replyMember(context: CommandContext, sets: SetValue): void {
@@ -54,12 +89,6 @@ function containsArgument(
 ): boolean {
   const { bytes, view } = context;
   return sets.contains(reference, bytes, view, context.argOffset(argument), context.argLength(argument));
-}
-
-/** Whether a set that may be missing has the member that `holder` has read last. */
-function hasMember({ sets, reference }: Source, holder: SetValue): boolean {
-  const { bytes, view, offset, lengthBytes } = holder.member;
-  return reference !== 0 && sets.contains(reference, bytes, view, offset, lengthBytes);
 }
 
 function sadd(context: CommandContext): void {
@@ -281,11 +310,11 @@ function srandmember(context: CommandContext): void {
 /** Looks up the sets that arguments `first` to `last` name; replies WRONGTYPE and returns null if one is none. */
 function readSources(context: CommandContext, first: number, last: number): Source[] | null {
   const sources: Source[] = [];
+  indexesUsed = 0;
   for (let index = first; index <= last; index++) {
     const reference = context.readCollection(index, ValueType.Set);
     if (reference < 0) return null;
-    const { sets } = context.shard;
-    sources.push({ sets, reference, count: reference === 0 ? 0 : sets.count(reference) });
+    sources.push(new Source(context.shard.sets, reference));
   }
   return sources;
 }
@@ -293,13 +322,24 @@ function readSources(context: CommandContext, first: number, last: number): Sour
 /** Called for each member of the result, just read into `holder.member`; returns false to stop. */
 type Take = (holder: SetValue) => boolean;
 
+/** Whether one of some sets has the member that another one's walk is at. */
+function isInOneOf(sources: readonly Source[], holder: SetValue): boolean {
+  for (const source of sources) if (source.has(holder)) return true;
+  return false;
+}
+
+function isInAll(sources: readonly Source[], holder: SetValue): boolean {
+  for (const source of sources) if (!source.has(holder)) return false;
+  return true;
+}
+
 /** Offers the members that all sources share. Returns false if `take` has stopped it. */
 function intersect(sources: readonly Source[], take: Take): boolean {
   const [smallest, ...others] = [...sources].sort((left, right) => left.count - right.count);
   if (smallest.count === 0) return true;
   const { sets } = smallest;
   for (sets.begin(smallest.reference); sets.next(); ) {
-    if (others.every((other) => hasMember(other, sets)) && !take(sets)) return false;
+    if (isInAll(others, sets) && !take(sets)) return false;
   }
   return true;
 }
@@ -318,7 +358,7 @@ function subtract(sources: readonly Source[], take: Take): boolean {
   const [{ sets, reference }, ...others] = sources;
   if (reference === 0) return true;
   for (sets.begin(reference); sets.next(); ) {
-    if (!others.some((other) => hasMember(other, sets)) && !take(sets)) return false;
+    if (!isInOneOf(others, sets) && !take(sets)) return false;
   }
   return true;
 }
@@ -452,12 +492,6 @@ function countUnion(sources: readonly Source[], limit: number): number {
     counted.push(source);
   }
   return limit === 0 ? count : Math.min(count, limit);
-}
-
-/** Whether one of some sets has the member that another one's walk is at. */
-function isInOneOf(sources: readonly Source[], sets: SetValue): boolean {
-  for (const source of sources) if (hasMember(source, sets)) return true;
-  return false;
 }
 
 /** Registers of a HyperLogLog, for estimates. */
