@@ -16,7 +16,7 @@
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { Journal } from '../journal/journal.js';
 import { Arena } from '../memory/arena.js';
-import { isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
+import { awaitUnlock, isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
 import type { LockOrder } from '../memory/lock-order.js';
 import {
   DATABASE_BYTES,
@@ -189,9 +189,12 @@ export class Shard {
     return this.lockOrder.acquire(this.words, HeaderWord.Lock, holdsOthers);
   }
 
-  /** Takes the lock if it is free, or becomes free within some microseconds. The thread keeps no lock. */
-  lockSoon(): boolean {
-    return this.lockOrder.acquireSoon(this.words, HeaderWord.Lock);
+  /**
+   * Takes the lock if it is free, or becomes free within some microseconds. The thread keeps no lock. `hasWaited`: for its
+   * release, by `awaitUnlock`.
+   */
+  lockSoon(hasWaited = false): boolean {
+    return this.lockOrder.acquireSoon(this.words, HeaderWord.Lock, hasWaited);
   }
 
   /** Wakes the threads that wait for the lock, which is held, to check whether they must release other locks. */
@@ -201,9 +204,7 @@ export class Shard {
 
   /** Waits for the lock to become free, for so long at most, without taking it. */
   awaitUnlock(milliseconds: number): void {
-    const { words } = this;
-    if (Atomics.compareExchange(words, HeaderWord.Lock, 1, 2) !== 0)
-      Atomics.wait(words, HeaderWord.Lock, 2, milliseconds);
+    awaitUnlock(this.words, HeaderWord.Lock, milliseconds);
   }
 
   unlock(): void {

@@ -10,12 +10,12 @@
  * the lock that the holder waits for is held by a thread that itself waits for nothing, and there is no deadlock.
  *
  *   int32 words
- *     0 the right: 0 free, 1 held, 2 held and waited for
+ *     0 the right, a lock (lock.ts)
  *     1 its holder waits for a lock      2 slow scripts that run now
  */
 
 import { Attention, type HeededBlock } from './attention.js';
-import { releaseLock, tryLock } from './lock.js';
+import { awaitLock, isLockWaitedFor, releaseLock, tryLock, tryLockAfterWait } from './lock.js';
 
 const enum Word {
   Right = 0,
@@ -25,8 +25,6 @@ const enum Word {
 }
 
 const SPINS_MAX = 200;
-/** State of a lock that another thread waits for. */
-const WAITED_FOR = 2;
 /** How often, and for how long, the right is kept while others wait. */
 const KEEPS_MAX = 16;
 const KEPT_MS_MAX = 1;
@@ -49,6 +47,9 @@ export class LockOrder {
   private keepsRight = false;
   private keeps = 0;
   private keptSinceMs = 0;
+  // Of the lock that is waited for.
+  private holdsOthers = false;
+  private beginsAnew = false;
 
   constructor({ block, attention }: HeededBlock) {
     this.words = new Int32Array(block);
@@ -74,21 +75,22 @@ export class LockOrder {
    * returns false if `holdsOthers` and the holder of the right waits for a lock.
    */
   acquire(words: Int32Array, index: number, holdsOthers: boolean): boolean {
-    for (let spin = 0; spin < SPINS_MAX; spin++) {
-      if (Atomics.load(words, index) === 0 && Atomics.compareExchange(words, index, 0, 1) === 0) return true;
-    }
-    while (Atomics.exchange(words, index, 2) !== 0) {
-      if (holdsOthers && this.isClaimed) return false;
-      if (this.givesUp && Atomics.load(this.words, Word.SlowScripts) !== 0) throw new ScriptRunsLong();
-      Atomics.wait(words, index, 2, SLEEP_MS_MAX);
-    }
-    return true;
+    this.holdsOthers = holdsOthers;
+    if (awaitLock(words, index, this.mustGiveUp)) return true;
+    if (this.beginsAnew) return false;
+    throw new ScriptRunsLong();
   }
 
-  /** Takes the lock if it is free, or becomes free within some microseconds. */
-  acquireSoon(words: Int32Array, index: number): boolean {
+  /** Asked while `acquire` waits. */
+  private readonly mustGiveUp = (): boolean => {
+    this.beginsAnew = this.holdsOthers && this.isClaimed;
+    return this.beginsAnew || (this.givesUp && Atomics.load(this.words, Word.SlowScripts) !== 0);
+  };
+
+  /** Takes the lock if it is free, or becomes free within some microseconds. `hasWaited`: for its release, before. */
+  acquireSoon(words: Int32Array, index: number, hasWaited: boolean): boolean {
     for (let spin = 0; spin < SPINS_MAX; spin++) if (tryLock(words, index)) return true;
-    return false;
+    return hasWaited && tryLockAfterWait(words, index);
   }
 
   /** Whether the holder of the right waits for a lock. */
@@ -134,7 +136,7 @@ export class LockOrder {
    */
   keepOrReleaseRight(): void {
     const { words } = this;
-    this.keepsRight = Atomics.load(words, Word.Right) === WAITED_FOR && this.mayKeep();
+    this.keepsRight = isLockWaitedFor(words, Word.Right) && this.mayKeep();
     if (!this.keepsRight) releaseLock(words, Word.Right);
   }
 

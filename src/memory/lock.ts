@@ -4,11 +4,24 @@
  *   0  free
  *   1  held, nobody sleeps
  *   2  held, somebody may sleep on the word
+ *   3  held, somebody has slept for long: the next release hands the lock over
+ *   4  handed over: free, but only for a thread that has slept
  *
  * Taking a free lock is one compare-and-swap. A thread that finds it held spins briefly, since most
- * critical sections last well under a microsecond, then sleeps in `Atomics.wait` (a futex). The third
- * state saves the holder a wake-up call when nobody sleeps (Drepper, "Futexes Are Tricky", mutex 2).
+ * critical sections last well under a microsecond, then sleeps in `Atomics.wait` (a futex). State 2
+ * saves the holder a wake-up call when nobody sleeps (Drepper, "Futexes Are Tricky", mutex 2).
+ *
+ * A thread that releases a lock and takes it again at once would keep out a sleeper for as long as it does so, since
+ * waking up takes longer. States 3 and 4 limit that to some milliseconds.
  */
+
+const enum State {
+  Free = 0,
+  Held = 1,
+  WaitedFor = 2,
+  Overdue = 3,
+  HandedOver = 4,
+}
 
 const SPINS_MAX = 200;
 
@@ -16,51 +29,102 @@ const SPINS_MAX = 200;
 export const lockWaits = { contended: 0, sleeps: 0, sleepMs: 0 };
 
 /** A sleeper looks again after this long, so that a lost wake-up could only ever cost a delay. */
-const SLEEP_MS_MAX = 50;
+const SLEEP_MS_MAX = 20;
+/** A thread that has waited for longer is handed the lock. */
+const OVERDUE_MS = 5;
 
 /** Takes the lock at `words[index]`, waiting as long as it takes. */
 export function acquireLock(words: Int32Array, index: number): void {
-  if (Atomics.compareExchange(words, index, 0, 1) !== 0) acquireContended(words, index);
+  if (!tryLock(words, index)) awaitLock(words, index, null);
 }
 
 /** Like `acquireLock`, but waits for at most about `timeoutMs`; returns whether it got the lock. */
 export function acquireLockWithin(words: Int32Array, index: number, timeoutMs: number): boolean {
-  if (Atomics.compareExchange(words, index, 0, 1) === 0) return true;
+  if (tryLock(words, index)) return true;
   const giveUpAt = performance.now() + timeoutMs;
-  while (Atomics.exchange(words, index, 2) !== 0) {
-    const leftMs = giveUpAt - performance.now();
-    // The word stays 2, so the holder may make a needless wake-up call.
-    if (leftMs <= 0) return false;
-    Atomics.wait(words, index, 2, Math.min(leftMs, SLEEP_MS_MAX));
-  }
-  return true;
+  return awaitLock(words, index, () => performance.now() >= giveUpAt);
 }
 
-function acquireContended(words: Int32Array, index: number): void {
+/**
+ * Takes a lock that was found held. `givesUp` is asked before each sleep, every 20 ms at least: if it says so, the
+ * function returns false, without the lock.
+ */
+export function awaitLock(words: Int32Array, index: number, givesUp: (() => boolean) | null): boolean {
   lockWaits.contended++;
   for (let spin = 0; spin < SPINS_MAX; spin++) {
-    if (Atomics.load(words, index) === 0 && Atomics.compareExchange(words, index, 0, 1) === 0) return;
+    if (Atomics.load(words, index) === State.Free && tryLock(words, index)) return true;
   }
-  if (Atomics.exchange(words, index, 2) === 0) return;
+  let state = takeOrMark(words, index, false, false);
+  if (state === State.Free) return true;
   const startedAt = performance.now();
-  do {
+  let isTaken = false;
+  while (!isTaken && !givesUp?.()) {
     lockWaits.sleeps++;
-    Atomics.wait(words, index, 2, SLEEP_MS_MAX);
-  } while (Atomics.exchange(words, index, 2) !== 0);
+    Atomics.wait(words, index, state, SLEEP_MS_MAX);
+    state = takeOrMark(words, index, true, performance.now() - startedAt >= OVERDUE_MS);
+    isTaken = state === State.Free;
+  }
   lockWaits.sleepMs += performance.now() - startedAt;
+  if (!isTaken) leave(words, index);
+  return isTaken;
+}
+
+/**
+ * Takes a lock if it is free, or handed over and this thread has slept; it is waited for from then on, since others may
+ * sleep, too. Otherwise marks it as waited for, or as overdue. Returns `Free` if it was taken, else its state.
+ */
+function takeOrMark(words: Int32Array, index: number, hasSlept: boolean, isOverdue: boolean): State {
+  for (;;) {
+    const state: State = Atomics.load(words, index);
+    if (state === State.Free || (hasSlept && state === State.HandedOver)) {
+      if (Atomics.compareExchange(words, index, state, State.WaitedFor) === state) return State.Free;
+      continue;
+    }
+    const wanted = Math.max(state, isOverdue ? State.Overdue : State.WaitedFor);
+    if (wanted === state || Atomics.compareExchange(words, index, state, wanted) === state) return wanted;
+  }
+}
+
+/** Called by a thread that gives up: the lock must not be handed over to nobody. */
+function leave(words: Int32Array, index: number): void {
+  Atomics.compareExchange(words, index, State.Overdue, State.WaitedFor);
+  if (Atomics.compareExchange(words, index, State.HandedOver, State.Free) === State.HandedOver) {
+    Atomics.notify(words, index, 1);
+  }
 }
 
 /** Takes the lock at `words[index]` if it is free; returns whether it was. */
 export function tryLock(words: Int32Array, index: number): boolean {
-  return Atomics.compareExchange(words, index, 0, 1) === 0;
+  return Atomics.compareExchange(words, index, State.Free, State.Held) === State.Free;
+}
+
+/** Takes a lock that is free, or was handed over, for a thread that has waited for it by `awaitUnlock`. */
+export function tryLockAfterWait(words: Int32Array, index: number): boolean {
+  return (
+    tryLock(words, index) ||
+    Atomics.compareExchange(words, index, State.HandedOver, State.WaitedFor) === State.HandedOver
+  );
+}
+
+/** Waits for a lock to be released, for so long at most, without taking it. */
+export function awaitUnlock(words: Int32Array, index: number, timeoutMs: number): void {
+  const state: State = Atomics.compareExchange(words, index, State.Held, State.WaitedFor);
+  if (state === State.Free || state === State.HandedOver) return;
+  Atomics.wait(words, index, Math.max(state, State.WaitedFor), timeoutMs);
 }
 
 /** Releases a lock that this thread holds. */
 export function releaseLock(words: Int32Array, index: number): void {
-  if (Atomics.exchange(words, index, 0) === 2) Atomics.notify(words, index, 1);
+  // A plain load: if it comes too early, the next release hands the lock over.
+  if (words[index] === State.Overdue) {
+    Atomics.store(words, index, State.HandedOver);
+    Atomics.notify(words, index, 1);
+  } else if (Atomics.exchange(words, index, State.Free) !== State.Held) {
+    Atomics.notify(words, index, 1);
+  }
 }
 
 /** Whether another thread may wait for a lock that is held. */
 export function isLockWaitedFor(words: Int32Array, index: number): boolean {
-  return Atomics.load(words, index) === 2;
+  return Atomics.load(words, index) >= State.WaitedFor;
 }

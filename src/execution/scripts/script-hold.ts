@@ -156,7 +156,7 @@ export class ScriptHold {
     const { order, locks } = this;
     order.claim(true);
     locks.stirWaiters();
-    while (!shard.lockSoon()) {
+    for (let hasWaited = false; !shard.lockSoon(hasWaited); hasWaited = true) {
       shard.awaitUnlock(WAIT_MS);
       locks.stirWaiters();
       wait();
