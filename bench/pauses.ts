@@ -13,20 +13,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Command } from 'commander';
-import { Random } from '../test/tools/random.js';
-import { type Argument, encodeCommand, type RawClient } from '../test/tools/raw-client.js';
+import type { Argument, RawClient } from '../test/tools/raw-client.js';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
+import {
+  build,
+  type CollectionType,
+  destroyGroup,
+  ownWrites,
+  readByGroup,
+  streamCommands,
+  TYPES,
+} from './huge-collections.js';
 import { preload } from './load.js';
 import type { PingReport, PingRequest, PingThreadData } from './ping-thread.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
 import type { LongHold } from './timed-lock.js';
 
-const TYPES = ['hash', 'set', 'zset', 'list'] as const;
-type CollectionType = (typeof TYPES)[number];
-
-const ELEMENTS_PER_COMMAND = 100;
-const COMMANDS_PER_WRITE = 20;
-const WRITES_IN_FLIGHT = 3;
 const POLL_MS = 20;
 const WARM_UP_ELEMENTS = 200_000;
 const SMALL_VALUE_BYTES = 3;
@@ -36,64 +38,6 @@ const TARGET: Target = { limit: 10 };
 const TAG = '{huge}';
 const KEY = `key${TAG}`;
 const OTHER_TAGS = ['{a}', '{b}', '{c}'];
-
-const COMMANDS: Record<CollectionType, string> = { hash: 'HSET', set: 'SADD', zset: 'ZADD', list: 'RPUSH' };
-
-function element(index: number): string {
-  return `element:${String(index).padStart(8, '0')}`;
-}
-
-/** Writes to the huge key itself: new elements, other values, elements that go. */
-const OWN_WRITES: Record<CollectionType, readonly (readonly Argument[])[]> = {
-  hash: [
-    ['HSET', KEY, element(77), 'another'],
-    ['HDEL', KEY, element(78)],
-    ['HINCRBY', KEY, 'counter', 1],
-  ],
-  set: [
-    ['SADD', KEY, 'new'],
-    ['SREM', KEY, 'new'],
-    ['SPOP', KEY],
-  ],
-  zset: [
-    ['ZINCRBY', KEY, 1, element(77)],
-    ['ZPOPMIN', KEY],
-    ['ZADD', KEY, 5, 'new'],
-  ],
-  list: [
-    ['LPUSH', KEY, 'new'],
-    ['RPOP', KEY],
-    ['RPUSH', KEY, 'new'],
-    ['LPOP', KEY],
-    ['LSET', KEY, 1000, 'another'],
-  ],
-};
-
-/** Makes a collection of `count` elements. */
-async function build(client: RawClient, key: string, type: CollectionType, count: number): Promise<void> {
-  const random = new Random(1);
-  const pending: Promise<Buffer[]>[] = [];
-  for (let index = 0; index < count; ) {
-    const parts: Buffer[] = [];
-    for (let commands = 0; commands < COMMANDS_PER_WRITE && index < count; commands++) {
-      const args: Argument[] = [COMMANDS[type], key];
-      const end = Math.min(count, index + ELEMENTS_PER_COMMAND);
-      for (; index < end; index++) {
-        if (type === 'zset') args.push(random.below(1_000_000_000));
-        args.push(element(index));
-        if (type === 'hash') args.push(element(index));
-      }
-      parts.push(encodeCommand(args));
-    }
-    client.write(Buffer.concat(parts));
-    pending.push(client.readMany(parts.length));
-    if (pending.length < WRITES_IN_FLIGHT) continue;
-    for (const reply of (await pending.shift())!) {
-      if (reply[0] !== 0x3a) throw new Error(`the server answered ${reply.toString('latin1')}`);
-    }
-  }
-  await Promise.all(pending);
-}
 
 async function info(client: RawClient, section: string, field: string): Promise<string> {
   const text = await client.text('INFO', section);
@@ -121,8 +65,14 @@ interface Step {
   /** What it does to the collection, which is there; it is gone afterwards unless `keeps`. */
   run(client: RawClient, type: CollectionType): Promise<void>;
   readonly keeps?: boolean;
-  readonly writesOwn?: boolean;
+  /** What another client sends on the collection meanwhile. */
+  readonly own?: (type: CollectionType, key: string) => readonly (readonly Argument[])[];
+  /** The types that it is for; by default all. */
+  readonly types?: readonly CollectionType[];
 }
+
+/** How long commands of all kinds are sent on a stream. */
+const COMMANDS_MS = 10_000;
 
 async function background(client: RawClient, command: string, field: string): Promise<void> {
   await ok(client, command);
@@ -138,14 +88,41 @@ const STEPS: readonly Step[] = [
   {
     name: 'BGSAVE, its key written to',
     keeps: true,
-    writesOwn: true,
+    own: ownWrites,
     run: (client) => background(client, 'BGSAVE', 'rdb_bgsave_in_progress'),
   },
   {
     name: 'BGREWRITEAOF, the same',
     keeps: true,
-    writesOwn: true,
+    own: ownWrites,
     run: (client) => background(client, 'BGREWRITEAOF', 'aof_rewrite_in_progress'),
+  },
+  {
+    name: 'commands that ask for a part',
+    types: ['stream'],
+    keeps: true,
+    own: (_type, key) => streamCommands(key),
+    run: () => delay(COMMANDS_MS),
+  },
+  {
+    name: 'XGROUP DESTROY',
+    types: ['stream'],
+    keeps: true,
+    run: (client) => ok(client, ...destroyGroup(KEY)),
+  },
+  {
+    name: 'XTRIM of a fifth at once',
+    types: ['stream'],
+    keeps: true,
+    run: (client) => ok(client, 'XTRIM', KEY, 'MAXLEN', Math.floor(count * 0.8)),
+  },
+  {
+    name: 'XTRIM of the rest, by and by',
+    types: ['stream'],
+    async run(client) {
+      while ((await client.text('XTRIM', KEY, 'MAXLEN', '~', 0)) !== ':0\r\n');
+      await ok(client, 'UNLINK', KEY);
+    },
   },
   {
     name: 'BGSAVE, then UNLINK',
@@ -275,7 +252,7 @@ const program = new Command()
   .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
   .option('--elements <n>', 'elements of a collection; keys to load', '10000000')
   .option('--types <names>', 'types of collections; keys: many small ones', ['keys', ...TYPES].join(','))
-  .option('--steps <text>', 'only steps whose name has this')
+  .option('--steps <texts>', 'only steps whose name has one of these')
   .option('--stacks', 'prints who has held a lock long')
   .parse();
 const options = program.opts<{
@@ -291,7 +268,8 @@ if (kinds.includes('redis') && !hasProgram('redis-server')) program.error('redis
 const count = Number(options.elements);
 const chosen = options.types.split(',');
 const types = TYPES.filter((type) => chosen.includes(type));
-const steps = STEPS.filter(({ name }) => options.steps === undefined || name.includes(options.steps));
+const wanted = options.steps?.split(',') ?? [''];
+const steps = STEPS.filter(({ name }) => wanted.some((text) => name.includes(text)));
 
 const rows: string[][] = [
   [
@@ -325,6 +303,25 @@ function report(name: string, kind: ServerKind, measured: Measured): void {
   }
 }
 
+/** Makes the collection; `isReported`: as steps of their own. */
+async function grow(
+  client: RawClient,
+  watch: Watch,
+  kind: ServerKind,
+  type: CollectionType,
+  isReported: boolean,
+): Promise<void> {
+  await watch.begin([]);
+  await build(client, KEY, type, count);
+  const grown = await watch.end();
+  if (isReported) report(`${kind}: ${type}, growth`, kind, grown);
+  if (type !== 'stream') return;
+  await watch.begin([]);
+  await readByGroup(client, KEY, count);
+  const read = await watch.end();
+  if (isReported) report(`${kind}: ${type}, a group reads a tenth`, kind, read);
+}
+
 async function measure(kind: ServerKind, folder: string): Promise<void> {
   const holdsFile = path.join(folder, 'long-holds');
   const hooks = fileURLToPath(new URL('./timed-lock-hooks.js', import.meta.url));
@@ -355,15 +352,15 @@ async function measure(kind: ServerKind, folder: string): Promise<void> {
       await freed(client, `first${TAG}`);
       let isThere = false;
       let usedBefore = 0;
+      let isFirst = true;
       for (const step of steps) {
+        if (step.types?.includes(type) === false) continue;
         if (!isThere) {
           usedBefore = Number(await info(client, 'memory', 'used_memory_dataset'));
-          await watch.begin([]);
-          await build(client, KEY, type, count);
-          const measured = await watch.end();
-          if (step === steps[0]) report(`${kind}: ${type}, growth`, kind, measured);
+          await grow(client, watch, kind, type, isFirst);
+          isFirst = false;
         }
-        await watch.begin(step.writesOwn ? OWN_WRITES[type] : []);
+        await watch.begin(step.own?.(type, KEY) ?? []);
         await step.run(client, type);
         isThere = step.keeps === true;
         if (!isThere) await freed(client, KEY);
