@@ -175,7 +175,6 @@ export function streamCommands(key: string): readonly (readonly Argument[])[] {
     ['XPENDING', key, GROUP, 'IDLE', 1, '-', '+', 100, 'consumer:5'],
     ['XAUTOCLAIM', key, GROUP, 'consumer:3', 1_000_000_000, '0', 'COUNT', 100],
     ['XINFO', 'STREAM', key],
-    ['XINFO', 'STREAM', key, 'FULL'],
     ['XINFO', 'GROUPS', key],
     ['XGROUP', 'CREATECONSUMER', key, GROUP, 'another'],
     ['XGROUP', 'DELCONSUMER', key, GROUP, 'another'],
@@ -189,5 +188,14 @@ export function streamCommands(key: string): readonly (readonly Argument[])[] {
     ['TYPE', key],
     ['EXPIRE', key, 100_000],
     ['PERSIST', key],
+  ];
+}
+
+/** Commands on a stream that tell something of all its consumers. */
+export function consumerCommands(key: string): readonly (readonly Argument[])[] {
+  return [
+    ['XPENDING', key, GROUP],
+    ['XINFO', 'CONSUMERS', key, GROUP],
+    ['XINFO', 'STREAM', key, 'FULL'],
   ];
 }

@@ -18,6 +18,7 @@ import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js
 import {
   build,
   type CollectionType,
+  consumerCommands,
   destroyGroup,
   ownWrites,
   readByGroup,
@@ -105,6 +106,13 @@ const STEPS: readonly Step[] = [
     run: () => delay(COMMANDS_MS),
   },
   {
+    name: 'commands that ask for all consumers',
+    types: ['stream'],
+    keeps: true,
+    own: (_type, key) => consumerCommands(key),
+    run: () => delay(COMMANDS_MS),
+  },
+  {
     name: 'XGROUP DESTROY',
     types: ['stream'],
     keeps: true,
@@ -114,7 +122,10 @@ const STEPS: readonly Step[] = [
     name: 'XTRIM of a fifth at once',
     types: ['stream'],
     keeps: true,
-    run: (client) => ok(client, 'XTRIM', KEY, 'MAXLEN', Math.floor(count * 0.8)),
+    async run(client) {
+      const length = Number((await client.text('XLEN', KEY)).slice(1));
+      await ok(client, 'XTRIM', KEY, 'MAXLEN', Math.floor(length * 0.8));
+    },
   },
   {
     name: 'XTRIM of the rest, by and by',
@@ -180,6 +191,7 @@ interface Measured {
   readonly holdProcessorMs: number;
   readonly garbageMs: number;
   readonly slowestMs: number;
+  readonly slowCommands: readonly { readonly durationMs: number; readonly text: string }[];
   readonly holds: readonly LongHold[];
 }
 
@@ -218,9 +230,13 @@ class Watch {
     const { longestMs } = await this.ask({ last: [] });
     const slow = await this.client.text('SLOWLOG', 'GET', 128);
     // An entry: a number, a time, the duration, then the arguments.
-    const durations = [...slow.matchAll(/\*6\r\n:\d+\r\n:\d+\r\n:(\d+)/g)].map(
-      ([, duration]) => Number(duration) / 1000,
-    );
+    const entries = slow.matchAll(/\*6\r\n:\d+\r\n:\d+\r\n:(\d+)\r\n\*\d+\r\n((?:\$\d+\r\n.*\r\n){1,3})/g);
+    const slowCommands = [...entries]
+      .map(([, duration, words]) => ({
+        durationMs: Number(duration) / 1000,
+        text: words!.replace(/\$\d+\r\n(.*)\r\n/g, '$1 ').trim(),
+      }))
+      .sort((left, right) => right.durationMs - left.durationMs);
     const holds = readFileSync(this.holdsFile, 'utf8')
       .split('\n')
       .filter((line) => line !== '')
@@ -236,7 +252,8 @@ class Watch {
       holdWallMs: longest('lock', (hold) => hold.wallMs),
       holdProcessorMs: longest('lock', (hold) => hold.processorMs),
       garbageMs: longest('garbage', (hold) => hold.wallMs),
-      slowestMs: Math.max(0, ...durations),
+      slowestMs: slowCommands[0]?.durationMs ?? 0,
+      slowCommands,
       holds,
     };
   }
@@ -253,7 +270,7 @@ const program = new Command()
   .option('--elements <n>', 'elements of a collection; keys to load', '10000000')
   .option('--types <names>', 'types of collections; keys: many small ones', ['keys', ...TYPES].join(','))
   .option('--steps <texts>', 'only steps whose name has one of these')
-  .option('--stacks', 'prints who has held a lock long')
+  .option('--stacks', 'prints who has held a lock long, and the slowest commands')
   .parse();
 const options = program.opts<{
   servers: string;
@@ -296,6 +313,9 @@ function report(name: string, kind: ServerKind, measured: Measured): void {
   ]);
   process.stderr.write(`${rows.at(-1)!.join('  ')}\n`);
   if (!options.stacks) return;
+  for (const { durationMs, text } of measured.slowCommands.slice(0, 5)) {
+    process.stderr.write(`    slow log: ${formatNumber(durationMs)} ms, ${text}\n`);
+  }
   const worst = [...measured.holds].sort((left, right) => right.processorMs - left.processorMs).slice(0, 5);
   for (const hold of worst) {
     const times = `${formatNumber(hold.wallMs)} ms, ${formatNumber(hold.processorMs)} ms of processor time`;
