@@ -3,7 +3,7 @@
 import * as plain from '../src/memory/lock-order.js';
 import { holdBegins } from './timed-lock.js';
 
-export { ScriptRunsLong } from '../src/memory/lock-order.js';
+export * from '../src/memory/lock-order.js';
 
 export class LockOrder extends plain.LockOrder {
   override acquire(words: Int32Array, index: number, holdsOthers: boolean): boolean {

@@ -11,7 +11,8 @@ import { performance } from 'node:perf_hooks';
 import { threadId } from 'node:worker_threads';
 import * as plain from '../src/memory/lock.js';
 
-export { isLockWaitedFor, lockWaits } from '../src/memory/lock.js';
+// What is not timed here is as it is there, so that a function more in lock.ts does not end the benchmark.
+export * from '../src/memory/lock.js';
 
 /** A line of the file. */
 export interface LongHold {
