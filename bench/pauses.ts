@@ -13,20 +13,23 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Command } from 'commander';
-import { Random } from '../test/tools/random.js';
-import { type Argument, encodeCommand, type RawClient } from '../test/tools/raw-client.js';
+import type { Argument, RawClient } from '../test/tools/raw-client.js';
 import { hasProgram, type ServerKind, TestServer } from '../test/tools/server.js';
+import {
+  build,
+  type CollectionType,
+  consumerCommands,
+  destroyGroup,
+  ownWrites,
+  readByGroup,
+  streamCommands,
+  TYPES,
+} from './huge-collections.js';
 import { preload } from './load.js';
 import type { PingReport, PingRequest, PingThreadData } from './ping-thread.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
 import type { LongHold } from './timed-lock.js';
 
-const TYPES = ['hash', 'set', 'zset', 'list'] as const;
-type CollectionType = (typeof TYPES)[number];
-
-const ELEMENTS_PER_COMMAND = 100;
-const COMMANDS_PER_WRITE = 20;
-const WRITES_IN_FLIGHT = 3;
 const POLL_MS = 20;
 const WARM_UP_ELEMENTS = 200_000;
 const SMALL_VALUE_BYTES = 3;
@@ -36,64 +39,6 @@ const TARGET: Target = { limit: 10 };
 const TAG = '{huge}';
 const KEY = `key${TAG}`;
 const OTHER_TAGS = ['{a}', '{b}', '{c}'];
-
-const COMMANDS: Record<CollectionType, string> = { hash: 'HSET', set: 'SADD', zset: 'ZADD', list: 'RPUSH' };
-
-function element(index: number): string {
-  return `element:${String(index).padStart(8, '0')}`;
-}
-
-/** Writes to the huge key itself: new elements, other values, elements that go. */
-const OWN_WRITES: Record<CollectionType, readonly (readonly Argument[])[]> = {
-  hash: [
-    ['HSET', KEY, element(77), 'another'],
-    ['HDEL', KEY, element(78)],
-    ['HINCRBY', KEY, 'counter', 1],
-  ],
-  set: [
-    ['SADD', KEY, 'new'],
-    ['SREM', KEY, 'new'],
-    ['SPOP', KEY],
-  ],
-  zset: [
-    ['ZINCRBY', KEY, 1, element(77)],
-    ['ZPOPMIN', KEY],
-    ['ZADD', KEY, 5, 'new'],
-  ],
-  list: [
-    ['LPUSH', KEY, 'new'],
-    ['RPOP', KEY],
-    ['RPUSH', KEY, 'new'],
-    ['LPOP', KEY],
-    ['LSET', KEY, 1000, 'another'],
-  ],
-};
-
-/** Makes a collection of `count` elements. */
-async function build(client: RawClient, key: string, type: CollectionType, count: number): Promise<void> {
-  const random = new Random(1);
-  const pending: Promise<Buffer[]>[] = [];
-  for (let index = 0; index < count; ) {
-    const parts: Buffer[] = [];
-    for (let commands = 0; commands < COMMANDS_PER_WRITE && index < count; commands++) {
-      const args: Argument[] = [COMMANDS[type], key];
-      const end = Math.min(count, index + ELEMENTS_PER_COMMAND);
-      for (; index < end; index++) {
-        if (type === 'zset') args.push(random.below(1_000_000_000));
-        args.push(element(index));
-        if (type === 'hash') args.push(element(index));
-      }
-      parts.push(encodeCommand(args));
-    }
-    client.write(Buffer.concat(parts));
-    pending.push(client.readMany(parts.length));
-    if (pending.length < WRITES_IN_FLIGHT) continue;
-    for (const reply of (await pending.shift())!) {
-      if (reply[0] !== 0x3a) throw new Error(`the server answered ${reply.toString('latin1')}`);
-    }
-  }
-  await Promise.all(pending);
-}
 
 async function info(client: RawClient, section: string, field: string): Promise<string> {
   const text = await client.text('INFO', section);
@@ -121,8 +66,14 @@ interface Step {
   /** What it does to the collection, which is there; it is gone afterwards unless `keeps`. */
   run(client: RawClient, type: CollectionType): Promise<void>;
   readonly keeps?: boolean;
-  readonly writesOwn?: boolean;
+  /** What another client sends on the collection meanwhile. */
+  readonly own?: (type: CollectionType, key: string) => readonly (readonly Argument[])[];
+  /** The types that it is for; by default all. */
+  readonly types?: readonly CollectionType[];
 }
+
+/** How long commands of all kinds are sent on a stream. */
+const COMMANDS_MS = 10_000;
 
 async function background(client: RawClient, command: string, field: string): Promise<void> {
   await ok(client, command);
@@ -138,14 +89,51 @@ const STEPS: readonly Step[] = [
   {
     name: 'BGSAVE, its key written to',
     keeps: true,
-    writesOwn: true,
+    own: ownWrites,
     run: (client) => background(client, 'BGSAVE', 'rdb_bgsave_in_progress'),
   },
   {
     name: 'BGREWRITEAOF, the same',
     keeps: true,
-    writesOwn: true,
+    own: ownWrites,
     run: (client) => background(client, 'BGREWRITEAOF', 'aof_rewrite_in_progress'),
+  },
+  {
+    name: 'commands that ask for a part',
+    types: ['stream'],
+    keeps: true,
+    own: (_type, key) => streamCommands(key),
+    run: () => delay(COMMANDS_MS),
+  },
+  {
+    name: 'commands that ask for all consumers',
+    types: ['stream'],
+    keeps: true,
+    own: (_type, key) => consumerCommands(key),
+    run: () => delay(COMMANDS_MS),
+  },
+  {
+    name: 'XGROUP DESTROY',
+    types: ['stream'],
+    keeps: true,
+    run: (client) => ok(client, ...destroyGroup(KEY)),
+  },
+  {
+    name: 'XTRIM of a fifth at once',
+    types: ['stream'],
+    keeps: true,
+    async run(client) {
+      const length = Number((await client.text('XLEN', KEY)).slice(1));
+      await ok(client, 'XTRIM', KEY, 'MAXLEN', Math.floor(length * 0.8));
+    },
+  },
+  {
+    name: 'XTRIM of the rest, by and by',
+    types: ['stream'],
+    async run(client) {
+      while ((await client.text('XTRIM', KEY, 'MAXLEN', '~', 0)) !== ':0\r\n');
+      await ok(client, 'UNLINK', KEY);
+    },
   },
   {
     name: 'BGSAVE, then UNLINK',
@@ -203,6 +191,7 @@ interface Measured {
   readonly holdProcessorMs: number;
   readonly garbageMs: number;
   readonly slowestMs: number;
+  readonly slowCommands: readonly { readonly durationMs: number; readonly text: string }[];
   readonly holds: readonly LongHold[];
 }
 
@@ -241,9 +230,13 @@ class Watch {
     const { longestMs } = await this.ask({ last: [] });
     const slow = await this.client.text('SLOWLOG', 'GET', 128);
     // An entry: a number, a time, the duration, then the arguments.
-    const durations = [...slow.matchAll(/\*6\r\n:\d+\r\n:\d+\r\n:(\d+)/g)].map(
-      ([, duration]) => Number(duration) / 1000,
-    );
+    const entries = slow.matchAll(/\*6\r\n:\d+\r\n:\d+\r\n:(\d+)\r\n\*\d+\r\n((?:\$\d+\r\n.*\r\n){1,3})/g);
+    const slowCommands = [...entries]
+      .map(([, duration, words]) => ({
+        durationMs: Number(duration) / 1000,
+        text: words!.replace(/\$\d+\r\n(.*)\r\n/g, '$1 ').trim(),
+      }))
+      .sort((left, right) => right.durationMs - left.durationMs);
     const holds = readFileSync(this.holdsFile, 'utf8')
       .split('\n')
       .filter((line) => line !== '')
@@ -259,7 +252,8 @@ class Watch {
       holdWallMs: longest('lock', (hold) => hold.wallMs),
       holdProcessorMs: longest('lock', (hold) => hold.processorMs),
       garbageMs: longest('garbage', (hold) => hold.wallMs),
-      slowestMs: Math.max(0, ...durations),
+      slowestMs: slowCommands[0]?.durationMs ?? 0,
+      slowCommands,
       holds,
     };
   }
@@ -275,8 +269,8 @@ const program = new Command()
   .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
   .option('--elements <n>', 'elements of a collection; keys to load', '10000000')
   .option('--types <names>', 'types of collections; keys: many small ones', ['keys', ...TYPES].join(','))
-  .option('--steps <text>', 'only steps whose name has this')
-  .option('--stacks', 'prints who has held a lock long')
+  .option('--steps <texts>', 'only steps whose name has one of these')
+  .option('--stacks', 'prints who has held a lock long, and the slowest commands')
   .parse();
 const options = program.opts<{
   servers: string;
@@ -291,7 +285,8 @@ if (kinds.includes('redis') && !hasProgram('redis-server')) program.error('redis
 const count = Number(options.elements);
 const chosen = options.types.split(',');
 const types = TYPES.filter((type) => chosen.includes(type));
-const steps = STEPS.filter(({ name }) => options.steps === undefined || name.includes(options.steps));
+const wanted = options.steps?.split(',') ?? [''];
+const steps = STEPS.filter(({ name }) => wanted.some((text) => name.includes(text)));
 
 const rows: string[][] = [
   [
@@ -318,11 +313,35 @@ function report(name: string, kind: ServerKind, measured: Measured): void {
   ]);
   process.stderr.write(`${rows.at(-1)!.join('  ')}\n`);
   if (!options.stacks) return;
+  for (const { durationMs, text } of measured.slowCommands.slice(0, 5)) {
+    process.stderr.write(`    slow log: ${formatNumber(durationMs)} ms, ${text}\n`);
+  }
   const worst = [...measured.holds].sort((left, right) => right.processorMs - left.processorMs).slice(0, 5);
   for (const hold of worst) {
     const times = `${formatNumber(hold.wallMs)} ms, ${formatNumber(hold.processorMs)} ms of processor time`;
     process.stderr.write(`    ${hold.kind}, thread ${hold.thread}: ${times}${hold.stack}\n`);
   }
+}
+
+/**
+ * Makes the collection. The first one takes memory that the system has to provide, which may take milliseconds for a large page
+ * of a virtual machine; later ones find it there.
+ */
+async function grow(
+  client: RawClient,
+  watch: Watch,
+  kind: ServerKind,
+  type: CollectionType,
+  isFirst: boolean,
+): Promise<void> {
+  const again = isFirst ? '' : ' again';
+  await watch.begin([]);
+  await build(client, KEY, type, count);
+  report(`${kind}: ${type}, growth${again}`, kind, await watch.end());
+  if (type !== 'stream') return;
+  await watch.begin([]);
+  await readByGroup(client, KEY, count);
+  report(`${kind}: ${type}, a group reads a tenth${again}`, kind, await watch.end());
 }
 
 async function measure(kind: ServerKind, folder: string): Promise<void> {
@@ -355,15 +374,15 @@ async function measure(kind: ServerKind, folder: string): Promise<void> {
       await freed(client, `first${TAG}`);
       let isThere = false;
       let usedBefore = 0;
+      let isFirst = true;
       for (const step of steps) {
+        if (step.types?.includes(type) === false) continue;
         if (!isThere) {
           usedBefore = Number(await info(client, 'memory', 'used_memory_dataset'));
-          await watch.begin([]);
-          await build(client, KEY, type, count);
-          const measured = await watch.end();
-          if (step === steps[0]) report(`${kind}: ${type}, growth`, kind, measured);
+          await grow(client, watch, kind, type, isFirst);
+          isFirst = false;
         }
-        await watch.begin(step.writesOwn ? OWN_WRITES[type] : []);
+        await watch.begin(step.own?.(type, KEY) ?? []);
         await step.run(client, type);
         isThere = step.keeps === true;
         if (!isThere) await freed(client, KEY);

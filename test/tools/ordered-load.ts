@@ -2,11 +2,12 @@
  * Load whose traces tell, after a crash, exactly which commands have survived: clients write in ways that number what
  * they do, and remember when they sent each command and when it was acknowledged.
  *
- * A third of the clients runs transactions. Number n of client c counts itself in two counters that all share, and writes
+ * A quarter of the clients runs transactions. Number n of client c counts itself in two counters that all share, and writes
  * n to two strings and a list of its own, all of them on different shards; the first counter's reply is the
- * transaction's place in the order of all. Another third SETs n to key n mod KEYS of its own. The last one adds
- * elements to a collection of each type, and removes every third one again. So the state after n commands is known
- * for each client, and whatever is found must be such a state.
+ * transaction's place in the order of all. Another quarter SETs n to key n mod KEYS of its own. The third one adds
+ * elements to a collection of each type, and removes every third one again; the fourth adds entries to a stream, reads
+ * them as a group, and acknowledges, claims and deletes some. So the state after n commands is known for each client,
+ * and whatever is found must be such a state.
  */
 
 import { performance } from 'node:perf_hooks';
@@ -238,6 +239,109 @@ class CollectionClient extends LoadClient {
   }
 }
 
+const GROUP = 'workers';
+const READER = 'reader';
+const CLAIMER = 'claimer';
+/** Operations of one turn: two entries are added, one is read, and one of those that were read changes. */
+const STREAM_TURN = 4;
+
+/** A stream as it must be: entries by their place, and the consumers of those that are pending. */
+interface StreamState {
+  readonly entries: ReadonlySet<number>;
+  readonly pending: ReadonlyMap<number, string>;
+  /** How many entries the group has read. */
+  readonly read: number;
+}
+
+class StreamClient extends LoadClient {
+  private get key(): string {
+    return `${this.name}:stream`;
+  }
+
+  private idOf(entry: number): string {
+    return entry < 0 ? '0-0' : `${(entry >> 1) + 1}-${(entry & 1) + 1}`;
+  }
+
+  protected commandsOf(number: number): Command[] {
+    const { key } = this;
+    // The first operation makes the group.
+    if (number === 1) return [['XGROUP', 'CREATE', key, GROUP, 0, 'MKSTREAM']];
+    const turn = Math.floor((number - 2) / STREAM_TURN);
+    const place = (number - 2) % STREAM_TURN;
+    if (place < 2) {
+      const entry = 2 * turn + place;
+      return [['XADD', key, this.idOf(entry), 'number', entry, 'padding', this.padding()]];
+    }
+    if (place === 2) return [['XREADGROUP', 'GROUP', GROUP, READER, 'COUNT', 1, 'STREAMS', key, '>']];
+    switch (turn % 3) {
+      case 0:
+        return [['XACK', key, GROUP, this.idOf(turn)]];
+      case 1:
+        return [['XCLAIM', key, GROUP, CLAIMER, 0, this.idOf(turn)]];
+      default:
+        return [['XDEL', key, this.idOf(turn - 2)]];
+    }
+  }
+
+  private stateAfter(count: number): StreamState {
+    const entries = new Set<number>();
+    const pending = new Map<number, string>();
+    let read = 0;
+    for (let number = 2; number <= count; number++) {
+      const turn = Math.floor((number - 2) / STREAM_TURN);
+      const place = (number - 2) % STREAM_TURN;
+      if (place < 2) entries.add(2 * turn + place);
+      else if (place === 2) pending.set(read++, READER);
+      else if (turn % 3 === 0) pending.delete(turn);
+      else if (turn % 3 === 1) pending.set(turn, CLAIMER);
+      else entries.delete(turn - 2);
+    }
+    return { entries, pending, read };
+  }
+
+  protected async readReplies(client: RawClient): Promise<number> {
+    // Nothing is refused, and no read comes back empty.
+    await expectReply(client, /^(?!-|\*-1)/);
+    return 0;
+  }
+
+  async find(client: Redis): Promise<Found> {
+    const { key } = this;
+    if ((await client.exists(key)) === 0) return { count: 0, keys: 0, problems: [] };
+    const all = ['-', '+', Number.MAX_SAFE_INTEGER] as const;
+    const [entries, pending, [group], stream] = (await Promise.all([
+      client.xrange(key, '-', '+'),
+      client.xpending(key, GROUP, ...all),
+      client.call('XINFO', 'GROUPS', key),
+      client.call('XINFO', 'STREAM', key),
+    ])) as [[string, string[]][], [string, string][], [unknown[]], unknown[]];
+    const fieldOf = (record: unknown[], name: string) => record[record.indexOf(name) + 1];
+    const found = {
+      entries: entries.map(([id, fields]) => `${id} ${fields[1]}`).join(),
+      pending: pending.map(([id, consumer]) => `${id} ${consumer}`).join(),
+      last: fieldOf(group, 'last-delivered-id'),
+    };
+    const added = Number(fieldOf(stream, 'entries-added'));
+    const least = added === 0 ? 1 : 2 + Math.floor((added - 1) / 2) * STREAM_TURN + ((added - 1) % 2);
+    const most = added > 0 && added % 2 === 0 ? least + 2 : least;
+    const problems: string[] = [];
+    for (let count = least; count <= most; count++) {
+      const state = this.stateAfter(count);
+      const expected = {
+        entries: [...state.entries].map((entry) => `${this.idOf(entry)} ${entry}`).join(),
+        pending: [...state.pending].map(([entry, consumer]) => `${this.idOf(entry)} ${consumer}`).join(),
+        last: this.idOf(state.read - 1),
+      };
+      const wrong = (Object.keys(found) as (keyof typeof found)[]).filter(
+        (part) => found[part] !== expected[part],
+      );
+      if (wrong.length === 0) return { count, keys: 1, problems: [] };
+      problems.push(`${key} has other ${wrong.join(', ')} after ${count} operations`);
+    }
+    return { count: least, keys: 1, problems };
+  }
+}
+
 export interface Survival {
   acknowledged: number;
   /** Acknowledged operations that are not there, and how long before the crash the first of them was acknowledged. */
@@ -259,7 +363,7 @@ export class OrderedLoad {
 
   /** @param firstElements about so many elements the collections have before anything else is done */
   constructor(random: Random, clientCount: number, firstElements = 0) {
-    const kinds = [TransactionClient, SetClient, CollectionClient];
+    const kinds = [TransactionClient, SetClient, CollectionClient, StreamClient];
     for (let index = 0; index < clientCount; index++) {
       const client = new kinds[index % kinds.length]!(`client${index}`, random);
       if (client instanceof CollectionClient) client.firstOperations = firstElements * 3 * TURN;

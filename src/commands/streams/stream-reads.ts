@@ -212,7 +212,9 @@ function readPosition(context: CommandContext, stream: number, reference: number
     if (reference !== 0) context.shard.streams.lastId(reference, id);
     return ReadFrom.Last;
   }
-  return readId(context, index, id) ? ReadFrom.Id : -1;
+  if (!readId(context, index, id)) return -1;
+  // Nothing comes after the largest id, so Redis takes it for ">".
+  return isGroup && id.isMax ? ReadFrom.Group : ReadFrom.Id;
 }
 
 /** Selects the key of one of the request's streams, to be served. Returns its reference, 0 if there is none. */
