@@ -66,19 +66,28 @@ export function acquireLock(words: Int32Array, index: number): void {
 }
 
 export function acquireLockWithin(words: Int32Array, index: number, timeoutMs: number): boolean {
-  const isTaken = plain.acquireLockWithin(words, index, timeoutMs);
-  if (isTaken) holdBegins(words, index);
-  return isTaken;
+  return noteTaken(words, index, plain.acquireLockWithin(words, index, timeoutMs));
+}
+
+export function awaitLock(words: Int32Array, index: number, givesUp: (() => boolean) | null): boolean {
+  return noteTaken(words, index, plain.awaitLock(words, index, givesUp));
 }
 
 export function tryLock(words: Int32Array, index: number): boolean {
-  const isTaken = plain.tryLock(words, index);
+  return noteTaken(words, index, plain.tryLock(words, index));
+}
+
+export function tryLockAfterWait(words: Int32Array, index: number): boolean {
+  return noteTaken(words, index, plain.tryLockAfterWait(words, index));
+}
+
+function noteTaken(words: Int32Array, index: number, isTaken: boolean): boolean {
   if (isTaken) holdBegins(words, index);
   return isTaken;
 }
 
 /** This thread has taken a lock. */
-export function holdBegins(words: Int32Array, index: number): void {
+function holdBegins(words: Int32Array, index: number): void {
   heldWords[held] = words;
   heldIndices[held] = index;
   processorStarts[held] = processorMs();

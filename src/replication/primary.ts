@@ -170,7 +170,7 @@ export class Primary implements ReplicaEvents {
     // A snapshot may still do: by then these hashes may be gone.
     if (!this.isUnderstood(replica, position)) return false;
     replica.send(replica.traits.knowsIds ? `+CONTINUE ${state.id}\r\n` : '+CONTINUE\r\n');
-    replica.position = position;
+    replica.startAt(position);
     replica.state = ReplicaState.Online;
     replica.ackMs = monotonicMs();
     replica.ackOffset = offset - 1;
@@ -268,7 +268,7 @@ export class Primary implements ReplicaEvents {
     for (const replica of waiting) {
       const handover = this.handshakes.get(replica);
       if (handover?.isPartial) replica.send(`+FULLRESYNC ${state.id} ${state.offsetAt(position)}\r\n`);
-      replica.position = position;
+      replica.startAt(position);
       replica.state = ReplicaState.WaitEnd;
       state.countFullSync();
       if (isDiskless) replica.send(`$EOF:${mark}\r\n`);
@@ -445,7 +445,7 @@ export class Primary implements ReplicaEvents {
   private trim(): void {
     let needed = this.backlog.end;
     for (const replica of this.replicas)
-      if (replica.state !== ReplicaState.WaitStart) needed = Math.min(needed, replica.position);
+      if (replica.state !== ReplicaState.WaitStart) needed = Math.min(needed, replica.sentPosition);
     this.backlog.trim(needed, this.backlogBytes);
     this.publishBacklog();
   }

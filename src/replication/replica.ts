@@ -33,8 +33,9 @@ export class Replica {
   readonly session: Session;
   readonly ip: string;
   state: ReplicaState = ReplicaState.WaitStart;
-  /** Position in the journal up to which the stream was sent to it. */
+  /** Position in the journal up to which the stream was given to its socket, and up to which that has sent it. */
   position = 0;
+  sentPosition = 0;
   /** After a snapshot that ends with a mark, the stream waits for the replica's first acknowledgement. */
   waitsForAck = false;
   ackOffset = 0;
@@ -107,6 +108,12 @@ export class Replica {
     return this.socket.writableLength < SNAPSHOT_BYTES_MAX;
   }
 
+  /** The stream to it begins at a position. */
+  startAt(position: number): void {
+    this.position = position;
+    this.sentPosition = position;
+  }
+
   /** Sends it what is in the backlog, as fast as its socket takes it. */
   pump(backlog: Backlog): void {
     if (this.isWriting || this.isClosed || this.waitsForAck || this.state !== ReplicaState.Online) return;
@@ -116,6 +123,7 @@ export class Replica {
     this.isWriting = true;
     this.socket.write(bytes, () => {
       this.isWriting = false;
+      this.sentPosition = this.position;
       this.pump(backlog);
     });
   }

@@ -18,6 +18,8 @@ import type { Log } from '../system/log.js';
 
 const BUFFER_BYTES = 256 * 1024;
 const BULK_BYTES_MAX = 2 ** 31 - 1;
+/** Simple commands that are run under one hold of their locks, at most: clients wait for these. */
+const STRETCH_COMMANDS_MAX = 16;
 /** Minimum time between two log lines about commands that failed. */
 const LOG_INTERVAL_MS = 1000;
 
@@ -140,13 +142,48 @@ export class StreamApplier {
     context.nowMs = Date.now();
     batch.begin(this.bytes, this.view, parser, 0, parser.commandCount, session.database);
     let first = start;
-    for (let index = 0; index < parser.commandCount; index++) {
-      const end = parser.commandEnd[index];
-      batch.select(index);
-      this.runOne(batch.commands[index], first, end);
-      first = end;
+    for (let index = 0; index < parser.commandCount; ) {
+      const stretchEnd = this.queue === null ? this.stretchEnd(index) : index;
+      if (stretchEnd - index > 1) {
+        index = this.runStretch(index, stretchEnd, first);
+      } else {
+        batch.select(index);
+        this.runOne(batch.commands[index], first, parser.commandEnd[index]);
+        index++;
+      }
+      first = parser.commandEnd[index - 1];
     }
     timer.endBatch();
+  }
+
+  /** The index behind the simple writes that begin at `first`: of those, one hold of all their locks can run several. */
+  private stretchEnd(first: number): number {
+    const { batch, parser } = this;
+    const last = Math.min(parser.commandCount, first + STRETCH_COMMANDS_MAX);
+    let index = first;
+    while (index < last && batch.isSimple(index)) {
+      if (((batch.commands[index] as Command).flags & CommandFlag.Write) === 0) break;
+      index++;
+    }
+    return index;
+  }
+
+  /** Runs simple writes, whose bytes begin at `start`. Returns the index behind the last one that was run. */
+  private runStretch(first: number, end: number, start: number): number {
+    const { batch, context, parser } = this;
+    const { ready } = context.keyspace.gate;
+    for (let index = first; index < end; index++) context.locks.mark(batch.lookAhead.shards[index]);
+    context.locks.lock();
+    let index = first;
+    do {
+      batch.select(index);
+      this.call(batch.commands[index] as Command);
+      index++;
+      // Clients that wait for a key that has become ready are served before the next command.
+    } while (index < end && ready.length === 0);
+    this.record(this.bytes, this.view, start, parser.commandEnd[index - 1] - start, false);
+    context.locks.release();
+    return index;
   }
 
   private runOne(found: Command | null, start: number, end: number): void {

@@ -24,8 +24,8 @@ function addressOf(bytes: Uint8Array): number {
   return address;
 }
 
-/** Moves many bytes; the ranges may overlap. */
-function moveMany(
+/** Moves many bytes, by the C library; the ranges may overlap. For short ranges `copyBytes` is quicker. */
+export function moveMany(
   target: Uint8Array,
   targetOffset: number,
   source: Uint8Array,
