@@ -228,6 +228,19 @@ t.test('what clients of primaries and replicas are told', async (t) => {
   await until('the reader waits', async () => /\bblocked_clients:1\r/.test(await here.info('clients')));
   await there.xadd('x', '1-1', 'f', 'v');
   t.same(((await read) as unknown[]).flat(5), ['x', '1-1', 'f', 'v'], 'who waits on a replica is served');
+  const next = reader.call('XREAD', 'BLOCK', '0', 'STREAMS', 'x', '$');
+  await until('it waits again', async () => /\bblocked_clients:1\r/.test(await here.info('clients')));
+  await there
+    .pipeline()
+    .xadd('x', '2-1', 'f', 'v')
+    .xadd('x', '2-2', 'f', 'v')
+    .xadd('x', '2-3', 'f', 'v')
+    .exec();
+  t.same(
+    ((await next) as unknown[]).flat(5),
+    ['x', '2-1', 'f', 'v'],
+    'before the commands behind it are run',
+  );
   await there.set('short', '1', 'PX', 50);
   await until('the key has gone', async () => (await here.get('short')) === null);
   const queued = replica.client();
