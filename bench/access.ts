@@ -2,7 +2,7 @@
  * What rules of users cost: processor time per GET at pipeline 16 for the default user, for one who may do all and for one
  * whose commands and keys are checked, beside redis-server.
  *
- * Users take turns, and so do the servers. Printed are medians over the rounds.
+ * Users take turns, and so do the servers. Printed are medians over the rounds, and of the ratios within a round.
  */
 
 import { execFile } from 'node:child_process';
@@ -61,10 +61,12 @@ for (let round = -1; round < rounds; round++) {
     }
   }
 }
-const [theirs, ours] = samples.map((users) => users.map(median)) as [number[], number[]];
+/** Compared within each round, since a machine has its moods. */
+const growth = (users: readonly number[][], user: number): number =>
+  median(users[user]!.map((cost, round) => cost / users[0]![round]!));
 const rows = USERS.map(([name], user) => [
   name,
-  ...[theirs[user]!, theirs[user]! / theirs[0]!, ours[user]!, ours[user]! / ours[0]!].map(formatNumber),
+  ...samples.flatMap((users) => [median(users[user]!), growth(users, user)]).map(formatNumber),
 ]);
 console.log(formatTable([['GET, CPU µs', 'redis', '÷ default', 'damselfly', '÷ default'], ...rows]));
 for (const server of servers) await server.stop();
