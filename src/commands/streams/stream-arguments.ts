@@ -3,7 +3,7 @@
 import type { CommandContext } from '../../execution/context.js';
 import { SYNTAX_ERROR } from '../../execution/errors.js';
 import type { ByteRange } from '../../structures/byte-range.js';
-import { IdText, type IdList, StreamId } from '../../structures/stream-id.js';
+import { type IdList, IdText, StreamId } from '../../structures/stream-id.js';
 import { References } from '../../structures/stream-trim.js';
 
 export const INVALID_STREAM_ID = 'ERR Invalid stream ID specified as stream command argument';
