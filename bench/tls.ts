@@ -5,8 +5,11 @@
  * Both servers run for the whole time and are measured in turns. Printed are medians over the rounds.
  */
 
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { Authority } from '../test/tools/certificates.js';
@@ -22,9 +25,11 @@ const program = new Command()
   .option('--rounds <n>', 'rounds per server and workload', '5')
   .option('--requests <n>', 'requests of a round without pipelining', '60000')
   .option('--handshakes <seconds>', 'length of a round of handshakes', '3')
+  .option('--seconds <n>', 'length of a round of latencies', '5')
   .option('--storm <n>', 'new connections per second', '500')
   .option('--threads <n>', "Damselfly's threads; default: the cores", String(availableParallelism()))
   .option('--key <type>', 'ec or rsa: what certificates are signed with', 'rsa')
+  .option('--only <text>', 'workloads whose names have this in them', '')
   .parse();
 const options = program.opts<Record<string, string>>();
 const rounds = Number(options.rounds);
@@ -72,6 +77,73 @@ async function benchmark({ server, port }: Subject, count: number, args: readonl
   return ((cpuSeconds(server.pid) - before) * 1e6) / count;
 }
 
+/** Processor time per request with a value of 16 KB, in µs. redis-benchmark waits for delayed acknowledgements with each. */
+async function largeValues(
+  { server, port }: Subject,
+  command: 'GET' | 'SET',
+  count: number,
+): Promise<number> {
+  const clients = new Script(LARGE_VALUES, String(port), command, String(Math.round(count)));
+  await clients.line();
+  const before = cpuSeconds(server.pid);
+  await clients.line();
+  clients.stop();
+  return ((cpuSeconds(server.pid) - before) * 1e6) / count;
+}
+
+/** Twenty clients that send one request after the other about 1000 keys; tells when all keys are there, and when all is done. */
+const LARGE_VALUES = `
+const tls = require('node:tls');
+const readline = require('node:readline');
+const [port, command, count] = process.argv.slice(1);
+const [CLIENTS, KEYS, BYTES] = [20, 1000, 16384];
+const value = 'x'.repeat(BYTES);
+const set = (key) => '*3\\r\\n$3\\r\\nSET\\r\\n$9\\r\\nlarge' + key + '\\r\\n$' + BYTES + '\\r\\n' + value + '\\r\\n';
+const get = (key) => '*2\\r\\n$3\\r\\nGET\\r\\n$9\\r\\nlarge' + key + '\\r\\n';
+const requests = Array.from({ length: KEYS }, (_, key) => (command === 'SET' ? set : get)(String(1000 + key)));
+const replyBytes = command === 'SET' ? 5 : ('$' + BYTES + '\\r\\n' + value + '\\r\\n').length;
+const options = { port: Number(port), host: '127.0.0.1', rejectUnauthorized: false };
+
+const connect = () => new Promise((resolve) => {
+  const socket = tls.connect(options, () => resolve(socket));
+  socket.setNoDelay();
+});
+async function fill() {
+  const socket = await connect();
+  for (let key = 0; key < KEYS; key++) socket.write(set(String(1000 + key)));
+  for (let got = 0; got < KEYS * 5; ) got += (await new Promise((resolve) => socket.once('data', resolve))).length;
+  socket.destroy();
+}
+function run(sockets) {
+  let [sent, done] = [0, 0];
+  return new Promise((resolve) => {
+    for (const socket of sockets) {
+      let missing = replyBytes;
+      const send = () => {
+        if (sent < count) socket.write(requests[(sent++ * 7919) % KEYS]);
+      };
+      socket.on('data', (data) => {
+        missing -= data.length;
+        if (missing > 0) return;
+        missing = replyBytes;
+        if (++done === Number(count)) resolve();
+        send();
+      });
+      send();
+    }
+  });
+}
+readline.createInterface({ input: process.stdin }).once('line', async function () {
+  await fill();
+  const sockets = await Promise.all(Array.from({ length: CLIENTS }, connect));
+  this.once('line', async () => {
+    await run(sockets);
+    console.log('done');
+  });
+  console.log('ready');
+});
+`;
+
 /** Processor time per full handshake, in µs. */
 async function handshakes({ server, port }: Subject): Promise<number> {
   const line = ['s_time', '-connect', `127.0.0.1:${port}`, '-new', '-time', options.handshakes!];
@@ -83,28 +155,112 @@ async function handshakes({ server, port }: Subject): Promise<number> {
 
 /** The 99th percentile of clients that are there, in ms, with so many new connections per second meanwhile. */
 async function latency({ port }: Subject, stormPerSecond: number): Promise<number> {
-  const storm =
-    stormPerSecond === 0
-      ? null
-      : spawn(process.execPath, ['-e', STORM, String(port), String(stormPerSecond)], { stdio: 'inherit' });
-  const line = ['-p', String(port), ...files, '-c', '10', '-n', String(Math.ceil(requests / 3)), '-t', 'get'];
-  const { stdout } = await runFile('redis-benchmark', line, { maxBuffer: 1 << 26 });
-  storm?.kill();
-  const row = /latency summary \(msec\):\s+avg\s+min\s+p50\s+p95\s+p99\s+max\s+([\d. ]+)/.exec(stdout)![1]!;
-  return Number(row.trim().split(/\s+/)[4]);
+  const storm = stormPerSecond === 0 ? null : new Script(STORM, String(port), String(stormPerSecond));
+  // A storm that has just begun is none yet: Node compiles its code.
+  await delay(1000);
+  const [before, startMs] = [await storm?.line(), performance.now()];
+  const p99 = Number(await new Script(PACED_CLIENTS, String(port), options.seconds!).line());
+  if (storm !== null) {
+    const [done, failed] = (await storm.line()).split(' ').map(Number) as [number, number];
+    const seconds = (performance.now() - startMs) / 1000;
+    const rate = (done - Number(before!.split(' ')[0])) / seconds;
+    process.stderr.write(
+      `  ${formatNumber(p99)} ms with ${formatNumber(rate)} handshakes/s, ${failed} failed\n`,
+    );
+    storm.stop();
+  }
+  return p99;
 }
 
-/** Opens connections at a rate, waits for the handshake of each, and closes it. */
+/** How much the latency grows while connections come. The two are measured right after each other: machines have their moods. */
+async function latencyGrowth(subject: Subject): Promise<number> {
+  const before = await latency(subject, 0);
+  const during = await latency(subject, Number(options.storm));
+  process.stderr.write(`  ${formatNumber(before)} ms before\n`);
+  return during / before;
+}
+
+/** A child that writes a line for each that it gets. */
+class Script {
+  private readonly child: ChildProcessByStdio<Writable, Readable, null>;
+  private readonly lines: AsyncIterator<string>;
+
+  constructor(source: string, ...args: readonly string[]) {
+    this.child = spawn(process.execPath, ['-e', source, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+  }
+
+  async line(): Promise<string> {
+    this.child.stdin.write('\n');
+    const { value, done } = await this.lines.next();
+    if (done) throw new Error('a script has ended');
+    return value;
+  }
+
+  stop(): void {
+    this.child.kill();
+  }
+}
+
+/**
+ * Opens connections at a rate, waits for the handshake of each, and closes it. Tells how many were done and how many failed.
+ * It stands for other machines, so the server and its clients go first.
+ */
 const STORM = `
+require('node:os').setPriority(15);
 const tls = require('node:tls');
 const [port, rate] = process.argv.slice(1).map(Number);
-let owed = 0;
+const startMs = performance.now();
+let [begun, done, failed] = [0, 0, 0];
 setInterval(() => {
-  for (owed += rate / 100; owed >= 1; owed--) {
-    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => socket.destroy());
-    socket.on('error', () => {});
+  for (const wanted = ((performance.now() - startMs) / 1000) * rate; begun < wanted; begun++) {
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+      done++;
+      socket.destroy();
+    });
+    socket.on('error', () => failed++);
   }
-}, 10);
+}, 5);
+process.stdin.on('data', () => console.log(done, failed));
+`;
+
+/** Ten clients, of which each asks 100 times a second, however long replies take. Tells their 99th percentile in ms. */
+const PACED_CLIENTS = `
+const tls = require('node:tls');
+const [port, seconds] = process.argv.slice(1).map(Number);
+const [CLIENTS, PER_SECOND, WARM_UP_MS] = [10, 100, 1000];
+const times = [];
+let open = CLIENTS;
+for (let index = 0; index < CLIENTS; index++) {
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+    const startMs = performance.now() + (index / CLIENTS) * (1000 / PER_SECOND);
+    const sentMs = [];
+    let got = 0;
+    const timer = setInterval(() => {
+      const nowMs = performance.now();
+      if (nowMs < startMs + sentMs.length * (1000 / PER_SECOND) || sentMs.length === seconds * PER_SECOND) return;
+      sentMs.push(nowMs);
+      socket.write('GET key\\r\\n');
+    }, 1);
+    socket.on('data', (data) => {
+      const nowMs = performance.now();
+      for (let replies = data.toString().split('$').length - 1; replies > 0; replies--) {
+        if (sentMs[got] > startMs + WARM_UP_MS) times.push(nowMs - sentMs[got]);
+        got++;
+      }
+      if (got < seconds * PER_SECOND) return;
+      clearInterval(timer);
+      socket.destroy();
+      if (--open === 0) report();
+    });
+  });
+  socket.setNoDelay();
+}
+function report() {
+  times.sort((a, b) => a - b);
+  console.log(times[Math.ceil(times.length * 0.99) - 1]);
+  process.exit();
+}
 `;
 
 const subjects = [await start('redis'), await start('damselfly')];
@@ -121,14 +277,14 @@ const workloads: readonly (readonly [string, string, (subject: Subject) => Promi
     'CPU µs/op',
     (subject) => benchmark(subject, requests * 10, ['-t', 'set', '-P', '16']),
   ],
-  ['SET, 16 KB', 'CPU µs/op', (subject) => benchmark(subject, requests / 2, ['-t', 'set', '-d', '16384'])],
-  ['GET, 16 KB', 'CPU µs/op', (subject) => benchmark(subject, requests / 2, ['-t', 'get', '-d', '16384'])],
+  ['SET, 16 KB', 'CPU µs/op', (subject) => largeValues(subject, 'SET', requests / 2)],
+  ['GET, 16 KB', 'CPU µs/op', (subject) => largeValues(subject, 'GET', requests / 2)],
   ['handshake', 'CPU µs/op', handshakes],
-  ['GET, 10 clients', 'p99 ms', (subject) => latency(subject, 0)],
-  [`the same, ${options.storm} handshakes/s`, 'p99 ms', (subject) => latency(subject, Number(options.storm))],
+  [`p99 of 1000 GETs/s in a storm of ${options.storm}/s`, '÷ before', latencyGrowth],
 ];
+const chosen = workloads.filter(([name]) => name.includes(options.only!));
 const rows = [['workload', 'unit', 'redis', 'damselfly', 'ratio']];
-for (const [name, unit, measure] of workloads) {
+for (const [name, unit, measure] of chosen) {
   const samples: number[][] = subjects.map(() => []);
   // The first time shows how a server becomes warm.
   for (const subject of subjects) await measure(subject);

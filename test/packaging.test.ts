@@ -2,10 +2,12 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
-import { distDirectory, hasProgram, run, TestServer } from './tools/server.js';
+import { directiveIndex } from '../src/config/directives.js';
+import { Authority, skipWithoutOpenSsl } from './tools/certificates.js';
+import { distDirectory, freePort, hasProgram, run, TestServer } from './tools/server.js';
 
 const root = path.resolve(distDirectory, '..');
 const packageJson = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
@@ -67,6 +69,43 @@ t.test(
     t.equal(check(server.port), 1);
   },
 );
+
+t.test(
+  'the health check of a server with TLS alone',
+  { skip: skipWithoutOpenSsl() || (!hasProgram('redis-cli') && 'needs redis-cli') },
+  async (t) => {
+    const authority = new Authority();
+    const tlsPort = await freePort();
+    const server = await TestServer.start({
+      kind: 'damselfly',
+      threads: 1,
+      directives: authority.directives(authority.sign('server'), tlsPort),
+    });
+    t.teardown(() => server.stop('SIGKILL'));
+    const check = (...environment: string[]): number | null => {
+      const script = path.join(root, 'docker', 'healthcheck.sh');
+      return run(['env', `DAMSELFLY_HEALTHCHECK_PORT=${tlsPort}`, ...environment, 'sh', script]).code;
+    };
+    t.equal(check(), 0, 'it may want a certificate');
+    await server.client().config('SET', 'tls-auth-clients', 'no');
+    t.equal(check(), 0);
+    t.equal(check('DAMSELFLY_HEALTHCHECK_TLS=yes'), 0);
+    await server.stop();
+    t.equal(check(), 1);
+  },
+);
+
+t.test('lines of redis.conf in the documentation', async (t) => {
+  const documents = readdirSync(path.join(root, 'docs')).map((name) => path.join(root, 'docs', name));
+  for (const document of [path.join(root, 'README.md'), ...documents]) {
+    for (const line of readFileSync(document, 'utf8').split('\n')) {
+      const [, text, name] = /^ {4}(([a-z-]+) .*)/.exec(line) ?? [];
+      if (text === undefined || directiveIndex(name!) < 0) continue;
+      // Redis knows comments only in lines of their own.
+      t.notMatch(text, / #( |$)/, `${path.basename(document)}: ${text}`);
+    }
+  }
+});
 
 t.test('the entry point of the image', async (t) => {
   const script = path.join(root, 'docker', 'entrypoint.sh');

@@ -151,9 +151,13 @@ function bindAndListen(libc: Libc, fd: number, address: Uint8Array, backlog: num
   return failure;
 }
 
+/** The value of an option, in one place for all: each new connection has five of them set. */
+const optionValue = new Int32Array(1);
+let optionAddress = 0;
+
 /** Sets a socket option whose value is an int. */
 export function setIntegerOption(libc: Libc, fd: number, level: number, option: number, value: number): void {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setInt32(0, value, true);
-  libc.setOption(fd, level, option, libc.addressOf(bytes), 4);
+  if (optionAddress === 0) optionAddress = libc.addressOf(new Uint8Array(optionValue.buffer));
+  optionValue[0] = value;
+  libc.setOption(fd, level, option, optionAddress, 4);
 }

@@ -3,12 +3,16 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
+import { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import t, { type Test } from 'tap';
+import { cpuSeconds } from '../../bench/process-cost.js';
 import { Authority, skipWithoutOpenSsl } from '../tools/certificates.js';
 import { Random } from '../tools/random.js';
 import { RawClient } from '../tools/raw-client.js';
@@ -519,4 +523,62 @@ t.test('a client that speaks TLS to the port without it is closed', async (t) =>
   const plain = await RawClient.connect({ port: server.port });
   t.equal(await plain.text('PING'), '+PONG\r\n');
   await plain.close();
+});
+
+/** What a client says first. */
+async function clientHello(): Promise<Buffer> {
+  const said: Buffer[] = [];
+  const wire = new Duplex({
+    read: () => {},
+    write: (chunk: Buffer, _encoding, done) => {
+      said.push(chunk);
+      done();
+    },
+  });
+  const socket = tls.connect({ socket: wire });
+  while (said.length === 0) await delay(1);
+  socket.on('error', () => {}).destroy();
+  return Buffer.concat(said);
+}
+
+t.test('clients that have given up are passed over', async (t) => {
+  const CLIENTS = 300;
+  const rsa = new Authority('rsa');
+  const tlsPort = await freePort();
+  const { server } = await start(t, {
+    ...rsa.directives(rsa.sign('server', { type: 'rsa' }), tlsPort),
+    'tls-auth-clients': 'no',
+  });
+  const hello = await clientHello();
+  const speak = async (gaveUp: boolean): Promise<number> => {
+    const sockets = Array.from({ length: CLIENTS }, () => net.connect(tlsPort, '127.0.0.1'));
+    await Promise.all(
+      sockets.map((socket) =>
+        once(
+          socket.on('error', () => {}),
+          'connect',
+        ),
+      ),
+    );
+    const before = cpuSeconds(server.pid);
+    const answered = sockets.map((socket) => once(socket, gaveUp ? 'close' : 'data'));
+    // As in a queue: the server comes to it when all of them have spoken, and have gone.
+    process.kill(server.pid, 'SIGSTOP');
+    for (const socket of sockets) {
+      socket.write(hello);
+      if (gaveUp) socket.destroy();
+    }
+    await delay(100);
+    process.kill(server.pid, 'SIGCONT');
+    await Promise.all(answered);
+    for (const socket of sockets) socket.destroy();
+    // Behind all of them: when it is served, they have been.
+    (await TlsClient.connect(tlsPort, { rejectUnauthorized: false })).socket.destroy();
+    return cpuSeconds(server.pid) - before;
+  };
+  // Code that runs for the first time costs more than what is measured.
+  await speak(true);
+  await speak(false);
+  const [served, passedOver] = [await speak(false), await speak(true)];
+  t.ok(passedOver < served / 2, `${passedOver} s of a processor, ${served} s if they wait for the answer`);
 });
