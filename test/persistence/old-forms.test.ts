@@ -80,3 +80,32 @@ t.test('what else redis-server has', { skip: skipWithoutRedis() }, async (t) => 
   t.equal(await ours.client().fcall('f', 0), 1);
   t.same(await ours.client().xrange('stream', '-', '+'), [['1-1', ['field', 'value']]]);
 });
+
+t.test(
+  'a stream that says another number of entries than it has',
+  { skip: skipWithoutRedis() },
+  async (t) => {
+    // Redis 5 has written such files before it was released, and all later versions read them.
+    for (const kind of ['redis', 'damselfly'] as const) {
+      const server = await TestServer.start({ kind });
+      t.teardown(() => server.stop('SIGKILL'));
+      const client = server.client();
+      await client.xadd('stream', '1-1', 'field', 'value');
+      await client.xadd('stream', '1-2', 'field', 'value');
+      const payload = (await client.dumpBuffer('stream')) as Buffer;
+      // The end of the listpack, the number of entries, the last id.
+      const at = payload.indexOf(Buffer.from([0xff, 2, 1, 2])) + 1;
+      t.ok(at > 0);
+      payload[at] = 5;
+      await client.call('DEBUG', 'SET-SKIP-CHECKSUM-VALIDATION', '1');
+      t.equal(await client.restore('copy', 0, payload), 'OK', kind);
+      t.same(await client.xrange('copy', '-', '+'), await client.xrange('stream', '-', '+'));
+      await client.xdel('copy', '1-1');
+      await client.xadd('copy', '2-1', 'field', 'value');
+      if (kind === 'damselfly') {
+        t.equal(await client.xlen('copy'), 2, 'those that are there count');
+        t.equal(await client.call('DEBUG', 'VERIFY'), 'OK');
+      }
+    }
+  },
+);
