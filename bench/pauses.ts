@@ -29,6 +29,7 @@ import { preload } from './load.js';
 import type { PingReport, PingRequest, PingThreadData } from './ping-thread.js';
 import { formatNumber, formatTable, formatTarget, type Target } from './table.js';
 import type { LongHold } from './timed-lock.js';
+import { infoField } from './write-load.js';
 
 const POLL_MS = 20;
 const WARM_UP_ELEMENTS = 200_000;
@@ -39,11 +40,6 @@ const TARGET: Target = { limit: 10 };
 const TAG = '{huge}';
 const KEY = `key${TAG}`;
 const OTHER_TAGS = ['{a}', '{b}', '{c}'];
-
-async function info(client: RawClient, section: string, field: string): Promise<string> {
-  const text = await client.text('INFO', section);
-  return new RegExp(`^${field}:(.*)\r$`, 'm').exec(text)?.[1] ?? '';
-}
 
 async function ok(client: RawClient, ...args: Argument[]): Promise<void> {
   const reply = await client.text(...args);
@@ -58,7 +54,7 @@ async function freed(client: RawClient, key: string): Promise<void> {
   ) {
     await delay(POLL_MS);
   }
-  while ((await info(client, 'memory', 'lazyfree_pending_objects')) !== '0') await delay(POLL_MS);
+  while ((await infoField(client, 'memory', 'lazyfree_pending_objects')) !== '0') await delay(POLL_MS);
 }
 
 interface Step {
@@ -77,7 +73,7 @@ const COMMANDS_MS = 10_000;
 
 async function background(client: RawClient, command: string, field: string): Promise<void> {
   await ok(client, command);
-  while ((await info(client, 'persistence', field)) !== '0') await delay(POLL_MS);
+  while ((await infoField(client, 'persistence', field)) !== '0') await delay(POLL_MS);
 }
 
 const STEPS: readonly Step[] = [
@@ -141,7 +137,7 @@ const STEPS: readonly Step[] = [
       await ok(client, 'BGSAVE');
       await delay(100);
       await ok(client, 'UNLINK', KEY);
-      while ((await info(client, 'persistence', 'rdb_bgsave_in_progress')) !== '0') await delay(POLL_MS);
+      while ((await infoField(client, 'persistence', 'rdb_bgsave_in_progress')) !== '0') await delay(POLL_MS);
     },
   },
   { name: 'UNLINK', run: (client) => ok(client, 'UNLINK', KEY) },
@@ -175,7 +171,7 @@ const STEPS: readonly Step[] = [
     async run(client) {
       await ok(client, 'CONFIG', 'SET', 'maxmemory-policy', 'volatile-ttl');
       await ok(client, 'EXPIRE', KEY, 10000);
-      const used = Number(await info(client, 'memory', 'used_memory'));
+      const used = Number(await infoField(client, 'memory', 'used_memory'));
       await ok(client, 'CONFIG', 'SET', 'maxmemory', used - (1 << 20));
       while ((await client.text('EXISTS', KEY)) !== ':0\r\n') await delay(POLL_MS);
       await ok(client, 'CONFIG', 'SET', 'maxmemory', 0);
@@ -378,7 +374,7 @@ async function measure(kind: ServerKind, folder: string): Promise<void> {
       for (const step of steps) {
         if (step.types?.includes(type) === false) continue;
         if (!isThere) {
-          usedBefore = Number(await info(client, 'memory', 'used_memory_dataset'));
+          usedBefore = Number(await infoField(client, 'memory', 'used_memory_dataset'));
           await grow(client, watch, kind, type, isFirst);
           isFirst = false;
         }
@@ -388,7 +384,7 @@ async function measure(kind: ServerKind, folder: string): Promise<void> {
         if (!isThere) await freed(client, KEY);
         report(`${kind}: ${type}, ${step.name}`, kind, await watch.end());
         if (isThere || kind !== 'damselfly') continue;
-        const left = Number(await info(client, 'memory', 'used_memory_dataset')) - usedBefore;
+        const left = Number(await infoField(client, 'memory', 'used_memory_dataset')) - usedBefore;
         if (Math.abs(left) > 1 << 20) process.stderr.write(`    ${left} bytes are left\n`);
       }
       await ok(client, 'FLUSHALL');

@@ -77,8 +77,8 @@ export function tryLock(words: Int32Array, index: number): boolean {
   return noteTaken(words, index, plain.tryLock(words, index));
 }
 
-export function tryLockAfterWait(words: Int32Array, index: number): boolean {
-  return noteTaken(words, index, plain.tryLockAfterWait(words, index));
+export function acquireLockSoon(words: Int32Array, index: number, hasWaited: boolean): boolean {
+  return noteTaken(words, index, plain.acquireLockSoon(words, index, hasWaited));
 }
 
 function noteTaken(words: Int32Array, index: number, isTaken: boolean): boolean {

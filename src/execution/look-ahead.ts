@@ -15,7 +15,7 @@ import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
 import { equalBytes } from '../structures/copy.js';
-import { type Command, CommandTrait, onlyKey, PopEnd } from './table/command-table.js';
+import { type Command, CommandTrait, FIRST_SCRIPT_KEY, onlyKey, PopEnd } from './table/command-table.js';
 
 const LINE_BYTES = 64;
 /** A value with a larger first word is hardly a packed list: the word is probably not its length. */
@@ -23,8 +23,6 @@ const PACKED_BYTES_MAX = 4096;
 /** A shorter list has no fingerprints (structures/keyed-list.ts); of a longer one, those of 32 keys are prefetched. */
 const INDEXED_BYTES_MIN = 200;
 const INDEX_WORDS = 8;
-/** The argument of EVAL and FCALL that is their first key; the one before it says how many there are. */
-const SCRIPT_KEY = 3;
 const ZERO = 0x30;
 
 export class LookAhead {
@@ -96,9 +94,9 @@ export class LookAhead {
   private firstScriptKey(index: number, bytes: Uint8Array, parser: RequestParser): number {
     const command = this.commands[index];
     if (command === null || (command.traits & CommandTrait.RunsScript) === 0) return 0;
-    if (parser.commandArgCount[index] <= SCRIPT_KEY) return 0;
-    const keyCount = 2 * (parser.commandArgStart[index] + SCRIPT_KEY - 1);
-    return bytes[parser.args[keyCount]] === ZERO ? 0 : SCRIPT_KEY;
+    if (parser.commandArgCount[index] <= FIRST_SCRIPT_KEY) return 0;
+    const keyCount = 2 * (parser.commandArgStart[index] + FIRST_SCRIPT_KEY - 1);
+    return bytes[parser.args[keyCount]] === ZERO ? 0 : FIRST_SCRIPT_KEY;
   }
 
   /** Reads what the commands from `first` to `end` will need; they are prepared. */

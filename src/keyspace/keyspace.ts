@@ -415,9 +415,7 @@ export class Keyspace {
   }
 
   unlockAll(): void {
-    this.beforeRelease(true, this.allShards, null);
-    for (const shard of this.shards) this.release(shard);
-    this.afterRelease();
+    this.endHolds(this.allShards);
   }
 
   /**

@@ -16,7 +16,7 @@
 import type { KeyspaceSettings } from '../config/keyspace-settings.js';
 import type { Journal } from '../journal/journal.js';
 import { Arena } from '../memory/arena.js';
-import { awaitUnlock, isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
+import { acquireLockSoon, awaitUnlock, isLockWaitedFor, releaseLock, tryLock } from '../memory/lock.js';
 import type { LockOrder } from '../memory/lock-order.js';
 import {
   DATABASE_BYTES,
@@ -194,7 +194,7 @@ export class Shard {
    * release, by `awaitUnlock`.
    */
   lockSoon(hasWaited = false): boolean {
-    return this.lockOrder.acquireSoon(this.words, HeaderWord.Lock, hasWaited);
+    return acquireLockSoon(this.words, HeaderWord.Lock, hasWaited);
   }
 
   /** Wakes the threads that wait for the lock, which is held, to check whether they must release other locks. */

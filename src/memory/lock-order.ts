@@ -15,7 +15,7 @@
  */
 
 import { Attention, type HeededBlock } from './attention.js';
-import { awaitLock, isLockWaitedFor, releaseLock, tryLock, tryLockAfterWait } from './lock.js';
+import { awaitLock, isLockWaitedFor, releaseLock, tryLock } from './lock.js';
 
 const enum Word {
   Right = 0,
@@ -24,7 +24,6 @@ const enum Word {
   COUNT = 16,
 }
 
-const SPINS_MAX = 200;
 /** How often, and for how long, the right is kept while others wait. */
 const KEEPS_MAX = 16;
 const KEPT_MS_MAX = 1;
@@ -86,12 +85,6 @@ export class LockOrder {
     this.beginsAnew = this.holdsOthers && this.isClaimed;
     return this.beginsAnew || (this.givesUp && Atomics.load(this.words, Word.SlowScripts) !== 0);
   };
-
-  /** Takes the lock if it is free, or becomes free within some microseconds. `hasWaited`: for its release, before. */
-  acquireSoon(words: Int32Array, index: number, hasWaited: boolean): boolean {
-    for (let spin = 0; spin < SPINS_MAX; spin++) if (tryLock(words, index)) return true;
-    return hasWaited && tryLockAfterWait(words, index);
-  }
 
   /** Whether the holder of the right waits for a lock. */
   get isClaimed(): boolean {

@@ -98,12 +98,14 @@ export function tryLock(words: Int32Array, index: number): boolean {
   return Atomics.compareExchange(words, index, State.Free, State.Held) === State.Free;
 }
 
-/** Takes a lock that is free, or was handed over, for a thread that has waited for it by `awaitUnlock`. */
-export function tryLockAfterWait(words: Int32Array, index: number): boolean {
-  return (
-    tryLock(words, index) ||
-    Atomics.compareExchange(words, index, State.HandedOver, State.WaitedFor) === State.HandedOver
-  );
+/**
+ * Takes a lock if it is free, or becomes free within some microseconds. `hasWaited`: this thread has waited for its
+ * release by `awaitUnlock`, so the lock may have been handed over to it.
+ */
+export function acquireLockSoon(words: Int32Array, index: number, hasWaited: boolean): boolean {
+  for (let spin = 0; spin < SPINS_MAX; spin++) if (tryLock(words, index)) return true;
+  if (!hasWaited) return false;
+  return Atomics.compareExchange(words, index, State.HandedOver, State.WaitedFor) === State.HandedOver;
 }
 
 /** Waits for a lock to be released, for so long at most, without taking it. */

@@ -29,7 +29,7 @@ function start(words: Int32Array, script: string): Promise<unknown> {
     import { threadId, workerData } from 'node:worker_threads';
     const lock = await import(${JSON.stringify(module)});
     const words = new Int32Array(workerData);
-    const { acquireLock, acquireLockWithin, awaitLock, awaitUnlock, releaseLock, tryLock, tryLockAfterWait } = lock;
+    const { acquireLock, acquireLockSoon, acquireLockWithin, awaitLock, awaitUnlock, releaseLock, tryLock } = lock;
     ${script}`;
   const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
   const thread = new Worker(url, { workerData: words.buffer });
@@ -52,7 +52,7 @@ t.test('threads that take it in every way exclude each other', async (t) => {
       else if (way === 1) isHeld = tryLock(words, ${LOCK}) || awaitLock(words, ${LOCK}, () => true);
       else if (way === 2) {
         for (let hasWaited = false; ; hasWaited = true) {
-          if (hasWaited ? tryLockAfterWait(words, ${LOCK}) : tryLock(words, ${LOCK})) break;
+          if (acquireLockSoon(words, ${LOCK}, hasWaited)) break;
           awaitUnlock(words, ${LOCK}, 10);
         }
       } else acquireLock(words, ${LOCK});

@@ -4,19 +4,17 @@ import type { CommandContext } from '../../execution/context.js';
 import { OUT_OF_MEMORY } from '../../execution/errors.js';
 import type { KnownScript } from '../../execution/scripts/known-scripts.js';
 import { SHA_DIGITS } from '../../execution/scripts/known-scripts.js';
-import type { Handler } from '../../execution/table/command-table.js';
+import { FIRST_SCRIPT_KEY, type Handler } from '../../execution/table/command-table.js';
 import { whyWritesAreStopped } from '../../execution/write-stops.js';
 import { ScriptFlag } from '../../scripting/flags.js';
 
 const NO_SCRIPT = 'NOSCRIPT No matching script. Please use EVAL.';
-/** Arguments before the first key. */
-const FIRST_KEY = 3;
 
 /** The number of keys that an argument gives; -1 after an error reply. */
 function readKeyCount(context: CommandContext, notANumber: string): number {
   const { reply, number } = context;
   if (!context.integer(2, notANumber)) return -1;
-  if (number.value > context.argCount - FIRST_KEY) {
+  if (number.value > context.argCount - FIRST_SCRIPT_KEY) {
     reply.error("ERR Number of keys can't be greater than number of args");
     return -1;
   }

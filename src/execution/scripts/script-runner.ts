@@ -28,7 +28,14 @@ import { NO_CONNECTION } from '../no-connection.js';
 import type { ReadTracking } from '../read-tracking.js';
 import { CommandRequest, NO_REQUEST } from '../request.js';
 import { Session } from '../session.js';
-import { type Command, CommandFlag, CommandTrait, isQuick, onlyKey } from '../table/command-table.js';
+import {
+  type Command,
+  CommandFlag,
+  CommandTrait,
+  FIRST_SCRIPT_KEY,
+  isQuick,
+  onlyKey,
+} from '../table/command-table.js';
 import { MAY_WRITE } from '../transactions.js';
 import { whyWritesAreStopped } from '../write-stops.js';
 import { type KnownFunction, KnownFunctions } from './known-functions.js';
@@ -221,7 +228,7 @@ export class ScriptRunner implements ScriptHost {
     hold.begin(call.needs, this.isInTransaction);
     for (;;) {
       if (holdsLocks) {
-        hold.lock(request, request.start + FIRST_KEY, call.keyCount);
+        hold.lock(request, request.start + FIRST_SCRIPT_KEY, call.keyCount);
         if (this.executor.isHeldBack(command)) {
           hold.release();
           return;
@@ -270,9 +277,9 @@ export class ScriptRunner implements ScriptHost {
     const { args } = this;
     args.bytes = request.bytes;
     args.pairs = request.pairs;
-    args.start = request.start + FIRST_KEY;
+    args.start = request.start + FIRST_SCRIPT_KEY;
     args.keyCount = call.keyCount;
-    args.argCount = request.count - FIRST_KEY - call.keyCount;
+    args.argCount = request.count - FIRST_SCRIPT_KEY - call.keyCount;
     const { protocol } = callerReply;
     const hasReplied =
       call.script === null
@@ -593,9 +600,6 @@ export class ScriptRunner implements ScriptHost {
     this.journal.isMuted = (flags & JOURNAL_FLAG) === 0;
   }
 }
-
-/** The first key's place in EVAL and FCALL, behind the number of keys. */
-const FIRST_KEY = 3;
 
 function isCompatible(flags: number): boolean {
   return (flags & ScriptFlag.Compatible) !== 0;

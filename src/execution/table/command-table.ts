@@ -11,6 +11,9 @@ import { isNewerCommand } from './missing-commands.js';
 
 export type Handler = (context: CommandContext) => void;
 
+/** The argument of EVAL and FCALL that is their first key; the one before it says how many there are. */
+export const FIRST_SCRIPT_KEY = 3;
+
 export const enum CommandFlag {
   Write = 1 << 0,
   Readonly = 1 << 1,
