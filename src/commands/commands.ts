@@ -21,7 +21,7 @@ import { objectHandlers } from './keys/object.js';
 import { sortHandlers } from './keys/sort.js';
 import { blockingListHandlers, blockingLists } from './lists/blocking-lists.js';
 import { listHandlers } from './lists/lists.js';
-import { moveManyHandlers } from './lists/move-many.js';
+import { blockingMoves, moveManyHandlers } from './lists/move-many.js';
 import { pubsubHandlers } from './pubsub/pubsub.js';
 import { replicationHandlers } from './replication/replication.js';
 import { evalHandlers } from './scripting/eval.js';
@@ -118,7 +118,7 @@ export function createCommandTable(
       ...functionHandlers,
     },
     container,
-    { ...blockingLists, ...blockingSortedSets, ...blockingStreams },
+    { ...blockingLists, ...blockingMoves, ...blockingSortedSets, ...blockingStreams },
   );
   for (const [from, to] of renamed) {
     // A command of Redis that does not exist here needs no renaming.

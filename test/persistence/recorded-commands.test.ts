@@ -80,6 +80,7 @@ const OWN: Family = {
       (v) => [v.pick(['ZUNIONSTORE', 'ZINTERSTORE']), v.key(), '2', v.key(), v.key(), 'AGGREGATE', 'COUNT'],
     ],
     [2, (v) => ['HSETEX', v.key(), v.pick(['NX', 'XX']), 'FIELDS', '1', 'f', v.value()]],
+    [1, (v) => ['BLMOVEM', v.key(), v.key(), side(v), side(v), '0.001', ...moveOptions(v)]],
     [3, (v) => ['LMOVEM', v.key(), v.key(), side(v), side(v), ...moveOptions(v)]],
     [2, () => ['MULTI']],
     [3, () => ['EXEC']],

@@ -77,14 +77,17 @@ t.test('no element is lost or given twice, and nobody waits for ever', async (t)
       try {
         for (let count = random.between(1, 20); count > 0 && arePushing; count--) {
           const timeout = random.pick(['0.02', '0.5']);
-          client.send(
-            'BLMOVE',
-            random.pick(QUEUES),
-            random.pick(DONE),
-            'LEFT',
-            random.pick(['LEFT', 'RIGHT']),
-            timeout,
-          );
+          const ends = ['LEFT', random.pick(['LEFT', 'RIGHT'])];
+          const move = [random.pick(QUEUES), random.pick(DONE), ...ends, timeout];
+          if (random.chance(0.5)) client.send('BLMOVE', ...move);
+          else
+            client.send(
+              'BLMOVEM',
+              ...move,
+              random.pick(['COUNT', 'EXACTLY']),
+              3,
+              random.pick(['OBO', 'BULK']),
+            );
           if (random.chance(0.1)) break;
           await client.read();
         }

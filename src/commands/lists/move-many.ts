@@ -1,13 +1,15 @@
 /**
- * LMOVEM: moves several elements from an end of a list to an end of another, or of the same one. They are copied, added
- * to the destination, and only then taken from the source.
+ * LMOVEM and BLMOVEM: move several elements from an end of a list to an end of another, or of the same one. They are
+ * copied, added to the destination, and only then taken from the source.
  */
 
+import { type Blocking, readTimeout, waitForKeys } from '../../execution/blocking.js';
 import type { CommandContext } from '../../execution/context.js';
 import { recordKeyCommand, recordPop } from '../../execution/effects.js';
 import { OUT_OF_MEMORY, SYNTAX_ERROR } from '../../execution/errors.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { ValueType } from '../../keyspace/entry.js';
+import { WaitKind } from '../../keyspace/waiters.js';
 import { copyBytes } from '../../structures/copy.js';
 import type { ListValue } from '../../structures/list-value.js';
 import { elementsTaken, popEvent, pushEvent, readSide } from './lists.js';
@@ -18,7 +20,7 @@ const ELEMENT_ROOM_BYTES = 16;
 const LIST_ROOM_BYTES = 64 * 1024;
 
 /** How many elements are moved, and in which order they arrive. */
-export interface MoveRequest {
+interface MoveRequest {
   fromTail: boolean;
   toTail: boolean;
   count: number;
@@ -149,7 +151,7 @@ function moveAcross(context: CommandContext, request: MoveRequest): boolean {
  * Moves elements from the list that argument 1 names to the one that argument 2 names, and replies with them in the
  * order that they have there. Returns false, with nothing replied, if there are none, or fewer than EXACTLY demands.
  */
-export function moveMany(context: CommandContext, request: MoveRequest): boolean {
+function moveMany(context: CommandContext, request: MoveRequest): boolean {
   const { reply } = context;
   const source = context.writeCollection(1, ValueType.List);
   if (source < 0) return true;
@@ -175,8 +177,11 @@ export function moveMany(context: CommandContext, request: MoveRequest): boolean
   return true;
 }
 
-/** Reads the arguments from `first` on: none, or how many elements in which order. Null after replying an error. */
-export function readMoveRequest(context: CommandContext, first: number): MoveRequest | null {
+/**
+ * Reads the ends of both lists, and the arguments from `first` on: none, or how many elements in which order. Null after
+ * replying an error.
+ */
+function readMoveRequest(context: CommandContext, first: number): MoveRequest | null {
   const { reply, argCount } = context;
   const from = readSide(context, 3);
   const to = from < 0 ? -1 : readSide(context, 4);
@@ -205,6 +210,44 @@ function lmovem(context: CommandContext): void {
   else context.reply.array(0);
 }
 
+/** The first of BLMOVEM's arguments after the timeout. */
+const BLOCKING_FIRST = 6;
+
+/** COUNT waits for an element, EXACTLY for as many as it demands. */
+function blmovem(context: CommandContext): void {
+  const request = readMoveRequest(context, BLOCKING_FIRST);
+  const timeoutMs = request === null ? -1 : readTimeout(context, BLOCKING_FIRST - 1);
+  if (request === null || timeoutMs < 0 || moveMany(context, request)) return;
+  if (!waitForKeys(context, 1, 1, timeoutMs)) context.reply.nullArray();
+}
+
+/** The request of a client that waits; it has been read without an error before. */
+function waitingRequest(context: CommandContext): MoveRequest {
+  const request = readMoveRequest(context, BLOCKING_FIRST);
+  if (request === null) throw new Error('a client waits with a request that is wrong');
+  return request;
+}
+
+function hasEnough(context: CommandContext): boolean {
+  const { isExact, count } = waitingRequest(context);
+  const source = context.writeCollection(1, ValueType.List);
+  return !isExact || context.shard.lists.count(source) >= count;
+}
+
 export const moveManyHandlers: Readonly<Record<string, Handler>> = {
+  BLMOVEM: blmovem,
   LMOVEM: lmovem,
+};
+
+/** How clients that wait are served. */
+export const blockingMoves: Readonly<Record<string, Blocking>> = {
+  BLMOVEM: {
+    kind: WaitKind.List,
+    type: ValueType.List,
+    destination: 2,
+    isReady: hasEnough,
+    serve: (context) => {
+      if (!moveMany(context, waitingRequest(context))) throw new Error('a client is served too early');
+    },
+  },
 };

@@ -289,6 +289,9 @@ hvals key@0
   O(N), N: fields of the hash
 blmove source@0 destination@1 wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT) timeout:double
   Moves an element from one list to another, and waits for one if there is none
+blmovem source@0 destination@1 wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT) timeout:double how-many{selector(COUNT=count:integer|EXACTLY=exactly:integer) ordering(OBO|BULK)}?
+  Moves elements from an end of a list to an end of another, and waits until there are enough
+  O(N), N: elements moved
 blmpop timeout:double numkeys:integer key@0* where(LEFT|RIGHT) COUNT=count:integer?
   Takes elements from the first list that has any, and waits if all are empty
   O(N+M), N: keys, M: elements returned

@@ -148,6 +148,7 @@ export const COMMAND_ROWS: readonly CommandRow[] = [
   ['HVALS', 'hash', '2.0.0', 2, 'readonly', 'hash', ['RO ACCESS | index 1 | range 0 1 0'], 'nondeterministic_output_order'],
   // list
   ['BLMOVE', 'list', '6.2.0', 6, 'blocking noscript denyoom write', 'list', ['RW ACCESS DELETE | index 1 | range 0 1 0', 'RW INSERT | index 2 | range 0 1 0']],
+  ['BLMOVEM', 'list', '8.10.0', -6, 'blocking write denyoom', 'list', ['RW ACCESS DELETE | index 1 | range 0 1 0', 'RW INSERT | index 2 | range 0 1 0']],
   ['BLMPOP', 'list', '7.0.0', -5, 'blocking write', 'list', ['RW ACCESS DELETE | index 2 | keynum 0 1 1']],
   ['BLPOP', 'list', '2.0.0', -3, 'blocking noscript write', 'list', ['RW ACCESS DELETE | index 1 | range -2 1 0']],
   ['BRPOP', 'list', '2.0.0', -3, 'blocking noscript write', 'list', ['RW ACCESS DELETE | index 1 | range -2 1 0']],

@@ -75,6 +75,16 @@ withServer('every way for a key to become ready', async (t, server) => {
     ['LMOVE', list, (client) => client.multi().rpush('a', 'x').lmove('a', 'q', 'LEFT', 'LEFT').exec()],
     ['RPOPLPUSH', list, (client) => client.multi().rpush('a', 'x').rpoplpush('a', 'q').exec()],
     ['BLMOVE', list, (client) => client.multi().rpush('a', 'x').blmove('a', 'q', 'LEFT', 'LEFT', 0).exec()],
+    [
+      'BLMOVEM',
+      list,
+      (client) => client.multi().rpush('a', 'x').call('BLMOVEM', 'a', 'q', 'LEFT', 'LEFT', '0').exec(),
+    ],
+    [
+      'LMOVEM',
+      list,
+      (client) => client.multi().rpush('a', 'x').call('LMOVEM', 'a', 'q', 'LEFT', 'LEFT').exec(),
+    ],
     ['the wrong type goes', list, (client) => client.multi().set('q', 'x').del('q').rpush('q', 'x').exec()],
     ['ZADD', sortedSet, (client) => client.zadd('q', 1, 'x')],
     ['ZINCRBY', sortedSet, (client) => client.zincrby('q', 1, 'x')],
@@ -160,6 +170,51 @@ withServer('a destination of the wrong type is an error and takes nothing', asyn
   t.match(await control.info('errorstats'), /errorstat_WRONGTYPE:count=1/);
 });
 
+withServer('BLMOVEM waits for an element, or with EXACTLY for all that it demands', async (t, server) => {
+  const control = server.client();
+  const request = ['q', 'target', 'LEFT', 'LEFT', '0'];
+  await control.rpush('q', '1', '2');
+  const three = await blocked(server, 1, 'BLMOVEM', ...request, 'EXACTLY', 3, 'BULK');
+  const four = await blocked(server, 2, 'BLMOVEM', ...request, 'EXACTLY', 4, 'OBO');
+  t.same(await control.lrange('q', 0, -1), ['1', '2'], 'nothing is moved before');
+  await control.lpop('q');
+  await control.rpush('q', '3');
+  t.match(await control.info('clients'), /blocked_clients:2\r/);
+  await control.rpush('q', '4', '5', '6', '7', '8', '9');
+  t.equal(await textOf(three), '*3\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n', 'who waits longest');
+  t.equal(await textOf(four), '*4\r\n$1\r\n8\r\n$1\r\n7\r\n$1\r\n6\r\n$1\r\n5\r\n', 'one by one');
+  t.same(await control.lrange('q', 0, -1), ['9']);
+  t.same(await control.lrange('target', 0, -1), ['8', '7', '6', '5', '2', '3', '4']);
+  const impatient = await server.rawClient();
+  t.equal(
+    await impatient.text('BLMOVEM', 'q', 'r', 'LEFT', 'LEFT', '0.01', 'EXACTLY', '2', 'OBO'),
+    '*-1\r\n',
+  );
+  await control.del('q');
+  const some = await blocked(server, 1, 'BLMOVEM', ...request, 'COUNT', 5, 'BULK');
+  const one = await blocked(server, 2, 'BLMOVEM', ...request);
+  await control.rpush('q', 'a', 'b');
+  t.equal(await textOf(some), '*2\r\n$1\r\na\r\n$1\r\nb\r\n');
+  await control.rpush('q', 'c', 'd');
+  t.equal(await textOf(one), '*1\r\n$1\r\nc\r\n');
+});
+
+withServer('who waits for many elements does not hold up who waits for one', async (t, server) => {
+  const control = server.client();
+  const many = await blocked(server, 1, 'BLMOVEM', 'q', 'r', 'LEFT', 'RIGHT', 0, 'EXACTLY', 3, 'BULK');
+  const one = await blocked(server, 2, 'BLPOP', 'q', 0);
+  const itself = await blocked(server, 3, 'BLMOVEM', 'q', 'q', 'RIGHT', 'LEFT', 0, 'EXACTLY', 2, 'OBO');
+  await control.rpush('q', '1', '2');
+  t.match(await textOf(one), /1/);
+  await control.rpush('q', '3');
+  t.equal(await textOf(itself), '*2\r\n$1\r\n2\r\n$1\r\n3\r\n');
+  t.same(await control.lrange('q', 0, -1), ['2', '3']);
+  await control.set('r', 'a string');
+  await control.rpush('q', '4');
+  t.match(await textOf(many), /^-WRONGTYPE/);
+  t.equal(await control.llen('q'), 3);
+});
+
 withServer('transactions do not wait', async (t, server) => {
   const control = server.client();
   const results = await control
@@ -169,10 +224,12 @@ withServer('transactions do not wait', async (t, server) => {
     .call('BLMPOP', '0', '1', 'a', 'LEFT')
     .call('XREAD', 'BLOCK', '0', 'STREAMS', 'a', '$')
     .blmove('a', 'b', 'LEFT', 'LEFT', 0)
+    .call('BLMOVEM', 'a', 'b', 'LEFT', 'LEFT', '0')
+    .call('BLMOVEM', 'a', 'b', 'LEFT', 'LEFT', '0', 'EXACTLY', '1', 'OBO')
     .exec();
   t.same(
     results!.map(([, value]) => value),
-    [null, null, null, null, null],
+    [null, null, null, null, null, null, null],
   );
 });
 

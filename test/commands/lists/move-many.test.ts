@@ -94,8 +94,23 @@ onServers('replies and errors', async (t, server) => {
     ['LEFT', 'RIGHT', 'COUNT', '1', 'OBO', 'x'],
   ]) {
     t.equal(await run('other', 'list', ...rest), '-ERR syntax error\r\n', rest.join(' '));
+    if (rest.length === 2) continue;
+    const waiting = ['LEFT', 'RIGHT', '0', ...rest.slice(2)];
+    t.equal(
+      await client.text('BLMOVEM', 'other', 'list', ...waiting),
+      '-ERR syntax error\r\n',
+      waiting.join(' '),
+    );
   }
+  t.match(await client.text('BLMOVEM', 'other', 'list', 'LEFT', 'LEFT'), /^-ERR wrong number of arguments/);
+  t.equal(
+    await client.text('BLMOVEM', 'other', 'list', 'LEFT', 'LEFT', 'COUNT', '1', 'OBO'),
+    '-ERR syntax error\r\n',
+  );
+  t.match(await client.text('BLMOVEM', 'other', 'list', 'LEFT', 'LEFT', 'x'), /^-ERR timeout is not a float/);
+  t.match(await client.text('BLMOVEM', 'other', 'list', 'LEFT', 'LEFT', '-1'), /^-ERR timeout is negative/);
   await client.command('SET', 'string', 'x');
+  t.match(await client.text('BLMOVEM', 'string', 'other', 'LEFT', 'LEFT', '0'), /^-WRONGTYPE/);
   t.match(await run('string', 'other', 'LEFT', 'LEFT'), /^-WRONGTYPE/);
   t.match(await run('other', 'string', 'LEFT', 'LEFT'), /^-WRONGTYPE/);
   t.equal(await run('nosuch', 'string', 'LEFT', 'LEFT'), '*0\r\n');
