@@ -226,7 +226,7 @@ export class Executor {
       reply.spilledBytes === 0 &&
       this.isSimple(index)
     );
-    keyspace.endStretch(shard, argumentsDone);
+    keyspace.endStretch(shard, 0);
     return index;
   }
 
@@ -375,11 +375,11 @@ export class Executor {
     context.command = command;
     context.session.lastCommandId = command.id;
     if (!timer.isEachTimed && isQuick(command, context.argCount)) {
-      if (!this.runLocked(command, heedsPause)) return false;
+      if (!this.runLocked(command, heedsPause, 0)) return false;
       if (context.session.postponed === null) timer.countQuick(command);
     } else {
       const startedAt = timer.beginTimed();
-      const hasRun = this.runLocked(command, heedsPause);
+      const hasRun = this.runLocked(command, heedsPause, startedAt);
       const milliseconds = timer.endTimed(startedAt);
       timer.leaveOut(milliseconds);
       if (!hasRun) return false;
@@ -396,13 +396,18 @@ export class Executor {
     return true;
   }
 
+  /** Whether nothing that a command is followed by, the slow log and MONITOR, could wait while a lock is kept. */
+  private get mayKeepLock(): boolean {
+    return this.control.monitorCount === 0 && !this.timer.isLogFine;
+  }
+
   private feedMonitors(command: Command): void {
     const { context } = this;
     if ((command.flags & UNMONITORED_FLAGS) === 0) context.services.monitors.append(context, command);
   }
 
   /** Locks what the command needs, calls its handler, ends the hold. Returns false, with nothing done, as `run`. */
-  private runLocked(command: Command, heedsPause: boolean): boolean {
+  private runLocked(command: Command, heedsPause: boolean, startedAtMs: number): boolean {
     const { context, locks } = this;
     const { keyspace } = context;
     const key = onlyKey(command, context.argCount);
@@ -417,7 +422,8 @@ export class Executor {
       command.handler(context);
       this.settle();
       if (context.session.tracking !== null) this.readTracking.note(command);
-      keyspace.endHold(shard, true);
+      if (this.mayKeepLock) keyspace.endStretch(shard, startedAtMs);
+      else keyspace.endHold(shard, true);
       return true;
     }
     if ((command.traits & CommandTrait.RunsScript) !== 0) {

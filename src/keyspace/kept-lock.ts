@@ -13,15 +13,14 @@
 import type { LockOrder } from '../memory/lock-order.js';
 import type { Shard } from './shard.js';
 
-/** How often a lock is kept before other threads get it, and how many arguments the commands may have in all. */
-const KEEPS_MAX = 16;
-const ARGUMENTS_MAX = 2048;
+/** Other threads get the lock after so long. */
+const KEEP_MS_MAX = 0.2;
 
 export class KeptLock {
   private readonly order: LockOrder | null;
   private shard: Shard | null = null;
-  private keeps = 0;
-  private argumentsDone = 0;
+  /** When the commands began for which the lock has been kept, in ms of the monotonic clock; 0 if it was not kept. */
+  private sinceMs = 0;
 
   /** `order`: has the right that scripts may keep (lock-order.ts); `letGo` releases it too. */
   constructor(order: LockOrder | null = null) {
@@ -34,24 +33,28 @@ export class KeptLock {
     if (shard === null) return false;
     this.shard = null;
     if (shard === wanted) return true;
-    this.startAnew();
+    this.sinceMs = 0;
     shard.unlock();
     return false;
   }
 
   /**
-   * Keeps the lock of `shard` if another thread waits for it and the limits allow it; otherwise releases it.
-   * `argumentCount`: arguments of the commands that have just run under the lock.
+   * Keeps the lock of `shard` if another thread waits for it, but not for long; otherwise releases it. `startedAtMs`: when
+   * the command began that has just run under the lock; 0 if that is not known, for quick ones.
    */
-  keepOrRelease(shard: Shard, argumentCount: number): void {
-    this.argumentsDone += argumentCount;
-    if (shard.isWaitedFor && this.keeps < KEEPS_MAX && this.argumentsDone < ARGUMENTS_MAX) {
-      this.keeps++;
+  keepOrRelease(shard: Shard, startedAtMs: number): void {
+    if (shard.isWaitedFor && this.isTimeLeft(startedAtMs)) {
       this.shard = shard;
     } else {
-      this.startAnew();
+      this.sinceMs = 0;
       shard.unlock();
     }
+  }
+
+  private isTimeLeft(startedAtMs: number): boolean {
+    const nowMs = performance.now();
+    if (this.sinceMs === 0) this.sinceMs = startedAtMs > 0 ? startedAtMs : nowMs;
+    return nowMs - this.sinceMs < KEEP_MS_MAX;
   }
 
   /** Releases the kept right and the kept lock, if any. */
@@ -63,14 +66,9 @@ export class KeptLock {
   /** Releases the lock that is kept, if there is one, but not the right. */
   letLockGo(): void {
     const { shard } = this;
-    this.startAnew();
+    this.sinceMs = 0;
     if (shard === null) return;
     this.shard = null;
     shard.unlock();
-  }
-
-  private startAnew(): void {
-    this.keeps = 0;
-    this.argumentsDone = 0;
   }
 }

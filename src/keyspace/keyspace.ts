@@ -428,15 +428,15 @@ export class Keyspace {
     this.afterRelease();
   }
 
-  /** Like `endHold`, for a stretch of commands with so many arguments: the lock may be kept for the next commands. */
-  endStretch(shard: Shard, argumentCount: number): void {
+  /** Like `endHold`, for commands that began at `startedAtMs` (0: not known): the lock may be kept for the next ones. */
+  endStretch(shard: Shard, startedAtMs: number): void {
     this.beforeRelease(true, null, shard);
     this.publishIfMoved(shard);
     if (this.gate.hasNotices) {
       shard.unlock();
       this.afterRelease();
     } else {
-      this.keptLock.keepOrRelease(shard, argumentCount);
+      this.keptLock.keepOrRelease(shard, startedAtMs);
     }
   }
 
