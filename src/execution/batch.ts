@@ -59,7 +59,7 @@ export class Batch {
       }
       lookAhead.prepare(index, bytes, view, parser);
     }
-    if (end - first >= LOOK_AHEAD_COMMANDS_MIN) lookAhead.run(first, end, database);
+    if (end - first >= LOOK_AHEAD_COMMANDS_MIN) lookAhead.run(database);
   }
 
   /** Whether a command has the same name as the one before it, as is common in pipelines. */

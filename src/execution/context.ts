@@ -139,6 +139,7 @@ export class CommandContext implements KeyName {
     this.request = request;
     this.knownKeyOffset = -1;
     this.knownSlot = 0;
+    this.locks.keys.clear();
   }
 
   /** An argument as text (UTF-8). Allocates: for options and names, not for keys and values. */
@@ -194,6 +195,13 @@ export class CommandContext implements KeyName {
     if (offset === this.knownKeyOffset) {
       this.hash = this.knownHash;
       this.shard = this.knownShard;
+      return;
+    }
+    const { keys } = this.locks;
+    const known = keys.take(offset);
+    if (known >= 0) {
+      this.hash = keys.hashes[known];
+      this.shard = keys.shards[known];
       return;
     }
     this.hash = hashBytes(this.view, offset, length);

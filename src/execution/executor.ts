@@ -439,8 +439,7 @@ export class Executor {
       this.journal.forget();
       return true;
     }
-    locks.markKeys(command, context.request);
-    locks.lock();
+    locks.lockFor(command, context.request, context.session.database);
     const isPaused = heedsPause && this.hasPauseBegun;
     if (!isPaused) {
       command.handler(context);
@@ -483,7 +482,7 @@ export class Executor {
     try {
       for (const { shard } of session.watched) locks.mark(shard);
       for (const queued of queue) locks.markKeys(queued.command, queued.request);
-      locks.lock();
+      locks.lock(session.database);
     } catch (error) {
       if (takesRight) this.lockOrder.keepOrReleaseRight();
       throw error;

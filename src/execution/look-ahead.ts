@@ -1,12 +1,7 @@
 /**
- * Prefetching in plain TypeScript. Before the commands of a batch run, all their keys are hashed, then all the lines
- * of tables that these lead to are read, then all entries, then what the values of collections refer to. The loads of
- * a loop do not depend on each other, so the processor overlaps their cache misses; the commands then find their
- * lines in the cache.
- *
- * That is done without locks: what is read may be in the middle of a change and is only ever a hint. Commands on the
- * members of one collection have their members' records read in the same way, once its lock is held, and the nodes of
- * the tree that keeps the order of a sorted set.
+ * What the commands of a batch will need is read before the first one runs (key-hints.ts). Commands on the members of
+ * one collection have their members' records read in the same way, once its lock is held, and the nodes of the tree that
+ * keeps the order of a sorted set.
  */
 
 import { entryType, ValueType } from '../keyspace/entry.js';
@@ -15,14 +10,9 @@ import type { Shard } from '../keyspace/shard.js';
 import { hashBytes, keySlot } from '../memory/hash.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
 import { equalBytes } from '../structures/copy.js';
+import { KeyHints } from './key-hints.js';
 import { type Command, CommandTrait, FIRST_SCRIPT_KEY, onlyKey, PopEnd } from './table/command-table.js';
 
-const LINE_BYTES = 64;
-/** A value with a larger first word is hardly a packed list: the word is probably not its length. */
-const PACKED_BYTES_MAX = 4096;
-/** A shorter list has no fingerprints (structures/keyed-list.ts); of a longer one, those of 32 keys are prefetched. */
-const INDEXED_BYTES_MIN = 200;
-const INDEX_WORDS = 8;
 const ZERO = 0x30;
 
 export class LookAhead {
@@ -37,8 +27,8 @@ export class LookAhead {
   /** 1 for a command with the same key as the one before it. */
   readonly repeatsKey = new Uint8Array(MAX_BATCH_COMMANDS);
   private first = 0;
-  /** Number of commands whose key differs from that of the command before. */
-  private newKeys = 0;
+  /** The keys that differ from that of the command before. */
+  private readonly newKeys: KeyHints;
   private readonly memberHashes = new Int32Array(MAX_BATCH_COMMANDS);
   private readonly lines = new Int32Array(MAX_BATCH_COMMANDS);
   private readonly records = new Int32Array(MAX_BATCH_COMMANDS);
@@ -49,13 +39,14 @@ export class LookAhead {
   constructor(keyspace: Keyspace, commands: readonly (Command | null)[]) {
     this.keyspace = keyspace;
     this.commands = commands;
+    this.newKeys = new KeyHints(MAX_BATCH_COMMANDS, keyspace.shards[0]);
     this.shards = new Array(MAX_BATCH_COMMANDS).fill(keyspace.shards[0]);
   }
 
   /** Begins a batch, whose first command is `first`. */
   begin(first: number): void {
     this.first = first;
-    this.newKeys = 0;
+    this.newKeys.clear();
   }
 
   /** Hashes the key of a command of the batch, if it has exactly one or runs a script, and finds its shard. */
@@ -85,9 +76,11 @@ export class LookAhead {
       this.repeatsKey[index] = 1;
       return;
     }
-    this.newKeys++;
-    hashes[index] = hashBytes(view, offset, length);
-    shards[index] = keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask];
+    const hash = hashBytes(view, offset, length);
+    const shard = keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask];
+    hashes[index] = hash;
+    shards[index] = shard;
+    this.newKeys.add(offset, hash, shard);
   }
 
   /** The argument that is the first key of a script; 0 if there is none. */
@@ -99,45 +92,9 @@ export class LookAhead {
     return bytes[parser.args[keyCount]] === ZERO ? 0 : FIRST_SCRIPT_KEY;
   }
 
-  /** Reads what the commands from `first` to `end` will need; they are prepared. */
-  run(first: number, end: number, database: number): void {
-    // With one key the loads depend on each other, so prefetching gains nothing.
-    if (this.newKeys <= 1) return;
-    const { shards, hashes, keyLengths, repeatsKey, lines, records } = this;
-    let { sink } = this;
-    for (let index = first; index < end; index++) {
-      const shard = shards[index];
-      const isNew = keyLengths[index] >= 0 && repeatsKey[index] === 0;
-      const line = isNew ? shard.dictionary.hintedLine(shard.root(database), hashes[index]) : 0;
-      lines[index] = line;
-      sink ^= shard.words[line];
-    }
-    for (let index = first; index < end; index++) {
-      records[index] =
-        lines[index] === 0 ? 0 : shards[index].dictionary.hintedRecord(lines[index], hashes[index]);
-    }
-    let hasCollections = false;
-    for (let index = first; index < end; index++) {
-      const value = shards[index].hintedValue(records[index]);
-      records[index] = value;
-      if (value !== 0) hasCollections = true;
-    }
-    if (hasCollections) {
-      for (let index = first; index < end; index++) {
-        lines[index] = records[index];
-        records[index] = shards[index].words[records[index]];
-      }
-      // Of each value that looks like a packed list, reads the end, where it grows, and the fingerprints before it.
-      for (let index = first; index < end; index++) {
-        const totalBytes = records[index];
-        if (totalBytes <= LINE_BYTES || totalBytes > PACKED_BYTES_MAX) continue;
-        const { words } = shards[index];
-        const list = lines[index];
-        sink ^= words[list + (totalBytes >> 2)];
-        if (totalBytes > INDEXED_BYTES_MIN && list > INDEX_WORDS) sink ^= words[list - INDEX_WORDS];
-      }
-    }
-    this.sink = sink;
+  /** Reads what the commands that are prepared will need. */
+  run(database: number): void {
+    this.newKeys.run(database);
   }
 
   /**

@@ -6,11 +6,14 @@
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { ShardSet } from '../keyspace/shard-set.js';
-import { keySlot } from '../memory/hash.js';
+import { hashBytes, keySlot } from '../memory/hash.js';
+import { KeyHints } from './key-hints.js';
 import { KeyPositions } from './key-positions.js';
 import type { CommandRequest } from './request.js';
 import { type Command, CommandTrait } from './table/command-table.js';
 
+/** So many keys are read ahead. */
+const HINTS_MAX = 1024;
 const LOCKS_BEFORE = CommandTrait.AllShards | CommandTrait.LocksAll;
 
 export class ShardLocks {
@@ -19,10 +22,13 @@ export class ShardLocks {
   /** The shards that are marked, or locked. */
   private readonly marked: ShardSet;
   private isLocked = false;
+  /** The keys of the commands that are marked; after `lockFor` those of the one that runs. */
+  readonly keys: KeyHints;
 
   constructor(keyspace: Keyspace) {
     this.keyspace = keyspace;
     this.marked = new ShardSet(keyspace.shards.length);
+    this.keys = new KeyHints(HINTS_MAX, keyspace.shards[0]);
   }
 
   /** Whether the locks are held. */
@@ -40,7 +46,7 @@ export class ShardLocks {
 
   /** Marks the shards of all keys that a command works on, whether its request names them or not. */
   markKeys(command: Command, request: CommandRequest): void {
-    const { keyPositions, marked, keyspace } = this;
+    const { keyPositions, marked, keyspace, keys } = this;
     if ((command.traits & LOCKS_BEFORE) !== 0) {
       this.markAll();
       return;
@@ -52,17 +58,37 @@ export class ShardLocks {
     }
     for (let index = 0; index < keyPositions.count; index++) {
       const argument = keyPositions.indices[index];
-      const slot = keySlot(request.bytes, request.offset(argument), request.length(argument));
-      marked.add(slot & keyspace.shardMask);
+      const offset = request.offset(argument);
+      const length = request.length(argument);
+      const shard = keyspace.shards[keySlot(request.bytes, offset, length) & keyspace.shardMask];
+      marked.add(shard.index);
+      keys.add(offset, hashBytes(request.view, offset, length), shard);
     }
   }
 
-  /** Takes the locks of all marked shards. Throws `ScriptRunsLong`, with none of them held or marked. */
-  lock(): void {
+  /** Marks the shards of a command's keys and takes their locks, as `lock`. Its keys are not hashed again. */
+  lockFor(command: Command, request: CommandRequest, database: number): void {
+    this.markKeys(command, request);
+    this.keys.run(database);
+    this.take();
+  }
+
+  /**
+   * Takes the locks of all marked shards; most keys are of this database. Throws `ScriptRunsLong`, with none of them held or
+   * marked.
+   */
+  lock(database: number): void {
+    this.keys.run(database);
+    this.keys.clear();
+    this.take();
+  }
+
+  private take(): void {
     if (this.isLocked) throw new Error('the locks of another command are held');
     try {
       this.keyspace.lockSet(this.marked);
     } catch (error) {
+      this.keys.clear();
       this.marked.clear();
       throw error;
     }
@@ -109,6 +135,7 @@ export class ShardLocks {
   /** Ends the hold. What was recorded is committed to the journal as a whole. */
   release(): void {
     const { marked, keyspace } = this;
+    this.keys.clear();
     keyspace.endHolds(marked);
     marked.clear();
     this.isLocked = false;

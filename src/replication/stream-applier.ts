@@ -173,7 +173,7 @@ export class StreamApplier {
     const { batch, context, parser } = this;
     const { ready } = context.keyspace.gate;
     for (let index = first; index < end; index++) context.locks.mark(batch.lookAhead.shards[index]);
-    context.locks.lock();
+    context.locks.lock(this.session.database);
     let index = first;
     do {
       batch.select(index);
@@ -203,8 +203,8 @@ export class StreamApplier {
       return;
     }
     const command = this.resolve(found);
-    if (command !== null) context.locks.markKeys(command, context.request);
-    context.locks.lock();
+    if (command === null) context.locks.lock(this.session.database);
+    else context.locks.lockFor(command, context.request, this.session.database);
     if (command !== null) this.call(command);
     this.record(this.bytes, this.view, start, end - start, !this.isForFile(command));
     context.locks.release();
@@ -217,7 +217,7 @@ export class StreamApplier {
     this.queue = null;
     this.queuedBytes = [];
     for (const { command, request } of queue) context.locks.markKeys(command, request);
-    context.locks.lock();
+    context.locks.lock(this.session.database);
     for (const { command, request } of queue) {
       context.select(request);
       this.call(command);

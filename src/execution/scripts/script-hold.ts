@@ -70,7 +70,7 @@ export class ScriptHold {
       if (needs.hasShards) for (const index of needs.takeShards()) locks.mark(keyspace.shards[index]);
     }
     try {
-      locks.lock();
+      locks.lock(0);
     } catch (error) {
       this.dropRight();
       throw error;
