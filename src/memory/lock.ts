@@ -23,7 +23,8 @@ const enum State {
   HandedOver = 4,
 }
 
-const SPINS_MAX = 200;
+/** Some microseconds: as long as most commands on several keys hold their locks, and less than a sleep costs. */
+const SPINS_MAX = 1000;
 
 /** This thread's waits for locks since it was started: how often, how many sleeps, and the time asleep. */
 export const lockWaits = { contended: 0, sleeps: 0, sleepMs: 0 };

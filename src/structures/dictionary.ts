@@ -340,7 +340,7 @@ export abstract class Dictionary {
     const depth = isEmpty ? 0 : words[root + DictionaryRoot.Depth];
     const records = isEmpty ? count : count + words[root + DictionaryRoot.Count];
     // Segments are of different depths: some are two levels deeper than they would be on average.
-    const depthMax = Math.max(depth, Math.ceil(Math.log2(records / SEGMENT_RECORDS_EXPECTED + 1)) + 1) + 1;
+    const depthMax = Math.max(depth, 33 - Math.clz32(Math.ceil(records / SEGMENT_RECORDS_EXPECTED))) + 1;
     return segments + (8 << Math.min(depthMax, DEPTH_MAX));
   }
 
