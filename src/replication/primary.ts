@@ -413,6 +413,8 @@ export class Primary implements ReplicaEvents {
       log(`Connection with replica ${replica.name} lost.`, 'warning');
     const { sync } = this;
     if (sync?.pipe != null && sync.replicas.every(({ isClosed }) => isClosed)) sync.pipe.destroy();
+    // What only this replica still needed.
+    this.trim();
     this.publish();
     this.onAck();
   }
@@ -457,7 +459,7 @@ export class Primary implements ReplicaEvents {
     const bytes = Math.min(backlog.keptBytes, this.backlogBytes);
     figures[ReplicationFigure.BacklogBytes] = bytes;
     figures[ReplicationFigure.BacklogStart] = state.isBacklogOn ? state.offsetAt(backlog.end - bytes) + 1 : 0;
-    figures[ReplicationFigure.BufferBytes] = Math.max(0, backlog.keptBytes - bytes);
+    figures[ReplicationFigure.BufferBytes] = this.replicas.size > 0 ? backlog.keptBytes - bytes : 0;
   }
 
   /** Appends a command that is no change to the stream. */

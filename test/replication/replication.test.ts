@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { Random } from '../tools/random.js';
 import { skipWithoutRedis, TestServer } from '../tools/server.js';
@@ -191,6 +192,48 @@ t.test('a shutdown tells which replicas lack something', async (t) => {
     /Lagging replica 127\.0\.0\.1:\d+ reported offset \d+ behind master, lag=\d+, state=online\./,
   );
   t.match(primary.output(), '0 of 1 replicas are in sync when shutting down.');
+});
+
+t.test('what a replica needs that does not keep up is counted, but no key is evicted for it', async (t) => {
+  const primary = await start('damselfly');
+  const replica = await start('damselfly');
+  t.teardown(() => Promise.all([primary.stop(), replica.stop('SIGKILL')]));
+  const client = primary.client();
+  await follow(replica.client(), primary);
+  await untilCaughtUp(client, replica.client());
+  const memory = async () => {
+    const fields = await info(client, 'memory');
+    const field = (name: string) => Number(fields.get(name));
+    return {
+      used: field('used_memory'),
+      counted: field('used_memory') - field('mem_not_counted_for_evict'),
+      backlog: field('mem_replication_backlog'),
+      replicas: field('mem_clients_slaves'),
+      replication: field('mem_total_replication_buffers'),
+    };
+  };
+  await client.config('SET', 'repl-backlog-size', '16kb');
+  await client.config('SET', 'maxmemory-policy', 'allkeys-random');
+  for (let key = 0; key < 50; key++) await client.setrange(`key:${key}`, 100_000, 'x');
+  const before = await memory();
+  await client.config('SET', 'maxmemory', before.counted + 2_000_000);
+  replica.process.kill('SIGSTOP');
+  const value = 'x'.repeat(100_000);
+  for (let write = 0; write < 200; write++) await client.setrange('key:0', 0, value);
+  let during = await memory();
+  while (during.replicas < 5_000_000) {
+    await delay(20);
+    during = await memory();
+  }
+  t.equal(during.replication, during.backlog + during.replicas);
+  const growth = during.counted - before.counted;
+  t.ok(Math.abs(growth) < 500_000, `the rest has grown by ${growth}`);
+  t.ok(during.used > before.used + 5_000_000);
+  t.equal(await client.dbsize(), 50);
+  await client.call('CLIENT', 'KILL', 'TYPE', 'replica');
+  while ((await memory()).replicas > 0) await delay(20);
+  t.equal(await client.dbsize(), 50);
+  replica.process.kill('SIGCONT');
 });
 
 t.test('what clients of primaries and replicas are told', async (t) => {

@@ -145,11 +145,11 @@ function memory(context: CommandContext): Fields {
   const { functions } = keyspace;
   const { vmBytes } = runningScripts;
   const figures = memoryFigures(context);
+  const replicationBytes = figures.backlogBytes + figures.replicaBytes;
   const { usedBytes, peakBytes, residentBytes, allocatedBytes, activeBytes } = figures;
   const { maxMemoryBytes } = keyspace.settings;
   const total = availableMemoryBytes();
   const ratio = (part: number, whole: number): string => (part / whole).toFixed(2);
-  const replicationFigures = context.services.state.replication.figures;
   return [
     ['used_memory', usedBytes],
     ['used_memory_human', humanBytes(usedBytes)],
@@ -193,10 +193,10 @@ function memory(context: CommandContext): Fields {
     ['rss_overhead_bytes', 0],
     ['mem_fragmentation_ratio', ratio(residentBytes, allocatedBytes)],
     ['mem_fragmentation_bytes', residentBytes - allocatedBytes],
-    ['mem_not_counted_for_evict', services.state.clients.unauthenticatedBytes()],
-    ['mem_replication_backlog', replicationFigures[ReplicationFigure.BacklogBytes]],
-    ['mem_total_replication_buffers', replicationFigures[ReplicationFigure.BufferBytes]],
-    ['mem_clients_slaves', 0],
+    ['mem_not_counted_for_evict', services.state.clients.unauthenticatedBytes() + replicationBytes],
+    ['mem_replication_backlog', figures.backlogBytes],
+    ['mem_total_replication_buffers', replicationBytes],
+    ['mem_clients_slaves', figures.replicaBytes],
     ['mem_clients_normal', figures.clientBytes],
     ['mem_cluster_links', 0],
     ['mem_aof_buffer', figures.journalBytes],

@@ -9,6 +9,7 @@
 import type { CommandContext } from '../../execution/context.js';
 import type { ServerServices } from '../../execution/services.js';
 import type { Keyspace } from '../../keyspace/keyspace.js';
+import { ReplicationFigure } from '../../state/replication-state.js';
 import { residentBytes } from '../../system/resident-memory.js';
 
 export interface MemoryFigures {
@@ -18,6 +19,9 @@ export interface MemoryFigures {
   readonly startupBytes: number;
   readonly clientBytes: number;
   readonly journalBytes: number;
+  /** The backlog of replication, and what replicas that lag behind need beyond it; `maxmemory` is not held against these. */
+  readonly backlogBytes: number;
+  readonly replicaBytes: number;
   readonly overheadBytes: number;
   /** The rest of used memory: the data. */
   readonly datasetBytes: number;
@@ -31,11 +35,15 @@ export interface MemoryFigures {
   readonly activeBytes: number;
 }
 
-/** The data, the clients, the scripts: what `maxmemory` is held against. */
+/** The data, the clients, the scripts, which `maxmemory` is held against, and the buffers of replication. */
 function usedMemory(keyspace: Keyspace, { state }: ServerServices) {
+  const { figures } = state.replication;
   const clientBytes = state.clients.memoryBytes();
   const scriptBytes = state.scriptCache.usedBytes + keyspace.functions.usedBytes;
-  return { clientBytes, scriptBytes, usedBytes: keyspace.usedBytes() + clientBytes + scriptBytes };
+  const backlogBytes = figures[ReplicationFigure.BacklogBytes];
+  const replicaBytes = figures[ReplicationFigure.BufferBytes];
+  const usedBytes = keyspace.usedBytes() + clientBytes + scriptBytes + backlogBytes + replicaBytes;
+  return { clientBytes, scriptBytes, backlogBytes, replicaBytes, usedBytes };
 }
 
 /** Notes the memory in use for `used_memory_peak`. One thread calls it about every 100 ms. */
@@ -49,10 +57,11 @@ export function sampleUsedMemory(keyspace: Keyspace, services: ServerServices): 
 export function memoryFigures(context: CommandContext, tableBytes = 0): MemoryFigures {
   const { keyspace, services } = context;
   const { control } = services.state;
-  const { clientBytes, scriptBytes, usedBytes } = usedMemory(keyspace, services);
+  const used = usedMemory(keyspace, services);
+  const { clientBytes, scriptBytes, backlogBytes, replicaBytes, usedBytes } = used;
   const startupBytes = keyspace.startupBytes;
   const journalBytes = keyspace.journal.ring.pendingBytes;
-  const overheadBytes = startupBytes + clientBytes + scriptBytes + tableBytes;
+  const overheadBytes = startupBytes + clientBytes + scriptBytes + tableBytes + backlogBytes + replicaBytes;
   const datasetBytes = Math.max(0, usedBytes - overheadBytes);
   control.notePeakMemory(usedBytes);
   const runtimeBytes = control.runtimeMemoryBytes;
@@ -64,6 +73,8 @@ export function memoryFigures(context: CommandContext, tableBytes = 0): MemoryFi
     startupBytes,
     clientBytes,
     journalBytes,
+    backlogBytes,
+    replicaBytes,
     overheadBytes,
     datasetBytes,
     datasetPercent: (100 * datasetBytes) / Math.max(1, usedBytes - startupBytes),
