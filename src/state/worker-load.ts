@@ -10,6 +10,7 @@
  *       +0  how busy it was, in thousandths of a processor
  *       +1  connections that had sent something
  *       +2  the longest round, in ms
+ *       +3  how much of the time it slept until a lock was free, in thousandths
  */
 
 import { waitForChange } from '../system/wait.js';
@@ -26,6 +27,7 @@ const enum LineWord {
   Busy = 0,
   Connections = 1,
   LongestRoundMs = 2,
+  LockWait = 3,
 }
 
 export class WorkerLoad {
@@ -87,17 +89,23 @@ export class WorkerLoad {
     return (1 + worker) * WORDS_PER_LINE;
   }
 
-  /** Stores a worker's figures for the time since its last call; `busy` in processors, 0 to 1. */
-  publish(worker: number, busy: number, connections: number, longestRoundMs: number): void {
+  /** Stores a worker's figures for the time since its last call; `busy` and `lockWait` as parts of it, 0 to 1. */
+  publish(worker: number, busy: number, connections: number, longestRoundMs: number, lockWait: number): void {
     const line = this.line(worker);
     Atomics.store(this.words, line + LineWord.Busy, Math.round(1000 * busy));
     Atomics.store(this.words, line + LineWord.Connections, connections);
     Atomics.store(this.words, line + LineWord.LongestRoundMs, Math.round(longestRoundMs));
+    Atomics.store(this.words, line + LineWord.LockWait, Math.round(1000 * lockWait));
   }
 
   /** How many processors all workers together keep busy. */
   busy(): number {
     return this.sum(LineWord.Busy) / 1000;
+  }
+
+  /** How many workers on average sleep until a lock is free. */
+  lockWait(): number {
+    return this.sum(LineWord.LockWait) / 1000;
   }
 
   private sum(word: LineWord): number {

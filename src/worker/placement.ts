@@ -4,9 +4,10 @@
  * One worker that has much to do works better than several that have little: its rounds are larger, so that it sleeps,
  * wakes up and calls the kernel less per command, no lock is ever waited for, and what it writes to the journal at once
  * is more. So connections are on as few workers as the load needs. When these are busy and processors are idle, twice as
- * many are tried, and connections that have something to do move there. If these get no more done, because all use one
- * key, say, or wait for one disk, the change is undone. When processors are short, half as many are tried. When fewer
- * workers could do all the work at half load, connections go back to them. An idle connection stays where it is: it
+ * many are tried, and connections that have something to do move there. If these get no more done, because all wait for
+ * one disk, say, the change is undone, and at once if they wait for each other's locks, since all use one key. When
+ * processors are short, or workers wait for locks, half as many are tried. When fewer workers could do all the work at
+ * half load, connections go back to them. An idle connection stays where it is: it
  * costs nothing.
  *
  * A command that takes long holds up all connections of its worker. While such commands keep coming, all workers
@@ -28,6 +29,8 @@ const GROW_IDLE_PROCESSORS = 0.25;
 /** Less busy ones may be too many, if less than this part of all processors is idle: half as many are tried. */
 const CROWDED_BUSY = 0.7;
 const CROWDED_IDLE_RATIO = 0.25;
+/** Active workers that spend more of their time than this asleep until a lock is free are too many. */
+const LOCK_WAIT_MAX = 0.15;
 /** When all workers together use less than this, the load of the processors is not measured. */
 const IDLE_BUSY = 0.3;
 /** Ticks in a row that ask for another number before it is tried; a trial lasts as many, after a few to settle. */
@@ -57,6 +60,8 @@ export interface Load {
   /** Commands that have run since the server started. */
   readonly commands: number;
   readonly longestRoundMs: number;
+  /** Workers that sleep until a lock is free, on average. */
+  readonly lockWait: number;
 }
 
 /** When something may be tried again. */
@@ -79,6 +84,10 @@ const enum Direction {
   Fewer = -1,
   None = 0,
   More = 1,
+}
+
+function waitsForLocks(active: number, { lockWait }: Load): boolean {
+  return active > 1 && lockWait > LOCK_WAIT_MAX * active;
 }
 
 /** Worker 0's decision how many workers are active. */
@@ -115,7 +124,7 @@ export class ActiveWorkerPolicy {
       this.turn(Direction.None);
       return this.workerCount;
     }
-    if (this.triedFrom > 0) return this.goOnWithTrial(active, load.busy, rate, nowMs);
+    if (this.triedFrom > 0) return this.goOnWithTrial(active, load, rate, nowMs);
     const direction = this.directionFor(active, load);
     if (direction !== this.direction) this.turn(direction);
     this.ticks++;
@@ -143,7 +152,9 @@ export class ActiveWorkerPolicy {
     if (sinceLastMs < STALL_MEMORY_MS) this.stallsUntilMs = nowMs + STALL_MEMORY_MS;
   }
 
-  private directionFor(active: number, { busy, idleRatio }: Load): Direction {
+  private directionFor(active: number, load: Load): Direction {
+    const { busy, idleRatio } = load;
+    if (waitsForLocks(active, load)) return Direction.Fewer;
     const idle = idleRatio * this.processorCount;
     if (busy > GROW_BUSY * active && idle > GROW_IDLE_PROCESSORS && active < this.workerCount) {
       return Direction.More;
@@ -160,8 +171,14 @@ export class ActiveWorkerPolicy {
     this.rates = 0;
   }
 
-  private goOnWithTrial(active: number, busy: number, rate: number, nowMs: number): number {
+  private goOnWithTrial(active: number, load: Load, rate: number, nowMs: number): number {
     const before = this.triedFrom;
+    const { busy } = load;
+    if (this.direction === Direction.More && waitsForLocks(active, load)) {
+      this.turn(Direction.None);
+      this.moreHold.begin(nowMs);
+      return before;
+    }
     // The load has gone, so the trial proves nothing.
     if (busy < GROW_BUSY * Math.min(before, active)) {
       this.turn(Direction.None);
@@ -190,6 +207,7 @@ export class WorkerPlacement {
   private readonly processors: ProcessorLoad;
   private readonly threadCpuMs: () => number;
   private readonly countCommands: () => number;
+  private readonly lockSleepMs: () => number;
   private readonly policy: ActiveWorkerPolicy;
   /** Counts the ticks. */
   private window = 1;
@@ -199,12 +217,14 @@ export class WorkerPlacement {
   private surplus = 0;
   private tickMs = 0;
   private cpuMs = 0;
+  private sleptMs = 0;
   /** Number of workers to be active once they have been started; 0: none is being started. */
   private awaited = 0;
 
   /**
    * @param threadCpuMs processor time that this thread has used
    * @param countCommands commands that all workers have run
+   * @param lockSleepMs how long this thread has slept until locks were free
    */
   constructor(
     load: WorkerLoad,
@@ -212,12 +232,14 @@ export class WorkerPlacement {
     processors: ProcessorLoad,
     threadCpuMs: () => number,
     countCommands: () => number,
+    lockSleepMs: () => number,
   ) {
     this.load = load;
     this.countCommands = countCommands;
     this.index = index;
     this.processors = processors;
     this.threadCpuMs = threadCpuMs;
+    this.lockSleepMs = lockSleepMs;
     this.policy = new ActiveWorkerPolicy(load.workerCount, cpus().length);
   }
 
@@ -243,9 +265,12 @@ export class WorkerPlacement {
     const elapsedMs = nowMs - this.tickMs;
     // Below 0 when the clock has been set back.
     const busy = elapsedMs > 0 ? Math.min(1, (cpuMs - this.cpuMs) / elapsedMs) : 0;
-    load.publish(index, busy, this.activeConnections, this.longestRoundMs);
+    const sleptMs = this.lockSleepMs();
+    const lockWait = elapsedMs > 0 ? Math.min(1, (sleptMs - this.sleptMs) / elapsedMs) : 0;
+    load.publish(index, busy, this.activeConnections, this.longestRoundMs, lockWait);
     this.tickMs = nowMs;
     this.cpuMs = cpuMs;
+    this.sleptMs = sleptMs;
     this.window++;
     this.activeConnections = 0;
     this.longestRoundMs = 0;
@@ -267,7 +292,9 @@ export class WorkerPlacement {
     const idleRatio = busy < IDLE_BUSY ? 1 : this.processors.idleRatio(nowMs);
     const commands = this.countCommands();
     const longestRoundMs = load.longestRoundMs();
-    const next = this.policy.next(load.activeWorkers, { busy, idleRatio, commands, longestRoundMs }, nowMs);
+    const lockWait = load.lockWait();
+    const figures = { busy, idleRatio, commands, longestRoundMs, lockWait };
+    const next = this.policy.next(load.activeWorkers, figures, nowMs);
     if (next <= load.startedWorkers) return next;
     load.want(next);
     this.awaited = next;

@@ -26,6 +26,7 @@ import { WaitServer } from '../execution/wait-server.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
+import { lockWaits } from '../memory/lock.js';
 import { AcceptFailures } from '../network/accept-failures.js';
 import { AcceptorControl } from '../network/acceptor-control.js';
 import type { Connection } from '../network/connection.js';
@@ -330,8 +331,13 @@ export class Worker implements ConnectionHandler {
         : null;
     this.sockets = ring ?? new EpollTransport(libc, this.channel, reply, this);
     if (options.workerCount > 1)
-      this.placement = new WorkerPlacement(workerLoad, options.index, processors, libc.threadCpuMs, () =>
-        this.state.statistics.total(ServerCounter.CommandsProcessed),
+      this.placement = new WorkerPlacement(
+        workerLoad,
+        options.index,
+        processors,
+        libc.threadCpuMs,
+        () => this.state.statistics.total(ServerCounter.CommandsProcessed),
+        () => lockWaits.sleepMs,
       );
     if (ring === null) this.services.multiplexingApi = 'epoll';
     this.moves = new ConnectionMoves({

@@ -14,6 +14,7 @@ interface Tick {
   /** Commands per ms. */
   rate?: number;
   longestRoundMs?: number;
+  lockWait?: number;
 }
 
 /** Passes ticks of 100 ms and returns how many workers were active after each. */
@@ -23,11 +24,12 @@ class Course {
   private commands = 0;
   private readonly policy = new ActiveWorkerPolicy(8, PROCESSORS);
 
-  pass(count: number, { busy, idle = 4, rate = 100, longestRoundMs = 1 }: Tick): number[] {
+  pass(count: number, { busy, idle = 4, rate = 100, longestRoundMs = 1, lockWait = 0 }: Tick): number[] {
     return Array.from({ length: count }, () => {
       this.nowMs += 100;
       this.commands += 100 * rate;
-      const load = { busy, idleRatio: idle / PROCESSORS, commands: this.commands, longestRoundMs };
+      const { commands } = this;
+      const load = { busy, idleRatio: idle / PROCESSORS, commands, longestRoundMs, lockWait };
       this.active = this.policy.next(this.active, load, this.nowMs);
       return this.active;
     });
@@ -63,6 +65,28 @@ t.test('what was of no use is taken back, and tried again only rarely', async (t
   t.ok(growths(passed) >= 3 && growths(passed) <= 7, `${growths(passed)} trials in three minutes`);
   t.ok(passed.filter((active) => active === 1).length > 1700);
   t.equal(Math.max(...passed), 2);
+});
+
+t.test('workers that wait for locks become fewer', async (t) => {
+  const course = new Course();
+  course.pass(1, { busy: 0 });
+  // As with one key: two workers do not get more done than one, and seem to have less to do.
+  const load = (active: number): Tick => ({
+    busy: active === 1 ? 0.95 : 0.7,
+    lockWait: active === 1 ? 0 : 0.9,
+  });
+  const passed = course.follow(1800, load);
+  t.ok(growths(passed) >= 3 && growths(passed) <= 7, `${growths(passed)} trials in three minutes`);
+  t.ok(passed.filter((active) => active > 1).length <= growths(passed), 'each lasts for one tick');
+
+  const many = new Course();
+  many.active = 4;
+  t.equal(
+    many.follow(30, (active) => ({ busy: 0.9 * active, idle: 0.1, lockWait: 0.05 * active })).at(-1),
+    4,
+  );
+  const hot = many.follow(60, (active) => ({ busy: 0.5 * active + 0.5, lockWait: 0.4 * (active - 1) }));
+  t.equal(hot.at(-1), 1);
 });
 
 t.test('with processors short, fewer are tried, and kept if they do as much', async (t) => {
@@ -120,7 +144,7 @@ const connections = (count: number) =>
 const open = (active: number, noted: number[]) => {
   const load = new WorkerLoad(WorkerLoad.create(3));
   load.activeWorkers = active;
-  for (const [worker, count] of noted.entries()) load.publish(worker, 0.1, count, 1);
+  for (const [worker, count] of noted.entries()) load.publish(worker, 0.1, count, 1, 0);
   const processors = { idleRatio: () => 1 } as unknown as ProcessorLoad;
   const placements = noted.map(
     (_, worker) =>
@@ -128,6 +152,7 @@ const open = (active: number, noted: number[]) => {
         load,
         worker,
         processors,
+        () => 0,
         () => 0,
         () => 0,
       ),
