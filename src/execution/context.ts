@@ -22,7 +22,7 @@ import { KeyEvent } from '../keyspace/events.js';
 import { type KeyName, NamedKey } from '../keyspace/gate.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
-import { hashBytes, keySlot } from '../memory/hash.js';
+import { hashBytes } from '../memory/hash.js';
 import { IntegerParser } from '../memory/numbers.js';
 import type { ReplyWriter } from '../protocol/reply-writer.js';
 import { REFERENCE_BYTES } from '../structures/collection-value.js';
@@ -205,7 +205,7 @@ export class CommandContext implements KeyName {
       return;
     }
     this.hash = hashBytes(this.view, offset, length);
-    this.shard = this.keyspace.shards[keySlot(this.bytes, offset, length) & this.keyspace.shardMask];
+    this.shard = this.keyspace.shardOf(this.bytes, offset, length);
   }
 
   /** Called when another lock is taken: a slot found under an earlier lock may be stale. */
@@ -256,9 +256,8 @@ export class CommandContext implements KeyName {
    * shards of all keys are locked.
    */
   findOtherRead(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
-    const { keyspace } = this;
     this.slotKeyOffset = -1;
-    this.shard = keyspace.shards[keySlot(bytes, offset, lengthBytes) & keyspace.shardMask];
+    this.shard = this.keyspace.shardOf(bytes, offset, lengthBytes);
     this.keyDatabase = this.session.database;
     this.hash = hashBytes(view, offset, lengthBytes);
     const { shard } = this;
@@ -670,11 +669,7 @@ export class CommandContext implements KeyName {
     const offset = this.argOffset(argument);
     const length = this.argLength(argument);
     this.setOtherKey(bytes, view, database, hashBytes(view, offset, length), offset, length);
-    keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask].changed(
-      this.otherKey,
-      event,
-      changes,
-    );
+    keyspace.shardOf(bytes, offset, length).changed(this.otherKey, event, changes);
   }
 
   private setOtherKey(

@@ -482,7 +482,8 @@ export class Executor {
     try {
       for (const { shard } of session.watched) locks.mark(shard);
       for (const queued of queue) locks.markKeys(queued.command, queued.request);
-      locks.lock(session.database);
+      locks.readAhead(session.database);
+      locks.lock();
     } catch (error) {
       if (takesRight) this.lockOrder.keepOrReleaseRight();
       throw error;

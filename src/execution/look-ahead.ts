@@ -7,7 +7,7 @@
 import { entryType, ValueType } from '../keyspace/entry.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
-import { hashBytes, keySlot } from '../memory/hash.js';
+import { hashBytes } from '../memory/hash.js';
 import { MAX_BATCH_COMMANDS, type RequestParser } from '../protocol/request-parser.js';
 import { equalBytes } from '../structures/copy.js';
 import { KeyHints } from './key-hints.js';
@@ -77,7 +77,7 @@ export class LookAhead {
       return;
     }
     const hash = hashBytes(view, offset, length);
-    const shard = keyspace.shards[keySlot(bytes, offset, length) & keyspace.shardMask];
+    const shard = keyspace.shardOf(bytes, offset, length);
     hashes[index] = hash;
     shards[index] = shard;
     this.newKeys.add(offset, hash, shard);

@@ -1,7 +1,7 @@
 /** Remembers which keys a tracking client has read (CLIENT TRACKING). */
 
 import { NamedKey } from '../keyspace/gate.js';
-import { hashBytes, keySlot } from '../memory/hash.js';
+import { hashBytes } from '../memory/hash.js';
 import type { CommandContext } from './context.js';
 import { KeyPositions } from './key-positions.js';
 import { NO_REQUEST } from './request.js';
@@ -32,8 +32,7 @@ export class ReadTracking {
       name.keyOffset = request.offset(argument);
       name.keyLength = request.length(argument);
       name.hash = hashBytes(view, name.keyOffset, name.keyLength);
-      const slot = keySlot(bytes, name.keyOffset, name.keyLength);
-      keyspace.shards[slot & keyspace.shardMask].track(name, session.clientSlot);
+      keyspace.shardOf(bytes, name.keyOffset, name.keyLength).track(name, session.clientSlot);
     }
   }
 }

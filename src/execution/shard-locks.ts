@@ -6,7 +6,7 @@
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { ShardSet } from '../keyspace/shard-set.js';
-import { hashBytes, keySlot } from '../memory/hash.js';
+import { hashBytes } from '../memory/hash.js';
 import { KeyHints } from './key-hints.js';
 import { KeyPositions } from './key-positions.js';
 import type { CommandRequest } from './request.js';
@@ -60,25 +60,26 @@ export class ShardLocks {
       const argument = keyPositions.indices[index];
       const offset = request.offset(argument);
       const length = request.length(argument);
-      const shard = keyspace.shards[keySlot(request.bytes, offset, length) & keyspace.shardMask];
+      const shard = keyspace.shardOf(request.bytes, offset, length);
       marked.add(shard.index);
       keys.add(offset, hashBytes(request.view, offset, length), shard);
     }
   }
 
+  /** Reads what the commands that are marked will need; most of their keys are of this database. */
+  readAhead(database: number): void {
+    this.keys.run(database);
+  }
+
   /** Marks the shards of a command's keys and takes their locks, as `lock`. Its keys are not hashed again. */
   lockFor(command: Command, request: CommandRequest, database: number): void {
     this.markKeys(command, request);
-    this.keys.run(database);
+    this.readAhead(database);
     this.take();
   }
 
-  /**
-   * Takes the locks of all marked shards; most keys are of this database. Throws `ScriptRunsLong`, with none of them held or
-   * marked.
-   */
-  lock(database: number): void {
-    this.keys.run(database);
+  /** Takes the locks of all marked shards. Throws `ScriptRunsLong`, with none of them held or marked. */
+  lock(): void {
     this.keys.clear();
     this.take();
   }

@@ -13,7 +13,6 @@ import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Shard } from '../keyspace/shard.js';
 import { ShardSet } from '../keyspace/shard-set.js';
 import { WaitKind } from '../keyspace/waiters.js';
-import { keySlot } from '../memory/hash.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { type ClientTable, ClientWord } from '../state/client-table.js';
@@ -194,8 +193,7 @@ export class WaitServer {
   /** Locks the shard of another key if it is not held; if that fails, notes the key to be served later, and false. */
   private lockDestination(shard: Shard, queue: number, argument: number): boolean {
     const { context, keyspace, locked } = this;
-    const slot = keySlot(context.bytes, context.argOffset(argument), context.argLength(argument));
-    const other = keyspace.shards[slot & keyspace.shardMask];
+    const other = keyspace.shardOf(context.bytes, context.argOffset(argument), context.argLength(argument));
     if (keyspace.isHeld(other) || locked.includes(other)) return true;
     if (other.tryLock()) {
       locked.push(other);

@@ -7,7 +7,7 @@ import { EvictionPolicy, type KeyspaceSettings } from '../config/keyspace-settin
 import { Journal } from '../journal/journal.js';
 import { JournalRing } from '../journal/journal-ring.js';
 import type { HeededBlock } from '../memory/attention.js';
-import { type HashSecret, ownHashSecret, setHashSecret } from '../memory/hash.js';
+import { type HashSecret, keySlot, ownHashSecret, setHashSecret } from '../memory/hash.js';
 import { LockOrder } from '../memory/lock-order.js';
 import { BIN_HEADS_START_BYTE, DATABASE_BYTES, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
 import { EvictionPool } from './eviction-pool.js';
@@ -143,6 +143,11 @@ export class Keyspace {
     this.startupBytes = this.shards.length * (BIN_HEADS_START_BYTE + this.databaseCount * DATABASE_BYTES);
     this.totals = new Int32Array(handle.totals);
     this.unitLog2 = usedUnitLog2(handle.shards.length, handle.shards[0].byteLength);
+  }
+
+  /** The shard of a key, which is bytes[offset, offset + lengthBytes). */
+  shardOf(bytes: Uint8Array, offset: number, lengthBytes: number): Shard {
+    return this.shards[keySlot(bytes, offset, lengthBytes) & this.shardMask];
   }
 
   /** Whether this thread loads data that had room before: it may use the reserve of the shards. */

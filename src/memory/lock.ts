@@ -52,9 +52,7 @@ export function acquireLockWithin(words: Int32Array, index: number, timeoutMs: n
  */
 export function awaitLock(words: Int32Array, index: number, givesUp: (() => boolean) | null): boolean {
   lockWaits.contended++;
-  for (let spin = 0; spin < SPINS_MAX; spin++) {
-    if (Atomics.load(words, index) === State.Free && tryLock(words, index)) return true;
-  }
+  if (spinForLock(words, index)) return true;
   let state = takeOrMark(words, index, false, false);
   if (state === State.Free) return true;
   const startedAt = performance.now();
@@ -99,12 +97,20 @@ export function tryLock(words: Int32Array, index: number): boolean {
   return Atomics.compareExchange(words, index, State.Free, State.Held) === State.Free;
 }
 
+/** Takes the lock if it becomes free while this thread spins. */
+function spinForLock(words: Int32Array, index: number): boolean {
+  for (let spin = 0; spin < SPINS_MAX; spin++) {
+    if (Atomics.load(words, index) === State.Free && tryLock(words, index)) return true;
+  }
+  return false;
+}
+
 /**
  * Takes a lock if it is free, or becomes free within some microseconds. `hasWaited`: this thread has waited for its
  * release by `awaitUnlock`, so the lock may have been handed over to it.
  */
 export function acquireLockSoon(words: Int32Array, index: number, hasWaited: boolean): boolean {
-  for (let spin = 0; spin < SPINS_MAX; spin++) if (tryLock(words, index)) return true;
+  if (spinForLock(words, index)) return true;
   if (!hasWaited) return false;
   return Atomics.compareExchange(words, index, State.HandedOver, State.WaitedFor) === State.HandedOver;
 }

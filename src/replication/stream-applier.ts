@@ -173,7 +173,7 @@ export class StreamApplier {
     const { batch, context, parser } = this;
     const { ready } = context.keyspace.gate;
     for (let index = first; index < end; index++) context.locks.mark(batch.lookAhead.shards[index]);
-    context.locks.lock(this.session.database);
+    context.locks.lock();
     let index = first;
     do {
       batch.select(index);
@@ -203,9 +203,12 @@ export class StreamApplier {
       return;
     }
     const command = this.resolve(found);
-    if (command === null) context.locks.lock(this.session.database);
-    else context.locks.lockFor(command, context.request, this.session.database);
-    if (command !== null) this.call(command);
+    if (command === null) {
+      context.locks.lock();
+    } else {
+      context.locks.lockFor(command, context.request, this.session.database);
+      this.call(command);
+    }
     this.record(this.bytes, this.view, start, end - start, !this.isForFile(command));
     context.locks.release();
     if (command === null || !context.argIs(0, 'REPLCONF')) return;
@@ -217,7 +220,8 @@ export class StreamApplier {
     this.queue = null;
     this.queuedBytes = [];
     for (const { command, request } of queue) context.locks.markKeys(command, request);
-    context.locks.lock(this.session.database);
+    context.locks.readAhead(this.session.database);
+    context.locks.lock();
     for (const { command, request } of queue) {
       context.select(request);
       this.call(command);

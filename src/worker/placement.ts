@@ -7,8 +7,7 @@
  * many are tried, and connections that have something to do move there. If these get no more done, because all wait for
  * one disk, say, the change is undone, and at once if they wait for each other's locks, since all use one key. When
  * processors are short, or workers wait for locks, half as many are tried. When fewer workers could do all the work at
- * half load, connections go back to them. An idle connection stays where it is: it
- * costs nothing.
+ * half load, connections go back to them. An idle connection stays where it is: it costs nothing.
  *
  * A command that takes long holds up all connections of its worker. While such commands keep coming, all workers
  * are active.
@@ -172,24 +171,24 @@ export class ActiveWorkerPolicy {
   }
 
   private goOnWithTrial(active: number, load: Load, rate: number, nowMs: number): number {
-    const before = this.triedFrom;
-    const { busy } = load;
-    if (this.direction === Direction.More && waitsForLocks(active, load)) {
-      this.turn(Direction.None);
-      this.moreHold.begin(nowMs);
-      return before;
-    }
+    const isMore = this.direction === Direction.More;
+    if (isMore && waitsForLocks(active, load)) return this.endTrial(active, false, nowMs);
     // The load has gone, so the trial proves nothing.
-    if (busy < GROW_BUSY * Math.min(before, active)) {
+    if (load.busy < GROW_BUSY * Math.min(this.triedFrom, active)) {
       this.turn(Direction.None);
       return active;
     }
     if (++this.ticks > 0) this.rates += rate;
     if (this.ticks < TRIAL_TICKS) return active;
     const gain = this.rates / TRIAL_TICKS / this.rateBefore;
+    return this.endTrial(active, gain >= (isMore ? GAIN_MIN : KEPT_MIN), nowMs);
+  }
+
+  /** Ends a trial. Returns how many workers are to be active: as many as were tried, if that is good. */
+  private endTrial(active: number, isGood: boolean, nowMs: number): number {
+    const before = this.triedFrom;
     const isMore = this.direction === Direction.More;
     this.turn(Direction.None);
-    const isGood = gain >= (isMore ? GAIN_MIN : KEPT_MIN);
     // If more workers are better, fewer are worse, and vice versa: the worse direction is not tried for a while.
     (isMore === isGood ? this.fewerHold : this.moreHold).begin(nowMs);
     return isGood ? active : before;
@@ -264,9 +263,10 @@ export class WorkerPlacement {
     const cpuMs = this.threadCpuMs();
     const elapsedMs = nowMs - this.tickMs;
     // Below 0 when the clock has been set back.
-    const busy = elapsedMs > 0 ? Math.min(1, (cpuMs - this.cpuMs) / elapsedMs) : 0;
+    const part = (milliseconds: number) => (elapsedMs > 0 ? Math.min(1, milliseconds / elapsedMs) : 0);
+    const busy = part(cpuMs - this.cpuMs);
     const sleptMs = this.lockSleepMs();
-    const lockWait = elapsedMs > 0 ? Math.min(1, (sleptMs - this.sleptMs) / elapsedMs) : 0;
+    const lockWait = part(sleptMs - this.sleptMs);
     load.publish(index, busy, this.activeConnections, this.longestRoundMs, lockWait);
     this.tickMs = nowMs;
     this.cpuMs = cpuMs;

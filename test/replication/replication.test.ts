@@ -4,7 +4,6 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { Random } from '../tools/random.js';
 import { skipWithoutRedis, TestServer } from '../tools/server.js';
@@ -220,18 +219,15 @@ t.test('what a replica needs that does not keep up is counted, but no key is evi
   replica.process.kill('SIGSTOP');
   const value = 'x'.repeat(100_000);
   for (let write = 0; write < 200; write++) await client.setrange('key:0', 0, value);
-  let during = await memory();
-  while (during.replicas < 5_000_000) {
-    await delay(20);
-    during = await memory();
-  }
+  await until('the replica lags behind', async () => (await memory()).replicas >= 5_000_000);
+  const during = await memory();
   t.equal(during.replication, during.backlog + during.replicas);
   const growth = during.counted - before.counted;
   t.ok(Math.abs(growth) < 500_000, `the rest has grown by ${growth}`);
   t.ok(during.used > before.used + 5_000_000);
   t.equal(await client.dbsize(), 50);
   await client.call('CLIENT', 'KILL', 'TYPE', 'replica');
-  while ((await memory()).replicas > 0) await delay(20);
+  await until('it is gone', async () => (await memory()).replicas === 0);
   t.equal(await client.dbsize(), 50);
   replica.process.kill('SIGCONT');
 });

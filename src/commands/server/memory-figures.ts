@@ -57,8 +57,7 @@ export function sampleUsedMemory(keyspace: Keyspace, services: ServerServices): 
 export function memoryFigures(context: CommandContext, tableBytes = 0): MemoryFigures {
   const { keyspace, services } = context;
   const { control } = services.state;
-  const used = usedMemory(keyspace, services);
-  const { clientBytes, scriptBytes, backlogBytes, replicaBytes, usedBytes } = used;
+  const { clientBytes, scriptBytes, backlogBytes, replicaBytes, usedBytes } = usedMemory(keyspace, services);
   const startupBytes = keyspace.startupBytes;
   const journalBytes = keyspace.journal.ring.pendingBytes;
   const overheadBytes = startupBytes + clientBytes + scriptBytes + tableBytes + backlogBytes + replicaBytes;

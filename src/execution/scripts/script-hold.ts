@@ -6,7 +6,6 @@
 
 import type { Keyspace } from '../../keyspace/keyspace.js';
 import type { Shard } from '../../keyspace/shard.js';
-import { keySlot } from '../../memory/hash.js';
 import type { LockOrder } from '../../memory/lock-order.js';
 import { KeyPositions } from '../key-positions.js';
 import type { CommandRequest } from '../request.js';
@@ -64,13 +63,12 @@ export class ScriptHold {
       locks.markAll();
     } else {
       for (let key = first; key < first + keyCount; key++) {
-        const slot = keySlot(request.bytes, request.pairs[2 * key], request.pairs[2 * key + 1]);
-        locks.mark(keyspace.shards[slot & keyspace.shardMask]);
+        locks.mark(keyspace.shardOf(request.bytes, request.pairs[2 * key], request.pairs[2 * key + 1]));
       }
       if (needs.hasShards) for (const index of needs.takeShards()) locks.mark(keyspace.shards[index]);
     }
     try {
-      locks.lock(0);
+      locks.lock();
     } catch (error) {
       this.dropRight();
       throw error;
@@ -112,8 +110,8 @@ export class ScriptHold {
     if (keyPositions.reachesOtherKeys) return this.reachAll(wait);
     for (let index = 0; index < keyPositions.count; index++) {
       const argument = keyPositions.indices[index];
-      const slot = keySlot(request.bytes, request.offset(argument), request.length(argument));
-      if (!this.reach(keyspace.shards[slot & keyspace.shardMask], wait)) return false;
+      const shard = keyspace.shardOf(request.bytes, request.offset(argument), request.length(argument));
+      if (!this.reach(shard, wait)) return false;
     }
     return true;
   }
