@@ -4,7 +4,7 @@
  * it claimed. What the client has in the queues of keys (keyspace/waiters.ts) is removed afterwards, by this worker.
  */
 
-import { lockUnlessBusy, underLock } from '../keyspace/deferred-work.js';
+import { lockUnlessBusy, untilDone } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import type { ClientTable } from '../state/client-table.js';
@@ -331,46 +331,28 @@ export class WaitRoom {
 
   /** Removes a client from all queues except that of the key `servedArgument`: the serving thread has done that. */
   private leave(wait: Wait, servedArgument: number): void {
-    const { places, requestShard } = wait;
-    const { count, shards, waiters, keyArguments } = places;
     this.waits.delete(wait.session.id);
-    // The places in the queues refer to the request: it is freed after the last of them.
-    for (let index = 0; index < count; index++) {
+    if (!this.leftAll(wait, servedArgument)) untilDone(() => this.leftAll(wait, servedArgument));
+  }
+
+  /** Leaves the queues whose locks can be had, from the last one on. Returns false if one of them must wait. */
+  private leftAll({ places, requestShard, request }: Wait, servedArgument: number): boolean {
+    const { shards, waiters, keyArguments } = places;
+    for (; places.count > 0; places.count--) {
+      const index = places.count - 1;
       if (keyArguments[index] === servedArgument) continue;
-      if (!lockUnlessBusy(shards[index])) {
-        this.leaveLater(wait, index, servedArgument);
-        return;
-      }
+      if (!lockUnlessBusy(shards[index])) return false;
       shards[index].waiters.remove(waiters[index]);
       shards[index].unlock();
     }
-    if (requestShard !== null && wait.request !== 0) {
-      if (!lockUnlessBusy(requestShard)) {
-        this.leaveLater(wait, count, servedArgument);
-        return;
-      }
-      requestShard.waiters.freeRequest(wait.request);
+    // The places in the queues refer to the request: it is freed after the last of them.
+    if (requestShard !== null && request !== 0) {
+      if (!lockUnlessBusy(requestShard)) return false;
+      requestShard.waiters.freeRequest(request);
       requestShard.unlock();
     }
     this.giveBack(places);
-  }
-
-  /** The same for the places from an index on, as soon as each lock can be had. */
-  private leaveLater({ places, requestShard, request }: Wait, from: number, servedArgument: number): void {
-    const { count, shards, waiters, keyArguments } = places;
-    const left = Array.from({ length: count - from }, (_, index) => from + index).filter(
-      (index) => keyArguments[index] !== servedArgument,
-    );
-    let missing = left.length;
-    const freeRequest = (): void => {
-      if (missing-- > 0 || requestShard === null || request === 0) return;
-      underLock(requestShard, () => requestShard.waiters.freeRequest(request));
-    };
-    for (const index of left) {
-      underLock(shards[index], () => shards[index].waiters.remove(waiters[index]));
-      freeRequest();
-    }
-    freeRequest();
+    return true;
   }
 
   private giveBack(places: Places): void {

@@ -1,27 +1,27 @@
 /**
- * Work that needs the lock of a shard, but must not wait for it: a slow script may hold the lock, and this thread has
+ * Work that needs the locks of shards, but must not wait for them: a slow script may hold one, and this thread has
  * clients to serve meanwhile. `doDeferred`, which a worker calls now and then, does such work later.
  */
 
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import type { Shard } from './shard.js';
 
-interface Deferred {
-  readonly shard: Shard;
-  readonly action: () => void;
-}
-
 /** The deferred work of this thread, in order. */
-let waiting: Deferred[] = [];
+let waiting: (() => boolean)[] = [];
 
 /** Runs `action` under the lock of a shard: now, or later if a slow script may hold the lock. */
 export function underLock(shard: Shard, action: () => void): void {
-  if (!lockUnlessBusy(shard)) {
-    waiting.push({ shard, action });
-    return;
-  }
-  action();
-  shard.unlock();
+  untilDone(() => {
+    if (!lockUnlessBusy(shard)) return false;
+    action();
+    shard.unlock();
+    return true;
+  });
+}
+
+/** Calls `work` until it returns true: now, and then with each `doDeferred`. It takes locks by `lockUnlessBusy`. */
+export function untilDone(work: () => boolean): void {
+  if (!work()) waiting.push(work);
 }
 
 /** Takes the lock of a shard; returns false if a slow script runs, which may hold the lock. */
@@ -35,17 +35,10 @@ export function lockUnlessBusy(shard: Shard): boolean {
   }
 }
 
-/** Runs the deferred work whose locks are free. The caller holds no lock. */
+/** Tries the deferred work again. The caller holds no lock. */
 export function doDeferred(): void {
   if (waiting.length === 0) return;
   const attempted = waiting;
   waiting = [];
-  for (const deferred of attempted) {
-    if (deferred.shard.lockSoon()) {
-      deferred.action();
-      deferred.shard.unlock();
-    } else {
-      waiting.push(deferred);
-    }
-  }
+  for (const work of attempted) untilDone(work);
 }

@@ -129,6 +129,30 @@ withEach('connections that end meanwhile are forgotten', async (t, server) => {
   t.equal(await client.text('DEBUG', 'VERIFY'), '+OK\r\n');
 });
 
+withEach('a client that leaves while a script holds one of its keys', async (t, server) => {
+  const waiting = await server.rawClient();
+  const client = await server.rawClient();
+  // The request is kept with the first key, in another shard than k.
+  waiting.send('BLPOP', 'list', 'k', 0);
+  while (!(await client.text('INFO', 'clients')).includes('blocked_clients:1'));
+  const script = `
+    redis.call('GET', KEYS[1])
+    local finish = os.clock() + 0.5
+    while os.clock() < finish do end
+    local length = redis.call('RPUSH', KEYS[1], 'x')
+    -- Takes the memory that has been freed meanwhile. A script that has written does not begin anew to get another lock.
+    for bytes = 1, 1000 do redis.call('SET', '{list}' .. bytes, string.rep('\\255', bytes)) end
+    return length`;
+  const running = await begin(server, 'EVAL', script, 1, 'k');
+  waiting.socket.end();
+  // The server has closed it, too.
+  await waiting.closed;
+  while ((await client.text('PING')) !== '+PONG\r\n');
+  t.equal((await running.read()).toString(), ':1\r\n');
+  t.equal(await client.text('LLEN', 'k'), ':1\r\n', 'nobody has taken it');
+  t.equal(await client.text('DEBUG', 'VERIFY'), '+OK\r\n');
+});
+
 t.test('SIGTERM waits for a slow script', async (t) => {
   const server = await TestServer.start({
     kind: 'damselfly',
