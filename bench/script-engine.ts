@@ -11,8 +11,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Script, ScriptEngine } from '../src/scripting/engine.js';
 import type { ScriptHost, ScriptMemory } from '../src/scripting/host.js';
+import { freePort } from '../test/tools/free-port.js';
 import { encodeCommand, RawClient } from '../test/tools/raw-client.js';
-import { freePort, hasProgram } from '../test/tools/server.js';
+import { hasProgram } from '../test/tools/server.js';
 import { SCRIPT_ARGUMENTS, SCRIPTS } from './scripts.js';
 
 const BATCHES = 9;

@@ -13,7 +13,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { Authority } from '../test/tools/certificates.js';
-import { freePort, type ServerKind, TestServer } from '../test/tools/server.js';
+import { freePort } from '../test/tools/free-port.js';
+import { type ServerKind, TestServer } from '../test/tools/server.js';
 import { cpuSeconds } from './process-cost.js';
 import { formatNumber, formatTable, median } from './table.js';
 

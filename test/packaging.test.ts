@@ -7,7 +7,8 @@ import path from 'node:path';
 import t from 'tap';
 import { directiveIndex } from '../src/config/directives.js';
 import { Authority, skipWithoutOpenSsl } from './tools/certificates.js';
-import { distDirectory, freePort, hasProgram, run, TestServer } from './tools/server.js';
+import { freePort } from './tools/free-port.js';
+import { distDirectory, hasProgram, run, TestServer } from './tools/server.js';
 
 const root = path.resolve(distDirectory, '..');
 const packageJson = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));

@@ -986,9 +986,9 @@ export class Worker implements ConnectionHandler {
       if (session === null) continue;
       if (nowMs - session.lastInteractionMs > SHRINK_AFTER_IDLE_MS) connection.shrinkInput();
       this.publishBuffers(connection, session);
-      if (connection.queryBufferBytes === 0 && connection.pendingOutputBytes === 0) {
-        this.unsettled.delete(connection);
-      }
+      // A buffer for input is kept for a while, empty, for what comes next.
+      const inputBytes = connection.queryBufferBytes + connection.queryBufferFreeBytes;
+      if (inputBytes === 0 && connection.pendingOutputBytes === 0) this.unsettled.delete(connection);
     }
   }
 

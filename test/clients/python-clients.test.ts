@@ -6,7 +6,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { Authority } from '../tools/certificates.js';
-import { distDirectory, freePort, TestServer } from '../tools/server.js';
+import { freePort } from '../tools/free-port.js';
+import { distDirectory, TestServer } from '../tools/server.js';
 
 const runFile = promisify(execFile);
 /** The Python whose packages are the system's. */

@@ -8,8 +8,9 @@ import { expandPath, parseConfigText } from '../../src/config/config-file.js';
 import { nearestName } from '../../src/config/nearest-name.js';
 import { quoteArgument, splitArguments } from '../../src/config/quoting.js';
 import { parseMemory } from '../../src/config/values.js';
+import { freePort } from '../tools/free-port.js';
 import { Random } from '../tools/random.js';
-import { damselflyScript, freePort, run, TestServer } from '../tools/server.js';
+import { damselflyScript, run, TestServer } from '../tools/server.js';
 
 function load(text: string): Config {
   const config = new Config();

@@ -3,8 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { freePort } from '../tools/free-port.js';
 import type { RawClient } from '../tools/raw-client.js';
-import { freePort, hasProgram, numberOf, type ServerOptions, TestServer } from '../tools/server.js';
+import { hasProgram, numberOf, type ServerOptions, TestServer } from '../tools/server.js';
 
 const TRANSPORTS = ['io_uring', 'epoll', 'node'];
 

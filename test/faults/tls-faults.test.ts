@@ -13,8 +13,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import tls from 'node:tls';
 import t from 'tap';
 import { Authority, skipWithoutOpenSsl } from '../tools/certificates.js';
+import { freePort } from '../tools/free-port.js';
 import { Random } from '../tools/random.js';
-import { freePort, infoNumber, TestServer } from '../tools/server.js';
+import { infoNumber, TestServer } from '../tools/server.js';
 import { TlsClient } from '../tools/tls-client.js';
 
 const FAULTS = Number(process.env.DAMSELFLY_TEST_TLS_FAULTS ?? 150);

@@ -14,16 +14,10 @@ import { createClient } from 'redis';
 import t, { type Test } from 'tap';
 import { cpuSeconds } from '../../bench/process-cost.js';
 import { Authority, skipWithoutOpenSsl } from '../tools/certificates.js';
+import { freePort } from '../tools/free-port.js';
 import { Random } from '../tools/random.js';
 import { RawClient } from '../tools/raw-client.js';
-import {
-  freePort,
-  hasProgram,
-  infoNumber,
-  type ServerOptions,
-  skipWithoutRedis,
-  TestServer,
-} from '../tools/server.js';
+import { hasProgram, infoNumber, type ServerOptions, skipWithoutRedis, TestServer } from '../tools/server.js';
 import { TlsClient } from '../tools/tls-client.js';
 
 const { DAMSELFLY_TEST_TRANSPORT: onlyTransport } = process.env;

@@ -3,8 +3,9 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { freePort } from '../tools/free-port.js';
 import { encodeCommand, RawClient } from '../tools/raw-client.js';
-import { freePort, skipWithoutRedis, TestServer } from '../tools/server.js';
+import { skipWithoutRedis, TestServer } from '../tools/server.js';
 
 const start = async (t: Test, directives: Record<string, string | number | string[]>, threads = 2) => {
   const server = await TestServer.start({ kind: 'damselfly', threads, directives });

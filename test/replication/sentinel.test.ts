@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { freePort, hasProgram, TestServer } from '../tools/server.js';
+import { freePort } from '../tools/free-port.js';
+import { hasProgram, TestServer } from '../tools/server.js';
 import { follow, info, until, untilLinked } from './pairs.js';
 
 t.setTimeout(0);

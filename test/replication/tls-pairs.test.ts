@@ -3,8 +3,9 @@
 import t from 'tap';
 import { Authority, skipWithoutOpenSsl } from '../tools/certificates.js';
 import { fillRandomly } from '../tools/dataset.js';
+import { freePort } from '../tools/free-port.js';
 import { Random } from '../tools/random.js';
-import { freePort, type ServerKind, skipWithoutRedis } from '../tools/server.js';
+import { type ServerKind, skipWithoutRedis } from '../tools/server.js';
 import { compare, endHistory, info, start, untilLinked, writeRandomly } from './pairs.js';
 
 t.setTimeout(0);

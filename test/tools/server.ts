@@ -11,13 +11,13 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Test } from 'tap';
+import { freePort } from './free-port.js';
 import { RawClient } from './raw-client.js';
 
 /** Directory that holds the compiled `src/`, `workers/` and `test/`. */
@@ -82,18 +82,6 @@ export interface ServerExit {
   signal: NodeJS.Signals | null;
 }
 
-/** A port of 127.0.0.1 that nothing listens on. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer();
-    probe.on('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as net.AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
-}
-
 /** Whether a program is on the PATH. */
 export function hasProgram(name: string): boolean {
   return (process.env.PATH ?? '')
@@ -150,9 +138,13 @@ export function serverCommandLine(options: ServerOptions, port: number, director
   return line;
 }
 
-const running = new Set<ChildProcess>();
+const running = new Set<TestServer>();
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const server of running) server.process.kill('SIGKILL');
+});
+// The time of a test file is up: what its servers say may tell why.
+process.once('SIGALRM', () => {
+  for (const server of running) process.stderr.write(`server at port ${server.port}:\n${server.output()}\n`);
 });
 
 export class TestServer {
@@ -189,7 +181,7 @@ export class TestServer {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.process = child;
-    running.add(child);
+    running.add(this);
     const verbose = process.env.DAMSELFLY_TEST_VERBOSE === '1';
     child.stdout!.on('data', (chunk: Buffer) => {
       this.stdout = (this.stdout + chunk.toString('latin1')).slice(-STDERR_LIMIT);
@@ -201,12 +193,12 @@ export class TestServer {
     });
     this.exited = new Promise((resolve) => {
       child.on('error', (error) => {
-        running.delete(child);
+        running.delete(this);
         this.stderr += String(error);
         resolve({ code: -1, signal: null });
       });
       child.on('close', (code, signal) => {
-        running.delete(child);
+        running.delete(this);
         resolve({ code, signal });
       });
     });

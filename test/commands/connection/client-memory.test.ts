@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import type { RawClient } from '../../tools/raw-client.js';
 import { numberOf, type TestServer, withServers } from '../../tools/server.js';
@@ -23,6 +24,16 @@ async function named(server: TestServer, name: string): Promise<RawClient> {
   return client;
 }
 
+/**
+ * Resolves once a client that is in the midst of an argument takes so much memory. It goes on sending it, however long that
+ * takes: a silent client soon takes less. Returns how many bytes it has sent.
+ */
+async function takes(control: RawClient, client: RawClient, name: string, bytes: number): Promise<number> {
+  let sent = 0;
+  for (; (await figure(control, name, 'tot-mem')) < bytes; sent++) client.write('v');
+  return sent;
+}
+
 /** Resolves once a client is not in CLIENT LIST any more. */
 async function gone(client: RawClient, name: string): Promise<void> {
   while (!Number.isNaN(await figure(client, name, 'id')));
@@ -33,12 +44,26 @@ withServers(t, 'a command that is cut takes room, until its client falls silent'
   const client = await named(server, 'cut');
   const idle = await figure(control, 'cut', 'tot-mem');
   client.write(`*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${MEGABYTE}\r\n`);
-  while ((await figure(control, 'cut', 'tot-mem')) < idle + MEGABYTE);
+  const sent = await takes(control, client, 'cut', idle + MEGABYTE);
   t.ok((await info(control, 'client_recent_max_input_buffer')) >= MEGABYTE);
   while ((await figure(control, 'cut', 'tot-mem')) > idle + MEGABYTE / 2);
-  client.write(`${'v'.repeat(MEGABYTE)}\r\n`);
+  client.write(`${'v'.repeat(MEGABYTE - sent)}\r\n`);
   t.equal((await client.read()).toString(), '+OK\r\n');
   t.equal(await client.text('STRLEN', 'k'), `:${MEGABYTE}\r\n`);
+});
+
+withServers(t, 'the buffer for a command that came in parts is given back', {}, async (t, server) => {
+  const control = await server.rawClient();
+  const client = await named(server, 'parts');
+  const idle = await figure(control, 'parts', 'tot-mem');
+  const length = 30_000;
+  client.write(`*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${length}\r\n`);
+  const sent = await takes(control, client, 'parts', idle + length);
+  client.write(`${'v'.repeat(length - sent)}\r\n`);
+  t.equal((await client.read()).toString(), '+OK\r\n');
+  // For a moment it is kept.
+  await delay(300);
+  while ((await figure(control, 'parts', 'tot-mem')) > idle);
 });
 
 withServers(t, 'maxmemory-clients closes the largest clients', {}, async (t, server) => {
@@ -48,15 +73,13 @@ withServers(t, 'maxmemory-clients closes the largest clients', {}, async (t, ser
   const spared = await named(server, 'spared');
   await spared.text('CLIENT', 'NO-EVICT', 'ON');
   const large = await named(server, 'large');
-  for (const [client, megabytes] of [
-    [small, 1],
-    [spared, 6],
-    [large, 4],
+  for (const [client, name, megabytes] of [
+    [small, 'small', 1],
+    [spared, 'spared', 6],
+    [large, 'large', 4],
   ] as const) {
     client.write(`*2\r\n$4\r\nECHO\r\n$${megabytes * MEGABYTE}\r\n`);
-  }
-  for (const name of ['small', 'spared', 'large']) {
-    while ((await figure(control, name, 'tot-mem')) < MEGABYTE);
+    await takes(control, client, name, MEGABYTE);
   }
   t.equal(await control.text('CONFIG', 'SET', 'maxmemory-clients', '3mb'), '+OK\r\n');
   await gone(control, 'large');
@@ -85,7 +108,7 @@ withServers(t, 'what clients take counts for maxmemory', {}, async (t, server) =
   t.equal(await control.text('SET', 'k', 'v'), '+OK\r\n');
   const used = await info(control, 'used_memory');
   client.write(`*2\r\n$4\r\nECHO\r\n$${5 * MEGABYTE}\r\n`);
-  while ((await figure(control, 'large', 'tot-mem')) < MEGABYTE);
+  await takes(control, client, 'large', MEGABYTE);
   t.match(await control.text('SET', 'k', 'v'), /^-OOM /);
   t.ok((await info(control, 'used_memory')) >= used + 5 * MEGABYTE);
   t.ok((await info(control, 'mem_clients_normal')) >= 5 * MEGABYTE);

@@ -6,8 +6,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import t from 'tap';
 import { DATA_TYPES, differences, fillRandomly, readDataset } from '../../tools/dataset.js';
+import { freePort } from '../../tools/free-port.js';
 import { Random } from '../../tools/random.js';
-import { freePort, type ServerKind, skipWithoutRedis, TestServer, withServers } from '../../tools/server.js';
+import { type ServerKind, skipWithoutRedis, TestServer, withServers } from '../../tools/server.js';
 
 type Request = Buffer[];
 
