@@ -18,6 +18,10 @@ import { COUNT_UNKNOWN, PackedList } from './packed-list.js';
 
 /** With fewer keys, comparing each one is as fast. */
 const KEYS_MIN = 16;
+/** There are so many different ones. */
+export const FINGERPRINTS = 256;
+/** The fingerprint of a key whose fingerprint is not known. */
+export const NO_FINGERPRINT = -1;
 
 /** A hash of the length, the first four bytes and the last eight. Its highest byte is the fingerprint. */
 function textHash(view: DataView, offset: number, lengthBytes: number): number {
@@ -62,31 +66,31 @@ export class KeyedList extends PackedList {
     return (keys + step - 1) & -step;
   }
 
-  /** Number of keys that have a fingerprint. */
-  private indexedKeys(list: number): number {
+  /** Number of keys that have a fingerprint: all or none. */
+  fingerprintCount(list: number): number {
     const count = this.knownCount(list);
     return this.frontBytes(count) === 0 ? 0 : this.keysOf(count);
   }
 
-  /** The hash of the key at `at`. */
-  hashAt(at: number): number {
-    const first = this.shardBytes[at];
-    if (this.isIntegerAt(first)) return integerHash(this.integerAt(at, first));
-    if ((first & 0xc0) === 0x80) return textHash(this.shardView, at + 1, first & 63);
-    this.read(at);
-    return textHash(this.view, this.offset, this.lengthBytes);
+  /** The fingerprint of the key with this number. It must have one. */
+  fingerprint(list: number, key: number): number {
+    return this.shardBytes[list - 1 - key];
   }
 
-  /** The hash that a key would have in a list. */
-  hashOf(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
+  /** The fingerprint that belongs to the key at `at`. */
+  private fingerprintAt(at: number): number {
+    const first = this.shardBytes[at];
+    if (this.isIntegerAt(first)) return integerHash(this.integerAt(at, first)) >>> 24;
+    if ((first & 0xc0) === 0x80) return textHash(this.shardView, at + 1, first & 63) >>> 24;
+    this.read(at);
+    return textHash(this.view, this.offset, this.lengthBytes) >>> 24;
+  }
+
+  /** The fingerprint that a key would have in a list. */
+  fingerprintOf(bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
     const { parser } = this;
     const isInteger = parser.parse(bytes, offset, lengthBytes) && parser.isSafe;
-    return isInteger ? integerHash(parser.value) : textHash(view, offset, lengthBytes);
-  }
-
-  /** Number of keys in a list. */
-  keyCount(list: number): number {
-    return this.keysOf(this.count(list));
+    return (isInteger ? integerHash(parser.value) : textHash(view, offset, lengthBytes)) >>> 24;
   }
 
   /** Position of the key behind the one at `at`. */
@@ -97,9 +101,9 @@ export class KeyedList extends PackedList {
   /** Position of a key, 0 if it is not there. */
   findKey(list: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
     const { words, stride } = this;
-    const keys = this.indexedKeys(list);
+    const keys = this.fingerprintCount(list);
     if (keys === 0) return this.find(this.first(list), stride - 1, bytes, view, offset, lengthBytes);
-    const fingerprint = this.hashOf(bytes, view, offset, lengthBytes) >>> 24;
+    const fingerprint = this.fingerprintOf(bytes, view, offset, lengthBytes);
     const pattern = Math.imul(fingerprint, 0x01010101);
     // The key that was compared last (-1: none yet), and its position.
     let key = -1;
@@ -122,15 +126,15 @@ export class KeyedList extends PackedList {
   /** Stores the fingerprint of the key appended last, or of all keys if the list had no fingerprints before. */
   private indexAppended(list: number): void {
     const { shardBytes, stride } = this;
-    const keys = this.indexedKeys(list);
+    const keys = this.fingerprintCount(list);
     if (keys === 0) return;
     if (this.frontBytes(this.knownCount(list) - stride) > 0) {
-      shardBytes[list - keys] = this.hashAt(this.position) >>> 24;
+      shardBytes[list - keys] = this.fingerprintAt(this.position);
       return;
     }
     let at = this.first(list);
     for (let key = 0; key < keys; key++) {
-      shardBytes[list - 1 - key] = this.hashAt(at) >>> 24;
+      shardBytes[list - 1 - key] = this.fingerprintAt(at);
       at = this.forward(at, stride);
     }
   }
@@ -178,7 +182,7 @@ export class KeyedList extends PackedList {
   /** Removes the key at `at`, and its value. Returns the list, which may have moved. */
   removeKey(list: number, at: number): number {
     const { shardBytes, stride } = this;
-    const keys = this.indexedKeys(list);
+    const keys = this.fingerprintCount(list);
     if (keys > 0) {
       let key = 0;
       for (let before = this.first(list); before !== at; key++) before = this.forward(before, stride);
@@ -190,10 +194,10 @@ export class KeyedList extends PackedList {
 
   override verify(list: number): void {
     super.verify(list);
-    const keys = this.indexedKeys(list);
+    const keys = this.fingerprintCount(list);
     let at = this.first(list);
     for (let key = 0; key < keys; key++) {
-      if (this.shardBytes[list - 1 - key] !== this.hashAt(at) >>> 24)
+      if (this.shardBytes[list - 1 - key] !== this.fingerprintAt(at))
         throw new Error('keyed list: wrong fingerprint');
       at = this.forward(at, this.stride);
     }

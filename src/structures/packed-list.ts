@@ -337,7 +337,14 @@ export class PackedList {
 
   /** Whether the element at `at` has this text. */
   equals(at: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): boolean {
-    const first = this.shardBytes[at];
+    const { shardBytes, shardView } = this;
+    const first = shardBytes[at];
+    if ((first & 0xc0) === 0x80) {
+      return (
+        (first & 63) === lengthBytes &&
+        equalBytes(shardBytes, shardView, at + 1, bytes, view, offset, lengthBytes)
+      );
+    }
     if (this.isIntegerAt(first)) {
       return (
         this.parser.parse(bytes, offset, lengthBytes) &&
@@ -348,7 +355,7 @@ export class PackedList {
     this.read(at);
     return (
       this.lengthBytes === lengthBytes &&
-      equalBytes(this.shardBytes, this.shardView, this.offset, bytes, view, offset, lengthBytes)
+      equalBytes(shardBytes, shardView, this.offset, bytes, view, offset, lengthBytes)
     );
   }
 

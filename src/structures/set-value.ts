@@ -131,7 +131,8 @@ export class SetValue extends CollectionValue {
   indexMembers(reference: number, index: KeyIndex): boolean {
     if (this.encoding(reference) !== Encoding.Packed) return false;
     const block = this.blockOf(reference);
-    if (this.packed.keyCount(block) > INDEXED_KEYS_MAX) return false;
+    const count = this.packed.fingerprintCount(block);
+    if (count === 0 || count > INDEXED_KEYS_MAX) return false;
     index.build(this.packed, block);
     return true;
   }
@@ -330,6 +331,11 @@ export class SetValue extends CollectionValue {
   /** Reads the next member of the walk into `member`; false at the end. `handle` names it. */
   next(): boolean {
     return this.walk.next();
+  }
+
+  /** The fingerprint of the member that `next` has read, `NO_FINGERPRINT` if the set has none. */
+  get fingerprint(): number {
+    return this.walk.fingerprint;
   }
 
   /** The handle of the member that `next` has read. */

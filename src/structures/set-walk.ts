@@ -6,25 +6,30 @@ import { ByteRange } from './byte-range.js';
 import { Encoding } from './collection-value.js';
 import { TablePosition } from './dictionary.js';
 import { IntegerSet } from './integer-set.js';
+import { KeyedList, NO_FINGERPRINT } from './keyed-list.js';
 import type { MemberDictionary } from './member-dictionary.js';
-import { PackedList } from './packed-list.js';
 
 export class SetWalk {
   private readonly memory: ShardMemory;
   // The walk has readers of its own, since each holds the text of the integer read last.
   private readonly integers: IntegerSet;
-  private readonly packed: PackedList;
+  private readonly packed: KeyedList;
   private readonly table: MemberDictionary;
 
   /** The member that was read last. */
   readonly member: ByteRange;
   /** The handle of the member that `next` has read. */
   handle = 0;
+  /** Its fingerprint in its packed list, if it has one. */
+  fingerprint = NO_FINGERPRINT;
 
   private encoding: Encoding = Encoding.Packed;
   private block = 0;
   /** What `next` reads: an index (integers), a position (packed list) or an index among the scanned records. */
   private at = 0;
+  /** Of a packed list: how many members have been read, and how many have fingerprints. */
+  private number = 0;
+  private fingerprints = 0;
   /** Where a walk over all members is in the table. */
   private readonly position = new TablePosition();
   /** Whether the walk covers only one step of a scan. */
@@ -33,7 +38,7 @@ export class SetWalk {
   constructor(memory: ShardMemory, arena: Arena, table: MemberDictionary) {
     this.memory = memory;
     this.integers = new IntegerSet(memory, arena);
-    this.packed = new PackedList(memory, arena);
+    this.packed = new KeyedList(memory, arena, 1);
     this.table = table;
     this.member = new ByteRange(memory.bytes, memory.view);
   }
@@ -60,7 +65,12 @@ export class SetWalk {
   private beginAt(encoding: Encoding, block: number): void {
     this.encoding = encoding;
     this.block = block;
-    this.at = encoding === Encoding.Packed ? this.packed.first(block) : 0;
+    this.at = 0;
+    this.fingerprint = NO_FINGERPRINT;
+    if (encoding !== Encoding.Packed) return;
+    this.at = this.packed.first(block);
+    this.number = 0;
+    this.fingerprints = this.packed.fingerprintCount(block);
   }
 
   /** Reads the next member; false at the end. */
@@ -71,6 +81,8 @@ export class SetWalk {
     } else if (this.encoding === Encoding.Packed) {
       if (this.at === 0) return false;
       this.handle = this.at - this.block;
+      if (this.number < this.fingerprints)
+        this.fingerprint = this.packed.fingerprint(this.block, this.number++);
       this.at = this.packed.next(this.at);
     } else {
       const { table } = this;

@@ -27,8 +27,8 @@ const NOT_POSITIVE = 'ERR value is out of range, must be positive';
 const indexes: KeyIndex[] = [];
 const INDEXES_MAX = 8;
 let indexesUsed = 0;
-/** A set is indexed once so many members have been looked up in it. */
-const LOOKUPS_UNTIL_INDEXED = 8;
+/** A set in which at most so many members are looked up is not indexed. */
+const LOOKUPS_NOT_INDEXED = 8;
 
 /** A set that a command reads. */
 class Source {
@@ -36,8 +36,8 @@ class Source {
   /** 0 if there is no such key. */
   readonly reference: number;
   readonly count: number;
-  private lookups = 0;
   private index: KeyIndex | null = null;
+  private mayBeIndexed = false;
 
   constructor(sets: SetValue, reference: number) {
     this.sets = sets;
@@ -45,18 +45,24 @@ class Source {
     this.count = reference === 0 ? 0 : sets.count(reference);
   }
 
+  /** Tells how many members may be looked up in it. */
+  expectLookups(count: number): void {
+    this.mayBeIndexed = count > LOOKUPS_NOT_INDEXED;
+  }
+
   /** Whether it has the member that `holder` has read last. */
   has(holder: SetValue): boolean {
-    const { sets, reference, index } = this;
     const { bytes, view, offset, lengthBytes } = holder.member;
-    if (index !== null) return index.find(bytes, view, offset, lengthBytes) !== 0;
+    if (this.mayBeIndexed) this.makeIndex();
+    const { sets, reference, index } = this;
+    if (index !== null) return index.find(holder.fingerprint, bytes, view, offset, lengthBytes) !== 0;
     if (reference === 0) return false;
-    if (++this.lookups === LOOKUPS_UNTIL_INDEXED) this.makeIndex();
     return sets.contains(reference, bytes, view, offset, lengthBytes);
   }
 
   private makeIndex(): void {
-    if (indexesUsed === INDEXES_MAX) return;
+    this.mayBeIndexed = false;
+    if (this.reference === 0 || indexesUsed === INDEXES_MAX) return;
     if (indexesUsed === indexes.length) indexes.push(new KeyIndex());
     const index = indexes[indexesUsed];
     if (!this.sets.indexMembers(this.reference, index)) return;
@@ -337,6 +343,7 @@ function isInAll(sources: readonly Source[], holder: SetValue): boolean {
 function intersect(sources: readonly Source[], take: Take): boolean {
   const [smallest, ...others] = [...sources].sort((left, right) => left.count - right.count);
   if (smallest.count === 0) return true;
+  for (const source of others) source.expectLookups(smallest.count);
   const { sets } = smallest;
   for (sets.begin(smallest.reference); sets.next(); ) {
     if (isInAll(others, sets) && !take(sets)) return false;
@@ -355,8 +362,9 @@ function unite(sources: readonly Source[], take: Take): boolean {
 
 /** Offers the members of the first source that no other one has. */
 function subtract(sources: readonly Source[], take: Take): boolean {
-  const [{ sets, reference }, ...others] = sources;
+  const [{ sets, reference, count }, ...others] = sources;
   if (reference === 0) return true;
+  for (const source of others) source.expectLookups(count);
   for (sets.begin(reference); sets.next(); ) {
     if (!isInOneOf(others, sets) && !take(sets)) return false;
   }
