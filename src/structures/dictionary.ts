@@ -74,6 +74,9 @@ const DEPTH_MAX = 24;
 /** With so many records per segment hardly any has to split: the fullest of a thousand segments has some 80 more. */
 const SEGMENT_RECORDS_EXPECTED = 640;
 
+/** A small dictionary's only segment holds so many records per line, as a rule, before it doubles. */
+const LINE_RECORDS_EXPECTED_LOG2 = 3;
+
 /** Two halves merge below these record counts: of the half that just lost a record, and of both together. */
 const MERGE_COUNT_MAX = (LINE_SLOTS << LINES_LOG2_MAX) >> 3;
 const MERGED_COUNT_MAX = (LINE_SLOTS << LINES_LOG2_MAX) >> 2;
@@ -322,7 +325,12 @@ export abstract class Dictionary {
    * or no memory for it.
    */
   reserve(root: number, count: number): void {
-    if (this.words[root] !== 0 || count <= SEGMENT_RECORDS_EXPECTED) return;
+    if (this.words[root] !== 0 || count === 0) return;
+    if (count <= SEGMENT_RECORDS_EXPECTED) {
+      const linesLog2 = 32 - Math.clz32((count - 1) >> LINE_RECORDS_EXPECTED_LOG2);
+      this.createTable(root, 0, Math.min(linesLog2, LINES_LOG2_MAX));
+      return;
+    }
     const depth = Math.min(Math.ceil(Math.log2(count / SEGMENT_RECORDS_EXPECTED)), DEPTH_MAX);
     this.createTable(root, depth, LINES_LOG2_MAX);
   }

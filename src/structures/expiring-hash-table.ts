@@ -45,18 +45,19 @@ export class ExpiringHashTable extends HashTable {
     return blockBytes(BLOCK_BYTES) + ExpiryHeap.growthBytes(count, added);
   }
 
-  override create(): number {
+  override create(count: number): number {
     const block = this.arena.allocate(BLOCK_BYTES);
     if (block === 0) return 0;
     const at = block >> 2;
     clearHead(this.words, at);
     this.words.fill(0, at + ExpiringHead.WORDS, at + (BLOCK_BYTES >> 2));
+    this.reserve(at + ExpiringHead.WORDS, count);
     return block;
   }
 
   /** A new block that takes over a plain table, whose own block is freed; 0, with nothing changed, without memory. */
   takeOver(plain: number): number {
-    const block = this.create();
+    const block = this.create(0);
     if (block === 0) return 0;
     this.words.copyWithin((block + HEAD_BYTES) >> 2, plain >> 2, (plain + ROOT_BYTES) >> 2);
     this.arena.free(plain, ROOT_BYTES);

@@ -428,7 +428,8 @@ export class HashValue extends CollectionValue {
     const encoding = this.encoding(reference);
     const old = this.blockOf(reference);
     const isExpiring = encoding === Encoding.PackedExpiring;
-    const block = isExpiring ? this.expiringTable.create() : this.table.create();
+    const count = this.count(reference) + 1;
+    const block = isExpiring ? this.expiringTable.create(count) : this.table.create(count);
     if (block === 0) return false;
     this.conversionWalk.begin(encoding, old, 0);
     if (isExpiring) {
@@ -898,12 +899,12 @@ export class HashValue extends CollectionValue {
         block = this.copyPackedExpiring(source, source.blockOf(sourceReference));
         break;
       case Encoding.Table:
-        block = this.table.create();
+        block = this.table.create(source.count(sourceReference));
         source.begin(sourceReference);
         if (block !== 0 && !this.fillTable(block, source.walk)) return false;
         break;
       default:
-        block = this.expiringTable.create();
+        block = this.expiringTable.create(source.count(sourceReference));
         source.begin(sourceReference);
         if (block !== 0 && !this.fillExpiringTable(block, source.walk, source, sourceReference)) return false;
     }

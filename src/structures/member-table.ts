@@ -74,10 +74,12 @@ export class MemberTable extends MemberDictionary {
     return this.headerBytes + this.memberLength(record);
   }
 
-  /** The root block of a new, empty table; 0 if there is no memory. */
-  create(): number {
+  /** The root block of a new, empty table for so many members; 0 if there is no memory. */
+  create(count: number): number {
     const block = this.arena.allocate(ROOT_BYTES);
-    if (block !== 0) this.words.fill(0, block >> 2, (block >> 2) + ROOT_WORDS);
+    if (block === 0) return 0;
+    this.words.fill(0, block >> 2, (block >> 2) + ROOT_WORDS);
+    this.reserve(block >> 2, count);
     return block;
   }
 

@@ -239,7 +239,7 @@ export class SetValue extends CollectionValue {
   }
 
   private convertToTable(reference: number): boolean {
-    const root = this.table.create();
+    const root = this.table.create(this.count(reference) + 1);
     if (root === 0) return false;
     this.conversionWalk.begin(this.encoding(reference), this.blockOf(reference));
     if (!this.fillTable(root, this.conversionWalk)) return false;
@@ -411,7 +411,7 @@ export class SetValue extends CollectionValue {
     } else if (encoding === Encoding.Packed) {
       block = this.packed.copy(source.packed, sourceBlock);
     } else {
-      block = this.table.create();
+      block = this.table.create(source.count(sourceReference));
       source.begin(sourceReference);
       if (block !== 0 && !this.fillTable(block, source.walk)) return false;
     }

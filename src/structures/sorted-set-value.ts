@@ -45,11 +45,14 @@ const BLOCK_BYTES = (WALK_WORD + 1) * 4;
 /** Bytes that a member and its score take beside its text, in any encoding. */
 const MEMBER_OVERHEAD_BYTES = 64;
 
+const NO_TEXT: Uint8Array = new Uint8Array(0);
+const NO_TEXT_VIEW = new DataView(NO_TEXT.buffer);
+
 /** A place in a sorted set, and the element there. Valid until the set changes. */
 export class SortedSetCursor {
   /** The member: `lengthBytes` bytes of `bytes` from `offset` on. */
-  bytes: Uint8Array;
-  view: DataView;
+  bytes = NO_TEXT;
+  view = NO_TEXT_VIEW;
   offset = 0;
   lengthBytes = 0;
   score = 0;
@@ -61,14 +64,20 @@ export class SortedSetCursor {
   /** @internal Index in the leaf. */
   index = 0;
   /** @internal The text of a member that is kept as an integer. */
-  readonly text: Uint8Array;
-  readonly textView: DataView;
+  text = NO_TEXT;
+  /** @internal */
+  textView = NO_TEXT_VIEW;
 
-  constructor() {
-    this.text = new Uint8Array(SCORE_BYTES_MAX);
-    this.textView = new DataView(this.text.buffer);
+  /** @internal Keeps a copy of a text that is overwritten at the next read. */
+  setText(bytes: Uint8Array, offset: number, lengthBytes: number): void {
+    if (this.text === NO_TEXT) {
+      this.text = new Uint8Array(SCORE_BYTES_MAX);
+      this.textView = new DataView(this.text.buffer);
+    }
+    for (let at = 0; at < lengthBytes; at++) this.text[at] = bytes[offset + at];
     this.bytes = this.text;
     this.view = this.textView;
+    this.offset = 0;
   }
 }
 
@@ -154,11 +163,11 @@ export class SortedSetValue extends CollectionValue {
   }
 
   /**
-   * Like `create`, but makes a Tree whatever the limits say, for results of unknown size. Call `packIfSmall` at the
-   * end.
+   * Like `create`, but makes a Tree whatever the limits say, for results of unknown size, of `expected` elements perhaps.
+   * Call `packIfSmall` at the end.
    */
-  createTree(reference: number): boolean {
-    const block = this.createTreeBlock();
+  createTree(reference: number, expected: number): boolean {
+    const block = this.createTreeBlock(expected);
     if (block === 0) return false;
     this.setReference(reference, Encoding.Tree, block);
     return true;
@@ -402,17 +411,19 @@ export class SortedSetValue extends CollectionValue {
     this.arena.free(record, RECORD_HEADER_BYTES + this.dictionary.memberLength(record));
   }
 
-  /** An empty Tree; 0 if there is no memory. */
-  private createTreeBlock(): number {
+  /** An empty Tree for so many elements; 0 if there is no memory. */
+  private createTreeBlock(count: number): number {
     const block = this.arena.allocate(BLOCK_BYTES);
-    if (block !== 0) this.words.fill(0, block >> 2, (block + BLOCK_BYTES) >> 2);
+    if (block === 0) return 0;
+    this.words.fill(0, block >> 2, (block + BLOCK_BYTES) >> 2);
+    this.dictionary.reserve(block >> 2, count);
     return block;
   }
 
   private convertToTree(reference: number): boolean {
     const { packed } = this;
     const list = this.blockOf(reference);
-    const block = this.createTreeBlock();
+    const block = this.createTreeBlock(this.count(reference) + 1);
     if (block === 0) return false;
     for (let at = packed.first(list); at !== 0; ) {
       const scoreAt = packed.next(at);
@@ -778,11 +789,7 @@ export class SortedSetValue extends CollectionValue {
     packed.read(cursor.at);
     cursor.lengthBytes = packed.lengthBytes;
     if (packed.isInteger) {
-      // Copied, since the list overwrites its text at the next read.
-      for (let at = 0; at < packed.lengthBytes; at++) cursor.text[at] = packed.bytes[packed.offset + at];
-      cursor.bytes = cursor.text;
-      cursor.view = cursor.textView;
-      cursor.offset = 0;
+      cursor.setText(packed.bytes, packed.offset, packed.lengthBytes);
     } else {
       cursor.bytes = packed.bytes;
       cursor.view = packed.view;
@@ -861,7 +868,7 @@ export class SortedSetValue extends CollectionValue {
       this.setReference(reference, Encoding.Packed, block);
       return true;
     }
-    const block = this.createTreeBlock();
+    const block = this.createTreeBlock(source.count(sourceReference));
     if (block === 0) return false;
     const cursor = new SortedSetCursor();
     for (let more = source.seek(cursor, sourceReference, 0); more; more = source.next(cursor)) {

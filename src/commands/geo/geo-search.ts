@@ -62,7 +62,7 @@ function replyFound(context: CommandContext, wanted: number): void {
 /** Builds what was found in the draft of the selected key's shard; false, with nothing kept, if there is no memory. */
 function draftFound(context: CommandContext, source: SortedSetValue, wanted: number): boolean {
   const { sortedSets, draft } = context.shard;
-  if (!sortedSets.createTree(draft)) return false;
+  if (!sortedSets.createTree(draft, wanted)) return false;
   for (let position = 0; position < wanted; position++) {
     found.readElement(source, request.reference, cursor, position);
     const { bytes, view, offset, lengthBytes } = cursor;

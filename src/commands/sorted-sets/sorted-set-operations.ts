@@ -283,7 +283,9 @@ function draftDifference(shard: Shard, { sources }: Request): boolean {
 function buildDraft(context: CommandContext, operation: Operation, request: Request): boolean {
   const { shard } = context;
   const { sortedSets, draft } = shard;
-  if (sortedSets.createTree(draft)) {
+  // A union has as many elements as the largest source at least; what others have is less than the first one.
+  const expected = operation === Operation.Union ? request.sources.at(-1)!.count : 0;
+  if (sortedSets.createTree(draft, expected)) {
     const isComplete =
       operation === Operation.Union
         ? draftUnion(shard, request)
