@@ -38,6 +38,11 @@ export class KeyIndex {
     }
   }
 
+  /** Whether a key with this fingerprint may be there. */
+  mayHave(fingerprint: number): boolean {
+    return this.heads[fingerprint] !== 0;
+  }
+
   /** Position of a key, 0 if it is not there. `fingerprint`: the key's, `NO_FINGERPRINT` if it is not known. */
   find(fingerprint: number, bytes: Uint8Array, view: DataView, offset: number, lengthBytes: number): number {
     const { list, positions, followers } = this;

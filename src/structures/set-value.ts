@@ -333,6 +333,11 @@ export class SetValue extends CollectionValue {
     return this.walk.next();
   }
 
+  /** Like `next`, but may skip members that are not in each of the first `count` indexed sets. */
+  nextInAll(indexes: readonly KeyIndex[], count: number): boolean {
+    return this.walk.nextInAll(indexes, count);
+  }
+
   /** The fingerprint of the member that `next` has read, `NO_FINGERPRINT` if the set has none. */
   get fingerprint(): number {
     return this.walk.fingerprint;

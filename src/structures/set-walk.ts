@@ -6,6 +6,7 @@ import { ByteRange } from './byte-range.js';
 import { Encoding } from './collection-value.js';
 import { TablePosition } from './dictionary.js';
 import { IntegerSet } from './integer-set.js';
+import type { KeyIndex } from './key-index.js';
 import { KeyedList, NO_FINGERPRINT } from './keyed-list.js';
 import type { MemberDictionary } from './member-dictionary.js';
 
@@ -67,9 +68,10 @@ export class SetWalk {
     this.block = block;
     this.at = 0;
     this.fingerprint = NO_FINGERPRINT;
+    this.number = 0;
+    this.fingerprints = 0;
     if (encoding !== Encoding.Packed) return;
     this.at = this.packed.first(block);
-    this.number = 0;
     this.fingerprints = this.packed.fingerprintCount(block);
   }
 
@@ -94,6 +96,20 @@ export class SetWalk {
     }
     this.read(this.encoding, this.block, this.handle);
     return true;
+  }
+
+  /** Like `next`, but skips members of a packed list that can't be in each of the first `count` indexed sets. */
+  nextInAll(indexes: readonly KeyIndex[], count: number): boolean {
+    const { packed, block, fingerprints } = this;
+    while (this.number < fingerprints) {
+      const fingerprint = packed.fingerprint(block, this.number);
+      let mayBe = true;
+      for (let index = 0; mayBe && index < count; index++) mayBe = indexes[index].mayHave(fingerprint);
+      if (mayBe) break;
+      this.number++;
+      this.at = packed.next(this.at);
+    }
+    return this.next();
   }
 
   /** Reads the member that a handle names. */

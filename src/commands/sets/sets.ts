@@ -23,12 +23,12 @@ import { drawDistinct, REPEATED_ELEMENTS_MAX, readCount } from '../keys/random-e
 
 const NOT_POSITIVE = 'ERR value is out of range, must be positive';
 
-/** Indexes of sets that a command looks up many members in; made when they are first needed. */
+/** Indexes of the sets that a command looks up many members in. */
 const indexes: KeyIndex[] = [];
 const INDEXES_MAX = 8;
 let indexesUsed = 0;
-/** A set in which at most so many members are looked up is not indexed. */
-const LOOKUPS_NOT_INDEXED = 8;
+/** For fewer lookups in a set, an index would cost more than it saves. */
+const LOOKUPS_INDEXED_MIN = 10;
 
 /** A set that a command reads. */
 class Source {
@@ -37,7 +37,6 @@ class Source {
   readonly reference: number;
   readonly count: number;
   private index: KeyIndex | null = null;
-  private mayBeIndexed = false;
 
   constructor(sets: SetValue, reference: number) {
     this.sets = sets;
@@ -45,29 +44,22 @@ class Source {
     this.count = reference === 0 ? 0 : sets.count(reference);
   }
 
-  /** Tells how many members may be looked up in it. */
-  expectLookups(count: number): void {
-    this.mayBeIndexed = count > LOOKUPS_NOT_INDEXED;
-  }
-
-  /** Whether it has the member that `holder` has read last. */
-  has(holder: SetValue): boolean {
-    const { bytes, view, offset, lengthBytes } = holder.member;
-    if (this.mayBeIndexed) this.makeIndex();
-    const { sets, reference, index } = this;
-    if (index !== null) return index.find(holder.fingerprint, bytes, view, offset, lengthBytes) !== 0;
-    if (reference === 0) return false;
-    return sets.contains(reference, bytes, view, offset, lengthBytes);
-  }
-
-  private makeIndex(): void {
-    this.mayBeIndexed = false;
-    if (this.reference === 0 || indexesUsed === INDEXES_MAX) return;
+  /** Indexes it, if it can be, for so many lookups. */
+  prepare(lookups: number): void {
+    if (this.reference === 0 || lookups < LOOKUPS_INDEXED_MIN || indexesUsed === INDEXES_MAX) return;
     if (indexesUsed === indexes.length) indexes.push(new KeyIndex());
     const index = indexes[indexesUsed];
     if (!this.sets.indexMembers(this.reference, index)) return;
     indexesUsed++;
     this.index = index;
+  }
+
+  /** Whether it has the member that `holder` has read last. */
+  has(holder: SetValue): boolean {
+    const { sets, reference, index } = this;
+    const { bytes, view, offset, lengthBytes } = holder.member;
+    if (index !== null) return index.find(holder.fingerprint, bytes, view, offset, lengthBytes) !== 0;
+    return reference !== 0 && sets.contains(reference, bytes, view, offset, lengthBytes);
   }
 }
 
@@ -343,9 +335,9 @@ function isInAll(sources: readonly Source[], holder: SetValue): boolean {
 function intersect(sources: readonly Source[], take: Take): boolean {
   const [smallest, ...others] = [...sources].sort((left, right) => left.count - right.count);
   if (smallest.count === 0) return true;
-  for (const source of others) source.expectLookups(smallest.count);
+  for (const source of others) source.prepare(smallest.count);
   const { sets } = smallest;
-  for (sets.begin(smallest.reference); sets.next(); ) {
+  for (sets.begin(smallest.reference); sets.nextInAll(indexes, indexesUsed); ) {
     if (isInAll(others, sets) && !take(sets)) return false;
   }
   return true;
@@ -364,7 +356,7 @@ function unite(sources: readonly Source[], take: Take): boolean {
 function subtract(sources: readonly Source[], take: Take): boolean {
   const [{ sets, reference, count }, ...others] = sources;
   if (reference === 0) return true;
-  for (const source of others) source.expectLookups(count);
+  for (const source of others) source.prepare(count);
   for (sets.begin(reference); sets.next(); ) {
     if (!isInOneOf(others, sets) && !take(sets)) return false;
   }
