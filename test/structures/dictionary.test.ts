@@ -280,6 +280,19 @@ t.test('a table that was reserved takes what it was reserved for without growing
     while (reserved.keys.length > 0) reserved.erase(reserved.keys.length - 1);
     t.equal(reserved.arena.usedBytes, 0);
   }
+  for (const count of [1, 8, 9, 100, 128, 400, 640]) {
+    const reserved = new Model(1 << 20, scatter);
+    reserved.dictionary.reserve(ROOT, count);
+    reserved.verify();
+    const grown = new Model(1 << 20, scatter);
+    for (let key = 0; key < count; key++) {
+      reserved.insert(key);
+      grown.insert(key);
+    }
+    reserved.verify();
+    const bytes = [reserved, grown].map((model) => model.dictionary.tableBytes(ROOT));
+    t.ok(bytes[0]! <= 2.2 * bytes[1]!, `${count}: ${bytes[0]} bytes, ${bytes[1]} of one that has grown`);
+  }
   const small = new Model(64 << 10, scatter);
   small.dictionary.reserve(ROOT, 1e9);
   t.equal(small.arena.usedBytes, 0, 'without memory for all of it nothing is reserved');
