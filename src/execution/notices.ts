@@ -7,6 +7,7 @@
 
 import { classOf, EVENT_NAMES, EventClass, type KeyEvent } from '../keyspace/events.js';
 import type { CacheListener, ChangeListener, Gate, KeyName } from '../keyspace/gate.js';
+import type { OwnExpiries } from '../keyspace/own-expiries.js';
 import { writeInteger } from '../memory/numbers.js';
 import { ChannelKind } from '../pubsub/channel-registry.js';
 import type { Invalidations } from '../pubsub/invalidations.js';
@@ -45,6 +46,7 @@ export class Notices implements ChangeListener, CacheListener {
   private readonly invalidations: Invalidations<Session>;
   /** EventClass bits. */
   private classes = 0;
+  private ownExpiries: OwnExpiries | null = null;
   private words = new Int32Array(64 * NOTICE_WORDS);
   private count = 0;
   private bytes = new Uint8Array(4096);
@@ -64,14 +66,16 @@ export class Notices implements ChangeListener, CacheListener {
     gate.cacheListener = this;
   }
 
-  /** Follows `notify-keyspace-events`, given as EventClass bits. */
-  configure(classes: number): void {
+  /** Follows `notify-keyspace-events`, given as EventClass bits. `ownExpiries` is null unless replicas are writable. */
+  configure(classes: number, ownExpiries: OwnExpiries | null): void {
     this.classes = classes;
+    this.ownExpiries = ownExpiries;
     const isOn = (classes & (EventClass.Keyspace | EventClass.Keyevent)) !== 0;
-    this.gate.listener = isOn ? this : null;
+    this.gate.listener = isOn || ownExpiries !== null ? this : null;
   }
 
   note(key: KeyName, event: KeyEvent): void {
+    this.ownExpiries?.note(key, event);
     if ((this.classes & classOf(event)) === 0 || this.publisher.registry.isEmpty) return;
     this.add(event, key.keyDatabase, key.keyLength);
     this.append(key.bytes, key.view, key.keyOffset, key.keyLength);

@@ -10,9 +10,10 @@ import type { HeededBlock } from '../memory/attention.js';
 import { type HashSecret, keySlot, ownHashSecret, setHashSecret } from '../memory/hash.js';
 import { LockOrder } from '../memory/lock-order.js';
 import { BIN_HEADS_START_BYTE, DATABASE_BYTES, HeaderWord, ShardMemory } from '../memory/shard-memory.js';
+import { expiresAtMs } from './entry.js';
 import { EvictionPool } from './eviction-pool.js';
 import { FunctionStore } from './function-store.js';
-import { Gate } from './gate.js';
+import { Gate, type KeyName } from './gate.js';
 import { KeptLock } from './kept-lock.js';
 import { Shard } from './shard.js';
 import { ShardSet } from './shard-set.js';
@@ -536,6 +537,19 @@ export class Keyspace {
     let dirty = 0;
     for (const shard of this.shards) dirty += shard.dirtyCount;
     return dirty;
+  }
+
+  /** Deletes a key if its time has come, on a replica, too. Returns whether it is there and its time has still to come. */
+  expireKey(name: KeyName, nowMs: number): boolean {
+    const { keyDatabase, hash, bytes, view, keyOffset, keyLength } = name;
+    const shard = this.shardOf(bytes, keyOffset, keyLength);
+    shard.lock();
+    // At time 0 nothing has expired, so it is found in any case.
+    const slot = shard.find(keyDatabase, hash, bytes, view, keyOffset, keyLength, 0);
+    const expiresAt = slot === 0 ? -1 : expiresAtMs(shard.words, shard.words[slot]);
+    if (expiresAt >= 0 && expiresAt <= nowMs) shard.expire(keyDatabase, hash, slot);
+    this.endSlice(shard);
+    return expiresAt > nowMs;
   }
 
   /**

@@ -426,6 +426,7 @@ export class Primary implements ReplicaEvents {
   /** Moves what was recorded to the backlog, and sends it to the replicas. */
   take(): void {
     const { ring } = this.core;
+    this.closeKilled();
     if (!ring.isReplicationOn) return;
     let took = false;
     for (;;) {
@@ -442,6 +443,13 @@ export class Primary implements ReplicaEvents {
       replica.pump(this.backlog);
     }
     this.trim();
+  }
+
+  /** CLIENT KILL comes before what is recorded after it: a replica that was killed gets no more. */
+  private closeKilled(): void {
+    for (const replica of this.replicas) {
+      if (this.core.clients.isKillRequested(replica.session.clientSlot)) replica.close();
+    }
   }
 
   private trim(): void {
@@ -522,10 +530,6 @@ export class Primary implements ReplicaEvents {
     const hard = hardBytes === 0 ? Number.POSITIVE_INFINITY : Math.max(hardBytes, this.backlogBytes);
     for (const replica of [...this.replicas]) {
       replica.publish();
-      if (this.core.clients.isKillRequested(replica.session.clientSlot)) {
-        replica.close();
-        continue;
-      }
       if (replica.state === ReplicaState.WaitStart) continue;
       const lag = this.backlog.end - replica.position + replica.socket.writableLength;
       const isOverSoft = softBytes > 0 && lag > softBytes;

@@ -248,7 +248,7 @@ export class Replication {
     // FLUSHALL saves if there are save points; one that the primary sends must not save here.
     config.savePoints = [];
     this.keyspace.settingsChanged();
-    services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
+    services.notices.configure(eventClasses(config.value('notify-keyspace-events')), null);
     this.imageWriter.setCompression(config.rdbCompression);
   }
 

@@ -12,6 +12,7 @@ import type { CommandChecks } from '../execution/command-checks.js';
 import type { ServerServices } from '../execution/services.js';
 import { doDeferred } from '../keyspace/deferred-work.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
+import type { OwnExpiries } from '../keyspace/own-expiries.js';
 import type { Shard } from '../keyspace/shard.js';
 import { lockWaits } from '../memory/lock.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
@@ -43,6 +44,7 @@ export interface House {
   readonly services: ServerServices;
   readonly checks: CommandChecks;
   readonly reply: ReplyWriter;
+  readonly ownExpiries: OwnExpiries;
   /** Whether keys may be deleted without a command that asks for them. */
   mayDeleteByItself(): boolean;
 }
@@ -116,6 +118,7 @@ export class HouseKeeping {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (services.config.activeExpireEffort - 1);
       isWorkLeft = keyspace.expireCycle(index, houseKeepers, budgetMs);
     }
+    if (services.state.appendOnly.writeError === 0) this.house.ownExpiries.expire(keyspace, nowMs);
     if (keyspace.lazyFreeCycle(index, houseKeepers, LAZY_FREE_BUDGET_MS)) isWorkLeft = true;
     if (keyspace.limitTracking(index, houseKeepers)) isWorkLeft = true;
     if (checks.evictInBackground(EVICTION_BUDGET_MS, nowMs)) isWorkLeft = true;

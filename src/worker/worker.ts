@@ -25,6 +25,7 @@ import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
+import { OwnExpiries } from '../keyspace/own-expiries.js';
 import { loadAppendOnlyAgain } from '../loading/loading.js';
 import { lockWaits } from '../memory/lock.js';
 import { AcceptFailures } from '../network/accept-failures.js';
@@ -127,6 +128,7 @@ export class Worker implements ConnectionHandler {
   private readonly settings: KeyspaceSettings;
   private readonly imageWriter: SnapshotImageWriter;
   private readonly houseKeeping: HouseKeeping;
+  private readonly ownExpiries = new OwnExpiries(() => this.state.replication.isReplica);
   private readonly connections = new Map<number, Connection>();
   /** Connections with buffers that may grow or shrink without another command. */
   private readonly unsettled = new Set<Connection>();
@@ -222,6 +224,7 @@ export class Worker implements ConnectionHandler {
         services: this.services,
         checks: this.executor.checks,
         reply,
+        ownExpiries: this.ownExpiries,
         mayDeleteByItself: () => this.mayDeleteByItself(),
       },
       libc,
@@ -428,7 +431,8 @@ export class Worker implements ConnectionHandler {
     config.copyTo(this.settings);
     this.keyspace.settingsChanged();
     this.context.scripts.engine.limitMemory(config.scriptMemoryBytesMax);
-    services.notices.configure(eventClasses(config.value('notify-keyspace-events')));
+    const ownExpiries = config.replicaReadOnly ? null : this.ownExpiries;
+    services.notices.configure(eventClasses(config.value('notify-keyspace-events')), ownExpiries);
     this.imageWriter.setCompression(config.rdbCompression);
     services.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;
     this.dispatcher.parser.maxBulkLengthBytes = config.protoMaxBulkLengthBytes;

@@ -315,6 +315,55 @@ t.test('what clients of primaries and replicas are told', async (t) => {
   }
 });
 
+t.test('a writable replica deletes what its own clients let expire, and nothing else', async (t) => {
+  const primary = await start('damselfly');
+  const replica = await start('damselfly', { 'replica-read-only': 'no' });
+  const [there, here] = [primary.client(), replica.client()];
+  await there.call('DEBUG', 'SET-ACTIVE-EXPIRE', '0');
+  await follow(here, primary);
+  await untilCaughtUp(there, here);
+  await there.set('theirs', 'v', 'PX', 1);
+  await untilCaughtUp(there, here);
+  await here.set('set', 'v', 'PX', 1);
+  await here.multi().set('lasting', 'v', 'PX', 50).persist('lasting').exec();
+  await here.set('late', 'v', 'PX', 100_000);
+  await here.hset('changed', 'f', 'v');
+  await here.call('PEXPIRE', 'changed', '1');
+  await here.multi().set('copied', 'v', 'PX', 50).copy('copied', 'copy').rename('copied', 'renamed').exec();
+  await here.eval("redis.call('SET', KEYS[1], 'v', 'PX', 1)", 1, 'script');
+  await here.multi().select(3).set('transaction', 'v', 'PX', 1).select(0).exec();
+  await until('they are deleted', async () => (await here.dbsize()) === (await there.dbsize()) + 2);
+  t.equal(await there.dbsize(), 1, 'what the primary keeps, the replica keeps');
+  t.equal(await here.exists('theirs'), 0);
+  t.equal(await here.exists('lasting', 'late'), 2);
+  await here.select(3);
+  await until('in another database, too', async () => (await here.dbsize()) === 0);
+  t.equal(await here.call('DEBUG', 'VERIFY'), 'OK');
+
+  // Then it is an ordinary primary.
+  await here.select(0);
+  await here.call('REPLICAOF', 'NO', 'ONE');
+  await here.pexpire('late', 1);
+  await until('all is deleted', async () => (await here.dbsize()) === 1);
+  await Promise.all([primary, replica].map((server) => server.stop('SIGKILL')));
+});
+
+t.test('CLIENT KILL of a replica comes before what is written after it', async (t) => {
+  const primary = await start('damselfly', { 'repl-backlog-size': 16_384 });
+  const replica = await start('damselfly');
+  const [there, here] = [primary.client(), replica.client()];
+  await follow(here, primary);
+  await untilCaughtUp(there, here);
+  const syncs = async (): Promise<number> => Number((await info(there, 'stats')).get('sync_full'));
+  const before = await syncs();
+  const transaction = there.multi().call('CLIENT', 'KILL', 'TYPE', 'replica');
+  for (let index = 0; index < 10; index++) transaction.set(`key:${index}`, 'v'.repeat(16_384));
+  await transaction.exec();
+  await until('it has to begin anew', async () => (await syncs()) > before);
+  t.same(await compare(there, here), []);
+  await Promise.all([primary, replica].map((server) => server.stop('SIGKILL')));
+});
+
 t.test('a full sync that brings less is refused, if that is wanted', async (t) => {
   const primary = await start('damselfly');
   const replica = await start('damselfly', { 'replica-full-sync-guard': 'yes' });

@@ -44,13 +44,17 @@ function moveAndRecord(context: CommandContext, fromTail: boolean, toTail: boole
   const { journal } = context.keyspace;
   move(context, fromTail, toTail);
   if (journal.changes === 0 || !journal.isOn) return;
-  journal.begin(context.database, 5);
-  journal.word('LMOVE');
+  // BRPOPLPUSH has no arguments that name sides.
+  const namesSides = context.argCount > 4;
+  journal.begin(context.database, namesSides ? 5 : 3);
+  journal.word(namesSides ? 'LMOVE' : 'RPOPLPUSH');
   for (const key of [1, 2]) {
     journal.argument(context.bytes, context.view, context.argOffset(key), context.argLength(key));
   }
-  journal.word(fromTail ? 'RIGHT' : 'LEFT');
-  journal.word(toTail ? 'RIGHT' : 'LEFT');
+  if (namesSides) {
+    journal.word(fromTail ? 'RIGHT' : 'LEFT');
+    journal.word(toTail ? 'RIGHT' : 'LEFT');
+  }
   journal.settled();
 }
 

@@ -263,6 +263,7 @@ function getset(context: CommandContext): void {
   reply.length = end;
   context.overwritten();
   context.changed(KeyEvent.Set);
+  recordString(context);
 }
 
 function getdel(context: CommandContext): void {
