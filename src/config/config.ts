@@ -125,6 +125,7 @@ export class Config {
   primaryPassword = '';
   replicaServesStaleData = true;
   replicaReadOnly = true;
+  keySaveDelayMicroseconds = 0;
   isReplicaAnnounced = true;
   replicaAnnounceIp = '';
   replicaAnnouncePort = 0;
@@ -635,6 +636,7 @@ export class Config {
     this.primaryPassword = text('masterauth');
     this.replicaServesStaleData = flag('replica-serve-stale-data');
     this.replicaReadOnly = flag('replica-read-only');
+    this.keySaveDelayMicroseconds = number('rdb-key-save-delay');
     this.isReplicaAnnounced = flag('replica-announced');
     this.replicaAnnounceIp = fromByteString(text('replica-announce-ip'));
     this.replicaAnnouncePort = number('replica-announce-port');

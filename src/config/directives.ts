@@ -228,6 +228,7 @@ const applied: readonly Row[] = [
   shutdownFlags('shutdown-on-sigterm'),
   shutdownFlags('shutdown-on-sigint'),
   integer('key-load-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
+  integer('rdb-key-save-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
   integer('recover-until', 0, 0n, LONG_MAX, immutable),
   // Replication
   text('bind-source-addr'),
@@ -325,7 +326,6 @@ const accepted: readonly Row[] = [
   boolean('replica-ignore-disk-write-errors', 'no'),
   choice('repl-diskless-load', 'disabled', ['disabled', 'on-empty-db', 'swapdb']),
   choice('propagation-error-behavior', 'ignore', ['ignore', 'panic', 'panic-on-replicas']),
-  integer('rdb-key-save-delay', 0, INT_MIN, INT_MAX, { hidden: true }),
   integer('loading-process-events-interval-bytes', 2 << 20, 1024n, INT_MAX, { hidden: true }),
   // Cluster
   boolean('cluster-enabled', 'no', { immutable: true }),

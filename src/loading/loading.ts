@@ -126,7 +126,12 @@ export class Loading {
       this.options.state.loadTotalBytes = totalBytes;
       // A replica keeps expired keys until its primary deletes them.
       const dropsExpired = this.options.config.replicaOf === null;
-      ({ replication } = await this.loadSnapshot(fileName, totalBytes, 0, dropsExpired));
+      try {
+        ({ replication } = await this.loadSnapshot(fileName, totalBytes, 0, dropsExpired));
+      } catch (error) {
+        this.options.log('Fatal error loading the DB, check server logs. Exiting.', 'warning');
+        throw error;
+      }
     }
     return { manifest: null, needsNewBase: false, baseBytes: 0, totalBytes: 0, replication };
   }

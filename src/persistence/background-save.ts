@@ -19,6 +19,7 @@ import type { ProcessStateHandle } from '../state/process-state.js';
 import { ReplicationState } from '../state/replication-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { createLog, type LineLevel } from '../system/log.js';
+import { sleep } from '../system/wait.js';
 import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
 import { KeyTally } from './key-tally.js';
@@ -29,6 +30,9 @@ import { historyAt } from './snapshot-history.js';
 /** Limits of one lock hold: lines of a table, bytes of output. */
 const LINES_PER_HOLD = 8;
 const BYTES_PER_HOLD = 8 * 1024;
+
+/** Time between two checks whether a delayed save has been cancelled. */
+const DELAY_SLICE_MS = 10;
 
 const STARTED: Readonly<Record<SnapshotPurpose, string>> = {
   [SnapshotPurpose.Save]: 'Background saving',
@@ -255,6 +259,7 @@ export class BackgroundSave {
   /** Visits some keys of a shard; false if they were the last ones. */
   private visit(shard: Shard): boolean {
     const { snapshot } = shard;
+    const keysBefore = this.state.keysWritten;
     shard.lock();
     if (this.failure !== '') snapshot.stop(SnapshotState.Failed);
     this.takeImages(shard);
@@ -273,7 +278,20 @@ export class BackgroundSave {
     this.flush();
     this.share.giveWay();
     while (snapshot.hasLongKeys) this.visitLongKey(shard);
+    this.delay(this.state.keysWritten - keysBefore);
     return hasMore;
+  }
+
+  /**
+   * `rdb-key-save-delay` of Redis: microseconds to wait for each key that was written; with -n a microsecond for each n. It
+   * makes saving slow, so that tests can see what happens meanwhile.
+   */
+  private delay(keys: number): void {
+    const { keySaveDelayMicroseconds: delay } = this.config;
+    let leftMs = (delay >= 0 ? delay * keys : keys / -delay) / 1000;
+    for (; leftMs > 0 && this.failure === '' && !this.state.isCancelled; leftMs -= DELAY_SLICE_MS) {
+      sleep(Math.min(leftMs, DELAY_SLICE_MS));
+    }
   }
 
   /** Visits the first of a shard's long keys; nothing else goes to the file until that key is finished. */

@@ -127,7 +127,7 @@ export class RdbReader {
     this.releaseUnused();
     this.compareCounts();
     if (this.version >= RDB_VERSION_CHECKSUM && !this.input.checksumMatches()) {
-      this.input.fail('wrong checksum', this.input.offset - 8);
+      this.input.fail('RDB CRC error: wrong checksum', this.input.offset - 8);
     }
   }
 

@@ -96,8 +96,8 @@ export async function startServer(config: Config, onListening = (): void => {}):
   try {
     await start(config, onListening);
   } catch (error) {
-    // The caller gets the error; the log file should have it, too.
-    if (config.logFile !== '') log(`Can't start: ${(error as Error).message}`, 'warning');
+    // The caller gets the error; the log should have it, too.
+    log(`Can't start: ${(error as Error).message}`, 'warning');
     throw error;
   }
 }

@@ -412,7 +412,10 @@ export class Primary implements ReplicaEvents {
     if (replica.state === ReplicaState.Online)
       log(`Connection with replica ${replica.name} lost.`, 'warning');
     const { sync } = this;
-    if (sync?.pipe != null && sync.replicas.every(({ isClosed }) => isClosed)) sync.pipe.destroy();
+    if (sync?.pipe != null && sync.replicas.every(({ isClosed }) => isClosed)) {
+      sync.pipe.destroy();
+      this.core.persistence.cancel();
+    }
     // What only this replica still needed.
     this.trim();
     this.publish();

@@ -95,6 +95,11 @@ export class PersistenceState {
     return this.isBusy && this.purpose === SnapshotPurpose.Save;
   }
 
+  /** Whether it writes a snapshot, into its file or to replicas. */
+  get isWritingSnapshot(): boolean {
+    return this.isBusy && this.purpose !== SnapshotPurpose.AofBase;
+  }
+
   /** Whether it is a rewrite of the append-only file. */
   get isRewriting(): boolean {
     return this.isBusy && this.purpose === SnapshotPurpose.AofBase;

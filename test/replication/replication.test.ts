@@ -364,6 +364,24 @@ t.test('CLIENT KILL of a replica comes before what is written after it', async (
   await Promise.all([primary, replica].map((server) => server.stop('SIGKILL')));
 });
 
+t.test('a snapshot for a replica that has gone is given up', async (t) => {
+  const primary = await start('damselfly', { 'rdb-key-save-delay': 1_000_000 });
+  const replica = await start('damselfly');
+  const [there, here] = [primary.client(), replica.client()];
+  await there.call('DEBUG', 'POPULATE', '1000');
+  const isSaving = async (): Promise<boolean> =>
+    (await info(there, 'persistence')).get('rdb_bgsave_in_progress') === '1';
+  await follow(here, primary);
+  await until('the snapshot has begun', isSaving);
+  await here.call('REPLICAOF', 'NO', 'ONE');
+  await until('it has ended', async () => !(await isSaving()));
+  await primary.untilLogged('Background transfer cancelled');
+  await there.config('SET', 'rdb-key-save-delay', '0');
+  await follow(here, primary);
+  t.same(await compare(there, here), []);
+  await Promise.all([primary, replica].map((server) => server.stop('SIGKILL')));
+});
+
 t.test('a full sync that brings less is refused, if that is wanted', async (t) => {
   const primary = await start('damselfly');
   const replica = await start('damselfly', { 'replica-full-sync-guard': 'yes' });

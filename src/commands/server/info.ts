@@ -226,7 +226,7 @@ function appendOnlyFields(context: CommandContext): Fields {
 
 function persistence(context: CommandContext): Fields {
   const { persistence: saving, control, appendOnly } = context.services.state;
-  const { isSaving, isLoading } = saving;
+  const { isWritingSnapshot: isSaving, isLoading } = saving;
   const isOn = context.services.config.appendOnly;
   // Turning the file on begins with a rewrite, which counts even while it waits for its turn.
   const isRewriting = saving.isRewriting || (isOn && appendOnly.mode !== AppendOnlyMode.On);

@@ -37,7 +37,7 @@ export function saveInForeground(context: CommandContext): boolean {
 
 function save(context: CommandContext): void {
   const { reply, services } = context;
-  if (services.state.persistence.isSaving) {
+  if (services.state.persistence.isWritingSnapshot) {
     reply.error(SAVE_IN_PROGRESS);
     return;
   }
@@ -64,7 +64,7 @@ function bgsave(context: CommandContext): void {
   }
   const { persistence } = services.state;
   const { isMidTransaction } = context;
-  if (persistence.isSaving) {
+  if (persistence.isWritingSnapshot) {
     reply.error(SAVE_IN_PROGRESS);
   } else if (
     // The snapshot must not contain half a transaction.
