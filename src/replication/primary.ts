@@ -159,8 +159,7 @@ export class Primary implements ReplicaEvents {
       state.countPartialSync(false);
       return false;
     }
-    const kept = Math.max(backlog.start, backlog.end - this.backlogBytes);
-    if (position < kept || position > backlog.end) {
+    if (position < backlog.end - this.historyBytes || position > backlog.end) {
       log(
         `Unable to partial resync with replica ${replica.name} for lack of backlog (Replica request was: ${offset}).`,
       );
@@ -456,21 +455,33 @@ export class Primary implements ReplicaEvents {
   }
 
   private trim(): void {
+    this.backlog.trim(this.neededFrom, this.backlogBytes);
+    this.publishBacklog();
+  }
+
+  /** The first position that a replica has not got yet. */
+  private get neededFrom(): number {
     let needed = this.backlog.end;
     for (const replica of this.replicas)
       if (replica.state !== ReplicaState.WaitStart) needed = Math.min(needed, replica.sentPosition);
-    this.backlog.trim(needed, this.backlogBytes);
-    this.publishBacklog();
+    return needed;
+  }
+
+  /** So many of the last bytes can be had by who reconnects: `repl-backlog-size`, or what is kept for a slow replica. */
+  private get historyBytes(): number {
+    const { backlog } = this;
+    return Math.min(backlog.keptBytes, Math.max(this.backlogBytes, backlog.end - this.neededFrom));
   }
 
   private publishBacklog(): void {
     const { state } = this.core;
-    const { backlog } = this;
+    const { historyBytes } = this;
     const { figures } = state;
-    const bytes = Math.min(backlog.keptBytes, this.backlogBytes);
-    figures[ReplicationFigure.BacklogBytes] = bytes;
-    figures[ReplicationFigure.BacklogStart] = state.isBacklogOn ? state.offsetAt(backlog.end - bytes) + 1 : 0;
-    figures[ReplicationFigure.BufferBytes] = this.replicas.size > 0 ? backlog.keptBytes - bytes : 0;
+    figures[ReplicationFigure.BacklogBytes] = historyBytes;
+    figures[ReplicationFigure.BacklogStart] = state.isBacklogOn
+      ? state.offsetAt(this.backlog.end - historyBytes) + 1
+      : 0;
+    figures[ReplicationFigure.BufferBytes] = Math.max(0, historyBytes - this.backlogBytes);
   }
 
   /** Appends a command that is no change to the stream. */

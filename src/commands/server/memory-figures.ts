@@ -40,8 +40,8 @@ function usedMemory(keyspace: Keyspace, { state }: ServerServices) {
   const { figures } = state.replication;
   const clientBytes = state.clients.memoryBytes();
   const scriptBytes = state.scriptCache.usedBytes + keyspace.functions.usedBytes;
-  const backlogBytes = figures[ReplicationFigure.BacklogBytes];
   const replicaBytes = figures[ReplicationFigure.BufferBytes];
+  const backlogBytes = figures[ReplicationFigure.BacklogBytes] - replicaBytes;
   const usedBytes = keyspace.usedBytes() + clientBytes + scriptBytes + backlogBytes + replicaBytes;
   return { clientBytes, scriptBytes, backlogBytes, replicaBytes, usedBytes };
 }
