@@ -68,7 +68,7 @@ export class AofManifest {
   /** Reads a manifest's text, whose characters are bytes. Throws a ManifestError. */
   static parse(text: string): AofManifest {
     const manifest = new AofManifest();
-    if (text === '') throw new ManifestError('it is empty');
+    if (text === '') throw new ManifestError('Found an empty AOF manifest');
     const lines = text.split('\n');
     // After the last line feed there is nothing, or a line that was not written completely.
     const rest = lines.pop();
@@ -80,15 +80,16 @@ export class AofManifest {
         throw new ManifestError(`line ${index + 1}: ${error.message}`);
       }
     });
-    if (rest !== '') throw new ManifestError(`line ${lines.length + 1} is cut`);
+    if (rest !== '')
+      throw new ManifestError(`line ${lines.length + 1}: Invalid AOF manifest file format: it is cut`);
     return manifest;
   }
 
   private addLine(line: string): void {
-    if (line.length > LINE_BYTES_MAX) throw new ManifestError('it is too long');
+    if (line.length > LINE_BYTES_MAX) throw new ManifestError('The AOF manifest file contains too long line');
     const words = splitArguments(line);
     if (words === null || words.length < LINE_WORDS_MIN || words.length % 2 !== 0) {
-      throw new ManifestError('it is not of the form `file <name> seq <number> type <type>`');
+      throw new ManifestError('Invalid AOF manifest file format: not `file <name> seq <number> type <type>`');
     }
     let name = '';
     let sequence = 0;
@@ -109,10 +110,10 @@ export class AofManifest {
       }
     }
     if (name.includes('/') || name === '.' || name === '..') {
-      throw new ManifestError(`a path where a file's name should be: ${quoteArgument(toByteString(name))}`);
+      throw new ManifestError(`File can't be a path, just a filename: ${quoteArgument(toByteString(name))}`);
     }
     if (name === '' || type === '' || sequence < 1 || !Number.isSafeInteger(sequence)) {
-      throw new ManifestError('it has no name, no type or no sequence number');
+      throw new ManifestError('Invalid AOF manifest file format: no name, no type or no sequence number');
     }
     this.add({ name, sequence }, type);
   }
@@ -120,7 +121,7 @@ export class AofManifest {
   private add(file: AofFile, type: string): void {
     switch (type) {
       case 'b':
-        if (this.base !== null) throw new ManifestError('a second base file');
+        if (this.base !== null) throw new ManifestError('Found duplicate base file information');
         this.base = file;
         this.baseSequence = Math.max(this.baseSequence, file.sequence);
         break;
@@ -134,13 +135,13 @@ export class AofManifest {
         break;
       case 'i':
         if (file.sequence <= (this.increments.at(-1)?.sequence ?? 0)) {
-          throw new ManifestError(`sequence number ${file.sequence} is not above the one before`);
+          throw new ManifestError(`Found a non-monotonic sequence number: ${file.sequence}`);
         }
         this.increments.push(file);
         this.incrementSequence = Math.max(this.incrementSequence, file.sequence);
         break;
       default:
-        throw new ManifestError(`unknown type ${quoteArgument(type)}`);
+        throw new ManifestError(`Unknown AOF file type: ${quoteArgument(type)}`);
     }
   }
 

@@ -213,7 +213,9 @@ export class Loading {
     const lengths = names.map((name) => {
       const length = lengthOf(name);
       if (length < 0)
-        throw new Error(`the append only file ${name}, which the manifest names, does not exist`);
+        throw new Error(
+          `The append only file ${name} of the manifest doesn't exist: No such file or directory`,
+        );
       return length;
     });
     const totalBytes = lengths.reduce((sum, length) => sum + length, 0);

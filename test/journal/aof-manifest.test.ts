@@ -63,11 +63,11 @@ t.test('what is wrong is said in one line', async (t) => {
     ['name a seq 1 type b\n', /no name/],
     ['file ../a seq 1 type b\n', /a path/],
     ['file .. seq 1 type b\n', /a path/],
-    ['file a seq 1 type z\n', /unknown type "z"/],
-    [`${base}${base}`, /line 2: a second base file/],
-    ['file a seq 2 type i\nfile b seq 2 type i\n', /line 2: sequence number 2/],
-    ['file a seq 2 type i\nfile b seq 1 type i\n', /line 2: sequence number 1/],
-    ['file a seq 1 type b', /line 1 is cut/],
+    ['file a seq 1 type z\n', /Unknown AOF file type: "z"/],
+    [`${base}${base}`, /line 2: Found duplicate base file information/],
+    ['file a seq 2 type i\nfile b seq 2 type i\n', /line 2: Found a non-monotonic sequence number: 2/],
+    ['file a seq 2 type i\nfile b seq 1 type i\n', /line 2: Found a non-monotonic sequence number: 1/],
+    ['file a seq 1 type b', /line 1: Invalid AOF manifest file format: it is cut/],
     [`file ${'a'.repeat(1024)} seq 1 type b\n`, /too long/],
   ] as const) {
     t.throws(() => AofManifest.parse(text), { message }, JSON.stringify(text.slice(0, 50)));
