@@ -332,22 +332,27 @@ export class WaitRoom {
   /** Removes a client from all queues except that of the key `servedArgument`: the serving thread has done that. */
   private leave(wait: Wait, servedArgument: number): void {
     this.waits.delete(wait.session.id);
-    if (!this.leftAll(wait, servedArgument)) untilDone(() => this.leftAll(wait, servedArgument));
+    if (this.leftAll(wait, servedArgument, lockUnlessBusy)) return;
+    untilDone((takeLock) => this.leftAll(wait, servedArgument, takeLock));
   }
 
   /** Leaves the queues whose locks can be had, from the last one on. Returns false if one of them must wait. */
-  private leftAll({ places, requestShard, request }: Wait, servedArgument: number): boolean {
+  private leftAll(
+    { places, requestShard, request }: Wait,
+    servedArgument: number,
+    takeLock: (shard: Shard) => boolean,
+  ): boolean {
     const { shards, waiters, keyArguments } = places;
     for (; places.count > 0; places.count--) {
       const index = places.count - 1;
       if (keyArguments[index] === servedArgument) continue;
-      if (!lockUnlessBusy(shards[index])) return false;
+      if (!takeLock(shards[index])) return false;
       shards[index].waiters.remove(waiters[index]);
       shards[index].unlock();
     }
     // The places in the queues refer to the request: it is freed after the last of them.
     if (requestShard !== null && request !== 0) {
-      if (!lockUnlessBusy(requestShard)) return false;
+      if (!takeLock(requestShard)) return false;
       requestShard.waiters.freeRequest(request);
       requestShard.unlock();
     }

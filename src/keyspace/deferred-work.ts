@@ -6,22 +6,27 @@
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import type { Shard } from './shard.js';
 
+/** Takes the lock of a shard; false if it can't be had now. */
+type TakeLock = (shard: Shard) => boolean;
+/** Returns whether it is done; if not, it could not get a lock, and is called again. */
+type Work = (takeLock: TakeLock) => boolean;
+
 /** The deferred work of this thread, in order. */
-let waiting: (() => boolean)[] = [];
+let waiting: Work[] = [];
 
 /** Runs `action` under the lock of a shard: now, or later if a slow script may hold the lock. */
 export function underLock(shard: Shard, action: () => void): void {
-  untilDone(() => {
-    if (!lockUnlessBusy(shard)) return false;
+  untilDone((takeLock) => {
+    if (!takeLock(shard)) return false;
     action();
     shard.unlock();
     return true;
   });
 }
 
-/** Calls `work` until it returns true: now, and then with each `doDeferred`. It takes locks by `lockUnlessBusy`. */
-export function untilDone(work: () => boolean): void {
-  if (!work()) waiting.push(work);
+/** Calls `work` until it is done: now, and then with each `doDeferred`. */
+export function untilDone(work: Work): void {
+  if (!work(lockUnlessBusy)) waiting.push(work);
 }
 
 /** Takes the lock of a shard; returns false if a slow script runs, which may hold the lock. */
@@ -35,10 +40,12 @@ export function lockUnlessBusy(shard: Shard): boolean {
   }
 }
 
-/** Tries the deferred work again. The caller holds no lock. */
+const lockSoon: TakeLock = (shard) => shard.lockSoon();
+
+/** Tries the deferred work again, without waiting for locks. The caller holds no lock, and keeps none. */
 export function doDeferred(): void {
   if (waiting.length === 0) return;
   const attempted = waiting;
   waiting = [];
-  for (const work of attempted) untilDone(work);
+  for (const work of attempted) if (!work(lockSoon)) waiting.push(work);
 }
