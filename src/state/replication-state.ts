@@ -65,7 +65,7 @@ export const enum ReplicationFigure {
   SyncLastIoMs = 25,
   /** The offset up to which the primary's stream was read. */
   ReadOffset = 26,
-  /** Of these, what is kept only because a replica has not got it yet. */
+  /** What the backlog has beyond its size, only because a replica has not got it yet. */
   BufferBytes = 27,
   /** Until when a shutdown waits for replicas (ms). */
   ShutdownEndMs = 28,
