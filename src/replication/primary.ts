@@ -311,8 +311,9 @@ export class Primary implements ReplicaEvents {
     const { persistence, log } = this.core;
     this.sync = null;
     const isGood = persistence.isReplicaSnapshotGood;
-    for (const replica of sync.replicas) {
-      if (replica.isClosed) continue;
+    const left = sync.replicas.filter(({ isClosed }) => !isClosed);
+    if (isGood) log(`Diskless rdb transfer, done reading from pipe, ${left.length} replicas still up.`);
+    for (const replica of left) {
       if (!isGood) {
         log('Diskless rdb transfer failed: closing the replica', 'warning');
         replica.close();
@@ -412,6 +413,7 @@ export class Primary implements ReplicaEvents {
       log(`Connection with replica ${replica.name} lost.`, 'warning');
     const { sync } = this;
     if (sync?.pipe != null && sync.replicas.every(({ isClosed }) => isClosed)) {
+      log('Diskless rdb transfer, last replica dropped, killing fork child.');
       sync.pipe.destroy();
       this.core.persistence.cancel();
     }
