@@ -4,7 +4,7 @@
  * it claimed. What the client has in the queues of keys (keyspace/waiters.ts) is removed afterwards, by this worker.
  */
 
-import { lockUnlessBusy, untilDone } from '../keyspace/deferred-work.js';
+import { defer, lockUnlessBusy, type TakeLock } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import type { ClientTable } from '../state/client-table.js';
@@ -333,14 +333,14 @@ export class WaitRoom {
   private leave(wait: Wait, servedArgument: number): void {
     this.waits.delete(wait.session.id);
     if (this.leftAll(wait, servedArgument, lockUnlessBusy)) return;
-    untilDone((takeLock) => this.leftAll(wait, servedArgument, takeLock));
+    defer((takeLock) => this.leftAll(wait, servedArgument, takeLock));
   }
 
   /** Leaves the queues whose locks can be had, from the last one on. Returns false if one of them must wait. */
   private leftAll(
     { places, requestShard, request }: Wait,
     servedArgument: number,
-    takeLock: (shard: Shard) => boolean,
+    takeLock: TakeLock,
   ): boolean {
     const { shards, waiters, keyArguments } = places;
     for (; places.count > 0; places.count--) {

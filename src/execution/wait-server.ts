@@ -200,11 +200,15 @@ export class WaitServer {
       return true;
     }
     const { waiters } = shard;
-    const start = waiters.keyOffset(queue);
-    const length = waiters.keyLength(queue);
-    const bytes = shard.bytes.slice(start, start + length);
-    const view = new DataView(bytes.buffer);
-    const name = new NamedKey(bytes, view, waiters.database(queue), waiters.hash(queue), 0, length);
+    const database = waiters.database(queue);
+    const hash = waiters.hash(queue);
+    const name = NamedKey.copy(
+      shard.bytes,
+      database,
+      hash,
+      waiters.keyOffset(queue),
+      waiters.keyLength(queue),
+    );
     this.deferred.push({ name, shard, other });
     return false;
   }

@@ -7,7 +7,7 @@ import { ScriptRunsLong } from '../memory/lock-order.js';
 import type { Shard } from './shard.js';
 
 /** Takes the lock of a shard; false if it can't be had now. */
-type TakeLock = (shard: Shard) => boolean;
+export type TakeLock = (shard: Shard) => boolean;
 /** Returns whether it is done; if not, it could not get a lock, and is called again. */
 type Work = (takeLock: TakeLock) => boolean;
 
@@ -16,17 +16,18 @@ let waiting: Work[] = [];
 
 /** Runs `action` under the lock of a shard: now, or later if a slow script may hold the lock. */
 export function underLock(shard: Shard, action: () => void): void {
-  untilDone((takeLock) => {
+  const work: Work = (takeLock) => {
     if (!takeLock(shard)) return false;
     action();
     shard.unlock();
     return true;
-  });
+  };
+  if (!work(lockUnlessBusy)) defer(work);
 }
 
-/** Calls `work` until it is done: now, and then with each `doDeferred`. */
-export function untilDone(work: Work): void {
-  if (!work(lockUnlessBusy)) waiting.push(work);
+/** Has `doDeferred` call `work` until it is done. */
+export function defer(work: Work): void {
+  waiting.push(work);
 }
 
 /** Takes the lock of a shard; returns false if a slow script runs, which may hold the lock. */

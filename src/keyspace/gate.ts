@@ -35,6 +35,18 @@ export class NamedKey implements KeyName {
     this.keyOffset = offset;
     this.keyLength = lengthBytes;
   }
+
+  /** With a copy of the key, which is bytes[offset, offset + lengthBytes). */
+  static copy(
+    bytes: Uint8Array,
+    database: number,
+    hash: number,
+    offset: number,
+    lengthBytes: number,
+  ): NamedKey {
+    const own = bytes.slice(offset, offset + lengthBytes);
+    return new NamedKey(own, new DataView(own.buffer), database, hash, 0, lengthBytes);
+  }
 }
 
 /** Listens to the changes of one thread: events for clients that subscribe to them. */

@@ -4,7 +4,6 @@
  * Each worker keeps the names of those that its own clients have changed.
  */
 
-import { copyBytes } from '../structures/copy.js';
 import { KeyEvent } from './events.js';
 import { type KeyName, NamedKey } from './gate.js';
 import type { Keyspace } from './keyspace.js';
@@ -37,13 +36,9 @@ export class OwnExpiries {
   /** Something has happened to a key. Called under its shard's lock. */
   note(key: KeyName, event: KeyEvent): void {
     if (!mayGiveExpiry(event) || !this.isReplica()) return;
-    const { keyDatabase, hash, keyLength } = key;
-    const bytes = new Uint8Array(keyLength);
-    const view = new DataView(bytes.buffer);
-    copyBytes(bytes, view, 0, key.bytes, key.view, key.keyOffset, keyLength);
-    const text = `${keyDatabase} ${Buffer.from(bytes.buffer).toString('latin1')}`;
-    if (!this.names.has(text))
-      this.names.set(text, new NamedKey(bytes, view, keyDatabase, hash, 0, keyLength));
+    const name = NamedKey.copy(key.bytes, key.keyDatabase, key.hash, key.keyOffset, key.keyLength);
+    const text = `${name.keyDatabase} ${Buffer.from(name.bytes).toString('latin1')}`;
+    if (!this.names.has(text)) this.names.set(text, name);
   }
 
   /**

@@ -6,10 +6,7 @@
 import { Config } from '../config/config.js';
 import type { HeededBlock } from '../memory/attention.js';
 import { SharedConfig } from '../state/shared-config.js';
-import { sleep } from '../system/wait.js';
-
-/** Time between two checks whether the directive has changed. */
-const SLICE_MS = 10;
+import { sleepInSlices } from '../system/wait.js';
 
 export class LoadDelay {
   private readonly shared: SharedConfig;
@@ -29,25 +26,15 @@ export class LoadDelay {
 
   /** Waits as long as configured, usually not at all. Only a thread that has nothing else to do may wait. */
   pause(): void {
-    if (this.microseconds !== 0) this.wait();
+    if (this.microseconds !== 0) sleepInSlices(this.delayMs);
   }
 
-  private wait(): void {
+  private readonly delayMs = (): number => {
     this.follow();
-    let waitedMs = 0;
-    while (waitedMs < this.delayMs()) {
-      const sliceMs = Math.min(SLICE_MS, this.delayMs() - waitedMs);
-      sleep(sliceMs);
-      waitedMs += sliceMs;
-      this.follow();
-    }
-  }
-
-  private delayMs(): number {
     const { microseconds } = this;
     if (microseconds >= 0) return microseconds / 1000;
     return Math.random() < -1 / microseconds ? 0.001 : 0;
-  }
+  };
 
   private follow(): void {
     const published = this.shared.readIfNewer(this.version);

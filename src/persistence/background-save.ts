@@ -19,7 +19,7 @@ import type { ProcessStateHandle } from '../state/process-state.js';
 import { ReplicationState } from '../state/replication-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { createLog, type LineLevel } from '../system/log.js';
-import { sleep } from '../system/wait.js';
+import { sleepInSlices } from '../system/wait.js';
 import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
 import { KeyTally } from './key-tally.js';
@@ -30,9 +30,6 @@ import { historyAt } from './snapshot-history.js';
 /** Limits of one lock hold: lines of a table, bytes of output. */
 const LINES_PER_HOLD = 8;
 const BYTES_PER_HOLD = 8 * 1024;
-
-/** Time between two checks whether a delayed save has been cancelled. */
-const DELAY_SLICE_MS = 10;
 
 const STARTED: Readonly<Record<SnapshotPurpose, string>> = {
   [SnapshotPurpose.Save]: 'Background saving',
@@ -288,10 +285,9 @@ export class BackgroundSave {
    */
   private delay(keys: number): void {
     const { keySaveDelayMicroseconds: delay } = this.config;
-    let leftMs = (delay >= 0 ? delay * keys : keys / -delay) / 1000;
-    for (; leftMs > 0 && this.failure === '' && !this.state.isCancelled; leftMs -= DELAY_SLICE_MS) {
-      sleep(Math.min(leftMs, DELAY_SLICE_MS));
-    }
+    if (delay === 0) return;
+    const delayMs = (delay > 0 ? delay * keys : keys / -delay) / 1000;
+    sleepInSlices(() => (this.failure === '' && !this.state.isCancelled ? delayMs : 0));
   }
 
   /** Visits the first of a shard's long keys; nothing else goes to the file until that key is finished. */

@@ -447,6 +447,7 @@ export class Primary implements ReplicaEvents {
       replica.pump(this.backlog);
     }
     this.trim();
+    this.publishBacklog();
   }
 
   /** CLIENT KILL comes before what is recorded after it: a replica that was killed gets no more. */
@@ -458,7 +459,6 @@ export class Primary implements ReplicaEvents {
 
   private trim(): void {
     this.backlog.trim(this.neededFrom, this.backlogBytes);
-    this.publishBacklog();
   }
 
   /** The first position that a replica has not got yet. */

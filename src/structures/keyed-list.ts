@@ -197,7 +197,7 @@ export class KeyedList extends PackedList {
     const keys = this.fingerprintCount(list);
     let at = this.first(list);
     for (let key = 0; key < keys; key++) {
-      if (this.shardBytes[list - 1 - key] !== this.fingerprintAt(at))
+      if (this.fingerprint(list, key) !== this.fingerprintAt(at))
         throw new Error('keyed list: wrong fingerprint');
       at = this.forward(at, this.stride);
     }

@@ -17,3 +17,15 @@ const neverChanged = new Int32Array(new SharedArrayBuffer(4));
 export function sleep(milliseconds: number): void {
   Atomics.wait(neverChanged, 0, 0, milliseconds);
 }
+
+const SLICE_MS = 10;
+
+/** Blocks the thread for as many milliseconds as `totalMs` says; it is asked again every 10 ms. */
+export function sleepInSlices(totalMs: () => number): void {
+  let sleptMs = 0;
+  for (let leftMs = totalMs(); leftMs > 0; leftMs = totalMs() - sleptMs) {
+    const sliceMs = Math.min(SLICE_MS, leftMs);
+    sleep(sliceMs);
+    sleptMs += sliceMs;
+  }
+}

@@ -991,8 +991,7 @@ export class Worker implements ConnectionHandler {
       if (nowMs - session.lastInteractionMs > SHRINK_AFTER_IDLE_MS) connection.shrinkInput();
       this.publishBuffers(connection, session);
       // A buffer for input is kept for a while, empty, for what comes next.
-      const inputBytes = connection.queryBufferBytes + connection.queryBufferFreeBytes;
-      if (inputBytes === 0 && connection.pendingOutputBytes === 0) this.unsettled.delete(connection);
+      if (connection.input === null && connection.pendingOutputBytes === 0) this.unsettled.delete(connection);
     }
   }
 

@@ -226,7 +226,8 @@ function appendOnlyFields(context: CommandContext): Fields {
 
 function persistence(context: CommandContext): Fields {
   const { persistence: saving, control, appendOnly } = context.services.state;
-  const { isWritingSnapshot: isSaving, isLoading } = saving;
+  const { isWritingSnapshot, isLoading, keysWritten, keysTotal } = saving;
+  const writtenPercent = isWritingSnapshot && keysTotal > 0 ? (100 * keysWritten) / keysTotal : 0;
   const isOn = context.services.config.appendOnly;
   // Turning the file on begins with a rewrite, which counts even while it waits for its turn.
   const isRewriting = saving.isRewriting || (isOn && appendOnly.mode !== AppendOnlyMode.On);
@@ -236,18 +237,15 @@ function persistence(context: CommandContext): Fields {
     ['current_cow_peak', 0],
     ['current_cow_size', 0],
     ['current_cow_size_age', 0],
-    [
-      'current_fork_perc',
-      (isSaving && saving.keysTotal > 0 ? (100 * saving.keysWritten) / saving.keysTotal : 0).toFixed(2),
-    ],
-    ['current_save_keys_processed', isSaving ? saving.keysWritten : 0],
-    ['current_save_keys_total', isSaving ? saving.keysTotal : 0],
+    ['current_fork_perc', writtenPercent.toFixed(2)],
+    ['current_save_keys_processed', isWritingSnapshot ? keysWritten : 0],
+    ['current_save_keys_total', isWritingSnapshot ? keysTotal : 0],
     ['rdb_changes_since_last_save', Math.max(0, context.keyspace.dirtyCount() - saving.savedChanges)],
-    ['rdb_bgsave_in_progress', isSaving ? 1 : 0],
+    ['rdb_bgsave_in_progress', isWritingSnapshot ? 1 : 0],
     ['rdb_last_save_time', Math.floor(control.lastSaveMs / 1000)],
     ['rdb_last_bgsave_status', saving.hasFailed ? 'err' : 'ok'],
     ['rdb_last_bgsave_time_sec', saving.lastSeconds],
-    ['rdb_current_bgsave_time_sec', isSaving ? Math.floor(saving.runningMs / 1000) : -1],
+    ['rdb_current_bgsave_time_sec', isWritingSnapshot ? Math.floor(saving.runningMs / 1000) : -1],
     ['rdb_saves', saving.saves],
     ['rdb_last_cow_size', 0],
     ['rdb_last_load_keys_expired', saving.keysExpired],

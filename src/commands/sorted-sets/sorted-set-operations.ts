@@ -283,7 +283,7 @@ function draftDifference(shard: Shard, { sources }: Request): boolean {
 function buildDraft(context: CommandContext, operation: Operation, request: Request): boolean {
   const { shard } = context;
   const { sortedSets, draft } = shard;
-  // A union has as many elements as the largest source at least; what others have is less than the first one.
+  // A union has at least the elements of the largest source, which is the last one. How few the others have is not known.
   const expected = operation === Operation.Union ? request.sources.at(-1)!.count : 0;
   if (sortedSets.createTree(draft, expected)) {
     const isComplete =
