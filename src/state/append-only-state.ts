@@ -5,6 +5,7 @@
  *   int32 words   0 AppendOnlyMode   1 a rewrite is scheduled   2 the last rewrite failed   3 rewrites that failed in a row
  *                 4 the disk does not take writes (the error's number; 0: it does)   5 the journal thread is wanted
  *                 6 how installing a base ended (InstallOutcome)   7 the journal thread has stopped   8 rewrites done
+ *                 9 the file is to be turned off
  *   float64 from byte 64
  *     8 bytes of the base   9 bytes of base and increments   10 start of the running rewrite (ms)
  *    11 seconds that the last one took (-1: none yet)   12 the last attempt (ms)   13 times that fsync was late
@@ -24,6 +25,7 @@ const enum Word {
   Install = 6,
   Stopped = 7,
   Rewrites = 8,
+  MustTurnOff = 9,
 }
 
 const enum Wide {
@@ -90,6 +92,15 @@ export class AppendOnlyState {
     this.forgetFailures();
     this.isRewriteScheduled = true;
     return true;
+  }
+
+  /** Has worker 0 turn the file off, even if the configuration wants it on again before that worker sees it. */
+  requestTurnOff(): void {
+    Atomics.store(this.words, Word.MustTurnOff, 1);
+  }
+
+  takeTurnOff(): boolean {
+    return Atomics.exchange(this.words, Word.MustTurnOff, 0) !== 0;
   }
 
   /**

@@ -345,6 +345,23 @@ await t.test(
   },
 );
 
+await t.test('turned off and on at once', {}, async (t) => {
+  const server = await TestServer.start({ kind: 'damselfly', threads: 1, directives: { appendonly: 'yes' } });
+  t.teardown(() => server.stop('SIGKILL'));
+  const client = await server.rawClient();
+  const bases = await infoNumber(client, 'aof_rewrites');
+  await client.pipeline([
+    ['SET', 'key', 'value'],
+    ['CONFIG', 'SET', 'appendonly', 'no'],
+    ['CONFIG', 'SET', 'appendonly', 'yes'],
+  ]);
+  await server.untilLogged('The append only file is turned off');
+  await server.untilLogged('Background AOF rewrite finished successfully');
+  await untilInfo(client, 'aof_rewrites', bases + 1);
+  t.equal(await client.text('DEBUG', 'LOADAOF'), '+OK\r\n');
+  t.equal(await client.text('DBSIZE'), ':1\r\n');
+});
+
 await t.test('no end before the first base', {}, async (t) => {
   t.setTimeout(0);
   const server = await TestServer.start({ kind: 'damselfly' });

@@ -24,6 +24,8 @@ import { distDirectory } from './server.js';
 
 /** For files that hang: on a machine with other work they take many times what they take alone. */
 const FILE_TIMEOUT_MS = 300_000;
+/** Then such a file has this long to say what its servers have logged. */
+const LAST_WORDS_MS = 10_000;
 /** What has not ended by then has failed: whoever waits for the outcome does not wait longer. */
 const ALL_TIMEOUT_MS = 80 * 60_000;
 const SLOWEST_COUNT = 20;
@@ -107,7 +109,15 @@ t.on('spawn', (spawned) => {
   watch(spawned.parser, failures);
   spawned.on('process', (child) => {
     processes.add(child);
-    child.once('close', () => processes.delete(child));
+    // Not tap's timeout for a file: one that turns off its own by t.setTimeout(0) turns off that one, too.
+    const timers = [
+      setTimeout(() => child.kill('SIGALRM'), FILE_TIMEOUT_MS),
+      setTimeout(() => child.kill('SIGKILL'), FILE_TIMEOUT_MS + LAST_WORDS_MS),
+    ];
+    child.once('close', () => {
+      processes.delete(child);
+      timers.forEach(clearTimeout);
+    });
   });
 });
 t.parser.on('assert', (result: Result) => {
@@ -140,7 +150,7 @@ t.setTimeout(0);
 const env = { ...process.env, TAP_TIMEOUT: String(FILE_TIMEOUT_MS / 1000) };
 for (const file of files) {
   const name = path.relative(process.cwd(), file);
-  const options = { buffered: true, timeout: FILE_TIMEOUT_MS, env };
+  const options = { buffered: true, timeout: 0, env };
   // tap has NODE_OPTIONS load a module into each process to note what it reads: servers would start half as fast.
   const command = ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', file];
   t.spawn('env', command, options, name);

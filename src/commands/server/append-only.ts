@@ -52,10 +52,12 @@ function turnOn(services: ServerServices): void {
   services.log('The append only file is turned on: its base is written first');
 }
 
-/** Called after CONFIG SET: from the next command on, the append-only file is in the state that is now wanted. */
+/** Called after CONFIG SET: has the append-only file turned on or off, if that is what has changed. */
 export function appendOnlyChanged(context: CommandContext): void {
   const { services } = context;
+  const { appendOnly } = services.state;
   if (services.config.appendOnly) turnOn(services);
+  else if (appendOnly.mode !== AppendOnlyMode.Off) appendOnly.requestTurnOff();
   // Worker 0 begins the base, or turns the file off: wake it to do so now.
   services.wakeWorker(0);
 }
@@ -89,8 +91,12 @@ function hasGrown(services: ServerServices): boolean {
 export function followAppendOnly(keyspace: Keyspace, services: ServerServices, nowMs: number): void {
   const { config, state, log } = services;
   const { appendOnly, persistence } = state;
+  const mustTurnOff = appendOnly.takeTurnOff();
+  const wasOn = appendOnly.mode !== AppendOnlyMode.Off;
+  // What another worker has just turned on is not turned off by an older configuration.
+  if (wasOn !== config.appendOnly) services.followConfig();
+  if (wasOn && (mustTurnOff || !config.appendOnly)) turnOff(keyspace, services);
   if (config.appendOnly && appendOnly.mode === AppendOnlyMode.Off) turnOn(services);
-  else if (!config.appendOnly && appendOnly.mode !== AppendOnlyMode.Off) turnOff(keyspace, services);
   if (config.appendFsync === 'everysec' && keyspace.journal.ring.noteIfBehind(monotonicMs(), BEHIND_MS)) {
     appendOnly.noteDelayedSync();
     log('Asynchronous AOF fsync is taking too long (disk is busy?). Replies wait for it.');
