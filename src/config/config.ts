@@ -124,6 +124,10 @@ export class Config {
   primaryUser = '';
   primaryPassword = '';
   replicaServesStaleData = true;
+  /** A replica evicts nothing by itself, however much memory it uses. */
+  replicaIgnoresMaxMemory = true;
+  /** A replica goes on if what its primary sends can't be written to its disk. */
+  replicaIgnoresDiskErrors = false;
   replicaReadOnly = true;
   keySaveDelayMicroseconds = 0;
   isReplicaAnnounced = true;
@@ -635,6 +639,8 @@ export class Config {
     this.primaryUser = fromByteString(text('masteruser'));
     this.primaryPassword = text('masterauth');
     this.replicaServesStaleData = flag('replica-serve-stale-data');
+    this.replicaIgnoresMaxMemory = flag('replica-ignore-maxmemory');
+    this.replicaIgnoresDiskErrors = flag('replica-ignore-disk-write-errors');
     this.replicaReadOnly = flag('replica-read-only');
     this.keySaveDelayMicroseconds = number('rdb-key-save-delay');
     this.isReplicaAnnounced = flag('replica-announced');

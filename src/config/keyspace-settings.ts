@@ -39,8 +39,10 @@ export interface KeyspaceSettings {
    * deleted, only treated as if it were.
    */
   mayExpire?: () => boolean;
-  /** Asked under the lock before the server deletes keys by itself, by expiry or eviction; absent: always. */
-  mayDeleteByItself?: () => boolean;
+  /** Asked under the lock before the server deletes keys by itself since their time has come; absent: always. */
+  mayExpireByItself?: () => boolean;
+  /** Asked under the lock before a key is evicted; absent: always. */
+  mayEvict?: () => boolean;
   /** Commands of a log are run again: keys do not expire, since the log says when they went. */
   isReplaying?: boolean;
   /** DEL, and commands that replace a value, free large values in the background, as UNLINK does. */

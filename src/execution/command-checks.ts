@@ -237,7 +237,7 @@ export class CommandChecks {
   /** Nothing is evicted while the dataset is loaded or a slow script runs, nor while only commands may delete keys. */
   private mayEvict(): boolean {
     const { keyspace } = this.context;
-    return !this.isLoading && keyspace.lockOrder.slowScripts === 0 && keyspace.mayDeleteByItself;
+    return !this.isLoading && keyspace.lockOrder.slowScripts === 0 && keyspace.mayEvict;
   }
 
   /** Whether the command is refused while nothing can be saved. */

@@ -295,9 +295,9 @@ export class Keyspace {
     return false;
   }
 
-  /** Whether expiry and eviction may delete keys. Exact under a lock: a thread that forbids it takes all locks once. */
-  get mayDeleteByItself(): boolean {
-    return this.settings.mayDeleteByItself?.() ?? true;
+  /** Whether keys may be evicted. Exact under a lock, as for expiry: a thread that forbids it takes all locks once. */
+  get mayEvict(): boolean {
+    return this.settings.mayEvict?.() ?? true;
   }
 
   /**
@@ -306,7 +306,7 @@ export class Keyspace {
    */
   private evictHere(shard: Shard, claimedBytes: number, most: number, nowMs: number): boolean {
     const { evictionPool } = this;
-    if (!this.mayDeleteByItself) return false;
+    if (!this.mayEvict) return false;
     const usedBefore = shard.arena.usedBytes;
     let evicted = 0;
     while (evictionPool.count > 0 && evictionPool.bestShard() === shard.index) {
@@ -564,7 +564,7 @@ export class Keyspace {
         if (shard.calendarOf(database) === 0 && shard.fieldCalendarOf(database) === 0) continue;
         for (let more = true; more; ) {
           shard.lock();
-          if (!this.mayDeleteByItself) {
+          if (this.settings.mayExpireByItself?.() === false) {
             shard.unlock();
             return false;
           }

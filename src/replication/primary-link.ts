@@ -25,7 +25,7 @@ import { LinkState, NO_ID, ReplicationFigure } from '../state/replication-state.
 import { monotonicMs } from '../system/clock.js';
 import type { ReplicationCore } from './core.js';
 import type { Primary } from './primary.js';
-import { StreamApplier } from './stream-applier.js';
+import { LinkError, StreamApplier } from './stream-applier.js';
 
 const ACK_INTERVAL_MS = 1000;
 const RECONNECT_MS = 1000;
@@ -36,6 +36,8 @@ const KEEP_ALIVE_MS = 1000;
 const LOADING_GRACE_MS = 20;
 const LINE_BYTES_MAX = 64 * 1024;
 const NEWLINE = Buffer.from('\n');
+/** Minimum time between two log lines about a disk that takes nothing. */
+const DISK_LOG_INTERVAL_MS = 10_000;
 
 type Step = (line: string) => void;
 
@@ -70,6 +72,7 @@ export class PrimaryLink {
   private lastIoMs = 0;
   private nextAckMs = 0;
   private nextConnectMs = 0;
+  private nextDiskLogMs = 0;
   /** Whether the data here belongs to a history that the primary may be able to continue. */
   private hasHistory = false;
   private streamDatabase = 0;
@@ -171,7 +174,9 @@ export class PrimaryLink {
     try {
       action();
     } catch (error) {
-      this.lost(`Protocol error from the primary: ${(error as Error).message}`);
+      // Whatever else happens here is a fault of this server.
+      if (!(error instanceof LinkError)) throw error;
+      this.lost(error.message);
     }
   }
 
@@ -338,7 +343,11 @@ export class PrimaryLink {
     this.rows.open(session);
     this.session = session;
     this.hasHistory = true;
-    this.applier = new StreamApplier(core.context, session, state, core.log, () => this.acknowledge());
+    this.applier = new StreamApplier(core.context, session, state, core.log, {
+      onAckWanted: () => this.acknowledge(),
+      isDiskFailing: core.isDiskFailing,
+      onDiskFailing: () => this.heedDisk(),
+    });
     this.applier.begin(database);
     state.figures[ReplicationFigure.ReadOffset] = state.offsetAt(core.ring.head);
     state.figures[ReplicationFigure.LastIoMs] = nowMs;
@@ -351,6 +360,17 @@ export class PrimaryLink {
       this.buffer = Buffer.alloc(0);
       this.apply(buffer);
     }
+  }
+
+  /** What the primary sends is applied although the disk does not take it, or the process ends, as configured. */
+  private heedDisk(): void {
+    const { core } = this;
+    if (!core.config.replicaIgnoresDiskErrors)
+      throw new Error('Replica was unable to write command to disk.');
+    const nowMs = monotonicMs();
+    if (nowMs < this.nextDiskLogMs) return;
+    this.nextDiskLogMs = nowMs + DISK_LOG_INTERVAL_MS;
+    core.log('Replica is applying a command even though it is unable to write to disk.', 'warning');
   }
 
   private acknowledge(): void {
@@ -383,7 +403,8 @@ export class PrimaryLink {
     while (this.steps.length > 0 && this.transfer === null && this.applier === null) {
       const end = this.buffer.indexOf('\n');
       if (end < 0) {
-        if (this.buffer.length > LINE_BYTES_MAX) throw new Error('too long a line');
+        if (this.buffer.length > LINE_BYTES_MAX)
+          throw new LinkError('Protocol error from the primary: too long a line');
         return;
       }
       const line = this.buffer.toString('latin1', 0, end).replace(/\r$/, '');
@@ -433,7 +454,15 @@ export class PrimaryLink {
         : `MASTER <-> REPLICA sync: receiving ${lengthBytes} bytes from master to ${target}`,
     );
     const named = path.join(core.config.dir, `temp-${process.pid}-from-primary.rdb`);
-    const fd = isInMemory ? core.openMemoryFile() : openSync(named, 'w', 0o600);
+    let fd: number;
+    try {
+      fd = isInMemory ? core.openMemoryFile() : openSync(named, 'w', 0o600);
+    } catch (error) {
+      this.lost(
+        `Opening the temp file needed for MASTER <-> REPLICA synchronization: ${(error as Error).message}`,
+      );
+      return;
+    }
     this.transfer = {
       fd,
       fileName: isInMemory ? `/proc/self/fd/${fd}` : named,
@@ -479,7 +508,13 @@ export class PrimaryLink {
   }
 
   private write(transfer: Transfer, bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) at += writeSync(transfer.fd, bytes, at);
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(transfer.fd, bytes, at);
+    } catch (error) {
+      throw new LinkError(
+        `Write error or short write writing to the DB dump file needed for MASTER <-> REPLICA synchronization: ${(error as Error).message}`,
+      );
+    }
     transfer.received += bytes.length;
   }
 

@@ -90,6 +90,7 @@ export class Replication {
   private readonly primary: Primary;
   private readonly link: PrimaryLink;
   private readonly core: ReplicationCore;
+  private savesSnapshots = false;
   private failover: (FailoverRequest & { endMs: number; offset: number }) | null = null;
 
   constructor(options: ReplicationOptions) {
@@ -130,6 +131,7 @@ export class Replication {
       keyspace: this.keyspace,
       ring: this.ring,
       context,
+      isDiskFailing: () => this.isDiskFailing(),
       openPipe: () => this.openPipe(),
       openMemoryFile: () => this.openMemoryFile(),
       wakeWorkers: () => this.wakeWorkers(),
@@ -245,6 +247,7 @@ export class Replication {
   private applyConfig(): void {
     const { config, services } = this;
     config.copyTo(this.settings);
+    this.savesSnapshots = config.savePoints.length > 0;
     // FLUSHALL saves if there are save points; one that the primary sends must not save here.
     config.savePoints = [];
     this.keyspace.settingsChanged();
@@ -275,6 +278,12 @@ export class Replication {
 
   private wakeWorkers(): void {
     for (let worker = 0; worker < this.options.workerCount; worker++) this.channels[worker].wake();
+  }
+
+  private isDiskFailing(): boolean {
+    const { appendOnly, persistence } = this.process;
+    if (appendOnly.writeError !== 0) return true;
+    return persistence.hasFailed && this.config.stopWritesOnSaveError && this.savesSnapshots;
   }
 
   private openPipe(): Pipe {

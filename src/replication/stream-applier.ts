@@ -23,14 +23,24 @@ const STRETCH_COMMANDS_MAX = 16;
 /** Minimum time between two log lines about commands that failed. */
 const LOG_INTERVAL_MS = 1000;
 
-export class StreamError extends Error {}
+/** Why the link to the primary has to be given up, as it is logged. */
+export class LinkError extends Error {}
+
+export interface StreamEvents {
+  /** The primary wants to know how far this replica is. */
+  onAckWanted(): void;
+  /** Whether the disk does not take what is to be saved. */
+  isDiskFailing(): boolean;
+  /** It does not, and writes are about to be applied. */
+  onDiskFailing(): void;
+}
 
 export class StreamApplier {
   private readonly context: CommandContext;
   private readonly session: Session;
   private readonly state: ReplicationState;
   private readonly log: Log;
-  private readonly onAckWanted: () => void;
+  private readonly events: StreamEvents;
   private readonly batch: Batch;
   private readonly timer: CommandTimer;
   private readonly parser = new RequestParser();
@@ -51,13 +61,13 @@ export class StreamApplier {
     session: Session,
     state: ReplicationState,
     log: Log,
-    onAckWanted: () => void,
+    events: StreamEvents,
   ) {
     this.context = context;
     this.session = session;
     this.state = state;
     this.log = log;
-    this.onAckWanted = onAckWanted;
+    this.events = events;
     this.batch = new Batch(context);
     this.timer = new CommandTimer(context);
     this.parser.acceptsInline = false;
@@ -76,7 +86,7 @@ export class StreamApplier {
     this.context.keyspace.journal.ring.streamDatabase = database;
   }
 
-  /** Applies new bytes, or keeps them while CLIENT PAUSE holds writes back. Throws StreamError if they are invalid. */
+  /** Applies new bytes, or keeps them while CLIENT PAUSE holds writes back. Throws LinkError if they are invalid. */
   add(bytes: Uint8Array): void {
     this.reserve(bytes.length);
     this.bytes.set(bytes, this.end);
@@ -95,12 +105,13 @@ export class StreamApplier {
         break;
       }
       const next = parser.parse(this.bytes, this.start, this.end, this.parseState);
-      if (parser.status === ParseStatus.ProtocolError) throw new StreamError(parser.errorText);
+      if (parser.status === ParseStatus.ProtocolError)
+        throw new LinkError(`Protocol error from the primary: ${parser.errorText}`);
       if (parser.commandCount === 0) {
         if (parser.status === ParseStatus.NeedMore) break;
         // A line feed that keeps the link alive.
         if (this.bytes[this.start] !== 10 && this.bytes[this.start] !== 13)
-          throw new StreamError('the stream has something that is no command');
+          throw new LinkError('Protocol error from the primary: the stream has something that is no command');
         this.start++;
         continue;
       }
@@ -141,6 +152,7 @@ export class StreamApplier {
     context.session = session;
     context.nowMs = Date.now();
     batch.begin(this.bytes, this.view, parser, 0, parser.commandCount, session.database);
+    if (this.events.isDiskFailing() && this.hasWrite()) this.events.onDiskFailing();
     let first = start;
     for (let index = 0; index < parser.commandCount; ) {
       const stretchEnd = this.queue === null ? this.stretchEnd(index) : index;
@@ -154,6 +166,11 @@ export class StreamApplier {
       first = parser.commandEnd[index - 1];
     }
     timer.endBatch();
+  }
+
+  private hasWrite(): boolean {
+    const commands = this.batch.commands.slice(0, this.parser.commandCount);
+    return commands.some((command) => command !== null && (command.flags & CommandFlag.Write) !== 0);
   }
 
   /** The index behind the simple writes that begin at `first`: of those, one hold of all their locks can run several. */
@@ -212,7 +229,7 @@ export class StreamApplier {
     this.record(this.bytes, this.view, start, end - start, !this.isForFile(command));
     context.locks.release();
     if (command === null || !context.argIs(0, 'REPLCONF')) return;
-    if (context.argCount > 1 && context.argIs(1, 'GETACK')) this.onAckWanted();
+    if (context.argCount > 1 && context.argIs(1, 'GETACK')) this.events.onAckWanted();
   }
 
   private exec(queue: readonly QueuedCommand[]): void {

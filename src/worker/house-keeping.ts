@@ -46,7 +46,7 @@ export interface House {
   readonly reply: ReplyWriter;
   readonly ownExpiries: OwnExpiries;
   /** Whether keys may be deleted without a command that asks for them. */
-  mayDeleteByItself(): boolean;
+  mayExpireByItself(): boolean;
 }
 
 export class HouseKeeping {
@@ -114,7 +114,7 @@ export class HouseKeeping {
     const { keyspace, services, checks } = this.house;
     const { index, houseKeepers } = this;
     let isWorkLeft = false;
-    if (services.state.control.isActiveExpireOn && this.house.mayDeleteByItself()) {
+    if (services.state.control.isActiveExpireOn && this.house.mayExpireByItself()) {
       const budgetMs = EXPIRE_BUDGET_MS + EXPIRE_EFFORT_MS * (services.config.activeExpireEffort - 1);
       isWorkLeft = keyspace.expireCycle(index, houseKeepers, budgetMs);
     }

@@ -170,7 +170,8 @@ export class Worker implements ConnectionHandler {
     this.settings = {
       ...defaultSettings(),
       mayExpire: () => this.mayExpire(),
-      mayDeleteByItself: () => this.mayDeleteByItself(),
+      mayExpireByItself: () => this.mayExpireByItself(),
+      mayEvict: () => this.mayEvict(),
     };
     this.channels = options.channels.map((buffer) => new WorkerChannel(buffer, libc));
     this.channel = this.channels[options.index];
@@ -225,7 +226,7 @@ export class Worker implements ConnectionHandler {
         checks: this.executor.checks,
         reply,
         ownExpiries: this.ownExpiries,
-        mayDeleteByItself: () => this.mayDeleteByItself(),
+        mayExpireByItself: () => this.mayExpireByItself(),
       },
       libc,
     );
@@ -450,9 +451,16 @@ export class Worker implements ConnectionHandler {
   }
 
   /** The same for keys that are deleted without a command that asks for them. */
-  private mayDeleteByItself(): boolean {
-    const { appendOnly, replication } = this.state;
-    return !replication.isReplica && appendOnly.writeError === 0 && !this.state.control.areWritesPaused;
+  private mayExpireByItself(): boolean {
+    const { appendOnly, replication, control } = this.state;
+    return !replication.isReplica && appendOnly.writeError === 0 && !control.areWritesPaused;
+  }
+
+  /** The same for keys that are evicted; what a replica evicts by itself is gone only here. */
+  private mayEvict(): boolean {
+    const { appendOnly, replication, control } = this.state;
+    if (replication.isReplica && this.config.replicaIgnoresMaxMemory) return false;
+    return appendOnly.writeError === 0 && !control.areWritesPaused;
   }
 
   /** Whether an `enable-…` directive allows a client. */

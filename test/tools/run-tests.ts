@@ -23,7 +23,7 @@ import { Random } from './random.js';
 import { distDirectory } from './server.js';
 
 /** For files that hang: on a machine with other work they take many times what they take alone. */
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 600_000;
 /** Then such a file has this long to say what its servers have logged. */
 const LAST_WORDS_MS = 10_000;
 /** What has not ended by then has failed: whoever waits for the outcome does not wait longer. */
