@@ -235,6 +235,9 @@ const applied: readonly Row[] = [
   special('replicaof', '', { alias: 'slaveof', immutable: true, multiple: true }),
   text('masteruser'),
   text('masterauth'),
+  boolean('replica-ignore-maxmemory', 'yes', { alias: 'slave-ignore-maxmemory' }),
+  boolean('replica-ignore-disk-write-errors', 'no'),
+  choice('repl-diskless-load', 'disabled', ['disabled', 'on-empty-db', 'swapdb']),
   boolean('replica-serve-stale-data', 'yes', { alias: 'slave-serve-stale-data' }),
   boolean('replica-read-only', 'yes', { alias: 'slave-read-only' }),
   boolean('replica-lazy-flush', 'no', { alias: 'slave-lazy-flush' }),
@@ -322,9 +325,6 @@ const accepted: readonly Row[] = [
   memory('active-defrag-ignore-bytes', 100 << 20, 1n, LONG_MAX),
   integer('active-defrag-max-scan-fields', 1000, 1n, LONG_MAX),
   // Replication
-  boolean('replica-ignore-maxmemory', 'yes', { alias: 'slave-ignore-maxmemory' }),
-  boolean('replica-ignore-disk-write-errors', 'no'),
-  choice('repl-diskless-load', 'disabled', ['disabled', 'on-empty-db', 'swapdb']),
   choice('propagation-error-behavior', 'ignore', ['ignore', 'panic', 'panic-on-replicas']),
   integer('loading-process-events-interval-bytes', 2 << 20, 1024n, INT_MAX, { hidden: true }),
   // Cluster

@@ -41,6 +41,8 @@ export class CommandChecks {
   private readonly clients: ClientTable;
   /** The dataset is being loaded, by threads that take no locks: commands that could touch a key are refused. */
   isLoading = false;
+  /** A full sync is loaded beside the dataset. */
+  isAsyncLoading = false;
 
   constructor(context: CommandContext, timer: CommandTimer) {
     this.context = context;
@@ -68,6 +70,8 @@ export class CommandChecks {
       if (refusal !== Refusal.None) return this.refuse(refusalError(refusal, command), command);
     }
     if (this.isLoading && this.needsData(command)) return this.refuse(LOADING, command);
+    if (this.isAsyncLoading && this.has(command, CommandFlag.NoAsyncLoading))
+      return this.refuse(LOADING, command);
     if (context.keyspace.lockOrder.slowScripts !== 0 && (command.flags & CommandFlag.AllowBusy) === 0) {
       return this.refuseBusy(command);
     }

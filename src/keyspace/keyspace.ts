@@ -141,7 +141,7 @@ export class Keyspace {
     this.shardMask = this.shards.length - 1;
     this.allShards = new ShardSet(this.shards.length);
     this.allShards.addAll();
-    this.startupBytes = this.shards.length * (BIN_HEADS_START_BYTE + this.databaseCount * DATABASE_BYTES);
+    this.startupBytes = this.shards.length * (BIN_HEADS_START_BYTE + 2 * this.databaseCount * DATABASE_BYTES);
     this.totals = new Int32Array(handle.totals);
     this.unitLog2 = usedUnitLog2(handle.shards.length, handle.shards[0].byteLength);
   }

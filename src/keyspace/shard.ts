@@ -240,6 +240,11 @@ export class Shard {
     return this.words[HeaderWord.DatabaseCount];
   }
 
+  /** Databases, and those that no client sees. */
+  private get rootCount(): number {
+    return 2 * this.databaseCount;
+  }
+
   keyCount(database: number): number {
     return this.words[this.root(database) + DictionaryRoot.Count];
   }
@@ -966,7 +971,7 @@ export class Shard {
   }
 
   private isOnlyDatabase(database: number): boolean {
-    for (let other = 0; other < this.words[HeaderWord.DatabaseCount]; other++) {
+    for (let other = 0; other < this.rootCount; other++) {
       if (other !== database && this.keyCount(other) !== 0) return false;
     }
     return true;
@@ -975,7 +980,7 @@ export class Shard {
   /** Forgets everything in the arena at once, which takes no longer for ten million keys than for one. */
   clear(): void {
     const { words } = this;
-    for (let database = 0; database < words[HeaderWord.DatabaseCount]; database++) {
+    for (let database = 0; database < this.rootCount; database++) {
       const root = this.root(database);
       words.fill(0, root, root + ROOT_WORDS);
     }
@@ -1185,7 +1190,7 @@ export class Shard {
     this.arena.verify();
     this.waiters.verify();
     this.trackedKeys.verify();
-    for (let database = 0; database < this.words[HeaderWord.DatabaseCount]; database++) {
+    for (let database = 0; database < this.rootCount; database++) {
       this.dictionary.verify(this.root(database));
       const calendar = this.calendarOf(database);
       if (calendar !== 0) this.calendar.verify(calendar);

@@ -5,7 +5,8 @@
  *
  *   byte 0          header words (HeaderWord), a cache line each for what is hot
  *   byte 1024       free-list heads of the arena, one word per size class
- *   byte 8192       databases: DATABASE_BYTES each (keyspace/shard.ts)
+ *   byte 8192       databases: DATABASE_BYTES each (keyspace/shard.ts); behind them as many that no client sees, into
+ *                   which a full sync is loaded beside the data (replication/beside-load.ts)
  *   then            table of watched keys (keyspace/watched-keys.ts)
  *   then            boundary bitmap of the arena: one bit per 8-byte granule of the whole buffer
  *   arenaStart      blocks; the last sixteenth is for loading alone (arena.ts)
@@ -96,7 +97,7 @@ export const WATCH_TABLE_SLOTS = 4096;
 export const WATCH_SLOT_BYTES = 24;
 
 function watchTableStartByte(databaseCount: number): number {
-  return (DATABASES_START_BYTE + databaseCount * DATABASE_BYTES + 63) & ~63;
+  return DATABASES_START_BYTE + 2 * databaseCount * DATABASE_BYTES;
 }
 
 /** Where the boundary bitmap of a shard with so many databases begins. */

@@ -1,9 +1,10 @@
-/** Loads an RDB file into a keyspace that no other thread uses meanwhile. */
+/** Loads an RDB file into a keyspace, which no other thread uses meanwhile unless it is loaded beside the data. */
 
 import type { Keyspace } from '../keyspace/keyspace.js';
 import { FileSource } from '../system/files.js';
 import type { Log } from '../system/log.js';
 import type { SnapshotHistory } from './key-form.js';
+import { RdbMemoryError } from './rdb-format.js';
 import { RdbInput } from './rdb-input.js';
 import { describeRdbFailure, RdbReader } from './rdb-reader.js';
 
@@ -19,6 +20,8 @@ export interface LoadOptions {
 export interface LoadResult {
   /** One line that says why nothing could be loaded; '' if it went well. */
   readonly failure: string;
+  /** It failed for lack of memory. */
+  readonly lacksMemory: boolean;
   readonly keysLoaded: number;
   readonly keysExpired: number;
   /** Keys that the file has. */
@@ -70,6 +73,7 @@ export function examineFile(keyspace: Keyspace, options: LoadOptions): LoadResul
   source?.close();
   return {
     failure,
+    lacksMemory: false,
     keysLoaded: 0,
     keysExpired: 0,
     keysSeen: reader?.keysSeen ?? 0,
@@ -89,12 +93,14 @@ export function loadFile(
     part = 0,
     partCount = 1,
     replaces = false,
+    isBeside = false,
     onProgress = (_offset: number): void => {},
     pause,
   }: {
     part?: number;
     partCount?: number;
     replaces?: boolean;
+    isBeside?: boolean;
     onProgress?: (offset: number) => void;
     pause?: () => void;
   } = {},
@@ -104,6 +110,7 @@ export function loadFile(
   let source: FileSource | null = null;
   let reader: RdbReader | null = null;
   let failure = '';
+  let lacksMemory = false;
   try {
     source = new FileSource(fileName);
     const input = RdbInput.fromSource(source, options.hasChecksum && isFirst);
@@ -113,6 +120,7 @@ export function loadFile(
       partCount,
       dropsExpired,
       replaces,
+      isBeside,
       warn: (text) => {
         if (isFirst) log(`${fileName}: ${text}`, 'warning');
       },
@@ -123,10 +131,12 @@ export function loadFile(
     reader.load();
   } catch (error) {
     failure = describeRdbFailure(fileName, error);
+    lacksMemory = error instanceof RdbMemoryError;
   }
   source?.close();
   return {
     failure,
+    lacksMemory,
     keysLoaded: reader?.keysLoaded ?? 0,
     keysExpired: reader?.keysExpired ?? 0,
     keysSeen: reader?.keysSeen ?? 0,

@@ -1,5 +1,6 @@
 /**
- * Loads an RDB file into a keyspace that no other thread uses meanwhile: at start, or with all locks held.
+ * Loads an RDB file into a keyspace that no other thread uses meanwhile: at start, or with all locks held. Or beside the data
+ * that other threads use: into databases that no client sees, with the lock of a key's shard.
  *
  * Several threads may load one file together: each reads all of it, but builds only the keys of its own shards.
  * Passing over a value costs next to nothing beside building it.
@@ -62,6 +63,8 @@ export interface RdbReaderOptions {
   /** Reports something that is left out. */
   readonly warn: (text: string) => void;
   readonly onProgress: (() => void) | null;
+  /** Loads beside the data: no lock is held when it is called. */
+  readonly isBeside?: boolean;
   /** Called for each auxiliary field. */
   readonly onField?: (name: string, value: string) => void;
   /** Called after each key. */
@@ -83,6 +86,8 @@ export class RdbReader {
   private readonly options: RdbReaderOptions;
   private readonly values: ValueLoader;
   private readonly lookAhead: LoadLookAhead;
+  /** The database of the keyspace into which the file's database 0 is loaded. */
+  private readonly firstDatabase: number;
   private readonly key = new RdbString();
   private readonly text = new RdbString();
   /** The sources of libraries of functions. */
@@ -105,7 +110,8 @@ export class RdbReader {
     this.keyspace = keyspace;
     this.options = options;
     this.values = new ValueLoader(input);
-    this.lookAhead = new LoadLookAhead(input, keyspace, options.part, options.partCount);
+    this.firstDatabase = options.isBeside ? keyspace.databaseCount : 0;
+    this.lookAhead = new LoadLookAhead(input, keyspace, options.part, options.partCount, this.firstDatabase);
   }
 
   /** Offset in the file of what is read next. */
@@ -316,15 +322,34 @@ export class RdbReader {
     const { database, input, keyspace } = this;
     this.tally.expect(database, count);
     const expected = Math.min(count, input.remaining / KEY_BYTES_MIN) / keyspace.shards.length;
-    for (const shard of this.ownShards()) shard.dictionary.reserve(shard.root(database), expected);
+    for (const shard of this.ownShards()) {
+      this.locked(shard, () => shard.dictionary.reserve(shard.root(this.firstDatabase + database), expected));
+    }
   }
 
   /** Gives back the room reserved for databases that got no keys. */
   private releaseUnused(): void {
+    const { firstDatabase } = this;
     for (const shard of this.ownShards()) {
-      for (let database = 0; database < shard.databaseCount; database++) {
-        if (shard.keyCount(database) === 0) shard.dictionary.releaseTable(shard.root(database));
-      }
+      this.locked(shard, () => {
+        for (let database = firstDatabase; database < firstDatabase + shard.databaseCount; database++) {
+          if (shard.keyCount(database) === 0) shard.dictionary.releaseTable(shard.root(database));
+        }
+      });
+    }
+  }
+
+  /** Changes something in a shard, under its lock if other threads use the keyspace. */
+  private locked(shard: Shard, change: () => void): void {
+    if (!this.options.isBeside) {
+      change();
+      return;
+    }
+    shard.lock();
+    try {
+      change();
+    } finally {
+      this.keyspace.release(shard);
     }
   }
 
@@ -353,7 +378,7 @@ export class RdbReader {
         this.keysExpired++;
       } else {
         const hash = isKnown ? lookAhead.hash : hashBytes(view, offset, lengthBytes);
-        this.build(keyspace.shards[shardIndex], hash, type, at);
+        this.buildIn(keyspace.shards[shardIndex], hash, type, at);
       }
       this.isInValue = false;
     }
@@ -386,8 +411,14 @@ export class RdbReader {
     return key;
   }
 
+  private buildIn(shard: Shard, hash: number, type: RdbType, at: number): void {
+    if (this.options.isBeside) this.locked(shard, () => this.build(shard, hash, type, at));
+    else this.build(shard, hash, type, at);
+  }
+
   private build(shard: Shard, hash: number, type: RdbType, at: number): void {
-    const { key, database, options } = this;
+    const { key, options } = this;
+    const database = this.firstDatabase + this.database;
     const { bytes, view, offset, lengthBytes } = key;
     const slot = shard.dictionary.find(shard.root(database), hash, bytes, view, offset, lengthBytes);
     if (slot !== 0) {

@@ -218,7 +218,12 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     };
     void startLate({
       name: 'replication',
-      start: () => startThread(new URL('../../workers/replication.js', import.meta.url), { workerData }),
+      start: () =>
+        startThread(new URL('../../workers/replication.js', import.meta.url), {
+          workerData,
+          // The thread closes files in memory that the C library has opened.
+          trackUnmanagedFds: false,
+        }),
       isGivenUp: () => isExiting,
     });
   });

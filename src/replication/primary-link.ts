@@ -4,12 +4,13 @@
  *
  * A snapshot is received into a file first, and that is read once completely before the old data is given up: so a
  * transfer that is cut or damaged costs nothing. Only then the data is emptied and the file loaded, under the locks of
- * all shards; clients are told LOADING meanwhile.
+ * all shards; clients are told LOADING meanwhile. Or it is loaded beside the data (beside-load.ts).
  */
 
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import { readTlsSettings } from '../config/tls-settings.js';
 import type { ClientRows } from '../execution/client-rows.js';
@@ -19,10 +20,11 @@ import type { ClientConnection } from '../execution/session.js';
 import { Session } from '../execution/session.js';
 import { JournalRequest } from '../journal/journal-ring.js';
 import { connectTls } from '../network/tls/client-socket.js';
-import { examineFile, loadFile } from '../persistence/load-file.js';
+import { examineFile, type LoadOptions, type LoadResult, loadFile } from '../persistence/load-file.js';
 import { AppendOnlyMode } from '../state/append-only-state.js';
 import { LinkState, NO_ID, ReplicationFigure } from '../state/replication-state.js';
 import { monotonicMs } from '../system/clock.js';
+import { discardBeside, endSnapshots, exchange, loadBeside } from './beside-load.js';
 import type { ReplicationCore } from './core.js';
 import type { Primary } from './primary.js';
 import { LinkError, StreamApplier } from './stream-applier.js';
@@ -66,6 +68,8 @@ export class PrimaryLink {
   private buffer = Buffer.alloc(0);
   private readonly steps: Step[] = [];
   private transfer: Transfer | null = null;
+  /** The snapshot is received, or loaded, beside the data. */
+  private isBeside = false;
   /** Id and offset of the full sync that is under way. */
   private newId = '';
   private newOffset = 0;
@@ -126,6 +130,7 @@ export class PrimaryLink {
     this.transfer = null;
     if (session !== null) this.rows.close(session);
     if (transfer !== null) this.discard(transfer);
+    this.endBeside();
     socket?.destroy();
   }
 
@@ -477,6 +482,20 @@ export class PrimaryLink {
     figures[ReplicationFigure.SyncReadBytes] = 0;
     figures[ReplicationFigure.SyncLastIoMs] = monotonicMs();
     core.state.linkState = LinkState.Transfer;
+    // A later state of the data that is here: that may be read until the other is complete.
+    this.isBeside = diskless === 'swapdb' && this.newId === core.state.id;
+    if (!this.isBeside) return;
+    core.persistence.loadTotalBytes = Math.max(0, lengthBytes);
+    core.persistence.loadedBytes = 0;
+    core.persistence.beginAsyncLoading(Date.now());
+    core.wakeWorkers();
+  }
+
+  private endBeside(): void {
+    if (!this.isBeside) return;
+    this.isBeside = false;
+    this.core.persistence.endLoading();
+    this.core.wakeWorkers();
   }
 
   private receiveSnapshot(transfer: Transfer, bytes: Buffer): void {
@@ -553,28 +572,22 @@ export class PrimaryLink {
       );
       return;
     }
-    const database = replication?.database ?? 0;
     core.persistence.loadTotalBytes = transfer.received;
     core.persistence.loadedBytes = 0;
-    core.persistence.beginLoading(Date.now());
-    core.wakeWorkers();
-    await new Promise((resolve) => setTimeout(resolve, LOADING_GRACE_MS));
+    const beside = this.isBeside ? await this.loadBeside(options, socket) : null;
+    if (beside === null && this.socket === socket) {
+      core.persistence.beginLoading(Date.now());
+      core.wakeWorkers();
+      await delay(LOADING_GRACE_MS);
+      if (this.socket !== socket) core.persistence.endLoading();
+    }
     if (this.socket !== socket || socket === null) {
-      core.persistence.endLoading();
+      if (beside?.failure === '') discardBeside(core, options.nowMs);
       this.discard(transfer);
       return;
     }
-    this.primary.closeAll();
-    keyspace.lockAll();
-    const failure = this.load(options, socket);
-    const { state, ring } = core;
-    if (failure === '') {
-      state.setHistory(this.newId === '' ? NO_ID : this.newId, NO_ID, -1);
-      state.countFrom(ring.head, this.newOffset);
-      ring.streamDatabase = database;
-    }
-    this.primary.forgetBacklog();
-    keyspace.unlockAll();
+    const failure = beside?.failure || this.replaceData(beside, options, socket);
+    this.endBeside();
     core.persistence.endLoading();
     core.wakeWorkers();
     this.discard(transfer);
@@ -584,8 +597,23 @@ export class PrimaryLink {
       return;
     }
     log('MASTER <-> REPLICA sync: Finished with success');
-    this.online(database);
+    this.online(Math.max(0, core.ring.streamDatabase));
     socket.resume();
+  }
+
+  /** Loads a file beside the data. Null: there is no memory for both, or the link was lost. */
+  private async loadBeside(options: LoadOptions, socket: net.Socket | null): Promise<LoadResult | null> {
+    const { core } = this;
+    await endSnapshots(core, () => this.socket === socket);
+    if (this.socket !== socket || socket === null) return null;
+    const loaded = loadBeside(core, options, this.keepAlive(socket));
+    if (!loaded.lacksMemory) return loaded;
+    core.log(
+      'There is no memory for the old and the new data at once: the old data is flushed first',
+      'warning',
+    );
+    this.endBeside();
+    return null;
   }
 
   private keyCount(): number {
@@ -596,52 +624,83 @@ export class PrimaryLink {
     return count;
   }
 
-  /** Empties the keyspace and loads a file. The locks of all shards are held. */
-  private load(options: Parameters<typeof loadFile>[1], socket: net.Socket): string {
-    const { keyspace, log, persistence, appendOnly, ring } = this.core;
+  /**
+   * Makes the data that of the file, which was loaded beside it, or is loaded now (`beside` is null). Returns why that is not
+   * possible, '' if it is done.
+   */
+  private replaceData(beside: LoadResult | null, options: LoadOptions, socket: net.Socket): string {
+    const { core, primary } = this;
+    const { keyspace, persistence, state, ring } = core;
+    primary.closeAll();
+    keyspace.lockAll();
+    this.giveUpFiles();
+    const { failure, keysLoaded, keysExpired, functions, replication } =
+      beside ?? this.loadAnew(options, socket);
+    const problem = failure || core.context.scripts.functions.restore(functions, RestorePolicy.Flush);
+    if (problem === '') {
+      if (beside !== null) exchange(core, options.nowMs);
+      persistence.noteLoaded(keysLoaded, keysExpired);
+      state.setHistory(this.newId === '' ? NO_ID : this.newId, NO_ID, -1);
+      state.countFrom(ring.head, this.newOffset);
+      ring.streamDatabase = replication?.database ?? 0;
+      core.log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
+    }
+    primary.forgetBacklog();
+    keyspace.unlockAll();
+    if (beside !== null) {
+      core.log('MASTER <-> REPLICA sync: Discarding old DB in background');
+      discardBeside(core, options.nowMs);
+    }
+    return problem;
+  }
+
+  /** No snapshot of the old data is taken any more, and its append-only file ends. The locks of all shards are held. */
+  private giveUpFiles(): void {
+    const { keyspace, persistence, appendOnly, ring } = this.core;
     if (persistence.isBusy) {
       persistence.cancel();
       keyspace.cancelSnapshot();
     }
-    if (ring.isFileOn) {
-      // The file begins anew, with the loaded data as its base; until that is written, it consists of the old files.
-      ring.turnOff();
-      appendOnly.mode = AppendOnlyMode.Off;
-      ring.request(JournalRequest.Close);
-    }
+    if (!ring.isFileOn) return;
+    // The file begins anew, with the loaded data as its base; until that is written, it consists of the old files.
+    ring.turnOff();
+    appendOnly.mode = AppendOnlyMode.Off;
+    ring.request(JournalRequest.Close);
+  }
+
+  /** Empties the keyspace and loads a file. The locks of all shards are held. */
+  private loadAnew(options: LoadOptions, socket: net.Socket): LoadResult {
+    const { keyspace, log, context } = this.core;
     log('MASTER <-> REPLICA sync: Flushing old data');
     for (const shard of keyspace.shards) {
       for (let database = 0; database < keyspace.databaseCount; database++)
         shard.flush(database, options.nowMs);
     }
+    context.scripts.functions.flush();
     log('MASTER <-> REPLICA sync: Loading DB in memory');
     keyspace.usesReserve = true;
-    const fd = descriptorOf(socket);
-    let nextMs = 0;
-    const { functions: libraries } = this.core.context.scripts;
-    libraries.flush();
-    const { failure, keysLoaded, keysExpired, functions } = loadFile(keyspace, options, log, {
-      onProgress: (offset) => {
-        persistence.loadedBytes = offset;
-        const nowMs = monotonicMs();
-        if (nowMs < nextMs || fd < 0) return;
-        nextMs = nowMs + KEEP_ALIVE_MS;
-        try {
-          writeSync(fd, NEWLINE);
-        } catch {
-          // The socket is full or closed.
-        }
-      },
-    });
+    const loaded = loadFile(keyspace, options, log, { onProgress: this.keepAlive(socket) });
     keyspace.usesReserve = false;
     for (const shard of keyspace.shards) shard.noteLoaded();
-    if (failure === '') {
-      const problem = libraries.restore(functions, RestorePolicy.Append);
-      if (problem !== '') return problem;
-      persistence.noteLoaded(keysLoaded, keysExpired);
-      log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
-    }
-    return failure;
+    return loaded;
+  }
+
+  /** Notes how much is loaded and, from time to time, tells the primary that this server is still there. */
+  private keepAlive(socket: net.Socket): (offset: number) => void {
+    const { persistence } = this.core;
+    const fd = descriptorOf(socket);
+    let nextMs = 0;
+    return (offset) => {
+      persistence.loadedBytes = offset;
+      const nowMs = monotonicMs();
+      if (nowMs < nextMs || fd < 0) return;
+      nextMs = nowMs + KEEP_ALIVE_MS;
+      try {
+        writeSync(fd, NEWLINE);
+      } catch {
+        // The socket is full or closed.
+      }
+    };
   }
 
   /** Called ten times a second. */

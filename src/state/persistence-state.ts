@@ -5,7 +5,7 @@
  *   int32 words   0 background save   1 cancelled   2 last one failed   3 saves done   4 lock of the file's name
  *                 5 form of the running snapshot   6 its purpose   7 a save is scheduled
  *     8 descriptor that a snapshot for replicas goes to (-1: a file)   9 how the last one of these ended (1: well)
- *    12 loading   13 threads that load   14 of these, what a primary has sent
+ *    12 LoadKind   13 threads that load   14 of these, what a primary has sent
  *   float64 from byte 64
  *     8 changes at the last save   9 changes at the start of the running save   10 start of it (ms)
  *    11 seconds that the last one took (-1: none yet)   12 last attempt (ms, monotonic)   13 keys loaded   14 keys expired
@@ -31,6 +31,14 @@ const enum Word {
   ReplicaOutcome = 9,
   Loading = 12,
   LoadingThreads = 13,
+}
+
+const enum LoadKind {
+  None = 0,
+  /** The data is what is loaded: clients have to wait. */
+  Data = 1,
+  /** Beside the data, which clients still read. */
+  Beside = 2,
 }
 
 /** What a snapshot is taken for. */
@@ -120,10 +128,11 @@ export class PersistenceState {
   }
 
   /**
-   * Reserves the background job; false if one runs already. The thread that has reserved it then begins the snapshot
-   * of the keyspace and calls `start`.
+   * Reserves the background job; false if one runs already, or data is loaded that is to take the place of what would be
+   * saved. The thread that has reserved it then begins the snapshot of the keyspace and calls `start`.
    */
   reserve(purpose: SnapshotPurpose): boolean {
+    if (this.isAsyncLoading) return false;
     if (Atomics.compareExchange(this.words, Word.Background, 0, 1) !== 0) return false;
     Atomics.store(this.words, Word.Purpose, purpose);
     return true;
@@ -297,18 +306,31 @@ export class PersistenceState {
 
   /** Whether the dataset is still being loaded at start: its threads use the shards without locks. */
   get isLoading(): boolean {
-    return Atomics.load(this.words, Word.Loading) !== 0;
+    return Atomics.load(this.words, Word.Loading) === LoadKind.Data;
+  }
+
+  /** Whether a full sync is received or loaded beside the data, which clients still read. */
+  get isAsyncLoading(): boolean {
+    return Atomics.load(this.words, Word.Loading) === LoadKind.Beside;
   }
 
   beginLoading(nowMs: number): void {
+    this.setLoading(LoadKind.Data, nowMs);
+  }
+
+  beginAsyncLoading(nowMs: number): void {
+    this.setLoading(LoadKind.Beside, nowMs);
+  }
+
+  private setLoading(kind: LoadKind, nowMs: number): void {
     this.doubles[Wide.LoadStartMs] = nowMs;
     this.doubles[Wide.LoadStartedAtMs] = monotonicMs();
-    Atomics.store(this.words, Word.Loading, 1);
+    Atomics.store(this.words, Word.Loading, kind);
     this.attention.raiseAll();
   }
 
   endLoading(): void {
-    Atomics.store(this.words, Word.Loading, 0);
+    Atomics.store(this.words, Word.Loading, LoadKind.None);
     this.attention.raiseAll();
   }
 

@@ -423,7 +423,9 @@ export class Worker implements ConnectionHandler {
 
   /** Looks whether the dataset is being loaded: at start, or because a primary has sent another. */
   private followLoading(): void {
-    this.executor.checks.isLoading = this.state.persistence.isLoading;
+    const { isLoading, isAsyncLoading } = this.state.persistence;
+    this.executor.checks.isLoading = isLoading;
+    this.executor.checks.isAsyncLoading = isAsyncLoading;
     this.executor.conditionsChanged();
   }
 

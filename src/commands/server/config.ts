@@ -4,7 +4,7 @@ import type { ChangeFailure } from '../../config/config.js';
 import { followOomScore, OOM_SCORE_DIRECTIVES, warnOfOomScores } from '../../config/oom-score-setting.js';
 import { TLS_CONTEXT_DIRECTIVES, usesTls } from '../../config/tls-settings.js';
 import type { CommandContext } from '../../execution/context.js';
-import { SYNTAX_ERROR } from '../../execution/errors.js';
+import { LOADING, SYNTAX_ERROR } from '../../execution/errors.js';
 import type { ServerServices } from '../../execution/services.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import { helpHandler } from '../connection/help.js';
@@ -63,6 +63,9 @@ function setOomScore(services: ServerServices, changed: readonly string[]): Chan
   return { name, reason: 'Failed to set current oom_score_adj. Check server logs.' };
 }
 
+/** They can't be set while data is loaded. */
+const NOT_WHILE_LOADING = new Set(['appendonly', 'dir', 'repl-diskless-load']);
+
 function carryOut(services: ServerServices, changed: readonly string[]): ChangeFailure | null {
   const failure =
     makeRoomForClients(services, changed) ??
@@ -90,6 +93,11 @@ function set(context: CommandContext): void {
     pairs.push([context.argLatin1(index), context.argLatin1(index + 1)]);
   }
   const { config, state } = services;
+  const { isLoading, isAsyncLoading } = state.persistence;
+  if ((isLoading || isAsyncLoading) && pairs.some(([name]) => NOT_WHILE_LOADING.has(name.toLowerCase()))) {
+    reply.error(LOADING);
+    return;
+  }
   const protectedAllowed = services.isAllowed(config.enableProtectedConfigs, session);
   let failure: string | null = null;
   let setsPassword = false;

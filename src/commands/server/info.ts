@@ -226,14 +226,14 @@ function appendOnlyFields(context: CommandContext): Fields {
 
 function persistence(context: CommandContext): Fields {
   const { persistence: saving, control, appendOnly } = context.services.state;
-  const { isWritingSnapshot, isLoading, keysWritten, keysTotal } = saving;
+  const { isWritingSnapshot, isLoading, isAsyncLoading, keysWritten, keysTotal } = saving;
   const writtenPercent = isWritingSnapshot && keysTotal > 0 ? (100 * keysWritten) / keysTotal : 0;
   const isOn = context.services.config.appendOnly;
   // Turning the file on begins with a rewrite, which counts even while it waits for its turn.
   const isRewriting = saving.isRewriting || (isOn && appendOnly.mode !== AppendOnlyMode.On);
   return [
     ['loading', isLoading ? 1 : 0],
-    ['async_loading', 0],
+    ['async_loading', isAsyncLoading ? 1 : 0],
     ['current_cow_peak', 0],
     ['current_cow_size', 0],
     ['current_cow_size_age', 0],
@@ -263,11 +263,11 @@ function persistence(context: CommandContext): Fields {
     ['module_fork_in_progress', 0],
     ['module_fork_last_cow_size', 0],
     ...(isOn ? appendOnlyFields(context) : []),
-    ...(isLoading ? loading(context) : []),
+    ...(isLoading || isAsyncLoading ? loading(context) : []),
   ];
 }
 
-/** Progress of loading at start. */
+/** Progress of loading. */
 function loading({ services, keyspace }: CommandContext): Fields {
   const { loadStartMs, loadingMs, loadTotalBytes, loadedBytes } = services.state.persistence;
   const elapsedSeconds = Math.floor(loadingMs / 1000);
