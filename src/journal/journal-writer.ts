@@ -92,7 +92,11 @@ export class JournalWriter {
     this.workerCount = options.workerCount;
     this.wakeWorker = wakeWorker;
     this.config = this.readConfig();
-    this.log = createLog(this.config.logFile, () => this.config.logLevel);
+    this.log = createLog(
+      this.config.logFile,
+      () => this.config.logLevel,
+      () => this.config.replicaOf !== null,
+    );
     this.place = { folder: this.config.aofFolder, fileName: this.config.aofFileName };
     this.manifest = readManifest(this.place) ?? new AofManifest();
     if (this.state.mode === AppendOnlyMode.On) this.resume();
@@ -116,7 +120,11 @@ export class JournalWriter {
 
   private followConfig(): void {
     this.config = this.readConfig();
-    this.log = createLog(this.config.logFile, () => this.config.logLevel);
+    this.log = createLog(
+      this.config.logFile,
+      () => this.config.logLevel,
+      () => this.config.replicaOf !== null,
+    );
   }
 
   /** Works until it is asked to stop. */

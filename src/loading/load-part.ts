@@ -14,6 +14,7 @@ export interface LoadRequest extends LoadOptions {
   readonly settings: KeyspaceSettings;
   readonly logFile: string;
   readonly logLevel: LogLevel;
+  readonly isReplica: boolean;
   /** Where to report the progress: a PersistenceState. */
   readonly progress: HeededBlock;
   /** The configuration in force: a SharedConfig. */
@@ -40,7 +41,11 @@ export function loadPart({ request, part, partCount }: LoadPart): LoadResult {
   return loadFile(
     keyspace,
     request,
-    createLog(request.logFile, () => request.logLevel),
+    createLog(
+      request.logFile,
+      () => request.logLevel,
+      () => request.isReplica,
+    ),
     {
       pause: delay.isOn ? () => delay.pause() : undefined,
       part,

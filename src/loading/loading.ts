@@ -38,7 +38,7 @@ import {
 import type { KeyspaceHandle } from '../keyspace/keyspace.js';
 import type { HeededBlock } from '../memory/attention.js';
 import type { SnapshotHistory } from '../persistence/key-form.js';
-import { earliestFailure, type LoadResult } from '../persistence/load-file.js';
+import { describeLoad, earliestFailure, type LoadResult } from '../persistence/load-file.js';
 import { RDB_HEADER_BYTES } from '../persistence/rdb-format.js';
 import type { PersistenceState } from '../state/persistence-state.js';
 import { syncFolder } from '../system/files.js';
@@ -129,6 +129,7 @@ export class Loading {
       try {
         ({ replication } = await this.loadSnapshot(fileName, totalBytes, 0, dropsExpired));
       } catch (error) {
+        this.options.log('Terminating server after rdb file reading failure.', 'warning');
         this.options.log('Fatal error loading the DB, check server logs. Exiting.', 'warning');
         throw error;
       }
@@ -152,6 +153,7 @@ export class Loading {
       fileName,
       logFile: config.logFile,
       logLevel: config.logLevel,
+      isReplica: config.replicaOf !== null,
       hasChecksum: config.rdbChecksum,
       nowMs: Date.now(),
       dropsExpired,
@@ -173,8 +175,9 @@ export class Loading {
       ...results[0],
       keysLoaded: sum(results.map(({ keysLoaded }) => keysLoaded)),
       keysExpired: sum(results.map(({ keysExpired }) => keysExpired)),
+      keysEmpty: sum(results.map(({ keysEmpty }) => keysEmpty)),
     };
-    log(`Done loading RDB, keys loaded: ${result.keysLoaded}, keys expired: ${result.keysExpired}.`);
+    log(describeLoad(result));
     log(
       dropsExpired
         ? `DB loaded from disk: ${secondsSince(startedMs)} seconds`
@@ -355,6 +358,7 @@ export function loadAppendOnlyAgain(options: Omit<LoadingOptions, 'state' | 'log
         fileName: names[0],
         logFile,
         logLevel,
+        isReplica: config.replicaOf !== null,
         hasChecksum,
         nowMs: Date.now(),
         dropsExpired: false,

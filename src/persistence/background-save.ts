@@ -109,7 +109,11 @@ export class BackgroundSave {
     this.config.copyTo(this.settings);
     keyspace.settingsChanged();
     this.imageWriter.setCompression(this.config.rdbCompression);
-    const log = createLog(this.config.logFile, () => this.config.logLevel);
+    const log = createLog(
+      this.config.logFile,
+      () => this.config.logLevel,
+      () => this.config.replicaOf !== null,
+    );
     const { purpose } = state;
     log(`${STARTED[purpose]} started by pid ${process.pid}`);
     this.failure = '';

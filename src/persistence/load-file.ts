@@ -24,6 +24,8 @@ export interface LoadResult {
   readonly lacksMemory: boolean;
   readonly keysLoaded: number;
   readonly keysExpired: number;
+  /** Keys left out since their values have no elements. */
+  readonly keysEmpty: number;
   /** Keys that the file has. */
   readonly keysSeen: number;
   /** Offset behind the snapshot, where the file ends or commands follow. After a failure: where it was found. */
@@ -76,12 +78,19 @@ export function examineFile(keyspace: Keyspace, options: LoadOptions): LoadResul
     lacksMemory: false,
     keysLoaded: 0,
     keysExpired: 0,
+    keysEmpty: 0,
     keysSeen: reader?.keysSeen ?? 0,
     endOffset: reader?.offset ?? 0,
     savedAtSeconds: -1,
     replication: historyOf(reader?.fields ?? new Map()),
     functions: [],
   };
+}
+
+/** The log line about a load, in Redis's words. */
+export function describeLoad({ keysLoaded, keysExpired, keysEmpty }: LoadResult): string {
+  const empty = keysEmpty === 0 ? '' : `, empty keys skipped: ${keysEmpty}`;
+  return `Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}${empty}.`;
 }
 
 /** Loads a file, or a thread's part of it: the keys of every `partCount`-th shard. */
@@ -124,6 +133,7 @@ export function loadFile(
       warn: (text) => {
         if (isFirst) log(`${fileName}: ${text}`, 'warning');
       },
+      onEmptyKey: (key) => log(`rdbLoadObject skipping empty key: ${key}`),
       onProgress: isFirst ? () => onProgress(input.offset) : null,
       onField: isFirst ? (name, value) => logField(name, value, nowMs, log) : undefined,
       pause,
@@ -139,6 +149,7 @@ export function loadFile(
     lacksMemory,
     keysLoaded: reader?.keysLoaded ?? 0,
     keysExpired: reader?.keysExpired ?? 0,
+    keysEmpty: reader?.keysEmpty ?? 0,
     keysSeen: reader?.keysSeen ?? 0,
     endOffset: reader?.offset ?? 0,
     savedAtSeconds: Number(reader?.fields.get('ctime') ?? -1),

@@ -48,6 +48,9 @@ const MODULE_NAME_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 /** A longer key is cut where an error quotes it. */
 const SHOWN_KEY_CHARACTERS_MAX = 128;
 
+/** So many keys without elements are named. */
+const NAMED_EMPTY_KEYS_MAX = 10;
+
 /** Keys between two looks at the clock for `onProgress`. */
 const PROGRESS_KEYS = 1024;
 
@@ -67,6 +70,8 @@ export interface RdbReaderOptions {
   readonly isBeside?: boolean;
   /** Called for each auxiliary field. */
   readonly onField?: (name: string, value: string) => void;
+  /** Called for the first keys that are left out since their values have no elements. */
+  readonly onEmptyKey?: (key: string) => void;
   /** Called after each key. */
   readonly pause?: () => void;
 }
@@ -79,6 +84,8 @@ export class RdbReader {
   version = 0;
   keysLoaded = 0;
   keysExpired = 0;
+  /** Keys left out since their values have no elements. */
+  keysEmpty = 0;
   /** Keys that the file has, whether or not they are loaded. */
   keysSeen = 0;
   private readonly input: RdbInput;
@@ -426,7 +433,8 @@ export class RdbReader {
       shard.remove(database, hash, slot);
     }
     if (!this.values.load(shard, type)) {
-      options.warn(`an empty value is left out, at offset ${at}`);
+      this.keysEmpty++;
+      if (this.keysEmpty <= NAMED_EMPTY_KEYS_MAX) options.onEmptyKey?.(shown(key).slice(1, -1));
       return;
     }
     const entry = putLoaded(shard, database, hash, key, valueTypeOf(type) as ValueType, this.values.string, {

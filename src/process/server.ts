@@ -107,7 +107,11 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   const libc = loadLibc();
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
-  log = createLog(config.logFile, () => config.logLevel);
+  log = createLog(
+    config.logFile,
+    () => config.logLevel,
+    () => config.replicaOf !== null,
+  );
   setCrashLog(config.crashLogEnabled ? config.logFile : '');
   // The reader of the log may close the pipe; that must not end the server. Opened here, a pipe does not block the
   // threads that log, either: if it is not read, lines are lost (log.ts).

@@ -20,7 +20,13 @@ import type { ClientConnection } from '../execution/session.js';
 import { Session } from '../execution/session.js';
 import { JournalRequest } from '../journal/journal-ring.js';
 import { connectTls } from '../network/tls/client-socket.js';
-import { examineFile, type LoadOptions, type LoadResult, loadFile } from '../persistence/load-file.js';
+import {
+  describeLoad,
+  examineFile,
+  type LoadOptions,
+  type LoadResult,
+  loadFile,
+} from '../persistence/load-file.js';
 import { AppendOnlyMode } from '../state/append-only-state.js';
 import { LinkState, NO_ID, ReplicationFigure } from '../state/replication-state.js';
 import { monotonicMs } from '../system/clock.js';
@@ -634,8 +640,8 @@ export class PrimaryLink {
     primary.closeAll();
     keyspace.lockAll();
     this.giveUpFiles();
-    const { failure, keysLoaded, keysExpired, functions, replication } =
-      beside ?? this.loadAnew(options, socket);
+    const loaded = beside ?? this.loadAnew(options, socket);
+    const { failure, keysLoaded, keysExpired, functions, replication } = loaded;
     const problem = failure || core.context.scripts.functions.restore(functions, RestorePolicy.Flush);
     if (problem === '') {
       if (beside !== null) exchange(core, options.nowMs);
@@ -643,7 +649,7 @@ export class PrimaryLink {
       state.setHistory(this.newId === '' ? NO_ID : this.newId, NO_ID, -1);
       state.countFrom(ring.head, this.newOffset);
       ring.streamDatabase = replication?.database ?? 0;
-      core.log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
+      core.log(describeLoad(loaded));
     }
     primary.forgetBacklog();
     keyspace.unlockAll();

@@ -106,7 +106,11 @@ export class Replication {
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
-    this.log = createLog(this.config.logFile, () => this.config.logLevel);
+    this.log = createLog(
+      this.config.logFile,
+      () => this.config.logLevel,
+      () => this.config.replicaOf !== null,
+    );
     this.settings = { ...defaultSettings(), isReplaying: true };
     const counters = process.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters, workerCount);

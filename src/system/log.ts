@@ -4,7 +4,7 @@
  *
  *   <process id>:<role> <day> <month> <year> <hour>:<minute>:<second>.<ms> <mark of the level> <text>
  *
- * The role is M, for a server that is no replica. Times are local.
+ * The role is M, or S for a replica. Times are local.
  */
 
 import { appendFileSync, writeSync } from 'node:fs';
@@ -41,14 +41,18 @@ function formatTime(time: Date): string {
 
 /**
  * A log for one thread; `file` is a path, '' for standard output. Each line is one write of the calling thread, so
- * lines of several threads do not mix, and come in the order in which things happened. `leastLevel` is asked for each
- * line: less important ones are dropped. A line that can't be written is lost: the disk may be full, or the process
+ * lines of several threads do not mix, and come in the order in which things happened. Asked for each line: `leastLevel`,
+ * less important ones are dropped, and `isReplica`. A line that can't be written is lost: the disk may be full, or the process
  * that reads the output may have gone. There is nowhere to report that, and commands go on.
  */
-export function createLog(file: string, leastLevel: () => LogLevel): Log {
+export function createLog(
+  file: string,
+  leastLevel: () => LogLevel,
+  isReplica: () => boolean = () => false,
+): Log {
   return (text, level = 'notice') => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(leastLevel())) return;
-    const line = `${process.pid}:M ${formatTime(new Date())} ${MARKS[level]} ${text}\n`;
+    const line = `${process.pid}:${isReplica() ? 'S' : 'M'} ${formatTime(new Date())} ${MARKS[level]} ${text}\n`;
     try {
       if (file === '') writeSync(STANDARD_OUTPUT, line);
       else appendFileSync(file, line);

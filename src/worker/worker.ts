@@ -200,7 +200,11 @@ export class Worker implements ConnectionHandler {
       },
       table,
     );
-    const log = createLog(this.config.logFile, () => this.config.logLevel);
+    const log = createLog(
+      this.config.logFile,
+      () => this.config.logLevel,
+      () => this.config.replicaOf !== null,
+    );
     this.acceptFailures = new AcceptFailures(log);
     const descriptors = new DescriptorLimit(libc, options.reservedDescriptors);
     this.services = this.createServices(clientRows, sessions, descriptors, log);

@@ -69,6 +69,7 @@ function load(engine: Engine, directory: string, hasBase: boolean): { failure: s
         hasChecksum: true,
         nowMs: Date.now(),
         dropsExpired: false,
+        isReplica: false,
         logFile: '',
         logLevel: 'warning',
         progress,

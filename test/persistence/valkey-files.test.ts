@@ -141,6 +141,25 @@ t.test('a newer version than any that is known, and what modules note about keys
   await server.untilLogged('RDB version 82 is newer than what is known');
 });
 
+t.test('keys without elements are left out, and a file that ends too early stops the start', async (t) => {
+  const server = await TestServer.start({ threads: 2 });
+  t.teardown(() => server.stop('SIGKILL'));
+  const client = server.client();
+  const name = path.join(server.directory, 'dump.rdb');
+  const none = Buffer.from([0]);
+  const body = Buffer.concat([key(2, 'set\n', none), key(0, 'a', text('1')), key(4, 'hash', none)]);
+  writeFileSync(name, rdbFile(11, body));
+  t.equal(await client.call('DEBUG', 'RELOAD', 'NOSAVE'), 'OK');
+  t.same(await client.keys('*'), ['a']);
+  await server.untilLogged(/skipping empty key: set\\n\n[\s\S]*skipping empty key: hash\n/);
+  await server.untilLogged('Done loading RDB, keys loaded: 1, keys expired: 0, empty keys skipped: 2.');
+  writeFileSync(name, rdbFile(11, body).subarray(0, 30));
+  const again = await TestServer.launch({ threads: 2, directives: { dir: server.directory } });
+  t.teardown(() => again.stop('SIGKILL'));
+  t.not((await again.exited).code, 0);
+  t.match(again.output(), /Terminating server after rdb file reading failure\./);
+});
+
 t.test('payloads of DUMP of Valkey', async (t) => {
   const server = await TestServer.start({ threads: 2 });
   t.teardown(() => server.stop('SIGKILL'));

@@ -47,6 +47,7 @@ t.test('a chain, and a failover within it', { skip: skipWithoutRedis() }, async 
       [a, b, c].map(async (client) => (await info(client!)).get('master_replid')),
     );
     t.equal(new Set(ids).size, 1, 'one history along the chain');
+    await servers[1]!.untilLogged(/^\d+:S .*Synchronization with replica .* succeeded/m);
     await endHistory(a!, b!);
     await untilCaughtUp(b!, c!);
     await b!.call('REPLICAOF', 'NO', 'ONE');

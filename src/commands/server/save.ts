@@ -6,7 +6,7 @@ import { RestorePolicy } from '../../execution/scripts/known-functions.js';
 import type { ServerServices } from '../../execution/services.js';
 import type { Handler } from '../../execution/table/command-table.js';
 import type { Keyspace } from '../../keyspace/keyspace.js';
-import { loadFile } from '../../persistence/load-file.js';
+import { describeLoad, loadFile } from '../../persistence/load-file.js';
 import { saveKeyspace, snapshotOptions } from '../../persistence/snapshot-file.js';
 import { historyNow } from '../../persistence/snapshot-history.js';
 import { type PersistenceState, SnapshotPurpose } from '../../state/persistence-state.js';
@@ -148,9 +148,8 @@ export function reload(context: CommandContext): void {
     };
     if (flushes) context.scripts.functions.flush();
     keyspace.usesReserve = true;
-    const { failure, keysLoaded, keysExpired, functions } = loadFile(keyspace, options, log, {
-      replaces: merges,
-    });
+    const loaded = loadFile(keyspace, options, log, { replaces: merges });
+    const { failure, functions } = loaded;
     keyspace.usesReserve = false;
     for (const shard of keyspace.shards) shard.noteLoaded();
     if (failure === '') {
@@ -162,7 +161,7 @@ export function reload(context: CommandContext): void {
         log(`${config.snapshotFile}: ${error}`, 'warning');
         return 'ERR Error trying to load the RDB dump, check server logs';
       }
-      log(`Done loading RDB, keys loaded: ${keysLoaded}, keys expired: ${keysExpired}.`);
+      log(describeLoad(loaded));
       persistence.noteUnchanged(keyspace.dirtyCount());
       log('DB reloaded by DEBUG RELOAD', 'warning');
       return null;

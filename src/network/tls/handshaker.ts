@@ -102,7 +102,11 @@ class Handshaker {
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
-    this.log = createLog(this.config.logFile, () => this.config.logLevel);
+    this.log = createLog(
+      this.config.logFile,
+      () => this.config.logLevel,
+      () => this.config.replicaOf !== null,
+    );
     this.eventsAddress = libc.addressOf(this.events);
     this.wakeAddress = libc.addressOf(this.wakeBuffer);
     this.controlAddress = libc.addressOf(this.control);
