@@ -390,7 +390,8 @@ export class PrimaryLink {
     this.nextAckMs = monotonicMs() + ACK_INTERVAL_MS;
     const offset = String(core.state.offsetAt(core.ring.head));
     const { ring } = core;
-    if (!ring.isFileOn) {
+    // Without a base, what is in the append-only file would not be loaded.
+    if (core.appendOnly.mode !== AppendOnlyMode.On) {
       this.command('REPLCONF', 'ACK', offset);
       return;
     }

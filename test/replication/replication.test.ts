@@ -535,6 +535,30 @@ t.test('a replica with an append-only file, and a shutdown that waits', async (t
   t.same(await loaded.mget('a', 'b', 'c', 'd'), ['1', '2', '3', '4']);
 });
 
+t.test('nothing counts as written to an append-only file that has no base yet', async (t) => {
+  const primary = await start('damselfly');
+  const replica = await start('damselfly', { 'rdb-key-save-delay': 50_000 });
+  t.teardown(() => Promise.all([primary.stop(), replica.stop('SIGKILL')]));
+  const there = primary.client();
+  const here = replica.client();
+  for (let key = 0; key < 100; key++) await there.set(`key:${key}`, 'value');
+  await follow(here, primary);
+  await untilCaughtUp(there, here);
+  await here.config('SET', 'appendonly', 'yes');
+  await replica.untilLogged('Background append only file rewriting started');
+  await there.set('a', '1');
+  t.same(await there.call('WAITAOF', '0', '1', '1500'), [0, 0]);
+  await here.config('SET', 'rdb-key-save-delay', '0');
+  t.same(await there.call('WAITAOF', '0', '1', '0'), [0, 1]);
+
+  await there.config('SET', 'rdb-key-save-delay', '50000');
+  await there.config('SET', 'appendonly', 'yes');
+  await there.set('a', '2');
+  t.same(await there.call('WAITAOF', '1', '0', '1500'), [0, 1]);
+  await there.config('SET', 'rdb-key-save-delay', '0');
+  t.same(await there.call('WAITAOF', '1', '0', '0'), [1, 1]);
+});
+
 t.test('what WAIT and WAITAOF answer', async (t) => {
   const primary = await start('damselfly', { appendonly: 'yes', appendfsync: 'no' });
   const replica = await start('damselfly');

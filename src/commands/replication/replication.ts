@@ -11,6 +11,7 @@ import {
 } from '../../execution/replication-requests.js';
 import type { ReplicaTraits } from '../../execution/session.js';
 import type { Handler } from '../../execution/table/command-table.js';
+import { AppendOnlyMode } from '../../state/append-only-state.js';
 import { FailoverState, LinkState, type ReplicaRow, ReplicaState } from '../../state/replication-state.js';
 
 const PORT_MAX = 65535;
@@ -381,7 +382,7 @@ function wait(context: CommandContext): void {
 /** WAITAOF numlocal numreplicas timeout */
 function waitAof(context: CommandContext): void {
   const { reply, services, keyspace, session } = context;
-  const { replication } = services.state;
+  const { replication, appendOnly } = services.state;
   const { ring } = keyspace.journal;
   if (endWaitOfReplica(context)) return;
   if (!context.integer(1)) return;
@@ -415,8 +416,9 @@ function waitAof(context: CommandContext): void {
   }
   const position = Math.max(session.writtenUntil, keyspace.journal.recordedUntil);
   const offset = writtenOffset(context);
+  // Without a base, what is in the file would not be loaded.
   const localNow = (): number =>
-    services.config.appendOnly && ring.isFileOn && ring.synced >= position ? 1 : 0;
+    services.config.appendOnly && appendOnly.mode === AppendOnlyMode.On && ring.synced >= position ? 1 : 0;
   waitFor(
     context,
     timeoutMs,
