@@ -594,7 +594,7 @@ export class PrimaryLink {
       return;
     }
     const failure = beside?.failure || this.replaceData(beside, options, socket);
-    this.endBeside();
+    this.isBeside = false;
     core.persistence.endLoading();
     core.wakeWorkers();
     this.discard(transfer);

@@ -58,7 +58,7 @@ for (const kind of ['damselfly', 'redis'] as const) {
     await watcher!.pipeline([['WATCH', 'state'], ['MULTI'], ['GET', 'state']]);
     reader!.send('XREAD', 'BLOCK', '0', 'STREAMS', 'stream', '$');
 
-    await there.config('SET', 'rdb-key-save-delay', '1000');
+    await there.config('SET', 'rdb-key-save-delay', '4000');
     await here.call('BGSAVE');
     await leaveBehind(primary, here, [
       ['SELECT', '0'],

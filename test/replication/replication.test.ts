@@ -537,7 +537,7 @@ t.test('a replica with an append-only file, and a shutdown that waits', async (t
 
 t.test('nothing counts as written to an append-only file that has no base yet', async (t) => {
   const primary = await start('damselfly');
-  const replica = await start('damselfly', { 'rdb-key-save-delay': 50_000 });
+  const replica = await start('damselfly', { 'rdb-key-save-delay': 80_000 });
   t.teardown(() => Promise.all([primary.stop(), replica.stop('SIGKILL')]));
   const there = primary.client();
   const here = replica.client();
@@ -551,7 +551,7 @@ t.test('nothing counts as written to an append-only file that has no base yet', 
   await here.config('SET', 'rdb-key-save-delay', '0');
   t.same(await there.call('WAITAOF', '0', '1', '0'), [0, 1]);
 
-  await there.config('SET', 'rdb-key-save-delay', '50000');
+  await there.config('SET', 'rdb-key-save-delay', '80000');
   await there.config('SET', 'appendonly', 'yes');
   await there.set('a', '2');
   t.same(await there.call('WAITAOF', '1', '0', '1500'), [0, 1]);
