@@ -22,7 +22,7 @@ import type { ProcessStateHandle } from '../state/process-state.js';
 import { SharedConfig } from '../state/shared-config.js';
 import { monotonicMs } from '../system/clock.js';
 import { makeFolder, syncFolder } from '../system/files.js';
-import { createLog, type Log } from '../system/log.js';
+import { createConfiguredLog, type Log } from '../system/log.js';
 import {
   AofManifest,
   type AofPlace,
@@ -92,11 +92,7 @@ export class JournalWriter {
     this.workerCount = options.workerCount;
     this.wakeWorker = wakeWorker;
     this.config = this.readConfig();
-    this.log = createLog(
-      this.config.logFile,
-      () => this.config.logLevel,
-      () => this.config.replicaOf !== null,
-    );
+    this.log = createConfiguredLog(this.config);
     this.place = { folder: this.config.aofFolder, fileName: this.config.aofFileName };
     this.manifest = readManifest(this.place) ?? new AofManifest();
     if (this.state.mode === AppendOnlyMode.On) this.resume();
@@ -120,11 +116,7 @@ export class JournalWriter {
 
   private followConfig(): void {
     this.config = this.readConfig();
-    this.log = createLog(
-      this.config.logFile,
-      () => this.config.logLevel,
-      () => this.config.replicaOf !== null,
-    );
+    this.log = createConfiguredLog(this.config);
   }
 
   /** Works until it is asked to stop. */

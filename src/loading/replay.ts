@@ -121,8 +121,6 @@ class Replay {
     this.progress = progress;
     this.delay = new LoadDelay(request.sharedConfig);
     const config = new Config(request.configuration);
-    // Without save points, a FLUSHALL that is run again does not write an empty snapshot.
-    config.savePoints = [];
     const settings = { ...defaultSettings(), isReplaying: true };
     config.copyTo(settings);
     const counters = new Float64Array(KeyspaceCounter.COUNT);

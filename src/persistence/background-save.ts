@@ -18,7 +18,7 @@ import { PersistenceState, SnapshotPurpose } from '../state/persistence-state.js
 import type { ProcessStateHandle } from '../state/process-state.js';
 import { ReplicationState } from '../state/replication-state.js';
 import { SharedConfig } from '../state/shared-config.js';
-import { createLog, type LineLevel } from '../system/log.js';
+import { createConfiguredLog, type LineLevel } from '../system/log.js';
 import { sleepInSlices } from '../system/wait.js';
 import { SnapshotImageWriter } from './image-writer.js';
 import { createSnapshotWriter, type SnapshotWriter } from './key-form.js';
@@ -109,11 +109,7 @@ export class BackgroundSave {
     this.config.copyTo(this.settings);
     keyspace.settingsChanged();
     this.imageWriter.setCompression(this.config.rdbCompression);
-    const log = createLog(
-      this.config.logFile,
-      () => this.config.logLevel,
-      () => this.config.replicaOf !== null,
-    );
+    const log = createConfiguredLog(this.config);
     const { purpose } = state;
     log(`${STARTED[purpose]} started by pid ${process.pid}`);
     this.failure = '';

@@ -22,7 +22,6 @@ export class LoadLookAhead {
   private readonly keyspace: Keyspace;
   private readonly part: number;
   private readonly partCount: number;
-  private readonly firstDatabase: number;
   // What the last look has seen: offsets in the file of each key's type, and of what comes behind its value.
   private readonly starts = new Float64Array(KEYS_MAX);
   private readonly ends = new Float64Array(KEYS_MAX);
@@ -35,12 +34,11 @@ export class LoadLookAhead {
   /** Keeps the compiler from leaving out the reads. */
   private sink = 0;
 
-  constructor(input: RdbInput, keyspace: Keyspace, part: number, partCount: number, firstDatabase: number) {
+  constructor(input: RdbInput, keyspace: Keyspace, part: number, partCount: number) {
     this.input = input;
     this.keyspace = keyspace;
     this.part = part;
     this.partCount = partCount;
-    this.firstDatabase = firstDatabase;
   }
 
   /** Whether this thread loads the keys of a shard. */
@@ -103,8 +101,7 @@ export class LoadLookAhead {
     for (let index = 0; index < this.count; index++) {
       if (!this.isOwn(shardIndexes[index])) continue;
       const shard = keyspace.shards[shardIndexes[index]];
-      sink ^=
-        shard.words[shard.dictionary.hintedLine(shard.root(this.firstDatabase + database), hashes[index])];
+      sink ^= shard.words[shard.dictionary.hintedLine(shard.root(database), hashes[index])];
     }
     this.sink = sink;
   }

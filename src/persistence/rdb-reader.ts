@@ -118,7 +118,7 @@ export class RdbReader {
     this.options = options;
     this.values = new ValueLoader(input);
     this.firstDatabase = options.isBeside ? keyspace.databaseCount : 0;
-    this.lookAhead = new LoadLookAhead(input, keyspace, options.part, options.partCount, this.firstDatabase);
+    this.lookAhead = new LoadLookAhead(input, keyspace, options.part, options.partCount);
   }
 
   /** Offset in the file of what is read next. */
@@ -330,7 +330,9 @@ export class RdbReader {
     this.tally.expect(database, count);
     const expected = Math.min(count, input.remaining / KEY_BYTES_MIN) / keyspace.shards.length;
     for (const shard of this.ownShards()) {
-      this.locked(shard, () => shard.dictionary.reserve(shard.root(this.firstDatabase + database), expected));
+      this.lock(shard);
+      shard.dictionary.reserve(shard.root(this.firstDatabase + database), expected);
+      this.unlock(shard);
     }
   }
 
@@ -338,26 +340,21 @@ export class RdbReader {
   private releaseUnused(): void {
     const { firstDatabase } = this;
     for (const shard of this.ownShards()) {
-      this.locked(shard, () => {
-        for (let database = firstDatabase; database < firstDatabase + shard.databaseCount; database++) {
-          if (shard.keyCount(database) === 0) shard.dictionary.releaseTable(shard.root(database));
-        }
-      });
+      this.lock(shard);
+      for (let database = firstDatabase; database < firstDatabase + shard.databaseCount; database++) {
+        if (shard.keyCount(database) === 0) shard.dictionary.releaseTable(shard.root(database));
+      }
+      this.unlock(shard);
     }
   }
 
-  /** Changes something in a shard, under its lock if other threads use the keyspace. */
-  private locked(shard: Shard, change: () => void): void {
-    if (!this.options.isBeside) {
-      change();
-      return;
-    }
-    shard.lock();
-    try {
-      change();
-    } finally {
-      this.keyspace.release(shard);
-    }
+  /** Takes the lock of a shard, if other threads use the keyspace. */
+  private lock(shard: Shard): void {
+    if (this.options.isBeside) shard.lock();
+  }
+
+  private unlock(shard: Shard): void {
+    if (this.options.isBeside) this.keyspace.release(shard);
   }
 
   /** The shards whose keys this reader loads. */
@@ -367,7 +364,7 @@ export class RdbReader {
 
   private keyOf(type: RdbType, at: number): void {
     const { input, key, options, keyspace, expiresAt, lookAhead } = this;
-    const isKnown = lookAhead.knows(at, this.database);
+    const isKnown = lookAhead.knows(at, this.firstDatabase + this.database);
     if (isKnown && !lookAhead.isOwn(lookAhead.shardIndex)) {
       input.skipBytes(lookAhead.end - input.offset);
     } else {
@@ -385,7 +382,13 @@ export class RdbReader {
         this.keysExpired++;
       } else {
         const hash = isKnown ? lookAhead.hash : hashBytes(view, offset, lengthBytes);
-        this.buildIn(keyspace.shards[shardIndex], hash, type, at);
+        const shard = keyspace.shards[shardIndex];
+        this.lock(shard);
+        try {
+          this.build(shard, hash, type, at);
+        } finally {
+          this.unlock(shard);
+        }
       }
       this.isInValue = false;
     }
@@ -416,11 +419,6 @@ export class RdbReader {
     input.byte();
     input.string(key);
     return key;
-  }
-
-  private buildIn(shard: Shard, hash: number, type: RdbType, at: number): void {
-    if (this.options.isBeside) this.locked(shard, () => this.build(shard, hash, type, at));
-    else this.build(shard, hash, type, at);
   }
 
   private build(shard: Shard, hash: number, type: RdbType, at: number): void {

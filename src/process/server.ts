@@ -39,7 +39,7 @@ import { SharedLines } from '../state/shared-lines.js';
 import { TlsState } from '../state/tls-state.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { type Libc, loadLibc, Socket } from '../system/libc.js';
-import { createLog } from '../system/log.js';
+import { createConfiguredLog, createLog } from '../system/log.js';
 import { availableMemoryBytes } from '../system/memory-limit.js';
 import { loadOpenSsl } from '../system/openssl.js';
 import { residentBytes } from '../system/resident-memory.js';
@@ -107,11 +107,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   const libc = loadLibc();
   const table = createCommandTable(config.renamedCommands);
   process.chdir(config.dir);
-  log = createLog(
-    config.logFile,
-    () => config.logLevel,
-    () => config.replicaOf !== null,
-  );
+  log = createConfiguredLog(config);
   setCrashLog(config.crashLogEnabled ? config.logFile : '');
   // The reader of the log may close the pipe; that must not end the server. Opened here, a pipe does not block the
   // threads that log, either: if it is not read, lines are lost (log.ts).

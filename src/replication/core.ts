@@ -29,8 +29,6 @@ export interface ReplicationCore {
   readonly keyspace: Keyspace;
   readonly ring: JournalRing;
   readonly context: CommandContext;
-  /** Whether the disk does not take what is to be saved, so that a primary would refuse writes. */
-  isDiskFailing(): boolean;
   openPipe(): Pipe;
   /** A file in memory, which is gone when its descriptor is closed. */
   openMemoryFile(): number;

@@ -33,7 +33,7 @@ import { monotonicMs } from '../system/clock.js';
 import { discardBeside, endSnapshots, exchange, loadBeside } from './beside-load.js';
 import type { ReplicationCore } from './core.js';
 import type { Primary } from './primary.js';
-import { LinkError, StreamApplier } from './stream-applier.js';
+import { LinkError, ProtocolError, StreamApplier } from './stream-applier.js';
 
 const ACK_INTERVAL_MS = 1000;
 const RECONNECT_MS = 1000;
@@ -356,7 +356,6 @@ export class PrimaryLink {
     this.hasHistory = true;
     this.applier = new StreamApplier(core.context, session, state, core.log, {
       onAckWanted: () => this.acknowledge(),
-      isDiskFailing: core.isDiskFailing,
       onDiskFailing: () => this.heedDisk(),
     });
     this.applier.begin(database);
@@ -415,8 +414,7 @@ export class PrimaryLink {
     while (this.steps.length > 0 && this.transfer === null && this.applier === null) {
       const end = this.buffer.indexOf('\n');
       if (end < 0) {
-        if (this.buffer.length > LINE_BYTES_MAX)
-          throw new LinkError('Protocol error from the primary: too long a line');
+        if (this.buffer.length > LINE_BYTES_MAX) throw new ProtocolError('too long a line');
         return;
       }
       const line = this.buffer.toString('latin1', 0, end).replace(/\r$/, '');

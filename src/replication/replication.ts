@@ -37,7 +37,7 @@ import { ProcessState, type ProcessStateHandle } from '../state/process-state.js
 import { FailoverState, LinkState, newReplicationId, ReplicaState } from '../state/replication-state.js';
 import { monotonicMs } from '../system/clock.js';
 import { type Libc, loadLibc, Socket } from '../system/libc.js';
-import { createLog, type Log } from '../system/log.js';
+import { createConfiguredLog, type Log } from '../system/log.js';
 import type { Pipe, ReplicationCore } from './core.js';
 import { Primary } from './primary.js';
 import { PrimaryLink } from './primary-link.js';
@@ -90,7 +90,6 @@ export class Replication {
   private readonly primary: Primary;
   private readonly link: PrimaryLink;
   private readonly core: ReplicationCore;
-  private savesSnapshots = false;
   private failover: (FailoverRequest & { endMs: number; offset: number }) | null = null;
 
   constructor(options: ReplicationOptions) {
@@ -106,11 +105,7 @@ export class Replication {
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
-    this.log = createLog(
-      this.config.logFile,
-      () => this.config.logLevel,
-      () => this.config.replicaOf !== null,
-    );
+    this.log = createConfiguredLog(this.config);
     this.settings = { ...defaultSettings(), isReplaying: true };
     const counters = process.counters.keyspace;
     this.keyspace = new Keyspace(options.keyspace, this.settings, counters, workerCount);
@@ -135,7 +130,6 @@ export class Replication {
       keyspace: this.keyspace,
       ring: this.ring,
       context,
-      isDiskFailing: () => this.isDiskFailing(),
       openPipe: () => this.openPipe(),
       openMemoryFile: () => this.openMemoryFile(),
       wakeWorkers: () => this.wakeWorkers(),
@@ -251,9 +245,6 @@ export class Replication {
   private applyConfig(): void {
     const { config, services } = this;
     config.copyTo(this.settings);
-    this.savesSnapshots = config.savePoints.length > 0;
-    // FLUSHALL saves if there are save points; one that the primary sends must not save here.
-    config.savePoints = [];
     this.keyspace.settingsChanged();
     services.notices.configure(eventClasses(config.value('notify-keyspace-events')), null);
     this.imageWriter.setCompression(config.rdbCompression);
@@ -282,12 +273,6 @@ export class Replication {
 
   private wakeWorkers(): void {
     for (let worker = 0; worker < this.options.workerCount; worker++) this.channels[worker].wake();
-  }
-
-  private isDiskFailing(): boolean {
-    const { appendOnly, persistence } = this.process;
-    if (appendOnly.writeError !== 0) return true;
-    return persistence.hasFailed && this.config.stopWritesOnSaveError && this.savesSnapshots;
   }
 
   private openPipe(): Pipe {
@@ -422,7 +407,6 @@ export class Replication {
       return JSON.stringify(config);
     });
     this.followConfig();
-    config.savePoints = [];
   }
 
   // FAILOVER.

@@ -12,6 +12,7 @@ import type { CommandContext } from '../execution/context.js';
 import type { Session } from '../execution/session.js';
 import { type Command, CommandFlag } from '../execution/table/command-table.js';
 import type { QueuedCommand } from '../execution/transactions.js';
+import { whyWritesAreStopped } from '../execution/write-stops.js';
 import { ParseState, ParseStatus, RequestParser } from '../protocol/request-parser.js';
 import type { ReplicationState } from '../state/replication-state.js';
 import type { Log } from '../system/log.js';
@@ -26,12 +27,16 @@ const LOG_INTERVAL_MS = 1000;
 /** Why the link to the primary has to be given up, as it is logged. */
 export class LinkError extends Error {}
 
+export class ProtocolError extends LinkError {
+  constructor(problem: string) {
+    super(`Protocol error from the primary: ${problem}`);
+  }
+}
+
 export interface StreamEvents {
   /** The primary wants to know how far this replica is. */
   onAckWanted(): void;
-  /** Whether the disk does not take what is to be saved. */
-  isDiskFailing(): boolean;
-  /** It does not, and writes are about to be applied. */
+  /** Writes are about to be applied that a primary would refuse, since the disk does not take what is to be saved. */
   onDiskFailing(): void;
 }
 
@@ -86,7 +91,7 @@ export class StreamApplier {
     this.context.keyspace.journal.ring.streamDatabase = database;
   }
 
-  /** Applies new bytes, or keeps them while CLIENT PAUSE holds writes back. Throws LinkError if they are invalid. */
+  /** Applies new bytes, or keeps them while CLIENT PAUSE holds writes back. Throws ProtocolError if they are invalid. */
   add(bytes: Uint8Array): void {
     this.reserve(bytes.length);
     this.bytes.set(bytes, this.end);
@@ -105,13 +110,12 @@ export class StreamApplier {
         break;
       }
       const next = parser.parse(this.bytes, this.start, this.end, this.parseState);
-      if (parser.status === ParseStatus.ProtocolError)
-        throw new LinkError(`Protocol error from the primary: ${parser.errorText}`);
+      if (parser.status === ParseStatus.ProtocolError) throw new ProtocolError(parser.errorText);
       if (parser.commandCount === 0) {
         if (parser.status === ParseStatus.NeedMore) break;
         // A line feed that keeps the link alive.
         if (this.bytes[this.start] !== 10 && this.bytes[this.start] !== 13)
-          throw new LinkError('Protocol error from the primary: the stream has something that is no command');
+          throw new ProtocolError('the stream has something that is no command');
         this.start++;
         continue;
       }
@@ -152,7 +156,7 @@ export class StreamApplier {
     context.session = session;
     context.nowMs = Date.now();
     batch.begin(this.bytes, this.view, parser, 0, parser.commandCount, session.database);
-    if (this.events.isDiskFailing() && this.hasWrite()) this.events.onDiskFailing();
+    if (whyWritesAreStopped(context.services) !== '' && this.hasWrite()) this.events.onDiskFailing();
     let first = start;
     for (let index = 0; index < parser.commandCount; ) {
       const stretchEnd = this.queue === null ? this.stretchEnd(index) : index;

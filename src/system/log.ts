@@ -61,3 +61,19 @@ export function createLog(
     }
   };
 }
+
+/** The parts of a configuration that its log follows; only the file is fixed. */
+export interface LogSettings {
+  readonly logFile: string;
+  readonly logLevel: LogLevel;
+  readonly replicaOf: object | null;
+}
+
+/** The log of a thread, as its configuration, which may change, wants it. */
+export function createConfiguredLog(settings: LogSettings): Log {
+  return createLog(
+    settings.logFile,
+    () => settings.logLevel,
+    () => settings.replicaOf !== null,
+  );
+}

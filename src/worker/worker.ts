@@ -58,7 +58,7 @@ import { monotonicMs } from '../system/clock.js';
 import { writeCrashReport } from '../system/crash-report.js';
 import { DescriptorLimit } from '../system/descriptors.js';
 import { type Libc, loadLibc } from '../system/libc.js';
-import { createLog, type Log } from '../system/log.js';
+import { createConfiguredLog, type Log } from '../system/log.js';
 import { BusyServer } from './busy-server.js';
 import { ClientLimits } from './client-limits.js';
 import { ConnectionMoves } from './connection-moves.js';
@@ -200,11 +200,7 @@ export class Worker implements ConnectionHandler {
       },
       table,
     );
-    const log = createLog(
-      this.config.logFile,
-      () => this.config.logLevel,
-      () => this.config.replicaOf !== null,
-    );
+    const log = createConfiguredLog(this.config);
     this.acceptFailures = new AcceptFailures(log);
     const descriptors = new DescriptorLimit(libc, options.reservedDescriptors);
     this.services = this.createServices(clientRows, sessions, descriptors, log);

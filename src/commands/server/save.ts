@@ -92,8 +92,12 @@ export function cancelBackgroundSave(context: CommandContext): void {
   if (persistence.isSaving) cancelBackgroundJob(context.keyspace, persistence);
 }
 
-/** With save points, FLUSHALL writes an empty snapshot at once. The locks of all shards are held. */
+/**
+ * With save points, FLUSHALL writes an empty snapshot at once, but not one that comes from a log or a primary. The locks of all
+ * shards are held.
+ */
 export function snapshotFlushed(context: CommandContext): void {
+  if (context.keyspace.settings.isReplaying) return;
   if (context.services.config.savePoints.length > 0) saveInForeground(context);
 }
 

@@ -17,7 +17,7 @@ import { SharedConfig } from '../../state/shared-config.js';
 import { TlsState } from '../../state/tls-state.js';
 import { WorkerLoad } from '../../state/worker-load.js';
 import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, type Libc, Socket } from '../../system/libc.js';
-import { createLog, type Log } from '../../system/log.js';
+import { createConfiguredLog, type Log } from '../../system/log.js';
 import { type OpenSsl, SslError, tlsReason, UNEXPECTED_END, VerifyMode } from '../../system/openssl.js';
 import { handOver } from '../acceptor.js';
 import { socketAddress } from '../socket-address.js';
@@ -102,11 +102,7 @@ class Handshaker {
     if (published === null) throw new Error('no configuration');
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
-    this.log = createLog(
-      this.config.logFile,
-      () => this.config.logLevel,
-      () => this.config.replicaOf !== null,
-    );
+    this.log = createConfiguredLog(this.config);
     this.eventsAddress = libc.addressOf(this.events);
     this.wakeAddress = libc.addressOf(this.wakeBuffer);
     this.controlAddress = libc.addressOf(this.control);
