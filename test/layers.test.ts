@@ -136,3 +136,14 @@ t.test('no files need each other in a circle', async (t) => {
   for (const file of files) visit(file, []);
   t.same(circles, []);
 });
+
+t.test('what is set like a property can be read like one', async (t) => {
+  // The compiler takes it for a property that can be read, too; what is read is undefined.
+  const setOnly = files.flatMap((file) => {
+    const text = readFileSync(path.join(root, file), 'utf8');
+    return [...text.matchAll(/^ +(?:\w+ )*set (\w+)\(/gm)]
+      .filter(([, name]) => !new RegExp(`\\bget ${name}\\(`).test(text))
+      .map(([, name]) => `${file}: ${name}`);
+  });
+  t.same(setOnly, []);
+});

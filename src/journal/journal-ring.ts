@@ -319,11 +319,6 @@ export class JournalRing {
     this.decide();
   }
 
-  /** A replica's stream has selected a database. */
-  set streamDatabase(database: number) {
-    this.words[Word.Database] = database;
-  }
-
   /** On a replica: the database that is selected where the next file begins; otherwise -1. */
   get switchDatabase(): number {
     return this.words[Word.SwitchDatabase];
@@ -341,6 +336,11 @@ export class JournalRing {
   /** The database of the last record, -1 if the next one begins with SELECT in any case. */
   get database(): number {
     return this.words[Word.Database];
+  }
+
+  /** A replica's stream has selected a database. */
+  set database(database: number) {
+    this.words[Word.Database] = database;
   }
 
   /** The position up to which replication has taken records. */

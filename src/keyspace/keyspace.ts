@@ -151,9 +151,9 @@ export class Keyspace {
     return this.shards[keySlot(bytes, offset, lengthBytes) & this.shardMask];
   }
 
-  /** Whether this thread loads data that had room before: it may use the reserve of the shards. */
-  set usesReserve(uses: boolean) {
-    for (const { arena } of this.shards) arena.usesReserve = uses;
+  /** Says whether this thread loads data that had room before: it may use the reserve of the shards. */
+  useReserve(uses: boolean): void {
+    for (const { arena } of this.shards) arena.useReserve(uses);
   }
 
   /** Call after `settings` have changed. */

@@ -36,7 +36,7 @@ export function loadPart({ request, part, partCount }: LoadPart): LoadResult {
   const state = new PersistenceState(request.progress);
   state.noteLoadingThread();
   const keyspace = new Keyspace(request.keyspace, settings, new Float64Array(KeyspaceCounter.COUNT));
-  keyspace.usesReserve = true;
+  keyspace.useReserve(true);
   const delay = new LoadDelay(request.sharedConfig);
   return loadFile(
     keyspace,

@@ -125,7 +125,7 @@ class Replay {
     config.copyTo(settings);
     const counters = new Float64Array(KeyspaceCounter.COUNT);
     this.keyspace = new Keyspace(request.keyspace, settings, counters);
-    this.keyspace.usesReserve = true;
+    this.keyspace.useReserve(true);
     const table = createReplayTable(config.renamedCommands);
     const services = replayServices(config, table);
     this.context = new CommandContext(this.keyspace, table, new ReplyWriter(), services, counters);

@@ -69,11 +69,11 @@ export class Arena {
     this.bitmapStartWord = bitmapStartByte(memory.words[HeaderWord.DatabaseCount]) >> 2;
     this.start = memory.words[HeaderWord.ArenaStart];
     this.end = 0;
-    this.usesReserve = false;
+    this.useReserve(false);
   }
 
-  /** Whether this thread loads data and may therefore use the reserve. */
-  set usesReserve(uses: boolean) {
+  /** Says whether this thread loads data and may therefore use the reserve. */
+  useReserve(uses: boolean): void {
     const { words } = this;
     const end = words[HeaderWord.ArenaEnd];
     this.end = uses ? end : Math.min(end, words[HeaderWord.ArenaReserveStart] || end);

@@ -162,7 +162,7 @@ function historyOf(fields: ReadonlyMap<string, string>): SnapshotHistory | null 
   const id = fields.get('repl-id') ?? '';
   const offset = Number(fields.get('repl-offset') ?? Number.NaN);
   const database = Number(fields.get('repl-stream-db') ?? -1);
-  if (id.length !== 40 || !Number.isSafeInteger(offset) || offset < 0 || database < 0) return null;
+  if (id.length !== 40 || !Number.isSafeInteger(offset) || offset < 0 || !(database >= 0)) return null;
   return { id, offset, database };
 }
 

@@ -34,9 +34,9 @@ export function loadBeside(
 ): LoadResult {
   const { keyspace, log } = core;
   log('MASTER <-> REPLICA sync: Loading DB in memory');
-  keyspace.usesReserve = true;
+  keyspace.useReserve(true);
   const result = loadFile(keyspace, options, log, { isBeside: true, onProgress });
-  keyspace.usesReserve = false;
+  keyspace.useReserve(false);
   if (result.failure !== '') {
     log('MASTER <-> REPLICA sync: Discarding temporary DB in background');
     discardBeside(core, options.nowMs);

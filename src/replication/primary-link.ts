@@ -85,6 +85,7 @@ export class PrimaryLink {
   private nextDiskLogMs = 0;
   /** Whether the data here belongs to a history that the primary may be able to continue. */
   private hasHistory = false;
+  /** In which the primary's stream goes on. */
   private streamDatabase = 0;
   /** Set during a failover, until the other side has taken over. */
   private isTakingOver = false;
@@ -602,7 +603,7 @@ export class PrimaryLink {
       return;
     }
     log('MASTER <-> REPLICA sync: Finished with success');
-    this.online(Math.max(0, core.ring.streamDatabase));
+    this.online(this.streamDatabase);
     socket.resume();
   }
 
@@ -647,7 +648,8 @@ export class PrimaryLink {
       persistence.noteLoaded(keysLoaded, keysExpired);
       state.setHistory(this.newId === '' ? NO_ID : this.newId, NO_ID, -1);
       state.countFrom(ring.head, this.newOffset);
-      ring.streamDatabase = replication?.database ?? 0;
+      this.streamDatabase = replication?.database ?? 0;
+      ring.database = this.streamDatabase;
       core.log(describeLoad(loaded));
     }
     primary.forgetBacklog();
@@ -683,9 +685,9 @@ export class PrimaryLink {
     }
     context.scripts.functions.flush();
     log('MASTER <-> REPLICA sync: Loading DB in memory');
-    keyspace.usesReserve = true;
+    keyspace.useReserve(true);
     const loaded = loadFile(keyspace, options, log, { onProgress: this.keepAlive(socket) });
-    keyspace.usesReserve = false;
+    keyspace.useReserve(false);
     for (const shard of keyspace.shards) shard.noteLoaded();
     return loaded;
   }

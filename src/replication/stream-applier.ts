@@ -79,16 +79,19 @@ export class StreamApplier {
     this.parser.maxBulkLengthBytes = BULK_BYTES_MAX;
   }
 
-  /** A stream begins, in a database. */
+  /** A stream begins, in a database: if there is none of this number here, in the first one, as in Redis. */
   begin(database: number): void {
+    if (database >= this.context.keyspace.databaseCount) {
+      this.complain(`its stream goes on in database ${database}, which this server does not have`);
+      database = 0;
+    }
     this.start = 0;
     this.end = 0;
     this.queue = null;
     this.queuedBytes = [];
     this.parseState.clear();
     this.session.database = database;
-    this.state.streamDatabase = database;
-    this.context.keyspace.journal.ring.streamDatabase = database;
+    this.noteDatabase();
   }
 
   /** Applies new bytes, or keeps them while CLIENT PAUSE holds writes back. Throws ProtocolError if they are invalid. */
@@ -265,8 +268,7 @@ export class StreamApplier {
     else timer.countQuick(command);
     context.inTransaction = false;
     context.keyspace.journal.forget();
-    this.state.streamDatabase = this.session.database;
-    context.keyspace.journal.ring.streamDatabase = this.session.database;
+    this.noteDatabase();
     if (reply.errors !== errorsBefore) {
       const text = Buffer.from(reply.bytes.subarray(0, reply.length)).toString('latin1');
       this.complain(
@@ -274,6 +276,13 @@ export class StreamApplier {
       );
     }
     reply.reset();
+  }
+
+  /** The stream is in the session's database. */
+  private noteDatabase(): void {
+    const { database } = this.session;
+    this.state.streamDatabase = database;
+    this.context.keyspace.journal.ring.database = database;
   }
 
   private record(

@@ -65,6 +65,57 @@ t.test('a chain, and a failover within it', { skip: skipWithoutRedis() }, async 
   }
 });
 
+t.test('after a full sync, a stream goes on in the database that it has selected', async (t) => {
+  for (const kinds of [
+    ['damselfly', 'damselfly'],
+    ['damselfly', 'redis'],
+    ['redis', 'damselfly'],
+  ] as const) {
+    if (kinds.includes('redis' as never) && skipWithoutRedis() !== false) continue;
+    const servers = await Promise.all([...kinds.map((kind) => start(kind)), start('damselfly')]);
+    const [top, middle, leaf] = servers.map((server) => server.client());
+    await follow(middle!, servers[0]!);
+    await untilLinked(middle!);
+    await top!.select(2);
+    await top!.set('before', '1');
+    await untilCaughtUp(top!, middle!);
+    // What a replica passes on to another does not begin with SELECT.
+    await follow(leaf!, servers[1]!);
+    await untilLinked(leaf!);
+    await top!.set('after', '1');
+    await top!.sadd('set', ...Array.from({ length: 300 }, (_, index) => `member ${index}`));
+    await untilCaughtUp(top!, middle!);
+    t.same(await compare(middle!, leaf!), [], kinds.join(' '));
+    await leaf!.call('DEBUG', 'VERIFY');
+    await leaf!.select(2);
+    t.equal(await leaf!.get('after'), '1', kinds.join(' '));
+    await Promise.all(servers.map((server) => server.stop()));
+  }
+});
+
+t.test('a stream in a database that the replica does not have', async (t) => {
+  const primary = await start('damselfly', { databases: 16 });
+  const middle = await start('damselfly', { databases: 16 });
+  const leaf = await start('damselfly', { databases: 4 });
+  const client = primary.client();
+  await follow(middle.client(), primary);
+  await untilLinked(middle.client());
+  await client.select(10);
+  await client.set('gone', '1');
+  await client.del('gone');
+  await untilCaughtUp(client, middle.client());
+  await follow(leaf.client(), middle);
+  await untilLinked(leaf.client());
+  await client.set('other', '1');
+  await untilCaughtUp(client, middle.client());
+  await untilCaughtUp(middle.client(), leaf.client());
+  await leaf.untilLogged(/CRITICAL.*database 10/);
+  // As Redis does.
+  t.equal(await leaf.client().get('other'), '1');
+  await leaf.client().call('DEBUG', 'VERIFY');
+  await Promise.all([primary, middle, leaf].map((server) => server.stop()));
+});
+
 t.test('a replica that is restarted goes on where it was', { skip: skipWithoutRedis() }, async (t) => {
   for (const kind of ['redis', 'damselfly'] as const) {
     const primary = await start(kind);

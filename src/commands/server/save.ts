@@ -151,10 +151,10 @@ export function reload(context: CommandContext): void {
       dropsExpired: true,
     };
     if (flushes) context.scripts.functions.flush();
-    keyspace.usesReserve = true;
+    keyspace.useReserve(true);
     const loaded = loadFile(keyspace, options, log, { replaces: merges });
     const { failure, functions } = loaded;
-    keyspace.usesReserve = false;
+    keyspace.useReserve(false);
     for (const shard of keyspace.shards) shard.noteLoaded();
     if (failure === '') {
       const error = context.scripts.functions.restore(
