@@ -37,12 +37,25 @@ interface Sync {
   readonly position: number;
 }
 
+/** A replica that waits for bytes which it has, but this server has not. */
+interface Ahead {
+  readonly handover: Handover;
+  readonly untilMs: number;
+}
+
+const NO_INPUT = new Uint8Array(0);
+
 export class Primary implements ReplicaEvents {
   readonly replicas = new Set<Replica>();
   readonly backlog = new Backlog();
   private readonly core: ReplicationCore;
   private readonly rows: ClientRows;
   private sync: Sync | null = null;
+  /**
+   * Replicas of this server, itself a replica, that are further in the history of both. A full sync would take writes from
+   * them that they may have acknowledged, so they wait until this server has caught up.
+   */
+  private readonly ahead = new Map<Replica, Ahead>();
   /** When the first of the replicas came that wait for a snapshot. */
   private waitsSinceMs = 0;
   private lastPingMs = monotonicMs();
@@ -115,17 +128,48 @@ export class Primary implements ReplicaEvents {
     addresses: { peer: string; local: string },
     input: Uint8Array,
   ): void {
-    const { log } = this.core;
+    const { log, config } = this.core;
     const replica = new Replica(fd, slot, handover.traits, addresses, this.rows, this);
     this.replicas.add(replica);
     this.lastReplicaMs = monotonicMs();
-    replica.socket.setNoDelay(!this.core.config.delaysSmallPackets);
+    replica.socket.setNoDelay(!config.delaysSmallPackets);
     if (handover.traits.wantsNoKeys) {
       this.sendEmpty(replica, handover);
       return;
     }
     this.turnOn();
     this.take();
+    if (!this.isAhead(handover)) {
+      this.synchronize(replica, handover, input);
+      return;
+    }
+    log(
+      `Replica ${replica.name} is ahead of this server in the same history: it asks for offset ${handover.offset} and waits until that is here`,
+    );
+    const untilMs = monotonicMs() + config.replicationTimeoutSeconds * 1000;
+    this.ahead.set(replica, { handover, untilMs });
+    if (input.length > 0) replica.receive(input);
+    this.publish();
+  }
+
+  private isAhead({ isPartial, id, offset }: Handover): boolean {
+    const { state } = this.core;
+    if (!isPartial || !state.isReplica || id.toLowerCase() !== state.id) return false;
+    return state.positionOf(offset) - 1 > this.backlog.end;
+  }
+
+  /** Continues with replicas that this server has caught up with, or that have waited for too long. */
+  private resumeAhead(nowMs: number): void {
+    for (const [replica, { handover, untilMs }] of this.ahead) {
+      if (this.isAhead(handover) && nowMs < untilMs) continue;
+      this.ahead.delete(replica);
+      this.synchronize(replica, handover, NO_INPUT);
+    }
+  }
+
+  /** Continues where a replica has stopped or, if that is not possible, has it wait for a snapshot. */
+  private synchronize(replica: Replica, handover: Handover, input: Uint8Array): void {
+    const { log } = this.core;
     if (handover.isPartial && this.resume(replica, handover)) {
       if (input.length > 0) replica.receive(input);
       return;
@@ -229,7 +273,9 @@ export class Primary implements ReplicaEvents {
   }
 
   private get waiting(): Replica[] {
-    return [...this.replicas].filter(({ state }) => state === ReplicaState.WaitStart);
+    return [...this.replicas].filter(
+      (replica) => replica.state === ReplicaState.WaitStart && !this.ahead.has(replica),
+    );
   }
 
   /** Begins a snapshot for the replicas that wait for one, if it is time. */
@@ -408,6 +454,7 @@ export class Primary implements ReplicaEvents {
   onClose(replica: Replica): void {
     const { log } = this.core;
     if (!this.replicas.delete(replica)) return;
+    this.ahead.delete(replica);
     this.lastReplicaMs = monotonicMs();
     if (replica.state === ReplicaState.Online)
       log(`Connection with replica ${replica.name} lost.`, 'warning');
@@ -446,6 +493,7 @@ export class Primary implements ReplicaEvents {
       if (!this.understands(replica, replica.position)) continue;
       replica.pump(this.backlog);
     }
+    this.resumeAhead(monotonicMs());
     this.trim();
     this.publishBacklog();
   }
@@ -508,6 +556,7 @@ export class Primary implements ReplicaEvents {
   tick(nowMs: number): void {
     const { config, persistence, ring } = this.core;
     this.take();
+    this.resumeAhead(nowMs);
     this.limitLag(nowMs);
     const { sync } = this;
     if (sync !== null && sync.pipe === null && !persistence.isBusy) this.sendFile(sync);

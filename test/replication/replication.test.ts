@@ -93,6 +93,33 @@ t.test('after a full sync, a stream goes on in the database that it has selected
   }
 });
 
+t.test(
+  'a replica that is ahead of the one it follows now waits for it',
+  { skip: skipWithoutRedis() },
+  async (t) => {
+    for (const kind of ['redis', 'damselfly'] as const) {
+      const servers = await Promise.all([start('damselfly'), start('damselfly'), start(kind)]);
+      const [top, middle, leaf] = servers.map((server) => server.client());
+      for (const replica of [middle!, leaf!]) {
+        await follow(replica, servers[0]!);
+        await untilCaughtUp(top!, replica);
+      }
+      // The middle one receives what is written, but does not apply it.
+      await middle!.client('PAUSE', '600000', 'WRITE');
+      await top!.set('written', '1');
+      await untilCaughtUp(top!, leaf!);
+      await follow(leaf!, servers[1]!);
+      await servers[1]!.untilLogged(/is ahead of this server/);
+      await middle!.client('UNPAUSE');
+      t.same(await compare(middle!, leaf!), [], kind);
+      const stats = await info(middle!, 'stats');
+      t.equal(stats.get('sync_full'), '0', kind);
+      t.equal(stats.get('sync_partial_ok'), '1', kind);
+      await Promise.all(servers.map((server) => server.stop()));
+    }
+  },
+);
+
 t.test('a stream in a database that the replica does not have', async (t) => {
   const primary = await start('damselfly', { databases: 16 });
   const middle = await start('damselfly', { databases: 16 });
