@@ -391,6 +391,18 @@ export class Keyspace {
     for (const shard of this.shards) shard.snapshot.stop(SnapshotState.Cancelled);
   }
 
+  /** Deletes all keys of the databases from `first` to before `end`. The locks of all shards are held. */
+  flush(first: number, end: number, nowMs: number): void {
+    for (const shard of this.shards) {
+      for (let database = first; database < end; database++) shard.flush(database, nowMs);
+    }
+  }
+
+  /** The data has been loaded, while clients were connected. The locks of all shards are held. */
+  noteLoaded(): void {
+    for (const shard of this.shards) shard.noteLoaded();
+  }
+
   lockAll(): void {
     this.lockSet(this.allShards);
   }

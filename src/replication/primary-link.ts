@@ -679,16 +679,13 @@ export class PrimaryLink {
   private loadAnew(options: LoadOptions, socket: net.Socket): LoadResult {
     const { keyspace, log, context } = this.core;
     log('MASTER <-> REPLICA sync: Flushing old data');
-    for (const shard of keyspace.shards) {
-      for (let database = 0; database < keyspace.databaseCount; database++)
-        shard.flush(database, options.nowMs);
-    }
+    keyspace.flush(0, keyspace.databaseCount, options.nowMs);
     context.scripts.functions.flush();
     log('MASTER <-> REPLICA sync: Loading DB in memory');
     keyspace.useReserve(true);
     const loaded = loadFile(keyspace, options, log, { onProgress: this.keepAlive(socket) });
     keyspace.useReserve(false);
-    for (const shard of keyspace.shards) shard.noteLoaded();
+    keyspace.noteLoaded();
     return loaded;
   }
 

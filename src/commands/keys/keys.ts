@@ -191,26 +191,20 @@ function isFlushOption(context: CommandContext): boolean {
   return false;
 }
 
-/** Deletes the keys of databases. The locks of all shards are held. */
-function flush(context: CommandContext, firstDatabase: number, lastDatabase: number): void {
-  for (const shard of context.keyspace.shards) {
-    for (let database = firstDatabase; database <= lastDatabase; database++) {
-      shard.flush(database, context.nowMs);
-    }
-  }
-  recordRequest(context);
-}
-
 function flushdb(context: CommandContext): void {
   if (!isFlushOption(context)) return;
-  flush(context, context.database, context.database);
+  const { database, keyspace } = context;
+  keyspace.flush(database, database + 1, context.nowMs);
+  recordRequest(context);
   context.reply.ok();
 }
 
 function flushall(context: CommandContext): void {
   if (!isFlushOption(context)) return;
   cancelBackgroundSave(context);
-  flush(context, 0, context.keyspace.databaseCount - 1);
+  const { keyspace } = context;
+  keyspace.flush(0, keyspace.databaseCount, context.nowMs);
+  recordRequest(context);
   snapshotFlushed(context);
   context.reply.ok();
 }

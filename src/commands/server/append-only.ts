@@ -142,12 +142,10 @@ export function reloadAppendOnly(context: CommandContext): void {
         return "The append only file is not loaded again: it lacks what the disk doesn't take";
     }
     ring.turnOff();
-    for (const shard of keyspace.shards) {
-      for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
-    }
+    keyspace.flush(0, keyspace.databaseCount, nowMs);
     context.scripts.functions.flush();
     const problem = services.loadAppendOnlyAgain();
-    for (const shard of keyspace.shards) shard.noteLoaded();
+    keyspace.noteLoaded();
     if (isRecording) ring.turnOn();
     persistence.noteUnchanged(keyspace.dirtyCount());
     return problem;

@@ -141,9 +141,7 @@ export function reload(context: CommandContext): void {
   const problem = context.withAllLocks(() => {
     cancelBackgroundSave(context);
     if (saves && !saveInForeground(context)) return 'ERR';
-    for (const shard of flushes ? keyspace.shards : []) {
-      for (let database = 0; database < keyspace.databaseCount; database++) shard.flush(database, nowMs);
-    }
+    if (flushes) keyspace.flush(0, keyspace.databaseCount, nowMs);
     const options = {
       fileName: config.snapshotFile,
       hasChecksum: config.rdbChecksum,
@@ -155,7 +153,7 @@ export function reload(context: CommandContext): void {
     const loaded = loadFile(keyspace, options, log, { replaces: merges });
     const { failure, functions } = loaded;
     keyspace.useReserve(false);
-    for (const shard of keyspace.shards) shard.noteLoaded();
+    keyspace.noteLoaded();
     if (failure === '') {
       const error = context.scripts.functions.restore(
         functions,
