@@ -222,7 +222,7 @@ export class JournalRing {
     const { words } = this;
     acquireLock(words, Word.Lock);
     this.readForFile();
-    words[Word.Database] = -1;
+    if (words[Word.IsReplica] === 0) words[Word.Database] = -1;
     releaseLock(words, Word.Lock);
   }
 

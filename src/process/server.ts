@@ -13,6 +13,7 @@ import type { Config } from '../config/config.js';
 import { followOomScore, OOM_SCORE_DIRECTIVES, warnOfOomScores } from '../config/oom-score-setting.js';
 import { usesTls } from '../config/tls-settings.js';
 import { SHUTDOWN_FAILED } from '../execution/errors.js';
+import { JournalRing } from '../journal/journal-ring.js';
 import { createKeyspace, type Keyspace } from '../keyspace/keyspace.js';
 import { Loading } from '../loading/loading.js';
 import { Attention } from '../memory/attention.js';
@@ -389,7 +390,9 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   })();
   try {
     const { manifest, needsNewBase, replication } = await loading.run();
-    if (config.replicaOf !== null) beginAsReplica(config, replicationState, replication, wakePipe !== null);
+    const ring = new JournalRing(keyspace.journal);
+    if (config.replicaOf !== null)
+      beginAsReplica(config, ring, replicationState, replication, wakePipe !== null);
     else if (replication !== null && wakePipe !== null)
       goOnAsPrimary(openKeyspace(keyspace, config), replicationState, replication);
     if (manifest !== null) journal.resume(config, openKeyspace(keyspace, config), needsNewBase);
@@ -418,6 +421,7 @@ function configureTls(config: Config, transport: TransportKind, state: SharedArr
 /** The server is a replica before clients can change anything; the replication thread then connects to the primary. */
 function beginAsReplica(
   config: Config,
+  ring: JournalRing,
   state: ReplicationState,
   loaded: SnapshotHistory | null,
   isPossible: boolean,
@@ -425,6 +429,8 @@ function beginAsReplica(
   if (config.replicaOf === null) return;
   if (!isPossible) throw new Error('replicaof needs the transport io_uring or epoll');
   state.setPrimary(config.replicaOf.host, config.replicaOf.port);
+  ring.isReplica = true;
+  ring.database = loaded?.database ?? 0;
   if (loaded !== null) {
     state.setHistory(loaded.id, NO_ID, -1);
     state.countFrom(0, loaded.offset);

@@ -353,6 +353,8 @@ export class Replication {
     this.primary.turnOnLocked();
     state.setPrimary(host, port);
     this.ring.isReplica = true;
+    // What is saved until the stream goes on has to say where it does.
+    this.ring.database = Math.max(0, state.streamDatabase);
     state.isReplica = true;
   }
 

@@ -171,6 +171,78 @@ t.test('a replica that is restarted goes on where it was', { skip: skipWithoutRe
   }
 });
 
+/** Ends a server whose files are needed again. */
+async function kill(server: TestServer): Promise<void> {
+  server.process.kill('SIGKILL');
+  await server.exited;
+}
+
+/** Where nobody listens. */
+const NOWHERE = ['127.0.0.1', '1'] as const;
+
+t.test('what a replica saves while its link is down goes on in the right database', async (t) => {
+  for (const kind of ['redis', 'damselfly'] as const) {
+    if (kind === 'redis' && skipWithoutRedis() !== false) continue;
+    const primary = await start(kind);
+    const replica = await start('damselfly', { save: '3600 1' });
+    const there = primary.client();
+    await there.select(2);
+    await there.set('a', '1');
+    await follow(replica.client(), primary);
+    await untilCaughtUp(there, replica.client());
+    // The stream has selected the database.
+    await there.set('b', '2');
+    await untilCaughtUp(there, replica.client());
+    await replica.client().call('REPLICAOF', ...NOWHERE);
+    await replica.client().call('SAVE');
+    await kill(replica);
+    const alone = await start('damselfly', { dir: replica.directory, replicaof: [...NOWHERE] });
+    await alone.client().call('SAVE');
+    await kill(alone);
+    const again = await start('damselfly', {
+      dir: replica.directory,
+      replicaof: ['127.0.0.1', String(primary.port)],
+    });
+    await untilLinked(again.client());
+    await there.set('c', '3');
+    t.same(await compare(there, again.client()), [], kind);
+    t.equal((await info(there, 'stats')).get('sync_full'), '1', kind);
+    await again.stop();
+    await primary.stop();
+  }
+});
+
+t.test('an append-only file that begins while the link is down goes on in the right database', async (t) => {
+  const primary = await start('damselfly');
+  const replica = await start('damselfly', { appendonly: 'yes' });
+  const [there, here] = [primary.client(), replica.client()];
+  await there.select(2);
+  await there.set('a', '1');
+  await follow(here, primary);
+  await untilCaughtUp(there, here);
+  await there.set('b', '2');
+  await untilCaughtUp(there, here);
+  const untilRewritten = (count: string): Promise<void> =>
+    until('the file has a new base', async () => {
+      return (await info(here, 'persistence')).get('aof_rewrites') === count;
+    });
+  await untilRewritten('1');
+  await here.call('REPLICAOF', ...NOWHERE);
+  await here.call('BGREWRITEAOF');
+  await untilRewritten('2');
+  await follow(here, primary);
+  await untilLinked(here);
+  await there.set('c', '3');
+  t.same(await there.call('WAITAOF', '0', '1', '0'), [0, 1]);
+  t.equal((await info(there, 'stats')).get('sync_full'), '1');
+  await kill(replica);
+  const again = await start('damselfly', { dir: replica.directory, appendonly: 'yes' });
+  const client = again.client();
+  await client.select(2);
+  t.equal(await client.get('c'), '3');
+  await Promise.all([again.stop(), primary.stop()]);
+});
+
 t.test(
   'replicas of a primary that is restarted go on where they are',
   { skip: skipWithoutRedis() },
