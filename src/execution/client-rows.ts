@@ -58,6 +58,7 @@ export class ClientRows {
   leave(session: Session, worker: number): number {
     const { clientSlot: slot } = session;
     this.countMemory(slot, 0, 0, 0);
+    this.table.setWrittenUntil(slot, session.writtenUntil);
     this.table.assign(slot, worker);
     return slot;
   }
@@ -89,6 +90,7 @@ export class ClientRows {
     session.protocol = words[word + ClientWord.Protocol] as 2 | 3;
     session.noEvict = (flags & ClientFlag.NoEvict) !== 0;
     session.noTouch = (flags & ClientFlag.NoTouch) !== 0;
+    session.writtenUntil = table.writtenUntil(slot);
     session.lastCommandId = words[word + ClientWord.LastCommandId];
     session.lastInteractionMs = figures[figure + ClientFigure.LastInteractionMs];
     session.name = this.names[slot] = table.text(slot, ClientText.Name);

@@ -6,6 +6,7 @@ import { underLock } from '../keyspace/deferred-work.js';
 import type { Shard } from '../keyspace/shard.js';
 import type { ClientTracking } from '../pubsub/client-tracking.js';
 import type { SubscribedNames } from '../pubsub/subscriptions.js';
+import { ClientTable, ClientText } from '../state/client-table.js';
 import { releasePages } from '../system/page-release.js';
 import type { QueuedCommand } from './transactions.js';
 
@@ -177,7 +178,11 @@ export class Session {
       !this.isMonitor &&
       this.clientClass === ClientClass.Normal &&
       this.tracking === null &&
-      !this.closing
+      this.replicaTraits === null &&
+      !this.closing &&
+      ClientTable.holds(ClientText.Name, this.name) &&
+      ClientTable.holds(ClientText.LibraryName, this.libraryName) &&
+      ClientTable.holds(ClientText.LibraryVersion, this.libraryVersion)
     );
   }
 

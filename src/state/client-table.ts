@@ -19,6 +19,7 @@
  *     128  float64 figures, see ClientFigure
  *     256  texts, see TEXTS: each in a field of its own, its length in a word
  *     992  float64 address of the TLS session, which the owner may free at any time; 0 for none
+ *     1000 float64 position in the journal after its last write, as the thread left it that had the connection before
  *
  * The rows are reserved for the highest possible maxclients; the operating system gives memory only to
  * rows that were used.
@@ -61,6 +62,7 @@ const FIGURES_OFFSET = 128;
 const TEXTS_OFFSET = 256;
 /** In units of 8 bytes. */
 const TLS_SESSION_FIGURE = 124;
+const WRITTEN_UNTIL_FIGURE = 125;
 
 /** Whether somebody has asked a client's worker to close it. */
 const enum KillRequest {
@@ -305,6 +307,22 @@ export class ClientTable {
   /** The address of a client's TLS session, 0 for none. */
   tlsSession(slot: number): number {
     return this.figures[this.wordBase(slot) / 2 + TLS_SESSION_FIGURE];
+  }
+
+  /** Notes where a client's last write ends in the journal, for the thread that its connection goes to. */
+  setWrittenUntil(slot: number, position: number): void {
+    this.figures[this.wordBase(slot) / 2 + WRITTEN_UNTIL_FIGURE] = position;
+  }
+
+  writtenUntil(slot: number): number {
+    return this.figures[this.wordBase(slot) / 2 + WRITTEN_UNTIL_FIGURE];
+  }
+
+  /** Whether a row holds all of such a text. */
+  static holds(field: ClientText, text: string): boolean {
+    const bytesMax = TEXT_BYTES_MAX[field];
+    // A character has at most three bytes, or four if it is two units.
+    return text.length * 3 <= bytesMax || Buffer.byteLength(text) <= bytesMax;
   }
 
   private takeRow(worker: number): number {
