@@ -258,6 +258,17 @@ const EVENTS: Readonly<Record<string, () => Promise<Outcome>>> = {
   crash: async () => {
     const old = leader();
     await old.end('SIGKILL');
+    // Some of the stream may still be in their sockets.
+    await until('the replicas have applied all that has come', async () => {
+      for (const node of replicas()) {
+        const isDone =
+          node.primary === old
+            ? (await info(node.client)).get('master_link_status') === 'down'
+            : (await node.offset()) === (await node.primary!.offset());
+        if (!isDone) return false;
+      }
+      return true;
+    });
     const offsets = await Promise.all(replicas().map(async (node) => [await node.offset(), node] as const));
     offsets.sort(([one], [two]) => two - one);
     const [next, ...others] = offsets.map(([, node]) => node) as [Node, ...Node[]];
