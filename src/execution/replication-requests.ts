@@ -93,7 +93,8 @@ export class AckWork implements PostponedWork {
 
 /** WAIT and WAITAOF. The result is kept once it is reached: a replica may leave before the client is told. */
 export class ConfirmationWork extends AckWork {
-  readonly wasReached: () => Confirmed | null;
+  /** What was confirmed when that was enough, or is until now. */
+  readonly confirmed: () => Confirmed;
 
   constructor(
     state: ReplicationState,
@@ -108,6 +109,6 @@ export class ConfirmationWork extends AckWork {
       if (isEnough(confirmed)) reached = confirmed;
       return reached !== null;
     });
-    this.wasReached = () => reached;
+    this.confirmed = () => reached ?? measure();
   }
 }

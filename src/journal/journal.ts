@@ -26,6 +26,8 @@ export class Journal {
   changes = 0;
   /** Position in the journal up to which this thread has recorded something. */
   recordedUntil = 0;
+  /** `recordedUntil` before the commands of the connection whose turn it is. */
+  private recordedBefore = 0;
   private bytes = new Uint8Array(INITIAL_BYTES);
   private view = new DataView(this.bytes.buffer);
   private length = 0;
@@ -46,6 +48,16 @@ export class Journal {
   /** Whether changes are recorded; ask under the lock of a shard. */
   get isOn(): boolean {
     return this.ring.isOn && !this.isMuted;
+  }
+
+  /** It is a connection's turn: its commands run next. */
+  beginTurn(): void {
+    this.recordedBefore = this.recordedUntil;
+  }
+
+  /** Whether the commands of this turn have recorded something. */
+  get hasRecorded(): boolean {
+    return this.recordedUntil !== this.recordedBefore;
   }
 
   /** Begins a command of `argCount` arguments, its name among them, on keys of a database. */

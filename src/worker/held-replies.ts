@@ -18,8 +18,6 @@ export class HeldReplies {
   private readonly workerCount: number;
   private readonly wakeWorker: (worker: number) => void;
   private readonly held: Connection[] = [];
-  /** The journal's `recordedUntil` before the running commands. */
-  private recordedBefore = 0;
 
   constructor(
     journal: Journal,
@@ -40,7 +38,7 @@ export class HeldReplies {
 
   /** Commands of a connection are about to run. */
   beforeCommands(): void {
-    this.recordedBefore = this.journal.recordedUntil;
+    this.journal.beginTurn();
   }
 
   /**
@@ -50,11 +48,10 @@ export class HeldReplies {
   holdIfUnsynced(connection: Connection): void {
     const { journal } = this;
     const { ring } = journal;
-    if (journal.recordedUntil !== this.recordedBefore && connection.session !== null) {
-      connection.session.writtenUntil = journal.recordedUntil;
-    }
+    const { hasRecorded } = journal;
+    if (hasRecorded && connection.session !== null) connection.session.writtenUntil = journal.recordedUntil;
     if (!ring.mustWait) return;
-    if (journal.recordedUntil !== this.recordedBefore) connection.recordedUntil = journal.recordedUntil;
+    if (hasRecorded) connection.recordedUntil = journal.recordedUntil;
     connection.heldUntil = ring.head;
     if (connection.isOutputHeld) return;
     if (this.state.writeError !== 0 && connection.recordedUntil <= ring.synced) return;

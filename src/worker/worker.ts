@@ -729,8 +729,12 @@ export class Worker implements ConnectionHandler {
       this.replyDenied(session, command);
       this.executor.countDenied(session, command);
     } else {
-      if (end === WaitEnd.Served) reply.raw(bytes, offset, length);
-      else if (end === WaitEnd.TimedOut) reply.nullArray();
+      if (end === WaitEnd.Served) {
+        reply.raw(bytes, offset, length);
+        // Another worker may have recorded the effect.
+        if ((command.command.flags & CommandFlag.Write) !== 0)
+          session.writtenUntil = this.keyspace.journal.ring.head;
+      } else if (end === WaitEnd.TimedOut) reply.nullArray();
       else if (end === WaitEnd.Demoted) reply.error(DEMOTED);
       else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
       const isUnblocked = end === WaitEnd.Unblocked || end === WaitEnd.Demoted;

@@ -751,6 +751,29 @@ t.test('what WAIT and WAITAOF answer', async (t) => {
   await Promise.all(waits);
 });
 
+t.test("WAIT tells what is confirmed of its own client's writes", async (t) => {
+  const primary = await TestServer.start({ kind: 'damselfly', threads: 1 });
+  const replica = await start('damselfly');
+  t.teardown(() => Promise.all([primary.stop(), replica.stop()]));
+  const [there, other] = [primary.client(), primary.client()];
+  const here = replica.client();
+  await follow(here, primary);
+  await untilCaughtUp(there, here);
+  await there.set('a', '1');
+  const waiting = there.call('WAIT', '2', '2000');
+  await until('it is confirmed', async () => {
+    const fields = await info(other);
+    return fields.get('slave0')!.includes(`offset=${fields.get('master_repl_offset')},`);
+  });
+  await here.client('PAUSE', '60000', 'WRITE');
+  await other.set('b', '2');
+  t.equal(await waiting, 1, "others' writes do not count");
+  t.equal(await there.call('WAIT', '-1', '0'), 1);
+  t.equal(await other.call('WAIT', '-1', '0'), 0);
+  await here.client('UNPAUSE');
+  t.equal(await other.call('WAIT', '1', '0'), 1);
+});
+
 t.test('CLIENT PAUSE on a replica holds the stream back', async (t) => {
   const primary = await start('damselfly');
   const replica = await start('damselfly');

@@ -293,12 +293,16 @@ function role(context: CommandContext): void {
   }
 }
 
+/** The position in the journal up to which a client has written: also in commands before this one, in the same turn. */
+function writtenPosition({ session, keyspace }: CommandContext): number {
+  const { journal } = keyspace;
+  return journal.hasRecorded ? journal.recordedUntil : session.writtenUntil;
+}
+
 /** The offset up to which a client has written. */
 function writtenOffset(context: CommandContext): number {
-  const { services, session, keyspace } = context;
-  // Commands that came with the same read may have written, too.
-  const position = Math.max(session.writtenUntil, keyspace.journal.recordedUntil);
-  const { replication } = services.state;
+  const position = writtenPosition(context);
+  const { replication } = context.services.state;
   return position === 0 || !replication.counts ? 0 : replication.offsetAt(position);
 }
 
@@ -324,7 +328,8 @@ function waitFor(
   if (work instanceof ConfirmationWork) {
     work.abandon();
     session.postponedWork = null;
-    answer(work.wasReached() ?? measure());
+    // Not measured anew: others may have written since it began.
+    answer(work.confirmed());
     return;
   }
   const now = measure();
@@ -351,7 +356,7 @@ function endWaitOfReplica({ reply, services, session }: CommandContext): boolean
 
 /** WAIT numreplicas timeout */
 function wait(context: CommandContext): void {
-  const { reply, services, session } = context;
+  const { reply, services } = context;
   const { replication } = services.state;
   if (endWaitOfReplica(context)) return;
   if (replication.isReplica) {
@@ -364,11 +369,6 @@ function wait(context: CommandContext): void {
   const wanted = context.number.value;
   const timeoutMs = readTimeout(context, 2);
   if (timeoutMs < 0) return;
-  if (wanted < 0) {
-    // As in Redis, any number of replicas is enough.
-    reply.integer(replication.acknowledged(session.writtenUntil));
-    return;
-  }
   const offset = writtenOffset(context);
   waitFor(
     context,
@@ -414,7 +414,7 @@ function waitAof(context: CommandContext): void {
     reply.error('ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.');
     return;
   }
-  const position = Math.max(session.writtenUntil, keyspace.journal.recordedUntil);
+  const position = writtenPosition(context);
   const offset = writtenOffset(context);
   // Without a base, what is in the file would not be loaded.
   const localNow = (): number =>
