@@ -493,7 +493,7 @@ export class Primary implements ReplicaEvents {
       if (!this.understands(replica, replica.position)) continue;
       replica.pump(this.backlog);
     }
-    this.resumeAhead(monotonicMs());
+    if (this.ahead.size > 0) this.resumeAhead(monotonicMs());
     this.trim();
     this.publishBacklog();
   }

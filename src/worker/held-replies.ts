@@ -36,11 +36,6 @@ export class HeldReplies {
     this.wakeWorker = wakeWorker;
   }
 
-  /** Commands of a connection are about to run. */
-  beforeCommands(): void {
-    this.journal.beginTurn();
-  }
-
   /**
    * Makes the replies of a connection wait until all changes so far are on the disk, if that is required. While the
    * disk takes nothing, only clients that have changed something wait; the others get their replies.

@@ -540,7 +540,7 @@ export class Worker implements ConnectionHandler {
     }
     const { journal } = this.keyspace;
     if (journal.isOn && !journal.ring.isReady) this.waitForJournal();
-    this.heldReplies.beforeCommands();
+    journal.beginTurn();
     this.limits.beforeCommands(session);
     const { reply } = this.transport;
     reply.outlet = connection;
@@ -722,7 +722,7 @@ export class Worker implements ConnectionHandler {
     connection.closesOnEnd = false;
     this.context.nowMs = Date.now();
     session.lastInteractionMs = monotonicMs();
-    this.heldReplies.beforeCommands();
+    this.keyspace.journal.beginTurn();
     this.limits.beforeCommands(session);
     reply.protocol = session.protocol;
     if (end === WaitEnd.Denied) {
@@ -922,7 +922,7 @@ export class Worker implements ConnectionHandler {
   private goOn(connection: Connection, session: Session, postponed: QueuedCommand): void {
     const { reply } = this.transport;
     this.context.nowMs = Date.now();
-    this.heldReplies.beforeCommands();
+    this.keyspace.journal.beginTurn();
     this.limits.beforeCommands(session);
     reply.protocol = session.protocol;
     reply.outlet = connection;
