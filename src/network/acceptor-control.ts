@@ -67,7 +67,12 @@ export class AcceptorControl {
 
   setLimits(clientsMax: number, keepAliveSeconds: number): void {
     Atomics.store(this.words, AcceptorWord.ClientsMax, Math.min(clientsMax, 0x7fffffff));
-    Atomics.store(this.words, AcceptorWord.KeepAliveSeconds, keepAliveSeconds);
+    const before = Atomics.exchange(this.words, AcceptorWord.KeepAliveSeconds, keepAliveSeconds);
+    if (before !== keepAliveSeconds) this.wake();
+  }
+
+  get keepAliveSeconds(): number {
+    return Atomics.load(this.words, AcceptorWord.KeepAliveSeconds);
   }
 
   stop(): void {

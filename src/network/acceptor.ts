@@ -1,23 +1,27 @@
 /**
- * The front door: waits for connections on all listening sockets and hands each to the worker that has
- * the fewest, of those that are active (worker-placement.ts). One that speaks TLS first goes to the thread that does
- * handshakes (tls/handshaker.ts). Runs in a thread of its own, blocked in poll(2).
+ * The front door: waits for connections on the listening sockets and hands each to the worker that has the fewest, of
+ * those that are active (worker-placement.ts). From the sockets of `tls-port`, which are opened and closed here as well, the
+ * threads for handshakes accept by themselves (tls/handshaker.ts). Runs in a thread of its own, blocked in poll(2).
  */
 
 import type { HeededBlock } from '../memory/attention.js';
-import { ControlBlock } from '../state/control-block.js';
 import { WorkerLoad } from '../state/worker-load.js';
 import { collectGarbage } from '../system/garbage.js';
-import { Errno, type Libc, Socket } from '../system/libc.js';
+import type { Libc } from '../system/libc.js';
 import { createLog, type Log } from '../system/log.js';
-import { AcceptFailures } from './accept-failures.js';
+import { Accepting } from './accepting.js';
 import { type AcceptorControl, AcceptorWord, type ListenRequest } from './acceptor-control.js';
-import { type ListeningSocket, openInternetListeners, openPort, setIntegerOption } from './listener.js';
+import {
+  type ListeningSocket,
+  openInternetListeners,
+  openPort,
+  type SocketOptions,
+  setKeepAlive,
+} from './listener.js';
+import { TlsListeners } from './tls/tls-listeners.js';
 import type { StopWord, WorkerChannel } from './worker-channel.js';
 
 const POLL_IN = 1;
-const ACCEPTS_PER_TURN_MAX = 256;
-const TOO_MANY_CLIENTS = new TextEncoder().encode('-ERR max number of clients reached\r\n');
 /** Without a free descriptor accept fails at once again, and poll may fail: wait instead of spinning. */
 const FAILURE_PAUSE_MS = 50;
 /** If nobody has connected for so long, there is time to collect what the start of the thread has left behind. */
@@ -34,8 +38,9 @@ export interface AcceptorOptions {
   readonly control: SharedArrayBuffer;
   /** A ControlBlock. */
   readonly processControl: HeededBlock;
-  /** A WorkerLoad. */
+  /** A WorkerLoad, and a TlsListeners. */
   readonly workerLoad: SharedArrayBuffer;
+  readonly tlsListeners: SharedArrayBuffer;
   /** Path of the log file, '' for standard output. */
   readonly logFile: string;
 }
@@ -49,18 +54,23 @@ export async function runAcceptor(
   handshakers: readonly WorkerChannel[],
   log: Log = createLog(options.logFile, () => 'warning'),
 ): Promise<void> {
-  let { sockets, listen } = options;
-  const processControl = new ControlBlock(options.processControl);
+  let { listen } = options;
+  const { processControl, backlog } = options;
   const workerLoad = new WorkerLoad(options.workerLoad);
-  let poll = new PollSet(libc, sockets, control.wakeFd);
+  const accepting = new Accepting(libc, {
+    control: control.words,
+    processControl,
+    channels: [...workers, ...handshakers],
+    log,
+  });
+  const listeners = new Listeners(libc, new TlsListeners(options.tlsListeners), handshakers);
+  const stop = { words: control.words, index: AcceptorWord.Stop };
+  const take = (fd: number): boolean => handOver(fd, 0, workers, workerLoad.activeWorkers, stop);
+  const pause = (): void => void Atomics.wait(control.words, AcceptorWord.Stop, 0, FAILURE_PAUSE_MS);
   const eightBytes = new Uint8Array(8);
-  const failures = new AcceptFailures(log);
-  /** Logs a failed call and waits, unless there was only nothing to accept or a signal came. */
-  const pauseAfter = (call: string, errno: number): void => {
-    if (errno === Errno.EAGAIN || errno === Errno.EINTR) return;
-    failures.note(`${call}: ${libc.errorText(errno)}`);
-    Atomics.wait(control.words, AcceptorWord.Stop, 0, FAILURE_PAUSE_MS);
-  };
+  let keepAliveSeconds = control.keepAliveSeconds;
+  listeners.use(options.sockets);
+  let poll = new PollSet(libc, listeners.plain, control.wakeFd);
   let waitMs = IDLE_MS;
   while (!control.isStopped) {
     const readyCount = poll.wait(waitMs);
@@ -70,25 +80,67 @@ export async function runAcceptor(
       continue;
     }
     if (readyCount < 0) {
-      pauseAfter('poll', libc.errno());
+      if (!accepting.noteFailure('poll', libc.errno())) pause();
       continue;
     }
-    sockets.forEach((socket, index) => {
-      if (!poll.isReady(index)) return;
-      const errno = acceptAll(libc, socket, control.words, processControl, workerLoad, workers, handshakers);
-      if (errno !== 0) pauseAfter('accept', errno);
+    const { plain } = listeners;
+    plain.forEach(({ fd }, index) => {
+      if (poll.isReady(index) && !accepting.acceptAll(fd, false, take)) pause();
     });
-    if (!poll.isReady(sockets.length)) continue;
+    if (!poll.isReady(plain.length)) continue;
     libc.read(control.wakeFd, libc.addressOf(eightBytes), 8);
+    if (keepAliveSeconds !== control.keepAliveSeconds) {
+      keepAliveSeconds = control.keepAliveSeconds;
+      for (const { fd } of listeners.internet) setKeepAlive(libc, fd, keepAliveSeconds);
+    }
     const request = control.request();
     if (request === null) continue;
-    const moved = await listenElsewhere(libc, sockets, listen, request, options.backlog);
-    sockets = moved.sockets;
-    if (moved.isDone) listen = request;
-    poll = new PollSet(libc, sockets, control.wakeFd);
-    control.answer(moved.isDone);
+    const isDone = await listenElsewhere(libc, listeners, listen, request, { backlog, keepAliveSeconds });
+    poll = new PollSet(libc, listeners.plain, control.wakeFd);
+    if (isDone) listen = request;
+    control.answer(isDone);
   }
-  for (const socket of sockets) libc.close(socket.fd);
+  for (const socket of listeners.all) libc.close(socket.fd);
+}
+
+/** The listening sockets. */
+class Listeners {
+  private readonly libc: Libc;
+  private readonly tlsListeners: TlsListeners;
+  private readonly handshakers: readonly WorkerChannel[];
+  all: readonly ListeningSocket[] = [];
+
+  constructor(libc: Libc, tlsListeners: TlsListeners, handshakers: readonly WorkerChannel[]) {
+    this.libc = libc;
+    this.tlsListeners = tlsListeners;
+    this.handshakers = handshakers;
+  }
+
+  /** Those from which the acceptor accepts. */
+  get plain(): readonly ListeningSocket[] {
+    return this.all.filter((socket) => !socket.isTls);
+  }
+
+  get internet(): readonly ListeningSocket[] {
+    return this.all.filter((socket) => !socket.isUnix);
+  }
+
+  private get tls(): readonly ListeningSocket[] {
+    return this.all.filter((socket) => socket.isTls);
+  }
+
+  use(sockets: readonly ListeningSocket[]): void {
+    this.all = sockets;
+    this.tlsListeners.offer(this.tls.map((socket) => socket.fd));
+    for (const handshaker of this.handshakers) handshaker.wake();
+  }
+
+  close(closed: readonly ListeningSocket[]): void {
+    if (closed.length === 0) return;
+    this.use(this.all.filter((socket) => !closed.includes(socket)));
+    if (closed.some((socket) => socket.isTls)) this.tlsListeners.awaitFollowers();
+    for (const socket of closed) this.libc.close(socket.fd);
+  }
 }
 
 /** The array of struct pollfd: the listening sockets, and the eventfd at the end. */
@@ -123,90 +175,37 @@ class PollSet {
 /**
  * Changes where the server listens. With other ports the new sockets are opened before the old ones are
  * closed; with other addresses the old ones have to go first, since they may overlap with the new ones, and are
- * opened again if that fails.
+ * opened again if that fails. Returns false if it has failed.
  */
 async function listenElsewhere(
   libc: Libc,
-  sockets: readonly ListeningSocket[],
+  listeners: Listeners,
   before: ListenRequest,
   wanted: ListenRequest,
-  backlog: number,
-): Promise<{ sockets: readonly ListeningSocket[]; isDone: boolean }> {
+  options: SocketOptions,
+): Promise<boolean> {
   const { bind, port, tlsPort } = wanted;
-  const unix = sockets.filter((socket) => socket.isUnix);
-  const plain = sockets.filter((socket) => !socket.isUnix && !socket.isTls);
-  const tls = sockets.filter((socket) => socket.isTls);
-  const close = (closed: readonly ListeningSocket[]): void => {
-    for (const socket of closed) libc.close(socket.fd);
-  };
+  const { internet } = listeners;
   if (bind.join(' ') !== before.bind.join(' ')) {
-    close([...plain, ...tls]);
-    try {
-      return {
-        sockets: [...(await openInternetListeners(libc, { ...wanted, backlog })), ...unix],
-        isDone: true,
-      };
-    } catch {
-      const again = await openInternetListeners(libc, { ...before, backlog }).catch(() => []);
-      return { sockets: [...again, ...unix], isDone: false };
-    }
+    listeners.close(internet);
+    const opened = await openInternetListeners(libc, { ...wanted, ...options }).catch(() => null);
+    const sockets = opened ?? (await openInternetListeners(libc, { ...before, ...options }).catch(() => []));
+    listeners.use([...sockets, ...listeners.all]);
+    return opened !== null;
   }
   const opened: ListeningSocket[] = [];
   try {
-    if (port !== before.port) opened.push(...(await openPort(libc, bind, port, false, backlog)));
-    if (tlsPort !== before.tlsPort) opened.push(...(await openPort(libc, bind, tlsPort, true, backlog)));
+    if (port !== before.port) opened.push(...(await openPort(libc, bind, port, false, options)));
+    if (tlsPort !== before.tlsPort) opened.push(...(await openPort(libc, bind, tlsPort, true, options)));
   } catch {
-    close(opened);
-    return { sockets, isDone: false };
+    for (const socket of opened) libc.close(socket.fd);
+    return false;
   }
-  const kept = [...(port === before.port ? plain : []), ...(tlsPort === before.tlsPort ? tls : [])];
-  close([...plain, ...tls].filter((socket) => !kept.includes(socket)));
-  return { sockets: [...kept, ...opened, ...unix], isDone: true };
-}
-
-/** Accepts the waiting connections. Returns the errno of the last call, 0 if there may be more. */
-function acceptAll(
-  libc: Libc,
-  socket: ListeningSocket,
-  control: Int32Array,
-  processControl: ControlBlock,
-  workerLoad: WorkerLoad,
-  workers: readonly WorkerChannel[],
-  handshakers: readonly WorkerChannel[],
-): number {
-  const targets = socket.isTls ? handshakers : workers;
-  const stop = { words: control, index: AcceptorWord.Stop };
-  for (let accepted = 0; accepted < ACCEPTS_PER_TURN_MAX; accepted++) {
-    const fd = libc.accept(socket.fd, 0, 0, Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC);
-    if (fd < 0) {
-      const errno = libc.errno();
-      // This client has gone already; others may wait.
-      if (errno === Errno.ECONNABORTED) continue;
-      return errno;
-    }
-    const connections = totalConnections(workers) + totalConnections(handshakers);
-    if (connections >= Atomics.load(control, AcceptorWord.ClientsMax)) {
-      processControl.rejectedConnections++;
-      // Without a handshake there are no words that the client would understand.
-      if (!socket.isTls) libc.write(fd, libc.addressOf(TOO_MANY_CLIENTS), TOO_MANY_CLIENTS.length);
-      libc.close(fd);
-      continue;
-    }
-    // Before the worker gets the socket: it may close it at once, and the number may then be another socket's.
-    if (!socket.isUnix) setTcpOptions(libc, fd, Atomics.load(control, AcceptorWord.KeepAliveSeconds));
-    const active = socket.isTls ? targets.length : workerLoad.activeWorkers;
-    if (!handOver(fd, 0, targets, active, stop)) {
-      libc.close(fd);
-      return 0;
-    }
-  }
-  return 0;
-}
-
-function totalConnections(workers: readonly WorkerChannel[]): number {
-  let total = 0;
-  for (const worker of workers) total += worker.connections;
-  return total;
+  listeners.close(
+    internet.filter((socket) => (socket.isTls ? tlsPort !== before.tlsPort : port !== before.port)),
+  );
+  listeners.use([...listeners.all, ...opened]);
+  return true;
 }
 
 /**
@@ -229,19 +228,4 @@ export function handOver(
     Atomics.wait(stop.words, stop.index, 0, WORKER_BUSY_PAUSE_MS);
     if (Atomics.load(stop.words, stop.index) !== 0) return false;
   }
-}
-
-function setTcpOptions(libc: Libc, fd: number, keepAliveSeconds: number): void {
-  setIntegerOption(libc, fd, Socket.IPPROTO_TCP, Socket.TCP_NODELAY, 1);
-  if (keepAliveSeconds === 0) return;
-  setIntegerOption(libc, fd, Socket.SOL_SOCKET, Socket.SO_KEEPALIVE, 1);
-  setIntegerOption(libc, fd, Socket.IPPROTO_TCP, Socket.TCP_KEEPIDLE, keepAliveSeconds);
-  setIntegerOption(
-    libc,
-    fd,
-    Socket.IPPROTO_TCP,
-    Socket.TCP_KEEPINTVL,
-    Math.max(1, Math.floor(keepAliveSeconds / 3)),
-  );
-  setIntegerOption(libc, fd, Socket.IPPROTO_TCP, Socket.TCP_KEEPCNT, 3);
 }

@@ -6,14 +6,20 @@ import { isIP, isIPv6 } from 'node:net';
 import { Errno, type Libc, Socket } from '../system/libc.js';
 import { packInternetAddress, packUnixAddress } from './socket-address.js';
 
-export interface ListenOptions {
+/** What connections to a listening socket have from it (tcp(7)), so that it need not be set with each. */
+export interface SocketOptions {
+  readonly backlog: number;
+  /** Seconds; 0 turns keepalive off. */
+  readonly keepAliveSeconds: number;
+}
+
+export interface ListenOptions extends SocketOptions {
   /** Addresses as in the `bind` directive; a leading "-" means that it may be unavailable. */
   bind: readonly string[];
   /** 0: no TCP. */
   port: number;
   /** 0: no TLS. */
   tlsPort: number;
-  backlog: number;
   /** Path of a unix socket, '' for none. */
   unixSocket: string;
   /** File mode of the unix socket, 0 for the default. */
@@ -38,12 +44,12 @@ export async function openListeners(libc: Libc, options: ListenOptions): Promise
 /** Opens the TCP sockets, all or none. Throws as `openListeners`. */
 export async function openInternetListeners(
   libc: Libc,
-  options: Pick<ListenOptions, 'bind' | 'port' | 'tlsPort' | 'backlog'>,
+  options: Pick<ListenOptions, 'bind' | 'port' | 'tlsPort'> & SocketOptions,
 ): Promise<ListeningSocket[]> {
-  const { bind, port, tlsPort, backlog } = options;
-  const plain = await openPort(libc, bind, port, false, backlog);
+  const { bind, port, tlsPort } = options;
+  const plain = await openPort(libc, bind, port, false, options);
   try {
-    return [...plain, ...(await openPort(libc, bind, tlsPort, true, backlog))];
+    return [...plain, ...(await openPort(libc, bind, tlsPort, true, options))];
   } catch (error) {
     for (const socket of plain) libc.close(socket.fd);
     throw error;
@@ -56,14 +62,14 @@ export async function openPort(
   bind: readonly string[],
   port: number,
   isTls: boolean,
-  backlog: number,
+  options: SocketOptions,
 ): Promise<ListeningSocket[]> {
   const sockets: ListeningSocket[] = [];
   if (port === 0) return sockets;
   try {
     for (const entry of bind) {
       const { host, mayBeMissing } = await resolveBindEntry(entry);
-      const opened = openInternet(libc, host, port, backlog);
+      const opened = openInternet(libc, host, port, options);
       if (opened instanceof ListenFailure) {
         // Optional means that the machine may lack the address, not that its port may be taken.
         if (opened.isUnavailable && mayBeMissing) continue;
@@ -130,13 +136,30 @@ async function resolveHost(name: string): Promise<string> {
   }
 }
 
-function openInternet(libc: Libc, host: string, port: number, backlog: number): number | ListenFailure {
+function openInternet(
+  libc: Libc,
+  host: string,
+  port: number,
+  { backlog, keepAliveSeconds }: SocketOptions,
+): number | ListenFailure {
   const family = isIPv6(host) ? Socket.AF_INET6 : Socket.AF_INET;
   const fd = libc.socket(family, Socket.SOCK_STREAM | Socket.SOCK_NONBLOCK | Socket.SOCK_CLOEXEC, 0);
   if (fd < 0) return lastFailure(libc);
   setIntegerOption(libc, fd, Socket.SOL_SOCKET, Socket.SO_REUSEADDR, 1);
   if (family === Socket.AF_INET6) setIntegerOption(libc, fd, Socket.IPPROTO_IPV6, Socket.IPV6_V6ONLY, 1);
+  setIntegerOption(libc, fd, Socket.IPPROTO_TCP, Socket.TCP_NODELAY, 1);
+  setKeepAlive(libc, fd, keepAliveSeconds);
   return bindAndListen(libc, fd, packInternetAddress(host, port), backlog) ?? fd;
+}
+
+/** Sets when the connections that come to a socket from now on are probed (`tcp-keepalive`). */
+export function setKeepAlive(libc: Libc, fd: number, keepAliveSeconds: number): void {
+  setIntegerOption(libc, fd, Socket.SOL_SOCKET, Socket.SO_KEEPALIVE, keepAliveSeconds === 0 ? 0 : 1);
+  if (keepAliveSeconds === 0) return;
+  const intervalSeconds = Math.max(1, Math.floor(keepAliveSeconds / 3));
+  setIntegerOption(libc, fd, Socket.IPPROTO_TCP, Socket.TCP_KEEPIDLE, keepAliveSeconds);
+  setIntegerOption(libc, fd, Socket.IPPROTO_TCP, Socket.TCP_KEEPINTVL, intervalSeconds);
+  setIntegerOption(libc, fd, Socket.IPPROTO_TCP, Socket.TCP_KEEPCNT, 3);
 }
 
 function bindAndListen(libc: Libc, fd: number, address: Uint8Array, backlog: number): ListenFailure | null {
@@ -151,13 +174,7 @@ function bindAndListen(libc: Libc, fd: number, address: Uint8Array, backlog: num
   return failure;
 }
 
-/** The value of an option, in one place for all: each new connection has five of them set. */
-const optionValue = new Int32Array(1);
-let optionAddress = 0;
-
 /** Sets a socket option whose value is an int. */
-export function setIntegerOption(libc: Libc, fd: number, level: number, option: number, value: number): void {
-  if (optionAddress === 0) optionAddress = libc.addressOf(new Uint8Array(optionValue.buffer));
-  optionValue[0] = value;
-  libc.setOption(fd, level, option, optionAddress, 4);
+function setIntegerOption(libc: Libc, fd: number, level: number, option: number, value: number): void {
+  libc.setOption(fd, level, option, libc.addressOf(new Uint8Array(new Int32Array([value]).buffer)), 4);
 }

@@ -54,14 +54,21 @@ export function formatAddress(bytes: Uint8Array): string {
   return `[${formatGroups(view)}]:${view.getUint16(2, false)}`;
 }
 
-/** The address of a socket, or with `ofPeer` of its other end, as text. */
+/** What the calls fill, the same for all sockets: where a buffer is takes as long to ask as the call. */
+const answer = new Uint8Array(SOCKET_ADDRESS_BYTES_MAX);
+const answerLength = new Uint32Array(1);
+let answerAddress = 0;
+let answerLengthAddress = 0;
+
+/** The address of a socket, or with `ofPeer` of its other end, as text; '' if the socket has none any more. */
 export function socketAddress(libc: Libc, fd: number, ofPeer: boolean): string {
-  const address = new Uint8Array(SOCKET_ADDRESS_BYTES_MAX);
-  const length = new Uint8Array(4);
-  new DataView(length.buffer).setUint32(0, SOCKET_ADDRESS_BYTES_MAX, true);
+  if (answerAddress === 0) {
+    answerAddress = libc.addressOf(answer);
+    answerLengthAddress = libc.addressOf(new Uint8Array(answerLength.buffer));
+  }
+  answerLength[0] = SOCKET_ADDRESS_BYTES_MAX;
   const call = ofPeer ? libc.peerName : libc.socketName;
-  call(fd, libc.addressOf(address), libc.addressOf(length));
-  return formatAddress(address);
+  return call(fd, answerAddress, answerLengthAddress) < 0 ? '' : formatAddress(answer);
 }
 
 /** The eight groups of an IPv6 address as text: the longest run of two or more zeros becomes "::" (RFC 5952). */

@@ -19,7 +19,7 @@ export class HandshakerThreads {
   private readonly channels: readonly WorkerChannel[];
   private readonly startLate: (late: LateThread) => void;
   private readonly isExiting: () => boolean;
-  private readonly options: Omit<HandshakerOptions, 'channel'>;
+  private readonly options: Omit<HandshakerOptions, 'index' | 'handshakers'>;
   private hasStarted = false;
 
   /** `calls`: null if workers accept connections themselves, and then do the handshakes, too. */
@@ -27,18 +27,18 @@ export class HandshakerThreads {
     calls: Libc | null,
     startLate: (late: LateThread) => void,
     isExiting: () => boolean,
-    options: Omit<HandshakerOptions, 'channel'>,
+    count: number,
+    options: Omit<HandshakerOptions, 'index' | 'handshakers'>,
   ) {
     this.startLate = startLate;
     this.isExiting = isExiting;
     this.options = options;
-    const count = calls === null ? 0 : options.handshakers;
     this.channels = Array.from({ length: count }, () =>
       WorkerChannel.create(calls === null ? -1 : openEventfd(calls), calls),
     );
   }
 
-  /** The channels to which the acceptor hands TLS connections, whether the threads run yet or not. */
+  /** The channels of the threads, whether they run yet or not. */
   get channelBuffers(): readonly SharedArrayBuffer[] {
     return this.channels.map((channel) => channel.buffer);
   }
@@ -46,8 +46,9 @@ export class HandshakerThreads {
   startIfWanted(config: Config): void {
     if (this.hasStarted || config.tlsPort === 0) return;
     this.hasStarted = true;
-    for (const { buffer } of this.channels) {
-      const workerData: HandshakerOptions = { ...this.options, channel: buffer };
+    const handshakers = this.channelBuffers;
+    for (const index of handshakers.keys()) {
+      const workerData: HandshakerOptions = { ...this.options, index, handshakers };
       this.startLate({
         name: 'TLS handshake',
         start: () => startThread(new URL('../../workers/handshaker.js', import.meta.url), { workerData }),

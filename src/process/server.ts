@@ -24,6 +24,7 @@ import { AcceptorControl } from '../network/acceptor-control.js';
 import { IoUring } from '../network/io-uring.js';
 import { type ListenOptions, openListeners } from '../network/listener.js';
 import { ServerTls } from '../network/tls/server-tls.js';
+import { TlsListeners } from '../network/tls/tls-listeners.js';
 import type { TransportKind } from '../network/transport.js';
 import { WorkerChannel } from '../network/worker-channel.js';
 import type { PersistenceOptions } from '../persistence/background-save.js';
@@ -130,6 +131,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
     port: config.port,
     tlsPort: config.tlsPort,
     backlog: config.tcpBacklog,
+    keepAliveSeconds: config.tcpKeepAliveSeconds,
     unixSocket: config.unixSocket,
     unixSocketMode: config.unixSocketMode,
   };
@@ -189,10 +191,14 @@ async function start(config: Config, onListening: () => void): Promise<void> {
   const channels = Array.from({ length: threads }, () =>
     WorkerChannel.create(calls === null ? -1 : openEventfd(calls), calls),
   );
-  const handshakers = new HandshakerThreads(calls, startLate, () => isExiting, {
+  const handshakerThreads = acceptor === null ? 0 : handshakerCount(threads);
+  const tlsListeners = TlsListeners.create(handshakerThreads);
+  const handshakers = new HandshakerThreads(calls, startLate, () => isExiting, handshakerThreads, {
     workers: channels.map((channel) => channel.buffer),
-    handshakers: handshakerCount(threads),
+    acceptorControl: acceptor?.buffer ?? new SharedArrayBuffer(0),
+    listeners: tlsListeners,
     config: state.config,
+    processControl: state.control,
     tls: state.tls,
     workerLoad: state.workerLoad,
   });
@@ -286,6 +292,7 @@ async function start(config: Config, onListening: () => void): Promise<void> {
       control: acceptor.buffer,
       processControl: state.control,
       workerLoad: state.workerLoad,
+      tlsListeners,
       logFile: config.logFile,
     };
     const thread = startThread(new URL('../../workers/acceptor.js', import.meta.url), {

@@ -14,6 +14,8 @@ export const enum Epoll {
   ERR = 8,
   HUP = 16,
   RDHUP = 0x2000,
+  /** Wakes one of the threads that wait for the same descriptor. */
+  EXCLUSIVE = 1 << 28,
   CTL_ADD = 1,
   CTL_DEL = 2,
   CTL_MOD = 3,
@@ -55,6 +57,7 @@ export const enum Socket {
   TCP_KEEPCNT = 6,
   IPPROTO_IPV6 = 41,
   IPV6_V6ONLY = 26,
+  MSG_PEEK = 2,
 }
 
 /** Numbers of calls that the C library has no functions for; the same on all architectures. */
@@ -82,6 +85,7 @@ type Address = number;
 export interface Libc {
   read(fd: number, buffer: Address, lengthBytes: number): number;
   write(fd: number, buffer: Address, lengthBytes: number): number;
+  receive(fd: number, buffer: Address, lengthBytes: number, flags: number): number;
   close(fd: number): number;
   epollCreate(flags: number): number;
   epollControl(epoll: number, operation: number, fd: number, event: Address): number;
@@ -177,6 +181,7 @@ function bindCalls(): Libc | null {
     return {
       read: bind('read', 'int', ['int', 'intptr_t', 'size_t']),
       write: bind('write', 'int', ['int', 'intptr_t', 'size_t']),
+      receive: bind('recv', 'int', ['int', 'intptr_t', 'size_t', 'int']),
       close: bind('close', 'int', ['int']),
       epollCreate: bind('epoll_create1', 'int', ['int']),
       epollControl: bind('epoll_ctl', 'int', ['int', 'int', 'int', 'intptr_t']),

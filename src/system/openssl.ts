@@ -82,6 +82,8 @@ export interface OpenSsl {
   setCipherSuites(context: Address, suites: string): number;
   setSessionIdContext(context: Address, id: Address, lengthBytes: number): number;
   setSessionTimeout(context: Address, seconds: number): number;
+  /** How many tickets a TLS 1.3 client gets with a handshake, to resume its session with. */
+  setTickets(context: Address, count: number): number;
   /** The context owns the parameters from then on, if it takes them. */
   setDhParameters(context: Address, parameters: Address): number;
   readParameters(bio: Address, old: Address, library: Address, properties: Address): Address;
@@ -174,6 +176,7 @@ function bindFunctions(): OpenSsl | null {
       setCipherSuites: bind('SSL_CTX_set_ciphersuites', 'int', [pointer, text]),
       setSessionIdContext: bind('SSL_CTX_set_session_id_context', 'int', [pointer, pointer, 'uint']),
       setSessionTimeout: bind('SSL_CTX_set_timeout', 'long', [pointer, 'long']),
+      setTickets: bind('SSL_CTX_set_num_tickets', 'int', [pointer, 'size_t']),
       setDhParameters: bind('SSL_CTX_set0_tmp_dh_pkey', 'int', [pointer, pointer]),
       readParameters: bind('PEM_read_bio_Parameters_ex', pointer, [pointer, pointer, pointer, pointer]),
       freeKey: bind('EVP_PKEY_free', 'void', [pointer]),

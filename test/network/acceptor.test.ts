@@ -4,6 +4,7 @@ import t from 'tap';
 import { Attention } from '../../src/memory/attention.js';
 import { type AcceptorOptions, runAcceptor } from '../../src/network/acceptor.js';
 import { AcceptorControl } from '../../src/network/acceptor-control.js';
+import { TlsListeners } from '../../src/network/tls/tls-listeners.js';
 import { WorkerChannel } from '../../src/network/worker-channel.js';
 import { ControlBlock } from '../../src/state/control-block.js';
 import { WorkerLoad } from '../../src/state/worker-load.js';
@@ -61,6 +62,7 @@ t.test('no worker has more than its share and one, in bursts and after others ha
     backlog: 1,
     control: control.buffer,
     workerLoad: WorkerLoad.create(workers.length),
+    tlsListeners: TlsListeners.create(0),
     processControl: ControlBlock.create(Attention.create(1)),
     logFile: '',
   };

@@ -1,11 +1,12 @@
 /** Connections to a whole server: cut bytes, deep pipelines, slow readers, many clients, refused ones. */
 
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { freePort } from '../tools/free-port.js';
 import { encodeCommand, RawClient } from '../tools/raw-client.js';
 import { run, serverCommandLine, TestServer } from '../tools/server.js';
 
@@ -145,6 +146,42 @@ t.test('a port in use is one line on stderr', async (t) => {
   const again = run(serverCommandLine({ kind: 'damselfly' }, server.port, '/tmp'));
   t.equal(again.code, 1);
   t.match(again.stderr, /in use/i);
+});
+
+/** What the kernel's timer of the server's side of a connection is for: 2 is keepalive; and in how many seconds it ends. */
+function timerOf(serverPort: number, clientPort: number): [kind: number, seconds: number] {
+  const end = (port: number) => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const line = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .find((text) => text.includes(`${end(serverPort)} ${end(clientPort)}`));
+  const [kind, ticks] = line!.trim().split(/ +/)[5]!.split(':') as [string, string];
+  return [Number.parseInt(kind, 16), Number.parseInt(ticks, 16) / 100];
+}
+
+t.test('connections have the options of tcp-keepalive', async (t) => {
+  const server = await start(t, { 'tcp-keepalive': 60 });
+  // Until the reply is acknowledged, there is another timer.
+  const hasTimer = (isRight: (kind: number, seconds: number) => boolean): Promise<boolean> =>
+    until(async () => {
+      const client = await server.rawClient();
+      await client.text('PING');
+      await delay(50);
+      const found = timerOf(server.port, client.socket.localPort!);
+      await client.close();
+      return isRight(...found);
+    });
+  t.ok(await hasTimer((kind, seconds) => kind === 2 && seconds > 0 && seconds <= 60));
+  const admin = server.client();
+  await admin.config('SET', 'tcp-keepalive', '3000');
+  t.ok(await hasTimer((kind, seconds) => kind === 2 && seconds > 60));
+  await admin.config('SET', 'tcp-keepalive', '0');
+  t.ok(await hasTimer((kind) => kind === 0));
+  const port = await freePort();
+  await admin.config('SET', 'tcp-keepalive', '500');
+  await admin.config('SET', 'port', String(port));
+  const moved = await RawClient.connect({ port });
+  await moved.text('PING');
+  t.ok(await until(() => timerOf(port, moved.socket.localPort!)[1] > 60));
 });
 
 t.test('the socket of unixsocket goes with the server', async (t) => {

@@ -33,6 +33,10 @@ const identity = authority.sign('server');
 const client = authority.sign('client');
 const withCertificate = authority.clientOptions(client);
 
+async function untilTrue(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await delay(10);
+}
+
 interface TlsServer {
   readonly server: TestServer;
   readonly tlsPort: number;
@@ -305,6 +309,23 @@ for (const transport of TRANSPORTS.filter((name) => name !== 'node')) {
     const only = await TlsClient.connect(other, withCertificate);
     t.match(await only.command('INFO', 'server'), `tcp_port:${other}\r\n`);
     for (const open of [before, after, only]) open.destroy();
+  });
+
+  t.test(`${transport}: clients that say nothing after their handshake, or have gone`, async (t) => {
+    const { server, connect } = await start(t, { transport });
+    const admin = server.client();
+    const silent = await connect();
+    const address = `127.0.0.1:${silent.raw.localPort}`;
+    await untilTrue(async () => String(await admin.client('LIST')).includes(` addr=${address} `));
+    t.equal(await silent.command('PING'), '+PONG\r\n');
+    silent.destroy();
+    await Promise.all(Array.from({ length: 20 }, async () => (await connect()).raw.destroy()));
+    const hasty = await connect();
+    hasty.send(['SET', 'hasty', transport]);
+    hasty.socket.end();
+    await untilTrue(async () => (await admin.get('hasty')) === transport);
+    await untilTrue(async () => (await infoNumber(admin, 'clients', 'connected_clients')) === 1);
+    t.equal(await infoNumber(admin, 'clients', 'clients_in_tls_handshake'), 0);
   });
 
   t.test(`${transport}: a server that was started without TLS gets it`, async (t) => {

@@ -246,8 +246,8 @@ const EVENTS: Readonly<Record<string, () => Promise<Outcome>>> = {
     await old.client.call('CLIENT', 'PAUSE', '60000', 'WRITE');
     await until('it has all', async () => (await next.offset()) === (await old.offset()));
     await next.lead();
-    const offset = await old.offset();
-    await old.follow(next);
+    // Sent together: nothing is to be recorded between the two.
+    const [offset] = await Promise.all([old.offset(), old.follow(next)]);
     await old.client.call('CLIENT', 'UNPAUSE');
     await old.client.config('SET', 'repl-ping-replica-period', '1');
     for (const node of others) await node.follow(next);

@@ -1,7 +1,8 @@
 /**
  * Does the TLS handshakes of new connections, in a thread of its own: one costs about as much as a thousand commands,
- * nearly all of it for the server's signature. The acceptor hands connections over; those whose handshake is done go to a
- * worker, with the SSL that OpenSSL has made for them.
+ * nearly all of it for the server's signature. It accepts from the sockets of `tls-port` (tls-listeners.ts); a connection whose
+ * handshake is done goes to a worker, with the SSL that OpenSSL has made for it, as soon as it has sent something, or after SILENT_MS.
+ * So a client that only looks whether the server is there, or gives up, costs no worker anything.
  *
  * Each turn of the loop takes at most EVENTS_MAX connections that have sent something, and none of them more than one step.
  * A client that has gone before its first message is answered costs no signature: when more come than can be served, those
@@ -16,15 +17,21 @@ import type { HeededBlock } from '../../memory/attention.js';
 import { SharedConfig } from '../../state/shared-config.js';
 import { TlsState } from '../../state/tls-state.js';
 import { WorkerLoad } from '../../state/worker-load.js';
-import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, type Libc, Socket } from '../../system/libc.js';
+import { EPOLL_DATA_OFFSET, EPOLL_EVENT_BYTES, Epoll, Errno, type Libc, Socket } from '../../system/libc.js';
 import { createConfiguredLog, type Log } from '../../system/log.js';
 import { type OpenSsl, SslError, tlsReason, UNEXPECTED_END, VerifyMode } from '../../system/openssl.js';
+import { Accepting } from '../accepting.js';
 import { handOver } from '../acceptor.js';
 import { socketAddress } from '../socket-address.js';
 import { WorkerChannel } from '../worker-channel.js';
+import { TlsListeners } from './tls-listeners.js';
 
 const EVENTS_MAX = 32;
 const CHECK_MS = 1000;
+/** So long a client that has not sent anything yet stays here after its handshake. */
+const SILENT_MS = 50;
+/** Pause before the next try when the system gives no descriptor. */
+const FAILURE_PAUSE_MS = 50;
 /** Minimum age of a connection before it may be closed in favour of newer ones. */
 const GRACE_MS = 1000;
 const GONE = Epoll.RDHUP | Epoll.HUP | Epoll.ERR;
@@ -36,14 +43,17 @@ const VERIFY_MODES: Readonly<Record<ClientAuthentication, number>> = {
 };
 
 export interface HandshakerOptions {
-  /** Where connections come from. */
-  readonly channel: SharedArrayBuffer;
-  /** The channels of all workers, by index. */
+  /** Which of the threads for handshakes this one is. */
+  readonly index: number;
+  /** The channels of all of them, and of all workers, by index. */
+  readonly handshakers: readonly SharedArrayBuffer[];
   readonly workers: readonly SharedArrayBuffer[];
-  /** How many threads do handshakes. */
-  readonly handshakers: number;
-  /** A SharedConfig, a TlsState and a WorkerLoad. */
+  /** An AcceptorControl and a TlsListeners. */
+  readonly acceptorControl: SharedArrayBuffer;
+  readonly listeners: SharedArrayBuffer;
+  /** A SharedConfig, a ControlBlock, a TlsState and a WorkerLoad. */
   readonly config: HeededBlock;
+  readonly processControl: HeededBlock;
   readonly tls: SharedArrayBuffer;
   readonly workerLoad: SharedArrayBuffer;
 }
@@ -57,6 +67,8 @@ interface Handshake {
   session: number;
   /** Events that it waits for. */
   interest: number;
+  /** When its handshake was done; 0 before. */
+  doneMs: number;
 }
 
 /** Serves until told to stop. Blocks its thread. */
@@ -67,9 +79,16 @@ export function runHandshaker(libc: Libc, openSsl: OpenSsl, options: HandshakerO
 class Handshaker {
   private readonly libc: Libc;
   private readonly openSsl: OpenSsl;
+  private readonly index: number;
   private readonly channel: WorkerChannel;
   private readonly workers: readonly WorkerChannel[];
   private readonly handshakers: number;
+  private readonly listeners: TlsListeners;
+  private readonly accepting: Accepting;
+  /** The version of `listeners` that `sockets` are of, and when they are to be accepted from again after a failure. */
+  private followedListeners = 0;
+  private sockets: readonly number[] = [];
+  private pausedUntilMs = 0;
   private readonly sharedConfig: SharedConfig;
   private readonly tls: TlsState;
   private readonly workerLoad: WorkerLoad;
@@ -78,6 +97,8 @@ class Handshaker {
   private readonly log: Log;
   /** By descriptor, the oldest first. */
   private readonly handshakes = new Map<number, Handshake>();
+  /** Those that are done, whose clients have not sent anything yet, the first to be done first. */
+  private readonly silent = new Map<number, Handshake>();
   private readonly epoll: number;
   private readonly events = new Uint8Array(EVENTS_MAX * EPOLL_EVENT_BYTES);
   private readonly eventsView = new DataView(this.events.buffer);
@@ -92,9 +113,12 @@ class Handshaker {
   constructor(libc: Libc, openSsl: OpenSsl, options: HandshakerOptions) {
     this.libc = libc;
     this.openSsl = openSsl;
-    this.channel = new WorkerChannel(options.channel, libc);
+    const handshakers = options.handshakers.map((buffer) => new WorkerChannel(buffer, libc));
+    this.index = options.index;
+    this.channel = handshakers[options.index];
     this.workers = options.workers.map((buffer) => new WorkerChannel(buffer, libc));
-    this.handshakers = options.handshakers;
+    this.handshakers = handshakers.length;
+    this.listeners = new TlsListeners(options.listeners);
     this.sharedConfig = new SharedConfig(options.config);
     this.tls = new TlsState(options.tls);
     this.workerLoad = new WorkerLoad(options.workerLoad);
@@ -103,6 +127,12 @@ class Handshaker {
     this.configVersion = published.version;
     this.config = new Config(JSON.parse(published.json));
     this.log = createConfiguredLog(this.config);
+    this.accepting = new Accepting(libc, {
+      control: new Int32Array(options.acceptorControl),
+      processControl: options.processControl,
+      channels: [...this.workers, ...handshakers],
+      log: this.log,
+    });
     this.eventsAddress = libc.addressOf(this.events);
     this.wakeAddress = libc.addressOf(this.wakeBuffer);
     this.controlAddress = libc.addressOf(this.control);
@@ -114,20 +144,53 @@ class Handshaker {
   run(): void {
     const { libc, eventsView } = this;
     while (!this.channel.isStopped) {
-      const waitMs = this.handshakes.size === 0 ? -1 : CHECK_MS;
-      const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, waitMs);
+      this.followListeners();
+      const count = libc.epollWait(this.epoll, this.eventsAddress, EVENTS_MAX, this.waitMs());
       this.followConfig();
       for (let index = 0; index < count; index++) {
         const at = index * EPOLL_EVENT_BYTES;
         this.handleEvent(eventsView.getInt32(at + EPOLL_DATA_OFFSET, true), eventsView.getUint32(at, true));
       }
       const nowMs = performance.now();
+      this.passSilent(nowMs);
+      if (this.pausedUntilMs !== 0 && nowMs >= this.pausedUntilMs) this.pauseAccepting(0);
       if (nowMs < this.nextCheckMs) continue;
       this.nextCheckMs = nowMs + CHECK_MS;
       this.closeLate(nowMs);
     }
     for (const handshake of [...this.handshakes.values()]) this.close(handshake);
     libc.close(this.epoll);
+  }
+
+  /** How long to wait for the next event, -1 for ever. */
+  private waitMs(): number {
+    if (this.pausedUntilMs !== 0) return FAILURE_PAUSE_MS;
+    if (this.silent.size > 0) return SILENT_MS;
+    return this.handshakes.size === 0 ? -1 : CHECK_MS;
+  }
+
+  /** Accepts from the sockets that the acceptor listens on now, and lets go of others. */
+  private followListeners(): void {
+    const { listeners } = this;
+    const { version } = listeners;
+    if (version === this.followedListeners) return;
+    this.followedListeners = version;
+    const before = this.sockets;
+    this.sockets = listeners.descriptors();
+    for (const fd of before) if (!this.sockets.includes(fd)) this.changeInterest(Epoll.CTL_DEL, fd, 0);
+    // Of several threads that wait for a connection, one is woken.
+    for (const fd of this.sockets)
+      if (!before.includes(fd)) this.changeInterest(Epoll.CTL_ADD, fd, Epoll.IN | Epoll.EXCLUSIVE);
+    listeners.follow(this.index, version);
+  }
+
+  /** Accepts nothing until then; 0: accepts again. */
+  private pauseAccepting(untilMs: number): void {
+    this.pausedUntilMs = untilMs;
+    for (const fd of this.sockets) {
+      if (untilMs === 0) this.changeInterest(Epoll.CTL_ADD, fd, Epoll.IN | Epoll.EXCLUSIVE);
+      else this.changeInterest(Epoll.CTL_DEL, fd, 0);
+    }
   }
 
   private followConfig(): void {
@@ -146,11 +209,17 @@ class Handshaker {
   private handleEvent(fd: number, events: number): void {
     if (fd === this.channel.wakeFd) {
       this.libc.read(fd, this.wakeAddress, 8);
-      this.takeConnections();
       return;
     }
     const handshake = this.handshakes.get(fd);
-    if (handshake === undefined) return;
+    if (handshake === undefined) {
+      if (this.sockets.includes(fd)) this.accept(fd);
+      return;
+    }
+    if (handshake.doneMs !== 0) {
+      this.endSilence(handshake);
+      return;
+    }
     if (handshake.session === 0) {
       if ((events & GONE) !== 0) {
         this.fail(handshake, UNEXPECTED_END);
@@ -161,17 +230,20 @@ class Handshaker {
     this.goOn(handshake);
   }
 
-  /** Takes over what the acceptor has accepted. */
-  private takeConnections(): void {
-    const { channel } = this;
-    for (let fd = channel.shift(); fd >= 0; fd = channel.shift()) {
-      const interest = Epoll.IN | Epoll.RDHUP;
-      const peer = socketAddress(this.libc, fd, true);
-      this.handshakes.set(fd, { fd, sinceMs: performance.now(), peer, session: 0, interest });
-      this.tls.addUnderWay(1);
-      this.changeInterest(Epoll.CTL_ADD, fd, interest);
-    }
+  private accept(listener: number): void {
+    if (!this.accepting.acceptAll(listener, true, this.take))
+      this.pauseAccepting(performance.now() + FAILURE_PAUSE_MS);
   }
+
+  private readonly take = (fd: number): boolean => {
+    const interest = Epoll.IN | Epoll.RDHUP;
+    const peer = socketAddress(this.libc, fd, true);
+    this.handshakes.set(fd, { fd, sinceMs: performance.now(), peer, session: 0, interest, doneMs: 0 });
+    this.channel.connectionOpened();
+    this.tls.addUnderWay(1);
+    this.changeInterest(Epoll.CTL_ADD, fd, interest);
+    return true;
+  };
 
   /** Makes the SSL of a connection; false if that is not possible, and the connection is closed. */
   private begin(handshake: Handshake): boolean {
@@ -215,10 +287,39 @@ class Handshaker {
     this.changeInterest(Epoll.CTL_MOD, handshake.fd, event);
   }
 
-  /** Gives a connection whose handshake is done to a worker. */
   private finish(handshake: Handshake): void {
+    this.tls.countHandshake(this.openSsl.wasResumed(handshake.session) === 1);
+    this.tls.addUnderWay(-1);
+    handshake.doneMs = performance.now();
+    this.silent.set(handshake.fd, handshake);
+    this.await(handshake, Epoll.IN);
+  }
+
+  /** A client whose handshake is done has sent something, or has gone. */
+  private endSilence(handshake: Handshake): void {
+    const { libc, wakeAddress } = this;
+    const received = libc.receive(handshake.fd, wakeAddress, 1, Socket.MSG_PEEK);
+    if (received > 0) {
+      this.pass(handshake);
+      return;
+    }
+    const errno = received < 0 ? libc.errno() : 0;
+    if (errno === Errno.EAGAIN || errno === Errno.EINTR) return;
+    this.log(`Reading from client: ${errno === 0 ? UNEXPECTED_END : libc.errorText(errno)}`, 'verbose');
+    this.close(handshake);
+  }
+
+  /** Gives the connections to workers whose clients have been silent for long enough. */
+  private passSilent(nowMs: number): void {
+    for (const handshake of this.silent.values()) {
+      if (nowMs - handshake.doneMs < SILENT_MS) return;
+      this.pass(handshake);
+    }
+  }
+
+  /** Gives a connection whose handshake is done to a worker. */
+  private pass(handshake: Handshake): void {
     const { fd, session } = handshake;
-    this.tls.countHandshake(this.openSsl.wasResumed(session) === 1);
     this.forget(handshake);
     const { workers, workerLoad, channel } = this;
     if (handOver(fd, session, workers, workerLoad.activeWorkers, channel.stopWord)) return;
@@ -239,7 +340,8 @@ class Handshaker {
   private forget(handshake: Handshake): void {
     this.changeInterest(Epoll.CTL_DEL, handshake.fd, 0);
     this.handshakes.delete(handshake.fd);
-    this.tls.addUnderWay(-1);
+    if (handshake.doneMs === 0) this.tls.addUnderWay(-1);
+    else this.silent.delete(handshake.fd);
     this.channel.connectionClosed();
   }
 
@@ -255,6 +357,7 @@ class Handshaker {
     const { authTimeoutSeconds, maxClients } = config;
     const most = Math.ceil(maxClients / 2 / this.handshakers);
     for (const handshake of handshakes.values()) {
+      if (handshake.doneMs !== 0) continue;
       const ageMs = nowMs - handshake.sinceMs;
       const isLate = authTimeoutSeconds > 0 && ageMs > authTimeoutSeconds * 1000;
       if (isLate) this.fail(handshake, 'the handshake has not been done in time');

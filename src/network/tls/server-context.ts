@@ -79,6 +79,8 @@ function cacheSessions(openSsl: OpenSsl, context: number, settings: TlsSettings)
   if (cachesSessions) {
     openSsl.controlContext(context, ContextControl.SessionCacheSize, sessionCacheSize, 0);
     openSsl.setSessionTimeout(context, sessionTimeoutSeconds);
+    // Instead of OpenSSL's two: each costs some encryption, and each resumption brings another.
+    openSsl.setTickets(context, 1);
   }
   const id = Buffer.from('damselfly');
   openSsl.setSessionIdContext(context, openSsl.addressOf(id), id.length);
