@@ -20,7 +20,7 @@ import type { ProcessorLoad } from './processor-load.js';
  */
 const FAN_OUT_MIN = 4;
 const FAN_OUT_PATIENCE = 3;
-const ACTIVE_CONNECTIONS_PER_FAN_OUT = 1.6;
+const ACTIVE_CONNECTIONS_PER_FAN_OUT = 1.1;
 /** A round waits for the input of so much time: with one active worker, and with several, where each gets less. */
 const TARGET_MS = 0.2;
 const SHARED_TARGET_MS = 0.3;

@@ -164,6 +164,15 @@ export class ChannelRegistry {
     return Atomics.load(this.control, Control.Names + kind);
   }
 
+  /** Whether nobody can get a message: plain loads, as a client that subscribes just now may miss it. */
+  hasNobody(kind: ChannelKind): boolean {
+    const { control } = this;
+    return (
+      control[Control.Names + kind] === 0 &&
+      (kind !== ChannelKind.Plain || control[Control.Names + ChannelKind.Pattern] === 0)
+    );
+  }
+
   private stripeOf(hash: number): Stripe {
     return this.stripes[hash & (STRIPES - 1)];
   }
@@ -241,17 +250,16 @@ export class ChannelRegistry {
   }
 
   /**
-   * Publishes a message to a channel: calls `send`, if there are subscribers or `mustSend`, while no other thread can
-   * send to the channel. In `send`, `subscribersIn` tells how many a worker has. Returns how many there are in all.
+   * Begins to publish a message to a channel; returns how many subscribers it has. If there are some, or with `mustSend`, no other thread
+   * can send to the channel until `endPublishing`, and `subscribersIn` tells how many a worker has.
    */
-  publish(
+  beginPublishing(
     kind: ChannelKind,
     bytes: Uint8Array,
     view: DataView,
     offset: number,
     length: number,
     mustSend: boolean,
-    send: (() => void) | null,
   ): number {
     const hash = hashBytes(view, offset, length);
     const stripe = this.stripeOf(hash);
@@ -262,9 +270,13 @@ export class ChannelRegistry {
     this.published = channel >> 2;
     this.publishedIn = stripe;
     const subscribers = channel === 0 ? 0 : stripe.words[this.published + Channel.Subscribers];
-    if (send !== null && (subscribers > 0 || mustSend)) send();
-    stripe.unlock();
+    if (subscribers === 0 && !mustSend) this.endPublishing();
     return subscribers;
+  }
+
+  endPublishing(): void {
+    this.publishedIn?.unlock();
+    this.publishedIn = null;
   }
 
   /** How many subscribers of the channel that is being published to a worker has. */
@@ -275,7 +287,9 @@ export class ChannelRegistry {
 
   /** How many subscribers a channel has. */
   subscribers(kind: ChannelKind, bytes: Uint8Array, view: DataView, offset: number, length: number): number {
-    return this.publish(kind, bytes, view, offset, length, false, null);
+    const subscribers = this.beginPublishing(kind, bytes, view, offset, length, false);
+    this.endPublishing();
+    return subscribers;
   }
 
   /** All channels of one kind that have subscribers. */

@@ -64,28 +64,28 @@ export class Publisher<Client extends Subscriber> {
     messageLength: number,
   ): number {
     const { registry } = this;
+    if (registry.hasNobody(kind)) return 0;
     this.kind = kind;
     this.matchPatterns(source, channelOffset, channelLength);
-    const mustSend = this.patternSubscribers > 0;
-    this.isForHere = false;
-    this.channelLength = channelLength;
-    this.length = -1;
-    const send = (): void => {
-      this.keep(source, channelOffset, channelLength, messageOffset, messageLength);
-      this.sendToWorkers();
-    };
-    const subscribers = registry.publish(
+    const { patternSubscribers } = this;
+    const mustSend = patternSubscribers > 0;
+    const subscribers = registry.beginPublishing(
       kind,
       source,
       sourceView,
       channelOffset,
       channelLength,
       mustSend,
-      send,
     );
+    if (subscribers === 0 && !mustSend) return 0;
+    this.isForHere = false;
+    this.channelLength = channelLength;
+    this.keep(source, channelOffset, channelLength, messageOffset, messageLength);
+    this.sendToWorkers();
+    registry.endPublishing();
     if (this.isForHere) this.deliver(kind, this.bytes, this.view, 0, channelLength, this.length);
     if (this.bytes.length > KEPT_BYTES_MAX) this.grow(1024);
-    return subscribers + this.patternSubscribers;
+    return subscribers + patternSubscribers;
   }
 
   /** How many subscribers a message would get now. */

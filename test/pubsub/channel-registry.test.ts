@@ -32,14 +32,21 @@ t.test('random steps', async (t) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     const byWorker = model.get(idOf(kind, name)) ?? [0, 0, 0];
     const sum = byWorker[0]! + byWorker[1]! + byWorker[2]!;
-    let sent = 0;
-    const count = registry.publish(kind, bytes, view, 2, bytes.length - 2, false, () => {
-      sent++;
+    const count = registry.beginPublishing(kind, bytes, view, 2, bytes.length - 2, false);
+    if (count !== sum) throw new Error(`${name}: ${count}, not ${sum}`);
+    if (count > 0) {
       for (let worker = 0; worker < WORKERS; worker++) {
         if (registry.subscribersIn(worker) !== byWorker[worker]) throw new Error(`wrong count of ${name}`);
       }
-    });
-    if (count !== sum || sent !== Math.min(1, sum)) throw new Error(`${name}: ${count}, not ${sum}`);
+    }
+    registry.endPublishing();
+    if (registry.subscribers(kind, bytes, view, 2, bytes.length - 2) !== sum)
+      throw new Error(`wrong count of ${name}`);
+    const isAny = [...model.keys()].some(
+      (id) =>
+        id.startsWith(`${kind} `) || (kind === ChannelKind.Plain && id.startsWith(`${ChannelKind.Pattern} `)),
+    );
+    if (registry.hasNobody(kind) === isAny) throw new Error(`somebody for ${kind}: ${isAny}`);
   };
   try {
     for (let step = 0; step < 10_000; step++) {
