@@ -83,14 +83,12 @@ export class Executor {
     this.begin(session);
     this.timer.beginBatch(count);
     batch.begin(bytes, view, parser, 0, count, session.database);
-    // Null where a command may have changed it.
-    let isUnhindered: boolean | null = null;
+    // Before `isSimple`, which asks whether this server takes writes: this learns of it.
+    let isUnhindered = this.isUnhindered(session);
     this.mustPause = false;
     let index = 0;
     while (index < count) {
-      const isSimple = this.isSimple(index);
-      if (isSimple) isUnhindered ??= this.isUnhindered(session);
-      if (isSimple && isUnhindered === true && this.hasRoom(index, count)) {
+      if (isUnhindered && this.isSimple(index) && this.hasRoom(index, count)) {
         const next = this.runStretch(index, count);
         if (next === index) isUnhindered = false;
         index = next;
@@ -98,7 +96,7 @@ export class Executor {
         batch.select(index);
         this.execute(batch.commands[index++]);
         if (session.closing || session.postponed !== null) break;
-        isUnhindered = null;
+        isUnhindered = this.isUnhindered(session);
       }
       const { reply } = context;
       if (reply.size > FLUSH_BYTES || reply.spilledBytes > 0 || reply.overflowed) {
