@@ -41,6 +41,15 @@ export function noteDuration(
   }
 }
 
+/** Whether `noteDuration` logs a command that has taken so long. */
+export function isLogged({ services }: CommandContext, milliseconds: number): boolean {
+  const { slowLogSlowerThanMicroseconds: slowerThan, latencyMonitorThresholdMs: threshold } = services.config;
+  return (
+    (slowerThan >= 0 && Math.floor(milliseconds * 1000) >= slowerThan) ||
+    (threshold > 0 && Math.floor(milliseconds) >= threshold)
+  );
+}
+
 /** Notes the command whose request the context holds in the logs of large requests and replies if it is large. */
 export function noteSizes(context: CommandContext, command: Command, replyBytes: number): void {
   if ((command.flags & CommandFlag.SkipSlowlog) !== 0) return;

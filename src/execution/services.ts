@@ -2,6 +2,7 @@
 
 import type { Config, Permission } from '../config/config.js';
 import type { Shard } from '../keyspace/shard.js';
+import type { ReplyWriter } from '../protocol/reply-writer.js';
 import type { Invalidations } from '../pubsub/invalidations.js';
 import type { Publisher } from '../pubsub/publisher.js';
 import type { Subscriptions } from '../pubsub/subscriptions.js';
@@ -83,6 +84,8 @@ export interface ServerServices {
   readonly log: Log;
   /** Has all workers give back the buffers that they keep for later. */
   purgeBuffers(): void;
+  /** Writes bytes [start, end) of a writer to a socket of any worker; returns how many it has taken. */
+  writeDirectly(fd: number, writer: ReplyWriter, start: number, end: number): number;
   /** Wakes the replication thread. */
   wakeReplication(): void;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */

@@ -33,6 +33,14 @@ export const enum WaitEnd {
   Demoted = 4,
 }
 
+/** `EndedWait.writtenBytes` of a client that its worker replies to. */
+export const NOT_WRITTEN = -1;
+
+/** How a wait ended, and `writtenBytes`, in one number of a message. */
+export function packWaitEnd(end: WaitEnd, writtenBytes: number): number {
+  return (writtenBytes + 1) * 8 + end;
+}
+
 /** The places of a client in the queues of keys. Used again and again: as fresh objects they would be most of the garbage. */
 class Places {
   count = 0;
@@ -60,6 +68,8 @@ class Wait implements Deadline {
   /** Where the request, which all places share, is stored. */
   requestShard: Shard | null = null;
   request = 0;
+  /** Messages to the client since another thread has replied to it, which follow what is left of the reply. */
+  messages: Uint8Array[] | null = null;
 
   constructor(session: Session, command: QueuedCommand, ticket: number, places: Places) {
     this.session = session;
@@ -78,6 +88,8 @@ interface Served {
   /** Where its reply is among those that are kept. */
   readonly offset: number;
   readonly length: number;
+  /** How much of it another worker has written to the client's socket, which has counted the command, too; NOT_WRITTEN if none has. */
+  readonly writtenBytes: number;
   /** Messages to the client since then, which follow the reply. */
   messages: Uint8Array[] | null;
 }
@@ -91,6 +103,8 @@ export interface EndedWait {
   readonly bytes: Uint8Array;
   readonly offset: number;
   readonly length: number;
+  /** How much of it another worker has written to the client's socket, which has counted the command, too; NOT_WRITTEN if none has. */
+  readonly writtenBytes: number;
   /** How long serving it took. */
   readonly milliseconds: number;
   /** The first word of the error that the reply is, '' for none. */
@@ -222,11 +236,12 @@ export class WaitRoom {
     const wait = this.waits.get(session.id);
     if (wait === undefined) return;
     this.removeDeadline(wait);
-    this.control.addBlockedClients(-1);
     session.isWaiting = false;
     session.postponed = null;
     const { clients } = this;
     const { clientSlot } = session;
+    // The socket is closed next.
+    if (!clients.forbidDirectReply(clientSlot)) this.control.addBlockedClients(-1);
     if (clients.claimWait(clientSlot, wait.ticket) || clients.isWaitEndedByKill(clientSlot))
       this.leave(wait, 0);
   }
@@ -235,7 +250,7 @@ export class WaitRoom {
   unblock(clientId: number, slot: number, end: WaitEnd): boolean {
     const worker = this.clients.worker(slot);
     if (!this.clients.claimWaitOf(slot, clientId)) return false;
-    this.state.outbox.send(worker, MessageKind.WaitEnded, clientId, 0, 0, end);
+    this.state.outbox.send(worker, MessageKind.WaitEnded, clientId, 0, 0, packWaitEnd(end, NOT_WRITTEN));
     return true;
   }
 
@@ -252,18 +267,33 @@ export class WaitRoom {
     view: DataView,
     offset: number,
     length: number,
+    writtenBytes = NOT_WRITTEN,
   ): void {
     const at = this.replies.length;
+    const messages = this.waits.get(clientId)?.messages ?? null;
     this.replies.rawCopy(bytes, view, offset, length);
-    this.served.push({ clientId, keyArgument, microseconds, end, offset: at, length, messages: null });
+    this.served.push({
+      clientId,
+      keyArgument,
+      microseconds,
+      end,
+      offset: at,
+      length,
+      writtenBytes,
+      messages,
+    });
   }
 
-  /** If a client's wait has ended but its reply is not sent yet, keeps a message to follow it; otherwise false. */
-  keepMessage(clientId: number, message: Uint8Array): boolean {
-    const served = this.served.find((one) => one.clientId === clientId);
-    if (served === undefined) return false;
-    served.messages ??= [];
-    served.messages.push(message);
+  /**
+   * If the wait of a client has ended but not all of its reply is sent yet, keeps a message to follow it; otherwise false: it can be sent
+   * at once. No other thread replies to the client from then on.
+   */
+  keepMessage({ id, clientSlot }: Session, bytes: Uint8Array, start: number, end: number): boolean {
+    const holder = this.served.find((one) => one.clientId === id) ?? this.waits.get(id);
+    if (holder === undefined) return false;
+    if (holder instanceof Wait && !this.clients.forbidDirectReply(clientSlot)) return false;
+    holder.messages ??= [];
+    holder.messages.push(bytes.slice(start, end));
     return true;
   }
 
@@ -277,11 +307,12 @@ export class WaitRoom {
     if (this.served.length === 0) return;
     // A resumed client's next commands may serve further clients.
     for (let next = this.served.shift(); next !== undefined; next = this.served.shift()) {
-      const { clientId, keyArgument, microseconds, end, offset, length, messages } = next;
+      const { clientId, keyArgument, microseconds, end, offset, length, writtenBytes, messages } = next;
       const wait = this.waitOf(clientId);
       const { bytes } = this.replies;
       const milliseconds = microseconds / 1000;
-      this.end(wait, end, keyArgument, bytes, offset, length, milliseconds, messages ?? NO_MESSAGES);
+      const kept = messages ?? NO_MESSAGES;
+      this.end(wait, end, keyArgument, bytes, offset, length, writtenBytes, milliseconds, kept);
     }
     this.replies.reset();
     this.replies.shrinkIfUnused(true);
@@ -294,11 +325,11 @@ export class WaitRoom {
   }
 
   /**
-   * Takes a message of kind WaitEnded: its first number is the argument that names the key that served the client. The
-   * client is resumed only after all messages have been taken, since its next commands would take messages, too.
+   * Takes a message of kind WaitEnded: its first number is the argument that names the key that served the client, its third one
+   * comes from `packWaitEnd`. The client is resumed only after all messages have been taken, since its next commands would take messages, too.
    */
   receive({ id, first, second, third, bytes, view, offset, length }: Message): void {
-    this.noteServed(id, first, second, third, bytes, view, offset, length);
+    this.noteServed(id, first, second, third & 7, bytes, view, offset, length, (third >> 3) - 1);
   }
 
   private end(
@@ -308,6 +339,7 @@ export class WaitRoom {
     bytes = NO_BYTES,
     offset = 0,
     length = 0,
+    writtenBytes = NOT_WRITTEN,
     milliseconds = 0,
     messages = NO_MESSAGES,
   ): void {
@@ -317,9 +349,20 @@ export class WaitRoom {
     // The connection may have ended after the wait was claimed.
     if (!session.isWaiting) return;
     session.isWaiting = false;
-    this.control.addBlockedClients(-1);
+    if (!this.clients.forbidDirectReply(session.clientSlot)) this.control.addBlockedClients(-1);
     const error = length > 0 && bytes[offset] === 0x2d ? firstWord(bytes, offset + 1, offset + length) : '';
-    this.resume({ session, command, end, bytes, offset, length, milliseconds, error, messages });
+    this.resume({
+      session,
+      command,
+      end,
+      bytes,
+      offset,
+      length,
+      writtenBytes,
+      milliseconds,
+      error,
+      messages,
+    });
   }
 
   private removeDeadline(wait: Wait): void {

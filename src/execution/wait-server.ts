@@ -1,7 +1,9 @@
 /**
  * Serves clients that wait for keys. The thread that has made a key ready does this at the end of its hold, while it
  * still holds the locks: so no other command runs between the change and the waiting clients, which are served in the
- * order in which they came. The client may be any worker's; its reply is sent to that worker once the locks are free.
+ * order in which they came. The client may be any worker's. Once the locks are free, its reply is written to its socket if
+ * nothing else is to be sent to it before (`ClientTable.allowDirectReply`), so that it need not wait until its worker has woken up,
+ * and goes to that worker with a note of how much has been written.
  *
  * A client that moves an element to another key needs the lock of that key's shard, too. If another thread holds it,
  * waiting for it here could be a deadlock: the client is served afterwards, under both locks.
@@ -16,18 +18,22 @@ import { WaitKind } from '../keyspace/waiters.js';
 import { ScriptRunsLong } from '../memory/lock-order.js';
 import { ReplyWriter } from '../protocol/reply-writer.js';
 import { type ClientTable, ClientWord } from '../state/client-table.js';
+import { ServerCounter } from '../state/command-statistics.js';
 import { MessageKind } from '../state/mail.js';
 import { Refusal } from './access-check.js';
 import type { Blocking } from './blocking.js';
+import { isLogged } from './command-logs.js';
 import type { CommandContext } from './context.js';
 import { NO_CONNECTION } from './no-connection.js';
 import { NO_REQUEST } from './request.js';
 import { Session } from './session.js';
 import { type Command, CommandFlag } from './table/command-table.js';
-import { WaitEnd } from './wait-room.js';
+import { NOT_WRITTEN, packWaitEnd, WaitEnd } from './wait-room.js';
 
 /** What is sent to a served client once the locks are free. */
 interface Delivery {
+  readonly command: Command;
+  readonly slot: number;
   readonly worker: number;
   readonly clientId: number;
   readonly keyArgument: number;
@@ -37,6 +43,10 @@ interface Delivery {
   readonly offset: number;
   readonly length: number;
 }
+
+const MINUS = 0x2d;
+/** Longer replies are left to the client's worker: the socket may not take them at once. */
+const DIRECT_BYTES_MAX = 16 * 1024;
 
 /** What replies take as a rule until they are delivered. */
 const REPLIES_BYTES = 16 * 1024;
@@ -129,10 +139,10 @@ export class WaitServer {
     if (!this.clients.claimWait(slot, waiters.ticket(waiter))) return true;
     waiters.remove(waiter);
     if (this.isDenied(slot, command)) {
-      this.note(keyArgument, 0, WaitEnd.Denied, this.reply.length);
+      this.note(slot, keyArgument, 0, WaitEnd.Denied, this.reply.length);
       return true;
     }
-    this.run(blocking, keyArgument);
+    this.run(blocking, slot, keyArgument);
     return true;
   }
 
@@ -144,7 +154,7 @@ export class WaitServer {
     return access.checkWaiter(userId, command, context.request, session.database) !== Refusal.None;
   }
 
-  private run(blocking: Blocking, keyArgument: number): void {
+  private run(blocking: Blocking, slot: number, keyArgument: number): void {
     const { context, reply } = this;
     const { journal } = this.keyspace;
     const startedAt = performance.now();
@@ -153,14 +163,15 @@ export class WaitServer {
     journal.forget();
     journal.commit(true);
     const microseconds = Math.round((performance.now() - startedAt) * 1000);
-    this.note(keyArgument, microseconds, WaitEnd.Served, start);
+    this.note(slot, keyArgument, microseconds, WaitEnd.Served, start);
   }
 
   /** Notes how a wait has ended, for `deliver`. The reply is what has been written since `offset`. */
-  private note(keyArgument: number, microseconds: number, end: WaitEnd, offset: number): void {
+  private note(slot: number, keyArgument: number, microseconds: number, end: WaitEnd, offset: number): void {
     const { worker, clientId } = this.waiting;
     const length = this.reply.length - offset;
-    this.deliveries.push({ worker, clientId, keyArgument, microseconds, end, offset, length });
+    const { command } = this.context;
+    this.deliveries.push({ command, slot, worker, clientId, keyArgument, microseconds, end, offset, length });
   }
 
   /** Makes the context that of a waiting client. */
@@ -218,18 +229,44 @@ export class WaitServer {
     const { deliveries, context, reply } = this;
     if (deliveries.length === 0) return;
     const { state, workerIndex, waitRoom } = context.services;
-    for (const { worker, clientId, keyArgument, microseconds, end, offset, length } of deliveries) {
+    for (const delivery of deliveries) {
+      const { worker, clientId, keyArgument, microseconds, end, offset, length } = delivery;
       const { bytes, view } = reply;
       if (worker === workerIndex) {
         waitRoom.noteServed(clientId, keyArgument, microseconds, end, bytes, view, offset, length);
       } else {
         const kind = MessageKind.WaitEnded;
         const textEnd = offset + length;
-        state.outbox.send(worker, kind, clientId, keyArgument, microseconds, end, bytes, offset, textEnd);
+        const how = packWaitEnd(end, this.writeDirectly(delivery));
+        state.outbox.send(worker, kind, clientId, keyArgument, microseconds, how, bytes, offset, textEnd);
       }
     }
     deliveries.length = 0;
     reply.reset();
+  }
+
+  /** Counts a command and writes its reply to the client's socket, if that is allowed. Returns `EndedWait.writtenBytes`. */
+  private writeDirectly({ command, slot, microseconds, end, offset, length }: Delivery): number {
+    const { clients, keyspace, context, reply } = this;
+    const { services } = context;
+    const { control, counters } = services.state;
+    // Replies that wait for the disk are kept by the client's worker, which also knows more of the client for logs.
+    const isLeft =
+      end !== WaitEnd.Served ||
+      length > DIRECT_BYTES_MAX ||
+      reply.bytes[offset] === MINUS ||
+      keyspace.journal.ring.mustWait ||
+      isLogged(context, microseconds / 1000);
+    const fd = isLeft ? -1 : clients.beginDirectReply(slot);
+    if (fd < 0) return NOT_WRITTEN;
+    keyspace.keptLock.letGo();
+    // Before the reply: who has read it finds that the command is done.
+    control.addBlockedClients(-1);
+    counters.recordCall(command.id, microseconds * 1000);
+    counters.server[ServerCounter.CommandsProcessed]++;
+    const written = services.writeDirectly(fd, reply, offset, offset + length);
+    clients.endDirectReply(slot);
+    return written;
   }
 
   /** Serves the clients that have to be served under other locks. */

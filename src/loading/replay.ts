@@ -292,6 +292,7 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
     releaseUnusedPages: () => {},
     serveWhileBusy: () => {},
     purgeBuffers: () => {},
+    writeDirectly: () => 0,
     executeTransaction: () => true,
   };
 }

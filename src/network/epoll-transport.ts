@@ -212,6 +212,10 @@ export class EpollTransport extends SocketTransport {
 
   protected settleSend(): void {}
 
+  protected isSending(): boolean {
+    return false;
+  }
+
   protected get hasSends(): boolean {
     return false;
   }

@@ -413,7 +413,11 @@ export class IoUringTransport extends SocketTransport {
   }
 
   protected settleSend(connection: RingConnection): void {
-    if (connection.sendRound === this.sendRound) this.submitNow();
+    if (this.isSending(connection)) this.submitNow();
+  }
+
+  protected isSending(connection: RingConnection): boolean {
+    return connection.sendRound === this.sendRound;
   }
 
   protected sendReply(connection: RingConnection): void {

@@ -407,6 +407,29 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     }
   };
 
+  /** The socket of a connection that has been sent all that is to be sent to it; -1 if something is under way, or is to be sealed. */
+  settledSocket(connection: Connection): number {
+    const { reply } = this;
+    const isSettled =
+      reply.size === 0 &&
+      reply.spilledBytes === 0 &&
+      connection.pendingOutputBytes === 0 &&
+      connection.deliveryWriter === null &&
+      connection.tls === null &&
+      !connection.isOutputHeld &&
+      !connection.isClosed &&
+      !this.isSending(connection);
+    return isSettled ? connection.fd : -1;
+  }
+
+  /** Whether a send to a connection is under way. */
+  protected abstract isSending(connection: Connection): boolean;
+
+  /** Writes bytes [start, end) of a writer to any socket; returns how many it has taken. */
+  writeDirectly(fd: number, writer: ByteSource, start: number, end: number): number {
+    return Math.max(0, this.libc.write(fd, this.addressOfWriter(writer) + start, end - start));
+  }
+
   /** Sends bytes [start, end) of a writer to a connection that no output waits for; as much as goes. */
   protected abstract sendBytes(connection: Connection, writer: ByteSource, start: number, end: number): void;
 

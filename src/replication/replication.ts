@@ -201,6 +201,7 @@ export class Replication {
       isDebugAllowed: () => false,
       log,
       purgeBuffers: () => {},
+      writeDirectly: () => 0,
       releaseUnusedPages: () => {},
       serveWhileBusy: () => {},
       executeTransaction: () => true,

@@ -104,9 +104,24 @@ export const enum ClientWord {
   TlsRecord = 18,
   /** The id of the user that the client is. */
   User = 20,
+  /** Who may write the reply to a client that waits: one of DirectReply, or its socket's descriptor and one. */
+  DirectReply = 21,
   /** Lengths of the texts, in the order of ClientText. */
   TextLengths = 24,
 }
+
+/** Who writes the reply to a client that waits for keys. */
+const enum DirectReply {
+  /** Its own worker. */
+  None = 0,
+  /** The thread that has served it, now. */
+  Sending = -1,
+  /** That thread has. */
+  Sent = -2,
+}
+
+/** Between looks whether another thread has done with a socket. */
+const SENDING_MS_MAX = 1;
 
 /** The float64 figures of a row. Sizes are in bytes. */
 export const enum ClientFigure {
@@ -561,6 +576,7 @@ export class ClientTable {
   beginWait(slot: number): number {
     const word = this.wordBase(slot) + ClientWord.WaitTicket;
     const ticket = (this.words[word] + 1) | 1;
+    this.words[this.wordBase(slot) + ClientWord.DirectReply] = DirectReply.None;
     Atomics.store(this.words, word, ticket);
     // A request to kill it that comes later finds the ticket.
     if (this.isKillRequested(slot)) this.endWaitOfKilled(slot, ticket);
@@ -588,6 +604,43 @@ export class ClientTable {
   claimWait(slot: number, ticket: number): boolean {
     const word = this.wordBase(slot) + ClientWord.WaitTicket;
     return Atomics.compareExchange(this.words, word, ticket, ticket + 1) === ticket;
+  }
+
+  /** For the worker of a client that waits and has been sent all replies so far: who serves it may write the next to its socket. */
+  allowDirectReply(slot: number, fd: number): void {
+    Atomics.store(this.words, this.wordBase(slot) + ClientWord.DirectReply, fd + 1);
+  }
+
+  /**
+   * For the thread that has served a client: its socket, until `endDirectReply`, which has to follow; -1 if only its worker may write
+   * to it.
+   */
+  beginDirectReply(slot: number): number {
+    const word = this.wordBase(slot) + ClientWord.DirectReply;
+    const value = Atomics.load(this.words, word);
+    const isMine =
+      value > DirectReply.None &&
+      Atomics.compareExchange(this.words, word, value, DirectReply.Sending) === value;
+    return isMine ? value - 1 : -1;
+  }
+
+  endDirectReply(slot: number): void {
+    Atomics.store(this.words, this.wordBase(slot) + ClientWord.DirectReply, DirectReply.Sent);
+  }
+
+  /**
+   * For the worker of a client that waits or has waited: from now on no other thread writes to its socket. Waits for one that does so, which
+   * is a system call that does not block. Returns whether one has.
+   */
+  forbidDirectReply(slot: number): boolean {
+    const { words } = this;
+    const word = this.wordBase(slot) + ClientWord.DirectReply;
+    let value = Atomics.load(words, word);
+    if (value > DirectReply.None) value = Atomics.compareExchange(words, word, value, DirectReply.None);
+    if (value > DirectReply.None) return false;
+    for (; value === DirectReply.Sending; value = Atomics.load(words, word))
+      Atomics.wait(words, word, DirectReply.Sending, SENDING_MS_MAX);
+    return value === DirectReply.Sent;
   }
 
   /** Ends the wait of the client with this id, if it waits for keys. Returns whether it did. */

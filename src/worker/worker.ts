@@ -21,7 +21,7 @@ import type { ServerServices } from '../execution/services.js';
 import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
 import type { QueuedCommand } from '../execution/transactions.js';
-import { type EndedWait, WaitEnd, WaitRoom } from '../execution/wait-room.js';
+import { type EndedWait, NOT_WRITTEN, WaitEnd, WaitRoom } from '../execution/wait-room.js';
 import { WaitServer } from '../execution/wait-server.js';
 import { eventClasses } from '../keyspace/events.js';
 import { Keyspace, type KeyspaceHandle } from '../keyspace/keyspace.js';
@@ -311,6 +311,7 @@ export class Worker implements ConnectionHandler {
           this.state.outbox.send(worker, MessageKind.Purge, 0);
         }
       },
+      writeDirectly: (fd, writer, start, end) => this.sockets?.writeDirectly(fd, writer, start, end) ?? 0,
       releaseUnusedPages: (shard) => this.houseKeeping.releaseUnusedPages(shard),
       serveWhileBusy: (session) => this.serveWhileBusy(session),
       executeTransaction: (session, isStillValid) => this.executor.executeTransaction(session, isStillValid),
@@ -623,10 +624,18 @@ export class Worker implements ConnectionHandler {
     if (session.postponed === null) return;
     if (session.isWaiting) {
       connection.closesOnEnd = true;
+      this.allowDirectReply(connection, session);
     } else {
       this.postponed.add(connection, session);
     }
     this.transport.pauseReading(connection);
+  }
+
+  /** If a client that waits has been sent everything before, the worker that serves it may reply to it. */
+  private allowDirectReply(connection: Connection, session: Session): void {
+    if (this.sockets === null || this.placement === null || session.replyMode !== ReplyMode.On) return;
+    const fd = this.sockets.settledSocket(connection);
+    if (fd >= 0) this.state.clients.allowDirectReply(session.clientSlot, fd);
   }
 
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
@@ -667,10 +676,7 @@ export class Worker implements ConnectionHandler {
       reply.raw(writer.bytes, start, writer.length - start);
       return;
     }
-    if (
-      session.isWaiting &&
-      this.services.waitRoom.keepMessage(session.id, writer.bytes.slice(start, writer.length))
-    )
+    if (session.isWaiting && this.services.waitRoom.keepMessage(session, writer.bytes, start, writer.length))
       return;
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
@@ -711,6 +717,7 @@ export class Worker implements ConnectionHandler {
     bytes,
     offset,
     length,
+    writtenBytes,
     milliseconds,
     error,
     messages,
@@ -730,7 +737,9 @@ export class Worker implements ConnectionHandler {
       this.executor.countDenied(session, command);
     } else {
       if (end === WaitEnd.Served) {
-        reply.raw(bytes, offset, length);
+        const sentBytes = Math.max(0, writtenBytes);
+        reply.raw(bytes, offset + sentBytes, length - sentBytes);
+        this.state.counters.server[ServerCounter.OutputBytes] += sentBytes;
         // Another worker may have recorded the effect.
         if ((command.command.flags & CommandFlag.Write) !== 0)
           session.writtenUntil = this.keyspace.journal.ring.head;
@@ -738,7 +747,8 @@ export class Worker implements ConnectionHandler {
       else if (end === WaitEnd.Demoted) reply.error(DEMOTED);
       else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
       const isUnblocked = end === WaitEnd.Unblocked || end === WaitEnd.Demoted;
-      this.executor.countServed(session, command, milliseconds, isUnblocked ? 'UNBLOCKED' : error);
+      if (writtenBytes === NOT_WRITTEN)
+        this.executor.countServed(session, command, milliseconds, isUnblocked ? 'UNBLOCKED' : error);
     }
     if (session.replyMode !== ReplyMode.On) {
       reply.drop();
@@ -900,6 +910,8 @@ export class Worker implements ConnectionHandler {
 
   /** Sends a connection bytes that are not a reply. The reply writer must be empty. */
   private sendTo(session: Session, bytes: Uint8Array, offset: number, length: number): void {
+    if (session.isWaiting && this.services.waitRoom.keepMessage(session, bytes, offset, offset + length))
+      return;
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
     this.state.counters.server[ServerCounter.OutputBytes] += length;

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { bulkText, elementsOf } from '../compat/replies.js';
 import { Random } from '../tools/random.js';
+import { encodeCommand } from '../tools/raw-client.js';
 import { TestServer } from '../tools/server.js';
 
 const THREADS = 4;
@@ -192,3 +193,75 @@ t.test('no element is lost or given twice, and nobody waits for ever', async (t)
   t.match(await control.info('memory'), /used_memory_dataset:0\r/, 'nothing is left behind');
   t.notMatch(server.stderr, /BUG REPORT/);
 });
+
+t.test('replies of other workers and messages do not mix', async (t) => {
+  t.setTimeout(0);
+  const CONSUMERS = 12;
+  const ELEMENTS = 600;
+  const MESSAGE = 'm'.repeat(300);
+  const server = await TestServer.start({ kind: 'damselfly', threads: THREADS, activeWorkers: THREADS });
+  t.teardown(() => server.stop('SIGKILL'));
+  let isOver = false;
+  /** Takes elements of its own queue, and is sent messages all the time. Returns how many of those it has got. */
+  const consume = async (index: number): Promise<number> => {
+    const client = await server.rawClient();
+    await client.text('HELLO', '3');
+    client.send('SUBSCRIBE', 'news');
+    for (let element = 0; element < ELEMENTS; element++) {
+      // Some requests come behind others.
+      const isBehind = element % 5 === 0;
+      if (isBehind) client.write(encodeCommand(['ECHO', 'before']));
+      client.send('BLPOP', `own:${index}`, '0');
+      const wanted = [...(isBehind ? ['$6\r\nbefore\r\n'] : []), elementReply(index, element)];
+      for (const reply of wanted) {
+        const text = (await client.read()).toString();
+        if (text !== reply) throw new Error(`consumer ${index}, element ${element}: ${text.slice(0, 200)}`);
+      }
+    }
+    const [subscribed, ...messages] = client.pushes.map(String);
+    if (subscribed !== '>3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n') throw new Error(subscribed);
+    const message = `>3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$300\r\n${MESSAGE}\r\n`;
+    const other = messages.find((text) => text !== message);
+    if (other !== undefined) throw new Error(other);
+    await client.close();
+    return messages.length;
+  };
+  const publish = async (): Promise<void> => {
+    const client = await server.rawClient();
+    while (!isOver) {
+      await client.command('PUBLISH', 'news', MESSAGE);
+      await delay(1);
+    }
+    await client.close();
+  };
+  const produce = async (index: number): Promise<void> => {
+    const client = await server.rawClient();
+    for (let element = 0; element < ELEMENTS; element++) {
+      await client.command('RPUSH', `own:${index}`, elementText(index, element));
+      if (element % 7 === 0) await delay(1);
+    }
+    await client.close();
+  };
+  const publishers = [publish(), publish()];
+  const consumers = Array.from({ length: CONSUMERS }, (_, index) => consume(index));
+  const [messages] = await Promise.all([
+    Promise.all(consumers),
+    ...Array.from({ length: CONSUMERS }, (_, index) => produce(index)),
+  ]);
+  isOver = true;
+  await Promise.all(publishers);
+  t.ok(Math.min(...messages) > 0);
+  const admin = server.client();
+  t.match(await admin.info('clients'), /\r\nblocked_clients:0\r\n/);
+  t.match(await admin.info('commandstats'), `cmdstat_blpop:calls=${CONSUMERS * ELEMENTS},`);
+});
+
+function elementText(consumer: number, element: number): string {
+  return `${consumer} ${element} ${'x'.repeat(element % 50 === 0 ? 40_000 : element % 40)}`;
+}
+
+function elementReply(consumer: number, element: number): string {
+  const key = `own:${consumer}`;
+  const text = elementText(consumer, element);
+  return `*2\r\n$${key.length}\r\n${key}\r\n$${text.length}\r\n${text}\r\n`;
+}
