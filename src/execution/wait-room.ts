@@ -79,19 +79,24 @@ class Wait implements Deadline {
   }
 }
 
-/** A client of this worker that this worker has served under a lock. */
-interface Served {
-  readonly clientId: number;
-  readonly keyArgument: number;
-  readonly microseconds: number;
-  readonly end: WaitEnd;
-  /** Where its reply is among those that are kept. */
+/** The reply to a client that was served. */
+export interface ServedReply {
+  /** Where it is among the bytes of those that are kept. */
   readonly offset: number;
   readonly length: number;
   /** How much of it another worker has written to the client's socket, which has counted the command, too; NOT_WRITTEN if none has. */
   readonly writtenBytes: number;
+  /** How long serving the client took. */
+  readonly milliseconds: number;
   /** Messages to the client since then, which follow the reply. */
   messages: Uint8Array[] | null;
+}
+
+/** A client of this worker that was served and is to be resumed. */
+interface Served extends ServedReply {
+  readonly clientId: number;
+  readonly keyArgument: number;
+  readonly end: WaitEnd;
 }
 
 /** The end of a wait, as the worker gets it to resume the client. */
@@ -99,22 +104,20 @@ export interface EndedWait {
   readonly session: Session;
   readonly command: QueuedCommand;
   readonly end: WaitEnd;
-  /** The reply to a client that was served: bytes[offset, offset + length). */
+  readonly reply: ServedReply;
+  /** Where the reply is. */
   readonly bytes: Uint8Array;
-  readonly offset: number;
-  readonly length: number;
-  /** How much of it another worker has written to the client's socket, which has counted the command, too; NOT_WRITTEN if none has. */
-  readonly writtenBytes: number;
-  /** How long serving it took. */
-  readonly milliseconds: number;
   /** The first word of the error that the reply is, '' for none. */
   readonly error: string;
-  /** Messages that follow the reply. */
-  readonly messages: readonly Uint8Array[];
 }
 
-const NO_BYTES: Uint8Array = new Uint8Array(0);
-const NO_MESSAGES: readonly Uint8Array[] = [];
+const NO_REPLY: ServedReply = {
+  offset: 0,
+  length: 0,
+  writtenBytes: NOT_WRITTEN,
+  milliseconds: 0,
+  messages: null,
+};
 
 /** So many unused places are kept, of so many keys each. */
 const SPARE_PLACES_MAX = 256;
@@ -272,14 +275,15 @@ export class WaitRoom {
     const at = this.replies.length;
     const messages = this.waits.get(clientId)?.messages ?? null;
     this.replies.rawCopy(bytes, view, offset, length);
+    const milliseconds = microseconds / 1000;
     this.served.push({
       clientId,
       keyArgument,
-      microseconds,
       end,
       offset: at,
       length,
       writtenBytes,
+      milliseconds,
       messages,
     });
   }
@@ -307,12 +311,7 @@ export class WaitRoom {
     if (this.served.length === 0) return;
     // A resumed client's next commands may serve further clients.
     for (let next = this.served.shift(); next !== undefined; next = this.served.shift()) {
-      const { clientId, keyArgument, microseconds, end, offset, length, writtenBytes, messages } = next;
-      const wait = this.waitOf(clientId);
-      const { bytes } = this.replies;
-      const milliseconds = microseconds / 1000;
-      const kept = messages ?? NO_MESSAGES;
-      this.end(wait, end, keyArgument, bytes, offset, length, writtenBytes, milliseconds, kept);
+      this.end(this.waitOf(next.clientId), next.end, next.keyArgument, next);
     }
     this.replies.reset();
     this.replies.shrinkIfUnused(true);
@@ -332,18 +331,10 @@ export class WaitRoom {
     this.noteServed(id, first, second, third & 7, bytes, view, offset, length, (third >> 3) - 1);
   }
 
-  private end(
-    wait: Wait,
-    end: WaitEnd,
-    keyArgument = 0,
-    bytes = NO_BYTES,
-    offset = 0,
-    length = 0,
-    writtenBytes = NOT_WRITTEN,
-    milliseconds = 0,
-    messages = NO_MESSAGES,
-  ): void {
+  private end(wait: Wait, end: WaitEnd, keyArgument = 0, reply = NO_REPLY): void {
     const { session, command } = wait;
+    const { offset, length } = reply;
+    const { bytes } = this.replies;
     this.removeDeadline(wait);
     this.leave(wait, keyArgument);
     // The connection may have ended after the wait was claimed.
@@ -351,18 +342,7 @@ export class WaitRoom {
     session.isWaiting = false;
     if (!this.clients.forbidDirectReply(session.clientSlot)) this.control.addBlockedClients(-1);
     const error = length > 0 && bytes[offset] === 0x2d ? firstWord(bytes, offset + 1, offset + length) : '';
-    this.resume({
-      session,
-      command,
-      end,
-      bytes,
-      offset,
-      length,
-      writtenBytes,
-      milliseconds,
-      error,
-      messages,
-    });
+    this.resume({ session, command, end, reply, bytes, error });
   }
 
   private removeDeadline(wait: Wait): void {

@@ -710,18 +710,7 @@ export class Worker implements ConnectionHandler {
   }
 
   /** Resumes a client that has waited for keys. */
-  private resumeWaiting({
-    session,
-    command,
-    end,
-    bytes,
-    offset,
-    length,
-    writtenBytes,
-    milliseconds,
-    error,
-    messages,
-  }: EndedWait): void {
+  private resumeWaiting({ session, command, end, reply: served, bytes, error }: EndedWait): void {
     const connection = this.connections.get(session.id);
     if (connection === undefined) return;
     const { reply } = this.transport;
@@ -737,9 +726,9 @@ export class Worker implements ConnectionHandler {
       this.executor.countDenied(session, command);
     } else {
       if (end === WaitEnd.Served) {
-        const sentBytes = Math.max(0, writtenBytes);
-        reply.raw(bytes, offset + sentBytes, length - sentBytes);
-        this.state.counters.server[ServerCounter.OutputBytes] += sentBytes;
+        const writtenBytes = Math.max(0, served.writtenBytes);
+        reply.raw(bytes, served.offset + writtenBytes, served.length - writtenBytes);
+        this.state.counters.server[ServerCounter.OutputBytes] += writtenBytes;
         // Another worker may have recorded the effect.
         if ((command.command.flags & CommandFlag.Write) !== 0)
           session.writtenUntil = this.keyspace.journal.ring.head;
@@ -747,14 +736,14 @@ export class Worker implements ConnectionHandler {
       else if (end === WaitEnd.Demoted) reply.error(DEMOTED);
       else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
       const isUnblocked = end === WaitEnd.Unblocked || end === WaitEnd.Demoted;
-      if (writtenBytes === NOT_WRITTEN)
-        this.executor.countServed(session, command, milliseconds, isUnblocked ? 'UNBLOCKED' : error);
+      if (served.writtenBytes === NOT_WRITTEN)
+        this.executor.countServed(session, command, served.milliseconds, isUnblocked ? 'UNBLOCKED' : error);
     }
     if (session.replyMode !== ReplyMode.On) {
       reply.drop();
       if (session.replyMode !== ReplyMode.Off) session.replyMode = ReplyMode.On;
     }
-    for (const message of messages) reply.raw(message, 0, message.length);
+    for (const message of served.messages ?? []) reply.raw(message, 0, message.length);
     this.heldReplies.holdIfUnsynced(connection);
     this.limits.afterCommands(connection, session);
     if (connection.isClosed) return;
