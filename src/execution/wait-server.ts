@@ -34,6 +34,7 @@ import { NOT_WRITTEN, packWaitEnd, WaitEnd } from './wait-room.js';
 interface Delivery {
   readonly command: Command;
   readonly slot: number;
+  readonly ticket: number;
   readonly worker: number;
   readonly clientId: number;
   readonly keyArgument: number;
@@ -63,7 +64,14 @@ export class WaitServer {
   private readonly keyspace: Keyspace;
   private readonly clients: ClientTable;
   /** Of the client that is being served. */
-  private readonly waiting = { commandId: 0, worker: 0, clientId: 0, args: NO_REQUEST.copy() };
+  private readonly waiting = {
+    commandId: 0,
+    worker: 0,
+    clientId: 0,
+    slot: 0,
+    ticket: 0,
+    args: NO_REQUEST.copy(),
+  };
   /** The replies that have not been delivered. */
   private readonly reply = new ReplyWriter(REPLIES_BYTES);
   private readonly session = new Session(0, NO_CONNECTION, 0);
@@ -136,13 +144,16 @@ export class WaitServer {
     if (!blocking.isReady(context, keyArgument)) return true;
     if (blocking.destination !== 0 && !this.lockDestination(shard, queue, blocking.destination)) return false;
     const slot = waiters.clientSlot(waiter);
-    if (!this.clients.claimWait(slot, waiters.ticket(waiter))) return true;
+    const ticket = waiters.ticket(waiter);
+    if (!this.clients.claimWait(slot, ticket)) return true;
     waiters.remove(waiter);
+    waiting.slot = slot;
+    waiting.ticket = ticket;
     if (this.isDenied(slot, command)) {
-      this.note(slot, keyArgument, 0, WaitEnd.Denied, this.reply.length);
+      this.note(keyArgument, 0, WaitEnd.Denied, this.reply.length);
       return true;
     }
-    this.run(blocking, slot, keyArgument);
+    this.run(blocking, keyArgument);
     return true;
   }
 
@@ -154,7 +165,7 @@ export class WaitServer {
     return access.checkWaiter(userId, command, context.request, session.database) !== Refusal.None;
   }
 
-  private run(blocking: Blocking, slot: number, keyArgument: number): void {
+  private run(blocking: Blocking, keyArgument: number): void {
     const { context, reply } = this;
     const { journal } = this.keyspace;
     const startedAt = performance.now();
@@ -163,15 +174,16 @@ export class WaitServer {
     journal.forget();
     journal.commit(true);
     const microseconds = Math.round((performance.now() - startedAt) * 1000);
-    this.note(slot, keyArgument, microseconds, WaitEnd.Served, start);
+    this.note(keyArgument, microseconds, WaitEnd.Served, start);
   }
 
   /** Notes how a wait has ended, for `deliver`. The reply is what has been written since `offset`. */
-  private note(slot: number, keyArgument: number, microseconds: number, end: WaitEnd, offset: number): void {
-    const { worker, clientId } = this.waiting;
-    const length = this.reply.length - offset;
+  private note(keyArgument: number, microseconds: number, end: WaitEnd, offset: number): void {
+    const { slot, ticket, worker, clientId } = this.waiting;
     const { command } = this.context;
-    this.deliveries.push({ command, slot, worker, clientId, keyArgument, microseconds, end, offset, length });
+    const length = this.reply.length - offset;
+    const served = { command, slot, ticket, worker, clientId };
+    this.deliveries.push({ ...served, keyArgument, microseconds, end, offset, length });
   }
 
   /** Makes the context that of a waiting client. */
@@ -246,7 +258,7 @@ export class WaitServer {
   }
 
   /** Counts a command and writes its reply to the client's socket, if that is allowed. Returns `EndedWait.writtenBytes`. */
-  private writeDirectly({ command, slot, microseconds, end, offset, length }: Delivery): number {
+  private writeDirectly({ command, slot, ticket, microseconds, end, offset, length }: Delivery): number {
     const { clients, keyspace, context, reply } = this;
     const { services } = context;
     const { control, counters } = services.state;
@@ -257,7 +269,7 @@ export class WaitServer {
       reply.bytes[offset] === MINUS ||
       keyspace.journal.ring.mustWait ||
       isLogged(context, microseconds / 1000);
-    const fd = isLeft ? -1 : clients.beginDirectReply(slot);
+    const fd = isLeft ? -1 : clients.beginDirectReply(slot, ticket);
     if (fd < 0) return NOT_WRITTEN;
     keyspace.keptLock.letGo();
     // Before the reply: who has read it finds that the command is done.

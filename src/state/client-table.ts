@@ -612,16 +612,20 @@ export class ClientTable {
   }
 
   /**
-   * For the thread that has served a client: its socket, until `endDirectReply`, which has to follow; -1 if only its worker may write
-   * to it.
+   * For the thread that has claimed this ticket and served the client: its socket, until `endDirectReply`, which has to follow; -1 if only
+   * its worker may write to it.
    */
-  beginDirectReply(slot: number): number {
-    const word = this.wordBase(slot) + ClientWord.DirectReply;
-    const value = Atomics.load(this.words, word);
-    const isMine =
-      value > DirectReply.None &&
-      Atomics.compareExchange(this.words, word, value, DirectReply.Sending) === value;
-    return isMine ? value - 1 : -1;
+  beginDirectReply(slot: number, ticket: number): number {
+    const { words } = this;
+    const base = this.wordBase(slot);
+    const word = base + ClientWord.DirectReply;
+    const value = Atomics.load(words, word);
+    if (value <= DirectReply.None) return -1;
+    if (Atomics.compareExchange(words, word, value, DirectReply.Sending) !== value) return -1;
+    if (Atomics.load(words, base + ClientWord.WaitTicket) === ticket + 1) return value - 1;
+    // That client has gone, and the next one of the row waits.
+    Atomics.store(words, word, value);
+    return -1;
   }
 
   endDirectReply(slot: number): void {
@@ -635,12 +639,12 @@ export class ClientTable {
   forbidDirectReply(slot: number): boolean {
     const { words } = this;
     const word = this.wordBase(slot) + ClientWord.DirectReply;
-    let value = Atomics.load(words, word);
-    if (value > DirectReply.None) value = Atomics.compareExchange(words, word, value, DirectReply.None);
-    if (value > DirectReply.None) return false;
-    for (; value === DirectReply.Sending; value = Atomics.load(words, word))
-      Atomics.wait(words, word, DirectReply.Sending, SENDING_MS_MAX);
-    return value === DirectReply.Sent;
+    for (;;) {
+      const value = Atomics.load(words, word);
+      if (value === DirectReply.Sending) Atomics.wait(words, word, value, SENDING_MS_MAX);
+      else if (value <= DirectReply.None) return value === DirectReply.Sent;
+      else if (Atomics.compareExchange(words, word, value, DirectReply.None) === value) return false;
+    }
   }
 
   /** Ends the wait of the client with this id, if it waits for keys. Returns whether it did. */

@@ -170,33 +170,42 @@ t.test('one thread at a time may write to the socket of a client that waits', as
   const handle = ClientTable.create(Attention.create(4), 4);
   const table = new ClientTable(handle);
   const slot = table.open(1, 2, 1, '', '', 0);
-  table.beginWait(slot);
-  t.equal(table.beginDirectReply(slot), -1, 'not allowed yet');
-  table.allowDirectReply(slot, 0);
-  t.equal(table.beginDirectReply(slot), 0);
-  t.equal(table.beginDirectReply(slot), -1);
+  /** A client waits, and another thread has served it. */
+  const serve = (allowedFd: number): number => {
+    const ticket = table.beginWait(slot);
+    if (allowedFd >= 0) table.allowDirectReply(slot, allowedFd);
+    t.ok(table.claimWait(slot, ticket));
+    return ticket;
+  };
+  t.equal(table.beginDirectReply(slot, serve(-1)), -1, 'not allowed');
+  const ticket = serve(0);
+  t.equal(table.beginDirectReply(slot, ticket), 0);
+  t.equal(table.beginDirectReply(slot, ticket), -1);
   table.endDirectReply(slot);
   t.ok(table.forbidDirectReply(slot));
   t.ok(table.forbidDirectReply(slot), 'it has been replied to for good');
-  t.equal(table.beginDirectReply(slot), -1);
+  t.equal(table.beginDirectReply(slot, ticket), -1);
   table.beginWait(slot);
   t.notOk(table.forbidDirectReply(slot), 'another wait');
-  table.allowDirectReply(slot, 77);
+  const forbidden = serve(77);
   t.notOk(table.forbidDirectReply(slot));
-  t.equal(table.beginDirectReply(slot), -1, 'not allowed any more');
-  table.allowDirectReply(slot, 78);
+  t.equal(table.beginDirectReply(slot, forbidden), -1, 'not allowed any more');
+  const late = serve(78);
   table.close(slot);
   t.equal(table.open(2, 2, 1, '', '', 0), slot);
-  t.equal(table.beginDirectReply(slot), -1, 'another client');
+  t.equal(table.beginDirectReply(slot, late), -1, 'another client');
+  const next = serve(79);
+  t.equal(table.beginDirectReply(slot, late), -1, 'another client that waits');
+  t.equal(table.beginDirectReply(slot, next), 79, 'which may still be replied to');
+  table.endDirectReply(slot);
   // Whoever forbids it waits until the other thread has done.
-  table.beginWait(slot);
-  table.allowDirectReply(slot, 79);
+  const served = serve(80);
   const state = new Int32Array(new SharedArrayBuffer(4));
   const code = `
     import { workerData } from 'node:worker_threads';
     const { ClientTable } = await import(workerData.module);
     const table = new ClientTable(workerData.handle);
-    if (table.beginDirectReply(workerData.slot) !== 79) throw new Error('not allowed');
+    if (table.beginDirectReply(workerData.slot, workerData.ticket) !== 80) throw new Error('not allowed');
     Atomics.store(workerData.state, 0, 1);
     Atomics.notify(workerData.state, 0);
     Atomics.wait(workerData.state, 0, 1, 50);
@@ -204,7 +213,7 @@ t.test('one thread at a time may write to the socket of a client that waits', as
     table.endDirectReply(workerData.slot);`;
   const url = new URL(`data:text/javascript,${encodeURIComponent(code)}`);
   const module = new URL('../../src/state/client-table.js', import.meta.url).href;
-  const thread = new Worker(url, { workerData: { handle, slot, state, module } });
+  const thread = new Worker(url, { workerData: { handle, slot, ticket: served, state, module } });
   const ended = new Promise((resolve, reject) => thread.on('exit', resolve).on('error', reject));
   while (Atomics.load(state, 0) === 0) await new Promise((resolve) => setImmediate(resolve));
   t.ok(table.forbidDirectReply(slot));
