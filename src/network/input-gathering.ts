@@ -16,7 +16,7 @@ import type { ProcessorLoad } from './processor-load.js';
 
 /**
  * Messages to many subscribers: when so many times more is sent than comes, nearly all of a round is sends, of which a larger
- * round saves most. It waits longer then, as long as so many sends in a moment are made, and for more of the connections.
+ * round saves most. It waits longer then, as long as so many sends in a moment are made, and for nearly all of the connections.
  */
 const FAN_OUT_MIN = 4;
 const FAN_OUT_PATIENCE = 3;
