@@ -51,7 +51,7 @@ t.test('few connections, or little input, are not waited for', async (t) => {
   t.equal(gathering.wanted, 32);
 });
 
-t.test('for messages to many subscribers a round waits longer, and for nearly all of the publishers', async (t) => {
+t.test('for messages to many subscribers a round waits longer, and for nearly all publishers', async (t) => {
   const gathering = gatheringWith(0.1);
   passWindow(gathering, 1000, 5, 10);
   t.equal(gathering.wanted, 1);
