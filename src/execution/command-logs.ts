@@ -3,6 +3,7 @@
  * secrets blacked out, and the latency monitor.
  */
 
+import type { Config } from '../config/config.js';
 import { integerLength } from '../memory/numbers.js';
 import type { CommandLog } from '../state/command-log.js';
 import type { CommandContext } from './context.js';
@@ -28,26 +29,29 @@ export function noteDuration(
   session = context.session,
 ): void {
   const { config, state } = context.services;
-  const microseconds = Math.floor(milliseconds * 1000);
-  const slowerThan = config.slowLogSlowerThanMicroseconds;
-  if (slowerThan >= 0 && microseconds >= slowerThan && config.slowLogMaxLength > 0) {
+  if (isSlow(config, milliseconds)) {
+    const microseconds = Math.floor(milliseconds * 1000);
     if ((command.flags & CommandFlag.SkipSlowlog) === 0)
       addTo(state.slowLog, context, session, command, microseconds, config.slowLogMaxLength);
   }
-  const threshold = config.latencyMonitorThresholdMs;
-  if (threshold > 0 && Math.floor(milliseconds) >= threshold) {
+  if (isLatencyEvent(config, milliseconds)) {
     const event = (command.flags & CommandFlag.Fast) !== 0 ? 'fast-command' : 'command';
     state.latency.add(event, Math.floor(milliseconds), context.nowMs);
   }
 }
 
-/** Whether `noteDuration` logs a command that has taken so long. */
-export function isLogged({ services }: CommandContext, milliseconds: number): boolean {
-  const { slowLogSlowerThanMicroseconds: slowerThan, latencyMonitorThresholdMs: threshold } = services.config;
-  return (
-    (slowerThan >= 0 && Math.floor(milliseconds * 1000) >= slowerThan) ||
-    (threshold > 0 && Math.floor(milliseconds) >= threshold)
-  );
+/** Whether `noteDuration` may note a command that has taken so long. */
+export function isNoted(config: Config, milliseconds: number): boolean {
+  return isSlow(config, milliseconds) || isLatencyEvent(config, milliseconds);
+}
+
+function isSlow(config: Config, milliseconds: number): boolean {
+  const { slowLogSlowerThanMicroseconds: slowerThan, slowLogMaxLength } = config;
+  return slowerThan >= 0 && Math.floor(milliseconds * 1000) >= slowerThan && slowLogMaxLength > 0;
+}
+
+function isLatencyEvent({ latencyMonitorThresholdMs: threshold }: Config, milliseconds: number): boolean {
+  return threshold > 0 && Math.floor(milliseconds) >= threshold;
 }
 
 /** Notes the command whose request the context holds in the logs of large requests and replies if it is large. */

@@ -33,7 +33,7 @@ export const enum WaitEnd {
   Demoted = 4,
 }
 
-/** `EndedWait.writtenBytes` of a client that its worker replies to. */
+/** `ServedReply.writtenBytes` of a client that its worker replies to. */
 export const NOT_WRITTEN = -1;
 
 /** How a wait ended, and `writtenBytes`, in one number of a message. */

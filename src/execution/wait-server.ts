@@ -22,7 +22,7 @@ import { ServerCounter } from '../state/command-statistics.js';
 import { MessageKind } from '../state/mail.js';
 import { Refusal } from './access-check.js';
 import type { Blocking } from './blocking.js';
-import { isLogged } from './command-logs.js';
+import { isNoted } from './command-logs.js';
 import type { CommandContext } from './context.js';
 import { NO_CONNECTION } from './no-connection.js';
 import { NO_REQUEST } from './request.js';
@@ -257,7 +257,7 @@ export class WaitServer {
     reply.reset();
   }
 
-  /** Counts a command and writes its reply to the client's socket, if that is allowed. Returns `EndedWait.writtenBytes`. */
+  /** Counts a command and writes its reply to the client's socket, if that is allowed. Returns `ServedReply.writtenBytes`. */
   private writeDirectly({ command, slot, ticket, microseconds, end, offset, length }: Delivery): number {
     const { clients, keyspace, context, reply } = this;
     const { services } = context;
@@ -268,7 +268,7 @@ export class WaitServer {
       length > DIRECT_BYTES_MAX ||
       reply.bytes[offset] === MINUS ||
       keyspace.journal.ring.mustWait ||
-      isLogged(context, microseconds / 1000);
+      isNoted(services.config, microseconds / 1000);
     const fd = isLeft ? -1 : clients.beginDirectReply(slot, ticket);
     if (fd < 0) return NOT_WRITTEN;
     keyspace.keptLock.letGo();

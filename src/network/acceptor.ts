@@ -109,6 +109,8 @@ class Listeners {
   private readonly tlsListeners: TlsListeners;
   private readonly handshakers: readonly WorkerChannel[];
   all: readonly ListeningSocket[] = [];
+  /** Those from which the acceptor accepts. */
+  plain: readonly ListeningSocket[] = [];
 
   constructor(libc: Libc, tlsListeners: TlsListeners, handshakers: readonly WorkerChannel[]) {
     this.libc = libc;
@@ -116,22 +118,14 @@ class Listeners {
     this.handshakers = handshakers;
   }
 
-  /** Those from which the acceptor accepts. */
-  get plain(): readonly ListeningSocket[] {
-    return this.all.filter((socket) => !socket.isTls);
-  }
-
   get internet(): readonly ListeningSocket[] {
     return this.all.filter((socket) => !socket.isUnix);
   }
 
-  private get tls(): readonly ListeningSocket[] {
-    return this.all.filter((socket) => socket.isTls);
-  }
-
   use(sockets: readonly ListeningSocket[]): void {
     this.all = sockets;
-    this.tlsListeners.offer(this.tls.map((socket) => socket.fd));
+    this.plain = sockets.filter((socket) => !socket.isTls);
+    this.tlsListeners.offer(sockets.filter((socket) => socket.isTls).map((socket) => socket.fd));
     for (const handshaker of this.handshakers) handshaker.wake();
   }
 

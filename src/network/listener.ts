@@ -174,7 +174,13 @@ function bindAndListen(libc: Libc, fd: number, address: Uint8Array, backlog: num
   return failure;
 }
 
+/** The value of an option, in one place for all: it has to live as long as its address is used. */
+const optionValue = new Int32Array(1);
+let optionAddress = 0;
+
 /** Sets a socket option whose value is an int. */
 function setIntegerOption(libc: Libc, fd: number, level: number, option: number, value: number): void {
-  libc.setOption(fd, level, option, libc.addressOf(new Uint8Array(new Int32Array([value]).buffer)), 4);
+  if (optionAddress === 0) optionAddress = libc.addressOf(new Uint8Array(optionValue.buffer));
+  optionValue[0] = value;
+  libc.setOption(fd, level, option, optionAddress, 4);
 }

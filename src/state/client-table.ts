@@ -574,10 +574,11 @@ export class ClientTable {
 
   /** A client begins to wait for keys. Returns a ticket; only the thread that claims it ends the wait. */
   beginWait(slot: number): number {
-    const word = this.wordBase(slot) + ClientWord.WaitTicket;
-    const ticket = (this.words[word] + 1) | 1;
-    this.words[this.wordBase(slot) + ClientWord.DirectReply] = DirectReply.None;
-    Atomics.store(this.words, word, ticket);
+    const { words } = this;
+    const base = this.wordBase(slot);
+    const ticket = (words[base + ClientWord.WaitTicket] + 1) | 1;
+    words[base + ClientWord.DirectReply] = DirectReply.None;
+    Atomics.store(words, base + ClientWord.WaitTicket, ticket);
     // A request to kill it that comes later finds the ticket.
     if (this.isKillRequested(slot)) this.endWaitOfKilled(slot, ticket);
     return ticket;

@@ -13,6 +13,7 @@ import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import t, { type Test } from 'tap';
 import { cpuSeconds } from '../../bench/process-cost.js';
+import { until } from '../replication/pairs.js';
 import { Authority, skipWithoutOpenSsl } from '../tools/certificates.js';
 import { freePort } from '../tools/free-port.js';
 import { Random } from '../tools/random.js';
@@ -32,10 +33,6 @@ const authority = new Authority();
 const identity = authority.sign('server');
 const client = authority.sign('client');
 const withCertificate = authority.clientOptions(client);
-
-async function untilTrue(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await delay(10);
-}
 
 interface TlsServer {
   readonly server: TestServer;
@@ -316,15 +313,17 @@ for (const transport of TRANSPORTS.filter((name) => name !== 'node')) {
     const admin = server.client();
     const silent = await connect();
     const address = `127.0.0.1:${silent.raw.localPort}`;
-    await untilTrue(async () => String(await admin.client('LIST')).includes(` addr=${address} `));
+    await until('it is a client', async () =>
+      String(await admin.client('LIST')).includes(` addr=${address} `),
+    );
     t.equal(await silent.command('PING'), '+PONG\r\n');
     silent.destroy();
     await Promise.all(Array.from({ length: 20 }, async () => (await connect()).raw.destroy()));
     const hasty = await connect();
     hasty.send(['SET', 'hasty', transport]);
     hasty.socket.end();
-    await untilTrue(async () => (await admin.get('hasty')) === transport);
-    await untilTrue(async () => (await infoNumber(admin, 'clients', 'connected_clients')) === 1);
+    await until('it is set', async () => (await admin.get('hasty')) === transport);
+    await until('all have gone', async () => (await infoNumber(admin, 'clients', 'connected_clients')) === 1);
     t.equal(await infoNumber(admin, 'clients', 'clients_in_tls_handshake'), 0);
   });
 

@@ -1,9 +1,9 @@
 /** A server that becomes a replica, and a primary again: what the clients of all its workers may do. */
 
-import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { encodeCommand, RawClient } from '../tools/raw-client.js';
 import { TestServer } from '../tools/server.js';
+import { follow, start, untilLinked } from './pairs.js';
 
 const TURNS = 10;
 const WRITES = 12;
@@ -12,8 +12,7 @@ const READONLY = "-READONLY You can't write against a read only replica.\r\n";
 t.test('once REPLICAOF has replied, no worker takes a write', async (t) => {
   const server = await TestServer.start({ kind: 'damselfly', threads: 4, activeWorkers: 4 });
   t.teardown(() => server.stop('SIGKILL'));
-  const directives = { 'repl-diskless-sync-delay': 0 };
-  const primary = await TestServer.start({ kind: 'damselfly', threads: 1, directives });
+  const primary = await start('damselfly');
   t.teardown(() => primary.stop('SIGKILL'));
   const admin = server.client();
   const clients = await Promise.all(
@@ -32,8 +31,8 @@ t.test('once REPLICAOF has replied, no worker takes a write', async (t) => {
   };
   for (let turn = 0; turn < TURNS; turn++) {
     t.same(await replies(), ['+OK\r\n']);
-    await admin.call('REPLICAOF', '127.0.0.1', String(primary.port));
-    while (!(await admin.info('replication')).includes('master_link_status:up')) await delay(5);
+    await follow(admin, primary);
+    await untilLinked(admin);
     t.same(await replies(), [READONLY]);
     await admin.call('REPLICAOF', 'NO', 'ONE');
   }

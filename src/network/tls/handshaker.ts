@@ -177,20 +177,21 @@ class Handshaker {
     this.followedListeners = version;
     const before = this.sockets;
     this.sockets = listeners.descriptors();
-    for (const fd of before) if (!this.sockets.includes(fd)) this.changeInterest(Epoll.CTL_DEL, fd, 0);
-    // Of several threads that wait for a connection, one is woken.
-    for (const fd of this.sockets)
-      if (!before.includes(fd)) this.changeInterest(Epoll.CTL_ADD, fd, Epoll.IN | Epoll.EXCLUSIVE);
+    for (const fd of before) if (!this.sockets.includes(fd)) this.listen(fd, false);
+    for (const fd of this.sockets) if (!before.includes(fd)) this.listen(fd, true);
     listeners.follow(this.index, version);
+  }
+
+  /** Waits for connections to a socket, or no longer. Of several threads that wait for one, one is woken. */
+  private listen(fd: number, isOn: boolean): void {
+    if (isOn) this.changeInterest(Epoll.CTL_ADD, fd, Epoll.IN | Epoll.EXCLUSIVE);
+    else this.changeInterest(Epoll.CTL_DEL, fd, 0);
   }
 
   /** Accepts nothing until then; 0: accepts again. */
   private pauseAccepting(untilMs: number): void {
     this.pausedUntilMs = untilMs;
-    for (const fd of this.sockets) {
-      if (untilMs === 0) this.changeInterest(Epoll.CTL_ADD, fd, Epoll.IN | Epoll.EXCLUSIVE);
-      else this.changeInterest(Epoll.CTL_DEL, fd, 0);
-    }
+    for (const fd of this.sockets) this.listen(fd, untilMs === 0);
   }
 
   private followConfig(): void {
