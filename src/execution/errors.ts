@@ -53,5 +53,7 @@ export const NOT_ENOUGH_REPLICAS = 'NOREPLICAS Not enough good replicas to write
 export const DEMOTED =
   'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
 
+export const UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK';
+
 /** A line of the log. */
 export const SHUTDOWN_FAILED = 'Errors trying to shut down the server. Check the logs for more information.';

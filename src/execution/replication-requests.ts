@@ -1,10 +1,14 @@
 /** What commands ask of the replication thread, and how they wait for it. */
 
+import type { ClientTable } from '../state/client-table.js';
+import { type Confirmations, NO_ENTRY } from '../state/confirmations.js';
 import { MessageKind } from '../state/mail.js';
+import type { ProcessState } from '../state/process-state.js';
 import type { ReplicationState } from '../state/replication-state.js';
 import { monotonicMs } from '../system/clock.js';
 import type { CommandContext } from './context.js';
 import type { PostponedWork } from './session.js';
+import { WaitEnd } from './wait-room.js';
 
 /** A request, as it is sent in JSON. */
 export type ReplicationRequest =
@@ -91,16 +95,41 @@ export class AckWork implements PostponedWork {
   }
 }
 
-/** WAIT and WAITAOF. The result is kept once it is reached: a replica may leave before the client is told. */
+/** What a client of WAIT waits for. */
+export interface Wanted {
+  readonly offset: number;
+  readonly replicas: number;
+}
+
+/**
+ * WAIT and WAITAOF. The result is kept once it is reached: a replica may leave before the client is told. The replication
+ * thread may reply to a client of WAIT (state/confirmations.ts).
+ */
 export class ConfirmationWork extends AckWork {
   /** What was confirmed when that was enough, or is until now. */
   readonly confirmed: () => Confirmed;
+  isRepliedTo = false;
+  /** CLIENT UNBLOCK has ended the wait. */
+  unblockedBy: WaitEnd.TimedOut | WaitEnd.Unblocked | null = null;
+  private readonly confirmations: Confirmations;
+  private readonly clients: ClientTable;
+  private readonly clientSlot: number;
+  /** The number of this wait in the client's row. */
+  private readonly wait: number;
+  /** null for WAITAOF. */
+  private readonly wanted: Wanted | null;
+  private entry = NO_ENTRY;
+  /** The reply that the replication thread has written, and how much of it the client's socket has taken. */
+  reply = '';
+  writtenBytes = 0;
 
   constructor(
-    state: ReplicationState,
+    { replication: state, confirmations, clients }: ProcessState,
+    clientSlot: number,
     timeoutMs: number,
     measure: () => Confirmed,
     isEnough: (confirmed: Confirmed) => boolean,
+    wanted: Wanted | null,
   ) {
     let reached: Confirmed | null = null;
     super(state, timeoutMs, () => {
@@ -110,5 +139,50 @@ export class ConfirmationWork extends AckWork {
       return reached !== null;
     });
     this.confirmed = () => reached ?? measure();
+    this.confirmations = confirmations;
+    this.clients = clients;
+    this.clientSlot = clientSlot;
+    this.wait = clients.beginConfirmationWait(clientSlot);
+    this.wanted = wanted;
+  }
+
+  override get isReady(): boolean {
+    const isServed = this.entry !== NO_ENTRY && this.confirmations.isServed(this.entry);
+    return isServed || this.unblockedBy !== null || super.isReady;
+  }
+
+  /** Whether the replication thread could reply: then the client's socket has to be sent everything else before `allowReply`. */
+  get mayBeRepliedTo(): boolean {
+    return this.wanted !== null;
+  }
+
+  /** Lets the replication thread reply to the client through its socket. */
+  allowReply(worker: number, descriptor: number): void {
+    if (this.wanted === null || this.entry !== NO_ENTRY) return;
+    this.entry = this.confirmations.begin(worker, descriptor, this.wanted.replicas, this.wanted.offset);
+  }
+
+  /** CLIENT UNBLOCK has ended a wait of this client: maybe an earlier one. */
+  unblock(wait: number, end: WaitEnd): void {
+    if (wait === this.wait) this.unblockedBy = end === WaitEnd.Unblocked ? end : WaitEnd.TimedOut;
+  }
+
+  override abandon(): void {
+    super.abandon();
+    this.clients.endConfirmationWait(this.clientSlot, this.wait);
+    this.stopReplies();
+  }
+
+  /** From now on only the client's worker writes to its socket; `isRepliedTo` tells whether there is a reply. */
+  stopReplies(): void {
+    const { entry, confirmations } = this;
+    if (entry === NO_ENTRY) return;
+    this.entry = NO_ENTRY;
+    this.isRepliedTo = confirmations.end(entry);
+    if (this.isRepliedTo) {
+      this.reply = `:${confirmations.confirmed(entry)}\r\n`;
+      this.writtenBytes = confirmations.writtenBytes(entry);
+    }
+    confirmations.release(entry);
   }
 }

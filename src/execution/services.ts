@@ -86,8 +86,8 @@ export interface ServerServices {
   purgeBuffers(): void;
   /** Writes bytes [start, end) of a writer to a socket of any worker; returns how many it has taken. */
   writeDirectly(fd: number, writer: ReplyWriter, start: number, end: number): number;
-  /** Wakes the replication thread. */
-  wakeReplication(): void;
+  /** Has replicas tell how far they are. */
+  askForAcks(): void;
   /** Gives pages of a shard that no key uses back to the operating system. Its lock is held. */
   releaseUnusedPages(shard: Shard): void;
   /** While this client's slow script runs: answers others with BUSY and runs commands that end it, if possible here. */

@@ -88,6 +88,8 @@ export interface PostponedWork {
   readonly isReady: boolean;
   /** When it is ready in any case, in ms of the monotonic clock. */
   readonly deadlineMs?: number;
+  /** Another thread has replied to the client, and counts it as blocked no more. */
+  readonly isRepliedTo?: boolean;
   /** The client has gone, and with it the command. */
   abandon(): void;
 }

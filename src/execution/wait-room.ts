@@ -252,8 +252,15 @@ export class WaitRoom {
   /** Ends the wait of a client of any worker; false if it does not wait. For CLIENT UNBLOCK. */
   unblock(clientId: number, slot: number, end: WaitEnd): boolean {
     const worker = this.clients.worker(slot);
-    if (!this.clients.claimWaitOf(slot, clientId)) return false;
-    this.state.outbox.send(worker, MessageKind.WaitEnded, clientId, 0, 0, packWaitEnd(end, NOT_WRITTEN));
+    const { clients } = this;
+    const { outbox } = this.state;
+    if (clients.claimWaitOf(slot, clientId)) {
+      outbox.send(worker, MessageKind.WaitEnded, clientId, 0, 0, packWaitEnd(end, NOT_WRITTEN));
+      return true;
+    }
+    const wait = clients.claimConfirmationWaitOf(slot, clientId);
+    if (wait === 0) return false;
+    outbox.send(worker, MessageKind.Unblocked, clientId, wait, end);
     return true;
   }
 

@@ -23,7 +23,7 @@
  *    1064 how long the last fsync took (ms)
  *    1072 sent: what replication has taken   1080 boundary: a record ends there, and the file is written so far
  *    1088 newer: where the last record begins that Redis 7.0 would not understand, -1 for none
- *    1096 snapshot: the position at the moment of the last one
+ *    1096 snapshot: the position at the moment of the last one   1104 fed: up to there, workers have sent all replicas everything
  *    1152... gaps: pairs of positions between which is what only replicas want
  *   bytes from RING_OFFSET: the ring
  *
@@ -85,6 +85,7 @@ const enum Wide {
   Boundary = 519,
   Newer = 520,
   Snapshot = 521,
+  Fed = 522,
   /** Pairs. */
   Gaps = 528,
 }
@@ -373,8 +374,14 @@ export class JournalRing {
   get wakesReplication(): boolean {
     const { words } = this;
     if (words[Word.ReplicationSleeping] === 0 || words[Word.ReplicationReads] === 0) return false;
-    if (this.doubles[Wide.Head] === this.doubles[Wide.Sent]) return false;
+    const head = this.doubles[Wide.Head];
+    if (head === this.doubles[Wide.Sent] || head === this.doubles[Wide.Fed]) return false;
     return Atomics.exchange(words, Word.ReplicationSleeping, 0) !== 0;
+  }
+
+  /** A worker has sent all replicas what was recorded before a position: the replication thread can take it later. */
+  noteFed(position: number): void {
+    this.doubles[Wide.Fed] = position;
   }
 
   /** Where the last record begins that Redis 7.0 would not understand; -1: there was none. */

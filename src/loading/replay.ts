@@ -279,7 +279,7 @@ function replayServices(config: Config, table: CommandTable): ServerServices {
     workerIndex: 0,
     sessions,
     hasReplication: false,
-    wakeReplication: () => {},
+    askForAcks: () => {},
     isAllowed: () => false,
     listenOn: () => false,
     tls: NO_TLS_CONTROL,

@@ -422,6 +422,12 @@ export abstract class SocketTransport implements Transport, ConnectionEvents {
     return isSettled ? connection.fd : -1;
   }
 
+  /** Ends the sends to a connection that are under way; then the same as `settledSocket`. */
+  settle(connection: Connection): number {
+    this.settleSend(connection);
+    return this.settledSocket(connection);
+  }
+
   /** Whether a send to a connection is under way. */
   protected abstract isSending(connection: Connection): boolean;
 

@@ -7,9 +7,12 @@ import type { JournalRing } from '../journal/journal-ring.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { AppendOnlyState } from '../state/append-only-state.js';
 import type { ClientTable } from '../state/client-table.js';
+import type { Confirmations } from '../state/confirmations.js';
 import type { ControlBlock } from '../state/control-block.js';
 import type { PersistenceState } from '../state/persistence-state.js';
+import type { ReplicaFeed } from '../state/replica-feed.js';
 import type { ReplicationState } from '../state/replication-state.js';
+import type { Libc } from '../system/libc.js';
 import type { Log } from '../system/log.js';
 
 /** A pipe: what one thread writes to a descriptor, another reads. */
@@ -21,7 +24,10 @@ export interface Pipe {
 export interface ReplicationCore {
   readonly config: Config;
   readonly log: Log;
+  readonly libc: Libc;
   readonly state: ReplicationState;
+  readonly feed: ReplicaFeed;
+  readonly confirmations: Confirmations;
   readonly persistence: PersistenceState;
   readonly appendOnly: AppendOnlyState;
   readonly control: ControlBlock;
@@ -32,6 +38,7 @@ export interface ReplicationCore {
   openPipe(): Pipe;
   /** A file in memory, which is gone when its descriptor is closed. */
   openMemoryFile(): number;
+  wakeWorker(worker: number): void;
   /** Has all workers look at what has changed. */
   wakeWorkers(): void;
 }

@@ -58,6 +58,8 @@ export class Primary implements ReplicaEvents {
   private readonly ahead = new Map<Replica, Ahead>();
   /** When the first of the replicas came that wait for a snapshot. */
   private waitsSinceMs = 0;
+  /** Replicas to which workers may write now. */
+  private fed: readonly Replica[] = [];
   private lastPingMs = monotonicMs();
   private nextPresyncPingMs = 0;
   private lastReplicaMs = monotonicMs();
@@ -116,6 +118,7 @@ export class Primary implements ReplicaEvents {
   /** Drops the backlog: its bytes belong to another history than those that follow. */
   forgetBacklog(): void {
     const { ring } = this.core;
+    this.stopFeeding();
     ring.sent(ring.head - ring.sentPosition);
     this.backlog.reset(ring.head);
   }
@@ -129,7 +132,7 @@ export class Primary implements ReplicaEvents {
     input: Uint8Array,
   ): void {
     const { log, config } = this.core;
-    const replica = new Replica(fd, slot, handover.traits, addresses, this.rows, this);
+    const replica = new Replica(fd, slot, handover.traits, addresses, this.rows, this.core.libc, this);
     this.replicas.add(replica);
     this.lastReplicaMs = monotonicMs();
     replica.socket.setNoDelay(!config.delaysSmallPackets);
@@ -440,21 +443,47 @@ export class Primary implements ReplicaEvents {
     const offset = Number(value);
     if (!Number.isSafeInteger(offset)) return;
     if (offset > replica.ackOffset) replica.ackOffset = offset;
+    const wasGood = this.isGood(replica, monotonicMs());
     replica.ackMs = monotonicMs();
     if (replica.state === ReplicaState.Online && replica.waitsForAck) {
       replica.waitsForAck = false;
       this.core.log(`Synchronization with replica ${replica.name} succeeded`);
       replica.pump(this.backlog);
     }
-    this.publish();
+    if (wasGood) this.core.state.noteAck([...this.replicas].indexOf(replica), replica);
+    else this.publish();
+    const { state, confirmations, wakeWorker, wakeWorkers } = this.core;
+    const { waiters } = state;
+    const served = state.isReplica
+      ? 0
+      : confirmations.serve(this.confirmedReplicas, this.writeConfirmed, wakeWorker);
     this.onAck();
-    if (this.core.state.waiters > 0) this.core.wakeWorkers();
+    if (waiters > served) wakeWorkers();
   }
+
+  /** How many replicas have acknowledged an offset. */
+  private readonly confirmedReplicas = (offset: number): number => {
+    let count = 0;
+    for (const { state, ackOffset } of this.replicas)
+      if (state === ReplicaState.Online && ackOffset >= offset) count++;
+    return count;
+  };
+
+  /** Replies to a client of WAIT through its socket; returns how many bytes that has taken. */
+  private readonly writeConfirmed = (descriptor: number, replicas: number): number => {
+    const { control, libc } = this.core;
+    const reply = Buffer.from(`:${replicas}\r\n`);
+    // Before the reply: who has read it finds that the client is not blocked.
+    control.addBlockedClients(-1);
+    return Math.max(0, libc.write(descriptor, libc.addressOf(reply), reply.length));
+  };
 
   onClose(replica: Replica): void {
     const { log } = this.core;
     if (!this.replicas.delete(replica)) return;
     this.ahead.delete(replica);
+    this.stopFeeding();
+    if (replica.feedDescriptor >= 0) this.core.libc.close(replica.feedDescriptor);
     this.lastReplicaMs = monotonicMs();
     if (replica.state === ReplicaState.Online)
       log(`Connection with replica ${replica.name} lost.`, 'warning');
@@ -477,6 +506,7 @@ export class Primary implements ReplicaEvents {
   /** Moves what was recorded to the backlog, and sends it to the replicas. */
   take(): void {
     const { ring } = this.core;
+    this.stopFeeding();
     this.closeKilled();
     if (!ring.isReplicationOn) return;
     let took = false;
@@ -496,6 +526,38 @@ export class Primary implements ReplicaEvents {
     if (this.ahead.size > 0) this.resumeAhead(monotonicMs());
     this.trim();
     this.publishBacklog();
+  }
+
+  onSettled(): void {
+    this.allowFeeding();
+  }
+
+  /** If all replicas have got everything that was taken from the journal, lets workers write what follows to them. */
+  allowFeeding(): void {
+    const { ring, feed, state } = this.core;
+    if (this.fed.length > 0 || this.replicas.size === 0 || state.isReplica || !ring.isReplicationOn) return;
+    const replicas = [...this.replicas];
+    const position = ring.sentPosition;
+    for (const replica of replicas) {
+      if (!replica.isSettled || replica.position !== position || replica.feedDescriptor < 0) return;
+      if (!this.isUnderstood(replica, position)) return;
+    }
+    const isAllowed = feed.allow(
+      replicas.map(({ feedDescriptor, session }) => ({
+        descriptor: feedDescriptor,
+        clientSlot: session.clientSlot,
+      })),
+    );
+    if (isAllowed) this.fed = replicas;
+  }
+
+  /** From now on only this thread writes to replicas; notes what workers have written. */
+  private stopFeeding(): void {
+    const { feed } = this.core;
+    if (this.fed.length === 0) return;
+    feed.forbid();
+    for (const [index, replica] of this.fed.entries()) replica.noteFed(feed.writtenBytes(index));
+    this.fed = [];
   }
 
   /** CLIENT KILL comes before what is recorded after it: a replica that was killed gets no more. */
@@ -616,13 +678,16 @@ export class Primary implements ReplicaEvents {
     }
   }
 
+  /** Whether it is online and has answered within min-replicas-max-lag. */
+  private isGood({ state, ackMs }: Replica, nowMs: number): boolean {
+    return state === ReplicaState.Online && nowMs - ackMs <= this.core.config.minReplicasMaxLagSeconds * 1000;
+  }
+
   private publish(): void {
-    const { state, config } = this.core;
+    const { state } = this.core;
     const nowMs = monotonicMs();
-    const maxLagMs = config.minReplicasMaxLagSeconds * 1000;
     let good = 0;
-    for (const replica of this.replicas)
-      if (replica.state === ReplicaState.Online && nowMs - replica.ackMs <= maxLagMs) good++;
+    for (const replica of this.replicas) if (this.isGood(replica, nowMs)) good++;
     state.goodReplicas = good;
     state.publishReplicas([...this.replicas].map((replica) => replica.row));
     this.publishBacklog();

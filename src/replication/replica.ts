@@ -9,6 +9,7 @@ import { TLS_SESSION_BYTES } from '../network/tls/tls-codec.js';
 import { TlsStream } from '../network/tls/tls-stream.js';
 import { type ReplicaRow, ReplicaState } from '../state/replication-state.js';
 import { monotonicMs } from '../system/clock.js';
+import type { Libc } from '../system/libc.js';
 import type { Backlog } from './backlog.js';
 import { LinkInput } from './link-input.js';
 
@@ -17,6 +18,8 @@ const SNAPSHOT_BYTES_MAX = 1 << 20;
 
 export interface ReplicaEvents {
   onCommand(replica: Replica, command: readonly string[]): void;
+  /** Its socket has sent everything that it was given. */
+  onSettled(): void;
   onClose(replica: Replica): void;
 }
 
@@ -44,6 +47,8 @@ export class Replica {
   /** Since when its lag has been over the soft limit, 0 if it is not. */
   overSoftSinceMs = 0;
   isClosed = false;
+  /** The descriptor through which workers write to its socket (state/replica-feed.ts), -1 if they can't. */
+  readonly feedDescriptor: number;
   private readonly rows: ClientRows;
   private readonly events: ReplicaEvents;
   private readonly input = new LinkInput();
@@ -55,6 +60,7 @@ export class Replica {
     traits: ReplicaTraits,
     addresses: { peer: string; local: string },
     rows: ClientRows,
+    libc: Libc,
     events: ReplicaEvents,
   ) {
     this.traits = traits;
@@ -66,6 +72,8 @@ export class Replica {
         ? new net.Socket({ fd, readable: true, writable: true, allowHalfOpen: false })
         : new TlsStream(fd, tls.session, tls.record);
     this.socket = socket;
+    // Node.js closes its own whenever it wants to, and another connection may have that number then.
+    this.feedDescriptor = tls.session === 0 ? libc.duplicate(fd) : -1;
     const connection: ClientConnection = {
       ...NO_CONNECTION,
       closeAfterReply: () => socket.destroySoon(),
@@ -125,7 +133,18 @@ export class Replica {
       this.isWriting = false;
       this.sentPosition = this.position;
       this.pump(backlog);
+      if (this.isSettled) this.events.onSettled();
     });
+  }
+
+  /** Whether it is online, and its socket has sent everything that it was given. */
+  get isSettled(): boolean {
+    return this.state === ReplicaState.Online && !this.waitsForAck && !this.isWriting && !this.isClosed;
+  }
+
+  /** A worker has written so much of the stream to its socket. */
+  noteFed(lengthBytes: number): void {
+    this.startAt(this.position + lengthBytes);
   }
 
   publish(): void {

@@ -122,7 +122,10 @@ export class Replication {
     this.core = {
       config: this.config,
       log: this.log,
+      libc,
       state: process.replication,
+      feed: process.replicaFeed,
+      confirmations: process.confirmations,
       persistence: process.persistence,
       appendOnly: process.appendOnly,
       control: process.control,
@@ -132,6 +135,7 @@ export class Replication {
       context,
       openPipe: () => this.openPipe(),
       openMemoryFile: () => this.openMemoryFile(),
+      wakeWorker: (worker) => this.channels[worker].wake(),
       wakeWorkers: () => this.wakeWorkers(),
     };
     this.primary = new Primary(this.core, this.services.clientRows);
@@ -193,7 +197,7 @@ export class Replication {
       isAllowed: () => false,
       listenOn: () => false,
       hasReplication: false,
-      wakeReplication: () => {},
+      askForAcks: () => {},
       roomForClients: () => 0,
       limitClients: () => {},
       followConfig: () => {},
@@ -261,6 +265,7 @@ export class Replication {
       this.primary.take();
       if (ring.sleepForReplicas()) break;
     }
+    this.primary.allowFeeding();
   };
 
   private tick(): void {

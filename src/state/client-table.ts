@@ -106,6 +106,8 @@ export const enum ClientWord {
   User = 20,
   /** Who may write the reply to a client that waits: one of DirectReply, or its socket's descriptor and one. */
   DirectReply = 21,
+  /** The number of the wait of a client that waits for confirmations (WAIT) is odd; claiming it makes it even. */
+  ConfirmationWait = 22,
   /** Lengths of the texts, in the order of ClientText. */
   TextLengths = 24,
 }
@@ -650,14 +652,40 @@ export class ClientTable {
 
   /** Ends the wait of the client with this id, if it waits for keys. Returns whether it did. */
   claimWaitOf(slot: number, id: number): boolean {
+    return this.claimOf(slot, id, ClientWord.WaitTicket) !== 0;
+  }
+
+  /** A client begins to wait for confirmations. Returns the number of this wait. */
+  beginConfirmationWait(slot: number): number {
+    const word = this.wordBase(slot) + ClientWord.ConfirmationWait;
+    const wait = (this.words[word] + 1) | 1;
+    Atomics.store(this.words, word, wait);
+    return wait;
+  }
+
+  /** The wait is over, if no other thread has ended it. */
+  endConfirmationWait(slot: number, wait: number): void {
+    Atomics.compareExchange(this.words, this.wordBase(slot) + ClientWord.ConfirmationWait, wait, wait + 1);
+  }
+
+  /** Ends the wait of the client with this id, if it waits for confirmations: returns the number of the wait, 0 if it did not. */
+  claimConfirmationWaitOf(slot: number, id: number): number {
+    return this.claimOf(slot, id, ClientWord.ConfirmationWait);
+  }
+
+  /** Claims the ticket of a client, if its row still is that of this id: returns it, 0 if it does not wait. */
+  private claimOf(slot: number, id: number, word: ClientWord): number {
     const { words } = this;
     const base = this.wordBase(slot);
     acquireLock(words, base + ClientWord.Lock);
-    const ticket = words[base + ClientWord.WaitTicket];
+    const ticket = words[base + word];
     const isThere = words[base + ClientWord.IsOpen] === 1 && this.id(slot) === id;
-    const isClaimed = isThere && (ticket & 1) === 1 && this.claimWait(slot, ticket);
+    const isClaimed =
+      isThere &&
+      (ticket & 1) === 1 &&
+      Atomics.compareExchange(words, base + word, ticket, ticket + 1) === ticket;
     releaseLock(words, base + ClientWord.Lock);
-    return isClaimed;
+    return isClaimed ? ticket : 0;
   }
 
   /** Whether rows of this worker got requests since the last call; if so, the worker looks through its rows. */

@@ -69,6 +69,8 @@ export const enum MessageKind {
   Replica = 10,
   /** A request to the replication thread, as JSON; the id is its ticket. */
   Replication = 11,
+  /** CLIENT UNBLOCK has ended the wait of a client for confirmations: its id, the number of the wait, WaitEnd. */
+  Unblocked = 12,
   /** Give back memory that is kept for later (MEMORY PURGE). */
   Purge = 9,
 }

@@ -6,12 +6,14 @@ import { AppendOnlyState } from './append-only-state.js';
 import { ClientTable, type ClientTableHandle } from './client-table.js';
 import { CommandLog } from './command-log.js';
 import { Statistics, type StatisticsHandle, WorkerStatistics } from './command-statistics.js';
+import { Confirmations } from './confirmations.js';
 import { ControlBlock } from './control-block.js';
 import { LatencyMonitor } from './latency-monitor.js';
 import { Mail, type MailHandle } from './mail.js';
 import { Outbox } from './outbox.js';
 import { PersistenceState } from './persistence-state.js';
 import { PreparedReplies } from './prepared-replies.js';
+import { ReplicaFeed } from './replica-feed.js';
 import { ReplicationState } from './replication-state.js';
 import { RunningScripts } from './running-scripts.js';
 import { ScriptCache, type ScriptCacheHandle } from './script-cache.js';
@@ -37,6 +39,8 @@ export interface ProcessStateHandle {
   readonly preparedReplies: SharedArrayBuffer;
   readonly tls: SharedArrayBuffer;
   readonly replication: HeededBlock;
+  readonly replicaFeed: SharedArrayBuffer;
+  readonly confirmations: SharedArrayBuffer;
   readonly users: HeededBlock;
   readonly usersFollowed: SharedArrayBuffer;
   readonly accessLog: AccessLogHandle;
@@ -73,6 +77,8 @@ export function createProcessState(
     preparedReplies: PreparedReplies.create(),
     tls: TlsState.create(),
     replication: ReplicationState.create(attention),
+    replicaFeed: ReplicaFeed.create(),
+    confirmations: Confirmations.create(),
     users: SharedLines.create(USERS_BYTES_MAX, attention),
     usersFollowed: new SharedArrayBuffer(4 * (workers + 1)),
     accessLog: AccessLog.create(),
@@ -98,6 +104,8 @@ export class ProcessState {
   readonly preparedReplies: PreparedReplies;
   readonly tls: TlsState;
   readonly replication: ReplicationState;
+  readonly replicaFeed: ReplicaFeed;
+  readonly confirmations: Confirmations;
   /** The users, as text (execution/access-control.ts). */
   readonly users: SharedLines;
   /** By worker, the version of the users that it has taken over. */
@@ -128,6 +136,8 @@ export class ProcessState {
     this.preparedReplies = new PreparedReplies(handle.preparedReplies);
     this.tls = new TlsState(handle.tls);
     this.replication = new ReplicationState(handle.replication);
+    this.replicaFeed = new ReplicaFeed(handle.replicaFeed);
+    this.confirmations = new Confirmations(handle.confirmations);
     this.users = new SharedLines(handle.users);
     this.usersFollowed = new Int32Array(handle.usersFollowed);
     this.accessLog = new AccessLog(handle.accessLog);

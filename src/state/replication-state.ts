@@ -83,6 +83,13 @@ const ROWS = 2048;
 const ROW_BYTES = 256;
 const ROWS_MAX = 64;
 const ROW_TEXT = 96;
+/** Figures of a row, in units of 8 bytes from its start. */
+const enum RowFigure {
+  AckOffset = 1,
+  AckMs = 2,
+  FileOffset = 3,
+  ClientId = 4,
+}
 const BLOCK_BYTES = ROWS + ROWS_MAX * ROW_BYTES;
 
 /** State of the link to the primary. */
@@ -428,13 +435,27 @@ export class ReplicationState {
       const at = ROWS + row * ROW_BYTES;
       this.words[at >> 2] = state;
       this.words[(at >> 2) + 1] = port;
-      this.figures[(at >> 3) + 1] = ackOffset;
-      this.figures[(at >> 3) + 2] = ackMs;
-      this.figures[(at >> 3) + 3] = fileOffset;
-      this.figures[(at >> 3) + 4] = clientId;
+      this.figures[(at >> 3) + RowFigure.AckOffset] = ackOffset;
+      this.figures[(at >> 3) + RowFigure.AckMs] = ackMs;
+      this.figures[(at >> 3) + RowFigure.FileOffset] = fileOffset;
+      this.figures[(at >> 3) + RowFigure.ClientId] = clientId;
       this.putText(at + ROW_TEXT, ip, ROW_BYTES - ROW_TEXT);
     }
     Atomics.store(this.words, Word.Replicas, count);
+    releaseLock(this.words, Word.Lock);
+  }
+
+  /** A replica has acknowledged more since `publishReplicas`. `row`: its index there. */
+  noteAck(
+    row: number,
+    { ackOffset, ackMs, fileOffset }: Pick<ReplicaRow, 'ackOffset' | 'ackMs' | 'fileOffset'>,
+  ): void {
+    if (row >= ROWS_MAX) return;
+    const at = (ROWS + row * ROW_BYTES) >> 3;
+    acquireLock(this.words, Word.Lock);
+    this.figures[at + RowFigure.AckOffset] = ackOffset;
+    this.figures[at + RowFigure.AckMs] = ackMs;
+    this.figures[at + RowFigure.FileOffset] = fileOffset;
     releaseLock(this.words, Word.Lock);
   }
 
@@ -446,10 +467,10 @@ export class ReplicationState {
       rows.push({
         state: this.words[at >> 2],
         port: this.words[(at >> 2) + 1],
-        ackOffset: this.figures[(at >> 3) + 1],
-        ackMs: this.figures[(at >> 3) + 2],
-        fileOffset: this.figures[(at >> 3) + 3],
-        clientId: this.figures[(at >> 3) + 4],
+        ackOffset: this.figures[(at >> 3) + RowFigure.AckOffset],
+        ackMs: this.figures[(at >> 3) + RowFigure.AckMs],
+        fileOffset: this.figures[(at >> 3) + RowFigure.FileOffset],
+        clientId: this.figures[(at >> 3) + RowFigure.ClientId],
         ip: this.getText(at + ROW_TEXT),
       });
     }
@@ -459,10 +480,15 @@ export class ReplicationState {
 
   /** How many replicas have acknowledged an offset; `inFile`: that it is in their append-only files. */
   acknowledged(offset: number, inFile = false): number {
-    return this.replicas().filter(
-      ({ state, ackOffset, fileOffset }) =>
-        state === ReplicaState.Online && (inFile ? fileOffset : ackOffset) >= offset,
-    ).length;
+    acquireLock(this.words, Word.Lock);
+    const figure = inFile ? RowFigure.FileOffset : RowFigure.AckOffset;
+    let count = 0;
+    for (let row = 0; row < this.words[Word.Replicas]; row++) {
+      const at = ROWS + row * ROW_BYTES;
+      if (this.words[at >> 2] === ReplicaState.Online && this.figures[(at >> 3) + figure] >= offset) count++;
+    }
+    releaseLock(this.words, Word.Lock);
+    return count;
   }
 
   private text(text: Text): string {

@@ -79,6 +79,7 @@ export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 export const EPOLL_DATA_OFFSET = process.arch === 'x64' ? 4 : 8;
 
 const CLOCK_THREAD_CPUTIME_ID = 3;
+const F_DUPFD_CLOEXEC = 1030;
 
 type Address = number;
 
@@ -87,6 +88,8 @@ export interface Libc {
   write(fd: number, buffer: Address, lengthBytes: number): number;
   receive(fd: number, buffer: Address, lengthBytes: number, flags: number): number;
   close(fd: number): number;
+  /** Another descriptor of the same file or socket, which programs that are started do not get; negative on failure. */
+  duplicate(fd: number): number;
   epollCreate(flags: number): number;
   epollControl(epoll: number, operation: number, fd: number, event: Address): number;
   epollWait(epoll: number, events: Address, eventsMax: number, timeoutMs: number): number;
@@ -174,6 +177,7 @@ function bindCalls(): Libc | null {
     };
     const systemCall4 = bind('syscall', 'int', ['int', 'int', 'intptr_t', 'intptr_t', 'int']);
     const systemCall6 = bind('syscall', 'int', ['int', 'int', 'int', 'int', 'int', 'intptr_t', 'long']);
+    const control = bind('fcntl', 'int', ['int', 'int', 'int']);
     const clockTime = bind('clock_gettime', 'int', ['int', 'intptr_t']);
     const time = new BigInt64Array(2);
     const timeAddress = Number(koffi.address(time));
@@ -183,6 +187,7 @@ function bindCalls(): Libc | null {
       write: bind('write', 'int', ['int', 'intptr_t', 'size_t']),
       receive: bind('recv', 'int', ['int', 'intptr_t', 'size_t', 'int']),
       close: bind('close', 'int', ['int']),
+      duplicate: (fd) => control(fd, F_DUPFD_CLOEXEC, 0),
       epollCreate: bind('epoll_create1', 'int', ['int']),
       epollControl: bind('epoll_ctl', 'int', ['int', 'int', 'int', 'intptr_t']),
       epollWait: bind('epoll_wait', 'int', ['int', 'intptr_t', 'int', 'int']),

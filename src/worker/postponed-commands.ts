@@ -4,7 +4,7 @@
  */
 
 import type { ServerServices } from '../execution/services.js';
-import type { Session } from '../execution/session.js';
+import type { PostponedWork, Session } from '../execution/session.js';
 import type { QueuedCommand } from '../execution/transactions.js';
 import type { Connection } from '../network/connection.js';
 import { PauseKind } from '../state/control-block.js';
@@ -40,8 +40,10 @@ export class PostponedCommands {
     this.noteDeadline(session);
   }
 
-  remove(connection: Connection): void {
-    if (this.connections.delete(connection)) this.services.state.control.addBlockedClients(-1);
+  /** `work`: what the command has waited for. */
+  remove(connection: Connection, work: PostponedWork | null): void {
+    if (this.connections.delete(connection) && work?.isRepliedTo !== true)
+      this.services.state.control.addBlockedClients(-1);
   }
 
   private noteDeadline({ postponedWork }: Session): void {
@@ -60,12 +62,13 @@ export class PostponedCommands {
     for (const connection of [...this.connections]) {
       const { session } = connection;
       if (session === null || session.postponed === null) continue;
-      if (session.postponedWork?.isReady !== false) this.owner.goOn(connection, session, session.postponed);
+      const work = session.postponedWork;
+      if (work?.isReady !== false) this.owner.goOn(connection, session, session.postponed);
       if (connection.isClosed) continue;
       if (session.postponed !== null && !session.isWaiting) {
         this.noteDeadline(session);
       } else {
-        this.remove(connection);
+        this.remove(connection, work);
         this.owner.hasGoneOn(connection, session);
       }
     }

@@ -12,11 +12,12 @@ import { AccessControl, refusalError } from '../execution/access-control.js';
 import { ClientRows } from '../execution/client-rows.js';
 import { CommandContext } from '../execution/context.js';
 import { Dispatcher } from '../execution/dispatcher.js';
-import { DEMOTED } from '../execution/errors.js';
+import { DEMOTED, UNBLOCKED } from '../execution/errors.js';
 import { Executor } from '../execution/executor.js';
 import { HoldFinish } from '../execution/hold-finish.js';
 import { createMessaging } from '../execution/messaging.js';
 import { MonitorFeed } from '../execution/monitor-feed.js';
+import { ConfirmationWork } from '../execution/replication-requests.js';
 import type { ServerServices } from '../execution/services.js';
 import { ReplyMode, Session } from '../execution/session.js';
 import { CommandFlag } from '../execution/table/command-table.js';
@@ -59,6 +60,7 @@ import { writeCrashReport } from '../system/crash-report.js';
 import { DescriptorLimit } from '../system/descriptors.js';
 import { type Libc, loadLibc } from '../system/libc.js';
 import { createConfiguredLog, type Log } from '../system/log.js';
+import { AckRequests } from './ack-requests.js';
 import { BusyServer } from './busy-server.js';
 import { ClientLimits } from './client-limits.js';
 import { ConnectionMoves } from './connection-moves.js';
@@ -138,6 +140,7 @@ export class Worker implements ConnectionHandler {
   private isReplySetAside = false;
   private readonly replySetAside = new Uint8Array(REPLY_SET_ASIDE_BYTES_MAX);
   private readonly heldReplies: HeldReplies;
+  private readonly ackRequests: AckRequests;
   private readonly messages = new WorkerMessages(
     (session, writer, start) => this.deliver(session, writer, start),
     () => this.transport.flushDeliveries(),
@@ -243,6 +246,7 @@ export class Worker implements ConnectionHandler {
       describe: (session) => this.describe(session),
       wakeWorker: this.services.wakeWorker,
     });
+    this.ackRequests = new AckRequests(this.keyspace, this.state, libc);
     this.heldReplies = new HeldReplies(
       this.keyspace.journal,
       this.state.appendOnly,
@@ -290,7 +294,7 @@ export class Worker implements ConnectionHandler {
       multiplexingApi: options.transport === 'node' ? 'libuv' : options.transport,
       sessions,
       hasReplication: options.transport !== 'node',
-      wakeReplication: () => this.channels[options.workerCount].wake(),
+      askForAcks: () => this.ackRequests.want(),
       isAllowed: (permission, session) => this.isAllowed(permission, session),
       listenOn: (bind, port, tlsPort) => this.acceptor?.listenOn({ bind, port, tlsPort }) ?? false,
       tls: new ServerTls(options.transport === 'node', this.state.tls, this.config, log),
@@ -626,7 +630,12 @@ export class Worker implements ConnectionHandler {
       connection.closesOnEnd = true;
       this.allowDirectReply(connection, session);
     } else {
+      const { postponedWork } = session;
       this.postponed.add(connection, session);
+      // Held back by a pause, or in WAIT: as soon as the client leaves, it is forgotten.
+      connection.closesOnEnd = postponedWork === null || postponedWork instanceof ConfirmationWork;
+      if (postponedWork instanceof ConfirmationWork)
+        this.allowConfirmation(connection, session, postponedWork);
     }
     this.transport.pauseReading(connection);
   }
@@ -636,6 +645,15 @@ export class Worker implements ConnectionHandler {
     if (this.sockets === null || this.placement === null || session.replyMode !== ReplyMode.On) return;
     const fd = this.sockets.settledSocket(connection);
     if (fd >= 0) this.state.clients.allowDirectReply(session.clientSlot, fd);
+  }
+
+  /** Lets the replication thread reply to a client of WAIT, unless messages could come between. */
+  private allowConfirmation(connection: Connection, session: Session, work: ConfirmationWork): void {
+    if (this.sockets === null || session.replyMode !== ReplyMode.On || !work.mayBeRepliedTo) return;
+    if (session.protocol !== 2 || session.subscribed !== null || session.isMonitor) return;
+    if (!this.flush(session)) return;
+    const fd = this.sockets.settle(connection);
+    if (fd >= 0) work.allowReply(this.options.index, fd);
   }
 
   private readonly isJournalFailing = (): boolean => this.state.appendOnly.writeError !== 0;
@@ -663,9 +681,11 @@ export class Worker implements ConnectionHandler {
     this.wakeReplication();
   }
 
-  /** Wakes the replication thread, if it asked for that, to send what was recorded to replicas. */
+  /** Has what was recorded sent to replicas, by the replication thread if it asked to be woken for that. */
   private wakeReplication(): void {
-    if (this.keyspace.journal.ring.wakesReplication) this.channels[this.options.workerCount].wake();
+    const { ackRequests } = this;
+    const mustWake = ackRequests.isWanted ? !ackRequests.send() : this.keyspace.journal.ring.wakesReplication;
+    if (mustWake) this.channels[this.options.workerCount].wake();
   }
 
   /** Sends a client a message, or a part of one that several clients get. */
@@ -734,7 +754,7 @@ export class Worker implements ConnectionHandler {
           session.writtenUntil = this.keyspace.journal.ring.head;
       } else if (end === WaitEnd.TimedOut) reply.nullArray();
       else if (end === WaitEnd.Demoted) reply.error(DEMOTED);
-      else reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK');
+      else reply.error(UNBLOCKED);
       const isUnblocked = end === WaitEnd.Unblocked || end === WaitEnd.Demoted;
       if (served.writtenBytes === NOT_WRITTEN)
         this.executor.countServed(session, command, served.milliseconds, isUnblocked ? 'UNBLOCKED' : error);
@@ -824,14 +844,15 @@ export class Worker implements ConnectionHandler {
     if (session === null) return;
     session.closing = true;
     session.discardTransaction();
-    session.postponedWork?.abandon();
+    const { postponedWork } = session;
+    postponedWork?.abandon();
     session.postponedWork = null;
     this.services.monitors.leave(session);
     this.services.waitRoom.abandon(session);
     this.services.subscriptions.unsubscribeAll(session);
     this.services.invalidations.end(session);
     this.services.clientRows.close(session);
-    this.postponed.remove(connection);
+    this.postponed.remove(connection, postponedWork);
     this.forget(connection, session);
     this.channel.connectionClosed();
   }
@@ -891,11 +912,17 @@ export class Worker implements ConnectionHandler {
     const { kind } = message;
     if (kind === MessageKind.MonitorLines) this.services.monitors.receive(message);
     else if (kind === MessageKind.WaitEnded) this.services.waitRoom.receive(message);
+    else if (kind === MessageKind.Unblocked) this.unblock(message);
     else if (kind === MessageKind.Published) this.services.publisher.receive(message);
     else if (kind === MessageKind.Purge) this.houseKeeping.giveBackBuffers(true);
     else if (kind >= MessageKind.Invalidated) this.services.invalidations.receive(message);
     else if (kind === MessageKind.Connection) this.moves?.receive(message);
   };
+
+  private unblock({ id, first, second }: Message): void {
+    const work = this.services.sessions.get(id)?.postponedWork;
+    if (work instanceof ConfirmationWork) work.unblock(first, second);
+  }
 
   /** Sends a connection bytes that are not a reply. The reply writer must be empty. */
   private sendTo(session: Session, bytes: Uint8Array, offset: number, length: number): void {
@@ -950,6 +977,7 @@ export class Worker implements ConnectionHandler {
       connection.closesOnEnd = true;
       return;
     }
+    connection.closesOnEnd = false;
     if (session.closing) connection.closeAfterReply();
     this.publishClient(connection, session);
     this.transport.send(connection);

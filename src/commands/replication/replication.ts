@@ -1,17 +1,20 @@
 /** Replication commands of clients, replicas and Sentinel; the replication thread carries them out. */
 
 import type { CommandContext } from '../../execution/context.js';
-import { DEMOTED, SYNTAX_ERROR } from '../../execution/errors.js';
+import { DEMOTED, SYNTAX_ERROR, UNBLOCKED } from '../../execution/errors.js';
 import {
   ConfirmationWork,
   type Confirmed,
   type FailoverRequest,
   ReplicationWork,
   requestReplication,
+  type Wanted,
 } from '../../execution/replication-requests.js';
 import type { ReplicaTraits } from '../../execution/session.js';
 import type { Handler } from '../../execution/table/command-table.js';
+import { WaitEnd } from '../../execution/wait-room.js';
 import { AppendOnlyMode } from '../../state/append-only-state.js';
+import { ServerCounter } from '../../state/command-statistics.js';
 import { FailoverState, LinkState, type ReplicaRow, ReplicaState } from '../../state/replication-state.js';
 
 const PORT_MAX = 65535;
@@ -321,9 +324,9 @@ function waitFor(
   measure: () => Confirmed,
   isEnough: (confirmed: Confirmed) => boolean,
   answer: (confirmed: Confirmed) => void,
+  wanted: Wanted | null = null,
 ): void {
   const { services, session } = context;
-  const { replication } = services.state;
   const work = session.postponedWork;
   if (work instanceof ConfirmationWork) {
     work.abandon();
@@ -337,20 +340,39 @@ function waitFor(
     answer(now);
     return;
   }
-  session.postponedWork = new ConfirmationWork(replication, timeoutMs, measure, isEnough);
+  session.postponedWork = new ConfirmationWork(
+    services.state,
+    session.clientSlot,
+    timeoutMs,
+    measure,
+    isEnough,
+    wanted,
+  );
   session.postponed = { command: context.command, request: context.request.copy() };
-  replication.wantAcks();
-  services.wakeReplication();
+  services.askForAcks();
 }
 
-/** Ends a wait if the server has become a replica and can't fulfil it. Returns whether it did. */
-function endWaitOfReplica({ reply, services, session }: CommandContext): boolean {
+/**
+ * Ends a wait if the replication thread has replied to the client, or with an error: CLIENT UNBLOCK wants that, or the server has
+ * become a replica and can't fulfil it. Returns whether it did.
+ */
+function isWaitOver({ reply, services, session }: CommandContext): boolean {
   const work = session.postponedWork;
-  if (!(work instanceof ConfirmationWork) || !services.state.replication.isReplica) return false;
+  if (!(work instanceof ConfirmationWork)) return false;
+  const { isReplica } = services.state.replication;
+  work.stopReplies();
+  const isError = isReplica || work.unblockedBy === WaitEnd.Unblocked;
+  if (!work.isRepliedTo && !isError) return false;
   work.abandon();
   session.postponedWork = null;
-  reply.error(DEMOTED);
-  session.connection.closeAfterReply();
+  if (work.isRepliedTo) {
+    const { reply: text, writtenBytes } = work;
+    reply.raw(Buffer.from(text), writtenBytes, text.length - writtenBytes);
+    services.state.counters.server[ServerCounter.OutputBytes] += writtenBytes;
+    return true;
+  }
+  reply.error(isReplica ? DEMOTED : UNBLOCKED);
+  if (isReplica) session.connection.closeAfterReply();
   return true;
 }
 
@@ -358,7 +380,7 @@ function endWaitOfReplica({ reply, services, session }: CommandContext): boolean
 function wait(context: CommandContext): void {
   const { reply, services } = context;
   const { replication } = services.state;
-  if (endWaitOfReplica(context)) return;
+  if (isWaitOver(context)) return;
   if (replication.isReplica) {
     reply.error(
       'ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.',
@@ -376,6 +398,7 @@ function wait(context: CommandContext): void {
     () => ({ local: 0, replicas: replication.acknowledged(offset) }),
     ({ replicas }) => replicas >= wanted,
     ({ replicas }) => reply.integer(replicas),
+    { offset, replicas: wanted },
   );
 }
 
@@ -384,7 +407,7 @@ function waitAof(context: CommandContext): void {
   const { reply, services, keyspace, session } = context;
   const { replication, appendOnly } = services.state;
   const { ring } = keyspace.journal;
-  if (endWaitOfReplica(context)) return;
+  if (isWaitOver(context)) return;
   if (!context.integer(1)) return;
   const local = context.number.value;
   if (local < 0 || local > 1) {

@@ -63,8 +63,7 @@ function waitForReplicas(context: CommandContext): boolean {
   );
   session.postponed = { command: context.command, request: context.request.copy() };
   replication.beginShutdownWait(nowMs + timeoutMs);
-  replication.wantAcks();
-  services.wakeReplication();
+  services.askForAcks();
   return true;
 }
 
