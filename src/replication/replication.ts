@@ -398,8 +398,9 @@ export class Replication {
       `Setting secondary replication ID to ${id}, valid up to offset: ${offset + 1}. New replication ID is ${state.id}`,
     );
     this.log('Discarding previously cached master state.');
-    this.primary.take();
+    // First: what is recorded from now on belongs to a history that replicas have not heard of.
     this.primary.closeAll();
+    this.primary.take();
     this.wakeWorkers();
   }
 
